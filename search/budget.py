@@ -1,0 +1,84 @@
+"""The budget: the most that a student may cost. Pure; its checks are the whole project's."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from search.records import Cost
+from search.units import (
+    Bytes,
+    Count,
+    Milliseconds,
+    format_bytes,
+    format_count,
+    format_milliseconds,
+)
+
+
+class Limit(NamedTuple):
+    """One limit: the cost it bounds, the bound, and how the bound's unit is written."""
+
+    cost: str
+    bound: float
+    text: str
+
+
+_FORMATS = {
+    "size_bytes": ("size", format_bytes),
+    "latency_ms": ("latency", format_milliseconds),
+    "parameters": ("parameters", format_count),
+    "macs": ("MACs", format_count),
+}
+
+
+class Budget(BaseModel):
+    """Upper limits on a student's cost; None leaves a cost free."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Bytes | None = None
+    latency: Milliseconds | None = None
+    parameters: Count | None = None
+    macs: Count | None = None
+
+    def limits(self) -> dict[str, float]:
+        """The bound of each cost that is limited, by the name it has in `Cost`."""
+        bounds = {
+            "size_bytes": self.size,
+            "latency_ms": self.latency,
+            "parameters": self.parameters,
+            "macs": self.macs,
+        }
+        return {cost: float(bound) for cost, bound in bounds.items() if bound is not None}
+
+    def violations(self, cost: Cost) -> dict[str, float]:
+        """How far each limited cost lies from its bound, relative to the bound.
+
+        Above 0 the limit is broken, at or below 0 it holds. A latency that was not measured is
+        left out.
+        """
+        return {
+            name: value / bound - 1
+            for name, bound in self.limits().items()
+            if (value := getattr(cost, name)) is not None
+        }
+
+    def admits(self, cost: Cost) -> bool:
+        """Whether every limit that could be checked holds."""
+        return all(excess <= 0 for excess in self.violations(cost).values())
+
+    def explain(self, cost: Cost) -> str:
+        """The limits that `cost` breaks, in words; empty where it breaks none."""
+        broken = [name for name, excess in self.violations(cost).items() if excess > 0]
+        limits = self.limits()
+        return "; ".join(
+            f"{label} {form(getattr(cost, name))} is above {form(limits[name])}"
+            for name in broken
+            for label, form in [_FORMATS[name]]
+        )
+
+
+def total_violation(violations: Mapping[str, float]) -> float:
+    """The sum of all broken limits' relative excess; 0 where none is broken."""
+    return sum(max(0.0, excess) for excess in violations.values())

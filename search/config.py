@@ -1,0 +1,158 @@
+"""A study, typed: what a study file may say, and the defaults of what it does not."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from search.budget import Budget
+from search.units import Bytes, Seconds
+from spaces.space import SearchSpace
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of a study file: unknown keys are refused, values are not changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSettings(Section):
+    """Which images, and how they are divided into training, validation and test."""
+
+    source: Literal[
+        "digits", "folder", "fashion_mnist", "mnist", "cifar10", "cifar100", "npz", "timm"
+    ]
+    path: Path | None = Field(None, description="folder or file; `digits` needs none")
+    name: str | None = Field(None, description="timm data set name, such as hfds/food101")
+    image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
+    train_images: int | None = Field(None, ge=1, description="use at most so many for training")
+    validation_share: Share = 0.15
+    test_share: Share = 0.15
+    max_corrupt_share: Share = 0.01
+    shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
+    flip: bool | None = Field(None, description="mirror views; null: not for digits and MNIST")
+    in_memory: Bytes = Field(
+        2 * 10**9,
+        validate_default=False,
+        description="data sets up to this size are held in memory",
+    )
+
+    @model_validator(mode="after")
+    def _has_what_its_source_needs(self) -> Self:
+        if self.source == "timm" and not self.name:
+            raise ValueError("source timm needs the data set's name, such as name: hfds/food101")
+        if self.source not in ("digits", "timm") and self.path is None:
+            raise ValueError(f"source {self.source} needs a path")
+        if self.validation_share == 0:
+            raise ValueError("validation_share must be above 0: the search compares on validation")
+        return self
+
+
+class TeacherTraining(Section):
+    """Training the teacher here, on this data."""
+
+    epochs: int = Field(20, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+    batch_size: int = Field(128, ge=1)
+    weight_decay: float = Field(0.05, ge=0)
+    patience: int = Field(5, ge=1, description="stop after so many epochs without improvement")
+
+
+class TeacherSettings(Section):
+    """One teacher: exactly one of `model`, `exported` and `factory`."""
+
+    model: str | None = Field(None, description="a timm model's name")
+    pretrained: bool = Field(False, description="load the weights timm names for the model")
+    checkpoint: Path | None = Field(None, description="safetensors or a plain state dict")
+    exported: Path | None = Field(None, description="a student that retort exported")
+    factory: str | None = Field(None, description="module:function, run only with --allow-code")
+    train: TeacherTraining | None = None
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        origins = [key for key in ("model", "exported", "factory") if getattr(self, key)]
+        if len(origins) != 1:
+            raise ValueError(f"a teacher has one of model, exported and factory, got {origins}")
+        if self.model is None and (self.pretrained or self.checkpoint):
+            raise ValueError("pretrained and checkpoint need a model")
+        if self.pretrained and self.checkpoint:
+            raise ValueError("pretrained and checkpoint exclude one another")
+        if self.model and not (self.pretrained or self.checkpoint or self.train):
+            raise ValueError(
+                "a teacher must know something: set pretrained: true, a checkpoint, or train: {}"
+            )
+        return self
+
+
+class Target(Section):
+    """The machine that serves the student: where latency is measured."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(1, ge=1)
+
+
+class BudgetSettings(Budget):
+    """The budget, and where it must hold."""
+
+    target: Target = Target()
+
+
+class SearchSettings(Section):
+    """How many recipes are tried, and who proposes them."""
+
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    trials: int = Field(30, ge=1, description="recipes trained to their end")
+    max_time: Seconds | None = None
+    views: int = Field(4, ge=1, le=64, description="augmented views of each image")
+
+
+class RunSettings(Section):
+    """Where and how wide the trials run."""
+
+    parallel: int = Field(2, ge=1, description="trials at a time")
+    cpus: int = Field(1, ge=1, description="cores, and threads, of each trial")
+    gpus: float = Field(0, ge=0, description="share of a GPU for each trial")
+    ray: str = Field("local", description="local, auto, or the address of a cluster")
+    storage: str = "sqlite:///retort.db"
+    artifacts: Path = Path("artifacts")
+    cache: Path = Path("~/.cache/retort")
+
+
+def _is_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
+        )
+    return name
+
+
+def _is_space(config: dict[str, Any]) -> dict[str, Any]:
+    SearchSpace.from_config(config)
+    return config
+
+
+class Study(Section):
+    """Everything that a search needs to know."""
+
+    study: Annotated[str, AfterValidator(_is_name)]
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataSettings
+    teacher: TeacherSettings | Annotated[list[TeacherSettings], Field(min_length=1)]
+    space: Annotated[dict[str, Any], AfterValidator(_is_space)]
+    budget: BudgetSettings = BudgetSettings()
+    search: SearchSettings = SearchSettings()
+    run: RunSettings = RunSettings()
+
+    @property
+    def teachers(self) -> tuple[TeacherSettings, ...]:
+        """The teachers; several make an ensemble."""
+        return tuple(self.teacher) if isinstance(self.teacher, list) else (self.teacher,)
+
+    def search_space(self) -> SearchSpace:
+        """The opened part of the catalogue."""
+        return SearchSpace.from_config(self.space)

@@ -1,0 +1,56 @@
+"""What can go wrong, as one tree; each leaf tells the person what must hold and what to do.
+
+RetortError                 exit 1
+├── BadInput                exit 2   what a person gave can't be used
+│   ├── StudyFileError               a study file, or an override of it
+│   ├── DataError                    a data set
+│   └── TeacherError                 a teacher
+├── NoStudentFits           exit 3   the search ended without a student inside the budget
+├── Interrupted             exit 130 the person stopped it
+├── StoreError              exit 1   the store can't be opened, read or written
+└── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
+"""
+
+
+class RetortError(Exception):
+    """Every error that this project raises on purpose."""
+
+    exit_code = 1
+
+
+class BadInput(RetortError):
+    """What a person gave can't be used; nothing was written."""
+
+    exit_code = 2
+
+
+class StudyFileError(BadInput):
+    """A study file or an override is malformed."""
+
+
+class DataError(BadInput):
+    """A data set is missing, unreadable or unfit."""
+
+
+class TeacherError(BadInput):
+    """A teacher can't be loaded, or does not fit the data."""
+
+
+class NoStudentFits(RetortError):
+    """No student that was tried fits the budget."""
+
+    exit_code = 3
+
+
+class Interrupted(RetortError):
+    """The person stopped the run; what had finished is in the store."""
+
+    exit_code = 130
+
+
+class StoreError(RetortError):
+    """The store can't be opened, read or written."""
+
+
+class ArtifactError(RetortError):
+    """An artifact is missing, damaged or from a newer version."""

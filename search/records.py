@@ -1,0 +1,149 @@
+"""What is stored and shown: studies, trials and what was measured of them. Plain, frozen data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Scalar = bool | int | float | str
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class TrialState(StrEnum):
+    """Where a trial stands; only COMPLETE ones have an artifact and may be on the frontier."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INFEASIBLE = "infeasible"  # its cost breaks the budget; where known before, never trained
+    STOPPED = "stopped"  # hopeless at a rung
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a student costs whoever serves it, measured on the file that is served.
+
+    Latencies are of one image, in milliseconds, on the study's target; None where a budget on
+    bytes had already been broken, so that nothing was timed.
+    """
+
+    size_bytes: int
+    parameters: int
+    macs: int
+    latency_ms: float | None = None
+    latency_p95_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How well a network does on a part of the data, each a share from 0 to 1.
+
+    `agreement` is the share of images on which it predicts the teacher's class.
+    """
+
+    accuracy: float
+    agreement: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One point of a learning curve; `accuracy` is of the float network on validation images."""
+
+    stage: str
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """What one stage of a trial took, and what the student was like after it."""
+
+    name: str
+    seconds: float
+    accuracy: float | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRecord:
+    """A finished student on disk: its folder, relative to the study's artifacts, and its hash."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRecord:
+    """Why a trial failed; `kind` is a short name such as `non_finite` or `out_of_memory`."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """All that a trial's end tells the store, in one transaction."""
+
+    state: TrialState
+    cost: Cost | None = None
+    quality: Quality | None = None
+    reason: str | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    artifact: ArtifactRecord | None = None
+    failure: FailureRecord | None = None
+    stages: tuple[StageRecord, ...] = ()
+    epochs: tuple[EpochRecord, ...] = ()
+    hardware: Mapping[str, Scalar] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial as the store knows it. `number` counts from 0 within its study."""
+
+    study: str
+    number: int
+    state: TrialState
+    params: Mapping[str, Scalar]
+    seed: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRecord:
+    """The teacher, measured as its students are: exported, in their runtime, on their data."""
+
+    name: str
+    digest: str
+    accuracy: float
+    cost: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as the store knows it. `config` is the whole typed study, as JSON types."""
+
+    name: str
+    state: StudyState
+    config: Mapping[str, object]
+    artifacts: str
+    teacher: TeacherRecord | None
+    test: Mapping[str, float]
+    created_at: datetime
+    changed_at: datetime

@@ -1,0 +1,94 @@
+"""Quantities as people write them: bytes, durations and counts, to numbers and back."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
+_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
+
+
+def parse_bytes(text: object) -> int:
+    """Bytes of `2MB` (decimal), `2MiB` (binary) or a plain number of bytes.
+
+    Raises:
+        ValueError: the text is no such quantity, or not above 0.
+    """
+    return round(_parse(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB"))
+
+
+def parse_milliseconds(text: object) -> float:
+    """Milliseconds of `5ms`, `2s`, `30m`, `2h`; a plain number is refused, having no unit.
+
+    Raises:
+        ValueError: as `parse_bytes`.
+    """
+    return _parse(text, _MILLISECONDS, bare=None, example="5ms, 2s, 30m or 2h")
+
+
+def parse_seconds(text: object) -> float:
+    """Seconds, written as for `parse_milliseconds`."""
+    return parse_milliseconds(text) / 1000
+
+
+def parse_count(text: object) -> int:
+    """A number such as `500k`, `2M` or 500000."""
+    return round(_parse(text, _COUNTS, bare="", example="500k, 2M or 500000"))
+
+
+def format_bytes(size: float) -> str:
+    """Decimal, three significant digits: `1.23 MB`."""
+    return _scaled(size, (("GB", 1e9), ("MB", 1e6), ("KB", 1e3), ("B", 1.0)))
+
+
+def format_milliseconds(duration: float) -> str:
+    """Three significant digits in the unit that suits: `420 µs`, `5.20 ms`, `1.30 s`."""
+    return _scaled(duration, (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)))
+
+
+def format_count(count: float) -> str:
+    """Three significant digits: `1.25 M`."""
+    return _scaled(count, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)))
+
+
+def format_duration(seconds: float) -> str:
+    """Hours, minutes and seconds: `1h 02m`, `3m 05s`, `4.2s`."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
+
+
+def _parse(text: object, units: Mapping[str, float], *, bare: str | None, example: str) -> float:
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise ValueError(f"must be a quantity such as {example}, but got {text!r}")
+    match = _QUANTITY.fullmatch(str(text))
+    unit = (match[2].lower() or bare) if match else None
+    if match is None or unit is None or unit not in units:
+        raise ValueError(f"must be a quantity such as {example}, but got {text!r}")
+    value = float(match[1]) * units[unit]
+    if not 0 < value < float("inf"):
+        raise ValueError(f"must be above 0 and finite, but got {text!r}")
+    return value
+
+
+def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
+    unit, scale = next(((u, s) for u, s in units if abs(value) >= s * 0.9995), units[-1])
+    scaled = value / scale
+    digits = (
+        0
+        if scaled >= 99.95 or (scale == 1.0 and unit in ("", "B"))
+        else (1 if scaled >= 9.995 else 2)
+    )
+    return f"{scaled:.{digits}f} {unit}".rstrip()
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Milliseconds = Annotated[float, BeforeValidator(parse_milliseconds), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0)]
+Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]

@@ -1,0 +1,119 @@
+"""The five axes of a recipe, in the order of compression, and what a method of each must do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from spaces.choice import Choice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from spaces.training.schedule import Fit
+
+# One cut: the module's dotted name, whether its outputs (else its inputs) were cut, and which.
+Cut: TypeAlias = tuple[str, bool, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Student(Choice, ABC):
+    """Which network is trained."""
+
+    axis: ClassVar[str] = "student"
+
+    @abstractmethod
+    def build(self, *, classes: int, channels: int, image_size: int) -> nn.Module:
+        """A new network from [batch, channels, image_size, image_size] to logits [batch, classes].
+
+        Random weights come from torch's global generator.
+        """
+
+
+@dataclass(frozen=True)
+class Training(Choice, ABC):
+    """How the student's weights are fitted."""
+
+    axis: ClassVar[str] = "training"
+
+    @abstractmethod
+    def fit(self, model: nn.Module, *, steps_per_epoch: int) -> Fit:
+        """The optimizer and the schedule for a whole training of `model`."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One batch, as a distillation method sees it.
+
+    Attributes:
+        student: the student's logits, [batch, classes].
+        labels: the true classes, [batch], int64.
+        teacher: the teacher's logits for the same views, [batch, classes]; None where the method
+            did not ask for them.
+    """
+
+    student: Tensor
+    labels: Tensor
+    teacher: Tensor | None
+
+
+@dataclass(frozen=True)
+class Distillation(Choice, ABC):
+    """What the student is asked to match."""
+
+    axis: ClassVar[str] = "distillation"
+    needs_teacher: ClassVar[bool]
+
+    @abstractmethod
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        """Scalar, averaged over the batch."""
+
+
+@dataclass(frozen=True)
+class Pruning(Choice, ABC):
+    """Which part of a trained student is taken out."""
+
+    axis: ClassVar[str] = "pruning"
+
+    @property
+    @abstractmethod
+    def recovery_share(self) -> float:
+        """Epochs of recovery after pruning, as a share of the training's epochs."""
+
+    @abstractmethod
+    def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
+        """A pruned copy of `model`, and the cuts that, replayed on an unpruned one, give its shapes.
+
+        Args:
+            model: left as it is.
+            example: one input, [1, channels, height, width].
+
+        Raises:
+            ValueError: the model can't be pruned by this method.
+        """
+
+
+@dataclass(frozen=True)
+class Quantization(Choice, ABC):
+    """The number format in which the student is shipped."""
+
+    axis: ClassVar[str] = "quantization"
+
+    @abstractmethod
+    def convert(
+        self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
+    ) -> None:
+        """Writes the ONNX file `source` (float32) to `destination` in this format.
+
+        Args:
+            source: an ONNX file with one input.
+            destination: a path in an existing folder.
+            calibration: normalised training inputs, each [batch, channels, height, width], float32.
+        """
+
+
+AXES: tuple[type[Choice], ...] = (Student, Training, Distillation, Pruning, Quantization)

@@ -1,0 +1,59 @@
+"""Choice, the contract of every method: a name, parameters with domains, and what it contradicts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from spaces.domain import AnyName, Domain, FloatRange, IntRange, OneOf, Scalar
+
+if TYPE_CHECKING:
+    from spaces.recipe import Recipe
+
+
+def param(default: Scalar, domain: Domain) -> Any:
+    """A field of a Choice: its default and the values that it may take."""
+    return dataclasses.field(default=default, metadata={"domain": domain})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method of one axis, with the values of its parameters.
+
+    A subclass is a frozen dataclass whose fields are made by `param`. It names itself by `name`,
+    which is stored with every trial and therefore for ever.
+
+    Raises:
+        ValueError: a parameter lies outside its domain.
+    """
+
+    axis: ClassVar[str]
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for key, domain in self.domains().items():
+            if not domain.contains(value := getattr(self, key)):
+                raise ValueError(f"{self.axis}.{self.name}.{key} must be {domain}, got {value!r}")
+
+    @classmethod
+    def domains(cls) -> Mapping[str, Domain]:
+        """Each parameter's domain, in the order in which the fields stand."""
+        return {field.name: field.metadata["domain"] for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
+
+    def params(self) -> dict[str, Scalar]:
+        """The parameters' values, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def conflict(self, recipe: Recipe) -> str | None:
+        """Why this choice can't stand in `recipe`; None where it can."""
+        return None
+
+
+__all__ = ["AnyName", "Choice", "FloatRange", "IntRange", "OneOf", "param"]

@@ -1,0 +1,1 @@
+"""The distillation axis: what a student is asked to match."""

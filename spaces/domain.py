@@ -1,0 +1,181 @@
+"""The values that a parameter may take: a range of floats, a range of integers, one of a list, any name."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str
+
+
+class Suggester(Protocol):
+    """The part of an Optuna trial that a domain needs."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar: ...
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class FloatRange:
+    """Finite floats from `low` to `high`, both included; searched on a log scale where `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+
+    def contains(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+    def count(self) -> float:
+        """Number of values; infinity, unless the range is a single point."""
+        return 1 if self.low == self.high else math.inf
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """Integers from `low` to `high`, both included; searched on a log scale where `log`."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+
+    def contains(self, value: object) -> bool:
+        return _is_integer(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+    def count(self) -> float:
+        return self.high - self.low + 1
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        return trial.suggest_int(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of the listed values."""
+
+    options: tuple[Scalar, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise ValueError("a list of options must hold at least one, but got none")
+        if len(set(self.options)) != len(self.options):
+            raise ValueError(f"options must differ, but got {list(self.options)}")
+
+    def contains(self, value: object) -> bool:
+        # `1 == True` holds in Python, so that types are compared as well.
+        return any(value == option and type(value) is type(option) for option in self.options)
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return self.options
+
+    def count(self) -> float:
+        return len(self.options)
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        return trial.suggest_categorical(name, self.options)
+
+    def __str__(self) -> str:
+        return ", ".join(str(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class AnyName:
+    """Any non-empty text, such as the name of a timm model; a study must list the ones it means."""
+
+    kind: str
+
+    def contains(self, value: object) -> bool:
+        return isinstance(value, str) and bool(value)
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return ()
+
+    def count(self) -> float:
+        return math.inf
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        raise ValueError(f"{name} can't be searched openly: list each {self.kind} that is meant")
+
+    def __str__(self) -> str:
+        return f"any {self.kind}"
+
+
+Domain: TypeAlias = FloatRange | IntRange | OneOf | AnyName
+
+
+def narrow(domain: Domain, wanted: object) -> Domain:
+    """The part of `domain` that a study asks for.
+
+    Args:
+        domain: what the method permits.
+        wanted: a single value, a list of values, or `{low: …, high: …, log: …}`.
+
+    Raises:
+        ValueError: what is asked for is malformed, or lies outside of `domain`.
+    """
+    if isinstance(wanted, Mapping):
+        return _narrow_range(domain, dict(wanted))
+    options = wanted if isinstance(wanted, list | tuple) else [wanted]
+    values = tuple(_as_member(domain, option) for option in options)
+    return OneOf(values)
+
+
+def _as_member(domain: Domain, value: object) -> Scalar:
+    if isinstance(domain, FloatRange) and _is_integer(value):
+        value = float(value)  # type: ignore[arg-type]
+    if not domain.contains(value):
+        raise ValueError(f"must be {domain}, but got {value!r}")
+    return value  # type: ignore[return-value]
+
+
+def _narrow_range(domain: Domain, wanted: dict[object, object]) -> Domain:
+    if not isinstance(domain, FloatRange | IntRange):
+        raise ValueError(f"must be one of {domain}, so a range can't be given, but got {wanted}")
+    if unknown := wanted.keys() - {"low", "high", "log"}:
+        raise ValueError(f"a range has low, high and log, but got {sorted(map(str, unknown))}")
+    low = _as_member(domain, wanted.get("low", domain.low))
+    high = _as_member(domain, wanted.get("high", domain.high))
+    log = wanted.get("log", domain.log)
+    if not isinstance(log, bool):
+        raise ValueError(f"log must be true or false, but got {log!r}")
+    return type(domain)(low, high, log)  # type: ignore[arg-type]
+
+
+def _check_bounds(bounds: FloatRange | IntRange) -> None:
+    low, high = bounds.low, bounds.high
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"low <= high must hold, both finite, but got low={low}, high={high}")
+    if bounds.log and low <= 0:
+        raise ValueError(f"a log range must start above 0, but got low={low}")

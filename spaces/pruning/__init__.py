@@ -1,0 +1,1 @@
+"""The pruning axis: which channels are taken out of a trained student."""

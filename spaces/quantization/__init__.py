@@ -1,0 +1,1 @@
+"""The quantization axis: the number format that a student is shipped in."""

@@ -1,0 +1,79 @@
+"""Recipe: one choice for each axis, to and from flat parameters."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from spaces import catalogue
+from spaces.axes import Distillation, Pruning, Quantization, Student, Training
+from spaces.choice import Choice
+from spaces.domain import Scalar
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one trial does to one student.
+
+    Its flat form is what Optuna proposes and the store keeps, a key for each choice and one for
+    each of its parameters: `{"pruning": "magnitude", "pruning.magnitude.ratio": 0.34, …}`.
+    """
+
+    student: Student
+    training: Training
+    distillation: Distillation
+    pruning: Pruning
+    quantization: Quantization
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Scalar]) -> Self:
+        """The recipe of flat parameters; a parameter that is absent takes its default.
+
+        Raises:
+            ValueError: an axis or a method is unknown or missing, or a value lies outside its
+                domain.
+        """
+        choices = {axis.name: _choice(axis.name, params) for axis in fields(cls)}
+        known = {key for choice in choices.values() for key in flat_keys(type(choice))}
+        if unknown := sorted(params.keys() - known - choices.keys()):
+            raise ValueError(f"a recipe holds {sorted(known)}, but got also {unknown}")
+        return cls(**choices)  # type: ignore[arg-type]
+
+    def to_params(self) -> dict[str, Scalar]:
+        """Flat parameters, every default written out."""
+        params: dict[str, Scalar] = {}
+        for choice in self.choices():
+            params[choice.axis] = choice.name
+            for key, value in choice.params().items():
+                params[f"{choice.axis}.{choice.name}.{key}"] = value
+        return params
+
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices, in the order of compression."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def conflict(self) -> str | None:
+        """Why the recipe contradicts itself; None where it does not."""
+        for choice in self.choices():
+            if reason := choice.conflict(self):
+                return f"{choice.axis}.{choice.name}: {reason}"
+        return None
+
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the flat parameters."""
+        return hashlib.sha256(json.dumps(self.to_params(), sort_keys=True).encode()).hexdigest()
+
+
+def flat_keys(method: type[Choice]) -> dict[str, str]:
+    """Each parameter's flat key, and its name in the method."""
+    return {f"{method.axis}.{method.name}.{key}": key for key in method.domains()}
+
+
+def _choice(axis: str, params: Mapping[str, Scalar]) -> Choice:
+    if axis not in params:
+        raise ValueError(f"a recipe needs a choice of {axis}, but got {sorted(params)}")
+    method = catalogue.method(axis, str(params[axis]))
+    return method(
+        **{key: params[flat] for flat, key in flat_keys(method).items() if flat in params}
+    )

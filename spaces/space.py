@@ -1,0 +1,126 @@
+"""SearchSpace: the part of the catalogue that a study opens, with its ranges."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spaces import catalogue
+from spaces.axes import AXES
+from spaces.domain import Domain, OneOf, Scalar, Suggester, narrow
+
+# What an axis is set to where a study does not open it.
+_UNOPENED = {
+    "training": "standard",
+    "distillation": "soft_targets",
+    "pruning": "none",
+    "quantization": "float32",
+}
+
+Methods = Mapping[str, Mapping[str, Domain]]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """For each axis the methods that may be chosen, and for each of them its parameters' domains.
+
+    Parameters exist only under the method that owns them, so the space is conditional.
+    """
+
+    axes: Mapping[str, Methods]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, object]) -> "SearchSpace":
+        """The space that a study's `space:` section describes.
+
+        An axis is a list of method names, or a mapping from a method's name to its parameters. A
+        parameter is a value, a list of values, or `{low: …, high: …, log: …}`; one that is not
+        mentioned keeps its default. An axis that is not mentioned keeps one method.
+
+        Raises:
+            ValueError: something is unknown, malformed or outside its domain; the message begins
+                with the place.
+        """
+        names = [axis.axis for axis in AXES]
+        for key in config:
+            if key not in names:
+                raise ValueError(f"{key}: {_expected('axis', str(key), names)}")
+        if "student" not in config:
+            raise ValueError(
+                "student: a space must list the students, for example "
+                "{timm: {model: [resnet18, mobilenetv3_small_100]}}"
+            )
+        return cls({name: _axis(name, config.get(name, _UNOPENED.get(name))) for name in names})
+
+    def suggest(self, trial: Suggester) -> dict[str, Scalar]:
+        """Flat parameters of one recipe, proposed by `trial`."""
+        params: dict[str, Scalar] = {}
+        for axis, methods in self.axes.items():
+            name = str(OneOf(tuple(methods)).suggest(trial, axis))
+            params[axis] = name
+            for key, domain in methods[name].items():
+                flat = f"{axis}.{name}.{key}"
+                params[flat] = domain.suggest(trial, flat)
+        return params
+
+    def count(self) -> float:
+        """Number of distinct recipes; infinity where a range is continuous."""
+        return math.prod(
+            sum(math.prod(domain.count() for domain in params.values()) for params in axis.values())
+            for axis in self.axes.values()
+        )
+
+    def domains(self) -> dict[str, Domain]:
+        """Every flat parameter's domain, the choice of method included."""
+        flat: dict[str, Domain] = {}
+        for axis, methods in self.axes.items():
+            flat[axis] = OneOf(tuple(methods))
+            for name, params in methods.items():
+                flat |= {f"{axis}.{name}.{key}": domain for key, domain in params.items()}
+        return flat
+
+
+def _axis(axis: str, config: object) -> Methods:
+    if isinstance(config, str):
+        config = [config]
+    if isinstance(config, list):
+        config = dict.fromkeys(config)
+    if not isinstance(config, Mapping) or not config:
+        raise ValueError(
+            f"{axis}: must name at least one method of "
+            f"{', '.join(catalogue.methods(axis))}, but got {config!r}"
+        )
+    return {str(name): _method(axis, str(name), params) for name, params in config.items()}
+
+
+def _method(axis: str, name: str, config: object) -> Mapping[str, Domain]:
+    try:
+        method = catalogue.method(axis, name)
+    except ValueError as error:
+        raise ValueError(f"{axis}.{name}: {error}") from None
+    config = {} if config is None else config
+    place = f"{axis}.{name}"
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{place}: must map parameters to values, but got {config!r}")
+    domains = method.domains()
+    for key in config:
+        if key not in domains:
+            raise ValueError(f"{place}.{key}: {_expected('parameter', str(key), list(domains))}")
+    defaults = method().params()
+    return {
+        key: _narrowed(f"{place}.{key}", domain, config.get(key, defaults[key]))
+        for key, domain in domains.items()
+    }
+
+
+def _narrowed(place: str, domain: Domain, wanted: object) -> Domain:
+    try:
+        return narrow(domain, wanted)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
+def _expected(kind: str, given: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(given, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{kind} must be one of {', '.join(known) or 'none'}, but got {given!r}{hint}"

@@ -1,0 +1,1 @@
+"""The student axis: which network is trained."""

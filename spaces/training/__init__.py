@@ -1,0 +1,1 @@
+"""The training axis: how a network's weights are fitted."""
