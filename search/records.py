@@ -113,7 +113,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial as the store knows it. `number` counts from 0 within its study."""
+    """A trial as the store knows it. `number` counts from 0 within its study.
+
+    `test` is how its artifact did on the test images, which the search itself never sees.
+    """
 
     study: str
     number: int
@@ -123,16 +126,21 @@ class TrialRecord:
     started_at: datetime
     finished_at: datetime | None
     outcome: Outcome | None
+    test: Quality | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecord:
-    """The teacher, measured as its students are: exported, in their runtime, on their data."""
+    """The teacher, measured as its students are: exported, in their runtime, on their data.
+
+    `accuracy` is on validation images, `test_accuracy` on the test images.
+    """
 
     name: str
     digest: str
     accuracy: float
     cost: Cost
+    test_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +152,5 @@ class StudyRecord:
     config: Mapping[str, object]
     artifacts: str
     teacher: TeacherRecord | None
-    test: Mapping[str, float]
     created_at: datetime
     changed_at: datetime

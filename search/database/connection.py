@@ -1,0 +1,124 @@
+"""An open database: transactions on SQLite and PostgreSQL, alike to those who use them."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from search.database.address import parse_address, safe_url
+from search.database.faults import explain
+from search.errors import StoreError
+
+_WRITES = "retort_writes"
+
+
+class Database:
+    """A database, open. `place` is its URL as it may be shown."""
+
+    def __init__(self, url: str, *, read_only: bool, patience_s: float) -> None:
+        self.url = parse_address(url)
+        self.place = safe_url(url)
+        self.read_only = read_only
+        self._patience_s = patience_s
+        if self.url.drivername == "sqlite":
+            self._engine = _sqlite(self.url, read_only=read_only, patience_s=patience_s)
+            self._reader = self._engine
+        else:
+            self._engine = _postgresql(self.url, self.place, patience_s=patience_s)
+            # One snapshot for all of a transaction's queries, as SQLite has it anyway.
+            self._reader = self._engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the store, whatever others write meanwhile."""
+        with self._naming_faults(), Session(self._reader) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is committed at its end, or leaves no trace if anything is raised."""
+        if self.read_only:
+            raise StoreError(f"the store {self.place} was opened for reading only")
+        with self._naming_faults(), Session(self._writer) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _naming_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            message = explain(error, self.url, place=self.place, patience_s=self._patience_s)
+            raise StoreError(message) from error
+
+
+def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
+    path = f"file:{quote(url.database or '')}?mode={'ro' if read_only else 'rwc'}"
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level=None: the module would otherwise begin transactions of its own, deferred
+        # ones, which fail as soon as two of them write.
+        connection = sqlite3.connect(
+            path, uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, read_only=read_only)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    engine = create_engine(url, creator=connect, **_COMMON)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    if not read_only:
+        # Kept in the file, so only the first connection ever changes it.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
+    try:
+        engine = create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **_COMMON
+        )
+    except ImportError:
+        raise StoreError(
+            f"the store {place} needs psycopg: pip install 'retort[postgresql]'"
+        ) from None
+
+    @event.listens_for(engine, "connect")
+    def be_patient(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {round(patience_s * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+# Parameters are hidden because errors are shown, and a study's configuration is one of them.
+_COMMON: dict[str, Any] = {
+    "hide_parameters": True,
+    "json_serializer": partial(json.dumps, allow_nan=False),
+}

@@ -1,0 +1,224 @@
+"""The store's tables. Each change of them is a migration in `migrations/versions`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from search.records import StudyState, TrialState
+
+SCHEMA = "0001"
+"""The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
+
+VERSION_TABLE = "retort_schema"
+"""Alembic's version table, under a name of our own: it tells our databases from other programs'."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A timezone-aware time, in UTC. SQLite has no time zones, so they are taken off and put on."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"times must have a time zone, but got {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """The base of all tables. Every constraint has a name, by which a migration can change it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - declared so by SQLAlchemy
+        str: Text,
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+    }
+
+
+def _one_of(column: str, values: type[StudyState] | type[TrialState]) -> CheckConstraint:
+    names = ", ".join(f"'{value.value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({names})", name=f"{column}_is_known")
+
+
+def _share(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} >= 0 AND {column} <= 1", name=f"{column}_is_a_share")
+
+
+def _not_negative(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} >= 0", name=f"{column}_is_not_negative")
+
+
+class StudyRow(Table):
+    """A study. Each write to it or its trials moves `changed_at` on, and locks this row."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    artifacts: Mapped[str]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
+
+    __table_args__ = (_one_of("state", StudyState),)
+
+
+class TeacherRow(Table):
+    """A study's teacher."""
+
+    __tablename__ = "teachers"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str]
+    digest: Mapped[str]
+    accuracy: Mapped[float]
+    test_accuracy: Mapped[float | None]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    macs: Mapped[int] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+
+    __table_args__ = (
+        _share("accuracy"),
+        _share("test_accuracy"),
+        _not_negative("size_bytes"),
+        _not_negative("latency_ms"),
+    )
+
+
+class TrialRow(Table):
+    """A trial: what is filtered and sorted by has a column, the rest is JSON."""
+
+    __tablename__ = "trials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str]
+    params: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    duration_s: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    agreement: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    test_agreement: Mapped[float | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    macs: Mapped[int | None] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+    reason: Mapped[str | None]
+    violations: Mapped[dict[str, Any]]
+    hardware: Mapped[dict[str, Any]]
+    artifact_path: Mapped[str | None]
+    artifact_sha256: Mapped[str | None]
+    failure_kind: Mapped[str | None]
+    failure_message: Mapped[str | None]
+    failure_traceback: Mapped[str | None]
+    stages: Mapped[list["StageRow"]] = relationship(
+        lazy="raise", order_by="StageRow.position", cascade="all, delete-orphan"
+    )
+    epochs: Mapped[list["EpochRow"]] = relationship(
+        lazy="raise", order_by="EpochRow.position", cascade="all, delete-orphan"
+    )
+
+    __table_args__ = (
+        UniqueConstraint("study_id", "number"),
+        Index(None, "study_id", "state"),
+        _one_of("state", TrialState),
+        CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ends_once"),
+        CheckConstraint(
+            "state <> 'complete' OR (accuracy IS NOT NULL AND agreement IS NOT NULL AND "
+            "size_bytes IS NOT NULL AND parameters IS NOT NULL AND macs IS NOT NULL)",
+            name="complete_is_measured",
+        ),
+        _share("accuracy"),
+        _share("agreement"),
+        _share("test_accuracy"),
+        _share("test_agreement"),
+        _not_negative("number"),
+        _not_negative("size_bytes"),
+        _not_negative("parameters"),
+        _not_negative("macs"),
+        _not_negative("latency_ms"),
+        _not_negative("latency_p95_ms"),
+        _not_negative("duration_s"),
+    )
+
+
+class StageRow(Table):
+    """One stage of a trial, in the order in which they were run."""
+
+    __tablename__ = "stages"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    seconds: Mapped[float]
+    accuracy: Mapped[float | None]
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    macs: Mapped[int | None] = mapped_column(BigInteger)
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class EpochRow(Table):
+    """One point of a trial's learning curves."""
+
+    __tablename__ = "epochs"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    stage: Mapped[str]
+    epoch: Mapped[int]
+    loss: Mapped[float]
+    accuracy: Mapped[float]
+    learning_rate: Mapped[float]

@@ -1,0 +1,295 @@
+"""The store: every study and trial, the single source of truth.
+
+One process writes, any number read. Each method is one transaction. All raise `StoreError`
+where the database can't be reached, is locked for too long, or knows no such study or trial.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session, defer, selectinload
+
+from search.database.address import safe_url, without_secrets
+from search.database.connection import Database
+from search.database.rows import (
+    check_finite,
+    put_outcome,
+    storable,
+    study_record,
+    teacher_row,
+    trial_record,
+)
+from search.database.schema import check_ownership, check_schema, upgrade_schema
+from search.database.tables import StudyRow, TrialRow
+from search.errors import StoreError
+from search.records import (
+    Outcome,
+    Quality,
+    Scalar,
+    StudyRecord,
+    StudyState,
+    TeacherRecord,
+    TrialRecord,
+    TrialState,
+)
+
+__all__ = ["Store", "safe_url"]
+
+
+class Store:
+    """An open store; a context manager. Threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False, patience_s: float = 30.0) -> Self:
+        """Opens the store at `sqlite:///file` or `postgresql+psycopg://…`.
+
+        Args:
+            url: where it is.
+            read_only: changes nothing, and creates no database; otherwise the tables are created
+                or upgraded.
+            patience_s: how long to wait for another process's lock, in seconds.
+
+        Raises:
+            StoreError: it is missing, another program's, of another version, or out of reach.
+        """
+        with closing(Database(url, read_only=True, patience_s=patience_s)) as reader:
+            check_schema(reader) if read_only else check_ownership(reader)
+        database = Database(url, read_only=read_only, patience_s=patience_s)
+        try:
+            if not read_only:
+                upgrade_schema(database)
+        except StoreError:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, in the order in which they were created."""
+        with self._database.reading() as session:
+            return [study_record(row) for row in session.scalars(select(StudyRow).order_by("id"))]
+
+    def study(self, name: str) -> StudyRecord:
+        with self._database.reading() as session:
+            return study_record(_study(session, name))
+
+    def latest_study(self) -> StudyRecord:
+        """The study that was written to last."""
+        newest = select(StudyRow).order_by(StudyRow.changed_at.desc(), StudyRow.id.desc()).limit(1)
+        with self._database.reading() as session:
+            row = session.scalar(newest)
+            if row is None:
+                raise StoreError(
+                    f"the store {self._database.place} holds no study yet: start one with "
+                    "`retort run`"
+                )
+            return study_record(row)
+
+    def create_study(self, name: str, *, config: Mapping[str, object], artifacts: str) -> None:
+        """Adds a study, running.
+
+        Args:
+            name: not in the store yet.
+            config: the whole typed study as JSON types; URLs in it are stored without secrets.
+            artifacts: the folder of its artifacts.
+        """
+        check_finite(config)
+        now = datetime.now(UTC)
+        with self._database.writing() as session:
+            if session.scalar(select(StudyRow.id).where(StudyRow.name == name)) is not None:
+                raise StoreError(
+                    f"the study {name} exists already in {self._database.place}: resume it with "
+                    f"`retort resume {name}`, or give the new one another name"
+                )
+            session.add(
+                StudyRow(
+                    name=name,
+                    state=StudyState.RUNNING.value,
+                    config={key: without_secrets(value) for key, value in config.items()},
+                    artifacts=artifacts,
+                    created_at=now,
+                    changed_at=now,
+                )
+            )
+
+    def set_study_state(self, study: str, state: StudyState) -> None:
+        with self._database.writing() as session:
+            _changing(session, study).state = state.value
+
+    def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
+        """Keeps the study's teacher, in place of what was kept of it before."""
+        check_finite(asdict(teacher))
+        with self._database.writing() as session:
+            row = _changing(session, study)
+            row.teacher = None
+            session.flush()
+            row.teacher = teacher_row(teacher)
+
+    def start_trial(self, study: str, *, params: Mapping[str, Scalar], seed: int) -> int:
+        """Adds a running trial; it is in the store for good when this returns its number."""
+        check_finite(params)
+        with self._database.writing() as session:
+            row = _changing(session, study)
+            last = select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)
+            newest = session.scalar(last)
+            number = 0 if newest is None else newest + 1
+            session.add(
+                TrialRow(
+                    study_id=row.id,
+                    number=number,
+                    state=TrialState.RUNNING.value,
+                    params=dict(params),
+                    seed=seed,
+                    started_at=datetime.now(UTC),
+                    violations={},
+                    hardware={},
+                )
+            )
+        return number
+
+    def finish_trial(self, study: str, number: int, outcome: Outcome) -> None:
+        """Ends a trial: its state and all that was measured of it, at once or not at all.
+
+        The same outcome may be given twice, as after a commit whose answer was lost; another one
+        is refused.
+        """
+        outcome = storable(outcome)
+        with self._database.writing() as session:
+            owner = _study(session, study, lock=True)
+            row = _trial(session, owner, number, whole=True)
+            known = trial_record(row, study=study, whole=True).outcome
+            if known == outcome:
+                return
+            if known is not None:
+                raise StoreError(
+                    f"trial {number} of {study} ended already as {known.state}, and can't end "
+                    f"again with another outcome ({outcome.state})"
+                )
+            put_outcome(row, outcome)
+            row.finished_at = datetime.now(UTC)
+            _mark_changed(owner)
+
+    def record_test(self, study: str, number: int, quality: Quality) -> None:
+        """Keeps how a complete trial's artifact did on the test images."""
+        check_finite(asdict(quality))
+        with self._database.writing() as session:
+            row = _trial(session, _changing(session, study), number)
+            if row.state != TrialState.COMPLETE:
+                raise StoreError(
+                    f"only a complete trial can be tested, but trial {number} of {study} is "
+                    f"{row.state}"
+                )
+            row.test_accuracy, row.test_agreement = quality.accuracy, quality.agreement
+
+    def interrupt_running(self, study: str) -> int:
+        """Ends all running trials as interrupted, and gives their number."""
+        with self._database.writing() as session:
+            row = _study(session, study, lock=True)
+            ended = session.execute(
+                update(TrialRow)
+                .where(TrialRow.study_id == row.id, TrialRow.state == TrialState.RUNNING.value)
+                .values(state=TrialState.INTERRUPTED.value, finished_at=datetime.now(UTC))
+                .returning(TrialRow.id)
+            ).all()
+            if ended:
+                _mark_changed(row)
+        return len(ended)
+
+    def trials(
+        self,
+        study: str,
+        *,
+        states: Collection[TrialState] | None = None,
+        whole: bool = False,
+    ) -> list[TrialRecord]:
+        """The study's trials by number; unless `whole`, without stages, epochs and tracebacks."""
+        with self._database.reading() as session:
+            query = _query(_study(session, study), whole=whole).order_by(TrialRow.number)
+            if states is not None:
+                query = query.where(TrialRow.state.in_([state.value for state in states]))
+            return [trial_record(row, study=study, whole=whole) for row in session.scalars(query)]
+
+    def trial(self, study: str, number: int) -> TrialRecord:
+        """One trial, with all that is known of it."""
+        with self._database.reading() as session:
+            row = _trial(session, _study(session, study), number, whole=True)
+            return trial_record(row, study=study, whole=True)
+
+    def pulse(self, study: str) -> tuple[int, datetime]:
+        """How many trials there are, and when the newest change was: what a live view polls.
+
+        Every change moves the time on, even where the clock was set back.
+        """
+        with self._database.reading() as session:
+            row = _study(session, study)
+            count = select(func.count()).where(TrialRow.study_id == row.id)
+            return session.scalar(count) or 0, row.changed_at
+
+
+def _study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
+    query = select(StudyRow).where(StudyRow.name == name)
+    row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
+    if row is None:
+        known = session.scalars(select(StudyRow.name).order_by(StudyRow.changed_at.desc())).all()
+        raise StoreError(f"there is no study {name}; {_known(name, known)}")
+    return row
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "the store holds none yet: start one with `retort run`"
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    close = get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? The store holds {shown}" if close else f"the store holds {shown}"
+    )
+
+
+def _changing(session: Session, name: str) -> StudyRow:
+    """The study's row, locked until the transaction ends, so that its writers take turns."""
+    row = _study(session, name, lock=True)
+    _mark_changed(row)
+    return row
+
+
+def _mark_changed(row: StudyRow) -> None:
+    # Past the last change even where the clock went back: a live view compares only this.
+    row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
+
+
+def _query(study: StudyRow, *, whole: bool) -> Select[TrialRow]:
+    query = select(TrialRow).where(TrialRow.study_id == study.id)
+    if whole:
+        return query.options(selectinload(TrialRow.stages), selectinload(TrialRow.epochs))
+    return query.options(defer(TrialRow.failure_traceback, raiseload=True))
+
+
+def _trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:
+    row = session.scalar(_query(study, whole=whole).where(TrialRow.number == number))
+    if row is None:
+        raise StoreError(
+            f"{study.name} has no trial {number}: `retort trials {study.name}` lists them"
+        )
+    return row
