@@ -8,7 +8,8 @@ RetortError                 exit 1
 ├── NoStudentFits           exit 3   the search ended without a student inside the budget
 ├── Interrupted             exit 130 the person stopped it
 ├── StoreError              exit 1   the store can't be opened, read or written
-└── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
+├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
+└── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
 
 
@@ -54,3 +55,11 @@ class StoreError(RetortError):
 
 class ArtifactError(RetortError):
     """An artifact is missing, damaged or from a newer version."""
+
+
+class TrialError(RetortError):
+    """One trial can't go on; `kind` is the short name under which the store records it."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -12,9 +12,9 @@ from spaces.choice import Choice
 
 if TYPE_CHECKING:
     import numpy as np
+    from timm.scheduler.scheduler import Scheduler
     from torch import Tensor, nn
-
-    from spaces.training.schedule import Fit
+    from torch.optim import Optimizer
 
 # One cut: the module's dotted name, whether its outputs (else its inputs) were cut, and which.
 Cut: TypeAlias = tuple[str, bool, Sequence[int]]
@@ -27,11 +27,31 @@ class Student(Choice, ABC):
     axis: ClassVar[str] = "student"
 
     @abstractmethod
-    def build(self, *, classes: int, channels: int, image_size: int) -> nn.Module:
-        """A new network from [batch, channels, image_size, image_size] to logits [batch, classes].
+    def build(
+        self, *, classes: int, channels: int, image_size: int, blank: bool = False
+    ) -> nn.Module:
+        """A network from [batch, channels, image_size, image_size] to logits [batch, classes].
 
         Random weights come from torch's global generator.
+
+        Args:
+            classes: number of outputs.
+            channels: of the images, 1 or 3.
+            image_size: height and width, in pixels.
+            blank: leave out pretrained weights, since others will be loaded.
+
+        Raises:
+            ValueError: there is no such network, or it can't take such images.
+            OSError: pretrained weights can't be read.
         """
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What updates the weights, and how its learning rate changes over the steps."""
+
+    optimizer: Optimizer
+    scheduler: Scheduler
 
 
 @dataclass(frozen=True)
@@ -39,10 +59,13 @@ class Training(Choice, ABC):
     """How the student's weights are fitted."""
 
     axis: ClassVar[str] = "training"
+    epochs: int
+    batch_size: int
+    label_smoothing: float
 
     @abstractmethod
-    def fit(self, model: nn.Module, *, steps_per_epoch: int) -> Fit:
-        """The optimizer and the schedule for a whole training of `model`."""
+    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> Fit:
+        """Optimizer and schedule for training `model` over so many epochs."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +109,7 @@ class Pruning(Choice, ABC):
 
     @abstractmethod
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
-        """A pruned copy of `model`, and the cuts that, replayed on an unpruned one, give its shapes.
+        """A pruned copy of `model`, and the cuts that give an unpruned one its shapes.
 
         Args:
             model: left as it is.

@@ -1,4 +1,4 @@
-"""Finds the methods in the axis folders. One file, one method; whatever does not load is an error."""
+"""Finds the methods in the axis folders; one that does not load is an error."""
 
 import difflib
 import importlib

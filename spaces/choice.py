@@ -1,4 +1,4 @@
-"""Choice, the contract of every method: a name, parameters with domains, and what it contradicts."""
+"""Choice, the contract of every method: its name, its parameters, and what it contradicts."""
 
 from __future__ import annotations
 

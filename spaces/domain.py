@@ -1,4 +1,4 @@
-"""The values that a parameter may take: a range of floats, a range of integers, one of a list, any name."""
+"""The values that a parameter may take: a range of numbers, one of a list, any name."""
 
 import math
 from collections.abc import Mapping, Sequence

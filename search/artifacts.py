@@ -1,0 +1,120 @@
+"""What a finished student is on disk: a folder, written whole or not at all.
+
+recipe.json        what was chosen, and what it takes to rebuild the network
+model.safetensors  the float weights, after pruning
+model.onnx         what is served, and was measured
+SHA256SUMS         of the others
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from search.data.dataset import DataInfo
+from search.errors import ArtifactError
+from search.files import damaged_files
+from spaces.axes import Cut
+from spaces.channels import replay_cuts
+from spaces.domain import Scalar
+from spaces.recipe import Recipe
+
+FORMAT = 1
+RECIPE = "recipe.json"
+WEIGHTS = "model.safetensors"
+SERVED = "model.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What it takes to know a student again, and to rebuild its network.
+
+    Attributes:
+        params: the recipe, flat.
+        cuts: what pruning took out; replayed on an uncut network, they give the shapes.
+        data: what the student was trained on.
+        origin: study, trial, seed, hashes and versions.
+    """
+
+    params: Mapping[str, Scalar]
+    cuts: tuple[Cut, ...]
+    data: DataInfo
+    origin: Mapping[str, Scalar]
+
+
+def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
+    """Writes recipe.json and model.safetensors into `folder`; the served file stands beside."""
+    weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    document = {
+        "format": FORMAT,
+        "params": dict(provenance.params),
+        "cuts": provenance.cuts,
+        "data": provenance.data.to_json(),
+        "origin": dict(provenance.origin),
+    }
+    (folder / RECIPE).write_text(json.dumps(document, indent=1))
+
+
+def read_provenance(folder: Path) -> Provenance:
+    """What recipe.json says.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or a newer retort wrote it.
+    """
+    check_whole(folder)
+    try:
+        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
+        if document["format"] > FORMAT:
+            raise ArtifactError(
+                f"{folder} must be of format {FORMAT} or older, but is of format "
+                f"{document['format']}: read it with a newer retort"
+            )
+        return Provenance(
+            params=document["params"],
+            cuts=tuple((name, outputs, cut) for name, outputs, cut in document["cuts"]),
+            data=DataInfo.from_json(document["data"]),
+            origin=document["origin"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The student's float network, in evaluation mode.
+
+    Raises:
+        ArtifactError: as `read_provenance`, or the weights don't fit the recipe.
+    """
+    provenance = read_provenance(folder)
+    data = provenance.data
+    try:
+        network = Recipe.from_params(provenance.params).student.build(
+            classes=len(data.classes),
+            channels=data.channels,
+            image_size=data.image_size,
+            blank=True,
+        )
+        example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+        replay_cuts(network, example, provenance.cuts)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ArtifactError(f"the student in {folder} can't be rebuilt: {error}") from error
+    return network.eval()
+
+
+def check_whole(folder: Path) -> None:
+    """Raises ArtifactError, naming the files, unless all of `folder` is as it was written."""
+    if not folder.is_dir():
+        raise ArtifactError(f"a student must be a folder, but {folder} is none")
+    if damaged := damaged_files(folder):
+        raise ArtifactError(
+            f"{folder} must be as it was written, but differs in {', '.join(damaged)}: "
+            "export it again, or run the trial again"
+        )

@@ -1,0 +1,83 @@
+"""Files that are written whole or not at all, and their checksums."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@contextmanager
+def written_whole(destination: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `destination` once the block has ended without an error.
+
+    Every file in it is listed in SHA256SUMS, in the form that `sha256sum --check` reads. A folder
+    that stood at `destination` is replaced.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
+    temporary.mkdir()
+    try:
+        yield temporary
+        _write_checksums(temporary)
+        for path in [*temporary.rglob("*"), temporary]:
+            _sync(path)
+        _replace(temporary, destination)
+        _sync(destination.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """The files whose contents are not what SHA256SUMS says; the list itself, where it is missing.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    sums = folder / CHECKSUMS
+    if not sums.is_file():
+        return [CHECKSUMS]
+    expected = {}
+    for line in sums.read_text(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        expected[name] = digest
+    return [name for name, digest in expected.items() if _digest_or_none(folder / name) != digest]
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal SHA-256 of the file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_or_none(path: Path) -> str | None:
+    return file_digest(path) if path.is_file() else None
+
+
+def _write_checksums(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / CHECKSUMS).write_text("".join(lines))
+
+
+def _replace(temporary: Path, destination: Path) -> None:
+    # A folder can't be renamed onto one that is not empty: the old one steps aside first.
+    if destination.exists():
+        aside = temporary.with_suffix(".old")
+        destination.rename(aside)
+        temporary.rename(destination)
+        shutil.rmtree(aside)
+    else:
+        temporary.rename(destination)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

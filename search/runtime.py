@@ -1,0 +1,82 @@
+"""The runtime that serves a student: ONNX Runtime, and the file that it loads."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from search.errors import ArtifactError
+
+INPUT = "input"
+OUTPUT = "logits"
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, int]) -> None:
+    """Writes `network` as an ONNX file from float32 [batch, *image_shape] to logits.
+
+    Raises:
+        ArtifactError: torch's exporter can't express this network.
+    """
+    network.eval()
+    example = torch.zeros(2, *image_shape, device=_device_of(network))
+    with warnings.catch_warnings():
+        # The older exporter takes seconds where the newer takes minutes; it says so itself.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                dynamo=False,
+                opset_version=17,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            )
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            kind = type(network).__name__
+            raise ArtifactError(f"{kind} can't be exported to ONNX: {error}") from error
+
+
+class Session:
+    """A student as it is served: an ONNX file in ONNX Runtime, with a fixed number of threads.
+
+    Raises:
+        ArtifactError: the file can't be loaded, or this build has no provider for the device.
+    """
+
+    def __init__(self, path: Path, *, threads: int, device: str = "cpu") -> None:
+        provider = _PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
+            raise ArtifactError(
+                f"measuring on {device} needs ONNX Runtime's {provider}, which this build lacks: "
+                "install onnxruntime-gpu in place of onnxruntime, or set budget.target.device: cpu"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        except Exception as error:
+            raise ArtifactError(f"ONNX Runtime can't load {path}: {error}") from error
+        self._input = self._session.get_inputs()[0]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width that the model takes."""
+        channels, height, width = self._input.shape[1:]
+        return channels, height, width
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
+        logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
+        return logits
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

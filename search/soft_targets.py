@@ -1,0 +1,72 @@
+"""The teacher's logits for every view of every training image: computed once, shared by all.
+
+Logits of the clean image under an augmented input teach the wrong thing (Beyer et al. 2021,
+arXiv:2106.05237): each seeded view has logits of its own, and students see the same views. Raw
+logits are kept, so that the temperature and the weight stay free.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search.data.dataset import Dataset, normalize
+from search.data.views import View
+from search.files import damaged_files, written_whole
+from search.teacher.teacher import Teacher
+
+_FILE = "logits.npy"
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """Logits [views, images, classes] in half precision, mapped from a file."""
+
+    logits: np.ndarray
+
+    def of(self, view: View, indices: Tensor) -> Tensor:
+        """Logits [batch, classes], float32, of the images `indices` (int64, on the CPU)."""
+        return torch.from_numpy(self.logits[view.number, indices.numpy()].astype(np.float32))
+
+
+def soft_targets(
+    teacher: Teacher,
+    dataset: Dataset,
+    views: Sequence[View],
+    *,
+    cache: Path,
+    progress: Callable[[str], None],
+) -> Path:
+    """The folder of the teacher's logits, computed unless it is there and whole."""
+    key = f"{teacher.digest}/{dataset.info.digest}/{views!r}"
+    folder = cache / "soft_targets" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    if not folder.is_dir() or damaged_files(folder):
+        with written_whole(folder) as temporary:
+            shape = (len(views), len(dataset.training), len(dataset.info.classes))
+            logits = np.lib.format.open_memmap(
+                temporary / _FILE, mode="w+", dtype=np.float16, shape=shape
+            )
+            for number, view in enumerate(views):
+                progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
+                _fill(logits[number], teacher, dataset, view)
+            logits.flush()
+    return folder
+
+
+def open_soft_targets(folder: Path) -> SoftTargets:
+    """The logits in `folder`, mapped: opened in milliseconds, its pages shared by processes."""
+    return SoftTargets(np.load(folder / _FILE, mmap_mode="r", allow_pickle=False))
+
+
+@torch.inference_mode()
+def _fill(logits: np.ndarray, teacher: Teacher, dataset: Dataset, view: View) -> None:
+    limit = float(np.finfo(np.float16).max)
+    for batch in dataset.training.batches(_BATCH, view=view, device=teacher.device):
+        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+        output = teacher.network(images).float().clamp(-limit, limit)
+        logits[batch.indices.numpy()] = output.cpu().numpy()

@@ -1,0 +1,108 @@
+"""Where a teacher's weights come from: timm and its hub, a checkpoint, a person's own code."""
+
+import importlib
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import nn
+
+from search.config import TeacherSettings
+from search.data.dataset import DataInfo
+from search.errors import TeacherError
+from search.teacher.classroom import Classroom
+from spaces.students.timm_model import Timm
+
+_WAYS_OUT = (
+    "Three ways out: set `checkpoint:` to a local file; fill the hub's cache on a machine that "
+    "reaches it and copy the folder named by HF_HOME; or train the teacher here with `train: {}`"
+)
+
+
+def from_timm(settings: TeacherSettings, room: Classroom) -> nn.Module:
+    assert settings.model is not None
+    info = room.dataset.info
+    try:
+        network = Timm(model=settings.model, pretrained=settings.pretrained).build(
+            classes=_classes(settings, info),
+            channels=info.channels,
+            image_size=_image_size(settings, info),
+        )
+    except OSError as error:
+        raise TeacherError(
+            f"the weights of {settings.model} can't be fetched: {error}. {_WAYS_OUT}"
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise TeacherError(f"teacher.model {error}") from error
+    if settings.checkpoint:
+        _load_checkpoint(network, settings.checkpoint, strict=settings.train is None)
+    return network
+
+
+def _classes(settings: TeacherSettings, info: DataInfo) -> int:
+    """Outputs to build: pretrained weights that are used as they are bring their own number."""
+    if settings.pretrained and not settings.train:
+        cfg = timm.get_pretrained_cfg(settings.model or "")
+        return cfg.num_classes if cfg else len(info.classes)
+    return len(info.classes)
+
+
+def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
+    cfg = timm.get_pretrained_cfg(settings.model or "")
+    if settings.pretrained and not settings.train and cfg is not None:
+        return settings.image_size or int(cfg.input_size[-1])
+    return settings.image_size or info.image_size
+
+
+def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
+    """Loads weights; unless `strict`, those whose shapes differ (the classes) are left out."""
+    try:
+        weights = load_state_dict(str(path), weights_only=True)
+        if not strict:
+            shapes = {key: value.shape for key, value in network.state_dict().items()}
+            weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
+        network.load_state_dict(weights, strict=strict)
+    except FileNotFoundError:
+        raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
+    except pickle.UnpicklingError as error:
+        raise TeacherError(
+            f"{path} must hold tensors alone, but holds other Python objects, which could run "
+            "code: save its state_dict() with torch.save or safetensors"
+        ) from error
+    except (RuntimeError, ValueError, OSError, SafetensorError, AttributeError, EOFError) as error:
+        raise TeacherError(f"{path} does not fit the teacher: {error}") from error
+
+
+def from_factory(factory: str, room: Classroom) -> nn.Module:
+    if not room.allow_code:
+        raise TeacherError(
+            f"teacher.factory runs the code of {factory}: pass --allow-code if you trust it"
+        )
+    module, _, function = factory.partition(":")
+    info = room.dataset.info
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TeacherError(
+            f"teacher.factory must be module:function, but got {factory!r}: {error}"
+        ) from error
+    network = make(classes=len(info.classes), channels=info.channels, image_size=info.image_size)
+    if not isinstance(network, nn.Module):
+        raise TeacherError(f"{factory} must return a torch module, but gave {type(network)}")
+    return network
+
+
+def preprocessing(
+    settings: TeacherSettings, network: nn.Module, info: DataInfo
+) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
+    """The image size and the (mean, std) that an untouched teacher expects."""
+    known = getattr(network, "pretrained_cfg", None) if settings.pretrained else None
+    size = settings.image_size or (known["input_size"][-1] if known else info.image_size)
+    if settings.mean and settings.std:
+        return size, (settings.mean, settings.std)
+    if known and info.channels == len(known["mean"]):
+        return size, (known["mean"], known["std"])
+    return size, (info.mean, info.std)

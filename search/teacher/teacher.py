@@ -1,0 +1,86 @@
+"""The teacher that a study names, made ready and checked against the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from search.artifacts import load_network, read_provenance
+from search.config import TeacherSettings
+from search.errors import TeacherError
+from search.teacher.adapted import Ensemble, adapt
+from search.teacher.classroom import Classroom, network_digest
+from search.teacher.origins import from_factory, from_timm, preprocessing
+from search.teacher.trained import trained
+from search.training import accuracy
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network, or several as one, that takes the students' normalised images.
+
+    Attributes:
+        name: for people.
+        network: to logits [batch, classes], in evaluation mode, on `device`.
+        digest: hexadecimal SHA-256 of what decides its outputs.
+        device: where it computes.
+    """
+
+    name: str
+    network: nn.Module
+    digest: str
+    device: str
+
+
+def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teacher:
+    """The teacher that a study names; trained here where it says so.
+
+    Raises:
+        TeacherError: weights are missing or unfit, or a factory's code is not allowed to run.
+    """
+    networks = [_member(settings, room).to(room.device).eval() for settings in members]
+    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    _check_outputs(network, room)
+    names = [str(s.model or s.exported or s.factory) for s in members]
+    name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
+    return Teacher(name, network.requires_grad_(False), network_digest(network), room.device)
+
+
+def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
+    info = room.dataset.info
+    if settings.exported:
+        data = read_provenance(settings.exported).data
+        network = load_network(settings.exported)
+        return adapt(network, info, data.image_size, (data.mean, data.std))
+    if settings.factory:
+        network = from_factory(settings.factory, room)
+    else:
+        network = from_timm(settings, room)
+    if settings.train:
+        return trained(network, settings, settings.train, room)
+    return adapt(network, info, *preprocessing(settings, network, info))
+
+
+@torch.inference_mode()
+def _check_outputs(network: nn.Module, room: Classroom) -> None:
+    info = room.dataset.info
+    example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=room.device)
+    try:
+        shape = tuple(network(example).shape)
+    except (RuntimeError, AssertionError) as error:
+        raise TeacherError(
+            f"the teacher must take images of {info.channels} channels and {info.image_size} "
+            f"pixels, but: {error}"
+        ) from error
+    if shape != (2, len(info.classes)):
+        raise TeacherError(
+            f"the teacher must predict the data's {len(info.classes)} classes, but its outputs for "
+            f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`"
+        )
+    found = accuracy(network, room.dataset.validation, room.dataset, device=room.device)
+    if found <= 1.5 / len(info.classes):
+        room.progress(
+            f"warning: the teacher's validation accuracy of {found:.1%} is hardly above chance "
+            f"({1 / len(info.classes):.1%}): check its preprocessing and the order of the classes"
+        )

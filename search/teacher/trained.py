@@ -1,0 +1,79 @@
+"""Training a teacher here, from scratch or from what it has."""
+
+import hashlib
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from search.config import TeacherSettings, TeacherTraining
+from search.data.views import View
+from search.errors import TeacherError, TrialError
+from search.files import damaged_files, written_whole
+from search.records import EpochRecord
+from search.teacher.classroom import Classroom, network_digest
+from search.training import Course, train
+from spaces.distillation.labels import Labels
+from spaces.training.standard import Standard
+
+_WEIGHTS = "model.safetensors"
+
+
+def trained(
+    network: nn.Module, settings: TeacherSettings, training: TeacherTraining, room: Classroom
+) -> nn.Module:
+    """The network fitted here, or as it was fitted by an earlier run."""
+    start = network_digest(network) if settings.checkpoint or settings.pretrained else room.seed
+    key = f"{settings.model_dump_json()}/{room.dataset.info.digest}/{start}"
+    folder = room.cache / "teachers" / hashlib.sha256(key.encode()).hexdigest()[:24]
+    if folder.is_dir() and not damaged_files(folder):
+        room.progress("teacher: trained by an earlier run")
+        network.load_state_dict(load_file(folder / _WEIGHTS))
+        return network
+    _fit(network, training, room)
+    with written_whole(folder) as temporary:
+        save_file(network.state_dict(), temporary / _WEIGHTS)
+    return network
+
+
+def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None:
+    """Trains until the epochs are over or validation has not improved for `patience` epochs."""
+    curve: list[EpochRecord] = []
+    best: dict[str, Tensor] = {}
+
+    def report(point: EpochRecord) -> bool:
+        if not curve or point.accuracy > max(earlier.accuracy for earlier in curve):
+            best.update({key: value.clone() for key, value in network.state_dict().items()})
+        curve.append(point)
+        peak = max(curve, key=lambda earlier: earlier.accuracy)
+        room.progress(
+            f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
+            f"validation accuracy {point.accuracy:.1%} (best {peak.accuracy:.1%})"
+        )
+        return point.epoch - peak.epoch < training.patience
+
+    info = room.dataset.info
+    course = Course(
+        stage="teacher",
+        training=Standard(
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay,
+            warmup_epochs=1 if training.epochs > 1 else 0,
+        ),
+        distillation=Labels(),
+        epochs=training.epochs,
+        # Its own views, apart from those on which its students will ask it.
+        views=tuple(
+            View(number=-1 - epoch, seed=room.seed, shift=info.shift, flip=info.flip)
+            for epoch in range(training.epochs)
+        ),
+        targets=None,
+        seed=room.seed,
+        device=room.device,
+    )
+    try:
+        train(network, room.dataset, course, report)
+    except TrialError as error:
+        raise TeacherError(f"the teacher could not be trained: {error}") from error
+    network.load_state_dict(best)

@@ -1,0 +1,131 @@
+"""Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from search.data.dataset import Batch, Dataset, Part, normalize
+from search.data.views import View
+from search.errors import TrialError
+from search.records import EpochRecord
+from spaces.axes import Distillation, Fit, Lesson, Training
+
+_EVALUATION_BATCH = 512
+
+# Told of each epoch; False ends the training.
+Report = Callable[[EpochRecord], bool]
+# From a view and image indices [batch] to the teacher's logits [batch, classes].
+Targets = Callable[[View, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a network is put through.
+
+    Attributes:
+        stage: the name under which its curve is recorded.
+        training: optimizer, schedule and batch.
+        distillation: the loss.
+        epochs: passes over the training images; epoch e shows view e modulo the number of views.
+        views: the augmented views, numbered from 0.
+        targets: the teacher's logits for these views; None where the loss needs none.
+        seed: of the order of the images, and of dropout.
+        device: where the network computes.
+    """
+
+    stage: str
+    training: Training
+    distillation: Distillation
+    epochs: int
+    views: tuple[View, ...]
+    targets: Targets | None
+    seed: int
+    device: str = "cpu"
+
+
+def train(network: nn.Module, dataset: Dataset, course: Course, report: Report) -> None:
+    """Fits `network` in place, and reports each epoch until one report says that it is enough.
+
+    Raises:
+        TrialError: `non_finite`, the loss became infinite or not a number.
+    """
+    torch.manual_seed(course.seed)
+    network.to(course.device)
+    batch_size = min(course.training.batch_size, len(dataset.training))
+    steps = len(dataset.training) // batch_size
+    fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=steps)
+    for epoch in range(course.epochs):
+        order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
+        loss = _epoch(network, dataset, course, fit, epoch=epoch, order=order)
+        point = EpochRecord(
+            stage=course.stage,
+            epoch=epoch,
+            loss=loss,
+            accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
+            learning_rate=fit.optimizer.param_groups[0]["lr"],
+        )
+        if not report(point):
+            return
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu") -> float:
+    """Share of the unaugmented images of `part` that `network` classifies rightly."""
+    network.eval()
+    right = 0
+    for batch in part.batches(_EVALUATION_BATCH, device=device):
+        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+        right += int((network(images).argmax(dim=1) == batch.labels).sum())
+    return right / len(part)
+
+
+def _epoch(
+    network: nn.Module, dataset: Dataset, course: Course, fit: Fit, *, epoch: int, order: Tensor
+) -> float:
+    """Mean loss of the epoch, in nats."""
+    network.train()
+    view = course.views[epoch % len(course.views)]
+    # Batch normalisation can't take a last batch of one image, so that the last, short one is left
+    # out; the next epoch's order is another.
+    batch_size = min(course.training.batch_size, len(dataset.training))
+    batches = dataset.training.batches(
+        batch_size, order=order, view=view, device=course.device, drop_last=True
+    )
+    losses = []
+    steps = len(dataset.training) // batch_size
+    for step, batch in enumerate(batches):
+        loss = _loss(network, batch, dataset, course, view=view)
+        fit.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        fit.optimizer.step()
+        fit.scheduler.step_update(epoch * steps + step + 1)
+        losses.append(loss.detach())
+    mean = float(torch.stack(losses).mean())
+    if not math.isfinite(mean):
+        raise TrialError(
+            "non_finite",
+            f"the loss must stay finite, but was {mean} in epoch {epoch} of {course.stage}: "
+            "lower training.standard.learning_rate",
+        )
+    return mean
+
+
+def _loss(
+    network: nn.Module, batch: Batch, dataset: Dataset, course: Course, *, view: View
+) -> Tensor:
+    images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+    teacher = None
+    if course.targets is not None:
+        teacher = course.targets(view, batch.indices).to(course.device)
+    with torch.autocast(course.device, enabled=course.device == "cuda"):
+        logits = network(images)
+    lesson = Lesson(student=logits.float(), labels=batch.labels, teacher=teacher)
+    return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
+
+
+def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    return torch.randperm(images, generator=generator)

@@ -1,0 +1,22 @@
+"""No teacher: the labels alone, the baseline that distillation has to beat."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from spaces.axes import Distillation, Lesson
+
+
+@dataclass(frozen=True)
+class Labels(Distillation):
+    """Cross-entropy with the true labels; the teacher is not asked."""
+
+    name: ClassVar[str] = "labels"
+    needs_teacher: ClassVar[bool] = False
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        return functional.cross_entropy(
+            lesson.student, lesson.labels, label_smoothing=label_smoothing
+        )

@@ -1,0 +1,56 @@
+"""Soft targets. Hinton, Vinyals, Dean 2015, arXiv:1503.02531."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from spaces.axes import Distillation, Lesson
+from spaces.choice import FloatRange, param
+
+
+def soft_target_loss(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of the student's softened predictions from the teacher's.
+
+    Args:
+        student: logits, [batch, classes].
+        teacher: logits, [batch, classes]; gradients are not taken.
+        temperature: above 0; 1 leaves predictions unsoftened.
+
+    Returns:
+        Scalar in nats, times temperature² so that gradients keep their scale.
+
+    Raises:
+        ValueError: temperature is not positive.
+
+    Source: Hinton et al. 2015, section 2, arXiv:1503.02531.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be above 0, but got {temperature}")
+    softened = functional.log_softmax(student / temperature, dim=1)
+    target = functional.log_softmax(teacher.detach().float() / temperature, dim=1)
+    divergence = functional.kl_div(softened, target, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+@dataclass(frozen=True)
+class SoftTargets(Distillation):
+    """The teacher's softened predictions, mixed with the true labels.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531. `weight` is the teacher's share of the loss.
+    """
+
+    name: ClassVar[str] = "soft_targets"
+    needs_teacher: ClassVar[bool] = True
+    temperature: float = param(4.0, FloatRange(1.0, 20.0, log=True))
+    weight: float = param(0.7, FloatRange(0.0, 1.0))
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        if lesson.teacher is None:
+            raise ValueError("soft targets need the teacher's logits, but the lesson has none")
+        soft = soft_target_loss(lesson.student, lesson.teacher, temperature=self.temperature)
+        hard = functional.cross_entropy(
+            lesson.student, lesson.labels, label_smoothing=label_smoothing
+        )
+        return self.weight * soft + (1 - self.weight) * hard

@@ -1,0 +1,23 @@
+"""No pruning."""
+
+import copy
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from spaces.axes import Cut, Pruning
+
+
+@dataclass(frozen=True)
+class NoPruning(Pruning):
+    """Every channel stays."""
+
+    name: ClassVar[str] = "none"
+
+    @property
+    def recovery_share(self) -> float:
+        return 0.0
+
+    def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
+        return copy.deepcopy(model), []

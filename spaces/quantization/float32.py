@@ -1,0 +1,24 @@
+"""No quantization."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from spaces.axes import Quantization
+
+
+@dataclass(frozen=True)
+class Float32(Quantization):
+    """Weights and activations stay 32-bit floats."""
+
+    name: ClassVar[str] = "float32"
+
+    def convert(
+        self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
+    ) -> None:
+        del calibration  # floats need none
+        shutil.copyfile(source, destination)

@@ -1,0 +1,54 @@
+"""Mini-batch training with timm's optimizers and a cosine schedule after a linear warm-up."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from torch import nn
+
+from spaces.axes import Fit, Training
+from spaces.choice import FloatRange, IntRange, OneOf, param
+
+if TYPE_CHECKING:
+    from spaces.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Standard(Training):
+    """One of timm's optimizers, linear warm-up, then a cosine to zero.
+
+    Source: Loshchilov and Hutter 2017, arXiv:1608.03983 (the cosine, without restarts), and 2019,
+    arXiv:1711.05101 (AdamW).
+    """
+
+    name: ClassVar[str] = "standard"
+    epochs: int = param(8, IntRange(1, 1000, log=True))
+    batch_size: int = param(64, IntRange(2, 4096, log=True))
+    learning_rate: float = param(1e-2, FloatRange(1e-5, 1.0, log=True))
+    optimizer: str = param("adamw", OneOf(("adamw", "nadamw", "lamb", "sgd")))
+    weight_decay: float = param(0.02, FloatRange(0.0, 1.0))
+    warmup_epochs: int = param(1, IntRange(0, 100))
+    label_smoothing: float = param(0.0, FloatRange(0.0, 0.5))
+
+    def conflict(self, recipe: "Recipe") -> str | None:
+        if self.warmup_epochs >= self.epochs:
+            return f"warmup_epochs < epochs must hold, got {self.warmup_epochs} and {self.epochs}"
+        return super().conflict(recipe)
+
+    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> Fit:
+        optimizer = create_optimizer_v2(
+            model, opt=self.optimizer, lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        scheduler, _ = create_scheduler_v2(
+            optimizer,
+            sched="cosine",
+            num_epochs=epochs,
+            warmup_epochs=min(self.warmup_epochs, epochs - 1),
+            warmup_lr=self.learning_rate / 100,
+            warmup_prefix=True,
+            min_lr=0.0,
+            step_on_epochs=False,
+            updates_per_epoch=steps_per_epoch,
+        )
+        return Fit(optimizer, scheduler)
