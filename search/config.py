@@ -22,7 +22,13 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """Which images, and how they are divided into training, validation and test."""
+    """Which images, and how they are divided into training, validation and test.
+
+    What the data's keeper set apart is used as it is: validation and test where both are there.
+    One part that was set apart (an image folder's `val/`, CIFAR's test batch) is the test part,
+    which only the final report sees, and validation is carved out of training. Where nothing was
+    set apart, both are carved out. Every carving is by class, at random, from the seed.
+    """
 
     source: Literal[
         "digits", "folder", "fashion_mnist", "mnist", "cifar10", "cifar100", "npz", "timm"
@@ -31,9 +37,11 @@ class DataSettings(Section):
     name: str | None = Field(None, description="timm data set name, such as hfds/food101")
     image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
     train_images: int | None = Field(None, ge=1, description="use at most so many for training")
-    validation_share: Share = 0.15
-    test_share: Share = 0.15
-    max_corrupt_share: Share = 0.01
+    validation_share: Share = Field(0.15, description="of each class; unless data hold a part")
+    test_share: Share = Field(0.15, description="likewise; not used where data hold a test part")
+    max_corrupt_share: Share = Field(
+        0.01, description="damaged images are named and skipped up to this share of all"
+    )
     shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
     flip: bool | None = Field(None, description="mirror views; null: not for digits and MNIST")
     in_memory: Bytes = Field(
@@ -71,7 +79,12 @@ class TeacherSettings(Section):
     checkpoint: Path | None = Field(None, description="safetensors or a plain state dict")
     exported: Path | None = Field(None, description="a student that retort exported")
     factory: str | None = Field(None, description="module:function, run only with --allow-code")
-    train: TeacherTraining | None = None
+    train: TeacherTraining | None = Field(None, description="train it here, from what it has")
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="pixels it takes; null: as timm says, else as the data"
+    )
+    mean: list[float] | None = Field(None, description="its own normalisation, per channel")
+    std: list[Annotated[float, Field(gt=0)]] | None = None
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
@@ -82,6 +95,12 @@ class TeacherSettings(Section):
             raise ValueError("pretrained and checkpoint need a model")
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained and checkpoint exclude one another")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std are given together or not at all")
+        if self.train and (self.mean or self.image_size):
+            raise ValueError(
+                "a teacher trained here takes the data's images: drop image_size, mean"
+            )
         if self.model and not (self.pretrained or self.checkpoint or self.train):
             raise ValueError(
                 "a teacher must know something: set pretrained: true, a checkpoint, or train: {}"
@@ -114,7 +133,9 @@ class SearchSettings(Section):
 class RunSettings(Section):
     """Where and how wide the trials run."""
 
-    parallel: int = Field(2, ge=1, description="trials at a time")
+    parallel: int | None = Field(
+        None, ge=1, description="trials at a time; null: as many as the cores, or GPUs, allow"
+    )
     cpus: int = Field(1, ge=1, description="cores, and threads, of each trial")
     gpus: float = Field(0, ge=0, description="share of a GPU for each trial")
     ray: str = Field("local", description="local, auto, or the address of a cluster")

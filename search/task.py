@@ -25,7 +25,7 @@ class Task:
         study: the study's name.
         dataset: the images.
         views: the augmented views that students see.
-        targets: the teacher's logits for these views.
+        targets: the teacher's logits for these views; None where no open method asks for them.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         budget: what a student may cost.
         target: where it may cost so much.
@@ -37,7 +37,7 @@ class Task:
     study: str
     dataset: Dataset
     views: tuple[View, ...]
-    targets: Targets
+    targets: Targets | None
     teacher_classes: np.ndarray
     budget: Budget
     target: Target

@@ -56,7 +56,7 @@ def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
 
 
 def _classifiers(model: nn.Module) -> list[nn.Module]:
-    heads = model.get_classifier()
+    heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
     return list(heads) if isinstance(heads, tuple) else [heads]
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Scalar: TypeAlias = bool | int | float | str
 
@@ -15,7 +15,7 @@ class Suggester(Protocol):
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
 
-    def suggest_categorical(self, name: str, choices: Sequence[Scalar]) -> Scalar: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 def _is_number(value: object) -> bool:
@@ -104,7 +104,8 @@ class OneOf:
         return len(self.options)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
-        return trial.suggest_categorical(name, self.options)
+        value: Scalar = trial.suggest_categorical(name, self.options)
+        return value
 
     def __str__(self) -> str:
         return ", ".join(str(option) for option in self.options)

@@ -1,0 +1,171 @@
+"""Before the first trial: data, teacher and soft targets, made ready and handed over by path."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from search.budget import Budget
+from search.config import RunSettings, Study, Target
+from search.data.dataset import Dataset
+from search.data.prepare import open_dataset, prepare
+from search.data.views import View
+from search.files import written_whole
+from search.measure import count_cost, predictions, time_cost
+from search.progress import Watcher
+from search.records import Scalar, TeacherRecord
+from search.runtime import Session, export_onnx
+from search.soft_targets import open_soft_targets, soft_targets
+from search.task import Task
+from search.teacher.classroom import Classroom
+from search.teacher.teacher import Teacher, prepare_teacher
+from spaces import catalogue
+from spaces.axes import Distillation
+
+TEACHER = "teacher"
+_SERVED = "model.onnx"
+_CLASSES = "validation_classes.npy"
+_LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A task by the paths of its parts: small enough to be sent to any worker.
+
+    Attributes:
+        targets: the folder of the teacher's logits; None where no open method asks for them.
+        teacher: the folder of the teacher's predictions for the validation images.
+    """
+
+    study: str
+    dataset: Path
+    targets: Path | None
+    teacher: Path
+    views: tuple[View, ...]
+    budget: Budget
+    target: Target
+    device: str
+    artifacts: Path
+    origin: tuple[tuple[str, Scalar], ...]
+
+
+@cache
+def open_task(spec: TaskSpec) -> Task:
+    """The task, its files mapped into memory; opened once in each process."""
+    return Task(
+        study=spec.study,
+        dataset=open_dataset(spec.dataset),
+        views=spec.views,
+        targets=open_soft_targets(spec.targets).of if spec.targets else None,
+        teacher_classes=np.load(spec.teacher / _CLASSES, allow_pickle=False),
+        budget=spec.budget,
+        target=spec.target,
+        device=spec.device,
+        artifacts=spec.artifacts,
+        origin=dict(spec.origin),
+    )
+
+
+def prepare_task(
+    study: Study, watcher: Watcher, *, allow_code: bool = False
+) -> tuple[TaskSpec, TeacherRecord]:
+    """Makes everything ready that trials share, and measures the teacher as its students will be.
+
+    Raises:
+        DataError: the data can't be used.
+        TeacherError: the teacher can't be loaded or does not fit the data.
+    """
+    cache_folder = study.run.cache.expanduser().resolve()
+    artifacts = study.run.artifacts.expanduser().resolve() / study.study
+    device = training_device(study.run)
+    dataset = prepare(study.data, seed=study.seed, cache=cache_folder, progress=watcher.say)
+    teacher = prepare_teacher(
+        study.teachers,
+        Classroom(
+            dataset=dataset,
+            cache=cache_folder,
+            seed=study.seed,
+            device=device,
+            allow_code=allow_code,
+            progress=watcher.say,
+        ),
+    )
+    views = views_of(study, dataset)
+    targets = None
+    if _asks_the_teacher(study):
+        targets = soft_targets(teacher, dataset, views, cache=cache_folder, progress=watcher.say)
+    record = _measure_teacher(teacher, dataset, artifacts / TEACHER, study.budget.target)
+    spec = TaskSpec(
+        study=study.study,
+        dataset=dataset.folder,
+        targets=targets,
+        teacher=artifacts / TEACHER,
+        views=views,
+        budget=study.budget,
+        target=study.budget.target,
+        device=device,
+        artifacts=artifacts,
+        origin=_origin(study, dataset, teacher),
+    )
+    return spec, record
+
+
+def training_device(run: RunSettings) -> str:
+    """Where students and teachers compute: on a GPU where trials are given one."""
+    return "cuda" if run.gpus and torch.cuda.is_available() else "cpu"
+
+
+def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
+    """The augmented views of each training image that students see."""
+    info = dataset.info
+    return tuple(
+        View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
+        for number in range(study.search.views)
+    )
+
+
+def _asks_the_teacher(study: Study) -> bool:
+    opened = study.search_space().axes[Distillation.axis]
+    methods = [catalogue.method(Distillation.axis, name) for name in opened]
+    return any(issubclass(method, Distillation) and method.needs_teacher for method in methods)
+
+
+def _measure_teacher(
+    teacher: Teacher, dataset: Dataset, destination: Path, target: Target
+) -> TeacherRecord:
+    """Exports the teacher into `destination` with its predictions, and measures the file."""
+    info = dataset.info
+    shape = (info.channels, info.image_size, info.image_size)
+    with written_whole(destination) as folder:
+        served = folder / _SERVED
+        export_onnx(teacher.network, served, image_shape=shape)
+        session = Session(served, threads=target.threads, device=target.device)
+        classes = predictions(session, dataset.validation, dataset)
+        np.save(folder / _CLASSES, classes)
+        cost = time_cost(count_cost(teacher.network, served, shape), served, target)
+    return TeacherRecord(
+        name=teacher.name,
+        digest=teacher.digest,
+        accuracy=float((classes == dataset.validation.labels).mean()),
+        cost=cost,
+    )
+
+
+def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
+    """Where a student comes from: study, hashes and versions."""
+    config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
+    origin: Mapping[str, Scalar] = {
+        "study": study.study,
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "data_sha256": dataset.info.digest,
+        "teacher": teacher.name,
+        "teacher_sha256": teacher.digest,
+        **{library: version(library) for library in _LIBRARIES},
+    }
+    return tuple(origin.items())

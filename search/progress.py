@@ -1,0 +1,19 @@
+"""What a run tells whoever watches it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from search.records import EpochRecord, Outcome, Scalar
+
+
+class Watcher(Protocol):
+    """Told of what happens, in the process that drives the search."""
+
+    def say(self, text: str) -> None:
+        """One line of what is going on now."""
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None: ...

@@ -1,0 +1,101 @@
+"""A whole search: make ready, try recipes, test the frontier, name the best student."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from search.artifacts import SERVED, check_whole
+from search.budget import Budget
+from search.config import Study
+from search.data.dataset import Dataset
+from search.data.prepare import open_dataset
+from search.errors import Interrupted, NoStudentFits, StoreError
+from search.frontier import best, frontier, nearest_miss
+from search.measure import predictions, quality
+from search.preparation import TEACHER, TaskSpec, prepare_task
+from search.progress import Watcher
+from search.records import StudyState, TeacherRecord, TrialRecord
+from search.runtime import Session
+from search.store import Store
+from search.study import run_trials
+from search.study_file import dump_study
+
+
+def run_study(
+    study: Study, store: Store, watcher: Watcher, *, allow_code: bool = False
+) -> TrialRecord:
+    """Runs a new study to its end; its best student within the budget, tested.
+
+    Raises:
+        BadInput: data or teacher can't be used; nothing is in the store then.
+        StoreError: the store holds a study of that name.
+        NoStudentFits: no trial ended within the budget; names the nearest miss.
+        Interrupted: the person stopped it.
+    """
+    _check_is_new(study, store)
+    spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
+    store.create_study(study.study, config=dump_study(study), artifacts=str(spec.artifacts))
+    store.record_teacher(study.study, teacher)
+    state = StudyState.FAILED
+    try:
+        run_trials(study, spec, store, watcher)
+        test_on_unseen(spec, teacher, store, watcher)
+        state = StudyState.FINISHED
+    except (Interrupted, KeyboardInterrupt) as error:
+        state = StudyState.INTERRUPTED
+        raise Interrupted("stopped by you; every trial that had ended is in the store") from error
+    finally:
+        store.interrupt_running(study.study)
+        store.set_study_state(study.study, state)
+    return chosen(store.trials(study.study), study.budget)
+
+
+def chosen(trials: list[TrialRecord], budget: Budget) -> TrialRecord:
+    """The most accurate trial within the budget.
+
+    Raises:
+        NoStudentFits: there is none; the message names the nearest miss.
+    """
+    if found := best(trials, budget):
+        return found
+    miss = nearest_miss(trials, budget)
+    if miss is None or miss.outcome is None or miss.outcome.cost is None:
+        raise NoStudentFits("no trial ended with a student; `retort trials` says why")
+    raise NoStudentFits(
+        f"no student of {len(trials)} fits the budget. The nearest is trial {miss.number} "
+        f"({miss.params['student.timm.model']}): {budget.explain(miss.outcome.cost)}. "
+        "Raise the budget, or open smaller students and higher pruning ratios"
+    )
+
+
+def test_on_unseen(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
+    """Measures the teacher and each student on the frontier on the test images, unseen so far."""
+    dataset = open_dataset(spec.dataset)
+    labels = dataset.test.labels
+    taught = _classes(spec.artifacts / TEACHER, spec, dataset)
+    accuracy = quality(taught, labels=labels, teacher=taught).accuracy
+    store.record_teacher(spec.study, replace(teacher, test_accuracy=accuracy))
+    students = frontier(store.trials(spec.study))
+    watcher.say(f"testing {len(students)} students on {len(labels)} images that no one has seen")
+    for student in students:
+        assert student.outcome is not None
+        assert student.outcome.artifact is not None
+        folder = spec.artifacts / student.outcome.artifact.path
+        found = quality(_classes(folder, spec, dataset), labels=labels, teacher=taught)
+        store.record_test(spec.study, student.number, found)
+
+
+def _classes(folder: Path, spec: TaskSpec, dataset: Dataset) -> np.ndarray:
+    """The predictions of the network in `folder` for the test images, [images], int64."""
+    check_whole(folder)
+    session = Session(folder / SERVED, threads=spec.target.threads, device=spec.target.device)
+    return predictions(session, dataset.test, dataset)
+
+
+def _check_is_new(study: Study, store: Store) -> None:
+    if study.study in {known.name for known in store.studies()}:
+        raise StoreError(
+            f"the store holds a study {study.study} already: give this one another name, "
+            f"for example study={study.study}-2"
+        )

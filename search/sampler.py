@@ -1,0 +1,90 @@
+"""Which recipe next: Optuna, made aware of the budget."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState as OptunaState
+
+from search.records import Outcome, TrialState
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+# Proposals in a row that may repeat a recipe before the space counts as exhausted.
+_PATIENCE = 200
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A recipe to try, and Optuna's handle of it."""
+
+    recipe: Recipe
+    handle: int
+
+
+class Sampler:
+    """Proposes recipes, each one once, and learns from their outcomes.
+
+    Objectives: accuracy up, bytes down, latency down. A budget's limits are Optuna's constraints.
+
+    Args:
+        space: where recipes come from.
+        name: `tpe`, `nsga2` or `random`.
+        seed: the same proposals for the same outcomes in the same order.
+    """
+
+    def __init__(self, space: SearchSpace, *, name: str, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = space
+        self._tried: set[str] = set()
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize", "minimize"], sampler=_sampler(name, seed)
+        )
+
+    def ask(self) -> Proposal | None:
+        """A recipe that was not proposed before; None where none is to be found any more."""
+        for _ in range(_PATIENCE):
+            trial = self._study.ask()
+            recipe = Recipe.from_params(self._space.suggest(trial))
+            if (digest := recipe.digest()) not in self._tried:
+                self._tried.add(digest)
+                return Proposal(recipe, trial.number)
+            self._study.tell(trial, state=OptunaState.FAIL)
+        return None
+
+    def tell(self, proposal: Proposal, outcome: Outcome) -> None:
+        """What became of a proposal. Only complete trials teach values; all teach constraints."""
+        trial = optuna.trial.Trial(self._study, proposal.handle)
+        for limit, excess in _constraints(outcome).items():
+            trial.set_constraint(limit, excess)
+        state, values = _verdict(outcome)
+        self._study.tell(proposal.handle, values=values, state=state)
+
+
+def _verdict(outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
+    if outcome.state is TrialState.COMPLETE and outcome.quality and outcome.cost:
+        cost = outcome.cost
+        assert cost.latency_ms is not None
+        values = [outcome.quality.accuracy, float(cost.size_bytes), cost.latency_ms]
+        return OptunaState.COMPLETE, values
+    # A partial or unknown accuracy must not pass for a final one.
+    infeasible = outcome.state is TrialState.INFEASIBLE
+    return OptunaState.PRUNED if infeasible else OptunaState.FAIL, None
+
+
+def _constraints(outcome: Outcome) -> Mapping[str, float]:
+    if outcome.state is TrialState.INFEASIBLE and not outcome.violations:
+        return {"sound": 1.0}
+    return outcome.violations
+
+
+def _sampler(name: str, seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=8)
+        if name == "nsga2":
+            return NSGAIISampler(seed=seed, population_size=16)
+        return RandomSampler(seed=seed)
