@@ -1,0 +1,46 @@
+"""The name of a prepared data set in the cache: cheap to find, and new when a file changes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from search.config import DataSettings
+from search.data.prepared import FORMAT
+
+
+def cache_key(settings: DataSettings, seed: int) -> str:
+    """A name for what these settings make of these files, without reading any.
+
+    Raises:
+        OSError: a folder can't be listed.
+    """
+    key = hashlib.sha256()
+    key.update(json.dumps([FORMAT, seed, settings.model_dump(mode="json")]).encode())
+    # What a hub's library keeps in its folder changes by being read.
+    if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
+        for line in sorted(_stamps(settings.path.expanduser().absolute())):
+            key.update(os.fsencode(line))
+    return f"{settings.source}-{key.hexdigest()[:24]}"
+
+
+def _stamps(path: Path) -> Iterator[str]:
+    """Name, size and time of change of a file, or of every file below a folder."""
+    folders = [str(path)] if path.is_dir() else []
+    if path.is_file():
+        yield _stamp(str(path))
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                yield _stamp(entry.path)
+
+
+def _stamp(name: str) -> str:
+    try:
+        status = Path(name).stat()  # of what a link leads to
+    except OSError:
+        status = Path(name).lstat()
+    return f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"

@@ -1,0 +1,129 @@
+"""One image: from a file, or an array, to the square of pixels that networks are given.
+
+The steps are those that an exported model's user must repeat: decode, convert to grey or RGB,
+cut the largest centred square, resize it bilinearly with antialiasing (PIL's `BILINEAR`, which is
+`Resize(size)` and `CenterCrop(size)` but for less than a pixel). As in timm and torchvision,
+transparency and EXIF orientation are not applied.
+"""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from search.data.views import Crop
+from search.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+)
+
+# No others: to open an EPS file, for one, Pillow would run Ghostscript on it.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MOST_PIXELS = 2**26
+
+# What Pillow raises for damaged files, beside OSError; found by its own decoders' habits.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def load_image(path: Path, size: int, channels: int) -> Pixels:
+    """An image file as networks are given it, [channels, size, size].
+
+    Args:
+        path: the file.
+        size: side of the square, in pixels.
+        channels: 1 or 3.
+
+    Raises:
+        DataError: the file is no sound image.
+    """
+    return square(decode(path, channels, name=str(path)), size)
+
+
+def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
+    """The first frame of an image file, in mode L (1 channel) or RGB (3).
+
+    Palettes, CMYK, and 16 bits are converted; 16-bit greys are scaled, where Pillow would clip.
+
+    Raises:
+        DataError: the file is no sound image, or larger than 2²⁶ pixels.
+    """
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width}×{image.height} pixels, above {_MOST_PIXELS}")
+            return _converted(image, "L" if channels == 1 else "RGB")
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"an image must be sound, but {name!r} is not ({reason}); repair or remove it"
+        ) from error
+
+
+def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
+    """A square of the image, resized, [channels, size, size].
+
+    Args:
+        image: in mode L or RGB.
+        size: side of the result, in pixels.
+        crop: what to cut; None is the largest centred square.
+    """
+    box = _box(image.width, image.height, crop or Crop(1, 1, 0, 0, flip=False))
+    if image.size != (size, size) or box != (0, 0, size, size):
+        # Only the box is resized, never all of a 1×100,000 image.
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(image).reshape(size, size, -1).transpose(2, 0, 1)
+    if crop is not None and crop.flip:
+        pixels = pixels[:, :, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that any store and terminal takes: bytes that are no UTF-8 escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its values are floats, whose range is unknown")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.mode in ("P", "PA") and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ValueError("its values have 32 bits, whose range is unknown")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65535 to 255
+
+
+def _box(width: int, height: int, crop: Crop) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the crop, in pixels, inside the image."""
+    shorter = min(width, height)
+    across, along = shorter * crop.width, shorter * crop.height
+    # Whole pixels, so that an image which only needs cutting is not blurred by half a pixel.
+    left = int(min(max((width - across) / 2 + crop.right * width, 0), width - across))
+    top = int(min(max((height - along) / 2 + crop.down * height, 0), height - along))
+    return left, top, left + across, top + along

@@ -1,0 +1,99 @@
+"""Pictures: many images that are not yet decoded, wherever they lie.
+
+Each kind is one array, whose first axis counts the images, and a few words on where it came from.
+So any of them can be divided by indexing, written to disk beside the labels, and opened again by
+a worker process.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from search.data.images import decode, printable
+from search.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures(ABC):
+    """Images that are decoded when asked for.
+
+    Attributes:
+        items: what tells each image from the others, [images, ...]; no Python objects.
+        channels: 1 or 3.
+        origin: what they have in common.
+    """
+
+    parallel: ClassVar[bool] = True  # whether several threads may decode
+
+    items: NDArray[Any]
+    channels: int
+    origin: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """Some of them, in the order given."""
+        return type(self)(items=self.items[indices], channels=self.channels, origin=self.origin)
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What to call an image in a message."""
+
+    @abstractmethod
+    def open(self, index: int) -> Image.Image:
+        """One image, at its own size, in mode L (1 channel) or RGB (3).
+
+        Raises:
+            DataError: it is damaged.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePictures(Pictures):
+    """Image files under one folder; `items` are their names from it on, as the bytes on disk."""
+
+    @classmethod
+    def under(cls, root: Path, names: list[str]) -> Self:
+        """The named files of a folder, as 3 channels."""
+        items = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
+        return cls(items=items, channels=3, origin={"root": str(root.resolve())})
+
+    def name(self, index: int) -> str:
+        return printable(os.fsdecode(bytes(self.items[index])))
+
+    def open(self, index: int) -> Image.Image:
+        root = Path(self.origin["root"])
+        path = root / os.fsdecode(bytes(self.items[index]))
+        if not path.resolve().is_relative_to(root):
+            raise DataError(
+                f"an image must lie in its data set's folder, but {self.name(index)!r} "
+                "is a link that leads out of it; copy the image instead"
+            )
+        if not path.is_file():
+            raise DataError(f"an image must be a file, but {str(path)!r} is none; restore it")
+        return decode(path, self.channels, name=self.name(index))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayPictures(Pictures):
+    """Images in one array: `items` are uint8, [images, height, width, channels]."""
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8], name: str) -> Self:
+        """Images of an array, [images, height, width, channels]; `name` tells where it was."""
+        return cls(items=images, channels=images.shape[-1], origin={"name": name})
+
+    def name(self, index: int) -> str:
+        return f"image {index} of {self.origin['name']}"
+
+    def open(self, index: int) -> Image.Image:
+        pixels = self.items[index]
+        return Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)

@@ -1,0 +1,172 @@
+"""From the settings in a study file to a prepared data set, which the cache may already hold."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from search.config import DataSettings
+from search.data.cache_key import cache_key
+from search.data.dataset import Dataset
+from search.data.prepared import (
+    PARTS,
+    PartContent,
+    open_dataset,
+    write_info,
+    write_part,
+    written_whole,
+)
+from search.data.scan import Progress, Scan, scan
+from search.data.sources.registry import READERS
+from search.data.sources.source import Pool, Source
+from search.data.split import limit, split_off
+from search.data.summary import summarize, tell
+from search.errors import DataError
+
+__all__ = ["open_dataset", "prepare"]
+
+Pools = Mapping[str, Pool]
+
+
+def prepare(
+    settings: DataSettings, *, seed: int, cache: Path, progress: Progress = lambda _: None
+) -> Dataset:
+    """A data set, divided into its three parts, out of the cache or newly prepared.
+
+    Every image is decoded once, to find what is damaged and the pixels' mean. Up to
+    `settings.in_memory` bytes of pixels are kept; more are decoded again as they are used.
+
+    Args:
+        settings: the `data` section of a study file.
+        seed: decides which images fall into which part.
+        cache: folder for what is prepared, of any number of data sets.
+        progress: told in a line what is going on.
+
+    Raises:
+        DataError: the data are missing, unreadable or unfit, or the cache can't be written.
+    """
+    try:
+        key = cache_key(settings, seed)
+    except OSError as error:
+        raise _unreadable(settings, error) from error
+    folder = cache.expanduser() / "data" / key
+    if folder.exists():
+        try:
+            return open_dataset(folder)
+        except DataError as error:
+            progress(f"{error}: preparing it again")
+    source = _read(settings, progress)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        with written_whole(folder) as temporary:
+            _write(temporary, source, settings, seed, progress)
+    except OSError as error:
+        raise DataError(
+            f"the cache must be writable, but {str(folder)!r} could not be written ({error}); "
+            "make room, or set another folder as run.cache"
+        ) from error
+    return open_dataset(folder)
+
+
+def _read(settings: DataSettings, progress: Progress) -> Source:
+    progress(f"reading {settings.source} from {settings.path or settings.name or 'its package'}")
+    try:
+        return READERS[settings.source](settings)
+    except OSError as error:
+        raise _unreadable(settings, error) from error
+
+
+def _unreadable(settings: DataSettings, error: OSError) -> DataError:
+    return DataError(
+        f"data.path must be readable, but {str(settings.path)!r} is not ({error}); "
+        "correct the path or its permissions"
+    )
+
+
+def _write(
+    folder: Path, source: Source, settings: DataSettings, seed: int, progress: Progress
+) -> None:
+    pools = _divided(source, settings, seed)
+    scans: dict[str, Scan] = {}
+    contents: dict[str, PartContent] = {}
+    keep = _bytes(pools, settings.image_size) <= settings.in_memory
+    for part, pool in pools.items():
+        scans[part], contents[part] = _scanned(part, pool, settings, keep=keep, progress=progress)
+        write_part(folder, part, contents[part])
+    _check_damage(scans, settings)
+    _check_classes_left(contents["training"], source.classes)
+    info = summarize(settings, source, scans, contents)
+    tell(info, keep=keep, progress=progress)
+    write_info(folder, info, contents)
+
+
+def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
+    """The three parts; those that the keeper set apart stay as they are.
+
+    One part that was set apart becomes the test part, which no decision of the search may see;
+    validation is then carved out of training.
+    """
+    training, held_out = source.training, list(source.held_out)
+    test = held_out.pop() if held_out else None
+    validation = held_out.pop() if held_out else None
+    share = settings.validation_share
+    if test is None:
+        training, test = _split(training, settings.test_share, seed, source.classes)
+        share = _share_of_rest(settings)
+    if validation is None:
+        training, validation = _split(training, share, seed, source.classes)
+    if settings.train_images is not None:
+        chosen = limit(training.labels, settings.train_images, seed=seed, classes=source.classes)
+        training = training.take(chosen)
+    return dict(zip(PARTS, (training, validation, test), strict=True))
+
+
+def _share_of_rest(settings: DataSettings) -> float:
+    """The share of what the test part leaves that is the validation share of the whole."""
+    share = settings.validation_share / (1 - settings.test_share)
+    if share >= 1:
+        raise DataError(
+            "data.validation_share and data.test_share must be below 1 together, but are "
+            f"{settings.validation_share} and {settings.test_share}; lower them"
+        )
+    return share
+
+
+def _split(pool: Pool, share: float, seed: int, classes: tuple[str, ...]) -> tuple[Pool, Pool]:
+    stays, off = split_off(pool.labels, share, seed=seed, classes=classes)
+    return pool.take(stays), pool.take(off)
+
+
+def _bytes(pools: Pools, size: int) -> int:
+    """Bytes of all pixels, once resized."""
+    return sum(len(pool.labels) * pool.pictures.channels for pool in pools.values()) * size**2
+
+
+def _scanned(
+    part: str, pool: Pool, settings: DataSettings, *, keep: bool, progress: Progress
+) -> tuple[Scan, PartContent]:
+    found = scan(pool.pictures, settings.image_size, keep=keep, progress=progress, what=part)
+    sound = pool.take(np.flatnonzero(found.sound))
+    content = PartContent(labels=sound.labels, pixels=found.pixels, pictures=sound.pictures)
+    return found, content
+
+
+def _check_damage(scans: Mapping[str, Scan], settings: DataSettings) -> None:
+    reasons = [reason for found in scans.values() for reason in found.reasons]
+    images = sum(len(found.sound) for found in scans.values())
+    if len(reasons) > settings.max_corrupt_share * images:
+        first = "\n  ".join(reasons[:3])
+        raise DataError(
+            f"at most a share of {settings.max_corrupt_share} of the images may be damaged "
+            f"(data.max_corrupt_share), but {len(reasons)} of {images} are, the first:\n  {first}"
+        )
+
+
+def _check_classes_left(training: PartContent, classes: tuple[str, ...]) -> None:
+    counted = np.bincount(training.labels, minlength=len(classes))
+    if (empty := np.flatnonzero(counted == 0)).size:
+        raise DataError(
+            f"every class must have sound training images, but {classes[empty[0]]!r} has none "
+            "left; repair its images, or take the class out"
+        )

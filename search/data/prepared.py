@@ -1,0 +1,151 @@
+"""A prepared data set on disk: arrays that open by memory map, and info.json, written last.
+
+A folder holds, for each part, its labels and either its pixels or what finds its pictures. It
+appears under its name whole or not at all, and is not changed afterwards.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.dataset import DataInfo, Dataset, Labels, Part
+from search.data.images import Pixels
+from search.data.parts import MemoryPart, StreamedPart
+from search.data.pictures import Pictures
+from search.data.sources.registry import KINDS
+from search.errors import DataError
+
+FORMAT = 1
+PARTS = ("training", "validation", "test")
+
+_INFO = "info.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartContent:
+    """What is written of a part: its labels, and its pixels or, where None, its pictures."""
+
+    labels: Labels
+    pixels: Pixels | None
+    pictures: Pictures
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill; it gets its name when the block ends well, and is removed otherwise.
+
+    Whoever else wrote the folder in the meantime wins: both hold the same.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        _sync(temporary)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_part(folder: Path, part: str, content: PartContent) -> None:
+    """Write one part's arrays."""
+    _save(folder / f"{part}_labels.npy", content.labels)
+    if content.pixels is not None:
+        _save(folder / f"{part}_pixels.npy", content.pixels)
+    else:
+        _save(folder / f"{part}_items.npy", content.pictures.items)
+
+
+def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
+    """Write info.json: the last file, so that a folder with one is complete."""
+    kinds = {kind: name for name, kind in KINDS.items()}
+    origins = {
+        part: {"kind": kinds[type(content.pictures)], "origin": dict(content.pictures.origin)}
+        for part, content in parts.items()
+        if content.pixels is None
+    }
+    text = json.dumps({"format": FORMAT, "info": info.to_json(), "pictures": origins}, indent=1)
+    with (folder / _INFO).open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
+    """A prepared data set; no pixel is read yet.
+
+    Args:
+        folder: a folder that `prepare` has written.
+        workers: processes that decode images, where they are not held in memory.
+
+    Raises:
+        DataError: the folder is missing, damaged or of another version.
+    """
+    try:
+        content = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+        info = DataInfo.from_json(content["info"])
+        training, validation, test = (
+            _part(folder, part, info, content["pictures"], workers) for part in PARTS
+        )
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"a prepared data set must be whole, but {str(folder)!r} is not ({error}); delete the "
+            "folder, so that it is prepared again"
+        ) from error
+    return Dataset(info, training, validation, test, folder)
+
+
+def _part(
+    folder: Path, part: str, info: DataInfo, pictures: Mapping[str, Any], workers: int
+) -> Part:
+    images = getattr(info.sizes, part)
+    labels = _load(folder / f"{part}_labels.npy", (images,), np.int64)
+    if images and not 0 <= labels.min() <= labels.max() < len(info.classes):
+        raise ValueError(f"{part} labels lie outside of 0 to {len(info.classes) - 1}")
+    if part not in pictures:
+        shape = (images, info.channels, info.image_size, info.image_size)
+        pixels = _load(folder / f"{part}_pixels.npy", shape, np.uint8)
+        return MemoryPart(pixels=pixels, labels=labels)
+    items = _load(folder / f"{part}_items.npy", (images,), None)
+    kind = KINDS[pictures[part]["kind"]]
+    found = kind(items=items, channels=info.channels, origin=pictures[part]["origin"])
+    return StreamedPart(pictures=found, labels=labels, size=info.image_size, workers=workers)
+
+
+def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> NDArray[Any]:
+    """A mapped array, whose shape begins as it must."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape[: len(shape)] != shape or (kind is not None and array.dtype != kind):
+        raise ValueError(f"{path.name} holds {array.dtype} of shape {list(array.shape)}")
+    return array.view(np.ndarray)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make a folder's entries outlast a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

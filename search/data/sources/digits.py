@@ -1,0 +1,19 @@
+"""scikit-learn's digits: 1,797 grey images of 8×8 pixels that come with the library."""
+
+import numpy as np
+
+from search.config import DataSettings
+from search.data.pictures import ArrayPictures
+from search.data.sources.source import Pool, Source, numbered_classes
+
+
+def read(settings: DataSettings) -> Source:
+    """All digits, undivided; their values 0..16 are scaled to 0..255."""
+    del settings  # nothing in it concerns them
+    from sklearn.datasets import load_digits  # a second that no other source need wait
+
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    labels = digits.target.astype(np.int64)
+    pool = Pool(pictures=ArrayPictures.of(images, "digits"), labels=labels)
+    return Source(classes=numbered_classes(labels), training=pool)

@@ -1,0 +1,101 @@
+"""Image folders: a folder for each class, perhaps inside folders for training and validation."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from search.config import DataSettings
+from search.data.images import EXTENSIONS, printable
+from search.data.pictures import FilePictures
+from search.data.sources.source import Pool, Source
+from search.errors import DataError
+
+_TRAINING = ("train", "training")
+_HELD_OUT = (("val", "valid", "validation"), ("test",))
+
+
+def read(settings: DataSettings) -> Source:
+    """The images below `settings.path`.
+
+    Raises:
+        DataError: there is no such folder, or it holds no classes, or its parts hold others.
+    """
+    assert settings.path is not None
+    root = settings.path.expanduser()
+    if not root.is_dir():
+        raise DataError(
+            f"data.path must be an image folder, but {str(root)!r} is none; give a folder that "
+            "holds train/ and val/, or one folder for each class"
+        )
+    training = _first(root, _TRAINING)
+    if training is None:
+        classes = _classes(root)
+        return Source(classes=_names(classes), training=_pool(root, root, classes))
+    classes = _classes(training)
+    held_out = [folder for names in _HELD_OUT if (folder := _first(root, names))]
+    for folder in held_out:
+        _check_same_classes(training, classes, folder, _classes(folder))
+    return Source(
+        classes=_names(classes),
+        training=_pool(root, training, classes),
+        held_out=tuple(_pool(root, folder, classes) for folder in held_out),
+    )
+
+
+def _first(root: Path, names: tuple[str, ...]) -> Path | None:
+    there = [root / name for name in names if (root / name).is_dir()]
+    if len(there) > 1:
+        raise DataError(
+            f"a part of the data must have one folder, but {str(root)!r} holds "
+            f"{' and '.join(folder.name for folder in there)}; keep one of them"
+        )
+    return there[0] if there else None
+
+
+def _classes(folder: Path) -> list[str]:
+    names = sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith((".", "__"))
+    )
+    if not names:
+        raise DataError(
+            f"an image folder must hold a folder for each class, but {str(folder)!r} holds none; "
+            "check data.path"
+        )
+    return names
+
+
+def _names(classes: list[str]) -> tuple[str, ...]:
+    return tuple(printable(name) for name in classes)
+
+
+def _check_same_classes(training: Path, expected: list[str], other: Path, found: list[str]) -> None:
+    if expected == found:
+        return
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    raise DataError(
+        f"{training.name}/ and {other.name}/ must hold the same classes, but {other.name}/ lacks "
+        f"{missing[:5]} and adds {extra[:5]}; make their class folders the same"
+    )
+
+
+def _pool(root: Path, folder: Path, classes: list[str]) -> Pool:
+    names: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        files = sorted(_image_files(folder / name))
+        names += [os.path.relpath(file, root) for file in files]
+        labels += [label] * len(files)
+    return Pool(pictures=FilePictures.under(root, names), labels=np.array(labels, dtype=np.int64))
+
+
+def _image_files(folder: Path) -> Iterator[str]:
+    """Every file that is named as an image, damaged or not; hidden ones are left out."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in files:
+            if not file.startswith(".") and Path(file).suffix.lower() in EXTENSIONS:
+                yield f"{parent}{os.sep}{file}"

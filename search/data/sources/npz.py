@@ -1,0 +1,95 @@
+"""One .npz file: `images` and `labels`, and those of other parts with `val_` or `test_` before.
+
+Images are uint8, [n, height, width] or [n, height, width, channels] with 1 or 3 channels; labels
+are whole numbers from 0; `classes`, if there, names them.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.config import DataSettings
+from search.data.dataset import Labels
+from search.data.pictures import ArrayPictures
+from search.data.sources.source import Pool, Source, numbered_classes
+from search.errors import DataError
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_NAMES = ("images", "labels", "val_images", "val_labels", "test_images", "test_labels", "classes")
+
+
+def read(settings: DataSettings) -> Source:
+    """The arrays of `settings.path`.
+
+    Raises:
+        DataError: the file is missing or damaged, or an array is not as it must be.
+    """
+    assert settings.path is not None
+    arrays = _arrays(settings.path.expanduser())
+    training = _pool(arrays, "")
+    held_out = tuple(_pool(arrays, part) for part in ("val_", "test_") if _has(arrays, part))
+    if any(pool.pictures.channels != training.pictures.channels for pool in held_out):
+        raise DataError("images of all parts must have the same channels; convert the odd ones")
+    names = arrays.get("classes")
+    classes = (
+        numbered_classes(training.labels) if names is None else tuple(str(name) for name in names)
+    )
+    return Source(classes=classes, training=training, held_out=held_out)
+
+
+def _arrays(path: Path) -> Arrays:
+    if not path.is_file():
+        raise DataError(f"data.path must be an .npz file, but {str(path)!r} is none; correct it")
+    try:
+        # Opened here, since numpy leaves a damaged file open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is no .npz archive")
+            return {name: archive[name] for name in _NAMES if name in archive}
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"an .npz file must be whole and free of Python objects, but {str(path)!r} is not "
+            f"({error}); write it again with numpy.savez"
+        ) from error
+
+
+def _has(arrays: Arrays, part: str) -> bool:
+    return f"{part}images" in arrays or f"{part}labels" in arrays
+
+
+def _pool(arrays: Arrays, part: str) -> Pool:
+    for name in (f"{part}images", f"{part}labels"):
+        if name not in arrays:
+            raise DataError(f"an .npz file must hold {name!r}, but holds {sorted(arrays)}; add it")
+    images = _images(arrays[f"{part}images"], f"{part}images")
+    labels = _labels(arrays[f"{part}labels"], f"{part}labels")
+    return Pool(pictures=ArrayPictures.of(images, f"{part}images"), labels=labels)
+
+
+def _images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DataError(
+            f"{name} must be uint8 of shape [n, height, width] or [n, height, width, 1 or 3], "
+            f"but got {images.dtype} of shape {list(images.shape)}; convert them"
+        )
+    if 0 in images.shape:
+        raise DataError(f"{name} must hold images, but its shape is {list(images.shape)}; fill it")
+    return images
+
+
+def _labels(labels: NDArray[Any], name: str) -> Labels:
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise DataError(
+            f"{name} must be whole numbers of shape [n], "
+            f"but got {labels.dtype} of shape {list(labels.shape)}; convert them"
+        )
+    return labels.astype(np.int64)

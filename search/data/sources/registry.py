@@ -1,0 +1,30 @@
+"""The sources, by the names that a study file gives them; and the kinds of their pictures."""
+
+from collections.abc import Callable, Mapping
+
+from search.config import DataSettings
+from search.data.pictures import ArrayPictures, FilePictures, Pictures
+from search.data.sources import cifar, digits, folder, idx, npz, timm_readers
+from search.data.sources.source import Source
+
+READERS: Mapping[str, Callable[[DataSettings], Source]] = {
+    "digits": digits.read,
+    "folder": folder.read,
+    "mnist": idx.read_mnist,
+    "fashion_mnist": idx.read_fashion_mnist,
+    "cifar10": cifar.read_cifar10,
+    "cifar100": cifar.read_cifar100,
+    "npz": npz.read,
+    "timm": timm_readers.read,
+}
+"""What reads each source; a new one is a file, and a line here and in `DataSettings.source`."""
+
+UNMIRRORED = frozenset({"digits", "mnist"})
+"""Sources whose images mean something else in a mirror."""
+
+KINDS: Mapping[str, type[Pictures]] = {
+    "array": ArrayPictures,
+    "files": FilePictures,
+    "timm": timm_readers.TimmPictures,
+}
+"""The kinds of pictures, by the names that prepared folders give them."""

@@ -1,0 +1,78 @@
+"""What every source gives: pools of undecoded images, with labels and the classes' names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.data.dataset import Labels
+from search.data.pictures import Pictures
+from search.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Images and the label of each, [images]."""
+
+    pictures: Pictures
+    labels: Labels
+
+    def take(self, indices: Labels) -> "Pool":
+        """Some of them, in the order given."""
+        return Pool(pictures=self.pictures.take(indices), labels=self.labels[indices])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set as its keeper divided it.
+
+    Attributes:
+        classes: names, in the order of their labels.
+        training: what may be trained on.
+        held_out: what the keeper set apart: nothing, a test part, or validation and test.
+    """
+
+    classes: tuple[str, ...]
+    training: Pool
+    held_out: tuple[Pool, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise DataError(
+                f"a data set must have two classes or more, but this has {len(self.classes)}: "
+                f"{list(self.classes)}; check data.path"
+            )
+        for pool in (self.training, *self.held_out):
+            _check_labels(pool, len(self.classes))
+            if not len(pool.labels):
+                raise DataError("each part of the data must have images, but one has none; fill it")
+        _check_every_class_is_there(self.training.labels, self.classes)
+
+
+def numbered_classes(labels: Labels) -> tuple[str, ...]:
+    """Names for classes that have none: their labels."""
+    return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
+
+
+def _check_labels(pool: Pool, classes: int) -> None:
+    if len(pool.labels) != len(pool.pictures):
+        raise DataError(
+            f"there must be one label for each image, but there are {len(pool.labels)} labels "
+            f"and {len(pool.pictures)} images; check that the files belong together"
+        )
+    outside = pool.labels[(pool.labels < 0) | (pool.labels >= classes)]
+    if len(outside):
+        raise DataError(
+            f"labels must be from 0 to {classes - 1}, one for each class, but {len(outside)} are "
+            f"not (the first: {outside[0]}); number the classes from 0"
+        )
+
+
+def _check_every_class_is_there(labels: Labels, classes: Sequence[str]) -> None:
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(empty):
+        names = ", ".join(repr(classes[label]) for label in empty[:5])
+        raise DataError(
+            f"every class must have training images, but {len(empty)} of {len(classes)} have "
+            f"none ({names}); add images, or take the class out"
+        )

@@ -1,0 +1,162 @@
+"""Data sets that timm can read: Hugging Face's, torchvision's, and archives of images."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from search.config import DataSettings
+from search.data.dataset import Labels
+from search.data.images import decode
+from search.data.pictures import Pictures
+from search.data.sources.source import Pool, Source, numbered_classes
+from search.errors import DataError
+
+# Streams have no order that an index could name, so their views could not be told apart.
+_STREAMS = ("tfds", "wds", "hfids")
+_TRAINING = ("train", "training")
+_HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmPictures(Pictures):
+    """Images that a timm reader gives; `items` are their places in it, [images], int64."""
+
+    parallel: ClassVar[bool] = False  # readers of archives share one file handle
+
+    @cached_property
+    def _images(self) -> Any:
+        return open_split(**self.origin)
+
+    def name(self, index: int) -> str:
+        return f"image {self.items[index]} of {self.origin['name']}, {self.origin['split']}"
+
+    def open(self, index: int) -> Image.Image:
+        place = int(self.items[index])
+        if not hasattr(self._images, "reader"):  # torchvision's give decoded images
+            image: Image.Image = self._images[place][0]
+            return image.convert("L" if self.channels == 1 else "RGB")
+        # Not `self._images[place]`: for a damaged image that gives the next one, unasked.
+        file, *_ = self._images.reader[place]
+        with file:
+            return decode(file, self.channels, name=self.name(index))
+
+
+def read(settings: DataSettings) -> Source:
+    """The splits of the data set that timm calls `settings.name`, as 3 channels.
+
+    Raises:
+        DataError: it can't be read by index, is not at hand, or needs a package that is not.
+    """
+    name = settings.name
+    assert name is not None
+    _check_readable(name)
+    root = "" if settings.path is None else str(settings.path.expanduser())
+    splits = _splits(name, root)
+    opened = [open_split(name=name, root=root, split=split) for split in splits]
+    pools = [
+        Pool(pictures=_pictures(len(images), name, root, split), labels=_labels(images))
+        for images, split in zip(opened, splits, strict=True)
+    ]
+    classes = _classes(opened[0], pools[0].labels)
+    for images, pool, split in zip(opened[1:], pools[1:], splits[1:], strict=True):
+        if _classes(images, pool.labels) != classes and hasattr(images, "reader"):
+            raise DataError(
+                f"train and {split} must have the same classes, but have others; "
+                f"make them the same in {name!r}"
+            )
+    return Source(classes=classes, training=pools[0], held_out=tuple(pools[1:]))
+
+
+def open_split(*, name: str, root: str, split: str) -> Any:
+    """One split, as timm gives it.
+
+    Raises:
+        DataError: timm can't.
+    """
+    from timm.data.dataset_factory import create_dataset  # slow to import
+
+    try:
+        return create_dataset(name=name, root=root or None, split=split, download=False)
+    except (OSError, ValueError, RuntimeError, AssertionError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}".strip()
+        raise DataError(
+            f"timm must find the data set, but {name!r} (split {split!r}, path {root!r}) could "
+            f"not be opened ({reason[:300]}); check data.name and data.path, and, if this machine "
+            "has no network, download it elsewhere and give its folder as data.path"
+        ) from error
+
+
+def _check_readable(name: str) -> None:
+    prefix = name.partition("/")[0].lower() if "/" in name else ""
+    if prefix in _STREAMS:
+        raise DataError(
+            f"data.name must be a data set that is read by index, but {prefix}/ streams it; use "
+            "hfds/, torch/, or an image folder"
+        )
+    if prefix == "hfds" and importlib.util.find_spec("datasets") is None:
+        raise DataError(
+            f"{name!r} needs Hugging Face's datasets, which is not installed; "
+            "run pip install 'retort[datasets]'"
+        )
+
+
+def _splits(name: str, root: str) -> list[str]:
+    """The training split, and those held out, as far as they are there."""
+    prefix = name.partition("/")[0].lower() if "/" in name else ""
+    if prefix == "hfds":
+        return _hub_splits(name, root)
+    if prefix == "torch" and name.lower() not in ("torch/folder", "torch/image_folder"):
+        return ["train", "validation"]
+    # Where a split has no folder, timm gives the whole of the root for it: never held out, then.
+    there = [next((s for s in names if (Path(root) / s).is_dir()), None) for names in _HELD_OUT]
+    held_out = [split for split in there if split is not None]
+    if held_out and not any((Path(root) / split).is_dir() for split in _TRAINING):
+        raise DataError(
+            f"data.path must hold train/ beside {held_out[0]}/, but {root!r} does not; add it"
+        )
+    return ["train", *held_out]
+
+
+def _hub_splits(name: str, root: str) -> list[str]:
+    datasets = importlib.import_module("datasets")  # an optional extra
+    try:
+        splits = datasets.get_dataset_split_names(name.partition("/")[2])
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"the hub must know {name!r}, but it could not be asked ({str(error)[:300]}); check "
+            f"data.name and the network, or give data already downloaded as data.path ({root!r})"
+        ) from error
+    held_out = [next((s for s in names if s in splits), None) for names in _HELD_OUT]
+    return ["train", *(split for split in held_out if split is not None)]
+
+
+def _pictures(count: int, name: str, root: str, split: str) -> TimmPictures:
+    origin = {"name": name, "root": root, "split": split}
+    return TimmPictures(items=np.arange(count), channels=3, origin=origin)
+
+
+def _labels(images: Any) -> Labels:
+    """Labels without decoding an image."""
+    targets: Iterable[int]
+    reader = getattr(images, "reader", images)
+    if hasattr(reader, "iter_targets"):
+        targets = reader.iter_targets()
+    elif hasattr(reader, "targets"):
+        targets = reader.targets
+    else:
+        targets = (label for _, label in reader.samples)
+    return np.array([int(label) for label in targets], dtype=np.int64)
+
+
+def _classes(images: Any, labels: Labels) -> tuple[str, ...]:
+    indices = getattr(getattr(images, "reader", images), "class_to_idx", None)
+    if not indices:
+        return numbered_classes(labels)
+    return tuple(str(name) for name in sorted(indices, key=lambda name: int(indices[name])))

@@ -1,0 +1,150 @@
+"""Views: augmented images that are the same whenever and wherever they are asked for.
+
+A view depends on nothing but its seed, its number and the image's index: not on the batch, the
+order, the device, or any generator's state. So the teacher's logits for a view are computed once,
+and every student later sees exactly the image that they belong to.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_WORD = 0xFFFFFFFF
+_GOLDEN = 0x9E3779B9
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented version of every image.
+
+    Attributes:
+        number: which of the versions, from 0.
+        seed: the study's.
+        shift: share of the image's size by which it may move, from 0 to below 1.
+        flip: whether every other image, by chance, is mirrored.
+    """
+
+    number: int
+    seed: int
+    shift: float
+    flip: bool
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of one image that a view shows, for images that are cut from larger files.
+
+    Attributes:
+        height: share of the shorter side, above 0 to 1.
+        width: likewise.
+        down: of the crop's centre from the image's, as a share of the image's height.
+        right: likewise, of its width.
+        flip: mirrored.
+    """
+
+    height: float
+    width: float
+    down: float
+    right: float
+    flip: bool
+
+
+def view_of(images: Tensor, indices: Tensor, view: View) -> Tensor:
+    """A view of each image: shifted, its far edge filled by reflection, and perhaps mirrored.
+
+    Args:
+        images: [batch, channels, height, width], uint8 (any type will do).
+        indices: each image's index in its part, [batch], int64, 0 to 2³²-1.
+        view: which view.
+
+    Returns:
+        As `images`, on the same device.
+    """
+    height, width = images.shape[2:]
+    words = _words(indices.to(images.device), view)
+    rows = _window(words[0], height, view.shift)  # [batch, height]
+    columns = _window(words[1], width, view.shift)  # [batch, width]
+    columns = torch.where(_flips(words[2], view)[:, None], columns.flip(1), columns)
+    return _gathered(images, rows, columns)
+
+
+def crops_of(indices: Tensor, view: View) -> list[Crop]:
+    """The crop of each image, for images that are cut from their files as they are read.
+
+    Each side of the crop is 1-shift to 1 of the image's shorter side, and its centre moves by up
+    to the shift; so a shift of 0 is the centre square, whose content is what `None` would show.
+
+    Args:
+        indices: each image's index in its part, [images], int64, 0 to 2³²-1.
+        view: which view.
+    """
+    words = _words(indices.cpu(), view)
+    unit = words.double() / (_WORD + 1)  # [5, images], 0 to below 1
+    sides = 1 - view.shift * unit[3:]
+    moves = view.shift * (2 * unit[:2] - 1)
+    flips = _flips(words[2], view).tolist()
+    shares = torch.cat([sides, moves]).tolist()
+    return [Crop(*crop) for crop in zip(*shares, flips, strict=True)]
+
+
+def resize_batch(images: Tensor, size: int) -> Tensor:
+    """Images at another size: bilinear, antialiased, as PIL would resize them, rounded.
+
+    Args:
+        images: [batch, channels, side, side], uint8.
+        size: the new side, in pixels.
+    """
+    if images.shape[-1] == size or not len(images):
+        return images
+    resized = functional.interpolate(
+        images.float(), (size, size), mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _window(words: Tensor, side: int, shift: float) -> Tensor:
+    """Which pixel each place along a side takes, [batch, side]."""
+    furthest = min(int(shift * side + 0.5), side - 1)
+    offset = words * (2 * furthest + 1) // (_WORD + 1) - furthest  # [batch], in pixels
+    place = torch.arange(side, device=words.device) + offset[:, None]
+    place = place.abs()  # reflects at the near edge
+    return (side - 1) - ((side - 1) - place).abs()  # and at the far one
+
+
+def _gathered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The pixels of these rows, [batch, height], and columns, [batch, width], of each image.
+
+    Rows are copied whole, which is eight times as fast as to index by both at once.
+    """
+    batch, channels, height, width = images.shape
+    planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1)
+    lines = (planes * height + rows[:, None, :]).reshape(-1)  # [batch * channels * height]
+    moved = images.reshape(-1, width).index_select(0, lines).view(images.shape)
+    return moved.gather(3, columns.view(batch, 1, 1, width).expand(images.shape))
+
+
+def _flips(words: Tensor, view: View) -> Tensor:
+    return (words >> 31).bool() if view.flip else torch.zeros_like(words, dtype=torch.bool)
+
+
+def _words(indices: Tensor, view: View) -> Tensor:
+    """Five words of 32 random bits for each image, [5, batch], int64."""
+    state = torch.full_like(indices, view.seed & _WORD)
+    state = _mix(_mix(state + _GOLDEN) ^ (view.number & _WORD))
+    state = _mix(state ^ indices)
+    return torch.stack([_mix(state + (lane * _GOLDEN)) for lane in range(1, 6)])
+
+
+def _mix(words: Tensor) -> Tensor:
+    """A 32-bit hash, held in int64.
+
+    Both multipliers are below 2³¹, so that no product overflows: the result is the same on every
+    device. Source: Chris Wellons' hash-prospector, its best of two rounds before 2³¹,
+    https://github.com/skeeto/hash-prospector.
+    """
+    words = words & _WORD
+    words = ((words ^ (words >> 16)) * 0x2C1B3C6D) & _WORD
+    words = ((words ^ (words >> 12)) * 0x297A2D39) & _WORD
+    return words ^ (words >> 15)

@@ -1,0 +1,333 @@
+"""Sources that keep their images in arrays: digits, idx files, CIFAR and npz."""
+
+import gzip
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from search.errors import DataError
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(len(shape)).integers(0, 256, shape, dtype=np.uint8)
+
+
+def ten_labels(number: int) -> np.ndarray:
+    return np.arange(number) % 10
+
+
+# Digits
+
+
+def test_digits_need_no_file(prepared):
+    data = prepared(source="digits", image_size=16)
+    assert len(data.info.classes) == 10
+    assert (data.info.channels, data.info.flip) == (1, False)
+    assert sum(vars(data.info.sizes).values()) == 1797
+    assert next(data.test.batches(5)).images.shape == (5, 1, 16, 16)
+
+
+def test_digits_use_the_whole_range_of_a_byte(prepared):
+    images = np.concatenate(
+        [b.images.numpy() for b in prepared(source="digits").training.batches(99)]
+    )
+    assert (images.min(), images.max()) == (0, 255)
+
+
+# idx files
+
+
+def write_idx(path: Path, values: np.ndarray, *, magic: int | None = None) -> None:
+    head = np.array([0x0800 | values.ndim if magic is None else magic, *values.shape], dtype=">u4")
+    content = head.tobytes() + values.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part, number in (("train", 60), ("t10k", 20)):
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", pixels(number, 9, 9))
+        write_idx(folder / f"{part}-labels-idx1-ubyte", ten_labels(number))
+    return folder
+
+
+@pytest.mark.parametrize(("source", "first"), [("mnist", "0"), ("fashion_mnist", "T-shirt/top")])
+def test_idx_files_are_read_compressed_or_not(mnist, prepared, source, first):
+    info = prepared(source=source, path=mnist).info
+    assert info.classes[0] == first
+    assert (info.sizes.training, info.sizes.validation, info.sizes.test) == (50, 10, 20)
+
+
+def test_the_pixels_of_idx_files_are_kept(mnist, prepared):
+    data = prepared(source="mnist", path=mnist, image_size=9)
+    assert np.array_equal(next(data.test.batches(20)).images[:, 0].numpy(), pixels(20, 9, 9))
+
+
+def test_a_missing_idx_file_is_named(mnist, prepared):
+    (mnist / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match=r"must hold t10k-labels-idx1-ubyte\.gz or t10k.*download"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_an_idx_file_with_another_beginning_is_refused(mnist, prepared):
+    write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(60), magic=0x0803)
+    with pytest.raises(DataError, match="does not begin with 0x00000801"):
+        prepared(source="mnist", path=mnist)
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize("kept", [0, 3, 40])
+def test_a_cut_idx_file_is_refused(mnist, prepared, name, kept):
+    path = mnist / name
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match=f"an idx file must be whole, but .*{name}"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_an_idx_file_that_is_too_long_is_refused(mnist, prepared):
+    path = mnist / "train-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes() + b"0")
+    with pytest.raises(DataError, match="holds another number"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_an_idx_head_that_announces_terabytes_is_refused(mnist, prepared):
+    head = np.array([0x0803, 2**31, 2**31, 2**31], dtype=">u4")
+    (mnist / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head.tobytes()))
+    with pytest.raises(DataError, match="its head announces"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_labels_that_are_fewer_than_the_images_are_refused(mnist, prepared):
+    write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(59))
+    with pytest.raises(DataError, match="59 labels and 60 images"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_labels_out_of_range_are_refused(mnist, prepared):
+    write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(60) + 1)
+    with pytest.raises(DataError, match=r"from 0 to 9, .* but 6 are not \(the first: 10\)"):
+        prepared(source="mnist", path=mnist)
+
+
+# CIFAR
+
+CIFAR10 = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+
+
+def write_pickle(path: Path, content: object, protocol: int = 2) -> None:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+
+
+@pytest.fixture
+def cifar10(tmp_path):
+    folder = tmp_path / "cifar" / "cifar-10-batches-py"
+    for name in CIFAR10:
+        batch = {b"data": pixels(20, 3072), b"labels": ten_labels(20).tolist()}
+        write_pickle(folder / name, batch)
+    write_pickle(folder / "batches.meta", {b"label_names": [b"class %d" % i for i in range(10)]})
+    return tmp_path / "cifar"
+
+
+def test_cifar10_is_read_from_its_pickles(cifar10, prepared):
+    data = prepared(source="cifar10", path=cifar10, image_size=32)
+    assert data.info.classes[3] == "class 3"
+    assert vars(data.info.sizes) == {"training": 80, "validation": 20, "test": 20}
+    expected = pixels(20, 3072).reshape(20, 3, 32, 32)
+    assert np.array_equal(next(data.test.batches(20)).images.numpy(), expected)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_every_protocol_of_pickle_is_read(cifar10, prepared, protocol):
+    batch = {"data": pixels(20, 3072), "labels": ten_labels(20).tolist()}
+    write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", batch, protocol)
+    assert prepared(source="cifar10", path=cifar10).info.sizes.test == 20
+
+
+def test_what_python_2_wrote_is_read(cifar10, prepared):
+    # As in the archive itself: numpy's old names, and text as Python 2's strings.
+    path = cifar10 / "cifar-10-batches-py" / "test_batch"
+    text = path.read_bytes()
+    new, old = b"numpy._core.multiarray", b"numpy.core.multiarray"
+    assert new in text
+    path.write_bytes(text.replace(new, old))
+    assert prepared(source="cifar10", path=cifar10).info.sizes.test == 20
+
+
+class _Attack:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+def test_a_pickle_that_calls_a_function_is_refused_and_not_run(cifar10, prepared, protocol):
+    mark = cifar10 / "mark"
+    write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", _Attack(mark), protocol)
+    with pytest.raises(DataError, match="which is not permitted"):
+        prepared(source="cifar10", path=cifar10)
+    assert not mark.exists()
+
+
+def test_a_pickle_of_python_objects_in_an_array_runs_nothing(cifar10, prepared):
+    mark = cifar10 / "mark"
+    batch = {b"data": np.array([_Attack(mark)], dtype=object), b"labels": [0]}
+    write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", batch)
+    with pytest.raises(DataError, match="which is not permitted"):
+        prepared(source="cifar10", path=cifar10)
+    assert not mark.exists()
+
+
+def test_no_codec_but_latin_is_permitted(cifar10, prepared):
+    text = b"c_codecs\nencode\n(Vabc\nVrot13\ntR."
+    (cifar10 / "cifar-10-batches-py" / "test_batch").write_bytes(text)
+    with pytest.raises(DataError, match="'rot13' is not permitted"):
+        prepared(source="cifar10", path=cifar10)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1, 2], "holds no dictionary"),
+        ({b"labels": [0]}, "its data must be uint8"),
+        ({b"data": np.zeros((1, 5), np.uint8), b"labels": [0]}, "its data must be uint8"),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": ["a"]}, "its labels must be a list"),
+    ],
+)
+def test_a_pickle_of_something_else_is_refused(cifar10, prepared, content, message):
+    write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", content)
+    with pytest.raises(DataError, match=message):
+        prepared(source="cifar10", path=cifar10)
+
+
+def test_a_cut_pickle_is_refused(cifar10, prepared):
+    path = cifar10 / "cifar-10-batches-py" / "test_batch"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError, match="could not be read"):
+        prepared(source="cifar10", path=cifar10)
+
+
+def test_a_missing_batch_is_named(cifar10, prepared):
+    (cifar10 / "cifar-10-batches-py" / "data_batch_3").unlink()
+    with pytest.raises(DataError, match=r"lacks \['data_batch_3'\]"):
+        prepared(source="cifar10", path=cifar10)
+
+
+def test_a_folder_without_cifar_says_what_was_looked_for(tmp_path, prepared):
+    with pytest.raises(DataError, match=r"must hold test_batch or test_batch\.bin.*unpack"):
+        prepared(source="cifar10", path=tmp_path)
+
+
+def test_cifar10_is_read_from_its_binary_version(tmp_path, prepared):
+    rows = np.concatenate([ten_labels(20)[:, None].astype(np.uint8), pixels(20, 3072)], axis=1)
+    for name in CIFAR10:
+        rows.tofile(tmp_path / f"{name}.bin")
+    (tmp_path / "batches.meta.txt").write_text("\n".join(f"class{i}" for i in range(10)) + "\n\n")
+    data = prepared(source="cifar10", path=tmp_path, image_size=32)
+    assert data.info.classes[9] == "class9"
+    expected = pixels(20, 3072).reshape(20, 3, 32, 32)
+    assert np.array_equal(next(data.test.batches(20)).images.numpy(), expected)
+
+
+def test_a_cut_binary_batch_is_refused(tmp_path, prepared):
+    for name in CIFAR10:
+        (tmp_path / f"{name}.bin").write_bytes(bytes(3000))
+    with pytest.raises(DataError, match="3000 bytes are no multiple of 3073"):
+        prepared(source="cifar10", path=tmp_path)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_cifar100_has_its_fine_classes(tmp_path, prepared, binary):
+    fine = np.arange(300) % 100
+    for name in ("train", "test"):
+        if binary:
+            labels = np.stack([fine // 5, fine], axis=1).astype(np.uint8)
+            np.concatenate([labels, pixels(300, 3072)], axis=1).tofile(tmp_path / f"{name}.bin")
+        else:
+            content = {b"data": pixels(300, 3072), b"fine_labels": fine.tolist()}
+            write_pickle(tmp_path / name, content)
+    data = prepared(source="cifar100", path=tmp_path)
+    assert len(data.info.classes) == 100
+    assert np.array_equal(data.test.labels, fine)
+
+
+# npz
+
+
+def write_npz(path: Path, **arrays: object) -> Path:
+    content = {"images": pixels(40, 9, 9), "labels": np.arange(40) % 4, **arrays}
+    np.savez(path, **{name: array for name, array in content.items() if array is not None})
+    return path
+
+
+def test_npz_is_divided_three_ways(tmp_path, prepared):
+    info = prepared(source="npz", path=write_npz(tmp_path / "a.npz")).info
+    assert (info.classes, info.channels) == (("0", "1", "2", "3"), 1)
+    assert vars(info.sizes) == {"training": 28, "validation": 4, "test": 8}
+
+
+def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared):
+    arrays = {
+        f"{part}_{name}": array
+        for part in ("val", "test")
+        for name, array in (("images", pixels(8, 9, 7, 3)), ("labels", np.arange(8) % 4))
+    }
+    names = np.array(["ant", "bee", "cat", "dog"])
+    path = write_npz(tmp_path / "a.npz", images=pixels(40, 9, 7, 3), classes=names, **arrays)
+    info = prepared(source="npz", path=path).info
+    assert (info.classes, info.channels) == (("ant", "bee", "cat", "dog"), 3)
+    assert vars(info.sizes) == {"training": 40, "validation": 8, "test": 8}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": None}, "must hold 'images', but holds"),
+        ({"test_images": pixels(4, 9, 9)}, "must hold 'test_labels', but holds"),
+        ({"images": np.zeros((40, 9, 9))}, "must be uint8 .* but got float64 of shape"),
+        ({"images": pixels(40, 9, 9, 4)}, r"got uint8 of shape \[40, 9, 9, 4\]"),
+        ({"images": pixels(40, 0, 9)}, "must hold images"),
+        ({"labels": np.arange(40) / 2}, "must be whole numbers .* got float64"),
+        ({"labels": np.arange(39)}, "39 labels and 40 images"),
+        ({"labels": np.arange(40) % 4 - 1}, r"from 0 to 2, .* \(the first: -1\)"),
+        ({"labels": np.arange(40) % 4 * 2}, r"3 of 7 have none \('1', '3', '5'\)"),
+        ({"labels": np.zeros(40, int)}, "two classes or more, but this has 1"),
+        ({"classes": np.array(["ant", "bee"])}, "from 0 to 1, .* but 20 are not"),
+        ({"labels": np.array([{}] * 40)}, "free of Python objects"),
+        (
+            {"test_images": pixels(4, 9, 9, 3), "test_labels": np.arange(4)},
+            "must have the same channels",
+        ),
+        ({"test_images": pixels(4, 9, 9)[:0], "test_labels": np.arange(0)}, "must hold images"),
+    ],
+)
+def test_unfit_arrays_are_refused(tmp_path, prepared, arrays, message):
+    with pytest.raises(DataError, match=message):
+        prepared(source="npz", path=write_npz(tmp_path / "a.npz", **arrays))
+
+
+def test_a_missing_npz_file_is_refused(tmp_path, prepared):
+    with pytest.raises(DataError, match=r"must be an .npz file, but '.*' is none"):
+        prepared(source="npz", path=tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("kept", [0, 30, 2000])
+def test_a_cut_npz_file_is_refused(tmp_path, prepared, kept):
+    path = write_npz(tmp_path / "a.npz")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"an .npz file must be whole"):
+        prepared(source="npz", path=path)
+
+
+def test_a_single_array_is_no_npz_file(tmp_path, prepared):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, pixels(4, 9, 9))
+    with pytest.raises(DataError, match=r"it is no .npz archive"):
+        prepared(source="npz", path=tmp_path / "a.npz")
