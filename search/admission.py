@@ -10,32 +10,32 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from search.brief import Brief
 from search.measure import count_cost, time_cost
 from search.records import Cost
 from search.runtime import export_onnx
-from search.task import Task
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8
 
 
-def foresee_cost(recipe: Recipe, task: Task) -> Cost:
+def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
     """Cost of the student that `recipe` leads to; untimed where counting already rules it out.
 
     Raises:
         ValueError: the student can't be built or pruned so.
         ArtifactError: it can't be exported.
     """
-    network = task.build(recipe.student, blank=True)
+    network = brief.build(recipe.student, blank=True)
     _scatter(network)
-    network, _ = recipe.pruning.apply(network, task.example())
+    network, _ = recipe.pruning.apply(network, brief.example())
     with tempfile.TemporaryDirectory() as folder:
         exported, served = Path(folder) / "float.onnx", Path(folder) / "served.onnx"
-        export_onnx(network, exported, image_shape=task.image_shape)
-        noise = torch.randn(_CALIBRATION_IMAGES, *task.image_shape)
+        export_onnx(network, exported, image_shape=brief.image_shape)
+        noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape)
         recipe.quantization.convert(exported, served, calibration=[noise.numpy()])
-        cost = count_cost(network, served, task.image_shape)
-        return time_cost(cost, served, task.target) if task.budget.admits(cost) else cost
+        cost = count_cost(network, served, brief.image_shape)
+        return time_cost(cost, served, brief.target) if brief.budget.admits(cost) else cost
 
 
 @torch.no_grad()

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from search.budget import Budget
+from search.brief import Brief
 from search.config import RunSettings, Study, Target
-from search.data.dataset import Dataset
+from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.files import written_whole
@@ -44,12 +44,11 @@ class TaskSpec:
     """
 
     study: str
+    brief: Brief
     dataset: Path
     targets: Path | None
     teacher: Path
     views: tuple[View, ...]
-    budget: Budget
-    target: Target
     device: str
     artifacts: Path
     origin: tuple[tuple[str, Scalar], ...]
@@ -59,13 +58,11 @@ class TaskSpec:
 def open_task(spec: TaskSpec) -> Task:
     """The task, its files mapped into memory; opened once in each process."""
     return Task(
-        study=spec.study,
+        brief=spec.brief,
         dataset=open_dataset(spec.dataset),
         views=spec.views,
         targets=open_soft_targets(spec.targets).of if spec.targets else None,
         teacher_classes=np.load(spec.teacher / _CLASSES, allow_pickle=False),
-        budget=spec.budget,
-        target=spec.target,
         device=spec.device,
         artifacts=spec.artifacts,
         origin=dict(spec.origin),
@@ -103,17 +100,27 @@ def prepare_task(
     record = _measure_teacher(teacher, dataset, artifacts / TEACHER, study.budget.target)
     spec = TaskSpec(
         study=study.study,
+        brief=brief_of(study, dataset.info),
         dataset=dataset.folder,
         targets=targets,
         teacher=artifacts / TEACHER,
         views=views,
-        budget=study.budget,
-        target=study.budget.target,
         device=device,
         artifacts=artifacts,
         origin=_origin(study, dataset, teacher),
     )
     return spec, record
+
+
+def brief_of(study: Study, info: DataInfo) -> Brief:
+    """What every student of the study must be."""
+    return Brief(
+        classes=len(info.classes),
+        channels=info.channels,
+        image_size=info.image_size,
+        budget=study.budget,
+        target=study.budget.target,
+    )
 
 
 def training_device(run: RunSettings) -> str:

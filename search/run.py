@@ -89,7 +89,8 @@ def test_on_unseen(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher
 def _classes(folder: Path, spec: TaskSpec, dataset: Dataset) -> np.ndarray:
     """The predictions of the network in `folder` for the test images, [images], int64."""
     check_whole(folder)
-    session = Session(folder / SERVED, threads=spec.target.threads, device=spec.target.device)
+    target = spec.brief.target
+    session = Session(folder / SERVED, threads=target.threads, device=target.device)
     return predictions(session, dataset.test, dataset)
 
 

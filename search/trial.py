@@ -87,11 +87,11 @@ class _Trial:
         self._note("admit")
 
         torch.manual_seed(self.seed)
-        network = self.task.build(self.recipe.student)
+        network = self.task.brief.build(self.recipe.student)
         network = self._teach("distil", network, epochs=self.recipe.training.epochs)
         self._note("distil", network)
 
-        network, cuts = self.recipe.pruning.apply(network, self.task.example())
+        network, cuts = self.recipe.pruning.apply(network, self.task.brief.example())
         if cuts:
             self._note("prune", network)
 
@@ -107,18 +107,18 @@ class _Trial:
         if reason := self.recipe.conflict():
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
         try:
-            cost = foresee_cost(self.recipe, self.task)
+            cost = foresee_cost(self.recipe, self.task.brief)
         except (ValueError, ArtifactError) as error:
             return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
-        return None if self.task.budget.admits(cost) else self._over_budget(cost)
+        return None if self.task.brief.budget.admits(cost) else self._over_budget(cost)
 
     def _over_budget(self, cost: Cost, found: Quality | None = None) -> Outcome:
         return Outcome(
             state=TrialState.INFEASIBLE,
             cost=cost,
             quality=found,
-            reason=self.task.budget.explain(cost),
-            violations=self.task.budget.violations(cost),
+            reason=self.task.brief.budget.explain(cost),
+            violations=self.task.brief.budget.violations(cost),
         )
 
     def _teach(self, stage: str, network: nn.Module, *, epochs: int) -> nn.Module:
@@ -129,7 +129,7 @@ class _Trial:
             distillation=self.recipe.distillation,
             epochs=epochs,
             views=self.task.views,
-            targets=self.task.targets if self.recipe.distillation.needs_teacher else None,
+            targets=self.task.brief.targets if self.recipe.distillation.needs_teacher else None,
             seed=self.seed,
             device=self.task.device,
         )
@@ -144,29 +144,30 @@ class _Trial:
             self._note("quantize")
             cost, found = self._measure(network, served)
             self._note("measure")
-            if not self.task.budget.admits(cost):
+            if not self.task.brief.budget.admits(cost):
                 return self._over_budget(cost, found)
             artifact = self._keep(network, served, cuts)
         return Outcome(
             state=TrialState.COMPLETE,
             cost=cost,
             quality=found,
-            violations=self.task.budget.violations(cost),
+            violations=self.task.brief.budget.violations(cost),
             artifact=artifact,
-            hardware={"processor": processor_name(), **self.task.target.model_dump()},
+            hardware={"processor": processor_name(), **self.task.brief.target.model_dump()},
         )
 
     def _convert(self, network: nn.Module, served: Path) -> None:
         """Exports the float network, and quantizes it into the file `served`."""
         exported = served.with_name("float.onnx")
-        export_onnx(network, exported, image_shape=self.task.image_shape)
+        export_onnx(network, exported, image_shape=self.task.brief.image_shape)
         calibration = calibration_batches(self.task.dataset, seed=self.seed)
         self.recipe.quantization.convert(exported, served, calibration=calibration)
 
     def _measure(self, network: nn.Module, served: Path) -> tuple[Cost, Quality]:
-        task = self.task
-        cost = time_cost(count_cost(network, served, task.image_shape), served, task.target)
-        session = Session(served, threads=task.target.threads, device=task.target.device)
+        task, target = self.task, self.task.brief.target
+        counted = count_cost(network, served, task.brief.image_shape)
+        cost = time_cost(counted, served, target)
+        session = Session(served, threads=target.threads, device=target.device)
         found = quality(
             predictions(session, task.dataset.validation, task.dataset),
             labels=task.dataset.validation.labels,
@@ -196,7 +197,7 @@ class _Trial:
         seconds = time.monotonic() - self.lap
         parameters = macs = found = None
         if network is not None:
-            parameters, macs = count_operations(network, self.task.image_shape)
+            parameters, macs = count_operations(network, self.task.brief.image_shape)
             found = accuracy(network, self.task.dataset.validation, self.task.dataset)
         self.stages.append(
             StageRecord(
