@@ -43,7 +43,8 @@ def soft_targets(
     progress: Callable[[str], None],
 ) -> Path:
     """The folder of the teacher's logits, computed unless it is there and whole."""
-    key = f"{teacher.digest}/{dataset.info.digest}/{views!r}"
+    # The folder too: a view is cut otherwise where the data set is streamed.
+    key = f"{teacher.digest}/{dataset.info.digest}/{dataset.folder.name}/{views!r}"
     folder = cache / "soft_targets" / hashlib.sha256(key.encode()).hexdigest()[:24]
     if not folder.is_dir() or damaged_files(folder):
         with written_whole(folder) as temporary:

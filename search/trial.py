@@ -129,7 +129,7 @@ class _Trial:
             distillation=self.recipe.distillation,
             epochs=epochs,
             views=self.task.views,
-            targets=self.task.brief.targets if self.recipe.distillation.needs_teacher else None,
+            targets=self.task.targets if self.recipe.distillation.needs_teacher else None,
             seed=self.seed,
             device=self.task.device,
         )
