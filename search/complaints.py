@@ -69,7 +69,7 @@ def _line(details: ErrorDetails, document: Document) -> str:
     name = dotted(place)
     joint = " " if message.startswith(("must ", "is ")) else ": "
     body = f"{name}{joint}{message}" if name else f"a study {message}"
-    return mask_urls(f"{document.origin(place)}: {body}")
+    return f"{document.origin(place)}: {mask_urls(body)}"
 
 
 def _place(loc: tuple[str | int, ...]) -> Place:

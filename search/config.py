@@ -4,7 +4,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    model_validator,
+)
 
 from search.budget import Budget
 from search.units import Bytes, Seconds
@@ -14,11 +23,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
+# Text becomes a path, though otherwise nothing is converted: `true` is no 1, nor "1" either.
+AnyPath = Annotated[Path, Strict(False)]
+
 
 class Section(BaseModel):
     """A part of a study file: unknown keys are refused, values are not changed later."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSettings(Section):
@@ -32,8 +44,11 @@ class DataSettings(Section):
 
     source: Literal[
         "digits", "folder", "fashion_mnist", "mnist", "cifar10", "cifar100", "npz", "timm"
-    ]
-    path: Path | None = Field(None, description="folder or file; `digits` needs none")
+    ] = Field(description="where the images come from")
+    path: AnyPath | None = Field(
+        None,
+        description="folder or file, relative to the study file's folder; `digits` needs none",
+    )
     name: str | None = Field(None, description="timm data set name, such as hfds/food101")
     image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
     train_images: int | None = Field(None, ge=1, description="use at most so many for training")
@@ -64,10 +79,10 @@ class DataSettings(Section):
 class TeacherTraining(Section):
     """Training the teacher here, on this data."""
 
-    epochs: int = Field(20, ge=1)
-    learning_rate: float = Field(3e-3, gt=0)
-    batch_size: int = Field(128, ge=1)
-    weight_decay: float = Field(0.05, ge=0)
+    epochs: int = Field(20, ge=1, description="at most so many passes over the training images")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest, after warm-up")
+    batch_size: int = Field(128, ge=1, description="images at a time")
+    weight_decay: float = Field(0.05, ge=0, description="decoupled, as in AdamW")
     patience: int = Field(5, ge=1, description="stop after so many epochs without improvement")
 
 
@@ -76,15 +91,22 @@ class TeacherSettings(Section):
 
     model: str | None = Field(None, description="a timm model's name")
     pretrained: bool = Field(False, description="load the weights timm names for the model")
-    checkpoint: Path | None = Field(None, description="safetensors or a plain state dict")
-    exported: Path | None = Field(None, description="a student that retort exported")
+    checkpoint: AnyPath | None = Field(
+        None,
+        description="safetensors or a plain state dict, relative to the study file's folder",
+    )
+    exported: AnyPath | None = Field(
+        None, description="a student that retort exported, relative to the study file's folder"
+    )
     factory: str | None = Field(None, description="module:function, run only with --allow-code")
     train: TeacherTraining | None = Field(None, description="train it here, from what it has")
     image_size: int | None = Field(
         None, ge=8, le=1024, description="pixels it takes; null: as timm says, else as the data"
     )
     mean: list[float] | None = Field(None, description="its own normalisation, per channel")
-    std: list[Annotated[float, Field(gt=0)]] | None = None
+    std: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="belongs to mean, per channel"
+    )
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
@@ -111,22 +133,22 @@ class TeacherSettings(Section):
 class Target(Section):
     """The machine that serves the student: where latency is measured."""
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = Field(1, ge=1)
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where the student is served")
+    threads: int = Field(1, ge=1, description="threads that serve one image")
 
 
 class BudgetSettings(Budget):
     """The budget, and where it must hold."""
 
-    target: Target = Target()
+    target: Target = Field(Target(), description="the machine that the latency is measured for")
 
 
 class SearchSettings(Section):
     """How many recipes are tried, and who proposes them."""
 
-    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    sampler: Literal["tpe", "nsga2", "random"] = Field("tpe", description="who proposes recipes")
     trials: int = Field(30, ge=1, description="recipes trained to their end")
-    max_time: Seconds | None = None
+    max_time: Seconds | None = Field(None, description="start no trial later, such as 2h")
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")
 
 
@@ -139,9 +161,16 @@ class RunSettings(Section):
     cpus: int = Field(1, ge=1, description="cores, and threads, of each trial")
     gpus: float = Field(0, ge=0, description="share of a GPU for each trial")
     ray: str = Field("local", description="local, auto, or the address of a cluster")
-    storage: str = "sqlite:///retort.db"
-    artifacts: Path = Path("artifacts")
-    cache: Path = Path("~/.cache/retort")
+    storage: str = Field(
+        "sqlite:///retort.db",
+        description="the store's URL; a SQLite file is relative to the current folder",
+    )
+    artifacts: AnyPath = Field(
+        Path("artifacts"), description="folder of the students, relative to the current folder"
+    )
+    cache: AnyPath = Field(
+        Path("~/.cache/retort"), description="folder of prepared data and soft targets"
+    )
 
 
 def _is_name(name: str) -> str:
@@ -160,14 +189,20 @@ def _is_space(config: dict[str, Any]) -> dict[str, Any]:
 class Study(Section):
     """Everything that a search needs to know."""
 
-    study: Annotated[str, AfterValidator(_is_name)]
-    seed: int = Field(0, ge=0, lt=2**31)
-    data: DataSettings
-    teacher: TeacherSettings | Annotated[list[TeacherSettings], Field(min_length=1)]
-    space: Annotated[dict[str, Any], AfterValidator(_is_space)]
-    budget: BudgetSettings = BudgetSettings()
-    search: SearchSettings = SearchSettings()
-    run: RunSettings = RunSettings()
+    study: Annotated[str, AfterValidator(_is_name)] = Field(description="the study's name")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the division, the search and the trials")
+    data: DataSettings = Field(description="the images")
+    teacher: Annotated[
+        Annotated[TeacherSettings, Tag("one")]
+        | Annotated[list[TeacherSettings], Field(min_length=1), Tag("several")],
+        Discriminator(lambda given: "several" if isinstance(given, list) else "one"),
+    ] = Field(description="the network whose knowledge is kept; a list makes an ensemble")
+    space: Annotated[dict[str, Any], AfterValidator(_is_space)] = Field(
+        description="the methods and the ranges to search, by axis"
+    )
+    budget: BudgetSettings = Field(BudgetSettings(), description="the most a student may cost")
+    search: SearchSettings = Field(SearchSettings(), description="how the space is searched")
+    run: RunSettings = Field(RunSettings(), description="where and how wide it runs")
 
     @property
     def teachers(self) -> tuple[TeacherSettings, ...]:

@@ -57,33 +57,35 @@ def dotted(place: Place) -> str:
     return ".".join(map(str, place))
 
 
-def read_document(text: str, where: Callable[[int, int], str]) -> Document:
+def read_document(text: str, where: Callable[[int, int], str], place: Place = ()) -> Document:
     """The one document in `text`.
 
     Args:
         text: YAML.
         where: words for a line and a column, both counted from 1.
+        place: where in a study the document stands.
 
     Raises:
         StudyFileError: the text is not YAML, or uses what is refused; says where.
     """
-    return _Reader(text, where).document()
+    return _Reader(text, where, place).document()
 
 
 class _Reader:
     """Builds values from PyYAML's events, so that what is refused is never built."""
 
-    def __init__(self, text: str, where: Callable[[int, int], str]) -> None:
+    def __init__(self, text: str, where: Callable[[int, int], str], place: Place) -> None:
         self._text = text
         self._where = where
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
-        self._origins: dict[Place, str] = {(): where(1, 1)}
+        self._place = place
+        self._origins: dict[Place, str] = {place: where(1, 1)}
 
     def document(self) -> Document:
         self._next()  # the stream's start
         if isinstance(event := self._next(), yaml.StreamEndEvent):
             _refuse(self._where(1, 1), "must describe a study, but is empty")
-        values = self._value(self._next(), ())
+        values = self._value(self._next(), self._place)
         self._next()  # the document's end
         if not isinstance(event := self._next(), yaml.StreamEndEvent):
             _refuse(self._at(event), "must hold one document, but another one starts here")
@@ -149,7 +151,7 @@ class _Reader:
         if text in _WORDS:
             return _WORDS[text]
         number = _number(text)
-        if number is not None and not -(2**63) <= number < 2**63 or _NOT_FINITE.fullmatch(text):
+        if (number is not None and not -(2**63) <= number < 2**63) or _NOT_FINITE.fullmatch(text):
             _refuse(
                 self._at(event),
                 f"{_within(place)} must be a finite number of at most 64 "
@@ -193,6 +195,7 @@ class _Reader:
 
     def _at(self, event: yaml.Event) -> str:
         mark = event.start_mark
+        assert mark is not None  # PyYAML marks every event that it parsed
         return self._where(mark.line + 1, mark.column + 1)
 
 

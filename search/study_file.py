@@ -16,7 +16,7 @@ _MOST_BYTES = 10**6
 _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
 
 # Paths that a study file gives relative to its own folder.
-_DATA_PATHS = (("data", "path"),)
+_DATA_PATHS = ("path",)
 _TEACHER_PATHS = ("checkpoint", "exported")
 
 
@@ -41,7 +41,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
             f"{path}:1:1: a study must be a mapping of keys to values, such as 'study: digits', "
             f"but this is a {'list' if isinstance(document.values, list) else 'single value'}"
         )
-    document = _anchored(document, path.parent)
+    document = _anchored(document, path.parent.absolute())
     for override in overrides:
         document = _overridden(document, override)
     return _validated(document)
@@ -98,32 +98,48 @@ def _overridden(document: Document, override: str) -> Document:
             f"{shown}: an override must be written key=value, such as search.trials=50"
         )
     place: Place = tuple(match[1].split("."))
-    value = read_document(match[2] or "null", lambda _line, _column: shown)
+    value = read_document(match[2] or "null", lambda _line, _column: shown, place)
     origins = {at: origin for at, origin in document.origins.items() if at[: len(place)] != place}
     for length in range(1, len(place)):
         origins.setdefault(place[:length], shown)
-    origins |= {(*place, *at): origin for at, origin in value.origins.items()}
-    return Document(_replaced(document.values, place, value.values, shown), origins)
+    origins |= value.origins
+    try:
+        return Document(_replaced(document.values, place, value.values), origins)
+    except ValueError as error:
+        raise StudyFileError(f"{shown}: {error}") from None
 
 
-def _replaced(section: object, place: Place, value: object, shown: str) -> dict[str, object]:
+def _replaced(section: object, place: Place, value: object, level: int = 0) -> object:
     """A copy of `section` with another value at `place`; sections that lack are put in."""
+    if level == len(place):
+        return value
     if section is not None and not isinstance(section, dict):
         kind = "a list" if isinstance(section, list) else "a single value"
-        raise StudyFileError(
-            f"{shown}: {place[0]} must be inside a mapping of keys, but it would be inside {kind}; "
-            "override that as a whole"
-        )
-    key, *rest = place
+        outer = dotted(place[:level])
+        raise ValueError(f"{outer} must be a mapping of keys, but is {kind}; override it whole")
     inner = dict(section or {})
-    inner[str(key)] = _replaced(inner.get(str(key)), tuple(rest), value, shown) if rest else value
-    return inner
+    key = place[level]
+    return inner | {key: _replaced(inner.get(key), place, value, level + 1)}
 
 
 def _anchored(document: Document, folder: Path) -> Document:
-    """The document with the paths of data and teacher made absolute."""
+    """The document with the paths of data and teacher taken from the study file's folder."""
     assert isinstance(document.values, dict)
-    values = dict(document.values)
-    for section, key in _DATA_PATHS:
-        values[section] = _with_path(values.get(section), key, folder)
+    values: dict[str, object] = dict(document.values)
+    teacher = values.get("teacher")
+    if "data" in values:
+        values["data"] = _with_paths(values["data"], _DATA_PATHS, folder)
+    if isinstance(teacher, list):
+        values["teacher"] = [_with_paths(one, _TEACHER_PATHS, folder) for one in teacher]
+    elif teacher is not None:
+        values["teacher"] = _with_paths(teacher, _TEACHER_PATHS, folder)
     return Document(values, document.origins)
+
+
+def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
+    if not isinstance(section, dict):
+        return section
+    given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
+    # `~` is left to whoever opens the path.
+    relative = {key: path for key, path in given.items() if not path.startswith("~")}
+    return section | {key: str(folder / path) for key, path in relative.items()}

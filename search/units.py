@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
 
@@ -18,7 +19,7 @@ def parse_bytes(text: object) -> int:
     Raises:
         ValueError: the text is no such quantity, or not above 0.
     """
-    return round(_parse(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB"))
+    return _parse_whole(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB")
 
 
 def parse_milliseconds(text: object) -> float:
@@ -32,12 +33,12 @@ def parse_milliseconds(text: object) -> float:
 
 def parse_seconds(text: object) -> float:
     """Seconds, written as for `parse_milliseconds`."""
-    return parse_milliseconds(text) / 1000
+    return _parse(text, _SECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def parse_count(text: object) -> int:
     """A number such as `500k`, `2M` or 500000."""
-    return round(_parse(text, _COUNTS, bare="", example="500k, 2M or 500000"))
+    return _parse_whole(text, _COUNTS, bare="", example="500k, 2M or 500000")
 
 
 def format_bytes(size: float) -> str:
@@ -77,6 +78,13 @@ def _parse(text: object, units: Mapping[str, float], *, bare: str | None, exampl
     return value
 
 
+def _parse_whole(text: object, units: Mapping[str, float], *, bare: str, example: str) -> int:
+    whole = round(_parse(text, units, bare=bare, example=example))
+    if whole == 0:
+        raise ValueError(f"must be above 0 and finite, but got {text!r}")
+    return whole
+
+
 def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
     unit, scale = next(((u, s) for u, s in units if abs(value) >= s * 0.9995), units[-1])
     scaled = value / scale
@@ -89,6 +97,16 @@ def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
-Milliseconds = Annotated[float, BeforeValidator(parse_milliseconds), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0)]
+Milliseconds = Annotated[
+    float,
+    BeforeValidator(parse_milliseconds),
+    Field(gt=0),
+    PlainSerializer(lambda value: f"{value!r}ms", return_type=str, when_used="json"),
+]
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_seconds),
+    Field(gt=0),
+    PlainSerializer(lambda value: f"{value!r}s", return_type=str, when_used="json"),
+]
 Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]

@@ -36,6 +36,9 @@ class Choice:
         for key, domain in self.domains().items():
             if not domain.contains(value := getattr(self, key)):
                 raise ValueError(f"{self.axis}.{self.name}.{key} must be {domain}, got {value!r}")
+            if isinstance(domain, FloatRange):
+                # 1 and 1.0 are one recipe, with one digest.
+                object.__setattr__(self, key, float(value))
 
     @classmethod
     def domains(cls) -> Mapping[str, Domain]:

@@ -1,5 +1,6 @@
 """The values that a parameter may take: a range of numbers, one of a list, any name."""
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Suggester(Protocol):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # No math.isfinite for integers: it fails for those that no float can hold.
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_integer(value: object) -> bool:
@@ -108,7 +110,8 @@ class OneOf:
         return value
 
     def __str__(self) -> str:
-        return ", ".join(str(option) for option in self.options)
+        names = ", ".join(str(option) for option in self.options)
+        return names if len(self.options) == 1 else f"one of {names}"
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class AnyName:
         raise ValueError(f"{name} can't be searched openly: list each {self.kind} that is meant")
 
     def __str__(self) -> str:
-        return f"any {self.kind}"
+        return f"the name of a {self.kind}"
 
 
 Domain: TypeAlias = FloatRange | IntRange | OneOf | AnyName
@@ -154,16 +157,20 @@ def narrow(domain: Domain, wanted: object) -> Domain:
 
 
 def _as_member(domain: Domain, value: object) -> Scalar:
-    if isinstance(domain, FloatRange) and _is_integer(value):
-        value = float(value)  # type: ignore[arg-type]
     if not domain.contains(value):
-        raise ValueError(f"must be {domain}, but got {value!r}")
-    return value  # type: ignore[return-value]
+        raise ValueError(f"must be {domain}, but got {value!r}{_near(domain, value)}")
+    return float(value) if isinstance(domain, FloatRange) else value  # type: ignore[arg-type, return-value]
+
+
+def _near(domain: Domain, value: object) -> str:
+    names = [str(option) for option in domain.options] if isinstance(domain, OneOf) else []
+    near = difflib.get_close_matches(str(value), names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _narrow_range(domain: Domain, wanted: dict[object, object]) -> Domain:
     if not isinstance(domain, FloatRange | IntRange):
-        raise ValueError(f"must be one of {domain}, so a range can't be given, but got {wanted}")
+        raise ValueError(f"must be {domain}, so that no range can be given, but got {wanted}")
     if unknown := wanted.keys() - {"low", "high", "log"}:
         raise ValueError(f"a range has low, high and log, but got {sorted(map(str, unknown))}")
     low = _as_member(domain, wanted.get("low", domain.low))

@@ -84,13 +84,22 @@ def _axis(axis: str, config: object) -> Methods:
     if isinstance(config, str):
         config = [config]
     if isinstance(config, list):
-        config = dict.fromkeys(config)
+        config = _listed(axis, config)
     if not isinstance(config, Mapping) or not config:
         raise ValueError(
             f"{axis}: must name at least one method of "
             f"{', '.join(catalogue.methods(axis))}, but got {config!r}"
         )
     return {str(name): _method(axis, str(name), params) for name, params in config.items()}
+
+
+def _listed(axis: str, names: list[object]) -> dict[object, None]:
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"{axis}: must list names of methods, but one is {name!r}")
+        if names.count(name) > 1:
+            raise ValueError(f"{axis}: must list each method once, but got {name!r} twice")
+    return dict.fromkeys(names)
 
 
 def _method(axis: str, name: str, config: object) -> Mapping[str, Domain]:

@@ -1,0 +1,28 @@
+"""The ready studies that come with retort, as the text of study files."""
+
+import difflib
+from importlib.resources import files
+
+from search.errors import BadInput
+
+_SUFFIX = ".yaml"
+
+
+def preset_names() -> tuple[str, ...]:
+    """The names of all presets, sorted."""
+    names = (entry.name for entry in files("spaces.presets").iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+
+
+def preset_text(name: str) -> str:
+    """The study file of that name, commented.
+
+    Raises:
+        BadInput: there is none; says which there are.
+    """
+    known = preset_names()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BadInput(f"a preset must be one of {', '.join(known)}, but got {name!r}{hint}")
+    return (files("spaces.presets") / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
