@@ -1,6 +1,5 @@
 """From the settings in a study file to a prepared data set, which the cache may already hold."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from search.data.prepared import (
     open_dataset,
     write_info,
     write_part,
-    written_whole,
 )
 from search.data.scan import Progress, Scan, scan
 from search.data.sources.registry import READERS
@@ -23,6 +21,7 @@ from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
 from search.errors import DataError
+from search.files import written_whole
 
 __all__ = ["open_dataset", "prepare"]
 
@@ -58,7 +57,6 @@ def prepare(
             progress(f"{error}: preparing it again")
     source = _read(settings, progress)
     try:
-        shutil.rmtree(folder, ignore_errors=True)
         with written_whole(folder) as temporary:
             _write(temporary, source, settings, seed, progress)
     except OSError as error:

@@ -1,15 +1,11 @@
-"""A prepared data set on disk: arrays that open by memory map, and info.json, written last.
+"""A prepared data set on disk: arrays that open by memory map, and info.json.
 
 A folder holds, for each part, its labels and either its pixels or what finds its pictures. It
 appears under its name whole or not at all, and is not changed afterwards.
 """
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,27 +35,6 @@ class PartContent:
     pictures: Pictures
 
 
-@contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill; it gets its name when the block ends well, and is removed otherwise.
-
-    Whoever else wrote the folder in the meantime wins: both hold the same.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        _sync(temporary)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def write_part(folder: Path, part: str, content: PartContent) -> None:
     """Write one part's arrays."""
     _save(folder / f"{part}_labels.npy", content.labels)
@@ -70,7 +45,7 @@ def write_part(folder: Path, part: str, content: PartContent) -> None:
 
 
 def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
-    """Write info.json: the last file, so that a folder with one is complete."""
+    """Write what is known of the whole."""
     kinds = {kind: name for name, kind in KINDS.items()}
     origins = {
         part: {"kind": kinds[type(content.pictures)], "origin": dict(content.pictures.origin)}
@@ -78,10 +53,7 @@ def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -
         if content.pixels is None
     }
     text = json.dumps({"format": FORMAT, "info": info.to_json(), "pictures": origins}, indent=1)
-    with (folder / _INFO).open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    (folder / _INFO).write_text(text, encoding="utf-8")
 
 
 def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
@@ -136,16 +108,4 @@ def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> 
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's entries outlast a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
