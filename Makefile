@@ -1,0 +1,58 @@
+# Everything needs only Python 3.11 or newer and make:
+#
+#   make demo    sets up .venv and searches for the best student on handwritten digits
+#   make test    sets up .venv and checks everything that takes no more than minutes
+#
+# PYTHON=/path/to/python3.12 chooses the interpreter.
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# Numerical libraries would otherwise start a thread a core in each of several test processes.
+test test-slow: export OMP_NUM_THREADS = 1
+
+QUICK := not slow and not browser and not gpu
+
+.DELETE_ON_ERROR:
+.PHONY: demo test test-slow lint types format clean
+
+demo: $(READY)
+	$(BIN)/retort demo
+
+test: $(READY) lint types
+	$(BIN)/pytest -m "$(QUICK) and not ray" -n auto
+	$(call pytest_if_any,$(QUICK) and ray)
+
+# What `make test` leaves out. Takes many minutes; the browser tests need a Chromium.
+test-slow: $(READY)
+	$(call pytest_if_any,(slow or browser) and not gpu)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One process: two local Rays at a time would fight for the cores. Status 5: no test was selected.
+define pytest_if_any
+$(BIN)/pytest -m "$(1)" || test $$? -eq 5
+endef
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "retort needs Python 3.11 or newer, but $(or $(PYTHON),python3) is older or missing;" \
+			"install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,postgresql]'
+	@touch $@
