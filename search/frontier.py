@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from search.budget import Budget, total_violation
+from search.errors import NoStudentFits
 from search.records import Cost, TrialRecord, TrialState
 
 
@@ -61,6 +62,33 @@ def best(
     )
 
 
+def chosen(
+    trials: Sequence[TrialRecord], budget: Budget, *, min_accuracy: float | None = None
+) -> TrialRecord:
+    """The best trial, as `best` finds it.
+
+    Raises:
+        NoStudentFits: there is none; the message names the nearest miss.
+    """
+    if found := best(trials, budget, min_accuracy=min_accuracy):
+        return found
+    if min_accuracy is not None and (most := best(trials, budget)):
+        raise NoStudentFits(
+            f"no student within the budget is that accurate: the best is trial {most.number} "
+            f"with {_accuracy(most):.2%}"
+        )
+    miss = nearest_miss(trials, budget)
+    if miss is None:
+        raise NoStudentFits(
+            f"none of {len(trials)} trials ended with a student: `retort trials` says why"
+        )
+    raise NoStudentFits(
+        f"no student of {len(trials)} trials fits the budget ({budget}). The nearest is trial "
+        f"{miss.number}: {budget.explain(_cost(miss))}. Raise the budget, or open smaller students "
+        "and higher pruning ratios"
+    )
+
+
 def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord | None:
     """The measured trial that breaks the budget by the least; None where none breaks it.
 
@@ -79,7 +107,7 @@ def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord |
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
-    """The volume that the points dominate, bounded by the reference; exact.
+    """The volume that the points dominate, bounded by the reference; exact but for rounding.
 
     Args:
         points: two or three coordinates each, in which less is better (so 1 - accuracy, bytes,

@@ -22,8 +22,8 @@ def safe_url(url: str) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator:
         return _HIDDEN if re.search(r"[=@]", url) else url
-    if scheme.startswith("sqlite") and "?" not in url:
-        return url
+    if url.startswith("sqlite:///") and "?" not in url:
+        return url  # a path, which may hold an @
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

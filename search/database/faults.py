@@ -12,7 +12,8 @@ _REMEDIES = {
     "SQLITE_NOTADB": "is not a SQLite database: name another file",
     "SQLITE_CORRUPT": "is damaged: put back a backup of it",
     "SQLITE_FULL": "can't grow, the disk is full: make room, then resume",
-    "SQLITE_READONLY": "can't be written: give yourself write access to the file and its folder",
+    # Of a folder too, and to readers too: they share the log that SQLite keeps beside the file.
+    "SQLITE_READONLY": "can't be used without write access to its file and folder: get that",
     "SQLITE_CANTOPEN": "can't be opened: its folder must exist, and you must have access to both",
     "SQLITE_PERM": "can't be opened: you must have access to the file and its folder",
     "SQLITE_IOERR": "can't be read or written: look at the disk's health and free space",

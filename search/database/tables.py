@@ -36,7 +36,7 @@ class UtcTime(TypeDecorator[datetime]):
     def process_bind_param(
         self,
         value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+        dialect: Dialect,
     ) -> datetime | None:
         if value is None:
             return None
@@ -47,7 +47,7 @@ class UtcTime(TypeDecorator[datetime]):
     def process_result_value(
         self,
         value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+        dialect: Dialect,
     ) -> datetime | None:
         if value is None:
             return None
