@@ -83,14 +83,13 @@ class SearchSpace:
 def _axis(axis: str, config: object) -> Methods:
     if isinstance(config, str):
         config = [config]
-    if isinstance(config, list):
-        config = _listed(axis, config)
-    if not isinstance(config, Mapping) or not config:
+    named = _listed(axis, config) if isinstance(config, list) else config
+    if not isinstance(named, Mapping) or not named:
         raise ValueError(
             f"{axis}: must name at least one method of "
             f"{', '.join(catalogue.methods(axis))}, but got {config!r}"
         )
-    return {str(name): _method(axis, str(name), params) for name, params in config.items()}
+    return {str(name): _method(axis, str(name), params) for name, params in named.items()}
 
 
 def _listed(axis: str, names: list[object]) -> dict[object, None]:
@@ -130,6 +129,8 @@ def _narrowed(place: str, domain: Domain, wanted: object) -> Domain:
 
 
 def _expected(kind: str, given: str, known: list[str]) -> str:
+    if not known:
+        return f"there is no {kind} to set here, but got {given!r}"
     near = difflib.get_close_matches(given, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{kind} must be one of {', '.join(known) or 'none'}, but got {given!r}{hint}"
+    return f"{kind} must be one of {', '.join(known)}, but got {given!r}{hint}"

@@ -1,0 +1,99 @@
+import json
+import re
+
+import pytest
+
+from spaces.domain import Scalar
+from spaces.pruning.magnitude import Magnitude
+from spaces.recipe import Recipe, flat_keys
+from spaces.training.standard import Standard
+
+CHOICES: dict[str, Scalar] = {
+    "student": "timm",
+    "training": "standard",
+    "distillation": "soft_targets",
+    "pruning": "magnitude",
+    "quantization": "int8_static",
+}
+
+
+def test_parameters_that_are_absent_take_their_defaults() -> None:
+    recipe = Recipe.from_params(CHOICES)
+    assert recipe.pruning == Magnitude()
+    assert recipe.training == Standard()
+
+
+def test_flat_parameters_reach_the_choice_that_owns_them() -> None:
+    recipe = Recipe.from_params(CHOICES | {"pruning.magnitude.ratio": 0.25})
+    assert recipe.pruning == Magnitude(ratio=0.25)
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = Recipe.from_params(CHOICES | {"pruning.magnitude.ratio": 0.1 + 0.2})
+    assert Recipe.from_params(json.loads(json.dumps(recipe.to_params()))) == recipe
+
+
+def test_flat_parameters_hold_every_default() -> None:
+    params = Recipe.from_params(CHOICES).to_params()
+    assert params.keys() == CHOICES.keys() | flat_keys(Standard).keys() | flat_keys(
+        Magnitude
+    ).keys() | {
+        "student.timm.model",
+        "student.timm.pretrained",
+        "distillation.soft_targets.temperature",
+        "distillation.soft_targets.weight",
+    }
+
+
+def test_choices_stand_in_the_order_of_compression() -> None:
+    axes = [choice.axis for choice in Recipe.from_params(CHOICES).choices()]
+    assert axes == ["student", "training", "distillation", "pruning", "quantization"]
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        ({"pruning": "magnitud"}, "got 'magnitud'; did you mean 'magnitude'?"),
+        ({"pruning.magnitude.ratio": 0.95}, "pruning.magnitude.ratio must be 0.05 to 0.9, got 0.9"),
+        ({"pruning.magnitude.ratoi": 0.5}, "but got also ['pruning.magnitude.ratoi']"),
+        ({"pruning": "none", "pruning.magnitude.ratio": 0.5}, "got also ['pruning.magnitude.ra"),
+    ],
+)
+def test_parameters_that_make_no_recipe_are_refused(change: dict[str, Scalar], law: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(law)):
+        Recipe.from_params(CHOICES | change)
+
+
+@pytest.mark.parametrize("axis", CHOICES)
+def test_a_recipe_needs_a_choice_on_every_axis(axis: str) -> None:
+    params = {key: value for key, value in CHOICES.items() if key != axis}
+    with pytest.raises(ValueError, match=f"a recipe needs a choice of {axis}, but got"):
+        Recipe.from_params(params)
+
+
+def test_a_recipe_without_contradiction_has_no_conflict() -> None:
+    assert Recipe.from_params(CHOICES).conflict() is None
+
+
+def test_a_contradiction_within_a_recipe_is_explained() -> None:
+    recipe = Recipe.from_params(
+        CHOICES | {"training.standard.epochs": 2, "training.standard.warmup_epochs": 2}
+    )
+    assert recipe.conflict() == ("training.standard: warmup_epochs < epochs must hold, got 2 and 2")
+
+
+def test_the_digest_does_not_depend_on_the_order_of_parameters() -> None:
+    params = Recipe.from_params(CHOICES).to_params()
+    backwards = dict(reversed(params.items()))
+    assert Recipe.from_params(backwards).digest() == Recipe.from_params(params).digest()
+
+
+def test_the_digest_differs_for_any_other_value() -> None:
+    other = Recipe.from_params(CHOICES | {"pruning.magnitude.ratio": 0.31})
+    assert other.digest() != Recipe.from_params(CHOICES).digest()
+
+
+def test_one_and_one_point_zero_are_one_recipe() -> None:
+    key = "distillation.soft_targets.weight"
+    whole, point = (Recipe.from_params(CHOICES | {key: value}) for value in (1, 1.0))
+    assert whole.digest() == point.digest()
