@@ -40,11 +40,12 @@ class Standard(Training):
         optimizer = create_optimizer_v2(
             model, opt=self.optimizer, lr=self.learning_rate, weight_decay=self.weight_decay
         )
+        warmup = min(self.warmup_epochs, epochs - 1)
         scheduler, _ = create_scheduler_v2(
             optimizer,
             sched="cosine",
-            num_epochs=epochs,
-            warmup_epochs=min(self.warmup_epochs, epochs - 1),
+            num_epochs=epochs - warmup,  # timm puts the warm-up before these
+            warmup_epochs=warmup,
             warmup_lr=self.learning_rate / 100,
             warmup_prefix=True,
             min_lr=0.0,
