@@ -39,6 +39,10 @@ class Adapted(nn.Module):
         logits: Tensor = self.network(resized * self.scale + self.offset)
         return logits
 
+    def extra_repr(self) -> str:
+        """The size, which no tensor holds, though it decides the outputs: digests read it."""
+        return f"size={self.size}"
+
 
 class Ensemble(nn.Module):
     """Several teachers as one: the logarithm of their mean prediction."""

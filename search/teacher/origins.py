@@ -64,15 +64,27 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         if not strict:
             shapes = {key: value.shape for key, value in network.state_dict().items()}
             weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
+            if not weights:
+                raise ValueError("none of its tensors has a name and a shape of the teacher's")
         network.load_state_dict(weights, strict=strict)
     except FileNotFoundError:
         raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
-    except pickle.UnpicklingError as error:
-        raise TeacherError(
-            f"{path} must hold tensors alone, but holds other Python objects, which could run "
-            "code: save its state_dict() with torch.save or safetensors"
-        ) from error
-    except (RuntimeError, ValueError, OSError, SafetensorError, AttributeError, EOFError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        OSError,
+        SafetensorError,
+        AttributeError,
+        EOFError,
+    ) as error:
+        if isinstance(error.__cause__, pickle.UnpicklingError):
+            # timm's own words advise to load it nevertheless, which would run what it holds.
+            raise TeacherError(
+                f"{path} must be a checkpoint of tensors alone, but holds other Python objects, "
+                "which could run code, or is damaged: save its state_dict() with torch.save or "
+                "safetensors"
+            ) from error
         raise TeacherError(f"{path} does not fit the teacher: {error}") from error
 
 

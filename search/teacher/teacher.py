@@ -53,12 +53,13 @@ def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
         data = read_provenance(settings.exported).data
         network = load_network(settings.exported)
         return adapt(network, info, data.image_size, (data.mean, data.std))
+    torch.manual_seed(room.seed)  # of weights that are not loaded
     if settings.factory:
         network = from_factory(settings.factory, room)
     else:
         network = from_timm(settings, room)
     if settings.train:
-        return trained(network, settings, settings.train, room)
+        return trained(network, settings.train, room)
     return adapt(network, info, *preprocessing(settings, network, info))
 
 

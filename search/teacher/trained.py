@@ -5,7 +5,7 @@ import hashlib
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from search.config import TeacherSettings, TeacherTraining
+from search.config import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
 from search.files import damaged_files, written_whole
@@ -18,12 +18,11 @@ from spaces.training.standard import Standard
 _WEIGHTS = "model.safetensors"
 
 
-def trained(
-    network: nn.Module, settings: TeacherSettings, training: TeacherTraining, room: Classroom
-) -> nn.Module:
+def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> nn.Module:
     """The network fitted here, or as it was fitted by an earlier run."""
-    start = network_digest(network) if settings.checkpoint or settings.pretrained else room.seed
-    key = f"{settings.model_dump_json()}/{room.dataset.info.digest}/{start}"
+    info = room.dataset.info
+    views = f"{room.seed}/{info.shift}/{info.flip}"
+    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_digest(network)}"
     folder = room.cache / "teachers" / hashlib.sha256(key.encode()).hexdigest()[:24]
     if folder.is_dir() and not damaged_files(folder):
         room.progress("teacher: trained by an earlier run")
@@ -54,13 +53,7 @@ def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None
     info = room.dataset.info
     course = Course(
         stage="teacher",
-        training=Standard(
-            epochs=training.epochs,
-            batch_size=training.batch_size,
-            learning_rate=training.learning_rate,
-            weight_decay=training.weight_decay,
-            warmup_epochs=1 if training.epochs > 1 else 0,
-        ),
+        training=_standard(training),
         distillation=Labels(),
         epochs=training.epochs,
         # Its own views, apart from those on which its students will ask it.
@@ -77,3 +70,16 @@ def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None
     except TrialError as error:
         raise TeacherError(f"the teacher could not be trained: {error}") from error
     network.load_state_dict(best)
+
+
+def _standard(training: TeacherTraining) -> Standard:
+    try:
+        return Standard(
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay,
+            warmup_epochs=1 if training.epochs > 1 else 0,
+        )
+    except ValueError as error:
+        raise TeacherError(f"teacher.train: {error}") from error
