@@ -104,13 +104,20 @@ def _epoch(
         fit.scheduler.step_update(epoch * steps + step + 1)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
-    if not math.isfinite(mean):
+    # The last step's update shows in no loss any more, only in the weights.
+    if not (math.isfinite(mean) and _is_finite(network)):
         raise TrialError(
             "non_finite",
-            f"the loss must stay finite, but was {mean} in epoch {epoch} of {course.stage}: "
+            f"loss and weights must stay finite, but the loss was {mean} and the weights "
+            f"{'finite' if _is_finite(network) else 'not'} in epoch {epoch} of {course.stage}: "
             "lower training.standard.learning_rate",
         )
     return mean
+
+
+def _is_finite(network: nn.Module) -> bool:
+    # Sums: integers, such as the batches that a normalisation counted, are finite anyway.
+    return all(bool(tensor.sum().isfinite()) for tensor in network.state_dict().values())
 
 
 def _loss(
@@ -120,7 +127,8 @@ def _loss(
     teacher = None
     if course.targets is not None:
         teacher = course.targets(view, batch.indices).to(course.device)
-    with torch.autocast(course.device, enabled=course.device == "cuda"):
+    # Not float16, the default: its range is too small to train in without scaling gradients.
+    with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):
         logits = network(images)
     lesson = Lesson(student=logits.float(), labels=batch.labels, teacher=teacher)
     return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
