@@ -33,7 +33,9 @@ def written_whole(destination: Path) -> Iterator[Path]:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """The files whose contents are not what SHA256SUMS says; the list itself, where it is missing.
+    """The files that are not as SHA256SUMS says, or that it does not list.
+
+    An unlisted file means that the list was cut short; a list that is missing is damaged itself.
 
     Raises:
         OSError: the folder can't be read.
@@ -45,7 +47,9 @@ def damaged_files(folder: Path) -> list[str]:
     for line in sums.read_text(errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         expected[name] = digest
-    return [name for name, digest in expected.items() if _digest_or_none(folder / name) != digest]
+    unlisted = [name for name in _names(folder) if name not in expected and name != CHECKSUMS]
+    changed = [name for name in expected if _digest_or_none(folder / name) != expected[name]]
+    return sorted(changed + unlisted)
 
 
 def file_digest(path: Path) -> str:
@@ -59,9 +63,13 @@ def _digest_or_none(path: Path) -> str | None:
 
 
 def _write_checksums(folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in _names(folder)]
     (folder / CHECKSUMS).write_text("".join(lines))
+
+
+def _names(folder: Path) -> list[str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _replace(temporary: Path, destination: Path) -> None:
