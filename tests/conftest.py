@@ -1,0 +1,106 @@
+"""A small task that can be learned in a second, and what is made of it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from search.budget import Budget
+from search.config import DataSettings, Target
+from search.data.dataset import Dataset
+from search.data.prepare import prepare
+from search.data.views import View
+from search.task import Task
+from search.training import Course, train
+from spaces.distillation.labels import Labels
+from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
+from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+CLASSES = 3
+SIZE = 32
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def stripes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Grey images of stripes that lie, stand or slant, in noise: 240 of three classes."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(240) % CLASSES
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    along = np.stack([rows, columns, rows + columns])[labels]
+    phase = generator.uniform(0, 2 * np.pi, (len(labels), 1, 1))
+    images = 128 + 60 * np.sin(along + phase) + generator.normal(0, 25, along.shape)
+    path = tmp_path_factory.mktemp("stripes") / "stripes.npz"
+    np.savez(path, images=images.clip(0, 255).astype(np.uint8), labels=labels)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stripes(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The stripes, prepared: [1, 32, 32], shifted by views but not mirrored."""
+    settings = DataSettings(source="npz", path=stripes_file, image_size=SIZE, flip=False)
+    return prepare(settings, seed=0, cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def views() -> tuple[View, ...]:
+    return tuple(View(number=number, seed=0, shift=0.1, flip=False) for number in range(2))
+
+
+@pytest.fixture(scope="session")
+def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
+    """A test_resnet that knows the stripes; tests must not change it."""
+    torch.manual_seed(0)
+    network = Timm(model="test_resnet").build(classes=CLASSES, channels=1, image_size=SIZE)
+    course = Course(
+        stage="distil",
+        training=Standard(epochs=3, batch_size=16),
+        distillation=Labels(),
+        epochs=3,
+        views=views,
+        targets=None,
+        seed=0,
+    )
+    train(network, stripes, course, lambda _: True)
+    return network.eval()
+
+
+@pytest.fixture
+def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
+    """A task without a budget, whose teacher takes every image for the first class."""
+    return Task(
+        study="stripes",
+        dataset=stripes,
+        views=views,
+        targets=None,
+        teacher_classes=np.zeros(len(stripes.validation), np.int64),
+        budget=Budget(),
+        target=Target(),
+        device="cpu",
+        artifacts=tmp_path / "artifacts",
+        origin={"study": "stripes"},
+    )
+
+
+@pytest.fixture
+def recipe() -> Callable[..., Recipe]:
+    """Gives a recipe of one quick epoch on labels, with the choices that are named instead."""
+    plain = Recipe(
+        student=Timm(),
+        training=Standard(epochs=1, batch_size=16, warmup_epochs=0),
+        distillation=Labels(),
+        pruning=NoPruning(),
+        quantization=Float32(),
+    )
+    return lambda **choices: replace(plain, **choices)

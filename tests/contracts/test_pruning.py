@@ -1,0 +1,152 @@
+"""What every pruning promises, on one network of each family that is tried."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search.measure import count_operations
+from search.runtime import export_onnx
+from spaces import catalogue
+from spaces.axes import Pruning
+from spaces.channels import replay_cuts
+from spaces.students.timm_model import Timm
+
+FAMILIES = ("test_resnet", "test_efficientnet", "test_byobnet", "test_vit")
+SHAPE = (3, 32, 32)
+
+
+def _with_edges() -> Iterator[object]:
+    for name, method in catalogue.methods("pruning").items():
+        yield pytest.param(method(), id=name)
+        for key, domain in method.domains().items():
+            for edge in domain.edges():
+                yield pytest.param(method(**{key: edge}), id=f"{name}-{key}={edge}")
+
+
+def _defaults() -> list[object]:
+    return [
+        pytest.param(method(), id=name) for name, method in catalogue.methods("pruning").items()
+    ]
+
+
+over_families = pytest.mark.parametrize("family", FAMILIES)
+
+
+def _network(family: str, *, seed: int = 0) -> nn.Module:
+    """A network whose every tensor differs from its start, as training leaves it."""
+    torch.manual_seed(seed)
+    network = Timm(model=family).build(classes=5, channels=3, image_size=32)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    network.train()
+    network(torch.randn(8, *SHAPE))  # moves the statistics of normalisation
+    return network
+
+
+def _images() -> Tensor:
+    return torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+def _example() -> Tensor:
+    return torch.zeros(1, *SHAPE)
+
+
+@torch.inference_mode()
+def _logits(network: nn.Module) -> Tensor:
+    logits: Tensor = network.eval()(_images())
+    return logits
+
+
+@over_families
+@pytest.mark.parametrize("pruning", [*_with_edges()])
+def test_output_keeps_its_shape(pruning: Pruning, family: str) -> None:
+    pruned, _ = pruning.apply(_network(family), _example())
+    assert _logits(pruned).shape == (4, 5)
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_the_network_given_is_left_as_it_was(pruning: Pruning, family: str) -> None:
+    network = _network(family)
+    next(network.parameters()).requires_grad_(False)
+    before = copy.deepcopy(network)
+    pruning.apply(network, _example())
+    weights, expected = network.state_dict(), before.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+    assert [p.requires_grad for p in network.parameters()] == [
+        p.requires_grad for p in before.parameters()
+    ]
+    assert network.training
+    assert torch.equal(_logits(network), _logits(before))
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_weights_are_not_shared_with_the_network_given(pruning: Pruning, family: str) -> None:
+    network = _network(family)
+    pruned, _ = pruning.apply(network, _example())
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.no_grad():
+        for tensor in pruned.state_dict().values():
+            tensor.zero_()
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in before.items())
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_cuts_read_from_json_rebuild_the_pruned_network_to_the_bit(
+    pruning: Pruning, family: str
+) -> None:
+    pruned, cuts = pruning.apply(_network(family), _example())
+    again = _network(family, seed=1)
+    replay_cuts(again, _example(), json.loads(json.dumps(cuts)))
+    again.load_state_dict(pruned.state_dict())
+    assert torch.equal(_logits(again), _logits(pruned))
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_the_same_weights_give_the_same_result(pruning: Pruning, family: str) -> None:
+    once, cuts = pruning.apply(_network(family), _example())
+    twice, cuts_again = pruning.apply(_network(family), _example())
+    assert cuts == cuts_again
+    assert torch.equal(_logits(once), _logits(twice))
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_channels_that_are_cut_are_physically_gone(
+    pruning: Pruning, family: str, tmp_path: Path
+) -> None:
+    network = _network(family)
+    pruned, cuts = pruning.apply(network, _example())
+    assert bool(cuts) == (pruning.name != "none")
+    sizes = []
+    for number, either in enumerate((network, pruned)):
+        path = tmp_path / f"{number}.onnx"
+        export_onnx(either, path, image_shape=SHAPE)
+        sizes.append((*count_operations(either, SHAPE), path.stat().st_size))
+    if cuts:
+        assert all(after < before for before, after in zip(*sizes, strict=True))
+    else:
+        assert sizes[0] == sizes[1]
+
+
+@over_families
+@pytest.mark.parametrize("pruning", _defaults())
+def test_a_pruned_network_can_still_be_trained(pruning: Pruning, family: str) -> None:
+    pruned, _ = pruning.apply(_network(family), _example())
+    pruned.train()(_images()).logsumexp(dim=1).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in pruned.parameters())
+
+
+@pytest.mark.parametrize("pruning", _defaults())
+def test_recovery_is_a_share_of_the_epochs(pruning: Pruning) -> None:
+    assert 0 <= pruning.recovery_share <= 1

@@ -1,0 +1,81 @@
+"""What every training promises."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from spaces import catalogue
+from spaces.axes import Training
+from spaces.domain import OneOf
+from spaces.training.standard import Standard
+
+STEPS = 10
+
+
+def _trainings() -> Iterator[object]:
+    for name, method in catalogue.methods("training").items():
+        yield pytest.param(method(), id=name)
+        for key, domain in method.domains().items():
+            for option in domain.edges() if isinstance(domain, OneOf) else ():
+                yield pytest.param(method(**{key: option}), id=f"{name}-{key}={option}")
+
+
+over_trainings = pytest.mark.parametrize("training", [*_trainings()])
+
+
+def _fitted(training: Training, *, epochs: int) -> tuple[list[float], list[float]]:
+    """The loss before each step, and the learning rate at it; last, after all steps."""
+    torch.manual_seed(0)
+    images = torch.randn(48, 4)
+    labels = (images[:, 0] > 0).long() + (images[:, 1] > 0).long()
+    network = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+    fit = training.fit(network, epochs=epochs, steps_per_epoch=STEPS)
+    losses, rates = [], []
+    for step in range(epochs * STEPS + 1):
+        loss = functional.cross_entropy(network(images), labels)
+        losses.append(loss.item())
+        rates.append(fit.optimizer.param_groups[0]["lr"])
+        fit.optimizer.zero_grad()
+        loss.backward()
+        fit.optimizer.step()
+        fit.scheduler.step_update(step + 1)
+    return losses, rates
+
+
+@over_trainings
+def test_fitting_lowers_the_loss(training: Training) -> None:
+    losses, _ = _fitted(training, epochs=8)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@over_trainings
+@pytest.mark.parametrize("epochs", [2, 3, 8])
+def test_learning_rate_rises_and_falls_to_almost_nothing(training: Training, epochs: int) -> None:
+    _, rates = _fitted(training, epochs=epochs)
+    peak = max(rates)
+    top = rates.index(peak)
+    assert 0 < top <= epochs * STEPS / 2
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 0.01 * peak
+
+
+@over_trainings
+def test_a_single_epoch_falls_from_the_top(training: Training) -> None:
+    _, rates = _fitted(training, epochs=1)
+    assert rates[0] == max(rates)
+    assert rates[-1] < 0.01 * max(rates)
+
+
+def test_the_top_of_the_learning_rate_is_the_one_asked_for() -> None:
+    _, rates = _fitted(Standard(learning_rate=0.02, warmup_epochs=2), epochs=8)
+    assert max(rates) == pytest.approx(0.02)
+    assert rates.index(max(rates)) == 2 * STEPS
+
+
+def test_a_warm_up_as_long_as_the_training_is_a_contradiction(recipe) -> None:
+    training = Standard(epochs=2, warmup_epochs=2)
+    assert "warmup_epochs < epochs must hold" in str(recipe(training=training).conflict())
