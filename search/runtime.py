@@ -37,7 +37,13 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
                 output_names=[OUTPUT],
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
-        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        # Besides the exporter's, the network's own complaints of an image size.
+        except (
+            RuntimeError,
+            AssertionError,
+            ValueError,
+            torch.onnx.errors.OnnxExporterError,
+        ) as error:
             kind = type(network).__name__
             raise ArtifactError(f"{kind} can't be exported to ONNX: {error}") from error
 
