@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from search.brief import Brief
 from search.budget import Budget
 from search.config import DataSettings, Target
 from search.data.dataset import Dataset
@@ -80,13 +81,11 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
 def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
     """A task without a budget, whose teacher takes every image for the first class."""
     return Task(
-        study="stripes",
+        brief=Brief(classes=CLASSES, channels=1, image_size=SIZE, budget=Budget(), target=Target()),
         dataset=stripes,
         views=views,
         targets=None,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
-        budget=Budget(),
-        target=Target(),
         device="cpu",
         artifacts=tmp_path / "artifacts",
         origin={"study": "stripes"},

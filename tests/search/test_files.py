@@ -1,0 +1,120 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from search.files import CHECKSUMS, damaged_files, written_whole
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of three files, written whole."""
+    with written_whole(tmp_path / "folder") as temporary:
+        (temporary / "weights").write_bytes(bytes(range(256)))
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "notes").write_text("text")
+        (temporary / "zero").touch()
+    return tmp_path / "folder"
+
+
+def _fail_to_write(folder: Path) -> None:
+    with written_whole(folder) as temporary:
+        (temporary / "weights").write_text("half")
+        raise OSError("disk full")
+
+
+def test_a_folder_appears_with_its_files_and_nothing_else(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        CHECKSUMS,
+        "inner",
+        "weights",
+        "zero",
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+
+
+def test_a_folder_does_not_appear_before_it_is_whole(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "folder") as temporary:
+        (temporary / "first").write_text("1")
+        assert not (tmp_path / "folder").exists()
+
+
+def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk full"):
+        _fail_to_write(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_the_earlier_folder_as_it_was(folder: Path) -> None:
+    with pytest.raises(OSError, match="disk full"):
+        _fail_to_write(folder)
+    assert damaged_files(folder) == []
+    assert (folder / "weights").read_bytes() == bytes(range(256))
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+
+
+def test_an_earlier_folder_is_replaced_whole(folder: Path) -> None:
+    with written_whole(folder) as temporary:
+        (temporary / "other").write_text("2")
+    assert sorted(path.name for path in folder.iterdir()) == [CHECKSUMS, "other"]
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+
+
+def test_folders_above_are_created(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a" / "b" / "folder"):
+        pass
+    assert (tmp_path / "a" / "b" / "folder").is_dir()
+
+
+def test_a_whole_folder_has_no_damage(folder: Path) -> None:
+    assert damaged_files(folder) == []
+
+
+def test_a_flipped_bit_is_found(folder: Path) -> None:
+    content = bytearray((folder / "weights").read_bytes())
+    content[100] ^= 1
+    (folder / "weights").write_bytes(content)
+    assert damaged_files(folder) == ["weights"]
+
+
+def test_a_truncated_file_is_found(folder: Path) -> None:
+    (folder / "weights").write_bytes(bytes(range(255)))
+    assert damaged_files(folder) == ["weights"]
+
+
+def test_a_missing_file_is_found(folder: Path) -> None:
+    (folder / "inner" / "notes").unlink()
+    assert damaged_files(folder) == ["inner/notes"]
+
+
+def test_a_file_that_became_a_folder_is_found(folder: Path) -> None:
+    (folder / "zero").unlink()
+    (folder / "zero").mkdir()
+    assert damaged_files(folder) == ["zero"]
+
+
+def test_a_missing_list_is_found(folder: Path) -> None:
+    (folder / CHECKSUMS).unlink()
+    assert damaged_files(folder) == [CHECKSUMS]
+
+
+def test_an_emptied_list_is_found(folder: Path) -> None:
+    (folder / CHECKSUMS).write_text("")
+    assert damaged_files(folder) == ["inner/notes", "weights", "zero"]
+
+
+def test_a_list_that_was_cut_between_two_lines_is_found(folder: Path) -> None:
+    lines = (folder / CHECKSUMS).read_text().splitlines(keepends=True)
+    (folder / CHECKSUMS).write_text("".join(lines[:-1]))
+    assert damaged_files(folder) == ["zero"]
+
+
+def test_a_list_of_other_bytes_is_found(folder: Path) -> None:
+    (folder / CHECKSUMS).write_bytes(b"\xff\xfe\x00")
+    assert {"weights", "zero", "inner/notes"} <= set(damaged_files(folder))
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs GNU's sha256sum")
+def test_sha256sum_reads_the_list(folder: Path) -> None:
+    subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=folder, check=True)
