@@ -1,7 +1,6 @@
 """The budget: the most that a student may cost. Pure; its checks are the whole project's."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,15 +13,6 @@ from search.units import (
     format_count,
     format_milliseconds,
 )
-
-
-class Limit(NamedTuple):
-    """One limit: the cost it bounds, the bound, and how the bound's unit is written."""
-
-    cost: str
-    bound: float
-    text: str
-
 
 _FORMATS = {
     "size_bytes": ("size", format_bytes),
@@ -68,6 +58,15 @@ class Budget(BaseModel):
         """Whether every limit that could be checked holds."""
         return all(excess <= 0 for excess in self.violations(cost).values())
 
+    def __str__(self) -> str:
+        """Such as `size up to 300 KB, latency up to 2.00 ms`."""
+        limits = [
+            f"{label} up to {form(bound)}"
+            for name, bound in self.limits().items()
+            for label, form in [_FORMATS[name]]
+        ]
+        return ", ".join(limits) or "no limit"
+
     def explain(self, cost: Cost) -> str:
         """The limits that `cost` breaks, in words; empty where it breaks none."""
         broken = [name for name, excess in self.violations(cost).items() if excess > 0]
@@ -79,6 +78,22 @@ class Budget(BaseModel):
         )
 
 
+def cost_texts(cost: Cost | None) -> tuple[str, ...]:
+    """Bytes, latency, parameters and MACs as people read them; a dash for what is not known."""
+    values = (getattr(cost, name) if cost else None for name in _FORMATS)
+    return tuple(
+        "–" if value is None else form(value)
+        for value, (_, form) in zip(values, _FORMATS.values(), strict=True)
+    )
+
+
 def total_violation(violations: Mapping[str, float]) -> float:
     """The sum of all broken limits' relative excess; 0 where none is broken."""
     return sum(max(0.0, excess) for excess in violations.values())
+
+
+def stored_budget(config: Mapping[str, object]) -> Budget:
+    """The budget of a study as the store keeps it; without the target that stands beside it."""
+    stored = config.get("budget")
+    fields = stored if isinstance(stored, Mapping) else {}
+    return Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})

@@ -1,11 +1,12 @@
 """Files that are written whole or not at all, and their checksums."""
 
+import errno
 import hashlib
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
@@ -73,14 +74,19 @@ def _names(folder: Path) -> list[str]:
 
 
 def _replace(temporary: Path, destination: Path) -> None:
-    # A folder can't be renamed onto one that is not empty: the old one steps aside first.
-    if destination.exists():
-        aside = temporary.with_suffix(".old")
-        destination.rename(aside)
-        temporary.rename(destination)
-        shutil.rmtree(aside)
-    else:
-        temporary.rename(destination)
+    aside = temporary.with_suffix(".old")
+    while True:
+        try:
+            temporary.rename(destination)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        # A folder can't be renamed onto one that holds files: that one steps aside first. Whoever
+        # else writes the same folder may move or put it there in between.
+        with suppress(FileNotFoundError):
+            destination.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -9,10 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from search.brief import Brief
-from search.config import RunSettings, Study, Target
+from search.config import Study, Target
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
@@ -20,6 +19,7 @@ from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
+from search.resources import training_device
 from search.runtime import Session, export_onnx
 from search.soft_targets import open_soft_targets, soft_targets
 from search.task import Task
@@ -121,11 +121,6 @@ def brief_of(study: Study, info: DataInfo) -> Brief:
         budget=study.budget,
         target=study.budget.target,
     )
-
-
-def training_device(run: RunSettings) -> str:
-    """Where students and teachers compute: on a GPU where trials are given one."""
-    return "cuda" if run.gpus and torch.cuda.is_available() else "cpu"
 
 
 def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from search.artifacts import SERVED, check_whole
-from search.budget import Budget
 from search.config import Study
 from search.data.dataset import Dataset
 from search.data.prepare import open_dataset
-from search.errors import Interrupted, NoStudentFits, StoreError
-from search.frontier import best, frontier, nearest_miss
+from search.errors import Interrupted, StoreError
+from search.frontier import chosen, frontier
 from search.measure import predictions, quality
 from search.preparation import TEACHER, TaskSpec, prepare_task
 from search.progress import Watcher
@@ -49,24 +48,6 @@ def run_study(
         store.interrupt_running(study.study)
         store.set_study_state(study.study, state)
     return chosen(store.trials(study.study), study.budget)
-
-
-def chosen(trials: list[TrialRecord], budget: Budget) -> TrialRecord:
-    """The most accurate trial within the budget.
-
-    Raises:
-        NoStudentFits: there is none; the message names the nearest miss.
-    """
-    if found := best(trials, budget):
-        return found
-    miss = nearest_miss(trials, budget)
-    if miss is None or miss.outcome is None or miss.outcome.cost is None:
-        raise NoStudentFits("no trial ended with a student; `retort trials` says why")
-    raise NoStudentFits(
-        f"no student of {len(trials)} fits the budget. The nearest is trial {miss.number} "
-        f"({miss.params['student.timm.model']}): {budget.explain(miss.outcome.cost)}. "
-        "Raise the budget, or open smaller students and higher pruning ratios"
-    )
 
 
 def test_on_unseen(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:

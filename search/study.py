@@ -31,6 +31,7 @@ from search.errors import Interrupted, RetortError
 from search.preparation import TaskSpec, open_task
 from search.progress import Watcher
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
+from search.resources import parallel_trials
 from search.sampler import Proposal, Sampler
 from search.store import Store
 from search.trial import run_trial
@@ -160,16 +161,6 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
         ).fit()
     if bridge.interrupted:
         raise Interrupted("stopped; what had finished is in the store")
-
-
-def parallel_trials(run: RunSettings) -> int:
-    """Trials at a time: as set, else as many as the machine's cores and GPUs allow."""
-    if run.parallel:
-        return run.parallel
-    by_cores = max(1, (os.cpu_count() or 1) // run.cpus)
-    return (
-        min(by_cores, max(1, int(torch.cuda.device_count() / run.gpus))) if run.gpus else by_cores
-    )
 
 
 def _trainable(config: Mapping[str, Any], *, spec: TaskSpec, threads: int) -> None:

@@ -1,0 +1,214 @@
+"""Commands that read the store: status, trials, show, best."""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from search.budget import Budget, stored_budget
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl, StudyName, Trial, named_or_latest
+from search.cli.terminal import out, percent, state_text, trial_table, write_json
+from search.errors import BadInput
+from search.frontier import best as best_of
+from search.frontier import chosen, frontier
+from search.records import Cost, Outcome, StudyRecord, TrialRecord
+from search.store import Store
+from search.units import format_count, format_duration
+
+
+class Format(StrEnum):
+    """How trials are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
+    """Every study in the store: its state, its trials by state, its best student."""
+    with Store.open(store, read_only=True) as opened:
+        found = [(study, opened.trials(study.name)) for study in opened.studies()]
+    if as_json:
+        write_json([_status(study, trials) for study, trials in found])
+        return
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("study", "state", "trials", "best accuracy", "on the frontier", "last change"):
+        table.add_column(name)
+    for study, trials in found:
+        states = Counter(trial.state for trial in trials)
+        table.add_row(
+            escape(study.name),
+            study.state,
+            "  ".join(f"{state_text(state)} {count}" for state, count in sorted(states.items())),
+            percent(_status(study, trials)["best_accuracy"]),
+            str(len(frontier(trials))),
+            f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    out.print(table)
+
+
+def trials(
+    store: StoreUrl = DEFAULT_STORE,
+    *,
+    study: StudyName = None,
+    frontier_only: Annotated[
+        bool, typer.Option("--frontier", help="Only those that no other one betters.")
+    ] = False,
+    as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
+) -> None:
+    """The trials of a study, or its frontier."""
+    with Store.open(store, read_only=True) as opened:
+        name = named_or_latest(opened, study)
+        record, found = opened.study(name), opened.trials(name)
+    shown = frontier(found) if frontier_only else found
+    if as_format is Format.JSON:
+        write_json([flat(trial) for trial in shown])
+    elif as_format is Format.CSV:
+        _write_csv([flat(trial) for trial in shown])
+    else:
+        title = f"frontier of {name}" if frontier_only else f"trials of {name}"
+        out.print(trial_table(shown, title=title, teacher=record.teacher))
+
+
+def show(
+    trial: Trial, store: StoreUrl = DEFAULT_STORE, *, study: StudyName = None, as_json: Json = False
+) -> None:
+    """All that is known of one trial: recipe, stages, cost, why it failed."""
+    with Store.open(store, read_only=True) as opened:
+        record = opened.trial(named_or_latest(opened, study), trial)
+    if as_json:
+        write_json(asdict(record))
+        return
+    out.print(trial_table([record], title=f"trial {trial} of {record.study}"))
+    out.print(_pairs("recipe", record.params))
+    if record.outcome:
+        _show_outcome(record.outcome)
+
+
+def best(
+    store: StoreUrl = DEFAULT_STORE,
+    *,
+    study: StudyName = None,
+    max_size: Annotated[str | None, typer.Option(help="Such as 2MB.")] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Such as 5ms.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="On validation images, 0 to 1.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The most accurate student within a budget; the study's own where none is given."""
+    with Store.open(store, read_only=True) as opened:
+        name = named_or_latest(opened, study)
+        record, found = opened.study(name), opened.trials(name)
+    student = choose(record, found, max_size, max_latency, min_accuracy=min_accuracy)
+    if as_json:
+        write_json(flat(student))
+        return
+    out.print(trial_table([student], title=f"best student of {name}", teacher=record.teacher))
+    out.print(f"export it with: retort export {student.number} --study {name} -o DIR")
+
+
+def choose(
+    study: StudyRecord,
+    trials: Sequence[TrialRecord],
+    max_size: str | None = None,
+    max_latency: str | None = None,
+    *,
+    min_accuracy: float | None = None,
+) -> TrialRecord:
+    """The best trial within the limits, or within the study's budget where none is given.
+
+    Raises:
+        BadInput: a limit is malformed.
+        NoStudentFits: names the nearest miss.
+    """
+    budget = stored_budget(study.config)
+    if max_size or max_latency:
+        try:
+            budget = Budget.model_validate({"size": max_size, "latency": max_latency})
+        except ValidationError as error:
+            reasons = "; ".join(detail["msg"] for detail in error.errors())
+            raise BadInput(f"--max-size and --max-latency: {reasons}") from error
+    return chosen(trials, budget, min_accuracy=min_accuracy)
+
+
+def flat(trial: TrialRecord) -> dict[str, Any]:
+    """A trial as one row: what it is, what was measured, and its recipe's parameters."""
+    outcome = trial.outcome or Outcome(state=trial.state)
+    cost = asdict(outcome.cost) if outcome.cost else {}
+    return {
+        "study": trial.study,
+        "trial": trial.number,
+        "state": str(trial.state),
+        "accuracy": outcome.quality.accuracy if outcome.quality else None,
+        "agreement": outcome.quality.agreement if outcome.quality else None,
+        "test_accuracy": trial.test.accuracy if trial.test else None,
+        **{key.name: cost.get(key.name) for key in fields(Cost)},
+        "duration_s": outcome.duration_s,
+        "reason": outcome.reason,
+        "failure": outcome.failure.kind if outcome.failure else None,
+        "artifact": outcome.artifact.path if outcome.artifact else None,
+        **trial.params,
+    }
+
+
+def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    top = best_of(trials, stored_budget(study.config))
+    quality = top.outcome.quality if top and top.outcome else None
+    return {
+        "study": study.name,
+        "state": str(study.state),
+        "trials": {str(state): n for state, n in Counter(t.state for t in trials).items()},
+        "best_trial": top.number if top else None,
+        "best_accuracy": quality.accuracy if quality else None,
+        "frontier": len(frontier(trials)),
+        "changed_at": study.changed_at,
+    }
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    if outcome.reason:
+        out.print(f"[bold]reason[/]  {escape(outcome.reason)}")
+    if outcome.failure:
+        out.print(f"[bold red]{escape(outcome.failure.kind)}[/]  {escape(outcome.failure.message)}")
+        out.print(escape(outcome.failure.traceback), style="dim", highlight=False)
+    if outcome.stages:
+        table = Table(
+            title="stages", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+        )
+        for name in ("stage", "time", "accuracy", "parameters"):
+            table.add_column(name, justify="left" if name == "stage" else "right")
+        for stage in outcome.stages:
+            count = "–" if stage.parameters is None else format_count(stage.parameters)
+            table.add_row(
+                stage.name, format_duration(stage.seconds), percent(stage.accuracy), count
+            )
+        out.print(table)
+    if outcome.hardware:
+        out.print(_pairs("measured on", outcome.hardware))
+    if outcome.artifact:
+        out.print(f"[bold]artifact[/]  {escape(outcome.artifact.path)}")
+
+
+def _pairs(title: str, values: Mapping[str, object]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, pad_edge=False, box=None)
+    for key, value in values.items():
+        table.add_row(escape(key), escape(str(value)))
+    return table
+
+
+def _write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    # Each trial has the parameters of its own methods: the columns are all that occur.
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)

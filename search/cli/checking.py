@@ -1,0 +1,81 @@
+"""The command that looks at the machine: doctor."""
+
+import os
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl
+from search.cli.terminal import out, write_json
+from search.errors import StoreError
+from search.store import Store, safe_url
+from search.units import format_bytes
+
+_LIBRARIES = (
+    "torch", "torchvision", "timm", "torch-pruning", "onnxruntime", "ray", "optuna", "sqlalchemy",
+    "streamlit",
+)  # fmt: skip
+
+
+def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
+    """Look at this machine: what is installed, what it can do, and whether the store answers."""
+    findings = {
+        "python": sys.version.split()[0],
+        **{library: _installed(library) for library in _LIBRARIES},
+        "cores": str(os.cpu_count()),
+        "processor": _processor(),
+        "int8": _int8(),
+        "cuda": _cuda(),
+        "disk": f"{format_bytes(shutil.disk_usage(Path()).free)} free",
+        "store": _store(store),
+    }
+    if as_json:
+        write_json(findings)
+    else:
+        for name, finding in findings.items():
+            out.print(f"{name:<14} {escape(finding)}", highlight=False, soft_wrap=True)
+    if any(finding.startswith("missing") for finding in findings.values()):
+        raise typer.Exit(1)
+
+
+def _installed(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "missing: run make, or pip install -c constraints.txt -e ."
+
+
+def _processor() -> str:
+    from spaces.processor import processor_name
+
+    return processor_name()
+
+
+def _int8() -> str:
+    from spaces.processor import multiplies_int8_exactly
+
+    if multiplies_int8_exactly():
+        return "exact (VNNI or dot-product instructions): weights of 8 bits"
+    return "saturates on this processor: weights keep to 7 bits, and may be no faster than floats"
+
+
+def _cuda() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none: students are trained on the processor"
+    return ", ".join(
+        torch.cuda.get_device_name(device) for device in range(torch.cuda.device_count())
+    )
+
+
+def _store(url: str) -> str:
+    try:
+        with Store.open(url, read_only=True) as store:
+            return f"{safe_url(url)}, {len(store.studies())} studies"
+    except StoreError as error:
+        return str(error)

@@ -1,0 +1,149 @@
+"""A run as it goes: a live picture on a terminal, plain lines elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.cli.terminal import out, recipe_text, state_text, trial_table
+from search.config import Study
+from search.frontier import frontier
+from search.progress import Watcher
+from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
+from search.store import Store
+from search.units import format_bytes, format_duration, format_milliseconds
+
+_MOST_ROWS = 8
+
+
+@contextmanager
+def watching(study: Study, store: Store) -> Iterator[Watcher]:
+    """A watcher that suits where the output goes."""
+    if not out.is_terminal:
+        yield PlainLines(study)
+        return
+    picture = LivePicture(study, store)
+    with Live(console=out, get_renderable=picture.render, refresh_per_second=4):
+        yield picture
+
+
+@dataclass
+class PlainLines:
+    """A line for each thing that happens; for logs, pipes and continuous integration."""
+
+    study: Study
+    start: float = field(default_factory=time.monotonic)
+
+    def say(self, text: str) -> None:
+        elapsed = format_duration(time.monotonic() - self.start)
+        out.print(f"{elapsed:>8}  {escape(text)}", highlight=False, soft_wrap=True)
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.say(f"trial {number} started: {recipe_text(params)}")
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+        """Not told: a line for each epoch would bury the others."""
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        self.say(f"trial {number} {outcome.state}: {_result(outcome)}")
+
+
+@dataclass
+class LivePicture:
+    """Trials by state, what runs now, the frontier so far, and the time that is left."""
+
+    study: Study
+    store: Store
+    start: float = field(default_factory=time.monotonic)
+    first_trial: float | None = None
+    news: str = "starting"
+    states: Counter[TrialState] = field(default_factory=Counter)
+    running: dict[int, str] = field(default_factory=dict)
+    points: dict[int, EpochRecord] = field(default_factory=dict)
+    best_so_far: list[TrialRecord] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.news = text
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.first_trial = self.first_trial or time.monotonic()
+        self.running[number] = recipe_text(params)
+        self.news = ""
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+        self.points[number] = point
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        self.running.pop(number, None)
+        self.points.pop(number, None)
+        self.states[outcome.state] += 1
+        if outcome.state is TrialState.COMPLETE:
+            self.best_so_far = frontier(self.store.trials(self.study.study))
+        if outcome.state is TrialState.FAILED:
+            self.news = f"trial {number} failed: {_result(outcome)}"
+
+    def render(self) -> RenderableType:
+        """What the terminal shows now."""
+        parts: list[RenderableType] = [self._header()]
+        if self.news:
+            parts.append(Text(self.news, style="dim"))
+        if self.running:
+            parts.append(self._running_table())
+        if self.best_so_far:
+            shown = self.best_so_far[-_MOST_ROWS:]
+            title = f"frontier so far ({len(self.best_so_far)} students)"
+            parts.append(trial_table(shown, title=title))
+        return Group(*parts)
+
+    def _header(self) -> RenderableType:
+        wanted = self.study.search.trials
+        trained = sum(self.states.values()) - self.states[TrialState.INFEASIBLE]
+        grid = Table.grid(padding=(0, 2))
+        counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
+        grid.add_row(
+            Text(self.study.study, style="bold"),
+            ProgressBar(total=wanted, completed=trained, width=30),
+            f"{trained}/{wanted} trained",
+            counts,
+            f"{format_duration(time.monotonic() - self.start)} gone{self._left(trained, wanted)}",
+        )
+        return grid
+
+    def _left(self, trained: int, wanted: int) -> str:
+        if not trained or self.first_trial is None:
+            return ""
+        elapsed = time.monotonic() - self.first_trial
+        left = elapsed / trained * (wanted - trained)
+        if self.study.search.max_time:
+            left = min(left, max(0.0, self.study.search.max_time - elapsed))
+        return f", about {format_duration(left)} left"
+
+    def _running_table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for number, recipe in sorted(self.running.items()):
+            point = self.points.get(number)
+            where = "" if point is None else (
+                f"{point.stage}, epoch {point.epoch + 1}, accuracy {point.accuracy:.1%}"
+            )  # fmt: skip
+            table.add_row(f"[cyan]trial {number}[/]", escape(recipe), where)
+        return table
+
+
+def _result(outcome: Outcome) -> str:
+    """A trial's end in a few words."""
+    if outcome.quality and outcome.cost and outcome.state is TrialState.COMPLETE:
+        cost = outcome.cost
+        latency = "" if cost.latency_ms is None else f", {format_milliseconds(cost.latency_ms)}"
+        size = format_bytes(cost.size_bytes)
+        return f"accuracy {outcome.quality.accuracy:.2%}, {size}{latency}"
+    if outcome.failure:
+        return f"{outcome.failure.kind}: {outcome.failure.message}"
+    return outcome.reason or ""

@@ -1,0 +1,74 @@
+"""How a search ends on the terminal: the frontier, its picture, the student beside its teacher."""
+
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from search.budget import cost_texts
+from search.cli.picture import draw_frontier
+from search.cli.terminal import out, percent, recipe_text, trial_table
+from search.config import Study
+from search.frontier import frontier
+from search.records import TeacherRecord, TrialRecord
+from search.store import Store
+
+
+def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
+    """The frontier as a table and as a picture, and the chosen student next to the teacher."""
+    record, trials = store.study(study.study), store.trials(study.study)
+    assert record.teacher is not None
+    picture = draw_frontier(trials, record, Path(record.artifacts) / "frontier.png")
+    out.print()
+    out.print(trial_table(frontier(trials), title="the frontier", teacher=record.teacher))
+    out.print()
+    out.print(_comparison(best, record.teacher))
+    out.print()
+    where = _store_option(study.run.storage)
+    out.print(f"picture    {picture}", highlight=False, soft_wrap=True)
+    out.print(
+        f"dashboard  retort dashboard{where} --study {study.study}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
+    """Student and teacher side by side, and the student as a share of the teacher."""
+    assert best.outcome is not None
+    cost, quality = best.outcome.cost, best.outcome.quality
+    assert cost is not None
+    assert quality is not None
+    table = Table(
+        title=f"the chosen student: trial {best.number} ({recipe_text(best.params)})",
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
+    for name in ("", "student", "teacher", "student ÷ teacher"):
+        table.add_column(name, justify="left" if not name else "right")
+    test = best.test.accuracy if best.test else None
+    table.add_row("accuracy, validation", percent(quality.accuracy), percent(teacher.accuracy), "")
+    table.add_row("accuracy, test", percent(test), percent(teacher.test_accuracy), "")
+    table.add_row("agrees with the teacher", percent(quality.agreement), "", "")
+    pairs = (
+        (cost.size_bytes, teacher.cost.size_bytes),
+        (cost.latency_ms or 0.0, teacher.cost.latency_ms or 0.0),
+        (cost.parameters, teacher.cost.parameters),
+        (cost.macs, teacher.cost.macs),
+    )
+    rows = zip(
+        ("bytes", "latency, median", "parameters", "MACs"),
+        cost_texts(cost),
+        cost_texts(teacher.cost),
+        pairs,
+        strict=True,
+    )
+    for name, own, other, (student, whole) in rows:
+        table.add_row(name, own, other, f"1/{whole / student:.1f}" if student else "")
+    return table
+
+
+def _store_option(storage: str) -> str:
+    # Another database's URL may hold a password: it is left to RETORT_STORE.
+    return f" --store {storage}" if storage.startswith("sqlite:") else ""

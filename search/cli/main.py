@@ -1,0 +1,48 @@
+"""`retort`: every command, and how their errors reach the person."""
+
+import os
+import sys
+
+import typer
+
+from search.cli import browsing, checking, handing, searching
+from search.cli.terminal import complain
+from search.errors import Interrupted, RetortError
+
+app = typer.Typer(
+    name="retort",
+    help="Searches for the smallest, fastest student that still knows what its teacher knows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (
+    searching.demo,
+    searching.init,
+    searching.plan,
+    searching.run,
+    browsing.status,
+    browsing.trials,
+    browsing.show,
+    browsing.best,
+    handing.export,
+    handing.dashboard,
+    checking.doctor,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command; ends with 0, 1 failed, 2 bad input, 3 no student fits, 130 interrupted."""
+    try:
+        app(standalone_mode=True)
+    except RetortError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(Interrupted.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has had enough, such as `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

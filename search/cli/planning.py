@@ -1,0 +1,78 @@
+"""What `retort plan` shows."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from search.cli.terminal import out, recipe_text
+from search.planning import Draw, Plan
+from search.units import format_bytes, format_duration, format_milliseconds
+
+_MOST_REFUSALS = 10
+
+
+def print_plan(plan: Plan) -> None:
+    """The plan as a person reads it."""
+    training, validation, test = plan.images
+    fits = len(plan.fitting)
+    recipes = "endless (a range is continuous)" if plan.recipes == float("inf") else (
+        f"{plan.recipes:,.0f}"
+    )  # fmt: skip
+    out.print(f"[bold]{escape(plan.study)}[/]")
+    rows = {
+        "images": f"{training:,} training, {validation:,} validation, {test:,} test, "
+        f"{plan.classes} classes",
+        "recipes": recipes,
+        "fit the budget": f"{fits} of {len(plan.draws)} drawn at random "
+        f"({fits / len(plan.draws):.0%}); the others are never trained",
+        "time": f"teacher {format_duration(plan.teacher_s)}, trials "
+        f"{format_duration(plan.trials_s)} (estimated from single steps on this machine)",
+        "disk": f"{format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
+    }
+    for name, text in rows.items():
+        out.print(f"  {name:<15} {text}", highlight=False)
+    out.print(_students(plan.draws))
+    _print_refusals(plan.draws)
+
+
+def _students(draws: Sequence[Draw]) -> Table:
+    by_student: dict[str, list[Draw]] = defaultdict(list)
+    for draw in draws:
+        by_student[str(draw.params.get("student.timm.model", draw.params["student"]))].append(draw)
+    table = Table(title="students", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("student", "drawn", "fit", "bytes", "latency", "a trial"):
+        table.add_column(name, justify="left" if name == "student" else "right")
+    for student, own in sorted(by_student.items()):
+        sizes = [draw.cost.size_bytes for draw in own if draw.cost]
+        latencies = [draw.cost.latency_ms for draw in own if draw.cost and draw.cost.latency_ms]
+        seconds = [draw.seconds for draw in own if draw.seconds is not None]
+        table.add_row(
+            escape(student),
+            str(len(own)),
+            str(sum(draw.refusal is None for draw in own)),
+            _span(sizes, format_bytes),
+            _span(latencies, format_milliseconds),
+            format_duration(sum(seconds) / len(seconds)) if seconds else "–",
+        )
+    return table
+
+
+def _span(values: Sequence[float], form: Callable[[float], str]) -> str:
+    if not values:
+        return "–"
+    return " to ".join(dict.fromkeys((form(min(values)), form(max(values)))))
+
+
+def _print_refusals(draws: Sequence[Draw]) -> None:
+    refused = [draw for draw in draws if draw.refusal]
+    if not refused:
+        return
+    out.print("[bold]would be rejected[/]")
+    for draw in refused[:_MOST_REFUSALS]:
+        text = f"  {recipe_text(draw.params)}: {draw.refusal}"
+        out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
+    if len(refused) > _MOST_REFUSALS:
+        out.print(f"  and {len(refused) - _MOST_REFUSALS} more; --json lists all")

@@ -1,0 +1,113 @@
+"""Commands that search: demo, init, plan, run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.cli.display import watching
+from search.cli.ending import print_ending
+from search.cli.options import Json
+from search.cli.terminal import out, write_json
+from search.config import Study
+from search.errors import BadInput
+from search.presets import preset_text
+from search.records import TrialRecord
+from search.store import Store
+from search.study_file import load_study
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Values in place of the file's, such as search.trials=50."),
+]
+
+_DEMO = Path("retort-demo")
+
+
+def demo() -> None:
+    """Search on handwritten digits, in ./retort-demo: a few minutes on two cores."""
+    _DEMO.mkdir(exist_ok=True)
+    file = _DEMO / "study.yaml"
+    file.write_text(preset_text("digits"))
+    storage = f"sqlite:///{_DEMO}/retort.db"
+    with Store.open(storage) as store:
+        taken = {study.name for study in store.studies()}
+    names = ("digits", *(f"digits-{number}" for number in range(2, len(taken) + 2)))
+    name = next(name for name in names if name not in taken)
+    places = {"study": name, "run.storage": storage, "run.artifacts": _DEMO / "artifacts",
+              "run.cache": _DEMO / "cache"}  # fmt: skip
+    study = load_study(file, [f"{key}={value}" for key, value in places.items()])
+    best = _search(study, allow_code=False)
+    _deliver(best, study)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write study.yaml.")] = Path(),
+    *,
+    preset: Annotated[str, typer.Option(help="Which ready study.")] = "digits",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented study.yaml that runs as it is."""
+    text = preset_text(preset)
+    path = folder / "study.yaml"
+    if path.exists() and not force:
+        raise BadInput(f"{path} is there already: choose another folder, or pass --force")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    out.print(f"wrote {path}; next:\n  retort plan {path}\n  retort run {path}", highlight=False)
+
+
+def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False) -> None:
+    """Check a study: its space, what of it fits, and the time and disk it takes. Runs nothing."""
+    typed = load_study(study, overrides or [])
+    # Torch takes seconds to import; `retort --help` and what only reads the store do without.
+    from search.cli.planning import print_plan
+    from search.planning import plan_study
+
+    with out.status("looking at the data") as spinner:
+        planned = plan_study(typed, progress=spinner.update)
+    if as_json:
+        write_json(planned.to_json())
+    else:
+        print_plan(planned)
+
+
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    *,
+    trials: Annotated[int | None, typer.Option(min=1, help="Recipes to train.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Start no trial after, such as 2h.")] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let a teacher's `factory:` run its code.")
+    ] = False,
+) -> None:
+    """Search for the best student that fits the budget."""
+    changes = list(overrides or [])
+    changes += [f"search.trials={trials}"] if trials else []
+    changes += [f"search.max_time={max_time}"] if max_time else []
+    typed = load_study(study, changes)
+    best = _search(typed, allow_code=allow_code)
+    out.print(f"export it with: retort export {best.number} --study {typed.study} -o DIR")
+
+
+def _search(study: Study, *, allow_code: bool) -> TrialRecord:
+    """Runs the study in sight of the person, and shows what was found."""
+    out.print(f"[bold]{study.study}[/]: {study.budget}", highlight=False)
+    with out.status("starting"):
+        from search.run import run_study
+    with Store.open(study.run.storage) as store:
+        with watching(study, store) as watcher:
+            best = run_study(study, store, watcher, allow_code=allow_code)
+        print_ending(study, store, best)
+    return best
+
+
+def _deliver(best: TrialRecord, study: Study) -> None:
+    from search.export import export_student
+
+    with Store.open(study.run.storage, read_only=True) as store:
+        record = store.study(study.study)
+    folder = export_student(record, best, _DEMO / "student", force=True)
+    out.print(f"checkpoint {folder.absolute()}", highlight=False, soft_wrap=True)

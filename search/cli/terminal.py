@@ -1,0 +1,91 @@
+"""How things look on a terminal: consoles, tables, and plain text for scripts."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search.budget import cost_texts
+from search.records import TeacherRecord, TrialRecord, TrialState
+
+out = Console()
+err = Console(stderr=True)
+
+_STYLES = {
+    TrialState.RUNNING: "cyan",
+    TrialState.COMPLETE: "green",
+    TrialState.INFEASIBLE: "yellow",
+    TrialState.STOPPED: "blue",
+    TrialState.FAILED: "red",
+    TrialState.INTERRUPTED: "magenta",
+}
+
+
+def complain(message: str) -> None:
+    """An error, on standard error."""
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+
+
+def write_json(value: object) -> None:
+    """JSON on standard output, as it is."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def state_text(state: TrialState) -> str:
+    """The state, coloured."""
+    return f"[{_STYLES[state]}]{state}[/]"
+
+
+def percent(share: float | None) -> str:
+    """`97.31%`, or a dash for nothing."""
+    return "–" if share is None else f"{share:.2%}"
+
+
+def recipe_text(params: Mapping[str, object]) -> str:
+    """A recipe in a few words: `test_resnet, soft_targets, magnitude 0.34, int8_static`."""
+    words = [str(params.get("student.timm.model", params["student"])), str(params["distillation"])]
+    pruning = str(params["pruning"])
+    ratio = params.get(f"pruning.{pruning}.ratio")
+    if pruning != "none":
+        words.append(f"{pruning} {ratio:.2f}" if isinstance(ratio, float) else pruning)
+    return ", ".join([*words, str(params["quantization"])])
+
+
+def trial_table(
+    trials: Sequence[TrialRecord], *, title: str, teacher: TeacherRecord | None = None
+) -> Table:
+    """Trials a row each, the teacher last, to compare with. Their states only where they differ."""
+    states = {trial.state for trial in trials} != {TrialState.COMPLETE}
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("trial", "accuracy", "test", "bytes", "latency"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if states:
+        table.add_column("state", no_wrap=True)
+    table.add_column("recipe", overflow="fold", min_width=20)
+    for trial in trials:
+        outcome = trial.outcome
+        quality = outcome.quality if outcome else None
+        table.add_row(
+            str(trial.number),
+            percent(quality.accuracy if quality else None),
+            percent(trial.test.accuracy if trial.test else None),
+            *cost_texts(outcome.cost if outcome else None)[:2],
+            *([state_text(trial.state)] if states else []),
+            escape(recipe_text(trial.params)),
+        )
+    if teacher:
+        table.add_section()
+        table.add_row(
+            "teacher",
+            percent(teacher.accuracy),
+            percent(teacher.test_accuracy),
+            *cost_texts(teacher.cost)[:2],
+            *([""] if states else []),
+            escape(teacher.name),
+            style="dim",
+        )
+    return table

@@ -1,0 +1,242 @@
+"""What a study would do: its space, what of it fits the budget, how long and how large it gets.
+
+Nothing is trained to any end and no trial is recorded: recipes are drawn at random, their students
+are built, compressed and measured untrained, and a few training steps of each network are timed.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from search.admission import foresee_cost
+from search.brief import Brief
+from search.config import Study, TeacherSettings
+from search.data.dataset import Dataset
+from search.data.prepare import prepare
+from search.errors import ArtifactError, BadInput, TeacherError
+from search.preparation import brief_of
+from search.records import Cost
+from search.resources import parallel_trials
+from search.sampler import Sampler
+from spaces.axes import Student, Training
+from spaces.domain import OneOf
+from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm, check_model_name
+from spaces.training.standard import Standard
+
+_DRAWS = 32
+_TIMED_STEPS = 3
+# Around training: admission, export, quantization and measuring, as the trials' stages show.
+_OVERHEAD_S = 2.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """A recipe drawn at random: its cost untrained, or why it has none; None in `refusal` fits."""
+
+    params: dict[str, Any]
+    cost: Cost | None
+    refusal: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study would do.
+
+    Attributes:
+        study: its name.
+        images: in training, validation and test.
+        classes: of the data.
+        recipes: in the space; infinity where a range is continuous.
+        draws: recipes drawn at random.
+        teacher_s: for training the teacher, where that is asked for, and its soft targets.
+        trials_s: for all trials, side by side as the run's settings say.
+        disk_bytes: of the students, soft targets and prepared data.
+        free_bytes: on the disk that holds the artifacts.
+    """
+
+    study: str
+    images: tuple[int, int, int]
+    classes: int
+    recipes: float
+    draws: tuple[Draw, ...]
+    teacher_s: float
+    trials_s: float
+    disk_bytes: int
+    free_bytes: int
+
+    @property
+    def fitting(self) -> tuple[Draw, ...]:
+        """The draws that would be trained."""
+        return tuple(draw for draw in self.draws if draw.refusal is None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; an infinite number of recipes is null."""
+        values = asdict(self)
+        values["recipes"] = self.recipes if math.isfinite(self.recipes) else None
+        values["share_that_fits"] = len(self.fitting) / len(self.draws)
+        return values
+
+
+def check_names(study: Study) -> None:
+    """Refuses students and teachers that timm does not have.
+
+    Raises:
+        BadInput: names each of them, and what comes near.
+    """
+    domain = study.search_space().domains().get("student.timm.model")
+    students = domain.options if isinstance(domain, OneOf) else ()
+    wrong = [*_unknown("space.student.timm.model", students)]
+    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    if wrong:
+        raise BadInput("\n".join(wrong))
+
+
+def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
+    """Looks at a study without running it.
+
+    Raises:
+        BadInput: the study can't be run.
+    """
+    check_names(study)
+    _check_teacher_files(study.teachers)
+    dataset = prepare(
+        study.data, seed=study.seed, cache=study.run.cache.expanduser(), progress=progress
+    )
+    brief = brief_of(study, dataset.info)
+    draws = tuple(_draws(study, brief, dataset, progress))
+    sizes = dataset.info.sizes
+    return Plan(
+        study=study.study,
+        images=(sizes.training, sizes.validation, sizes.test),
+        classes=len(dataset.info.classes),
+        recipes=study.search_space().count(),
+        draws=draws,
+        teacher_s=sum(
+            _teacher_seconds(study, teacher, brief, dataset) for teacher in study.teachers
+        ),
+        trials_s=_trials_seconds(study, draws),
+        disk_bytes=_disk_bytes(study, draws, dataset),
+        free_bytes=shutil.disk_usage(_existing(study.run.artifacts.expanduser())).free,
+    )
+
+
+def _draws(
+    study: Study, brief: Brief, dataset: Dataset, progress: Callable[[str], None]
+) -> Iterable[Draw]:
+    sampler = Sampler(study.search_space(), name="random", seed=study.seed)
+    step_seconds: dict[tuple[Student, int], float] = {}
+    for number in range(_DRAWS):
+        if (proposal := sampler.ask()) is None:
+            return
+        progress(f"recipe {number + 1} of {_DRAWS}: {proposal.recipe.student}")
+        recipe = proposal.recipe
+        cost, refusal = _judged(recipe, brief)
+        seconds = None
+        if refusal is None:
+            key = recipe.student, recipe.training.batch_size
+            if key not in step_seconds:
+                network = brief.build(recipe.student, blank=True)
+                step_seconds[key] = _step_seconds(network, brief, recipe.training)
+            seconds = step_seconds[key] * _steps(recipe, dataset) + _OVERHEAD_S
+        yield Draw(params=recipe.to_params(), cost=cost, refusal=refusal, seconds=seconds)
+
+
+def _judged(recipe: Recipe, brief: Brief) -> tuple[Cost | None, str | None]:
+    """The recipe's cost untrained, and why it would not be trained; None where it would."""
+    if reason := recipe.conflict():
+        return None, reason
+    try:
+        cost = foresee_cost(recipe, brief)
+    except (ValueError, ArtifactError) as error:
+        return None, str(error)
+    return cost, brief.budget.explain(cost) or None
+
+
+def _steps(recipe: Recipe, dataset: Dataset) -> int:
+    """Training steps of a whole trial, recovery included."""
+    epochs = recipe.training.epochs
+    recovery = round(epochs * recipe.pruning.recovery_share)
+    return (epochs + recovery) * max(1, len(dataset.training) // recipe.training.batch_size)
+
+
+def _step_seconds(network: nn.Module, brief: Brief, training: Training) -> float:
+    """Median seconds of a training step, on one thread and the CPU."""
+    images = torch.randn(training.batch_size, *brief.image_shape)
+    labels = torch.randint(brief.classes, (training.batch_size,))
+    fit = training.fit(network.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
+    taken = []
+    for _ in range(_TIMED_STEPS + 1):
+        start = time.perf_counter()
+        fit.optimizer.zero_grad()
+        loss = functional.cross_entropy(network(images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        fit.optimizer.step()
+        taken.append(time.perf_counter() - start)
+    return median(taken[1:])
+
+
+def _trials_seconds(study: Study, draws: Sequence[Draw]) -> float:
+    seconds = [draw.seconds for draw in draws if draw.seconds is not None]
+    rounds = math.ceil(study.search.trials / parallel_trials(study.run))
+    longest = study.search.max_time or math.inf
+    return min(longest, mean(seconds) * rounds) if seconds else 0.0
+
+
+def _teacher_seconds(
+    study: Study, teacher: TeacherSettings, brief: Brief, dataset: Dataset
+) -> float:
+    """For training the teacher to its last epoch, where it is trained here, and for its logits."""
+    if teacher.model is None:
+        return 0.0
+    network = brief.build(Timm(model=teacher.model))
+    batch_size = teacher.train.batch_size if teacher.train else 64
+    training = Standard(batch_size=batch_size)
+    step = _step_seconds(network, brief, training)
+    steps = len(dataset.training) / batch_size
+    # A step is about three forward passes.
+    views = study.search.views * steps * step / 3
+    return views + (teacher.train.epochs * steps * step if teacher.train else 0.0)
+
+
+def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
+    """Of the students (the served file, and float weights), the soft targets and the data."""
+    costs = [draw.cost for draw in draws if draw.refusal is None and draw.cost]
+    student = mean(cost.size_bytes + 4 * cost.parameters for cost in costs) if costs else 0
+    info = dataset.info
+    targets = study.search.views * info.sizes.training * len(info.classes) * 2
+    data = sum(file.stat().st_size for file in dataset.folder.iterdir())
+    return round(study.search.trials * student + targets + data)
+
+
+def _unknown(place: str, models: Iterable[object]) -> list[str]:
+    """A line for each name that timm does not have."""
+    lines = []
+    for model in models:
+        try:
+            check_model_name(str(model))
+        except ValueError as error:
+            lines.append(f"{place} {error}")
+    return lines
+
+
+def _check_teacher_files(teachers: Iterable[TeacherSettings]) -> None:
+    for teacher in teachers:
+        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
+            if path and not path.exists():
+                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest of its parents that exists."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
