@@ -1,0 +1,200 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search.data.dataset import Dataset, normalize
+from search.data.views import View
+from search.errors import TrialError
+from search.records import EpochRecord
+from search.training import Course, accuracy, train
+from spaces.axes import Distillation, Lesson
+from spaces.distillation.labels import Labels
+from spaces.training.standard import Standard
+
+
+def _linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3))
+
+
+def _course(views: tuple[View, ...], **changes: object) -> Course:
+    course = Course(
+        stage="distil",
+        training=Standard(epochs=3, batch_size=32, learning_rate=1e-3),
+        distillation=Labels(),
+        epochs=3,
+        views=views,
+        targets=None,
+        seed=0,
+    )
+    return replace(course, **changes)  # type: ignore[arg-type]
+
+
+def _curve(network: nn.Module, dataset: Dataset, course: Course) -> list[EpochRecord]:
+    points: list[EpochRecord] = []
+    train(network, dataset, course, lambda point: points.append(point) or True)
+    return points
+
+
+def test_the_loss_falls_and_each_epoch_is_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    points = _curve(_linear(), stripes, _course(views))
+    assert [(point.stage, point.epoch) for point in points] == [
+        ("distil", 0),
+        ("distil", 1),
+        ("distil", 2),
+    ]
+    assert points[-1].loss < 0.97 * points[0].loss
+    assert points[-1].learning_rate < 1e-4
+
+
+def test_the_reported_accuracy_is_that_of_the_validation_images(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    points = _curve(network, stripes, _course(views))
+    assert points[-1].accuracy == accuracy(network, stripes.validation, stripes)
+
+
+def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[View, ...]) -> None:
+    weights = []
+    for seed in (0, 0, 1):
+        network = nn.Sequential(_linear(), nn.Dropout(0.5))
+        train(network, stripes, _course(views, seed=seed), lambda _: True)
+        weights.append(network[0][1].weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_training_ends_where_a_report_says_so(stripes: Dataset, views: tuple[View, ...]) -> None:
+    told: list[int] = []
+    train(_linear(), stripes, _course(views), lambda point: told.append(point.epoch) or False)
+    assert told == [0]
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    with torch.no_grad():
+        network[1].weight.fill_(1e38)
+    with pytest.raises(TrialError, match=r"must stay finite, .* in epoch 0 of distil") as caught:
+        train(network, stripes, _course(views), lambda _: True)
+    assert caught.value.kind == "non_finite"
+
+
+class _Cliff(Distillation):
+    """A finite loss whose gradient is infinite."""
+
+    name = "cliff"
+    needs_teacher = False
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        return (lesson.student - lesson.student.detach()).abs().sqrt().sum()
+
+
+def test_weights_that_become_infinite_in_the_last_step_end_the_trial(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    course = _course(
+        views,
+        training=Standard(epochs=1, batch_size=256, warmup_epochs=0),
+        distillation=_Cliff(),
+        epochs=1,
+    )
+    with pytest.raises(TrialError, match=r"the loss was 0\.0 and the weights not") as caught:
+        train(_linear(), stripes, course, lambda _: True)
+    assert caught.value.kind == "non_finite"
+
+
+class _Notebook(Distillation):
+    """Notes the lessons."""
+
+    name = "notebook"
+    needs_teacher = True
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "lessons", [])
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        self.lessons.append(lesson)  # type: ignore[attr-defined]
+        return lesson.student.square().mean()
+
+
+def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[tuple[int, list[int]]] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append((view.number, indices.tolist()))
+        return indices[:, None].expand(-1, 3).float()
+
+    notes = _Notebook()
+    train(
+        _linear(),
+        stripes,
+        _course(views, distillation=notes, targets=targets),
+        lambda _: True,
+    )
+    steps = len(stripes.training) // 32
+    assert [number for number, _ in asked] == [0] * steps + [1] * steps + [0] * steps
+    for (_, indices), lesson in zip(asked, notes.lessons, strict=True):  # type: ignore[attr-defined]
+        assert lesson.teacher[:, 0].tolist() == indices
+        assert lesson.labels.tolist() == stripes.training.labels[indices].tolist()
+
+
+class _Witness(nn.Module):
+    """A linear network that notes the images that it is shown while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = _linear()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append(images.detach().clone())
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def test_each_epoch_shows_its_view_of_every_image_in_another_order(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[Tensor] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append(indices)
+        return torch.zeros(len(indices), 3)
+
+    witness = _Witness()
+    training = Standard(epochs=3, batch_size=168)
+    course = _course(views, training=training, distillation=_Notebook(), targets=targets)
+    train(witness, stripes, course, lambda _: True)
+    for epoch, (indices, seen) in enumerate(zip(asked, witness.seen, strict=True)):
+        view = views[epoch % 2]
+        (batch,) = stripes.training.batches(168, order=indices, view=view)
+        assert torch.equal(seen, normalize(batch.images, stripes.info.mean, stripes.info.std))
+        assert sorted(indices.tolist()) == list(range(168))
+    assert not torch.equal(asked[0], asked[2])
+
+
+def test_a_batch_larger_than_the_data_is_the_data(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    training = Standard(epochs=1, batch_size=4096, warmup_epochs=0)
+    assert len(_curve(_linear(), stripes, _course(views, training=training, epochs=1))) == 1
+
+
+def test_accuracy_is_the_share_of_images_classified_rightly(stripes: Dataset) -> None:
+    class First(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([[1.0, 0.0, 0.0]]).expand(len(images), 3)
+
+    expected = float(np.mean(stripes.validation.labels == 0))
+    assert accuracy(First(), stripes.validation, stripes) == expected
