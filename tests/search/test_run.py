@@ -1,0 +1,154 @@
+"""A whole search, small: real Ray, a real store, real files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from search.artifacts import load_network
+from search.config import Study
+from search.errors import NoStudentFits, StoreError, TeacherError
+from search.frontier import frontier
+from search.preparation import prepare_task
+from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
+from search.run import run_study
+from search.store import Store
+
+
+class _Notes:
+    """Watches, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.started: list[int] = []
+        self.advanced: list[tuple[int, str, int]] = []
+        self.ended: list[tuple[int, TrialState]] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.started.append(number)
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+        self.advanced.append((number, point.stage, point.epoch))
+
+    def trial_ended(self, number: int, outcome: Outcome) -> None:
+        self.ended.append((number, outcome.state))
+
+
+def _study(folder: Path, data: Path, **changes: object) -> Study:
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "npz", "path": data, "image_size": 32, "flip": False},
+            "teacher": {
+                "model": "test_resnet",
+                "train": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
+            },
+            "space": {
+                "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
+                "training": {"standard": {"epochs": 2, "batch_size": 16}},
+                "pruning": {"none": {}, "magnitude": {"ratio": [0.3, 0.5]}},
+            },
+            "search": {"trials": 3, "views": 2, "sampler": "random"},
+            "run": {
+                "parallel": 1,
+                "cache": folder / "cache",
+                "artifacts": folder / "artifacts",
+                "storage": f"sqlite:///{folder / 'retort.db'}",
+            },
+            **changes,
+        }
+    )
+
+
+@pytest.mark.ray
+def test_a_study_runs_to_its_best_student_and_its_name_is_taken_then(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study, notes = _study(tmp_path, stripes_file), _Notes()
+    with Store.open(study.run.storage) as store:
+        best = run_study(study, store, notes)
+        trials = store.trials("stripes", whole=True)
+        record = store.study("stripes")
+
+        assert record.state is StudyState.FINISHED
+        assert record.teacher is not None
+        assert record.teacher.test_accuracy is not None
+        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+        assert len({tuple(trial.params.items()) for trial in trials}) == 3
+        on_frontier = {trial.number for trial in frontier(trials)}
+        assert {trial.number for trial in trials if trial.test is not None} == on_frontier
+        assert best.number in on_frontier
+        assert best.test is not None
+        for trial in trials:
+            assert trial.outcome
+            assert trial.outcome.artifact
+            load_network(Path(record.artifacts) / trial.outcome.artifact.path)
+            assert len(trial.outcome.epochs) >= 2
+        assert notes.started == [0, 1, 2]
+        assert sorted(notes.ended) == [(number, TrialState.COMPLETE) for number in range(3)]
+        told = [(n, p.stage, p.epoch) for n in range(3) for p in trials[n].outcome.epochs]  # type: ignore[union-attr]
+        assert notes.advanced == told
+
+        again = _Notes()
+        with pytest.raises(StoreError, match="holds a study stripes already"):
+            run_study(study, store, again)
+        assert again.said == []
+        assert len(store.trials("stripes")) == 3
+
+
+@pytest.mark.ray
+def test_a_budget_that_nothing_fits_ends_with_the_nearest_miss(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, budget={"size": "10kB"})
+    with Store.open(study.run.storage) as store:
+        with pytest.raises(NoStudentFits, match=r"nearest is trial \d+.*size .* is above 10"):
+            run_study(study, store, _Notes())
+        trials = store.trials("stripes", whole=True)
+        # Six recipes there are, and refusing them costs no training.
+        assert [trial.state for trial in trials] == [TrialState.INFEASIBLE] * 6
+        assert all(trial.outcome and trial.outcome.epochs == () for trial in trials)
+        assert store.study("stripes").state is StudyState.FINISHED
+
+
+def test_a_teacher_that_cannot_be_had_leaves_nothing_in_the_store(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    teacher = {"model": "test_resnet", "checkpoint": tmp_path / "none.pth"}
+    study = _study(tmp_path, stripes_file, teacher=teacher)
+    with Store.open(study.run.storage) as store:
+        with pytest.raises(TeacherError, match="checkpoint must be a file"):
+            run_study(study, store, _Notes())
+        assert store.studies() == []
+
+
+def test_what_was_made_ready_is_found_again_with_the_same_teacher(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study, notes = _study(tmp_path, stripes_file), _Notes()
+    spec, teacher = prepare_task(study, _Notes())
+    again, same = prepare_task(study, notes)
+    assert again == spec
+    assert (same.digest, same.accuracy) == (teacher.digest, teacher.accuracy)
+    assert notes.said == ["teacher: trained by an earlier run"]
+
+
+def test_soft_targets_are_computed_only_where_a_method_asks_for_them(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    space = {"student": {"timm": {"model": "test_resnet"}}, "distillation": ["labels"]}
+    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    assert spec.targets is None
+    assert not (tmp_path / "cache" / "soft_targets").exists()
+
+
+def test_the_teacher_is_measured_on_the_file_that_would_serve_it(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    spec, teacher = prepare_task(_study(tmp_path, stripes_file), _Notes())
+    assert teacher.cost.size_bytes == (spec.teacher / "model.onnx").stat().st_size
+    assert teacher.cost.latency_ms is not None
+    assert 0 <= teacher.accuracy <= 1
