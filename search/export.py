@@ -35,7 +35,8 @@ def export_student(
     """Writes a complete trial's student to the folder `destination`, whole or not at all.
 
     Raises:
-        BadInput: the trial has no student, or the folder is there and `force` is not given.
+        BadInput: the trial has no student; or the folder is there and `force` is not given, or
+            holds something else than an earlier export.
         ArtifactError: the trial's artifact is missing or damaged.
     """
     if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
@@ -43,8 +44,7 @@ def export_student(
             f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
             f"{trial.state}: `retort trials --frontier` lists those worth exporting"
         )
-    if destination.exists() and not force:
-        raise BadInput(f"{destination} is there already: name another folder, or pass --force")
+    _check_destination(destination, force=force)
     source = Path(study.artifacts) / trial.outcome.artifact.path
     check_whole(source)
     provenance = read_provenance(source)
@@ -63,6 +63,19 @@ def load(folder: Path | str) -> nn.Module:
         ArtifactError: the folder is no export, is damaged, or was written by a newer retort.
     """
     return load_network(Path(folder))
+
+
+def _check_destination(folder: Path, *, force: bool) -> None:
+    if not folder.exists():
+        return
+    if not force:
+        raise BadInput(f"{folder} is there already: name another folder, or pass --force")
+    # Someone's home folder must survive `-o ~ --force`.
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECIPE).is_file()):
+        raise BadInput(
+            f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
+            "another folder"
+        )
 
 
 def _write_config(path: Path, network: nn.Module, data: DataInfo) -> None:

@@ -31,7 +31,7 @@ print(labels[logits[0].argmax()])
 def model_card(study: StudyRecord, trial: TrialRecord, provenance: Provenance) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads."""
     data = provenance.data
-    kept = "" if _is_pruned(provenance) else (
+    kept = "" if provenance.cuts else (
         ' Nothing was pruned, so `timm.create_model("local-dir:DIR", pretrained=True)` works too.'
     )  # fmt: skip
     return f"""---
@@ -77,10 +77,6 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     spread = math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) * z / (1 + z**2 / count)
     return max(0.0, center - spread), min(1.0, center + spread)
-
-
-def _is_pruned(provenance: Provenance) -> bool:
-    return bool(provenance.cuts)
 
 
 def _head(study: StudyRecord, trial: TrialRecord, data: DataInfo) -> dict[str, object]:

@@ -22,15 +22,14 @@ from search.brief import Brief
 from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.errors import ArtifactError, BadInput, TeacherError
-from search.preparation import brief_of
+from search.errors import ArtifactError, BadInput
+from search.preparation import brief_of, check_study
 from search.records import Cost
 from search.resources import parallel_trials
 from search.sampler import Sampler
 from spaces.axes import Student, Training
-from spaces.domain import OneOf
 from spaces.recipe import Recipe
-from spaces.students.timm_model import Timm, check_model_name
+from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
 _DRAWS = 32
@@ -88,33 +87,20 @@ class Plan:
         return values
 
 
-def check_names(study: Study) -> None:
-    """Refuses students and teachers that timm does not have.
-
-    Raises:
-        BadInput: names each of them, and what comes near.
-    """
-    domain = study.search_space().domains().get("student.timm.model")
-    students = domain.options if isinstance(domain, OneOf) else ()
-    wrong = [*_unknown("space.student.timm.model", students)]
-    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
-    if wrong:
-        raise BadInput("\n".join(wrong))
-
-
 def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
     """Looks at a study without running it.
 
     Raises:
         BadInput: the study can't be run.
     """
-    check_names(study)
-    _check_teacher_files(study.teachers)
+    check_study(study)
     dataset = prepare(
         study.data, seed=study.seed, cache=study.run.cache.expanduser(), progress=progress
     )
     brief = brief_of(study, dataset.info)
     draws = tuple(_draws(study, brief, dataset, progress))
+    if all(draw.cost is None for draw in draws):
+        raise BadInput(f"space: no recipe of it can be built; the first: {draws[0].refusal}")
     sizes = dataset.info.sizes
     return Plan(
         study=study.study,
@@ -217,24 +203,6 @@ def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
     targets = study.search.views * info.sizes.training * len(info.classes) * 2
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
     return round(study.search.trials * student + targets + data)
-
-
-def _unknown(place: str, models: Iterable[object]) -> list[str]:
-    """A line for each name that timm does not have."""
-    lines = []
-    for model in models:
-        try:
-            check_model_name(str(model))
-        except ValueError as error:
-            lines.append(f"{place} {error}")
-    return lines
-
-
-def _check_teacher_files(teachers: Iterable[TeacherSettings]) -> None:
-    for teacher in teachers:
-        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
-            if path and not path.exists():
-                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
 
 
 def _existing(path: Path) -> Path:

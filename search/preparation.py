@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -15,11 +15,12 @@ from search.config import Study, Target
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
+from search.errors import BadInput, TeacherError
 from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
-from search.resources import training_device
+from search.resources import parallel_trials, training_device
 from search.runtime import Session, export_onnx
 from search.soft_targets import open_soft_targets, soft_targets
 from search.task import Task
@@ -27,6 +28,8 @@ from search.teacher.classroom import Classroom
 from search.teacher.teacher import Teacher, prepare_teacher
 from spaces import catalogue
 from spaces.axes import Distillation
+from spaces.domain import OneOf
+from spaces.students.timm_model import check_model_name
 
 TEACHER = "teacher"
 _SERVED = "model.onnx"
@@ -69,15 +72,38 @@ def open_task(spec: TaskSpec) -> Task:
     )
 
 
+def check_study(study: Study) -> None:
+    """Refuses what timm, the disk or this machine does not have, before any work is done.
+
+    Raises:
+        BadInput: a line for each student and teacher that timm does not know, with what comes
+            near; or a teacher's file is missing; or there are too few cores or no GPU.
+    """
+    domain = study.search_space().domains().get("student.timm.model")
+    students = domain.options if isinstance(domain, OneOf) else ()
+    wrong = _unknown("space.student.timm.model", students)
+    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    for teacher in study.teachers:
+        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
+            if path and not path.expanduser().exists():
+                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
+    parallel_trials(study.run)
+    training_device(study.run)
+
+
 def prepare_task(
     study: Study, watcher: Watcher, *, allow_code: bool = False
 ) -> tuple[TaskSpec, TeacherRecord]:
     """Makes everything ready that trials share, and measures the teacher as its students will be.
 
     Raises:
+        BadInput: as `check_study`.
         DataError: the data can't be used.
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
+    check_study(study)
     cache_folder = study.run.cache.expanduser().resolve()
     artifacts = study.run.artifacts.expanduser().resolve() / study.study
     device = training_device(study.run)
@@ -130,6 +156,17 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
         View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
         for number in range(study.search.views)
     )
+
+
+def _unknown(place: str, models: Iterable[object]) -> list[str]:
+    """A line for each name that timm does not have."""
+    lines = []
+    for model in models:
+        try:
+            check_model_name(str(model))
+        except ValueError as error:
+            lines.append(f"{place} {error}")
+    return lines
 
 
 def _asks_the_teacher(study: Study) -> bool:

@@ -78,6 +78,6 @@ def _classes(folder: Path, spec: TaskSpec, dataset: Dataset) -> np.ndarray:
 def _check_is_new(study: Study, store: Store) -> None:
     if study.study in {known.name for known in store.studies()}:
         raise StoreError(
-            f"the store holds a study {study.study} already: give this one another name, "
-            f"for example study={study.study}-2"
+            f"the store holds a study {study.study} already: give this one another name, such as "
+            f"study={study.study}-2"
         )

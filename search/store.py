@@ -120,8 +120,8 @@ class Store:
         with self._database.writing() as session:
             if session.scalar(select(StudyRow.id).where(StudyRow.name == name)) is not None:
                 raise StoreError(
-                    f"the study {name} exists already in {self._database.place}: resume it with "
-                    f"`retort resume {name}`, or give the new one another name"
+                    f"the study {name} exists already in {self._database.place}: give the new one "
+                    f"another name, such as study={name}-2"
                 )
             session.add(
                 StudyRow(
@@ -290,6 +290,6 @@ def _trial(session: Session, study: StudyRow, number: int, *, whole: bool = Fals
     row = session.scalar(_query(study, whole=whole).where(TrialRow.number == number))
     if row is None:
         raise StoreError(
-            f"{study.name} has no trial {number}: `retort trials {study.name}` lists them"
+            f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
         )
     return row

@@ -1,28 +1,38 @@
 """Commands that read the store: status, trials, show, best."""
 
 import csv
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from search.budget import Budget, stored_budget
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl, StudyName, Trial, named_or_latest
-from search.cli.terminal import out, percent, state_text, trial_table, write_json
+from search.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    StoreUrl,
+    StudyName,
+    Trial,
+    named_or_latest,
+    store_option,
+)
+from search.cli.terminal import out, percent, say, state_text, trial_table, write_json
 from search.errors import BadInput
 from search.frontier import best as best_of
 from search.frontier import chosen, frontier
 from search.records import Cost, Outcome, StudyRecord, TrialRecord
 from search.store import Store
-from search.units import format_count, format_duration
+from search.units import format_count, format_duration, parse_bytes, parse_milliseconds
+
+_Number = TypeVar("_Number", int, float)
 
 
 class Format(StrEnum):
@@ -44,13 +54,14 @@ def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     for name in ("study", "state", "trials", "best accuracy", "on the frontier", "last change"):
         table.add_column(name)
     for study, trials in found:
+        summary = _status(study, trials)
         states = Counter(trial.state for trial in trials)
         table.add_row(
             escape(study.name),
             study.state,
             "  ".join(f"{state_text(state)} {count}" for state, count in sorted(states.items())),
-            percent(_status(study, trials)["best_accuracy"]),
-            str(len(frontier(trials))),
+            percent(summary["best_accuracy"]),
+            str(summary["frontier"]),
             f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     out.print(table)
@@ -114,7 +125,8 @@ def best(
         write_json(flat(student))
         return
     out.print(trial_table([student], title=f"best student of {name}", teacher=record.teacher))
-    out.print(f"export it with: retort export {student.number} --study {name} -o DIR")
+    named = f"{store_option(store)} --study {shlex.quote(name)}"
+    say(f"export     retort export {student.number}{named} -o DIR")
 
 
 def choose(
@@ -132,13 +144,19 @@ def choose(
         NoStudentFits: names the nearest miss.
     """
     budget = stored_budget(study.config)
-    if max_size or max_latency:
-        try:
-            budget = Budget.model_validate({"size": max_size, "latency": max_latency})
-        except ValidationError as error:
-            reasons = "; ".join(detail["msg"] for detail in error.errors())
-            raise BadInput(f"--max-size and --max-latency: {reasons}") from error
+    if max_size is not None or max_latency is not None:
+        budget = Budget(
+            size=_parsed("--max-size", max_size, parse_bytes),
+            latency=_parsed("--max-latency", max_latency, parse_milliseconds),
+        )
     return chosen(trials, budget, min_accuracy=min_accuracy)
+
+
+def _parsed(option: str, text: str | None, parse: Callable[[object], _Number]) -> _Number | None:
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise BadInput(f"{option} {error}") from error
 
 
 def flat(trial: TrialRecord) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from search.budget import cost_texts
+from search.cli.options import store_option
 from search.cli.picture import draw_frontier
-from search.cli.terminal import out, percent, recipe_text, trial_table
+from search.cli.terminal import out, percent, recipe_text, say, trial_table
 from search.config import Study
 from search.frontier import frontier
 from search.records import TeacherRecord, TrialRecord
@@ -24,13 +26,10 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     out.print()
     out.print(_comparison(best, record.teacher))
     out.print()
-    where = _store_option(study.run.storage)
-    out.print(f"picture    {picture}", highlight=False, soft_wrap=True)
-    out.print(
-        f"dashboard  retort dashboard{where} --study {study.study}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    named = f"{store_option(study.run.storage)} --study {study.study}"
+    say(f"picture    {picture}")
+    say(f"dashboard  retort dashboard{named}")
+    say(f"export     retort export {best.number}{named} -o DIR")
 
 
 def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
@@ -40,7 +39,7 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
     assert cost is not None
     assert quality is not None
     table = Table(
-        title=f"the chosen student: trial {best.number} ({recipe_text(best.params)})",
+        title=f"the chosen student: trial {best.number} ({escape(recipe_text(best.params))})",
         title_justify="left",
         header_style="bold",
         box=box.SIMPLE_HEAD,
@@ -67,8 +66,3 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
     for name, own, other, (student, whole) in rows:
         table.add_row(name, own, other, f"1/{whole / student:.1f}" if student else "")
     return table
-
-
-def _store_option(storage: str) -> str:
-    # Another database's URL may hold a password: it is left to RETORT_STORE.
-    return f" --store {storage}" if storage.startswith("sqlite:") else ""

@@ -7,7 +7,7 @@ import typer
 
 from search.cli.browsing import choose
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl, StudyName, named_or_latest
-from search.cli.terminal import out, write_json
+from search.cli.terminal import say, write_json
 from search.store import Store
 
 
@@ -38,7 +38,7 @@ def export(
     if as_json:
         write_json({"study": name, "trial": student.number, "folder": str(folder)})
     else:
-        out.print(f"trial {student.number} of {name} is in {folder}", highlight=False)
+        say(f"trial {student.number} of {name} is in {folder}")
 
 
 def dashboard(

@@ -7,7 +7,7 @@ import typer
 
 from search.cli import browsing, checking, handing, searching
 from search.cli.terminal import complain
-from search.errors import Interrupted, RetortError
+from search.errors import RetortError
 
 app = typer.Typer(
     name="retort",
@@ -36,13 +36,21 @@ for command in (
 def main() -> None:
     """Runs the command; ends with 0, 1 failed, 2 bad input, 3 no student fits, 130 interrupted."""
     try:
-        app(standalone_mode=True)
+        app()  # itself ends with 2 where its options are misused, and with 130 on Ctrl-C
     except RetortError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(Interrupted.exit_code)
+    except OSError as error:
+        # A full disk, a folder that can't be written: the person's to mend, not ours.
+        complain(str(error))
+        sys.exit(1)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has had enough, such as `head`.
+        # Whoever read the output has had enough, such as `head`: Python must not try again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

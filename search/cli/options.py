@@ -1,16 +1,21 @@
 """Options that several commands share."""
 
+import os
+import shlex
 from typing import Annotated
 
 import typer
 
 from search.store import Store
 
+DEFAULT_STORE = "sqlite:///retort.db"
+STORE_VARIABLE = "RETORT_STORE"
+
 StoreUrl = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="RETORT_STORE",
+        envvar=STORE_VARIABLE,
         show_envvar=True,
         help="The store: sqlite:///file or postgresql+psycopg://….",
     ),
@@ -21,7 +26,13 @@ StudyName = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
 Trial = Annotated[int, typer.Argument(help="The trial's number.", min=0)]
 
-DEFAULT_STORE = "sqlite:///retort.db"
+
+def store_option(url: str) -> str:
+    """What a command needs to find this store again: ` --store URL`, or nothing."""
+    if url == os.environ.get(STORE_VARIABLE, DEFAULT_STORE):
+        return ""
+    # Another database's URL may hold a password: it is left to the environment.
+    return f" --store {shlex.quote(url)}" if url.startswith("sqlite:") else ""
 
 
 def named_or_latest(store: Store, study: str | None) -> str:

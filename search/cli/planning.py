@@ -32,8 +32,11 @@ def print_plan(plan: Plan) -> None:
         f"{format_duration(plan.trials_s)} (estimated from single steps on this machine)",
         "disk": f"{format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
     }
+    facts = Table.grid(padding=(0, 2))
     for name, text in rows.items():
-        out.print(f"  {name:<15} {text}", highlight=False)
+        facts.add_row(f"  {name}", escape(text))
+    out.print(facts, highlight=False)
+    out.print()
     out.print(_students(plan.draws))
     _print_refusals(plan.draws)
 
@@ -43,16 +46,16 @@ def _students(draws: Sequence[Draw]) -> Table:
     for draw in draws:
         by_student[str(draw.params.get("student.timm.model", draw.params["student"]))].append(draw)
     table = Table(title="students", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("student", "drawn", "fit", "bytes", "latency", "a trial"):
-        table.add_column(name, justify="left" if name == "student" else "right")
+    table.add_column("student", overflow="fold")
+    for name in ("fit", "bytes", "latency", "a trial"):
+        table.add_column(name, justify="right", no_wrap=True)
     for student, own in sorted(by_student.items()):
         sizes = [draw.cost.size_bytes for draw in own if draw.cost]
         latencies = [draw.cost.latency_ms for draw in own if draw.cost and draw.cost.latency_ms]
         seconds = [draw.seconds for draw in own if draw.seconds is not None]
         table.add_row(
             escape(student),
-            str(len(own)),
-            str(sum(draw.refusal is None for draw in own)),
+            f"{sum(draw.refusal is None for draw in own)} of {len(own)}",
             _span(sizes, format_bytes),
             _span(latencies, format_milliseconds),
             format_duration(sum(seconds) / len(seconds)) if seconds else "–",
@@ -63,7 +66,7 @@ def _students(draws: Sequence[Draw]) -> Table:
 def _span(values: Sequence[float], form: Callable[[float], str]) -> str:
     if not values:
         return "–"
-    return " to ".join(dict.fromkeys((form(min(values)), form(max(values)))))
+    return "–".join(dict.fromkeys((form(min(values)), form(max(values)))))
 
 
 def _print_refusals(draws: Sequence[Draw]) -> None:

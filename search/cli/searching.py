@@ -1,14 +1,16 @@
 """Commands that search: demo, init, plan, run."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from search.cli.display import watching
 from search.cli.ending import print_ending
 from search.cli.options import Json
-from search.cli.terminal import out, write_json
+from search.cli.terminal import out, say, write_json
 from search.config import Study
 from search.errors import BadInput
 from search.presets import preset_text
@@ -55,7 +57,8 @@ def init(
         raise BadInput(f"{path} is there already: choose another folder, or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    out.print(f"wrote {path}; next:\n  retort plan {path}\n  retort run {path}", highlight=False)
+    named = shlex.quote(str(path))
+    say(f"wrote {path}; next:\n  retort plan {named}\n  retort run {named}")
 
 
 def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False) -> None:
@@ -66,7 +69,7 @@ def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False
     from search.planning import plan_study
 
     with out.status("looking at the data") as spinner:
-        planned = plan_study(typed, progress=spinner.update)
+        planned = plan_study(typed, progress=lambda text: spinner.update(escape(text)))
     if as_json:
         write_json(planned.to_json())
     else:
@@ -88,13 +91,12 @@ def run(
     changes += [f"search.trials={trials}"] if trials else []
     changes += [f"search.max_time={max_time}"] if max_time else []
     typed = load_study(study, changes)
-    best = _search(typed, allow_code=allow_code)
-    out.print(f"export it with: retort export {best.number} --study {typed.study} -o DIR")
+    _search(typed, allow_code=allow_code)
 
 
 def _search(study: Study, *, allow_code: bool) -> TrialRecord:
     """Runs the study in sight of the person, and shows what was found."""
-    out.print(f"[bold]{study.study}[/]: {study.budget}", highlight=False)
+    say(f"{study.study}: {study.budget}")
     with out.status("starting"):
         from search.run import run_study
     with Store.open(study.run.storage) as store:
@@ -110,4 +112,4 @@ def _deliver(best: TrialRecord, study: Study) -> None:
     with Store.open(study.run.storage, read_only=True) as store:
         record = store.study(study.study)
     folder = export_student(record, best, _DEMO / "student", force=True)
-    out.print(f"checkpoint {folder.absolute()}", highlight=False, soft_wrap=True)
+    say(f"checkpoint {folder.absolute()}")

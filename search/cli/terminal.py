@@ -30,6 +30,11 @@ def complain(message: str) -> None:
     err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
 
 
+def say(line: str) -> None:
+    """A line as it is: not wrapped, so that what it names can be copied."""
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def write_json(value: object) -> None:
     """JSON on standard output, as it is."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
@@ -60,7 +65,9 @@ def trial_table(
 ) -> Table:
     """Trials a row each, the teacher last, to compare with. Their states only where they differ."""
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
     for name in ("trial", "accuracy", "test", "bytes", "latency"):
         table.add_column(name, justify="right", no_wrap=True)
     if states:

@@ -73,7 +73,7 @@ class TestStudies:
         assert [study.name for study in store.studies()] == ["digits", "another"]
 
     def test_a_study_is_created_once(self, store: Store) -> None:
-        with pytest.raises(StoreError, match=r"digits exists already.*retort resume digits"):
+        with pytest.raises(StoreError, match=r"digits exists already.*study=digits-2"):
             store.create_study("digits", config={}, artifacts="artifacts")
 
     def test_an_unknown_study_is_answered_with_the_known_ones(self, store: Store) -> None:
@@ -158,7 +158,7 @@ class TestTrials:
         assert store.trials("digits", states=()) == []
 
     def test_an_unknown_trial_is_an_error(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="digits has no trial 3: `retort trials digits`"):
+        with pytest.raises(StoreError, match="digits has no trial 3: `retort trials --study digits`"):
             store.trial("digits", 3)
 
     def test_a_same_outcome_is_taken_twice(self, store: Store) -> None:
