@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -145,7 +145,7 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
         watcher=watcher,
     )
     trainable = tune.with_resources(
-        tune.with_parameters(_trainable, spec=spec, threads=run.cpus),
+        tune.with_parameters(_Worker, spec=spec, threads=run.cpus),
         {"cpu": run.cpus, "gpu": run.gpus},
     )
     with _ray(run), tempfile.TemporaryDirectory() as folder, _draining(bridge, watcher):
@@ -163,22 +163,34 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
         raise Interrupted("stopped; what had finished is in the store")
 
 
-def _trainable(config: Mapping[str, Any], *, spec: TaskSpec, threads: int) -> None:
-    """One trial in a worker process, which is kept warm for the next."""
-    torch.set_num_threads(threads)
+class _Worker(tune.Trainable):
+    """A process that runs one trial after another, an epoch a step, and stays warm in between."""
 
-    def report(point: EpochRecord) -> bool:
-        tune.report({_EPOCH: point})
+    def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
+        self, config: dict[str, Any], *, spec: TaskSpec, threads: int
+    ) -> None:
+        torch.set_num_threads(threads)
+        self._spec = spec
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up the next trial in this very process."""
+        self._trial = run_trial(
+            Recipe.from_params(new_config["params"]),
+            open_task(self._spec),
+            number=new_config["number"],
+            seed=new_config["seed"],
+        )
         return True
 
-    outcome = run_trial(
-        Recipe.from_params(config["params"]),
-        open_task(spec),
-        number=config["number"],
-        seed=config["seed"],
-        report=report,
-    )
-    tune.report({_OUTCOME: outcome})
+    def step(self) -> dict[str, Any]:
+        try:
+            return {_EPOCH: next(self._trial)}
+        except StopIteration as end:
+            return {_OUTCOME: end.value, "done": True}
+
+    def cleanup(self) -> None:
+        self._trial.close()
 
 
 def _lost() -> Outcome:

@@ -1,7 +1,7 @@
 """Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,6 @@ from spaces.axes import Distillation, Fit, Lesson, Training
 
 _EVALUATION_BATCH = 512
 
-# Told of each epoch; False ends the training.
-Report = Callable[[EpochRecord], bool]
 # From a view and image indices [batch] to the teacher's logits [batch, classes].
 Targets = Callable[[View, Tensor], Tensor]
 
@@ -46,8 +44,8 @@ class Course:
     device: str = "cpu"
 
 
-def train(network: nn.Module, dataset: Dataset, course: Course, report: Report) -> None:
-    """Fits `network` in place, and reports each epoch until one report says that it is enough.
+def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
+    """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
 
     Raises:
         TrialError: `non_finite`, the loss became infinite or not a number.
@@ -60,15 +58,13 @@ def train(network: nn.Module, dataset: Dataset, course: Course, report: Report) 
     for epoch in range(course.epochs):
         order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
         loss = _epoch(network, dataset, course, fit, epoch=epoch, order=order)
-        point = EpochRecord(
+        yield EpochRecord(
             stage=course.stage,
             epoch=epoch,
             loss=loss,
             accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
             learning_rate=fit.optimizer.param_groups[0]["lr"],
         )
-        if not report(point):
-            return
 
 
 @torch.inference_mode()

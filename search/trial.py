@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import time
 import traceback
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,29 +35,34 @@ from search.records import (
 )
 from search.runtime import Session, export_onnx
 from search.task import Task
-from search.training import Course, Report, accuracy, train
+from search.training import Course, accuracy, train
 from spaces.axes import Cut
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
 
+Progress = Generator[EpochRecord, None, Outcome]
 
-def run_trial(recipe: Recipe, task: Task, *, number: int, seed: int, report: Report) -> Outcome:
-    """All that one recipe comes to. Raises nothing: what goes wrong is FAILED, with its cause.
+
+def run_trial(recipe: Recipe, task: Task, *, number: int, seed: int) -> Progress:
+    """All that one recipe comes to: an epoch at a time, and at last its outcome.
 
     A recipe that contradicts itself, or whose cost breaks the budget, is INFEASIBLE and is never
-    trained.
+    trained. Nothing is raised: what goes wrong is FAILED, with its cause.
 
     Args:
         recipe: what to do.
         task: what to do it to.
         number: the trial's, in its study.
         seed: of weights, order and dropout.
-        report: told of each epoch.
+
+    Returns:
+        A generator of learning curves' points that returns the outcome; closed early, it leaves
+        nothing behind.
     """
     start = time.monotonic()
-    trial = _Trial(recipe, task, number=number, seed=seed, report=report)
+    trial = _Trial(recipe, task, number=number, seed=seed)
     try:
-        outcome = trial.run()
+        outcome = yield from trial.run()
     except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, the search goes on
         outcome = Outcome(state=TrialState.FAILED, failure=_failure(error))
     return replace(
@@ -67,6 +73,16 @@ def run_trial(recipe: Recipe, task: Task, *, number: int, seed: int, report: Rep
     )
 
 
+def finish(trial: Progress) -> Outcome:
+    """Runs a trial to its end, whatever its curve."""
+    while True:
+        try:
+            next(trial)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+
+
 @dataclass
 class _Trial:
     """A trial under way, and what it has noted of itself."""
@@ -75,12 +91,11 @@ class _Trial:
     task: Task
     number: int = field(kw_only=True)
     seed: int = field(kw_only=True)
-    report: Report = field(kw_only=True)
     stages: list[StageRecord] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
     lap: float = field(default_factory=time.monotonic)
 
-    def run(self) -> Outcome:
+    def run(self) -> Progress:
         """The stages, in the order in which compression is done."""
         if refusal := self._refusal():
             return refusal
@@ -88,7 +103,7 @@ class _Trial:
 
         torch.manual_seed(self.seed)
         network = self.task.brief.build(self.recipe.student)
-        network = self._teach("distil", network, epochs=self.recipe.training.epochs)
+        network = yield from self._teach("distil", network, epochs=self.recipe.training.epochs)
         self._note("distil", network)
 
         network, cuts = self.recipe.pruning.apply(network, self.task.brief.example())
@@ -97,7 +112,7 @@ class _Trial:
 
         recovery = round(self.recipe.training.epochs * self.recipe.pruning.recovery_share)
         if cuts and recovery:
-            network = self._teach("recover", network, epochs=recovery)
+            network = yield from self._teach("recover", network, epochs=recovery)
             self._note("recover", network)
 
         return self._ship(network, cuts)
@@ -121,7 +136,9 @@ class _Trial:
             violations=self.task.brief.budget.violations(cost),
         )
 
-    def _teach(self, stage: str, network: nn.Module, *, epochs: int) -> nn.Module:
+    def _teach(
+        self, stage: str, network: nn.Module, *, epochs: int
+    ) -> Generator[EpochRecord, None, nn.Module]:
         """The network after so many epochs of the recipe's training and distillation."""
         course = Course(
             stage=stage,
@@ -133,7 +150,9 @@ class _Trial:
             seed=self.seed,
             device=self.task.device,
         )
-        train(network, self.task.dataset, course, self._report_epoch)
+        for point in train(network, self.task.dataset, course):
+            self.epochs.append(point)
+            yield point
         return network.cpu()
 
     def _ship(self, network: nn.Module, cuts: list[Cut]) -> Outcome:
@@ -187,10 +206,6 @@ class _Trial:
             shutil.copyfile(served, folder / SERVED)
             write_student(folder, network, provenance)
         return ArtifactRecord(path=destination.name, sha256=file_digest(destination / CHECKSUMS))
-
-    def _report_epoch(self, point: EpochRecord) -> bool:
-        self.epochs.append(point)
-        return self.report(point)
 
     def _note(self, stage: str, network: nn.Module | None = None) -> None:
         """Ends a stage: how long it took, and what the network is like after it."""

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from search.budget import cost_texts
@@ -23,7 +22,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     picture = draw_frontier(trials, record, Path(record.artifacts) / "frontier.png")
     out.print()
     out.print(trial_table(frontier(trials), title="the frontier", teacher=record.teacher))
-    out.print()
+    say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
     out.print(_comparison(best, record.teacher))
     out.print()
     named = f"{store_option(study.run.storage)} --study {study.study}"
@@ -38,12 +37,7 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
     cost, quality = best.outcome.cost, best.outcome.quality
     assert cost is not None
     assert quality is not None
-    table = Table(
-        title=f"the chosen student: trial {best.number} ({escape(recipe_text(best.params))})",
-        title_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-    )
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("", "student", "teacher", "student ÷ teacher"):
         table.add_column(name, justify="left" if not name else "right")
     test = best.test.accuracy if best.test else None

@@ -36,22 +36,27 @@ def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> n
 
 def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None:
     """Trains until the epochs are over or validation has not improved for `patience` epochs."""
-    curve: list[EpochRecord] = []
+    peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
+    try:
+        for point in train(network, room.dataset, _course(training, room)):
+            if peak is None or point.accuracy > peak.accuracy:
+                peak = point
+                best = {key: value.clone() for key, value in network.state_dict().items()}
+            room.progress(
+                f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
+                f"validation accuracy {point.accuracy:.1%} (best {peak.accuracy:.1%})"
+            )
+            if point.epoch - peak.epoch >= training.patience:
+                break
+    except TrialError as error:
+        raise TeacherError(f"the teacher could not be trained: {error}") from error
+    network.load_state_dict(best)
 
-    def report(point: EpochRecord) -> bool:
-        if not curve or point.accuracy > max(earlier.accuracy for earlier in curve):
-            best.update({key: value.clone() for key, value in network.state_dict().items()})
-        curve.append(point)
-        peak = max(curve, key=lambda earlier: earlier.accuracy)
-        room.progress(
-            f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
-            f"validation accuracy {point.accuracy:.1%} (best {peak.accuracy:.1%})"
-        )
-        return point.epoch - peak.epoch < training.patience
 
+def _course(training: TeacherTraining, room: Classroom) -> Course:
     info = room.dataset.info
-    course = Course(
+    return Course(
         stage="teacher",
         training=_standard(training),
         distillation=Labels(),
@@ -65,11 +70,6 @@ def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None
         seed=room.seed,
         device=room.device,
     )
-    try:
-        train(network, room.dataset, course, report)
-    except TrialError as error:
-        raise TeacherError(f"the teacher could not be trained: {error}") from error
-    network.load_state_dict(best)
 
 
 def _standard(training: TeacherTraining) -> Standard:

@@ -9,7 +9,7 @@ from search.budget import Budget
 from search.records import Outcome
 from search.runtime import export_onnx
 from search.task import Task
-from search.trial import run_trial
+from search.trial import finish, run_trial
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
@@ -19,7 +19,7 @@ NewRecipe = Callable[..., Recipe]
 
 
 def _trained(recipe: Recipe, task: Task) -> Outcome:
-    outcome = run_trial(recipe, task, number=0, seed=3, report=lambda _: True)
+    outcome = finish(run_trial(recipe, task, number=0, seed=3))
     assert outcome.failure is None, outcome.failure
     return outcome
 

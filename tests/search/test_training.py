@@ -34,9 +34,7 @@ def _course(views: tuple[View, ...], **changes: object) -> Course:
 
 
 def _curve(network: nn.Module, dataset: Dataset, course: Course) -> list[EpochRecord]:
-    points: list[EpochRecord] = []
-    train(network, dataset, course, lambda point: points.append(point) or True)
-    return points
+    return list(train(network, dataset, course))
 
 
 def test_the_loss_falls_and_each_epoch_is_reported(
@@ -64,16 +62,21 @@ def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[Vie
     weights = []
     for seed in (0, 0, 1):
         network = nn.Sequential(_linear(), nn.Dropout(0.5))
-        train(network, stripes, _course(views, seed=seed), lambda _: True)
+        _curve(network, stripes, _course(views, seed=seed))
         weights.append(network[0][1].weight.detach().clone())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_training_ends_where_a_report_says_so(stripes: Dataset, views: tuple[View, ...]) -> None:
-    told: list[int] = []
-    train(_linear(), stripes, _course(views), lambda point: told.append(point.epoch) or False)
-    assert told == [0]
+def test_training_goes_no_further_than_it_is_asked_to(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    curve = train(network, stripes, _course(views))
+    next(curve)
+    after_one = network[1].weight.detach().clone()
+    curve.close()
+    assert torch.equal(network[1].weight, after_one)
 
 
 def test_a_loss_that_is_not_finite_ends_the_trial(
@@ -83,7 +86,7 @@ def test_a_loss_that_is_not_finite_ends_the_trial(
     with torch.no_grad():
         network[1].weight.fill_(1e38)
     with pytest.raises(TrialError, match=r"must stay finite, .* in epoch 0 of distil") as caught:
-        train(network, stripes, _course(views), lambda _: True)
+        _curve(network, stripes, _course(views))
     assert caught.value.kind == "non_finite"
 
 
@@ -107,7 +110,7 @@ def test_weights_that_become_infinite_in_the_last_step_end_the_trial(
         epochs=1,
     )
     with pytest.raises(TrialError, match=r"the loss was 0\.0 and the weights not") as caught:
-        train(_linear(), stripes, course, lambda _: True)
+        _curve(_linear(), stripes, course)
     assert caught.value.kind == "non_finite"
 
 
@@ -135,12 +138,7 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
         return indices[:, None].expand(-1, 3).float()
 
     notes = _Notebook()
-    train(
-        _linear(),
-        stripes,
-        _course(views, distillation=notes, targets=targets),
-        lambda _: True,
-    )
+    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
     steps = len(stripes.training) // 32
     assert [number for number, _ in asked] == [0] * steps + [1] * steps + [0] * steps
     for (_, indices), lesson in zip(asked, notes.lessons, strict=True):  # type: ignore[attr-defined]
@@ -175,7 +173,7 @@ def test_each_epoch_shows_its_view_of_every_image_in_another_order(
     witness = _Witness()
     training = Standard(epochs=3, batch_size=168)
     course = _course(views, training=training, distillation=_Notebook(), targets=targets)
-    train(witness, stripes, course, lambda _: True)
+    _curve(witness, stripes, course)
     for epoch, (indices, seen) in enumerate(zip(asked, witness.seen, strict=True)):
         view = views[epoch % 2]
         (batch,) = stripes.training.batches(168, order=indices, view=view)

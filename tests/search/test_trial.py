@@ -9,11 +9,11 @@ from search.artifacts import SERVED, check_whole, load_network, read_provenance
 from search.budget import Budget
 from search.files import CHECKSUMS, file_digest
 from search.measure import count_operations, predictions
-from search.records import EpochRecord, Outcome, TrialState
+from search.records import Outcome, TrialState
 from search.runtime import Session
 from search.task import Task
 from search.training import accuracy
-from search.trial import run_trial
+from search.trial import finish, run_trial
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
@@ -25,7 +25,7 @@ NewRecipe = Callable[..., Recipe]
 
 
 def _run(recipe: Recipe, task: Task, *, seed: int = 0) -> Outcome:
-    return run_trial(recipe, task, number=7, seed=seed, report=lambda _: True)
+    return finish(run_trial(recipe, task, number=7, seed=seed))
 
 
 def _within(task: Task, **limits: object) -> Task:
@@ -91,10 +91,8 @@ def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed
 
 
 def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> None:
-    told: list[EpochRecord] = []
-    outcome = run_trial(
-        compressed, task, number=0, seed=0, report=lambda point: told.append(point) or True
-    )
+    told = list(run_trial(compressed, task, number=0, seed=0))
+    outcome = finish(run_trial(compressed, task, number=0, seed=0))
     assert outcome.epochs == tuple(told)
     assert [(point.stage, point.epoch) for point in told] == [
         ("distil", 0),
