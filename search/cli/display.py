@@ -31,7 +31,8 @@ def watching(study: Study, store: Store) -> Iterator[Watcher]:
         yield PlainLines(study)
         return
     picture = LivePicture(study, store)
-    with Live(console=out, get_renderable=picture.render, refresh_per_second=4):
+    # Transient: what it showed last is told again, and better, when the run has ended.
+    with Live(console=out, get_renderable=picture.render, refresh_per_second=4, transient=True):
         yield picture
 
 
@@ -107,15 +108,13 @@ class LivePicture:
         wanted = self.study.search.trials
         trained = sum(self.states.values()) - self.states[TrialState.INFEASIBLE]
         grid = Table.grid(padding=(0, 2))
-        counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
         grid.add_row(
-            Text(self.study.study, style="bold"),
-            ProgressBar(total=wanted, completed=trained, width=30),
+            ProgressBar(total=wanted, completed=trained, width=20),
             f"{trained}/{wanted} trained",
-            counts,
             f"{format_duration(time.monotonic() - self.start)} gone{self._left(trained, wanted)}",
         )
-        return grid
+        counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
+        return Group(grid, counts) if counts else grid
 
     def _left(self, trained: int, wanted: int) -> str:
         if not trained or self.first_trial is None:

@@ -25,15 +25,15 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a student's folder: weights, recipe, ONNX, model card, checksums."""
-    # Torch takes seconds to import; what only reads the store does without.
-    from search.export import export_student
-
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.study(name)
         student = (
             choose(record, opened.trials(name)) if trial is None else opened.trial(name, trial)
         )
+    # Torch takes seconds to import: only once there is something to export.
+    from search.export import export_student
+
     folder = export_student(record, student, destination, force=force)
     if as_json:
         write_json({"study": name, "trial": student.number, "folder": str(folder)})

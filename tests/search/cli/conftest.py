@@ -1,0 +1,70 @@
+"""The command, and stores filled through their own interface."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from search.cli.main import app
+from search.records import Outcome, Scalar, StudyState
+from search.store import Store
+from tests.search.cli.made_outcomes import PARAMS, TEACHER
+
+MAIN = "import sys; sys.argv[0] = 'retort'; from search.cli.main import main; main()"
+AddStudy = Callable[..., None]
+Retort = Callable[..., Result]
+RetortProcess = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and no store named in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RETORT_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def add_study(home: Path) -> AddStudy:
+    """Adds a study with these outcomes, a trial each, to `retort.db` in the current folder."""
+
+    def add(
+        *outcomes: Outcome,
+        name: str = "digits",
+        params: Mapping[str, Scalar] = PARAMS,
+        size: str | None = "300KB",
+    ) -> None:
+        with Store.open("sqlite:///retort.db") as store:
+            config = {"study": name, "budget": {"size": size}}
+            store.create_study(name, config=config, artifacts=str(home / "artifacts"))
+            store.record_teacher(name, TEACHER)
+            for outcome in outcomes:
+                number = store.start_trial(name, params=params, seed=0)
+                store.finish_trial(name, number, outcome)
+            store.set_study_state(name, StudyState.FINISHED)
+
+    return add
+
+
+@pytest.fixture
+def retort() -> Retort:
+    """Runs a command in this process; a failure of ours comes through as its own exception."""
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+    return call
+
+
+@pytest.fixture
+def retort_process() -> RetortProcess:
+    """Runs a command as a person does, in a process of its own."""
+
+    def call(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", MAIN, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload]
+
+    return call

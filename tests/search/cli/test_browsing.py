@@ -1,0 +1,185 @@
+import csv
+import io
+import json
+
+import pytest
+
+from search.errors import BadInput, NoStudentFits, StoreError
+from tests.search.cli.conftest import AddStudy, Retort
+from tests.search.cli.made_outcomes import COMPLETE, FAILED, INFEASIBLE, PRUNED, SMALLER, WORSE
+
+
+def _column(table: str, place: int) -> list[str]:
+    """The words at a place in the rows of a table that begin with a number."""
+    rows = [line.split() for line in table.splitlines()]
+    return [row[place] for row in rows if row and row[0].isdigit()]
+
+
+def test_table_json_and_csv_carry_the_same_frontier(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, SMALLER, WORSE, INFEASIBLE, FAILED)
+    table = retort("trials", "--frontier").stdout
+    as_json = json.loads(retort("trials", "--frontier", "--format", "json").stdout)
+    as_csv = csv.DictReader(io.StringIO(retort("trials", "--frontier", "--format", "csv").stdout))
+    assert [row["trial"] for row in as_json] == [1, 0]
+    assert _column(table, 0) == [row["trial"] for row in as_csv] == ["1", "0"]
+    assert _column(table, 1) == [f"{row['accuracy']:.2%}" for row in as_json]
+
+
+def test_trials_lists_every_trial_in_whatever_state(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, INFEASIBLE, FAILED)
+    rows = json.loads(retort("trials", "--format", "json").stdout)
+    assert [row["state"] for row in rows] == ["complete", "infeasible", "failed"]
+    assert [row["size_bytes"] for row in rows] == [200_000, 450_000, None]
+
+
+def test_csv_has_the_parameters_of_all_methods_as_columns(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    add_study(SMALLER, name="mixed", params=PRUNED)
+    plain, pruned = (
+        next(
+            csv.DictReader(io.StringIO(retort("trials", "--study", name, "--format", "csv").stdout))
+        )
+        for name in ("digits", "mixed")
+    )
+    assert set(pruned) - set(plain) == {"pruning.magnitude.ratio"}
+    assert pruned["pruning.magnitude.ratio"] == "0.25"
+
+
+def test_status_tells_of_each_study(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, FAILED)
+    add_study(name="empty")
+    first, second = json.loads(retort("status", "--json").stdout)
+    assert first["trials"] == {"complete": 1, "failed": 1}
+    assert (first["best_trial"], first["best_accuracy"], first["frontier"]) == (0, 0.9, 1)
+    assert second["trials"] == {}
+    assert second["best_trial"] is None
+
+
+def test_status_shows_each_study_as_a_row(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, FAILED)
+    row = next(line for line in retort("status").stdout.splitlines() if "digits" in line)
+    assert "finished" in row
+    assert "90.00%" in row
+
+
+def test_show_tells_why_a_trial_failed(retort: Retort, add_study: AddStudy) -> None:
+    add_study(FAILED)
+    shown = retort("show", "0").stdout
+    assert "non_finite  the loss is nan" in shown
+    assert "Traceback [0]" in shown
+
+
+def test_show_tells_what_an_infeasible_trial_breaks(retort: Retort, add_study: AddStudy) -> None:
+    add_study(INFEASIBLE)
+    assert "reason  size 450 KB is above 300 KB" in retort("show", "0").stdout
+
+
+def test_show_tells_stages_and_hardware_of_a_complete_trial(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    shown = retort("show", "0").stdout
+    assert "distil" in shown
+    assert "one of these" in shown
+    assert "artifact  trial-00000" in shown
+
+
+def test_show_gives_all_of_a_trial_as_json(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE)
+    shown = json.loads(retort("show", "0", "--json").stdout)
+    assert shown["outcome"]["stages"][0]["name"] == "distil"
+    assert shown["params"]["student.timm.model"] == "test_resnet"
+
+
+def test_show_of_a_trial_that_is_not_there_names_the_command_that_lists_them(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    with pytest.raises(StoreError, match="no trial 7: `retort trials --study digits`"):
+        retort("show", "7")
+
+
+def test_best_is_the_most_accurate_within_the_studys_budget(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(SMALLER, COMPLETE, WORSE)
+    assert json.loads(retort("best", "--json").stdout)["trial"] == 1
+
+
+def test_best_keeps_to_the_limits_that_are_given(retort: Retort, add_study: AddStudy) -> None:
+    add_study(SMALLER, COMPLETE)
+    assert json.loads(retort("best", "--max-size", "100KB", "--json").stdout)["trial"] == 0
+
+
+def test_best_names_the_command_that_exports_it(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE)
+    assert "retort export 0 --study digits -o DIR" in retort("best").stdout
+
+
+def test_best_names_the_store_where_it_is_not_the_default(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    shown = retort("best", "--store", "sqlite:///./retort.db").stdout
+    assert "retort export 0 --store sqlite:///./retort.db --study digits -o DIR" in shown
+
+
+def test_best_names_the_nearest_miss(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, SMALLER)
+    near = r"The nearest is trial 1: size 80.0 KB is above 50.0 KB"
+    with pytest.raises(NoStudentFits, match=near):
+        retort("best", "--max-size", "50KB")
+
+
+def test_best_names_the_most_accurate_where_none_is_accurate_enough(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE, SMALLER)
+    with pytest.raises(NoStudentFits, match=r"the best is trial 0 with 90\.00%"):
+        retort("best", "--min-accuracy", "0.99")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--max-size", "2parsec"), ("--max-size", ""), ("--max-latency", "5")]
+)
+def test_a_limit_that_is_no_quantity_is_refused_by_name(
+    retort: Retort, add_study: AddStudy, option: str, text: str
+) -> None:
+    add_study(COMPLETE)
+    with pytest.raises(BadInput, match=f"^{option} must be a quantity such as .*{text!r}"):
+        retort("best", option, text)
+
+
+def test_a_wrong_study_name_brings_what_comes_near(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE)
+    with pytest.raises(StoreError, match="did you mean digits"):
+        retort("trials", "--study", "digit")
+
+
+def test_a_bracketed_name_shows_literally(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, name="[red]x", params={**PRUNED, "student.timm.model": "[bold]net"})
+    for command in (["status"], ["trials"], ["best"]):
+        assert "[red]x" in retort(*command).stdout
+    assert "[bold]net" in retort("show", "0").stdout
+
+
+@pytest.mark.parametrize("command", [["trials"], ["trials", "--frontier"], ["status"]])
+def test_a_study_without_trials_shows(
+    retort: Retort, add_study: AddStudy, command: list[str]
+) -> None:
+    add_study()
+    assert retort(*command).exit_code == 0
+
+
+def test_csv_of_no_trials_is_empty(retort: Retort, add_study: AddStudy) -> None:
+    add_study()
+    assert retort("trials", "--format", "csv").stdout.strip() == ""
+
+
+def test_tables_fit_eighty_columns(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, INFEASIBLE, FAILED)
+    shown = retort("trials").stdout + retort("status").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown

@@ -1,0 +1,125 @@
+"""What a run shows: a live picture on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from search.cli.display import LivePicture, PlainLines
+from search.config import Study
+from search.records import EpochRecord, Outcome
+from search.store import Store
+from tests.search.cli.made_outcomes import (
+    COMPLETE,
+    FAILED,
+    INFEASIBLE,
+    PARAMS,
+    PRUNED,
+    SMALLER,
+    TEACHER,
+)
+
+POINT = EpochRecord(stage="distil", epoch=1, loss=0.5, accuracy=0.625, learning_rate=0.01)
+
+
+@pytest.fixture
+def study() -> Study:
+    return Study.model_validate(
+        {
+            "study": "digits",
+            "data": {"source": "digits"},
+            "teacher": {"model": "test_resnet", "train": {}},
+            "space": {"student": {"timm": {"model": "test_resnet"}}},
+            "search": {"trials": 4},
+        }
+    )
+
+
+@pytest.fixture
+def picture(study: Study, add_study: object) -> Iterator[LivePicture]:
+    with Store.open("sqlite:///retort.db") as store:
+        store.create_study("digits", config={"study": "digits"}, artifacts="artifacts")
+        store.record_teacher("digits", TEACHER)
+        yield LivePicture(study, store)
+
+
+def _shown(picture: LivePicture, *, width: int = 80) -> str:
+    console = Console(record=True, force_terminal=True, width=width, file=StringIO())
+    console.print(picture.render())
+    return console.export_text()
+
+
+def _end(picture: LivePicture, outcome: Outcome) -> None:
+    number = picture.store.start_trial("digits", params=PARAMS, seed=0)
+    picture.trial_started(number, PARAMS)
+    picture.store.finish_trial("digits", number, outcome)
+    picture.trial_ended(number, outcome)
+
+
+def test_the_picture_begins_with_what_is_going_on(picture: LivePicture) -> None:
+    picture.say("teacher: epoch 1 of 2 [best]")
+    shown = _shown(picture)
+    assert "0/4 trained" in shown
+    assert "teacher: epoch 1 of 2 [best]" in shown
+    assert "left" not in shown
+
+
+def test_the_picture_shows_where_each_running_trial_is(picture: LivePicture) -> None:
+    picture.trial_started(0, PARAMS)
+    picture.trial_started(1, PRUNED)
+    picture.trial_advanced(1, POINT)
+    lines = _shown(picture, width=100).splitlines()
+    assert any("trial 0" in line and "test_resnet, labels, float32" in line for line in lines)
+    second = next(line for line in lines if "trial 1" in line)
+    assert "magnitude 0.25" in second
+    assert "distil, epoch 2, accuracy 62.5%" in second
+
+
+def test_the_picture_counts_trials_by_state_and_estimates_what_is_left(
+    picture: LivePicture,
+) -> None:
+    for outcome in (COMPLETE, INFEASIBLE, INFEASIBLE):
+        _end(picture, outcome)
+    shown = _shown(picture)
+    assert "1/4 trained" in shown
+    assert "complete 1  infeasible 2" in shown
+    assert "left" in shown
+
+
+def test_the_picture_shows_the_frontier_so_far(picture: LivePicture) -> None:
+    for outcome in (COMPLETE, SMALLER):
+        _end(picture, outcome)
+    shown = _shown(picture)
+    assert "frontier so far (2 students)" in shown
+    assert shown.index("80.00%") < shown.index("90.00%")
+
+
+def test_a_trial_that_ended_no_longer_runs_and_its_failure_is_news(picture: LivePicture) -> None:
+    _end(picture, FAILED)
+    shown = _shown(picture)
+    assert "trial 0 failed: non_finite: the loss is nan" in shown
+    assert picture.running == {}
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_picture_breaks_no_line_in_two(picture: LivePicture, width: int) -> None:
+    for outcome in (COMPLETE, INFEASIBLE, FAILED):
+        _end(picture, outcome)
+    first, second, *_ = _shown(picture, width=width).splitlines()
+    assert "2/4 trained" in first
+    assert "left" in first
+    assert "complete 1  failed 1  infeasible 1" in second
+    assert "…" not in first + second
+
+
+def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PlainLines(study)
+    lines.trial_started(3, PRUNED)
+    lines.trial_advanced(3, POINT)
+    lines.trial_ended(3, COMPLETE)
+    lines.trial_ended(4, INFEASIBLE)
+    started, complete, infeasible = capsys.readouterr().out.splitlines()
+    assert started.endswith("trial 3 started: test_resnet, labels, magnitude 0.25, float32")
+    assert complete.endswith("trial 3 complete: accuracy 90.00%, 200 KB, 500 µs")
+    assert infeasible.endswith("trial 4 infeasible: size 450 KB is above 300 KB")

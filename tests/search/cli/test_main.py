@@ -1,0 +1,150 @@
+"""The command as a whole: its help, its exit codes, and what never reaches the person."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from search.cli.main import app
+from tests.search.cli.conftest import MAIN, AddStudy, Retort, RetortProcess
+from tests.search.cli.made_outcomes import COMPLETE, FAILED
+
+README = Path(__file__).parents[3] / "README.md"
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+SECRET = "correct-horse"  # noqa: S105 - of no one
+
+
+def test_every_command_of_the_issue_is_there() -> None:
+    assert COMMANDS == [
+        "best", "dashboard", "demo", "doctor", "export", "init", "plan", "run", "show", "status",
+        "trials",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(retort: Retort, command: str) -> None:
+    result = retort(command, "--help")
+    assert result.exit_code == 0
+    assert f"retort {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert re.search(rf"\bretort {command}\b", README.read_text())
+
+
+def test_the_console_script_answers() -> None:
+    script = Path(sys.executable).with_name("retort")
+    result = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+    assert "Searches for the smallest" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["trials"], 0, ""),
+        (["trials", "--study", "digit"], 1, "did you mean digits?"),
+        (["trials", "--store", "sqlite:///none.db"], 1, "none.db"),
+        (["best", "--max-size", "2parsec"], 2, "--max-size must be a quantity"),
+        (["frobnicate"], 2, "No such command"),
+        (["best", "--max-size", "1KB"], 3, "The nearest is trial 0"),
+    ],
+)
+def test_the_exit_code_tells_how_it_ended(
+    retort_process: RetortProcess,
+    add_study: AddStudy,
+    arguments: list[str],
+    code: int,
+    told: str,
+) -> None:
+    add_study(COMPLETE)
+    result = retort_process(*arguments)
+    assert result.returncode == code
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert bool(result.stdout) == (code == 0)
+
+
+@pytest.mark.parametrize("command", [["status"], ["trials"], ["show", "0"], ["best"]])
+def test_a_missing_store_is_not_created(
+    retort_process: RetortProcess, home: Path, command: list[str]
+) -> None:
+    result = retort_process(*command)
+    assert result.returncode == 1
+    assert "retort.db" in result.stderr
+    assert list(home.iterdir()) == []
+
+
+def test_ctrl_c_ends_with_130(home: Path) -> None:
+    fifo = home / "study.yaml"
+    os.mkfifo(fifo)
+    command = [sys.executable, "-c", MAIN, "plan", str(fifo)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Opens only once the command has opened it too, which then waits for text.
+    with process, fifo.open("w"):
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_reader_that_has_had_enough_gives_no_traceback(add_study: AddStudy, reader: str) -> None:
+    add_study(*[FAILED] * 40)
+    command = f"'{sys.executable}' -c \"{MAIN}\" trials --format json | {reader}"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["trials"], ["show", "0"], ["best", "--max-size", "1B"]]
+)
+def test_what_is_no_terminal_gets_no_colours(
+    retort_process: RetortProcess, add_study: AddStudy, command: list[str]
+) -> None:
+    add_study(COMPLETE)
+    result = retort_process(*command)
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/retort",
+        f"postgresql+psycopg://me:{SECRET}@x@127.0.0.1:1/retort",
+        f"mysql://me:{SECRET}@127.0.0.1/retort",
+        f"postgresql://127.0.0.1:1/retort?password={SECRET}",
+    ],
+)
+def test_a_stores_password_is_nowhere_in_the_output(command: str, url: str) -> None:
+    result = CliRunner().invoke(app, [command, "--store", url])
+    shown = result.output + str(result.exception)
+    assert "***" in shown
+    assert SECRET not in shown
+
+
+def test_the_store_can_be_named_by_the_environment(
+    retort: Retort, add_study: AddStudy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_study(COMPLETE)
+    (home / "retort.db").rename(home / "other.db")
+    monkeypatch.setenv("RETORT_STORE", "sqlite:///other.db")
+    assert [study["study"] for study in json.loads(retort("status", "--json").stdout)] == ["digits"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(
+    retort_process: RetortProcess, home: Path
+) -> None:
+    (home / "file").write_text("")
+    result = retort_process("init", "file/below")
+    assert result.returncode == 1
+    assert "file/below" in result.stderr
+    assert "Traceback" not in result.stderr
