@@ -120,7 +120,7 @@ def test_a_teacher_that_cannot_be_had_leaves_nothing_in_the_store(
     teacher = {"model": "test_resnet", "checkpoint": tmp_path / "none.pth"}
     study = _study(tmp_path, stripes_file, teacher=teacher)
     with Store.open(study.run.storage) as store:
-        with pytest.raises(TeacherError, match="checkpoint must be a file"):
+        with pytest.raises(TeacherError, match=r"teacher\.checkpoint must be there"):
             run_study(study, store, _Notes())
         assert store.studies() == []
 
