@@ -157,7 +157,11 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
                 max_concurrent_trials=parallel_trials(run),
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         ).fit()
     if bridge.interrupted:
         raise Interrupted("stopped; what had finished is in the store")
