@@ -1,0 +1,38 @@
+"""What the README shows is run here."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from search.study_file import load_study
+from spaces.axes import Distillation, Lesson
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def _block(language: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len(blocks) == 1
+    return str(blocks[0])
+
+
+def test_its_study_file_is_valid(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(_block("yaml"))
+    study = load_study(file)
+    assert study.budget.size == 10**6
+    assert study.budget.latency == 5.0
+
+
+def test_its_method_in_one_file_is_a_method() -> None:
+    namespace: dict[str, object] = {"__name__": "spaces.distillation.example"}
+    exec(compile(_block("python"), "README.md", "exec"), namespace)  # noqa: S102
+    method = namespace["HardLabels"]
+    assert isinstance(method, type)
+    assert issubclass(method, Distillation)
+    student = torch.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    teacher = torch.tensor([[0.0, 3.0], [0.0, 3.0]])
+    loss = method(weight=1.0).loss(Lesson(student, torch.tensor([0, 0]), teacher))
+    expected = torch.nn.functional.cross_entropy(student, torch.tensor([1, 1]))
+    assert torch.equal(loss, expected)
