@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from search.data.dataset import DataInfo
-from search.errors import ArtifactError
+from search.errors import ArtifactError, shortened
 from search.files import damaged_files
 from spaces.axes import Cut
 from spaces.channels import replay_cuts
@@ -105,7 +105,8 @@ def load_network(folder: Path) -> nn.Module:
         replay_cuts(network, example, provenance.cuts)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ArtifactError(f"the student in {folder} can't be rebuilt: {error}") from error
+        reason = shortened(error)
+        raise ArtifactError(f"the student in {folder} can't be rebuilt: {reason}") from error
     return network.eval()
 
 

@@ -13,6 +13,13 @@ RetortError                 exit 1
 """
 
 
+def shortened(error: Exception, *, lines: int = 2) -> str:
+    """The error's first lines, and how many there were more: torch lists every weight."""
+    text = [line.strip() for line in str(error).strip().splitlines()]
+    more = f" (and {len(text) - lines} more lines)" if len(text) > lines else ""
+    return " ".join(text[:lines]) + more
+
+
 class RetortError(Exception):
     """Every error that this project raises on purpose."""
 

@@ -39,7 +39,7 @@ def run_study(
     state = StudyState.FAILED
     try:
         run_trials(study, spec, store, watcher)
-        test_on_unseen(spec, teacher, store, watcher)
+        grade_frontier(spec, teacher, store, watcher)
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
@@ -50,7 +50,7 @@ def run_study(
     return chosen(store.trials(study.study), study.budget)
 
 
-def test_on_unseen(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
+def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = open_dataset(spec.dataset)
     labels = dataset.test.labels

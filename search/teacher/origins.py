@@ -12,7 +12,7 @@ from torch import nn
 
 from search.config import TeacherSettings
 from search.data.dataset import DataInfo
-from search.errors import TeacherError
+from search.errors import TeacherError, shortened
 from search.teacher.classroom import Classroom
 from spaces.students.timm_model import Timm
 
@@ -85,7 +85,7 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
                 "which could run code, or is damaged: save its state_dict() with torch.save or "
                 "safetensors"
             ) from error
-        raise TeacherError(f"{path} does not fit the teacher: {error}") from error
+        raise TeacherError(f"{path} does not fit the teacher: {shortened(error)}") from error
 
 
 def from_factory(factory: str, room: Classroom) -> nn.Module:
