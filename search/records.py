@@ -44,6 +44,31 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What costs hold for: the images and classes of a study, and the machine that serves.
+
+    `runtime` names what runs the student and its version.
+    """
+
+    channels: int
+    image_size: int
+    classes: int
+    processor: str
+    device: str
+    threads: int
+    runtime: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """All of a recipe that decides its cost: each a method and its parameters, as JSON."""
+
+    student: str
+    pruning: str
+    quantization: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quality:
     """How well a network does on a part of the data, each a share from 0 to 1.
 

@@ -4,19 +4,26 @@ One process writes, any number read. Each method is one transaction. All raise `
 where the database can't be reached, is locked for too long, or knows no such study or trial.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy import func, select, update
 
 from search.database.address import safe_url, without_secrets
 from search.database.connection import Database
+from search.database.costs import keep_cost, known_costs
+from search.database.queries import (
+    changing,
+    find_study,
+    find_trial,
+    mark_changed,
+    new_trial,
+    trials_query,
+)
 from search.database.rows import (
     check_finite,
     put_outcome,
@@ -29,9 +36,12 @@ from search.database.schema import check_ownership, check_schema, upgrade_schema
 from search.database.tables import StudyRow, TrialRow
 from search.errors import StoreError
 from search.records import (
+    Cost,
     Outcome,
     Quality,
     Scalar,
+    Setting,
+    Shape,
     StudyRecord,
     StudyState,
     TeacherRecord,
@@ -93,7 +103,7 @@ class Store:
 
     def study(self, name: str) -> StudyRecord:
         with self._database.reading() as session:
-            return study_record(_study(session, name))
+            return study_record(find_study(session, name))
 
     def latest_study(self) -> StudyRecord:
         """The study that was written to last."""
@@ -136,13 +146,13 @@ class Store:
 
     def set_study_state(self, study: str, state: StudyState) -> None:
         with self._database.writing() as session:
-            _changing(session, study).state = state.value
+            changing(session, study).state = state.value
 
     def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
         """Keeps the study's teacher, in place of what was kept of it before."""
         check_finite(asdict(teacher))
         with self._database.writing() as session:
-            row = _changing(session, study)
+            row = changing(session, study)
             row.teacher = None
             session.flush()
             row.teacher = teacher_row(teacher)
@@ -151,23 +161,20 @@ class Store:
         """Adds a running trial; it is in the store for good when this returns its number."""
         check_finite(params)
         with self._database.writing() as session:
-            row = _changing(session, study)
-            last = select(func.max(TrialRow.number)).where(TrialRow.study_id == row.id)
-            newest = session.scalar(last)
-            number = 0 if newest is None else newest + 1
-            session.add(
-                TrialRow(
-                    study_id=row.id,
-                    number=number,
-                    state=TrialState.RUNNING.value,
-                    params=dict(params),
-                    seed=seed,
-                    started_at=datetime.now(UTC),
-                    violations={},
-                    hardware={},
-                )
-            )
-        return number
+            row = new_trial(session, changing(session, study), params=params, seed=seed)
+            return row.number
+
+    def record_rejected(
+        self, study: str, *, params: Mapping[str, Scalar], seed: int, outcome: Outcome
+    ) -> int:
+        """Adds a trial that ended before it began; its number."""
+        check_finite(params)
+        outcome = storable(outcome)
+        with self._database.writing() as session:
+            row = new_trial(session, changing(session, study), params=params, seed=seed)
+            row.finished_at = row.started_at
+            put_outcome(row, outcome)
+            return row.number
 
     def finish_trial(self, study: str, number: int, outcome: Outcome) -> None:
         """Ends a trial: its state and all that was measured of it, at once or not at all.
@@ -177,8 +184,8 @@ class Store:
         """
         outcome = storable(outcome)
         with self._database.writing() as session:
-            owner = _study(session, study, lock=True)
-            row = _trial(session, owner, number, whole=True)
+            owner = find_study(session, study, lock=True)
+            row = find_trial(session, owner, number, whole=True)
             known = trial_record(row, study=study, whole=True).outcome
             if known == outcome:
                 return
@@ -189,13 +196,13 @@ class Store:
                 )
             put_outcome(row, outcome)
             row.finished_at = datetime.now(UTC)
-            _mark_changed(owner)
+            mark_changed(owner)
 
     def record_test(self, study: str, number: int, quality: Quality) -> None:
         """Keeps how a complete trial's artifact did on the test images."""
         check_finite(asdict(quality))
         with self._database.writing() as session:
-            row = _trial(session, _changing(session, study), number)
+            row = find_trial(session, changing(session, study), number)
             if row.state != TrialState.COMPLETE:
                 raise StoreError(
                     f"only a complete trial can be tested, but trial {number} of {study} is "
@@ -206,7 +213,7 @@ class Store:
     def interrupt_running(self, study: str) -> int:
         """Ends all running trials as interrupted, and gives their number."""
         with self._database.writing() as session:
-            row = _study(session, study, lock=True)
+            row = find_study(session, study, lock=True)
             ended = session.execute(
                 update(TrialRow)
                 .where(TrialRow.study_id == row.id, TrialRow.state == TrialState.RUNNING.value)
@@ -214,7 +221,7 @@ class Store:
                 .returning(TrialRow.id)
             ).all()
             if ended:
-                _mark_changed(row)
+                mark_changed(row)
         return len(ended)
 
     def trials(
@@ -226,7 +233,7 @@ class Store:
     ) -> list[TrialRecord]:
         """The study's trials by number; unless `whole`, without stages, epochs and tracebacks."""
         with self._database.reading() as session:
-            query = _query(_study(session, study), whole=whole).order_by(TrialRow.number)
+            query = trials_query(find_study(session, study), whole=whole).order_by(TrialRow.number)
             if states is not None:
                 query = query.where(TrialRow.state.in_([state.value for state in states]))
             return [trial_record(row, study=study, whole=whole) for row in session.scalars(query)]
@@ -234,7 +241,7 @@ class Store:
     def trial(self, study: str, number: int) -> TrialRecord:
         """One trial, with all that is known of it."""
         with self._database.reading() as session:
-            row = _trial(session, _study(session, study), number, whole=True)
+            row = find_trial(session, find_study(session, study), number, whole=True)
             return trial_record(row, study=study, whole=True)
 
     def pulse(self, study: str) -> tuple[int, datetime]:
@@ -243,53 +250,17 @@ class Store:
         Every change moves the time on, even where the clock was set back.
         """
         with self._database.reading() as session:
-            row = _study(session, study)
+            row = find_study(session, study)
             count = select(func.count()).where(TrialRow.study_id == row.id)
             return session.scalar(count) or 0, row.changed_at
 
+    def costs(self, setting: Setting) -> dict[Shape, Cost]:
+        """What was measured there of untrained students, by any study."""
+        with self._database.reading() as session:
+            return known_costs(session, setting)
 
-def _study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
-    query = select(StudyRow).where(StudyRow.name == name)
-    row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
-    if row is None:
-        known = session.scalars(select(StudyRow.name).order_by(StudyRow.changed_at.desc())).all()
-        raise StoreError(f"there is no study {name}; {_known(name, known)}")
-    return row
-
-
-def _known(name: str, known: Sequence[str]) -> str:
-    if not known:
-        return "the store holds none yet: start one with `retort run`"
-    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
-    close = get_close_matches(name, known, n=1)
-    return (
-        f"did you mean {close[0]}? The store holds {shown}" if close else f"the store holds {shown}"
-    )
-
-
-def _changing(session: Session, name: str) -> StudyRow:
-    """The study's row, locked until the transaction ends, so that its writers take turns."""
-    row = _study(session, name, lock=True)
-    _mark_changed(row)
-    return row
-
-
-def _mark_changed(row: StudyRow) -> None:
-    # Past the last change even where the clock went back: a live view compares only this.
-    row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
-
-
-def _query(study: StudyRow, *, whole: bool) -> Select[TrialRow]:
-    query = select(TrialRow).where(TrialRow.study_id == study.id)
-    if whole:
-        return query.options(selectinload(TrialRow.stages), selectinload(TrialRow.epochs))
-    return query.options(defer(TrialRow.failure_traceback, raiseload=True))
-
-
-def _trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:
-    row = session.scalar(_query(study, whole=whole).where(TrialRow.number == number))
-    if row is None:
-        raise StoreError(
-            f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
-        )
-    return row
+    def keep_cost(self, setting: Setting, shape: Shape, cost: Cost) -> None:
+        """Keeps what was measured; the first measurement stays, and may gain its latency later."""
+        check_finite(asdict(cost))
+        with self._database.writing() as session:
+            keep_cost(session, setting, shape, cost)

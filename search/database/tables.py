@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from search.records import StudyState, TrialState
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -222,3 +222,48 @@ class EpochRow(Table):
     loss: Mapped[float]
     accuracy: Mapped[float]
     learning_rate: Mapped[float]
+
+
+class CostRow(Table):
+    """What an untrained student of one shape cost, where it was measured; of use to any study."""
+
+    __tablename__ = "costs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channels: Mapped[int]
+    image_size: Mapped[int]
+    classes: Mapped[int]
+    processor: Mapped[str]
+    device: Mapped[str]
+    threads: Mapped[int]
+    runtime: Mapped[str]
+    student: Mapped[str]
+    pruning: Mapped[str]
+    quantization: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    macs: Mapped[int] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+    measured_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint(
+            "processor",
+            "runtime",
+            "device",
+            "threads",
+            "channels",
+            "image_size",
+            "classes",
+            "student",
+            "pruning",
+            "quantization",
+            name="uq_costs_setting_shape",
+        ),
+        _not_negative("size_bytes"),
+        _not_negative("parameters"),
+        _not_negative("macs"),
+        _not_negative("latency_ms"),
+        _not_negative("latency_p95_ms"),
+    )

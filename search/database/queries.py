@@ -1,0 +1,78 @@
+"""Finding the rows of studies and trials, and locking those that change."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, defer, selectinload
+
+from search.database.tables import StudyRow, TrialRow
+from search.errors import StoreError
+from search.records import Scalar, TrialState
+
+
+def new_trial(
+    session: Session, study: StudyRow, *, params: Mapping[str, Scalar], seed: int
+) -> TrialRow:
+    """A running trial's row, with the study's next number."""
+    newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
+    row = TrialRow(
+        study_id=study.id,
+        number=0 if newest is None else newest + 1,
+        state=TrialState.RUNNING.value,
+        params=dict(params),
+        seed=seed,
+        started_at=datetime.now(UTC),
+        violations={},
+        hardware={},
+    )
+    session.add(row)
+    return row
+
+
+def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
+    query = select(StudyRow).where(StudyRow.name == name)
+    row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
+    if row is None:
+        known = session.scalars(select(StudyRow.name).order_by(StudyRow.changed_at.desc())).all()
+        raise StoreError(f"there is no study {name}; {_known(name, known)}")
+    return row
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "the store holds none yet: start one with `retort run`"
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    close = get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? The store holds {shown}" if close else f"the store holds {shown}"
+    )
+
+
+def changing(session: Session, name: str) -> StudyRow:
+    """The study's row, locked until the transaction ends, so that its writers take turns."""
+    row = find_study(session, name, lock=True)
+    mark_changed(row)
+    return row
+
+
+def mark_changed(row: StudyRow) -> None:
+    # Past the last change even where the clock went back: a live view compares only this.
+    row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
+
+
+def trials_query(study: StudyRow, *, whole: bool) -> Select[TrialRow]:
+    query = select(TrialRow).where(TrialRow.study_id == study.id)
+    if whole:
+        return query.options(selectinload(TrialRow.stages), selectinload(TrialRow.epochs))
+    return query.options(defer(TrialRow.failure_traceback, raiseload=True))
+
+
+def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:
+    row = session.scalar(trials_query(study, whole=whole).where(TrialRow.number == number))
+    if row is None:
+        raise StoreError(
+            f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
+        )
+    return row
