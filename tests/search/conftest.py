@@ -1,4 +1,7 @@
-"""Real databases: SQLite files, and one PostgreSQL server a session where its binaries are."""
+"""Real databases of both kinds, and a real trial in one.
+
+SQLite files, and one PostgreSQL server a session where its binaries are.
+"""
 
 import os
 import shutil
@@ -10,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from search.records import StudyRecord, TrialRecord, TrialState
 from search.store import Store
+from search.task import Task
+from search.trial import finish, run_trial
+from spaces.recipe import Recipe
+
+Finished = Callable[..., tuple[StudyRecord, TrialRecord]]
 
 PASSWORD = "correct-horse"  # noqa: S105 - of a server that lives as long as the tests
 
@@ -88,3 +97,20 @@ def store(store_url: str) -> Iterator[Store]:
     with Store.open(store_url) as store:
         store.create_study("digits", config={"seed": 1}, artifacts="artifacts")
         yield store
+
+
+@pytest.fixture
+def finished(task: Task, recipe: Callable[..., Recipe], tmp_path: Path) -> Iterator[Finished]:
+    """Runs a trial of the study `stripes` into `retort.db`; the study and the trial of it."""
+    with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
+        store.create_study("stripes", config={}, artifacts=str(task.artifacts))
+
+        def end(**choices: object) -> tuple[StudyRecord, TrialRecord]:
+            chosen = recipe(**choices)
+            number = store.start_trial("stripes", params=chosen.to_params(), seed=0)
+            outcome = finish(run_trial(chosen, task, number=number, seed=0))
+            assert outcome.state is TrialState.COMPLETE, outcome.failure
+            store.finish_trial("stripes", number, outcome)
+            return store.study("stripes"), store.trial("stripes", number)
+
+        yield end
