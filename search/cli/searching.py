@@ -98,7 +98,10 @@ def _search(study: Study, *, allow_code: bool) -> TrialRecord:
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
+        from search.preparation import check_study
         from search.run import run_study
+
+        check_study(study)  # before the store is made
     with Store.open(study.run.storage) as store:
         with watching(study, store) as watcher:
             best = run_study(study, store, watcher, allow_code=allow_code)

@@ -1,0 +1,150 @@
+"""init, plan and run: what they write, and what they refuse before they write anything."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from search.errors import BadInput, StudyFileError
+from search.presets import preset_names
+from tests.search.cli.conftest import Retort, RetortProcess
+
+WriteStudy = Callable[..., Path]
+
+
+@pytest.fixture
+def write_study(home: Path, stripes_file: Path) -> WriteStudy:
+    """Writes `study.yaml`, a search for a test_resnet on stripes, with these sections replaced."""
+
+    def write(**sections: object) -> Path:
+        study = {
+            "study": "stripes",
+            "data": {"source": "npz", "path": str(stripes_file), "flip": False},
+            "teacher": {"model": "test_resnet", "train": {"epochs": 1, "batch_size": 16}},
+            "space": {
+                "student": {"timm": {"model": "test_resnet"}},
+                "training": {"standard": {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}},
+                "distillation": ["labels"],
+                "quantization": ["float32", "int8_static"],
+            },
+            "search": {"trials": 2, "views": 1},
+            "run": {"parallel": 1, "cache": str(home / "cache")},
+        }
+        file = home / "study.yaml"
+        file.write_text(yaml.safe_dump({**study, **sections}))
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_init_writes_a_study_that_plan_can_read(retort: Retort, home: Path, preset: str) -> None:
+    result = retort("init", "new", "--preset", preset)
+    assert "retort run new/study.yaml" in result.stdout
+    assert (home / "new/study.yaml").read_text().startswith("#")
+    with pytest.raises(StudyFileError, match=r"search\.trials"):
+        retort("plan", "new/study.yaml", "search.trials=none")
+
+
+def test_init_refuses_to_replace_a_file(retort: Retort, home: Path) -> None:
+    (home / "study.yaml").write_text("mine")
+    with pytest.raises(BadInput, match=r"study\.yaml is there already.*--force"):
+        retort("init")
+    assert (home / "study.yaml").read_text() == "mine"
+
+
+def test_init_replaces_a_file_when_told_to(retort: Retort, home: Path) -> None:
+    (home / "study.yaml").write_text("mine")
+    retort("init", "--force")
+    assert (home / "study.yaml").read_text() != "mine"
+
+
+def test_init_shows_a_bracketed_folder_literally(retort: Retort) -> None:
+    assert "wrote [red]x/study.yaml" in retort("init", "[red]x").stdout
+
+
+def test_an_unknown_preset_brings_what_comes_near_and_writes_nothing(
+    retort: Retort, home: Path
+) -> None:
+    with pytest.raises(BadInput, match="did you mean 'digits'"):
+        retort("init", "new", "--preset", "digit")
+    assert list(home.iterdir()) == []
+
+
+def test_plan_counts_the_space_and_records_no_trial(
+    retort: Retort, write_study: WriteStudy, home: Path
+) -> None:
+    plan = json.loads(retort("plan", str(write_study()), "--json").stdout)
+    assert plan["recipes"] == 2
+    assert len(plan["draws"]) == 2
+    assert plan["share_that_fits"] == 1
+    assert plan["images"] == [168, 36, 36]
+    assert {path.name for path in home.iterdir()} == {"study.yaml", "cache"}
+
+
+def test_plan_shows_what_would_be_rejected_in_eighty_columns(
+    retort: Retort, write_study: WriteStudy
+) -> None:
+    shown = retort("plan", str(write_study(budget={"size": "600KB"}))).stdout
+    assert "1 of 2 drawn at random (50%)" in shown
+    assert "test_resnet, labels, float32: size 1.49 MB is above 600 KB" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+
+
+REFUSED = {
+    "a student that timm does not have": (
+        "space.student.timm.model=tset_resnet",
+        r"space\.student\.timm\.model must be .* did you mean 'test_resnet'",
+    ),
+    "a teacher that timm does not have": (
+        "teacher.model=tset_resnet",
+        r"teacher\.model must be .* did you mean 'test_resnet'",
+    ),
+    "more trials at a time than there are cores": (
+        "run.parallel=5000",
+        "run.parallel times run.cpus must be at most this machine's",
+    ),
+    "a typo": ("search.trails=3", "did you mean 'trials'"),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(("override", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_run_is_refused_before_any_work(
+    retort: Retort, write_study: WriteStudy, home: Path, command: str, override: str, told: str
+) -> None:
+    with pytest.raises(BadInput, match=told):
+        retort(command, str(write_study()), override)
+    assert not (home / "cache").exists()
+    assert not (home / "artifacts").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(
+    retort: Retort, write_study: WriteStudy, home: Path, command: str
+) -> None:
+    with pytest.raises(BadInput, match="torch finds no CUDA device"):
+        retort(command, str(write_study()), "run.gpus=1")
+    assert not (home / "cache").exists()
+
+
+def test_a_student_that_cannot_take_the_images_is_refused_at_plan(
+    retort: Retort, write_study: WriteStudy
+) -> None:
+    file = write_study(space={"student": {"timm": {"model": "inception_v4"}}})
+    with pytest.raises(BadInput, match="no recipe of it can be built"):
+        retort("plan", str(file))
+
+
+def test_what_is_refused_leaves_no_store_behind(
+    retort_process: RetortProcess, write_study: WriteStudy, home: Path
+) -> None:
+    result = retort_process("run", str(write_study()), "teacher.model=tset_resnet")
+    assert result.returncode == 2
+    assert "did you mean 'test_resnet'" in result.stderr
+    assert [path.name for path in home.iterdir()] == ["study.yaml"]

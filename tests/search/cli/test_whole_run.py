@@ -1,0 +1,57 @@
+"""A search as a person runs it, from the study file to the exported student."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.search.cli.conftest import MAIN, RetortProcess
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+QUICK = (
+    "data.train_images=200", "teacher={model: test_resnet, train: {epochs: 1}}", "search.views=1",
+    "space.student.timm.model=[test_resnet, test_efficientnet]",
+    "space.training.standard.epochs=1", "space.training.standard.warmup_epochs=0", "budget={}",
+    "run.parallel=1", "run.cache=cache",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _study(retort_process: RetortProcess) -> None:
+    assert retort_process("init").returncode == 0
+
+
+def test_a_run_ends_with_students_that_the_other_commands_find(
+    retort_process: RetortProcess, home: Path
+) -> None:
+    run = retort_process("run", "study.yaml", "--trials", "2", *QUICK)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert "\x1b" not in run.stdout
+    assert "student ÷ teacher" in run.stdout
+    (study,) = json.loads(retort_process("status", "--json").stdout)
+    assert (study["state"], study["trials"]) == ("finished", {"complete": 2})
+    best = json.loads(retort_process("best", "--json").stdout)
+    assert best["trial"] == study["best_trial"]
+    assert best["test_accuracy"] is not None
+    assert retort_process("export", "-o", "out").returncode == 0
+    assert {path.name for path in home.iterdir()} == {
+        "study.yaml", "retort.db", "artifacts", "cache", "out",
+    }  # fmt: skip
+
+
+def test_ctrl_c_lets_running_trials_end_and_keeps_them(retort_process: RetortProcess) -> None:
+    command = [sys.executable, "-u", "-c", MAIN, "run", "study.yaml", "--trials", "50", *QUICK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "trial 1 started" in line:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    (study,) = json.loads(retort_process("status", "--json").stdout)
+    assert study["state"] == "interrupted"
+    assert study["trials"] == {"complete": 2}
