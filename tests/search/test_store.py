@@ -158,7 +158,9 @@ class TestTrials:
         assert store.trials("digits", states=()) == []
 
     def test_an_unknown_trial_is_an_error(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="digits has no trial 3: `retort trials --study digits`"):
+        with pytest.raises(
+            StoreError, match="digits has no trial 3: `retort trials --study digits`"
+        ):
             store.trial("digits", 3)
 
     def test_a_same_outcome_is_taken_twice(self, store: Store) -> None:
