@@ -5,9 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.trial import TrialState as OptunaState
 
+from search.budget import Budget
+from search.cost_aware.candidates import Predict
+from search.cost_aware.evidence import CURVE
+from search.cost_aware.sampler import CostAwareSampler
 from search.records import Outcome, TrialState
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
@@ -31,16 +41,29 @@ class Sampler:
 
     Args:
         space: where recipes come from.
-        name: `tpe`, `nsga2` or `random`.
+        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
         seed: the same proposals for the same outcomes in the same order.
+        predict: what a recipe will cost; `gp` needs it, the others don't look.
+        budget: what it may cost, likewise.
     """
 
-    def __init__(self, space: SearchSpace, *, name: str, seed: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        name: str,
+        seed: int,
+        predict: Predict | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
         self._tried: set[str] = set()
         self._study = optuna.create_study(
-            directions=["maximize", "minimize", "minimize"], sampler=_sampler(name, seed)
+            directions=["maximize", "minimize", "minimize"],
+            sampler=_cost_aware(space, seed, predict, budget)
+            if name == "gp"
+            else _sampler(name, seed),
         )
 
     def ask(self) -> Proposal | None:
@@ -59,6 +82,8 @@ class Sampler:
         trial = optuna.trial.Trial(self._study, proposal.handle)
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
+        if curve := _curve(proposal.recipe, outcome):
+            trial.set_user_attr(CURVE, curve)
         state, values = _verdict(outcome)
         self._study.tell(proposal.handle, values=values, state=state)
 
@@ -80,9 +105,27 @@ def _constraints(outcome: Outcome) -> Mapping[str, float]:
     return outcome.violations
 
 
+def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
+    """Shares of the epochs before pruning, and the accuracy at each, of trials that went well."""
+    if outcome.state not in (TrialState.COMPLETE, TrialState.STOPPED):
+        return []
+    points = [point for point in outcome.epochs if point.stage == "distil"]
+    return [((point.epoch + 1) / recipe.training.epochs, point.accuracy) for point in points]
+
+
+def _cost_aware(
+    space: SearchSpace, seed: int, predict: Predict | None, budget: Budget | None
+) -> BaseSampler:
+    if predict is None:
+        raise ValueError("the sampler gp must be told what recipes cost, but predict is None")
+    return CostAwareSampler(space, predict=predict, budget=budget or Budget(), seed=seed)
+
+
 def _sampler(name: str, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "optuna-gp":
+            return GPSampler(seed=seed, warn_independent_sampling=False)
         if name == "tpe":
             return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=8)
         if name == "nsga2":

@@ -1,0 +1,192 @@
+"""A problem made of recorded trainings: real recipes, each trained once or more, in a CSV file.
+
+One line for each training, with a header. Columns, in any order:
+
+    student, training, distillation, pruning, quantization
+        the names of the methods;
+    student.timm.model, training.standard.learning_rate, pruning.magnitude.ratio, …
+        their parameters, by flat key as in `Recipe.to_params`; empty where the recipe's methods
+        have no such parameter. A parameter without a column keeps its default;
+    size_bytes, latency_ms, parameters, macs
+        the cost of the artifact;
+    accuracy
+        of the artifact, a share from 0 to 1;
+    accuracy_1, accuracy_2, …
+        of the float network after each epoch before pruning; empty beyond the last.
+
+Other columns are left unread. A recipe on several lines was trained with several seeds: a run with
+the seed n sees its line n modulo their number.
+
+The space holds exactly the recorded recipes. A sampler is asked for values as in any other space;
+where the recipe that it means was not recorded, each value is moved to the nearest one with which,
+after the values before it, there is a recorded recipe.
+"""
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.problem import Problem, Training
+from search.budget import Budget
+from search.records import Cost
+from spaces import catalogue
+from spaces.axes import AXES
+from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar, Suggester
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+# Numbers with more values than this are asked for as a range.
+_LISTED = 12
+
+Params = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One recorded training."""
+
+    recipe: Recipe
+    cost: Cost
+    training: Training
+
+
+@dataclass(frozen=True)
+class RecordedSpace(SearchSpace):
+    """The recorded recipes, as a space.
+
+    `suggest` gives one of them; `axes` are the smallest ranges and lists that hold them all.
+    """
+
+    recipes: tuple[Params, ...]
+
+    def suggest(self, trial: Suggester) -> dict[str, Scalar]:
+        left: Sequence[Params] = self.recipes
+        params: dict[str, Scalar] = {}
+        for axis, methods in self.axes.items():
+            left = _chosen(axis, OneOf(tuple(methods)), trial, left)
+            name = str(left[0][axis])
+            params[axis] = name
+            for key, domain in methods[name].items():
+                flat = f"{axis}.{name}.{key}"
+                left = _chosen(flat, domain, trial, left)
+                params[flat] = left[0][flat]
+        return params
+
+    def count(self) -> float:
+        return len(self.recipes)
+
+
+def recorded_problem(
+    path: Path, *, size_bytes: float, latency_ms: float, least_accuracy: float
+) -> Problem:
+    """The problem that a file of recorded trainings poses under a budget.
+
+    Raises:
+        ValueError: a line holds no recipe, or lacks its cost or accuracy.
+    """
+    by_recipe: dict[Recipe, list[Line]] = defaultdict(list)
+    for line in read_lines(path):
+        by_recipe[line.recipe].append(line)
+
+    def train(recipe: Recipe, seed: int) -> Training:
+        lines = by_recipe[recipe]
+        return lines[seed % len(lines)].training
+
+    return Problem(
+        space=recorded_space(by_recipe),
+        budget=Budget(size=round(size_bytes), latency=f"{latency_ms}ms"),
+        least_accuracy=least_accuracy,
+        predict=lambda recipe: by_recipe[recipe][0].cost,
+        train=train,
+    )
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Every recorded training of the file.
+
+    Raises:
+        ValueError: a line holds no recipe, or lacks its cost or accuracy.
+    """
+    lines = []
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        for cells in reader:
+            try:
+                lines.append(_line({key: cell for key, cell in cells.items() if cell}))
+            except (KeyError, ValueError) as error:
+                raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    return lines
+
+
+def recorded_space(recipes: Iterable[Recipe]) -> RecordedSpace:
+    """The space that holds exactly these recipes."""
+    params = tuple(recipe.to_params() for recipe in recipes)
+    axes = {}
+    for axis in (one.axis for one in AXES):
+        names = sorted({str(one[axis]) for one in params})
+        axes[axis] = {
+            name: {
+                key: _domain(domain, [one[flat] for one in params if flat in one])
+                for key, domain in catalogue.method(axis, name).domains().items()
+                for flat in [f"{axis}.{name}.{key}"]
+            }
+            for name in names
+        }
+    return RecordedSpace(axes, params)
+
+
+def _line(cells: Mapping[str, str]) -> Line:
+    axes = {axis.axis for axis in AXES}
+    params = {key: _scalar(cell) for key, cell in cells.items() if key.partition(".")[0] in axes}
+    epochs = [key for key in cells if key.startswith("accuracy_")]
+    curve = [float(cells[key]) for key in sorted(epochs, key=lambda key: int(key[9:]))]
+    cost = Cost(
+        size_bytes=round(float(cells["size_bytes"])),
+        latency_ms=float(cells["latency_ms"]),
+        parameters=round(float(cells["parameters"])),
+        macs=round(float(cells["macs"])),
+    )
+    return Line(Recipe.from_params(params), cost, Training(float(cells["accuracy"]), tuple(curve)))
+
+
+def _scalar(cell: str) -> Scalar:
+    """A cell's number or boolean, by JSON or Python; else its text."""
+    text = {"True": "true", "False": "false"}.get(cell, cell)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return cell
+    return value if isinstance(value, bool | int | float) else cell
+
+
+def _domain(whole: Domain, values: Sequence[Scalar]) -> Domain:
+    """The smallest domain that holds the values."""
+    different = sorted(set(values), key=lambda value: (str(type(value)), value))
+    if isinstance(whole, FloatRange | IntRange) and len(different) > _LISTED:
+        low, high = different[0], different[-1]
+        return type(whole)(low, high, whole.log)  # type: ignore[arg-type]
+    return OneOf(tuple(different))
+
+
+def _chosen(key: str, domain: Domain, trial: Suggester, left: Sequence[Params]) -> Sequence[Params]:
+    """Those of the recipes left whose value is the nearest to what the trial suggests."""
+    wanted = domain.suggest(trial, key)
+    options = sorted({one[key] for one in left}, key=str)
+    if wanted in options:
+        found = wanted
+    elif isinstance(domain, FloatRange | IntRange):
+        found = min(options, key=lambda option: _distance(option, wanted, log=domain.log))
+    else:
+        assert isinstance(domain, OneOf)
+        found = options[domain.options.index(wanted) % len(options)]
+    return [one for one in left if one[key] == found]
+
+
+def _distance(one: Scalar, other: Scalar, *, log: bool) -> float:
+    if log:
+        return abs(math.log(float(one) / float(other)))
+    return abs(float(one) - float(other))

@@ -1,0 +1,229 @@
+"""Compares who proposes recipes, at equal numbers of trained trials.
+
+    python -m benchmarks.samplers                                 on a made-up problem
+    python -m benchmarks.samplers --table recipes.csv --size 300KB --latency 0.5
+                                                                  on recorded trainings
+
+Every sampler runs with admission (a recipe over the budget is refused untrained, and told to the
+sampler so) and without it (it is trained, and found to break the budget). Prints a Markdown table:
+median and quartiles over the seeds of
+
+    hypervolume after 10, 25, 50 and 100 trained trials, as a share of the box between the budget's
+    limits, the accuracy 1 and the least accuracy; of the feasible trials only;
+    the best feasible accuracy at the end; the share of trained trials that are feasible; the
+    trained trials until the first feasible one; milliseconds of asking and telling for each
+    trained trial, refused proposals included.
+
+The table's format is described in recorded_problem.py.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.problem import Problem
+from benchmarks.recorded_problem import recorded_problem
+from benchmarks.synthetic_problem import synthetic_problem
+from search.frontier import hypervolume
+from search.records import Outcome
+from search.sampler import Proposal, Sampler
+from search.units import parse_bytes, parse_milliseconds
+
+MARKS = (10, 25, 50, 100)
+SAMPLERS = ("random", "tpe", "nsga2", "optuna-gp", "gp")
+# Refusals in a row after which a sampler is told no more of them: it trains what it proposes.
+_PATIENCE = 500
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One run: who proposes, how, and with which seed."""
+
+    sampler: str
+    admission: bool
+    seed: int
+    parallel: int
+    trials: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to; hypervolumes at the marks that it reached."""
+
+    setting: Setting
+    hypervolumes: tuple[float, ...]
+    accuracy: float
+    feasible_share: float
+    first_feasible: int
+    proposal_ms: float
+
+
+def run(problem: Problem, setting: Setting) -> Result:
+    """One search; its trainings cost no time, so that what is timed is the sampler."""
+    sampler = Sampler(
+        problem.space,
+        name=setting.sampler,
+        seed=setting.seed,
+        predict=problem.predict,
+        budget=problem.budget,
+    )
+    running: list[Proposal] = []
+    outcomes: list[Outcome] = []
+    start = time.perf_counter()
+    while len(outcomes) < setting.trials:
+        while len(running) < setting.parallel and (
+            proposal := _ask(sampler, problem, setting.admission)
+        ):
+            running.append(proposal)
+        if not running:
+            break
+        proposal = running.pop(0)
+        outcomes.append(problem.run(proposal.recipe, setting.seed))
+        sampler.tell(proposal, outcomes[-1])
+    seconds = time.perf_counter() - start
+    feasible = [problem.budget.admits(outcome.cost) for outcome in outcomes if outcome.cost]
+    return Result(
+        setting,
+        tuple(_volume(problem, outcomes[:mark]) for mark in MARKS if mark <= len(outcomes)),
+        max((point[0] for point in _points(problem, outcomes)), default=0.0),
+        statistics.fmean(feasible),
+        feasible.index(True) + 1 if any(feasible) else setting.trials + 1,
+        1000 * seconds / len(outcomes),
+    )
+
+
+def _ask(sampler: Sampler, problem: Problem, admission: bool) -> Proposal | None:  # noqa: FBT001
+    for _ in range(_PATIENCE):
+        proposal = sampler.ask()
+        if proposal is None or not admission:
+            return proposal
+        refusal = problem.refuse(proposal.recipe)
+        if refusal is None:
+            return proposal
+        sampler.tell(proposal, refusal)
+    return sampler.ask()
+
+
+def _points(problem: Problem, outcomes: Iterable[Outcome]) -> list[tuple[float, float, float]]:
+    """Accuracy, and size and latency as shares of their limits, of the feasible outcomes."""
+    limits = problem.budget.limits()
+    return [
+        (
+            one.quality.accuracy,
+            one.cost.size_bytes / limits["size_bytes"],
+            one.cost.latency_ms / limits["latency_ms"],
+        )
+        for one in outcomes
+        if one.quality and one.cost and one.cost.latency_ms and problem.budget.admits(one.cost)
+    ]
+
+
+def _volume(problem: Problem, outcomes: Sequence[Outcome]) -> float:
+    height = 1 - problem.least_accuracy
+    points = [
+        ((1 - accuracy) / height, size, latency)
+        for accuracy, size, latency in _points(problem, outcomes)
+    ]
+    return hypervolume(points, (1.0, 1.0, 1.0))
+
+
+def table(results: Sequence[Result]) -> str:
+    """The comparison in Markdown, one line for each sampler with and without admission."""
+    marks = " | ".join(f"HV {mark}" for mark in MARKS)
+    lines = [
+        f"| sampler | admission | seeds | {marks} | best accuracy | feasible | first | ms |",
+        "|---|---|---|" + "---|" * (len(MARKS) + 4),
+    ]
+    kinds = dict.fromkeys((one.setting.sampler, one.setting.admission) for one in results)
+    for sampler, admission in kinds:
+        runs = [
+            one
+            for one in results
+            if (one.setting.sampler, one.setting.admission) == (sampler, admission)
+        ]
+        volumes = [
+            _spread([one.hypervolumes[i] for one in runs if i < len(one.hypervolumes)])
+            for i in range(len(MARKS))
+        ]
+        cells = [
+            sampler,
+            "yes" if admission else "no",
+            str(len(runs)),
+            *volumes,
+            _spread([one.accuracy for one in runs]),
+            f"{statistics.fmean(one.feasible_share for one in runs):.0%}",
+            f"{statistics.median(one.first_feasible for one in runs):g}",
+            f"{statistics.median(one.proposal_ms for one in runs):.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Median and quartiles, such as `.214 (.201–.225)`."""
+    if not values:
+        return "–"
+    if len(values) == 1:
+        return f"{values[0]:.3f}".lstrip("0")
+    low, middle, high = (
+        f"{value:.3f}".lstrip("0")
+        for value in statistics.quantiles(values, n=4, method="inclusive")
+    )
+    return f"{middle} ({low}–{high})"
+
+
+def _problem(arguments: argparse.Namespace) -> Problem:
+    if arguments.table is None:
+        return synthetic_problem()
+    return recorded_problem(
+        arguments.table,
+        size_bytes=parse_bytes(arguments.size),
+        latency_ms=parse_milliseconds(arguments.latency),
+        least_accuracy=arguments.least_accuracy,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> list[Setting]:
+    return [
+        Setting(sampler, admission, seed, arguments.parallel, arguments.trials)
+        for sampler in arguments.samplers
+        for admission in (False, True)
+        for seed in range(arguments.seeds)
+    ]
+
+
+def _run(arguments: argparse.Namespace, setting: Setting) -> Result:
+    return run(_problem(arguments), setting)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--table", type=Path, help="recorded trainings, CSV; else made up")
+    parser.add_argument("--size", default="300KB", help="the budget with a table, such as 300KB")
+    parser.add_argument("--latency", default="1ms", help="the budget with a table, such as 0.5ms")
+    parser.add_argument("--least-accuracy", type=float, default=0.5)
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=100, help="trained trials of each run")
+    parser.add_argument("--parallel", type=int, default=1, help="trials at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--results", type=Path, help="also write every run here, as JSON lines")
+    arguments = parser.parse_args()
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        waiting = [pool.submit(_run, arguments, setting) for setting in _settings(arguments)]
+        results = []
+        for future in waiting:
+            results.append(future.result())
+            if arguments.results:
+                with arguments.results.open("a") as file:
+                    file.write(json.dumps(asdict(results[-1])) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

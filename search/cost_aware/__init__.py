@@ -1,0 +1,1 @@
+"""A sampler that knows what recipes cost: only their accuracy is uncertain."""

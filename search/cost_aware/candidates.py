@@ -1,0 +1,192 @@
+"""Recipes that might be tried next: drawn from the space, or mutated from known ones."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from search.budget import Budget, total_violation
+from search.records import Cost
+from spaces.domain import Scalar, Suggester
+from spaces.recipe import Recipe
+
+# What a recipe will cost, from its student, pruning and quantization; None where it can't be told.
+Predict = Callable[[Recipe], Cost | None]
+
+# Share of candidates that is drawn from the whole space, so that no part of it is lost.
+_DRAWN_SHARE = 0.4
+# Chance that a parameter of a mutated recipe differs from its parent's.
+_MUTATION_RATES = (0.1, 0.25, 0.5)
+# Standard deviation of a number's mutation, as a share of its (logarithmic) range.
+_STEP = 0.15
+# Rounds of approaching a budget that no candidate fits so far.
+_APPROACHES = 3
+
+
+class Space(Protocol):
+    """The part of a search space that candidates need."""
+
+    def suggest(self, trial: Suggester) -> dict[str, Scalar]: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe with its cost; None where the cost can't be told."""
+
+    params: Mapping[str, Scalar]
+    recipe: Recipe
+    cost: Cost | None
+
+
+class Draw:
+    """Stands in for an Optuna trial: every value is drawn uniformly (on a log scale where so)."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        return _number(self._share(name, low, high, log=log), low, high, log=log)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        # Half a step beyond both ends, so that the ends are as likely as what lies between.
+        edges = low - 0.5, high + 0.5
+        value = _number(self._share(name, *edges, log=log), *edges, log=log)
+        return min(max(round(value), low), high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return choices[int(self._rng.random() * len(choices))]
+
+    def _share(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """Where in the range the value shall lie, from 0 to 1."""
+        return self._rng.random()
+
+
+class Mutation(Draw):
+    """Likewise, but most values are those of a parent, and numbers change by small steps."""
+
+    def __init__(
+        self, rng: np.random.Generator, parent: Mapping[str, Scalar], *, rate: float
+    ) -> None:
+        super().__init__(rng)
+        self._parent = parent
+        self._rate = rate
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        if self._keeps(name) and self._parent[name] in choices:
+            return self._parent[name]
+        return super().suggest_categorical(name, choices)
+
+    def _share(self, name: str, low: float, high: float, *, log: bool) -> float:
+        if name not in self._parent:
+            return super()._share(name, low, high, log=log)
+        share = _share_of(float(self._parent[name]), low, high, log=log)
+        if not self._keeps(name):
+            share += _STEP * self._rng.standard_normal()
+        return min(max(share, 0.0), 1.0)
+
+    def _keeps(self, name: str) -> bool:
+        return name in self._parent and self._rng.random() >= self._rate
+
+
+class Candidates:
+    """Makes candidates, and remembers what they cost while one proposal is made.
+
+    Args:
+        space: where recipes come from.
+        predict: what they cost.
+        budget: what they may cost.
+        rng: decides all draws.
+    """
+
+    def __init__(
+        self, space: Space, predict: Predict, budget: Budget, rng: np.random.Generator
+    ) -> None:
+        self._space = space
+        self._predict = predict
+        self._budget = budget
+        self._rng = rng
+        self._costs: dict[object, Cost | None] = {}
+
+    def pool(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
+        """Distinct candidates, of which some share is drawn and the rest mutated from parents."""
+        drawn = round(count * _DRAWN_SHARE) if parents else count
+        found = [self._candidate(Draw(self._rng)) for _ in range(drawn)]
+        return _distinct(found + self.mutants(parents, count - drawn))
+
+    def mutants(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
+        """Candidates near the parents, each of which has as many, by small and large changes."""
+        return [
+            self._candidate(
+                Mutation(
+                    self._rng,
+                    parents[i % len(parents)],
+                    rate=_MUTATION_RATES[i // len(parents) % len(_MUTATION_RATES)],
+                )
+            )
+            for i in range(count)
+            if parents
+        ]
+
+    def fitting(self, pool: Sequence[Candidate]) -> list[Candidate]:
+        """Those of the pool that fit the budget for all that is known."""
+        return [one for one in pool if one.cost is not None and self._budget.admits(one.cost)]
+
+    def admitted(self, pool: Sequence[Candidate], count: int) -> list[Candidate]:
+        """Those that fit; where none does, the nearest are mutated a few times.
+
+        Where none fits even then, the one that breaks the budget by the least.
+        """
+        for _ in range(_APPROACHES):
+            if fitting := self.fitting(pool):
+                return fitting
+            known = sorted((one for one in pool if one.cost), key=self._excess)
+            if not known:
+                break
+            nearest = known[: max(1, count // 20)]
+            pool = nearest + self.mutants([one.params for one in nearest], count)
+        return self.fitting(pool) or sorted(pool, key=self._excess)[:1]
+
+    def _excess(self, candidate: Candidate) -> float:
+        if candidate.cost is None:
+            return math.inf
+        return total_violation(self._budget.violations(candidate.cost))
+
+    def _candidate(self, suggester: Suggester) -> Candidate:
+        params = self._space.suggest(suggester)
+        recipe = Recipe.from_params(params)
+        return Candidate(params, recipe, self._cost(recipe))
+
+    def _cost(self, recipe: Recipe) -> Cost | None:
+        key = cost_key(recipe)
+        if key not in self._costs:
+            self._costs[key] = self._predict(recipe)
+        return self._costs[key]
+
+
+def cost_key(recipe: Recipe) -> object:
+    """What the cost depends on: shapes and their number format, not how weights are learned."""
+    return recipe.student, recipe.pruning, recipe.quantization
+
+
+def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates without repetition, nor those that contradict themselves."""
+    by_recipe = {candidate.recipe: candidate for candidate in candidates}
+    return [one for one in by_recipe.values() if one.recipe.conflict() is None]
+
+
+def _number(share: float, low: float, high: float, *, log: bool) -> float:
+    if log:
+        value = math.exp(math.log(low) + share * math.log(high / low))
+    else:
+        value = low + share * (high - low)
+    return min(max(value, low), high)
+
+
+def _share_of(value: float, low: float, high: float, *, log: bool) -> float:
+    if low == high:
+        return 0.0
+    if log:
+        return math.log(max(value, low) / low) / math.log(high / low)
+    return (value - low) / (high - low)

@@ -1,0 +1,187 @@
+"""Which candidate is proposed: at first the most different one, then the most promising one."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from search.budget import Budget
+from search.cost_aware.candidates import Candidate, Candidates, Predict
+from search.cost_aware.evidence import Finished, History, foreseen_gain
+from search.cost_aware.features import Features, squared_differences
+from search.cost_aware.improvement import Front, expected_improvements
+from search.cost_aware.logits import to_accuracies, to_logits
+from search.cost_aware.surrogate import Surrogate
+from search.records import Cost
+from spaces.domain import Domain, Scalar
+from spaces.recipe import Recipe
+
+# So many trials fill the space before any is chosen for its promise.
+_START = 8
+_CANDIDATES = 300
+# Of the most promising candidates so many are looked around in, by so many mutants in all.
+_REFINED, _REFINEMENTS = 6, 60
+# The most observations, and the most earlier recipes, that are looked at.
+_OBSERVATIONS, _REMEMBERED = 300, 600
+# Recipes of the same methods whose numbers all lie nearer than this share of their range are one.
+_NEAR = 0.03
+# Students that know less than this share of what the best one does are worth nothing.
+_WORTH = 0.5
+
+
+class Chooser:
+    """Chooses among candidates by what the trials so far have taught.
+
+    Args:
+        domains: of the flat parameters.
+        predict: what a recipe will cost.
+        budget: what it may cost.
+    """
+
+    def __init__(self, domains: Mapping[str, Domain], *, predict: Predict, budget: Budget) -> None:
+        self._features = Features(domains)
+        self._predict = predict
+        self._budget = budget
+        self._rows: dict[Recipe, np.ndarray] = {}
+
+    def choose(self, candidates: Candidates, history: History) -> Candidate:
+        """The recipe to try next; one that was tried before only where no other was found."""
+        parents = _parents(history.finished)
+        found = candidates.pool(parents, _CANDIDATES)
+        if stranger := _stranger(found, history):
+            return stranger
+        pool = self._fresh(candidates.admitted(found, _CANDIDATES), history)
+        trained = len(history.finished) + len(history.stopped)
+        if not history.finished or trained + len(history.pending) < _START:
+            return self._most_different(pool, history)
+        return self._most_promising(pool, candidates, history)
+
+    def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
+        """Those unlike all that was tried; else those that were not tried; else all."""
+        tried = set(history.tried)
+        new = [one for one in pool if one.recipe not in tried]
+        if not new or not tried:
+            return new or pool
+        rows = self._candidate_rows(new)[:, 2:]
+        before = self._known_rows(history.tried[-_REMEMBERED:])[:, 2:]
+        squared = squared_differences(rows, before, self._features.categorical[2:])
+        alike = (squared.max(axis=2, initial=0.0) < _NEAR**2).any(axis=1)
+        return [one for one, is_alike in zip(new, alike, strict=True) if not is_alike] or new
+
+    def _most_different(self, pool: Sequence[Candidate], history: History) -> Candidate:
+        """The candidate whose shape and cost are the furthest from all that was trained."""
+        before = [one.recipe for one in history.finished]
+        before += [*(one.recipe for one in history.stopped), *history.pending]
+        if not before:
+            return pool[0]
+        columns = self._features.shape_columns
+        squared = squared_differences(
+            self._candidate_rows(pool)[:, columns],
+            self._known_rows(before)[:, columns],
+            self._features.categorical[columns],
+        )
+        return pool[int(squared.sum(axis=2).min(axis=1).argmax())]
+
+    def _most_promising(
+        self, pool: Sequence[Candidate], candidates: Candidates, history: History
+    ) -> Candidate:
+        surrogate = self._surrogate(history)
+        front = self._front(surrogate, pool, history)
+        scores = self._scores(pool, surrogate, front)
+        best = [pool[i] for i in np.argsort(-scores, kind="stable")[:_REFINED]]
+        mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
+        around = self._fresh(candidates.fitting(mutants), history)
+        pool = [*best, *around]
+        return pool[int(self._scores(pool, surrogate, front).argmax())]
+
+    def _scores(self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front) -> np.ndarray:
+        quantiles = surrogate.quantiles(self._candidate_rows(pool))
+        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+        improvements = expected_improvements(quantiles, costs, front)
+        # Where nothing promises to improve on the frontier, the most accurate comes first.
+        return improvements + 1e-9 * quantiles[:, -1]
+
+    def _surrogate(self, history: History) -> Surrogate:
+        """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
+        finished = history.finished[-_OBSERVATIONS:]
+        stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
+        gains = np.array([foreseen_gain(one.share, finished) for one in stopped]).reshape(-1, 2)
+        reached = to_logits(np.array([one.accuracy for one in stopped]))
+        return Surrogate(
+            self._known_rows([one.recipe for one in stopped] + [one.recipe for one in finished]),
+            np.concatenate(
+                [to_accuracies(reached + gains[:, 0]), [one.accuracy for one in finished]]
+            ),
+            np.concatenate([gains[:, 1], np.zeros(len(finished))]),
+            self._features.categorical,
+        )
+
+    def _front(self, surrogate: Surrogate, pool: Sequence[Candidate], history: History) -> Front:
+        """What has been reached, or is believed to be reached by what runs."""
+        feasible = [one for one in history.finished if one.feasible]
+        accuracies = [one.accuracy for one in feasible]
+        costs = [(one.size_bytes, one.latency_ms) for one in feasible]
+        worst = self._worst_costs(costs, pool)
+        if history.pending:
+            accuracies += list(surrogate.believe(self._known_rows(history.pending)))
+            running = [self._predict(recipe) for recipe in history.pending]
+            costs += [_coordinates(cost, worst) for cost in running]
+        return Front(
+            np.array(accuracies),
+            np.array(costs).reshape(-1, 2),
+            _WORTH * max(accuracies, default=0.0),
+            worst,
+        )
+
+    def _worst_costs(
+        self, reached: Sequence[tuple[float, float]], pool: Sequence[Candidate]
+    ) -> np.ndarray:
+        """The budget's bytes and milliseconds; where one is free, a little above the highest."""
+        limits = self._budget.limits()
+        costs = [one.cost for one in pool if one.cost]
+        sizes = [float(cost.size_bytes) for cost in costs] + [size for size, _ in reached]
+        latencies = [cost.latency_ms for cost in costs if cost.latency_ms is not None]
+        latencies += [latency for _, latency in reached]
+        return np.array(
+            [
+                limits.get("size_bytes", 1.01 * max(sizes, default=1.0)),
+                limits.get("latency_ms", 1.01 * max(latencies, default=1.0)),
+            ]
+        )
+
+    def _candidate_rows(self, pool: Sequence[Candidate]) -> np.ndarray:
+        return np.stack([self._features.row(one.recipe, one.cost) for one in pool])
+
+    def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
+        """Features of recipes that were tried; kept, since what they hold of costs is exact."""
+        for recipe in recipes:
+            if recipe not in self._rows:
+                self._rows[recipe] = self._features.row(recipe, self._predict(recipe))
+        return np.stack([self._rows[recipe] for recipe in recipes])
+
+
+def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
+    """Parameters of the trials that no other betters, and of the three most accurate."""
+    feasible = [one for one in finished if one.feasible] or list(finished)
+    best = sorted(feasible, key=lambda one: -one.accuracy)[:3]
+    values = np.array([(-one.accuracy, one.size_bytes, one.latency_ms) for one in feasible])
+    values = values.reshape(-1, 3)
+    # [trials, trials]: whether the first betters the second.
+    no_worse = np.asarray((values[:, None, :] <= values[None, :, :]).all(axis=2))
+    bettered = np.asarray((no_worse & ~no_worse.T).any(axis=0))
+    front = [one for one, is_bettered in zip(feasible, bettered, strict=True) if not is_bettered]
+    return [one.params for one in (*front, *best)]
+
+
+def _stranger(pool: Sequence[Candidate], history: History) -> Candidate | None:
+    """A recipe of a student never seen, whose cost can't be told before it is tried."""
+    seen = {recipe.student for recipe in history.tried}
+    strangers = (one for one in pool if one.cost is None and one.recipe.student not in seen)
+    return next(strangers, None)
+
+
+def _coordinates(cost: Cost | None, worst: np.ndarray) -> tuple[float, float]:
+    """Bytes and milliseconds; what is not known counts as half of the worst."""
+    if cost is None:
+        return float(worst[0]) / 2, float(worst[1]) / 2
+    latency = cost.latency_ms if cost.latency_ms is not None else float(worst[1]) / 2
+    return float(cost.size_bytes), latency

@@ -1,0 +1,134 @@
+"""What the trials so far say of accuracy: finished ones in full, stopped ones by their curve."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import fmean, median
+
+import numpy as np
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from search.cost_aware.logits import to_logits
+from spaces.axes import AXES
+from spaces.domain import Scalar
+from spaces.recipe import Recipe
+
+# User attribute of a trial: its learning curve, [share of its epochs, accuracy] for each point.
+CURVE = "curve"
+
+# Before three finished curves have told how much is to be gained after a stop: the gain, in
+# logits, for each natural logarithm of training time, and its standard deviation.
+_GAIN, _GAIN_DEVIATION = 0.4, 0.4
+_ENOUGH_CURVES = 3
+
+Curve = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial with its final accuracy and its measured cost. `feasible`: it broke no limit."""
+
+    params: Mapping[str, Scalar]
+    recipe: Recipe
+    accuracy: float
+    size_bytes: float
+    latency_ms: float
+    feasible: bool
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A trial that ended early: its accuracy at the given share of its epochs."""
+
+    recipe: Recipe
+    accuracy: float
+    share: float
+
+
+@dataclass(frozen=True)
+class History:
+    """All that was proposed, sorted by what became of it.
+
+    `tried` holds every recipe, whatever became of it, so that none is proposed again.
+    """
+
+    finished: tuple[Finished, ...]
+    stopped: tuple[Stopped, ...]
+    pending: tuple[Recipe, ...]
+    tried: tuple[Recipe, ...]
+
+
+def read_history(trials: Iterable[FrozenTrial]) -> History:
+    """Optuna's trials, told in this project's words. Trials that hold no whole recipe are none."""
+    finished: list[Finished] = []
+    stopped: list[Stopped] = []
+    pending: list[Recipe] = []
+    tried: list[Recipe] = []
+    for trial in trials:
+        recipe = _recipe(trial.params)
+        if recipe is None:
+            continue
+        tried.append(recipe)
+        curve: Curve = trial.user_attrs.get(CURVE, ())
+        if trial.state is OptunaState.COMPLETE:
+            finished.append(_finished(trial, recipe, curve))
+        elif trial.state is OptunaState.RUNNING:
+            pending.append(recipe)
+        elif curve:
+            share, accuracy = curve[-1]
+            stopped.append(Stopped(recipe, accuracy, share))
+    return History(tuple(finished), tuple(stopped), tuple(pending), tuple(tried))
+
+
+def foreseen_gain(share: float, finished: Sequence[Finished]) -> tuple[float, float]:
+    """What a stopped trial would still have gained, in logits, and the variance of that.
+
+    It is what finished trials gained since the same share of their epochs, compression included:
+    the median, and the mean square about it.
+    """
+    gains = [
+        float(np.subtract(*to_logits(np.array([trial.accuracy, _at(share, trial.curve)]))))
+        for trial in finished
+        if trial.curve
+    ]
+    if len(gains) < _ENOUGH_CURVES:
+        missing = -math.log(min(max(share, 0.01), 1.0))
+        return _GAIN * missing, 0.05 + (_GAIN_DEVIATION * missing) ** 2
+    middle = median(gains)
+    return middle, 0.05 + fmean((gain - middle) ** 2 for gain in gains)
+
+
+def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:
+    return _known_recipe(frozenset(params.items()))
+
+
+@lru_cache(maxsize=4096)
+def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
+    params = dict(items)
+    if any(axis.axis not in params for axis in AXES):
+        return None
+    try:
+        return Recipe.from_params(params)
+    except ValueError:  # of an older study, whose methods had other parameters
+        return None
+
+
+def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> Finished:
+    accuracy, size_bytes, latency_ms = trial.values
+    return Finished(
+        params=trial.params,
+        recipe=recipe,
+        accuracy=accuracy,
+        size_bytes=size_bytes,
+        latency_ms=latency_ms,
+        feasible=all(excess <= 0 for excess in trial.constraints.values()),
+        curve=curve,
+    )
+
+
+def _at(share: float, curve: Curve) -> float:
+    """The accuracy at the point of the curve that is nearest to the share."""
+    return min(curve, key=lambda point: abs(point[0] - share))[1]

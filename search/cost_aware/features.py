@@ -1,0 +1,139 @@
+"""Recipes as numbers: the columns between which a surrogate measures distance."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from search.records import Cost
+from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar
+from spaces.recipe import Recipe
+
+# Of a number whose method was not chosen; the method's own column sets such recipes apart.
+_ABSENT = 0.5
+# Listed numbers that span more than this factor are compared on a log scale.
+_WIDE = 8.0
+
+
+class Column(Protocol):
+    """One number of each recipe."""
+
+    @property
+    def categorical(self) -> bool:
+        """Whether values are codes, which are equal or not, rather than near or far."""
+
+    def value(self, params: Mapping[str, Scalar]) -> float:
+        """The recipe's number."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A parameter's place in its range, from 0 to 1."""
+
+    key: str
+    low: float
+    high: float
+    log: bool
+    categorical: bool = False
+
+    def value(self, params: Mapping[str, Scalar]) -> float:
+        if self.key not in params:
+            return _ABSENT
+        value = float(params[self.key])
+        if self.log:
+            return math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Which group of options a parameter belongs to; -1 where it is absent or of no group."""
+
+    key: str
+    codes: Mapping[Scalar, int]
+    categorical: bool = True
+
+    def value(self, params: Mapping[str, Scalar]) -> float:
+        return float(self.codes.get(params.get(self.key, ""), -1))
+
+
+class Features:
+    """Turns recipes and their costs into rows.
+
+    The columns: log10 of the parameters and of the MACs first; then every parameter that varies in
+    the space, numbers by their place in their range and names by a code; and the family of each
+    name, such as `mobilenetv3` of `mobilenetv3_small_050`, where several names share one.
+
+    Args:
+        domains: of the flat parameters, as `SearchSpace.domains` gives them.
+    """
+
+    def __init__(self, domains: Mapping[str, Domain]) -> None:
+        self._columns: list[Column] = []
+        for key, domain in domains.items():
+            if domain.count() > 1:
+                self._columns += _columns(key, domain)
+        self.categorical = np.array([False, False, *(one.categorical for one in self._columns)])
+
+    @property
+    def shape_columns(self) -> np.ndarray:
+        """Which columns tell what is built and what it costs: all but the parameters' numbers."""
+        shape: np.ndarray = self.categorical.copy()
+        shape[:2] = True
+        return shape
+
+    def row(self, recipe: Recipe, cost: Cost | None) -> np.ndarray:
+        """The recipe's features, [columns]; costs that aren't known count as those of a million."""
+        params = recipe.to_params()
+        parameters, macs = (cost.parameters, cost.macs) if cost else (10**6, 10**6)
+        counts = [math.log10(max(parameters, 1)), math.log10(max(macs, 1))]
+        return np.array([*counts, *(column.value(params) for column in self._columns)])
+
+
+def family(name: str) -> str:
+    """The first word of a network's name that is not `test`, such as `mobilenetv3`."""
+    words = [word for word in re.split(r"[_.]", name) if word != "test"]
+    return words[0] if words else name
+
+
+def squared_differences(
+    rows: np.ndarray, others: np.ndarray, categorical: np.ndarray
+) -> np.ndarray:
+    """By column: the squared difference of numbers, and whether codes differ.
+
+    Args:
+        rows: [n, columns].
+        others: [m, columns].
+        categorical: which columns hold codes, [columns].
+
+    Returns:
+        [n, m, columns].
+    """
+    differences: np.ndarray = rows[:, None, :] - others[None, :, :]
+    np.multiply(differences, differences, out=differences)
+    differences[:, :, categorical] = differences[:, :, categorical] > 0
+    return differences
+
+
+def _columns(key: str, domain: Domain) -> list[Column]:
+    if isinstance(domain, FloatRange | IntRange):
+        return [Number(key, domain.low, domain.high, domain.log)]
+    assert isinstance(domain, OneOf)
+    options = domain.options
+    if all(isinstance(one, int | float) and not isinstance(one, bool) for one in options):
+        numbers = [float(one) for one in options]
+        low, high = min(numbers), max(numbers)
+        return [Number(key, low, high, log=low > 0 and high / low > _WIDE)]
+    return _codes(key, options)
+
+
+def _codes(key: str, options: Sequence[Scalar]) -> list[Column]:
+    own: list[Column] = [Code(key, {option: i for i, option in enumerate(options)})]
+    families = sorted({family(str(option)) for option in options})
+    if 1 < len(families) < len(options):
+        groups = {option: families.index(family(str(option))) for option in options}
+        own.append(Code(key, groups))
+    return own
