@@ -1,7 +1,7 @@
 """Which recipe next: Optuna, made aware of the budget."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import optuna
@@ -15,7 +15,7 @@ from optuna.samplers import (
 from optuna.trial import TrialState as OptunaState
 
 from search.budget import Budget
-from search.cost_aware.candidates import Predict
+from search.cost_aware.candidates import CostSource
 from search.cost_aware.evidence import CURVE
 from search.cost_aware.sampler import CostAwareSampler
 from search.records import Outcome, TrialState
@@ -24,6 +24,11 @@ from spaces.space import SearchSpace
 
 # Proposals in a row that may repeat a recipe before the space counts as exhausted.
 _PATIENCE = 200
+# Recipes in a row that may be turned away before the space counts as one in which nothing fits.
+_MOST_TURNED_AWAY = 300
+
+# How a recipe ends that is not to be tried; None lets it through.
+Gate = Callable[[Recipe], Outcome | None]
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class Sampler:
         space: where recipes come from.
         name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
         seed: the same proposals for the same outcomes in the same order.
-        predict: what a recipe will cost; `gp` needs it, the others don't look.
+        costs: what a recipe will cost; `gp` needs it, the others don't look.
         budget: what it may cost, likewise.
+        gate: what it turns away is learned from and not proposed.
     """
 
     def __init__(
@@ -53,28 +59,28 @@ class Sampler:
         *,
         name: str,
         seed: int,
-        predict: Predict | None = None,
+        costs: CostSource | None = None,
         budget: Budget | None = None,
+        gate: Gate = lambda recipe: None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
+        self._gate = gate
         self._tried: set[str] = set()
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"],
-            sampler=_cost_aware(space, seed, predict, budget)
+            sampler=_cost_aware(space, seed, costs, budget)
             if name == "gp"
             else _sampler(name, seed),
         )
 
     def ask(self) -> Proposal | None:
-        """A recipe that was not proposed before; None where none is to be found any more."""
-        for _ in range(_PATIENCE):
-            trial = self._study.ask()
-            recipe = Recipe.from_params(self._space.suggest(trial))
-            if (digest := recipe.digest()) not in self._tried:
-                self._tried.add(digest)
-                return Proposal(recipe, trial.number)
-            self._study.tell(trial, state=OptunaState.FAIL)
+        """A recipe that is new and passes the gate; None where none is to be found any more."""
+        for _ in range(_MOST_TURNED_AWAY):
+            proposal = self._new_proposal()
+            if proposal is None or (refusal := self._gate(proposal.recipe)) is None:
+                return proposal
+            self.tell(proposal, refusal)
         return None
 
     def tell(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -86,6 +92,16 @@ class Sampler:
             trial.set_user_attr(CURVE, curve)
         state, values = _verdict(outcome)
         self._study.tell(proposal.handle, values=values, state=state)
+
+    def _new_proposal(self) -> Proposal | None:
+        for _ in range(_PATIENCE):
+            trial = self._study.ask()
+            recipe = Recipe.from_params(self._space.suggest(trial))
+            if (digest := recipe.digest()) not in self._tried:
+                self._tried.add(digest)
+                return Proposal(recipe, trial.number)
+            self._study.tell(trial, state=OptunaState.FAIL)
+        return None
 
 
 def _verdict(outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
@@ -114,11 +130,11 @@ def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
 
 
 def _cost_aware(
-    space: SearchSpace, seed: int, predict: Predict | None, budget: Budget | None
+    space: SearchSpace, seed: int, costs: CostSource | None, budget: Budget | None
 ) -> BaseSampler:
-    if predict is None:
-        raise ValueError("the sampler gp must be told what recipes cost, but predict is None")
-    return CostAwareSampler(space, predict=predict, budget=budget or Budget(), seed=seed)
+    if costs is None:
+        raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
+    return CostAwareSampler(space, costs=costs, budget=budget or Budget(), seed=seed)
 
 
 def _sampler(name: str, seed: int) -> BaseSampler:

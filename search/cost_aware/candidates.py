@@ -15,6 +15,8 @@ from spaces.recipe import Recipe
 # What a recipe will cost, from its student, pruning and quantization; None where it can't be told.
 Predict = Callable[[Recipe], Cost | None]
 
+# Costs that can't be told are measured, as long as it takes: so many for each proposal.
+_LOOKS = 3
 # Share of candidates that is drawn from the whole space, so that no part of it is lost.
 _DRAWN_SHARE = 0.4
 # Chance that a parameter of a mutated recipe differs from its parent's.
@@ -23,6 +25,20 @@ _MUTATION_RATES = (0.1, 0.25, 0.5)
 _STEP = 0.15
 # Rounds of approaching a budget that no candidate fits so far.
 _APPROACHES = 3
+
+
+@dataclass(frozen=True)
+class CostSource:
+    """Who tells what recipes cost.
+
+    Attributes:
+        predict: at once, in about a millisecond; None where nothing tells.
+        measure: by building the student, in about a second; None where it can't be built. It is
+            asked of few recipes, of which `predict` says nothing, so that they become known.
+    """
+
+    predict: Predict
+    measure: Predict | None = None
 
 
 class Space(Protocol):
@@ -95,16 +111,17 @@ class Candidates:
 
     Args:
         space: where recipes come from.
-        predict: what they cost.
+        costs: what they cost.
         budget: what they may cost.
         rng: decides all draws.
     """
 
     def __init__(
-        self, space: Space, predict: Predict, budget: Budget, rng: np.random.Generator
+        self, space: Space, costs: CostSource, budget: Budget, rng: np.random.Generator
     ) -> None:
         self._space = space
-        self._predict = predict
+        self._source = costs
+        self._looks = _LOOKS
         self._budget = budget
         self._rng = rng
         self._costs: dict[object, Cost | None] = {}
@@ -159,15 +176,18 @@ class Candidates:
         return Candidate(params, recipe, self._cost(recipe))
 
     def _cost(self, recipe: Recipe) -> Cost | None:
-        key = cost_key(recipe)
+        # Costs depend on shapes and their number format, not on how weights are learned.
+        key = recipe.student, recipe.pruning, recipe.quantization
         if key not in self._costs:
-            self._costs[key] = self._predict(recipe)
+            self._costs[key] = self._source.predict(recipe) or self._look(recipe)
         return self._costs[key]
 
-
-def cost_key(recipe: Recipe) -> object:
-    """What the cost depends on: shapes and their number format, not how weights are learned."""
-    return recipe.student, recipe.pruning, recipe.quantization
+    def _look(self, recipe: Recipe) -> Cost | None:
+        """The cost as it is measured, while this proposal may measure any more."""
+        if self._looks == 0 or self._source.measure is None or recipe.conflict():
+            return None
+        self._looks -= 1
+        return self._source.measure(recipe)
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

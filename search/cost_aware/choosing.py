@@ -47,8 +47,6 @@ class Chooser:
         """The recipe to try next; one that was tried before only where no other was found."""
         parents = _parents(history.finished)
         found = candidates.pool(parents, _CANDIDATES)
-        if stranger := _stranger(found, history):
-            return stranger
         pool = self._fresh(candidates.admitted(found, _CANDIDATES), history)
         trained = len(history.finished) + len(history.stopped)
         if not history.finished or trained + len(history.pending) < _START:
@@ -149,14 +147,18 @@ class Chooser:
         )
 
     def _candidate_rows(self, pool: Sequence[Candidate]) -> np.ndarray:
-        return np.stack([self._features.row(one.recipe, one.cost) for one in pool])
+        return np.stack([self._features.row(one.params, one.cost) for one in pool])
 
     def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
         """Features of recipes that were tried; kept, since what they hold of costs is exact."""
         for recipe in recipes:
-            if recipe not in self._rows:
-                self._rows[recipe] = self._features.row(recipe, self._predict(recipe))
-        return np.stack([self._rows[recipe] for recipe in recipes])
+            if recipe not in self._rows and (cost := self._predict(recipe)):
+                self._rows[recipe] = self._features.row(recipe.to_params(), cost)
+        return np.stack([self._known_row(recipe) for recipe in recipes])
+
+    def _known_row(self, recipe: Recipe) -> np.ndarray:
+        row = self._rows.get(recipe)
+        return self._features.row(recipe.to_params(), None) if row is None else row
 
 
 def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
@@ -170,13 +172,6 @@ def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
     bettered = np.asarray((no_worse & ~no_worse.T).any(axis=0))
     front = [one for one, is_bettered in zip(feasible, bettered, strict=True) if not is_bettered]
     return [one.params for one in (*front, *best)]
-
-
-def _stranger(pool: Sequence[Candidate], history: History) -> Candidate | None:
-    """A recipe of a student never seen, whose cost can't be told before it is tried."""
-    seen = {recipe.student for recipe in history.tried}
-    strangers = (one for one in pool if one.cost is None and one.recipe.student not in seen)
-    return next(strangers, None)
 
 
 def _coordinates(cost: Cost | None, worst: np.ndarray) -> tuple[float, float]:

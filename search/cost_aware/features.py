@@ -10,7 +10,6 @@ import numpy as np
 
 from search.records import Cost
 from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar
-from spaces.recipe import Recipe
 
 # Of a number whose method was not chosen; the method's own column sets such recipes apart.
 _ABSENT = 0.5
@@ -85,9 +84,8 @@ class Features:
         shape[:2] = True
         return shape
 
-    def row(self, recipe: Recipe, cost: Cost | None) -> np.ndarray:
-        """The recipe's features, [columns]; costs that aren't known count as those of a million."""
-        params = recipe.to_params()
+    def row(self, params: Mapping[str, Scalar], cost: Cost | None) -> np.ndarray:
+        """A recipe's features, [columns]; counts that aren't known are taken for a million."""
         parameters, macs = (cost.parameters, cost.macs) if cost else (10**6, 10**6)
         counts = [math.log10(max(parameters, 1)), math.log10(max(macs, 1))]
         return np.array([*counts, *(column.value(params) for column in self._columns)])

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from search.budget import Budget
-from search.cost_aware.candidates import Candidates, Predict
+from search.cost_aware.candidates import Candidates, CostSource
 from search.cost_aware.choosing import Chooser
 from search.cost_aware.evidence import read_history
 from spaces.space import SearchSpace
@@ -35,18 +35,18 @@ class CostAwareSampler(BaseSampler):
     Args:
         space: where recipes come from; what `suggest` asks of a trial is answered with one whole
             recipe.
-        predict: what a recipe will cost.
+        costs: what a recipe will cost.
         budget: proposals stay within it wherever a recipe is found that does.
         seed: decides all draws.
     """
 
-    def __init__(self, space: SearchSpace, *, predict: Predict, budget: Budget, seed: int) -> None:
+    def __init__(self, space: SearchSpace, *, costs: CostSource, budget: Budget, seed: int) -> None:
         self._space = space
-        self._predict = predict
+        self._costs = costs
         self._budget = budget
         self._seed = seed
         self._independent = RandomSampler(seed=seed)
-        self._chooser = Chooser(space.domains(), predict=predict, budget=budget)
+        self._chooser = Chooser(space.domains(), predict=costs.predict, budget=budget)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -64,7 +64,7 @@ class CostAwareSampler(BaseSampler):
         others = study.get_trials(deepcopy=False)
         history = read_history(other for other in others if other.number != trial.number)
         rng = np.random.default_rng([self._seed, trial.number])
-        candidates = Candidates(self._space, self._predict, self._budget, rng)
+        candidates = Candidates(self._space, self._costs, self._budget, rng)
         return dict(self._chooser.choose(candidates, history).params)
 
     def sample_independent(

@@ -53,7 +53,7 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
 
     @property
     def hyperparameter_length_scales(self) -> Any:
-        return Hyperparameter("length_scales", "numeric", _BOUNDS, len(self.length_scales))
+        return Hyperparameter("length_scales", "numeric", _BOUNDS, len(self.categorical))
 
     def __call__(
         self,
@@ -63,7 +63,8 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
     ) -> Any:
         """The kernel between rows; and, where asked, its gradient by log length scale."""
         squared = squared_differences(X, X if Y is None else Y, self.categorical)
-        inverse = np.asarray(self.length_scales) ** -2.0
+        # scikit-learn makes a plain number of a single length scale.
+        inverse = np.atleast_1d(self.length_scales) ** -2.0
         scaled = math.sqrt(5) * np.sqrt(squared @ inverse)
         decay = np.exp(-scaled)
         values = (1 + scaled + scaled**2 / 3) * decay
