@@ -17,12 +17,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from search.admission import foresee_cost
+from search.admission.admission import Admission
+from search.admission.table import CostTable
 from search.brief import Brief
 from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.errors import ArtifactError, BadInput
+from search.errors import BadInput
 from search.preparation import brief_of, check_study
 from search.records import Cost
 from search.resources import parallel_trials
@@ -40,7 +41,7 @@ _OVERHEAD_S = 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """A recipe drawn at random: its cost untrained, or why it has none; None in `refusal` fits."""
+    """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted."""
 
     params: dict[str, Any]
     cost: Cost | None
@@ -121,32 +122,27 @@ def _draws(
     study: Study, brief: Brief, dataset: Dataset, progress: Callable[[str], None]
 ) -> Iterable[Draw]:
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
+    admission = Admission(brief, CostTable())
     step_seconds: dict[tuple[Student, int], float] = {}
     for number in range(_DRAWS):
         if (proposal := sampler.ask()) is None:
             return
         progress(f"recipe {number + 1} of {_DRAWS}: {proposal.recipe.student}")
         recipe = proposal.recipe
-        cost, refusal = _judged(recipe, brief)
+        verdict = admission.judge(recipe)
         seconds = None
-        if refusal is None:
+        if verdict.admitted:
             key = recipe.student, recipe.training.batch_size
             if key not in step_seconds:
                 network = brief.build(recipe.student, blank=True)
                 step_seconds[key] = _step_seconds(network, brief, recipe.training)
             seconds = step_seconds[key] * _steps(recipe, dataset) + _OVERHEAD_S
-        yield Draw(params=recipe.to_params(), cost=cost, refusal=refusal, seconds=seconds)
-
-
-def _judged(recipe: Recipe, brief: Brief) -> tuple[Cost | None, str | None]:
-    """The recipe's cost untrained, and why it would not be trained; None where it would."""
-    if reason := recipe.conflict():
-        return None, reason
-    try:
-        cost = foresee_cost(recipe, brief)
-    except (ValueError, ArtifactError) as error:
-        return None, str(error)
-    return cost, brief.budget.explain(cost) or None
+        yield Draw(
+            params=recipe.to_params(),
+            cost=verdict.cost,
+            refusal=verdict.reason or None,
+            seconds=seconds,
+        )
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:

@@ -26,7 +26,9 @@ import torch
 from ray import tune
 from ray.tune.search import Searcher
 
+from search.admission.gate import Gate, open_admission
 from search.config import RunSettings, SearchSettings, Study
+from search.cost_aware.candidates import CostSource
 from search.errors import Interrupted, RetortError
 from search.preparation import TaskSpec, open_task
 from search.progress import Watcher
@@ -57,6 +59,7 @@ class _Bridge(Searcher):
         seed: int,
         settings: SearchSettings,
         sampler: Sampler,
+        gate: Gate,
         store: Store,
         watcher: Watcher,
     ) -> None:
@@ -65,6 +68,7 @@ class _Bridge(Searcher):
         self._seed = seed
         self._settings = settings
         self._sampler = sampler
+        self._gate = gate
         self._store = store
         self._watcher = watcher
         self._running: dict[str, tuple[int, Proposal]] = {}
@@ -81,7 +85,7 @@ class _Bridge(Searcher):
             return None  # those that run may yet turn out infeasible
         proposal = self._sampler.ask()
         if proposal is None:
-            self._watcher.say("every recipe of the space has been tried")
+            self._watcher.say("no recipe is left that is new and fits the budget")
             self.draining = True
             return Searcher.FINISHED  # type: ignore[return-value]
         self._proposed += 1
@@ -90,7 +94,8 @@ class _Bridge(Searcher):
         number = self._store.start_trial(self._study, params=params, seed=seed)
         self._running[trial_id] = number, proposal
         self._watcher.trial_started(number, params)
-        return {"params": params, "number": number, "seed": seed}
+        foreseen = self._gate.known_cost(proposal.recipe)
+        return {"params": params, "number": number, "seed": seed, "foreseen": foreseen}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if isinstance(point := result.get(_EPOCH), EpochRecord):
@@ -107,6 +112,7 @@ class _Bridge(Searcher):
         if not isinstance(outcome, Outcome):
             outcome = _lost()
         self._store.finish_trial(self._study, number, outcome)
+        self._gate.learn(proposal.recipe, outcome)
         self._sampler.tell(proposal, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(number, outcome)
@@ -136,11 +142,21 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
         RetortError: Ray can't be started or reached.
     """
     run = study.run
+    admission = open_admission(study, spec.brief, store)
+    gate = Gate(admission, study=study.study, seed=study.seed, store=store, watcher=watcher)
     bridge = _Bridge(
         study=study.study,
         seed=study.seed,
         settings=study.search,
-        sampler=Sampler(study.search_space(), name=study.search.sampler, seed=study.seed),
+        sampler=Sampler(
+            study.search_space(),
+            name=study.search.sampler,
+            seed=study.seed,
+            costs=CostSource(admission.predict, admission.measure),
+            budget=study.budget,
+            gate=gate,
+        ),
+        gate=gate,
         store=store,
         watcher=watcher,
     )
@@ -184,6 +200,7 @@ class _Worker(tune.Trainable):
             open_task(self._spec),
             number=new_config["number"],
             seed=new_config["seed"],
+            foreseen=new_config["foreseen"],
         )
         return True
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from search.admission import foresee_cost
+from search.admission.foresight import foresee_cost
 from search.artifacts import SERVED, Provenance, write_student
 from search.errors import ArtifactError, TrialError
 from search.files import CHECKSUMS, file_digest, written_whole
@@ -43,7 +43,9 @@ from spaces.recipe import Recipe
 Progress = Generator[EpochRecord, None, Outcome]
 
 
-def run_trial(recipe: Recipe, task: Task, *, number: int, seed: int) -> Progress:
+def run_trial(
+    recipe: Recipe, task: Task, *, number: int, seed: int, foreseen: Cost | None = None
+) -> Progress:
     """All that one recipe comes to: an epoch at a time, and at last its outcome.
 
     A recipe that contradicts itself, or whose cost breaks the budget, is INFEASIBLE and is never
@@ -54,13 +56,14 @@ def run_trial(recipe: Recipe, task: Task, *, number: int, seed: int) -> Progress
         task: what to do it to.
         number: the trial's, in its study.
         seed: of weights, order and dropout.
+        foreseen: what its student was measured to cost untrained; None has that measured here.
 
     Returns:
         A generator of learning curves' points that returns the outcome; closed early, it leaves
         nothing behind.
     """
     start = time.monotonic()
-    trial = _Trial(recipe, task, number=number, seed=seed)
+    trial = _Trial(recipe, task, number=number, seed=seed, foreseen=foreseen)
     try:
         outcome = yield from trial.run()
     except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, the search goes on
@@ -91,6 +94,7 @@ class _Trial:
     task: Task
     number: int = field(kw_only=True)
     seed: int = field(kw_only=True)
+    foreseen: Cost | None = field(kw_only=True, default=None)
     stages: list[StageRecord] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
     lap: float = field(default_factory=time.monotonic)
@@ -122,7 +126,7 @@ class _Trial:
         if reason := self.recipe.conflict():
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
         try:
-            cost = foresee_cost(self.recipe, self.task.brief)
+            cost = self.foreseen or foresee_cost(self.recipe, self.task.brief)
         except (ValueError, ArtifactError) as error:
             return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
         return None if self.task.brief.budget.admits(cost) else self._over_budget(cost)

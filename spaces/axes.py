@@ -107,6 +107,16 @@ class Pruning(Choice, ABC):
     def recovery_share(self) -> float:
         """Epochs of recovery after pruning, as a share of the training's epochs."""
 
+    @property
+    def uniform_ratio(self) -> float | None:
+        """The share of channels cut in every layer alike; None where shapes depend on more.
+
+        Two methods that cut the same share leave the same shapes, whatever the weights, and one
+        that cuts a larger share leaves none that is larger: what a student costs is then known
+        before it is trained, and from what others cost.
+        """
+        return None
+
     @abstractmethod
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
         """A pruned copy of `model`, and the cuts that give an unpruned one its shapes.

@@ -1,4 +1,4 @@
-"""What a recipe will cost, known before its student is trained.
+"""What a recipe will cost, measured before its student is trained.
 
 Bytes, parameters, MACs and latency depend on shapes, not on what was learned: they are measured on
 a student that was pruned, exported and quantized untrained.
@@ -14,6 +14,7 @@ from search.brief import Brief
 from search.measure import count_cost, time_cost
 from search.records import Cost
 from search.runtime import export_onnx
+from spaces.axes import Quantization, Student
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8
@@ -26,16 +27,43 @@ def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
         ValueError: the student can't be built or pruned so.
         ArtifactError: it can't be exported.
     """
-    network = brief.build(recipe.student, blank=True)
+    network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
+    return measure_untrained(network, recipe.quantization, brief)
+
+
+def untrained(student: Student, brief: Brief) -> nn.Module:
+    """The student's network with weights that exporters treat as they would trained ones.
+
+    Raises:
+        ValueError: it can't be built.
+    """
+    network = brief.build(student, blank=True)
     _scatter(network)
-    network, _ = recipe.pruning.apply(network, brief.example())
+    return network
+
+
+def measure_untrained(
+    network: nn.Module, quantization: Quantization, brief: Brief, *, timed: bool = True
+) -> Cost:
+    """Cost of an untrained network, exported and quantized.
+
+    Args:
+        network: pruned already, its weights scattered.
+        quantization: how it is shipped.
+        brief: what it takes, and may cost.
+        timed: whether latency is measured, unless counting already rules the network out.
+
+    Raises:
+        ArtifactError: it can't be exported.
+    """
     with tempfile.TemporaryDirectory() as folder:
         exported, served = Path(folder) / "float.onnx", Path(folder) / "served.onnx"
         export_onnx(network, exported, image_shape=brief.image_shape)
         noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape)
-        recipe.quantization.convert(exported, served, calibration=[noise.numpy()])
+        quantization.convert(exported, served, calibration=[noise.numpy()])
         cost = count_cost(network, served, brief.image_shape)
-        return time_cost(cost, served, brief.target) if brief.budget.admits(cost) else cost
+        timed = timed and brief.budget.admits(cost)
+        return time_cost(cost, served, brief.target) if timed else cost
 
 
 @torch.no_grad()

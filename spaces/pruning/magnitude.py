@@ -30,6 +30,10 @@ class Magnitude(Pruning):
     def recovery_share(self) -> float:
         return self.recovery
 
+    @property
+    def uniform_ratio(self) -> float:
+        return self.ratio
+
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
         importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
         return cut_channels(model, example, importance=importance, ratio=self.ratio)

@@ -19,5 +19,9 @@ class NoPruning(Pruning):
     def recovery_share(self) -> float:
         return 0.0
 
+    @property
+    def uniform_ratio(self) -> float:
+        return 0.0
+
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
         return copy.deepcopy(model), []

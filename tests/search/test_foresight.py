@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.admission import foresee_cost
+from search.admission.foresight import foresee_cost
 from search.budget import Budget
 from search.records import Outcome
 from search.runtime import export_onnx

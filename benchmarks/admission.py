@@ -1,0 +1,140 @@
+"""How fast, and how rightly, recipes are judged before training.
+
+    python benchmarks/admission.py spaces/presets/digits.yaml benchmarks/fashion_mnist.yaml
+
+For each study file: milliseconds at the first sight of a student and afterwards over random
+recipes, what share is rejected, the error of predicted bytes and latencies against measured ones,
+and false verdicts: every recipe whose verdict was not measured is measured in the end.
+"""
+
+import argparse
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from search.admission.admission import Admission, Basis, Verdict
+from search.admission.foresight import foresee_cost
+from search.admission.table import CostTable
+from search.brief import Brief
+from search.budget import Budget
+from search.config import Study
+from search.records import Cost
+from search.sampler import Sampler
+from search.study_file import load_study
+from spaces.recipe import Recipe
+
+_TOLD = (Basis.BOUND, Basis.PREDICTED)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A recipe, its verdict, what it took, and whether its student had been seen before."""
+
+    recipe: Recipe
+    verdict: Verdict
+    ms: float
+    first_sight: bool
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--recipes", type=int, default=300)
+    parser.add_argument("--checked", type=int, default=80, help="told verdicts measured after all")
+    parser.add_argument("--classes", type=int, default=10)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for file in options.files:
+        study = load_study(file, [])
+        judged = _judge(study, _brief(study, options.classes), options.recipes)
+        print(f"\n{file}: {study.budget}")
+        _print_speed(judged)
+        _print_truth(judged, _brief(study, options.classes), options.checked)
+
+
+def _brief(study: Study, classes: int) -> Brief:
+    budget = study.budget
+    size = study.data.image_size
+    return Brief(classes=classes, channels=1, image_size=size, budget=budget, target=budget.target)
+
+
+def _judge(study: Study, brief: Brief, count: int) -> list[Judged]:
+    admission = Admission(brief, CostTable())
+    sampler = Sampler(study.search_space(), name="random", seed=study.seed)
+    seen: set[object] = set()
+    judged = []
+    while len(judged) < count and (proposal := sampler.ask()):
+        start = time.perf_counter()
+        verdict = admission.judge(proposal.recipe)
+        ms = (time.perf_counter() - start) * 1e3
+        student = proposal.recipe.student
+        judged.append(Judged(proposal.recipe, verdict, ms, student not in seen))
+        seen.add(student)
+    return judged
+
+
+def _print_speed(judged: list[Judged]) -> None:
+    admitted = [one for one in judged if one.verdict.admitted]
+    print(f"  {len(judged)} recipes, {1 - len(admitted) / len(judged):.0%} rejected")
+    print(f"  basis: {dict(Counter(str(one.verdict.basis) for one in judged))}")
+    for verdict in ("rejected", "admitted"):
+        own = [one for one in judged if one.verdict.admitted == (verdict == "admitted")]
+        for sight, first in (("first sight of a student", True), ("afterwards", False)):
+            ms = [one.ms for one in own if one.first_sight == first]
+            if ms:
+                tail = np.percentile(ms, 90)
+                print(
+                    f"  {verdict}, {sight}: median {median(ms):.2f} ms, 90% below {tail:.1f}, "
+                    f"longest {max(ms):.0f} ({len(ms)} recipes)"
+                )
+
+
+def _print_truth(judged: list[Judged], brief: Brief, most: int) -> None:
+    told = [one for one in judged if one.verdict.basis in _TOLD]
+    told = told[:: max(1, len(told) // most)]
+    everything = replace(brief, budget=Budget())
+    pairs = [(one, foresee_cost(one.recipe, everything)) for one in told]
+    for name in ("size_bytes", "parameters", "macs", "latency_ms"):
+        errors = [
+            abs(said / getattr(found, name) - 1)
+            for one, found in pairs
+            if one.verdict.basis is Basis.PREDICTED
+            and (said := getattr(one.verdict.cost, name)) is not None
+        ]
+        if errors:
+            print(
+                f"  {name} predicted: median error {median(errors):.2%}, 95% below "
+                f"{np.percentile(errors, 95):.2%} ({len(errors)} recipes)"
+            )
+    _print_false(pairs, brief)
+
+
+def _print_false(pairs: list[tuple[Judged, Cost]], brief: Brief) -> None:
+    for name, limit in brief.budget.limits().items():
+        rejected = [
+            found
+            for one, found in pairs
+            if not one.verdict.admitted and name in _broken(one.verdict, brief)
+        ]
+        admitted = [found for one, found in pairs if one.verdict.admitted]
+        wrong = sum(getattr(found, name) <= limit for found in rejected)
+        missed = sum(getattr(found, name) > limit for found in admitted)
+        print(
+            f"  {name}: {wrong} of {len(rejected)} told rejections false, "
+            f"{missed} of {len(admitted)} told admissions false"
+        )
+
+
+def _broken(verdict: Verdict, brief: Brief) -> set[str]:
+    assert verdict.cost is not None
+    violations = brief.budget.violations(verdict.cost)
+    return {name for name, excess in violations.items() if excess > 0}
+
+
+if __name__ == "__main__":
+    main()

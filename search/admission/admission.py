@@ -1,0 +1,235 @@
+"""Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.metadata import version
+
+from torch import nn
+
+from search.admission.estimate import COUNTED, Estimate, Estimator
+from search.admission.foresight import measure_untrained, untrained
+from search.admission.shapes import ShapeLaw
+from search.admission.table import CostTable, shape_of
+from search.brief import Brief
+from search.budget import Budget
+from search.errors import ArtifactError
+from search.records import Cost, Setting, Shape
+from spaces.axes import Student
+from spaces.processor import processor_name
+from spaces.recipe import Recipe
+
+_NETWORKS = 4
+
+
+class Basis(StrEnum):
+    """What a verdict rests on."""
+
+    CONFLICT = "conflict"  # the recipe contradicts itself
+    UNSOUND = "unsound"  # its student can't be built, pruned, exported or quantized
+    MEASURED = "measured"  # its own untrained student
+    BOUND = "bound"  # a student of the same family that is smaller, or larger, for certain
+    PREDICTED = "predicted"  # others, with the budget's limits outside the error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a recipe may be trained.
+
+    Attributes:
+        admitted: whether it may.
+        cost: what is known of it; measured, or as it is predicted; None where nothing is.
+        reason: why it may not; empty where it may.
+        basis: what the verdict rests on.
+    """
+
+    admitted: bool
+    cost: Cost | None
+    reason: str
+    basis: Basis
+
+
+def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
+    """What the costs of a brief's students hold for; of this machine, unless another is named."""
+    return Setting(
+        channels=brief.channels,
+        image_size=brief.image_size,
+        classes=brief.classes,
+        processor=processor or processor_name(),
+        device=brief.target.device,
+        threads=brief.target.threads,
+        runtime=f"onnxruntime {version('onnxruntime')}",
+    )
+
+
+class Admission:
+    """Judges recipes by what their students will cost, and measures as few as that takes.
+
+    Certain bounds come first: cutting a larger share of every layer's channels never makes a
+    student larger, so one that is too large settles all that are cut less. Then predictions, where
+    every limit lies outside their error. What is left is measured, once, and kept in the table.
+
+    Args:
+        brief: what students must be, and may cost.
+        table: what is known of costs.
+        timed: whether this machine is the target, so that latency can be measured here.
+    """
+
+    def __init__(self, brief: Brief, table: CostTable, *, timed: bool = True) -> None:
+        self._brief = brief
+        self._table = table
+        self._timed = timed
+        self._estimator = Estimator(table)
+        self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
+        self._unsound: dict[Shape, str] = {}
+
+    @property
+    def budget(self) -> Budget:
+        return self._brief.budget
+
+    def judge(self, recipe: Recipe) -> Verdict:
+        """Whether the recipe may be trained."""
+        if reason := recipe.conflict():
+            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
+        shape = shape_of(recipe)
+        return self._known(shape) or self._told(recipe, shape) or self._found(recipe, shape)
+
+    def predict(self, recipe: Recipe) -> Cost | None:
+        """What the recipe will cost, measured or told from others; None where nothing tells."""
+        shape = shape_of(recipe)
+        if (known := self._table.get(shape)) and known.latency_ms is not None:
+            return known
+        estimate = self.estimate(recipe)
+        if known and estimate:
+            return replace(known, latency_ms=estimate.cost.latency_ms)
+        return known or (estimate.cost if estimate else None)
+
+    def estimate(self, recipe: Recipe) -> Estimate | None:
+        """What others tell of the recipe's cost, with its error; about 0.1 ms.
+
+        The first question about a student builds and cuts it once, if others of it were measured.
+        """
+        shape, ratio = shape_of(recipe), recipe.pruning.uniform_ratio
+        if ratio is None or not self._table.curve(shape.student, shape.quantization):
+            return None
+        if not self._estimator.knows_shapes(shape.student) and not self._learned(recipe, shape):
+            return None
+        return self._estimator.estimate(shape, ratio)
+
+    def measured(self, recipe: Recipe) -> Cost | None:
+        """The recipe's cost as it was measured, each limited part of it; None where it was not."""
+        cost = self._table.get(shape_of(recipe))
+        lacking = cost and cost.latency_ms is None and self.budget.latency is not None
+        return None if lacking else cost
+
+    def measure(self, recipe: Recipe) -> Cost | None:
+        """The recipe's cost, measured now if it was not; None where its student can't be made."""
+        shape = shape_of(recipe)
+        return (self._known(shape) or self._found(recipe, shape)).cost
+
+    def learn(self, recipe: Recipe, cost: Cost) -> None:
+        """Takes up what a trial measured where it ran, unless that is known."""
+        self._table.add(shape_of(recipe), cost)
+
+    def _known(self, shape: Shape) -> Verdict | None:
+        if reason := self._unsound.get(shape):
+            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
+        cost = self._table.get(shape)
+        if cost is None:
+            return None
+        untimed = self._timed and self.budget.latency is not None and cost.latency_ms is None
+        if untimed and self.budget.admits(cost):
+            return None
+        return self._verdict(cost, Basis.MEASURED)
+
+    def _told(self, recipe: Recipe, shape: Shape) -> Verdict | None:
+        """A verdict that others allow, for certain or outside all errors; None where none do."""
+        ratio = recipe.pruning.uniform_ratio
+        if ratio is None:
+            return None
+        curve = self._table.curve(shape.student, shape.quantization)
+        floor = _extreme([cost for cut, cost in curve.items() if cut >= ratio], max)
+        ceiling = _extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
+        estimate = self.estimate(recipe)
+        told = _between(estimate.cost, floor, ceiling) if estimate else floor
+        if told and floor and not self.budget.admits(floor):
+            return self._verdict(told, Basis.BOUND)
+        if told is None or estimate is None:
+            return None
+        return self._by_estimate(Estimate(told, estimate.errors), ceiling)
+
+    def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> Verdict | None:
+        """The verdict, unless a limit lies within an error, which only measuring can resolve."""
+        unclear = False
+        for name, limit in self.budget.limits().items():
+            if name in COUNTED and ceiling and getattr(ceiling, name) <= limit:
+                continue
+            if name == "latency_ms" and not self._timed:
+                continue
+            value, error = getattr(estimate.cost, name), estimate.errors.get(name, 0.0)
+            if value is not None and value * (1 - error) > limit:
+                return self._verdict(estimate.cost, Basis.PREDICTED)
+            unclear |= value is None or value * (1 + error) > limit
+        return None if unclear else self._verdict(estimate.cost, Basis.PREDICTED)
+
+    def _found(self, recipe: Recipe, shape: Shape) -> Verdict:
+        """The verdict of measuring the recipe's own student, untrained."""
+        try:
+            network = self._network(recipe.student)
+            pruned, _ = recipe.pruning.apply(network, self._brief.example())
+            self._learn_shapes(recipe, shape, pruned)
+            cost = measure_untrained(pruned, recipe.quantization, self._brief, timed=self._timed)
+        except (ValueError, ArtifactError) as error:
+            self._unsound[shape] = str(error)
+            return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
+        self._table.add(shape, cost)
+        return self._verdict(cost, Basis.MEASURED)
+
+    def _verdict(self, cost: Cost, basis: Basis) -> Verdict:
+        reason = self.budget.explain(cost)
+        return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
+
+    def _learned(self, recipe: Recipe, shape: Shape) -> bool:
+        """Whether the law of the student's shapes is known, now that it was cut once."""
+        if not recipe.pruning.uniform_ratio:
+            return False
+        try:
+            network = self._network(recipe.student)
+            pruned, _ = recipe.pruning.apply(network, self._brief.example())
+        except ValueError:
+            return False
+        self._learn_shapes(recipe, shape, pruned)
+        return True
+
+    def _learn_shapes(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> None:
+        ratio = recipe.pruning.uniform_ratio
+        if ratio and not self._estimator.knows_shapes(shape.student):
+            network, example = self._network(recipe.student), self._brief.example()
+            law = ShapeLaw.learn(network, pruned, ratio, example)
+            self._estimator.learn(shape.student, law)
+
+    def _network(self, student: Student) -> nn.Module:
+        """The student's network, untrained; the last few are kept."""
+        if student not in self._networks:
+            self._networks[student] = untrained(student, self._brief)
+        self._networks.move_to_end(student)
+        if len(self._networks) > _NETWORKS:
+            self._networks.popitem(last=False)
+        return self._networks[student]
+
+
+def _extreme(costs: list[Cost], pick: Callable[[Iterable[int]], int]) -> Cost | None:
+    """Each count's largest or smallest; None where there are no costs."""
+    if not costs:
+        return None
+    return Cost(**{name: pick(getattr(cost, name) for cost in costs) for name in COUNTED})
+
+
+def _between(cost: Cost, floor: Cost | None, ceiling: Cost | None) -> Cost:
+    """The cost, no count of it below the floor's or above the ceiling's."""
+    counts = {name: getattr(cost, name) for name in COUNTED}
+    for name, value in counts.items():
+        raised = max(value, getattr(floor, name)) if floor else value
+        counts[name] = min(raised, getattr(ceiling, name)) if ceiling else raised
+    return replace(cost, **counts)

@@ -1,0 +1,75 @@
+"""The gate of a running study: recipes that are not admitted end here, on record."""
+
+from search.admission.admission import Admission, Verdict, setting_of
+from search.admission.table import CostTable
+from search.brief import Brief
+from search.config import Study
+from search.progress import Watcher
+from search.records import Cost, Outcome, TrialState
+from search.store import Store
+from spaces.recipe import Recipe
+
+
+def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
+    """Admission that knows what earlier studies of the store measured, and adds to it.
+
+    On a remote Ray the driver may be another machine than the workers: latency is measured there,
+    and costs are kept under the cluster's address.
+    """
+    local = study.run.ray == "local"
+    setting = setting_of(brief, processor=None if local else study.run.ray)
+    table = CostTable(
+        store.costs(setting), keep=lambda shape, cost: store.keep_cost(setting, shape, cost)
+    )
+    return Admission(brief, table, timed=local)
+
+
+class Gate:
+    """Lets a study's recipes through, or records and shows them as infeasible trials.
+
+    Args:
+        admission: who judges.
+        study: the study's name in the store.
+        seed: written into the records.
+        store: told of each rejected recipe, in one transaction.
+        watcher: told as well.
+    """
+
+    def __init__(
+        self, admission: Admission, *, study: str, seed: int, store: Store, watcher: Watcher
+    ) -> None:
+        self.admission = admission
+        self._study = study
+        self._seed = seed
+        self._store = store
+        self._watcher = watcher
+
+    def __call__(self, recipe: Recipe) -> Outcome | None:
+        """How the recipe ends, if it is rejected; None lets it through."""
+        verdict = self.admission.judge(recipe)
+        return None if verdict.admitted else self._reject(recipe, verdict)
+
+    def known_cost(self, recipe: Recipe) -> Cost | None:
+        """What the recipe was measured to cost, if that settles that it fits."""
+        return self.admission.measured(recipe)
+
+    def learn(self, recipe: Recipe, outcome: Outcome) -> None:
+        """Takes up what a trial that ended was found to cost."""
+        if outcome.cost:
+            self.admission.learn(recipe, outcome.cost)
+
+    def _reject(self, recipe: Recipe, verdict: Verdict) -> Outcome:
+        params = recipe.to_params()
+        budget = self.admission.budget
+        outcome = Outcome(
+            state=TrialState.INFEASIBLE,
+            cost=verdict.cost,
+            reason=verdict.reason,
+            violations=budget.violations(verdict.cost) if verdict.cost else {},
+        )
+        number = self._store.record_rejected(
+            self._study, params=params, seed=self._seed, outcome=outcome
+        )
+        self._watcher.trial_started(number, params)
+        self._watcher.trial_ended(number, outcome)
+        return outcome

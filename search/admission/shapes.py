@@ -1,0 +1,118 @@
+"""How a student's shapes follow from the share of channels that is cut, learned from one cut."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+import torch_pruning
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What shapes add up to.
+
+    Attributes:
+        weights: numbers in tensors of two dimensions or more, which quantization makes smaller.
+        vectors: numbers in tensors of one, such as biases, which it does not.
+        macs: multiply-accumulates for one image; within a percent, as biases don't follow weights.
+    """
+
+    weights: int
+    vectors: int
+    macs: float
+
+    @property
+    def parameters(self) -> int:
+        """All numbers."""
+        return self.weights + self.vectors
+
+
+@dataclass(frozen=True)
+class ShapeLaw:
+    """The shapes of a student at any uniform ratio.
+
+    A dimension of n channels keeps int(n * (1 - ratio)) of them, or all, as classes and pixels do:
+    one cut network shows which. Concatenated channels and attention heads may follow another law,
+    so whoever relies on this one compares its counts with those of networks that were really cut.
+
+    Attributes:
+        dimensions: each tensor's shape, padded with ones, [tensors, longest shape].
+        cut: which of the dimensions shrink, of the same shape.
+        vectors: which tensors have one dimension, [tensors].
+        macs: of the layer that each tensor is the weight of, [tensors].
+        macs_elsewhere: of all layers without a weight, such as activations.
+        ratio: the cut that this was learned from.
+        regular: whether that cut followed the law in every dimension.
+    """
+
+    dimensions: np.ndarray
+    cut: np.ndarray
+    vectors: np.ndarray
+    macs: np.ndarray
+    macs_elsewhere: float
+    ratio: float
+    regular: bool
+
+    @classmethod
+    def learn(
+        cls, network: nn.Module, pruned: nn.Module, ratio: float, example: torch.Tensor
+    ) -> Self:
+        """The law by which `pruned` came of `network`.
+
+        Args:
+            network: uncut.
+            pruned: cut by `ratio`, with the same names of parameters.
+            ratio: above 0.
+            example: one input, [1, channels, height, width].
+        """
+        shapes = [tuple(parameter.shape) for parameter in network.parameters()]
+        dimensions = _padded(shapes)
+        found = _padded([tuple(parameter.shape) for parameter in pruned.parameters()])
+        cut = found != dimensions
+        macs, elsewhere = _layer_macs(network, example)
+        return cls(
+            dimensions=dimensions,
+            cut=cut,
+            vectors=np.array([len(shape) < 2 for shape in shapes]),
+            macs=macs,
+            macs_elsewhere=elsewhere,
+            ratio=ratio,
+            regular=bool((found == _kept(dimensions, cut, ratio)).all()),
+        )
+
+    def count(self, ratio: float) -> Counts:
+        """What the student's shapes add up to once the share `ratio` of its channels is cut."""
+        numbers = _kept(self.dimensions, self.cut, ratio).prod(axis=1)
+        vectors = int(numbers[self.vectors].sum())
+        shrunk = numbers / self.dimensions.prod(axis=1)
+        return Counts(
+            weights=int(numbers.sum()) - vectors,
+            vectors=vectors,
+            macs=float(self.macs @ shrunk) + self.macs_elsewhere * (1 - ratio),
+        )
+
+
+def _kept(dimensions: np.ndarray, cut: np.ndarray, ratio: float) -> np.ndarray:
+    return np.where(cut, (dimensions * (1 - ratio)).astype(np.int64), dimensions)
+
+
+def _padded(shapes: list[tuple[int, ...]]) -> np.ndarray:
+    longest = max(len(shape) for shape in shapes)
+    return np.array([(*shape, *[1] * (longest - len(shape))) for shape in shapes], np.int64)
+
+
+def _layer_macs(network: nn.Module, example: torch.Tensor) -> tuple[np.ndarray, float]:
+    """The MACs of each parameter's layer, at its first parameter, and those of all other layers."""
+    network.eval()
+    total, _, by_layer, _ = torch_pruning.utils.count_ops_and_params(
+        network, example, layer_wise=True
+    )
+    layers = dict(network.named_modules())
+    macs = []
+    for name, _ in network.named_parameters():
+        owner, _, own_name = name.rpartition(".")
+        leaf = own_name == "weight" and layers[owner] in by_layer
+        macs.append(float(by_layer[layers[owner]] or 0) if leaf else 0.0)
+    return np.array(macs), float(total) - sum(macs)

@@ -1,0 +1,83 @@
+"""What students were found to cost, by shape: from the store, and grown by each measurement."""
+
+import json
+from collections.abc import Callable, Mapping
+
+from search.records import Cost, Shape
+from spaces.choice import Choice
+from spaces.recipe import Recipe
+
+_UNIFORM = "uniform"
+
+
+def shape_of(recipe: Recipe) -> Shape:
+    """All of the recipe that decides its cost; methods that cut alike have one shape."""
+    ratio = recipe.pruning.uniform_ratio
+    return Shape(
+        student=_text(recipe.student),
+        pruning=_text(recipe.pruning) if ratio is None else json.dumps({_UNIFORM: ratio}),
+        quantization=_text(recipe.quantization),
+    )
+
+
+def uniform_ratio(shape: Shape) -> float | None:
+    """The share of channels that the shape lacks in every layer; None where they differ."""
+    ratio = json.loads(shape.pruning).get(_UNIFORM)
+    return None if ratio is None else float(ratio)
+
+
+def _text(choice: Choice) -> str:
+    return json.dumps({choice.name: choice.params()}, sort_keys=True)
+
+
+class CostTable:
+    """Known costs by shape.
+
+    Args:
+        known: what was measured before.
+        keep: told of each addition.
+    """
+
+    def __init__(
+        self,
+        known: Mapping[Shape, Cost] | None = None,
+        *,
+        keep: Callable[[Shape, Cost], None] = lambda shape, cost: None,
+    ) -> None:
+        self._costs: dict[Shape, Cost] = {}
+        self._curves: dict[tuple[str, str], dict[float, Cost]] = {}
+        self._keep = keep
+        self.version = 0
+        """Grows with each addition."""
+        for shape, cost in (known or {}).items():
+            self._put(shape, cost)
+
+    def get(self, shape: Shape) -> Cost | None:
+        return self._costs.get(shape)
+
+    def add(self, shape: Shape, cost: Cost) -> None:
+        """Keeps a cost, unless one is known that says as much."""
+        known = self._costs.get(shape)
+        if known is None or (known.latency_ms is None and cost.latency_ms is not None):
+            self._put(shape, cost)
+            self._keep(shape, cost)
+
+    def curve(self, student: str, quantization: str) -> Mapping[float, Cost]:
+        """Costs by the uniform ratio, in no order."""
+        return self._curves.get((student, quantization), {})
+
+    def of_student(self, student: str) -> list[tuple[float, Cost]]:
+        """Uniform ratios and costs of all the student's quantizations."""
+        own = (curve for (name, _), curve in self._curves.items() if name == student)
+        return [pair for curve in own for pair in curve.items()]
+
+    def timed(self) -> list[tuple[Shape, Cost]]:
+        """All that have a latency."""
+        return [pair for pair in self._costs.items() if pair[1].latency_ms is not None]
+
+    def _put(self, shape: Shape, cost: Cost) -> None:
+        self._costs[shape] = cost
+        ratio = uniform_ratio(shape)
+        if ratio is not None:
+            self._curves.setdefault((shape.student, shape.quantization), {})[ratio] = cost
+        self.version += 1
