@@ -193,7 +193,7 @@ def _settings(arguments: argparse.Namespace) -> list[Setting]:
     return [
         Setting(sampler, admission, seed, arguments.parallel, arguments.trials)
         for sampler in arguments.samplers
-        for admission in (False, True)
+        for admission in arguments.admission
         for seed in range(arguments.seeds)
     ]
 
@@ -209,6 +209,13 @@ def main() -> None:
     parser.add_argument("--latency", default="1ms", help="the budget with a table, such as 0.5ms")
     parser.add_argument("--least-accuracy", type=float, default=0.5)
     parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS))
+    parser.add_argument(
+        "--admission",
+        nargs="+",
+        type=lambda word: {"no": False, "yes": True}[word],
+        default=[False, True],
+        help="no, yes or both",
+    )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=100, help="trained trials of each run")
     parser.add_argument("--parallel", type=int, default=1, help="trials at a time")

@@ -146,7 +146,9 @@ class BudgetSettings(Budget):
 class SearchSettings(Section):
     """How many recipes are tried, and who proposes them."""
 
-    sampler: Literal["tpe", "nsga2", "random"] = Field("tpe", description="who proposes recipes")
+    sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
+        "tpe", description="who proposes recipes"
+    )
     trials: int = Field(30, ge=1, description="recipes trained to their end")
     max_time: Seconds | None = Field(None, description="start no trial later, such as 2h")
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")

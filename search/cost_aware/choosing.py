@@ -16,7 +16,7 @@ from spaces.domain import Domain, Scalar
 from spaces.recipe import Recipe
 
 # So many trials fill the space before any is chosen for its promise.
-_START = 8
+_START = 5
 _CANDIDATES = 300
 # Of the most promising candidates so many are looked around in, by so many mutants in all.
 _REFINED, _REFINEMENTS = 6, 60

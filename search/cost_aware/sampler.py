@@ -60,9 +60,11 @@ class CostAwareSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One whole recipe's parameters."""
+        """One whole recipe's parameters; none where every recipe has been tried."""
         others = study.get_trials(deepcopy=False)
         history = read_history(other for other in others if other.number != trial.number)
+        if len(set(history.tried)) >= self._space.count():
+            return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)
         return dict(self._chooser.choose(candidates, history).params)

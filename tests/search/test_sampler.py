@@ -3,11 +3,14 @@ from collections.abc import Mapping
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from search.records import Cost, FailureRecord, Outcome, Quality, TrialState
+from search.cost_aware.candidates import CostSource
+from search.cost_aware.evidence import CURVE
+from search.records import Cost, EpochRecord, FailureRecord, Outcome, Quality, TrialState
 from search.sampler import Proposal, Sampler
 from spaces.space import SearchSpace
 
-NAMES = ("tpe", "nsga2", "random")
+NAMES = ("gp", "tpe", "nsga2", "optuna-gp", "random")
+COSTS = CostSource(lambda _: Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=1.0))
 over_samplers = pytest.mark.parametrize("name", NAMES)
 
 
@@ -59,7 +62,7 @@ def _proposed(sampler: Sampler, count: int) -> list[str]:
 @over_samplers
 def test_no_recipe_is_proposed_twice_and_a_finite_space_comes_to_its_end(name: str) -> None:
     space = SearchSpace.from_config(FINITE)
-    sampler = Sampler(space, name=name, seed=0)
+    sampler = Sampler(space, name=name, seed=0, costs=COSTS)
     assert space.count() == 8
     assert len(set(_proposed(sampler, 8))) == 8
     assert sampler.ask() is None
@@ -67,21 +70,24 @@ def test_no_recipe_is_proposed_twice_and_a_finite_space_comes_to_its_end(name: s
 
 @over_samplers
 def test_recipes_that_still_run_are_not_proposed_again(name: str) -> None:
-    sampler = Sampler(SearchSpace.from_config(FINITE), name=name, seed=0)
+    sampler = Sampler(SearchSpace.from_config(FINITE), name=name, seed=0, costs=COSTS)
     proposals = [sampler.ask() for _ in range(8)]
     assert len({proposal.recipe.digest() for proposal in proposals if proposal}) == 8
 
 
 @over_samplers
 def test_the_same_seed_gives_the_same_proposals(name: str) -> None:
-    runs = [_proposed(Sampler(_space(**WIDE), name=name, seed=seed), 20) for seed in (0, 0, 1)]
+    runs = [
+        _proposed(Sampler(_space(**WIDE), name=name, seed=seed, costs=COSTS), 20)
+        for seed in (0, 0, 1)
+    ]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
 
 
 @over_samplers
 def test_every_kind_of_outcome_can_be_told_before_the_next_question(name: str) -> None:
-    sampler = Sampler(_space(**WIDE), name=name, seed=0)
+    sampler = Sampler(_space(**WIDE), name=name, seed=0, costs=COSTS)
     for number in range(24):
         proposal = sampler.ask()
         assert proposal is not None
@@ -125,3 +131,21 @@ def test_a_recipe_that_contradicts_itself_teaches_that_it_is_not_sound() -> None
 
 def test_a_failed_trial_teaches_nothing() -> None:
     assert _told(_failed()) == (OptunaState.FAIL, None, {})
+
+
+def test_a_sampler_that_must_know_costs_is_refused_without_them() -> None:
+    with pytest.raises(ValueError, match="gp must be told what recipes cost"):
+        Sampler(_space(), name="gp", seed=0)
+
+
+def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
+    points = tuple(
+        EpochRecord(stage="distil", epoch=i, loss=1.0, accuracy=0.2 * i, learning_rate=0.1)
+        for i in range(2)
+    )
+    sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
+    proposal = sampler.ask()
+    assert proposal is not None
+    sampler.tell(proposal, Outcome(state=TrialState.STOPPED, epochs=points))
+    (trial,) = sampler._study.trials
+    assert (trial.values, trial.user_attrs) == (None, {CURVE: [(1 / 8, 0.0), (2 / 8, 0.2)]})
