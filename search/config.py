@@ -147,10 +147,20 @@ class SearchSettings(Section):
     """How many recipes are tried, and who proposes them."""
 
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
-        "tpe", description="who proposes recipes"
+        "gp", description="who proposes recipes; gp knows what they cost"
     )
     trials: int = Field(30, ge=1, description="recipes trained to their end")
     max_time: Seconds | None = Field(None, description="start no trial later, such as 2h")
+    stopping: bool = Field(
+        True, description="stop trials that cheaper ones leave behind, a quarter in or later"
+    )
+    branches: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="settings of each other pruning, with every quantization, that are made of "
+        "each trained student; 0: none",
+    )
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")
 
 
