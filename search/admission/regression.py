@@ -14,8 +14,8 @@ from search.admission.shapes import Counts
 from search.records import Cost, Shape
 
 # Errors below these are luck: of few rows, of a few bytes of the file's own structure, of a clock.
-_FEW_SIZES_ERROR = 0.02
-_LEAST_SIZE_ERROR = 0.005
+_FEW_SIZES_ERROR = 0.05
+_LEAST_SIZE_ERROR = 0.01
 _LEAST_LATENCY_ERROR = 0.05
 _TIMED_AT_LEAST = 6
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
