@@ -149,7 +149,9 @@ class SearchSettings(Section):
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
         "gp", description="who proposes recipes; gp knows what they cost"
     )
-    trials: int = Field(30, ge=1, description="recipes trained to their end")
+    trials: int = Field(
+        30, ge=1, description="recipes that are trained, to their end or until stopped"
+    )
     max_time: Seconds | None = Field(None, description="start no trial later, such as 2h")
     stopping: bool = Field(
         True, description="stop trials that cheaper ones leave behind, a quarter in or later"

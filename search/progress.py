@@ -16,4 +16,5 @@ class Watcher(Protocol):
 
     def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
 
-    def trial_ended(self, number: int, outcome: Outcome) -> None: ...
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        """A trial's end; of one that was rejected, or made of another's student, the first word."""

@@ -120,8 +120,19 @@ class FailureRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Branch:
+    """What else was made of a trial's trained student: another pruning, another number format."""
+
+    params: Mapping[str, Scalar]
+    outcome: "Outcome"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """All that a trial's end tells the store, in one transaction."""
+    """All that a trial's end tells the store, in one transaction.
+
+    `branches` become trials of their own, each naming this one as its parent.
+    """
 
     state: TrialState
     cost: Cost | None = None
@@ -134,13 +145,16 @@ class Outcome:
     epochs: tuple[EpochRecord, ...] = ()
     hardware: Mapping[str, Scalar] = field(default_factory=dict)
     duration_s: float = 0.0
+    branches: tuple[Branch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """A trial as the store knows it. `number` counts from 0 within its study.
 
-    `test` is how its artifact did on the test images, which the search itself never sees.
+    `parent` is the number of the trial whose trained student this one took over; None for a trial
+    that trained its own. `test` is how its artifact did on the test images, which the search never
+    sees.
     """
 
     study: str
@@ -152,6 +166,7 @@ class TrialRecord:
     finished_at: datetime | None
     outcome: Outcome | None
     test: Quality | None = None
+    parent: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
@@ -19,6 +25,7 @@ from search.cost_aware.candidates import CostSource
 from search.cost_aware.evidence import CURVE
 from search.cost_aware.sampler import CostAwareSampler
 from search.records import Outcome, TrialState
+from spaces.domain import Domain, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
@@ -36,7 +43,7 @@ class Proposal:
     """A recipe to try, and Optuna's handle of it."""
 
     recipe: Recipe
-    handle: int
+    handle: optuna.Trial
 
 
 class Sampler:
@@ -85,21 +92,44 @@ class Sampler:
 
     def tell(self, proposal: Proposal, outcome: Outcome) -> None:
         """What became of a proposal. Only complete trials teach values; all teach constraints."""
-        trial = optuna.trial.Trial(self._study, proposal.handle)
+        trial = proposal.handle
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
         if curve := _curve(proposal.recipe, outcome):
             trial.set_user_attr(CURVE, curve)
         state, values = _verdict(outcome)
-        self._study.tell(proposal.handle, values=values, state=state)
+        self._study.tell(trial, values=values, state=state)
+
+    def claim(self, recipe: Recipe) -> bool:
+        """Takes a recipe out of what is still to be proposed; False where it is out already."""
+        digest = recipe.digest()
+        new = digest not in self._tried
+        self._tried.add(digest)
+        return new
+
+    def learn(self, recipe: Recipe, outcome: Outcome) -> None:
+        """What became of a recipe that was claimed, not proposed."""
+        state, values = _verdict(outcome)
+        curve = _curve(recipe, outcome)
+        params = recipe.to_params()
+        domains = {key: domain for key, domain in self._space.domains().items() if key in params}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                values=values,
+                params={key: params[key] for key in domains},
+                distributions={key: _distribution(domain) for key, domain in domains.items()},
+                constraints=dict(_constraints(outcome)),
+                user_attrs={CURVE: curve} if curve else {},
+            )
+        )
 
     def _new_proposal(self) -> Proposal | None:
         for _ in range(_PATIENCE):
             trial = self._study.ask()
             recipe = Recipe.from_params(self._space.suggest(trial))
-            if (digest := recipe.digest()) not in self._tried:
-                self._tried.add(digest)
-                return Proposal(recipe, trial.number)
+            if self.claim(recipe):
+                return Proposal(recipe, trial)
             self._study.tell(trial, state=OptunaState.FAIL)
         return None
 
@@ -111,8 +141,8 @@ def _verdict(outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
         values = [outcome.quality.accuracy, float(cost.size_bytes), cost.latency_ms]
         return OptunaState.COMPLETE, values
     # A partial or unknown accuracy must not pass for a final one.
-    infeasible = outcome.state is TrialState.INFEASIBLE
-    return OptunaState.PRUNED if infeasible else OptunaState.FAIL, None
+    early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
+    return OptunaState.PRUNED if early else OptunaState.FAIL, None
 
 
 def _constraints(outcome: Outcome) -> Mapping[str, float]:
@@ -127,6 +157,18 @@ def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
         return []
     points = [point for point in outcome.epochs if point.stage == "distil"]
     return [((point.epoch + 1) / recipe.training.epochs, point.accuracy) for point in points]
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    match domain:
+        case FloatRange(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case IntRange(low, high, log):
+            return IntDistribution(low, high, log=log)
+        case OneOf(options):
+            return CategoricalDistribution(options)
+        case _:
+            raise ValueError(f"a searched parameter must have a range or options, not {domain}")
 
 
 def _cost_aware(

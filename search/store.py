@@ -6,7 +6,7 @@ where the database can't be reached, is locked for too long, or knows no such st
 
 from collections.abc import Collection, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from search.database.address import safe_url, without_secrets
 from search.database.connection import Database
 from search.database.costs import keep_cost, known_costs
 from search.database.queries import (
+    branch_numbers,
     changing,
     find_study,
     find_trial,
@@ -176,19 +177,20 @@ class Store:
             put_outcome(row, outcome)
             return row.number
 
-    def finish_trial(self, study: str, number: int, outcome: Outcome) -> None:
-        """Ends a trial: its state and all that was measured of it, at once or not at all.
+    def finish_trial(self, study: str, number: int, outcome: Outcome) -> list[int]:
+        """Ends a trial and its branches, at once or not at all; gives the branches' numbers.
 
         The same outcome may be given twice, as after a commit whose answer was lost; another one
         is refused.
         """
-        outcome = storable(outcome)
+        branches = [(branch.params, storable(branch.outcome)) for branch in outcome.branches]
+        outcome = storable(replace(outcome, branches=()))
         with self._database.writing() as session:
             owner = find_study(session, study, lock=True)
             row = find_trial(session, owner, number, whole=True)
             known = trial_record(row, study=study, whole=True).outcome
             if known == outcome:
-                return
+                return list(session.scalars(branch_numbers(owner, number)))
             if known is not None:
                 raise StoreError(
                     f"trial {number} of {study} ended already as {known.state}, and can't end "
@@ -197,6 +199,13 @@ class Store:
             put_outcome(row, outcome)
             row.finished_at = datetime.now(UTC)
             mark_changed(owner)
+            for params, found in branches:
+                check_finite(params)
+                branch = new_trial(session, owner, params=params, seed=row.seed, parent=number)
+                branch.started_at, branch.finished_at = row.started_at, row.finished_at
+                put_outcome(branch, found)
+                session.flush()
+            return list(session.scalars(branch_numbers(owner, number)))
 
     def record_test(self, study: str, number: int, quality: Quality) -> None:
         """Keeps how a complete trial's artifact did on the test images."""

@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,79 +26,36 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from search.admission.gate import Gate, open_admission
-from search.config import RunSettings, SearchSettings, Study
+from search.config import RunSettings, Study
 from search.cost_aware.candidates import CostSource
+from search.driver import Dispatch, Driver
 from search.errors import Interrupted, RetortError
 from search.preparation import TaskSpec, open_task
 from search.progress import Watcher
-from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.resources import parallel_trials
-from search.sampler import Proposal, Sampler
+from search.sampler import Sampler
+from search.scheduler import Rungs
 from search.store import Store
 from search.trial import run_trial
-from spaces.recipe import Recipe
 
 _OUTCOME = "outcome"
 _EPOCH = "epoch"
-# Recipes refused for their cost do not count as tried, but there is an end to it.
-_PROPOSALS_PER_TRIAL = 20
 
 
 class _Bridge(Searcher):
-    """What Ray asks for recipes and tells of results.
+    """Ray's names for what the driver does."""
 
-    It runs in the driver, and is the only writer: a trial is in the store as running before Ray
-    starts it, and as ended before the sampler hears of it.
-    """
-
-    def __init__(
-        self,
-        *,
-        study: str,
-        seed: int,
-        settings: SearchSettings,
-        sampler: Sampler,
-        gate: Gate,
-        store: Store,
-        watcher: Watcher,
-    ) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._study = study
-        self._seed = seed
-        self._settings = settings
-        self._sampler = sampler
-        self._gate = gate
-        self._store = store
-        self._watcher = watcher
-        self._running: dict[str, tuple[int, Proposal]] = {}
-        self._proposed = 0
-        self._trained = 0
-        self._deadline = time.monotonic() + (settings.max_time or float("inf"))
-        self.draining = False
-        self.interrupted = False
+        self._driver = driver
+        self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if self._is_over():
-            return Searcher.FINISHED  # type: ignore[return-value]
-        if self._trained + len(self._running) >= self._settings.trials:
-            return None  # those that run may yet turn out infeasible
-        proposal = self._sampler.ask()
-        if proposal is None:
-            self._watcher.say("no recipe is left that is new and fits the budget")
-            self.draining = True
-            return Searcher.FINISHED  # type: ignore[return-value]
-        self._proposed += 1
-        params = proposal.recipe.to_params()
-        seed = self._seed + self._proposed
-        number = self._store.start_trial(self._study, params=params, seed=seed)
-        self._running[trial_id] = number, proposal
-        self._watcher.trial_started(number, params)
-        foreseen = self._gate.known_cost(proposal.recipe)
-        return {"params": params, "number": number, "seed": seed, "foreseen": foreseen}
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        if isinstance(point := result.get(_EPOCH), EpochRecord):
-            self._watcher.trial_advanced(self._running[trial_id][0], point)
+        dispatch = self._driver.next()
+        if dispatch is None:
+            return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
+        self._numbers[trial_id] = dispatch.number
+        return {"dispatch": dispatch}
 
     def on_trial_complete(
         self,
@@ -107,15 +63,12 @@ class _Bridge(Searcher):
         result: dict[str, Any] | None = None,
         error: bool = False,  # noqa: FBT001, FBT002  Ray's signature
     ) -> None:
-        number, proposal = self._running.pop(trial_id)
-        outcome = (result or {}).get(_OUTCOME)
-        if not isinstance(outcome, Outcome):
-            outcome = _lost()
-        self._store.finish_trial(self._study, number, outcome)
-        self._gate.learn(proposal.recipe, outcome)
-        self._sampler.tell(proposal, outcome)
-        self._trained += outcome.state is not TrialState.INFEASIBLE
-        self._watcher.trial_ended(number, outcome)
+        self._driver.end(self._numbers.pop(trial_id), (result or {}).get(_OUTCOME))
+
+    def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial ends here, after the epoch that `result` tells of."""
+        point = result.get(_EPOCH)
+        return point is not None and not self._driver.advance(self._numbers[trial_id], point)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
@@ -124,13 +77,18 @@ class _Bridge(Searcher):
         """Nothing, likewise, though Ray pickles its searcher at the start."""
         return {}
 
-    def _is_over(self) -> bool:
-        return (
-            self.draining
-            or self._trained >= self._settings.trials
-            or self._proposed >= self._settings.trials * _PROPOSALS_PER_TRIAL
-            or time.monotonic() > self._deadline
-        )
+
+class _Stopper(tune.Stopper):
+    """Asks the driver at each epoch; Ray pickles it, to restore what is never restored."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._bridge.should_stop(trial_id, result)
+
+    def stop_all(self) -> bool:
+        return False
 
 
 def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> None:
@@ -144,10 +102,8 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
     run = study.run
     admission = open_admission(study, spec.brief, store)
     gate = Gate(admission, study=study.study, seed=study.seed, store=store, watcher=watcher)
-    bridge = _Bridge(
-        study=study.study,
-        seed=study.seed,
-        settings=study.search,
+    driver = Driver(
+        study,
         sampler=Sampler(
             study.search_space(),
             name=study.search.sampler,
@@ -157,14 +113,16 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
             gate=gate,
         ),
         gate=gate,
+        rungs=Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None,
         store=store,
         watcher=watcher,
     )
+    bridge = _Bridge(driver)
     trainable = tune.with_resources(
         tune.with_parameters(_Worker, spec=spec, threads=run.cpus),
         {"cpu": run.cpus, "gpu": run.gpus},
     )
-    with _ray(run), tempfile.TemporaryDirectory() as folder, _draining(bridge, watcher):
+    with _ray(run), tempfile.TemporaryDirectory() as folder, _draining(driver, watcher):
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -176,10 +134,11 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
             run_config=tune.RunConfig(
                 storage_path=folder,
                 verbose=0,
+                stop=_Stopper(bridge),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
-    if bridge.interrupted:
+    if driver.interrupted:
         raise Interrupted("stopped; what had finished is in the store")
 
 
@@ -195,12 +154,14 @@ class _Worker(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes up the next trial in this very process."""
+        dispatch: Dispatch = new_config["dispatch"]
         self._trial = run_trial(
-            Recipe.from_params(new_config["params"]),
+            dispatch.recipe,
             open_task(self._spec),
-            number=new_config["number"],
-            seed=new_config["seed"],
-            foreseen=new_config["foreseen"],
+            number=dispatch.number,
+            seed=dispatch.seed,
+            foreseen=dispatch.foreseen,
+            branches=dispatch.branches,
         )
         return True
 
@@ -212,13 +173,6 @@ class _Worker(tune.Trainable):
 
     def cleanup(self) -> None:
         self._trial.close()
-
-
-def _lost() -> Outcome:
-    failure = FailureRecord(
-        kind="process_died", message="the trial's process ended without a result; memory?"
-    )
-    return Outcome(state=TrialState.FAILED, failure=failure)
 
 
 @contextmanager
@@ -249,13 +203,13 @@ def _ray(run: RunSettings) -> Iterator[None]:
 
 
 @contextmanager
-def _draining(bridge: _Bridge, watcher: Watcher) -> Iterator[None]:
+def _draining(driver: Driver, watcher: Watcher) -> Iterator[None]:
     """Ctrl-C once lets running trials end, twice stops at once."""
 
     def handle(*_: object) -> None:
-        if bridge.interrupted:
+        if driver.interrupted:
             raise KeyboardInterrupt
-        bridge.interrupted = bridge.draining = True
+        driver.interrupted = driver.draining = True
         watcher.say("stopping: running trials end first; press Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, handle)

@@ -1,50 +1,33 @@
 """One trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
 
-import shutil
-import tempfile
-import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from search.admission.foresight import foresee_cost
-from search.artifacts import SERVED, Provenance, write_student
 from search.errors import ArtifactError, TrialError
-from search.files import CHECKSUMS, file_digest, written_whole
-from search.measure import (
-    calibration_batches,
-    count_cost,
-    count_operations,
-    predictions,
-    quality,
-    time_cost,
-)
-from search.records import (
-    ArtifactRecord,
-    Cost,
-    EpochRecord,
-    FailureRecord,
-    Outcome,
-    Quality,
-    StageRecord,
-    TrialState,
-)
-from search.runtime import Session, export_onnx
+from search.notes import Notes
+from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
+from search.shipping import over_budget, ship
 from search.task import Task
-from search.training import Course, accuracy, train
-from spaces.axes import Cut
-from spaces.processor import processor_name
+from search.training import Course, train
+from spaces.axes import Cut, Pruning
 from spaces.recipe import Recipe
 
 Progress = Generator[EpochRecord, None, Outcome]
 
 
 def run_trial(
-    recipe: Recipe, task: Task, *, number: int, seed: int, foreseen: Cost | None = None
+    recipe: Recipe,
+    task: Task,
+    *,
+    number: int,
+    seed: int,
+    foreseen: Cost | None = None,
+    branches: Sequence[Recipe] = (),
 ) -> Progress:
     """All that one recipe comes to: an epoch at a time, and at last its outcome.
 
@@ -57,23 +40,20 @@ def run_trial(
         number: the trial's, in its study.
         seed: of weights, order and dropout.
         foreseen: what its student was measured to cost untrained; None has that measured here.
+        branches: recipes that differ from `recipe` in pruning and quantization alone. They are
+            made of the student that it trained, which takes seconds.
 
     Returns:
-        A generator of learning curves' points that returns the outcome; closed early, it leaves
-        nothing behind.
+        A generator of the learning curve's points that returns the outcome; closed early, it
+        leaves nothing behind.
     """
-    start = time.monotonic()
-    trial = _Trial(recipe, task, number=number, seed=seed, foreseen=foreseen)
+    notes = Notes(task)
+    trial = _Trial(recipe, task, name=f"trial-{number:05d}", seed=seed)
     try:
-        outcome = yield from trial.run()
-    except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, the search goes on
-        outcome = Outcome(state=TrialState.FAILED, failure=_failure(error))
-    return replace(
-        outcome,
-        stages=tuple(trial.stages),
-        epochs=tuple(trial.epochs),
-        duration_s=time.monotonic() - start,
-    )
+        outcome = trial.refusal(foreseen) or (yield from trial.run(notes, branches))
+    except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, and the search goes on
+        outcome = _failed(error)
+    return notes.attached_to(outcome)
 
 
 def finish(trial: Progress) -> Outcome:
@@ -86,64 +66,51 @@ def finish(trial: Progress) -> Outcome:
             return outcome
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Trial:
-    """A trial under way, and what it has noted of itself."""
+    """A trial: what it is to do."""
 
     recipe: Recipe
     task: Task
-    number: int = field(kw_only=True)
+    name: str = field(kw_only=True)
     seed: int = field(kw_only=True)
-    foreseen: Cost | None = field(kw_only=True, default=None)
-    stages: list[StageRecord] = field(default_factory=list)
-    epochs: list[EpochRecord] = field(default_factory=list)
-    lap: float = field(default_factory=time.monotonic)
 
-    def run(self) -> Progress:
-        """The stages, in the order in which compression is done."""
-        if refusal := self._refusal():
-            return refusal
-        self._note("admit")
-
-        torch.manual_seed(self.seed)
-        network = self.task.brief.build(self.recipe.student)
-        network = yield from self._teach("distil", network, epochs=self.recipe.training.epochs)
-        self._note("distil", network)
-
-        network, cuts = self.recipe.pruning.apply(network, self.task.brief.example())
-        if cuts:
-            self._note("prune", network)
-
-        recovery = round(self.recipe.training.epochs * self.recipe.pruning.recovery_share)
-        if cuts and recovery:
-            network = yield from self._teach("recover", network, epochs=recovery)
-            self._note("recover", network)
-
-        return self._ship(network, cuts)
-
-    def _refusal(self) -> Outcome | None:
+    def refusal(self, foreseen: Cost | None) -> Outcome | None:
         """INFEASIBLE, unless the recipe is sound and its cost within the budget."""
         if reason := self.recipe.conflict():
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
+        brief = self.task.brief
         try:
-            cost = self.foreseen or foresee_cost(self.recipe, self.task.brief)
+            cost = foreseen or foresee_cost(self.recipe, brief)
         except (ValueError, ArtifactError) as error:
             return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
-        return None if self.task.brief.budget.admits(cost) else self._over_budget(cost)
+        return None if brief.budget.admits(cost) else over_budget(cost, brief)
 
-    def _over_budget(self, cost: Cost, found: Quality | None = None) -> Outcome:
-        return Outcome(
-            state=TrialState.INFEASIBLE,
-            cost=cost,
-            quality=found,
-            reason=self.task.brief.budget.explain(cost),
-            violations=self.task.brief.budget.violations(cost),
-        )
+    def run(self, notes: Notes, branches: Sequence[Recipe]) -> Progress:
+        """The stages, in the order in which compression is done; then those of the branches."""
+        notes.end_stage("admit")
+
+        torch.manual_seed(self.seed)
+        network = self.task.brief.build(self.recipe.student)
+        yield from self._teach(network, "distil", notes, epochs=self.recipe.training.epochs)
+        notes.end_stage("distil", network)
+        trained = notes.branch()
+
+        pruned, cuts = yield from self._prune(network, self.recipe.pruning, notes)
+        ready = {self.recipe.pruning: _Pruned(pruned, cuts, notes.branch())}
+
+        outcome = self._ship(ready[self.recipe.pruning], self.recipe, notes, name=self.name)
+
+        found = []
+        for place, recipe in enumerate(branches):
+            name = f"{self.name}-{place}"
+            found.append((yield from self._branch(network, recipe, trained, ready, name=name)))
+        return replace(outcome, branches=tuple(found))
 
     def _teach(
-        self, stage: str, network: nn.Module, *, epochs: int
-    ) -> Generator[EpochRecord, None, nn.Module]:
-        """The network after so many epochs of the recipe's training and distillation."""
+        self, network: nn.Module, stage: str, notes: Notes, *, epochs: int
+    ) -> Iterator[EpochRecord]:
+        """So many epochs of the recipe's training and distillation, in place."""
         course = Course(
             stage=stage,
             training=self.recipe.training,
@@ -155,79 +122,63 @@ class _Trial:
             device=self.task.device,
         )
         for point in train(network, self.task.dataset, course):
-            self.epochs.append(point)
+            notes.epochs.append(point)
             yield point
-        return network.cpu()
+        network.cpu()
 
-    def _ship(self, network: nn.Module, cuts: list[Cut]) -> Outcome:
-        """Measures the file that will be served, and keeps it unless it breaks the budget."""
-        with tempfile.TemporaryDirectory() as scratch:
-            served = Path(scratch) / SERVED
-            self._convert(network, served)
-            self._note("quantize")
-            cost, found = self._measure(network, served)
-            self._note("measure")
-            if not self.task.brief.budget.admits(cost):
-                return self._over_budget(cost, found)
-            artifact = self._keep(network, served, cuts)
-        return Outcome(
-            state=TrialState.COMPLETE,
-            cost=cost,
-            quality=found,
-            violations=self.task.brief.budget.violations(cost),
-            artifact=artifact,
-            hardware={"processor": processor_name(), **self.task.brief.target.model_dump()},
-        )
+    def _prune(
+        self, network: nn.Module, pruning: Pruning, notes: Notes
+    ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
+        """A pruned copy of the network, recovered, and the cuts that were made."""
+        pruned, cuts = pruning.apply(network, self.task.brief.example())
+        if cuts:
+            notes.end_stage("prune", pruned)
+        recovery = round(self.recipe.training.epochs * pruning.recovery_share)
+        if cuts and recovery:
+            yield from self._teach(pruned, "recover", notes, epochs=recovery)
+            notes.end_stage("recover", pruned)
+        return pruned, cuts
 
-    def _convert(self, network: nn.Module, served: Path) -> None:
-        """Exports the float network, and quantizes it into the file `served`."""
-        exported = served.with_name("float.onnx")
-        export_onnx(network, exported, image_shape=self.task.brief.image_shape)
-        calibration = calibration_batches(self.task.dataset, seed=self.seed)
-        self.recipe.quantization.convert(exported, served, calibration=calibration)
+    def _branch(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        trained: Notes,
+        ready: dict[Pruning, "_Pruned"],
+        *,
+        name: str,
+    ) -> Generator[EpochRecord, None, Branch]:
+        """What `recipe` makes of the trained network; `ready` keeps each pruning for the next."""
+        notes = trained.branch()
+        try:
+            if recipe.pruning in ready:
+                notes = ready[recipe.pruning].notes.branch()
+            else:
+                pruned, cuts = yield from self._prune(network, recipe.pruning, notes)
+                ready[recipe.pruning] = _Pruned(pruned, cuts, notes.branch())
+            outcome = self._ship(ready[recipe.pruning], recipe, notes, name=name)
+        except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
+            outcome = _failed(error)
+        return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))
 
-    def _measure(self, network: nn.Module, served: Path) -> tuple[Cost, Quality]:
-        task, target = self.task, self.task.brief.target
-        counted = count_cost(network, served, task.brief.image_shape)
-        cost = time_cost(counted, served, target)
-        session = Session(served, threads=target.threads, device=target.device)
-        found = quality(
-            predictions(session, task.dataset.validation, task.dataset),
-            labels=task.dataset.validation.labels,
-            teacher=task.teacher_classes,
-        )
-        return cost, found
-
-    def _keep(self, network: nn.Module, served: Path, cuts: list[Cut]) -> ArtifactRecord:
-        destination = self.task.artifacts / f"trial-{self.number:05d}"
-        provenance = Provenance(
-            params=self.recipe.to_params(),
-            cuts=tuple(cuts),
-            data=self.task.dataset.info,
-            origin={**self.task.origin, "trial": self.number, "seed": self.seed},
-        )
-        with written_whole(destination) as folder:
-            shutil.copyfile(served, folder / SERVED)
-            write_student(folder, network, provenance)
-        return ArtifactRecord(path=destination.name, sha256=file_digest(destination / CHECKSUMS))
-
-    def _note(self, stage: str, network: nn.Module | None = None) -> None:
-        """Ends a stage: how long it took, and what the network is like after it."""
-        seconds = time.monotonic() - self.lap
-        parameters = macs = found = None
-        if network is not None:
-            parameters, macs = count_operations(network, self.task.brief.image_shape)
-            found = accuracy(network, self.task.dataset.validation, self.task.dataset)
-        self.stages.append(
-            StageRecord(
-                name=stage, seconds=seconds, accuracy=found, parameters=parameters, macs=macs
-            )
-        )
-        self.lap = time.monotonic()
+    def _ship(self, pruned: "_Pruned", recipe: Recipe, notes: Notes, *, name: str) -> Outcome:
+        network, cuts = pruned.network, pruned.cuts
+        return ship(network, cuts, recipe, self.task, notes, name=name, seed=self.seed)
 
 
-def _failure(error: Exception) -> FailureRecord:
-    kind = error.kind if isinstance(error, TrialError) else type(error).__name__
-    return FailureRecord(
-        kind=kind, message=str(error), traceback="".join(traceback.format_exception(error))
+@dataclass(frozen=True)
+class _Pruned:
+    """A pruned and recovered network, and the notes up to there."""
+
+    network: nn.Module
+    cuts: list[Cut]
+    notes: Notes
+
+
+def _failed(error: Exception) -> Outcome:
+    failure = FailureRecord(
+        kind=error.kind if isinstance(error, TrialError) else type(error).__name__,
+        message=str(error),
+        traceback="".join(traceback.format_exception(error)),
     )
+    return Outcome(state=TrialState.FAILED, failure=failure)

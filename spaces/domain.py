@@ -49,6 +49,12 @@ class FloatRange:
         """Number of values; infinity, unless the range is a single point."""
         return 1 if self.low == self.high else math.inf
 
+    def at(self, share: float) -> Scalar:
+        """The value at that share of the way, 0 to 1, from `low` to `high`."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return float(self.low + (self.high - self.low) * share)
+
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
@@ -75,6 +81,12 @@ class IntRange:
 
     def count(self) -> float:
         return self.high - self.low + 1
+
+    def at(self, share: float) -> Scalar:
+        """The value at about that share of the way, 0 to 1, from `low` to `high`."""
+        if self.log:
+            return round(float(self.low * (self.high / self.low) ** share))
+        return round(self.low + (self.high - self.low) * share)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         return trial.suggest_int(name, self.low, self.high, log=self.log)
@@ -105,6 +117,10 @@ class OneOf:
     def count(self) -> float:
         return len(self.options)
 
+    def at(self, share: float) -> Scalar:
+        """The option at that share of the way, 0 to 1, through the list."""
+        return self.options[min(int(share * len(self.options)), len(self.options) - 1)]
+
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         value: Scalar = trial.suggest_categorical(name, self.options)
         return value
@@ -128,6 +144,9 @@ class AnyName:
 
     def count(self) -> float:
         return math.inf
+
+    def at(self, share: float) -> Scalar:
+        raise ValueError(f"{self} has no values to choose from at {share}: list those meant")
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         raise ValueError(f"{name} can't be searched openly: list each {self.kind} that is meant")

@@ -49,6 +49,11 @@ class Gate:
         verdict = self.admission.judge(recipe)
         return None if verdict.admitted else self._reject(recipe, verdict)
 
+    def may_fit(self, recipe: Recipe) -> bool:
+        """Whether nothing that is known of its cost speaks against it."""
+        cost = self.admission.predict(recipe)
+        return cost is None or self.admission.budget.admits(cost)
+
     def known_cost(self, recipe: Recipe) -> Cost | None:
         """What the recipe was measured to cost, if that settles that it fits."""
         return self.admission.measured(recipe)
@@ -70,6 +75,5 @@ class Gate:
         number = self._store.record_rejected(
             self._study, params=params, seed=self._seed, outcome=outcome
         )
-        self._watcher.trial_started(number, params)
-        self._watcher.trial_ended(number, outcome)
+        self._watcher.trial_ended(number, params, outcome)
         return outcome

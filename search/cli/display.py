@@ -53,8 +53,8 @@ class PlainLines:
     def trial_advanced(self, number: int, point: EpochRecord) -> None:
         """Not told: a line for each epoch would bury the others."""
 
-    def trial_ended(self, number: int, outcome: Outcome) -> None:
-        self.say(f"trial {number} {outcome.state}: {_result(outcome)}")
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        self.say(f"trial {number} {outcome.state}: {_result(outcome)} ({recipe_text(params)})")
 
 
 @dataclass
@@ -66,6 +66,7 @@ class LivePicture:
     start: float = field(default_factory=time.monotonic)
     first_trial: float | None = None
     news: str = "starting"
+    trained: int = 0
     states: Counter[TrialState] = field(default_factory=Counter)
     running: dict[int, str] = field(default_factory=dict)
     points: dict[int, EpochRecord] = field(default_factory=dict)
@@ -82,8 +83,10 @@ class LivePicture:
     def trial_advanced(self, number: int, point: EpochRecord) -> None:
         self.points[number] = point
 
-    def trial_ended(self, number: int, outcome: Outcome) -> None:
-        self.running.pop(number, None)
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        # What was rejected, or made of another trial's student, has not run.
+        if self.running.pop(number, None) and outcome.state is not TrialState.INFEASIBLE:
+            self.trained += 1
         self.points.pop(number, None)
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
@@ -106,7 +109,7 @@ class LivePicture:
 
     def _header(self) -> RenderableType:
         wanted = self.study.search.trials
-        trained = sum(self.states.values()) - self.states[TrialState.INFEASIBLE]
+        trained = self.trained
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             ProgressBar(total=wanted, completed=trained, width=20),

@@ -13,13 +13,19 @@ from search.records import Scalar, TrialState
 
 
 def new_trial(
-    session: Session, study: StudyRow, *, params: Mapping[str, Scalar], seed: int
+    session: Session,
+    study: StudyRow,
+    *,
+    params: Mapping[str, Scalar],
+    seed: int,
+    parent: int | None = None,
 ) -> TrialRow:
     """A running trial's row, with the study's next number."""
     newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
     row = TrialRow(
         study_id=study.id,
         number=0 if newest is None else newest + 1,
+        parent=parent,
         state=TrialState.RUNNING.value,
         params=dict(params),
         seed=seed,
@@ -29,6 +35,12 @@ def new_trial(
     )
     session.add(row)
     return row
+
+
+def branch_numbers(study: StudyRow, parent: int) -> Select[int]:
+    """The numbers of a trial's branches, ascending."""
+    own = TrialRow.study_id == study.id, TrialRow.parent == parent
+    return select(TrialRow.number).where(*own).order_by(TrialRow.number)
 
 
 def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:

@@ -60,11 +60,12 @@ def trial_record(row: TrialRow, *, study: str, whole: bool) -> TrialRecord:
         finished_at=row.finished_at,
         outcome=None if state is TrialState.RUNNING else _outcome(row, state, whole=whole),
         test=_quality(row.test_accuracy, row.test_agreement),
+        parent=row.parent,
     )
 
 
 def put_outcome(row: TrialRow, outcome: Outcome) -> None:
-    """Writes an outcome into its trial's row."""
+    """Writes an outcome into its trial's row; its branches have rows of their own."""
     row.state = outcome.state.value
     row.duration_s = outcome.duration_s
     row.reason = outcome.reason

@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from search.records import StudyState, TrialState
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -137,6 +137,7 @@ class TrialRow(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
     number: Mapped[int]
+    parent: Mapped[int | None]
     state: Mapped[str]
     params: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)

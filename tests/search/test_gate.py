@@ -33,7 +33,7 @@ class _Notes:
 
     def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
 
-    def trial_ended(self, number: int, outcome: Outcome) -> None:
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append(number)
 
 

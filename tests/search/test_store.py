@@ -15,6 +15,7 @@ from search.database.tables import StudyRow, Table
 from search.errors import StoreError
 from search.records import (
     ArtifactRecord,
+    Branch,
     Cost,
     EpochRecord,
     FailureRecord,
@@ -320,3 +321,38 @@ class TestTrials:
         before = time.perf_counter()
         assert len(store.trials("digits")) == 10_000
         assert time.perf_counter() - before < 2
+
+
+class TestBranches:
+    OUTCOME = replace(
+        COMPLETE,
+        branches=(
+            Branch(params={"pruning": "none"}, outcome=COMPLETE),
+            Branch(params={"pruning": "magnitude"}, outcome=FAILED),
+        ),
+    )
+
+    def test_a_trial_and_its_branches_end_together(self, store: Store) -> None:
+        other = start(store)
+        number = start(store)
+        assert store.finish_trial("digits", number, self.OUTCOME) == [2, 3]
+        trials = {trial.number: trial for trial in store.trials("digits", whole=True)}
+        assert [trials[each].parent for each in (other, number, 2, 3)] == [None, None, 1, 1]
+        assert trials[2].params == {"pruning": "none"}
+        assert trials[2].outcome == COMPLETE
+        assert trials[3].outcome == FAILED
+        assert trials[number].outcome == COMPLETE
+
+    def test_ending_twice_alike_adds_no_branches(self, store: Store) -> None:
+        number = start(store)
+        first = store.finish_trial("digits", number, self.OUTCOME)
+        assert store.finish_trial("digits", number, self.OUTCOME) == first
+        assert store.pulse("digits")[0] == 3
+
+    def test_a_branch_that_is_not_finite_keeps_all_of_them_out(self, store: Store) -> None:
+        number = start(store)
+        broken = replace(COMPLETE, quality=Quality(accuracy=math.nan, agreement=0.5))
+        outcome = replace(self.OUTCOME, branches=(Branch(params={}, outcome=broken),))
+        with pytest.raises(StoreError, match=r"quality\.accuracy must be finite"):
+            store.finish_trial("digits", number, outcome)
+        assert [trial.state for trial in store.trials("digits")] == [TrialState.RUNNING]

@@ -79,7 +79,7 @@ def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
     assert accuracy(network, task.dataset.validation, task.dataset) == recovered.accuracy
     known = read_provenance(folder)
     assert Recipe.from_params(known.params) == compressed
-    assert known.origin == {"study": "stripes", "trial": 7, "seed": 5}
+    assert known.origin == {"study": "stripes", "artifact": "trial-00007", "seed": 5}
 
 
 def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed: Recipe) -> None:

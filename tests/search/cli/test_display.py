@@ -54,7 +54,7 @@ def _end(picture: LivePicture, outcome: Outcome) -> None:
     number = picture.store.start_trial("digits", params=PARAMS, seed=0)
     picture.trial_started(number, PARAMS)
     picture.store.finish_trial("digits", number, outcome)
-    picture.trial_ended(number, outcome)
+    picture.trial_ended(number, PARAMS, outcome)
 
 
 def test_the_picture_begins_with_what_is_going_on(picture: LivePicture) -> None:
@@ -117,9 +117,9 @@ def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixt
     lines = PlainLines(study)
     lines.trial_started(3, PRUNED)
     lines.trial_advanced(3, POINT)
-    lines.trial_ended(3, COMPLETE)
-    lines.trial_ended(4, INFEASIBLE)
+    lines.trial_ended(3, PRUNED, COMPLETE)
+    lines.trial_ended(4, PARAMS, INFEASIBLE)
     started, complete, infeasible = capsys.readouterr().out.splitlines()
     assert started.endswith("trial 3 started: test_resnet, labels, magnitude 0.25, float32")
-    assert complete.endswith("trial 3 complete: accuracy 90.00%, 200 KB, 500 µs")
-    assert infeasible.endswith("trial 4 infeasible: size 450 KB is above 300 KB")
+    assert "trial 3 complete: accuracy 90.00%, 200 KB, 500 µs (test_resnet" in complete
+    assert "trial 4 infeasible: size 450 KB is above 300 KB (test_resnet" in infeasible

@@ -1,0 +1,49 @@
+"""What a trial notes of itself as it goes: its stages and its learning curve."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from search.measure import count_operations
+from search.records import EpochRecord, Outcome, StageRecord
+from search.task import Task
+from search.training import accuracy
+
+
+@dataclass
+class Notes:
+    """Stages and epochs so far, and when the present stage began."""
+
+    task: Task
+    stages: list[StageRecord] = field(default_factory=list)
+    epochs: list[EpochRecord] = field(default_factory=list)
+    start: float = field(default_factory=time.monotonic)
+    lap: float = field(default_factory=time.monotonic)
+
+    def branch(self) -> "Notes":
+        """A copy that goes on by itself: it shares what came before, and its time starts now."""
+        return Notes(self.task, list(self.stages), list(self.epochs))
+
+    def end_stage(self, name: str, network: nn.Module | None = None) -> None:
+        """Notes how long the stage took, and what the network is like after it."""
+        seconds = time.monotonic() - self.lap
+        parameters = macs = found = None
+        if network is not None:
+            parameters, macs = count_operations(network, self.task.brief.image_shape)
+            found = accuracy(network, self.task.dataset.validation, self.task.dataset)
+        self.stages.append(
+            StageRecord(
+                name=name, seconds=seconds, accuracy=found, parameters=parameters, macs=macs
+            )
+        )
+        self.lap = time.monotonic()
+
+    def attached_to(self, outcome: Outcome) -> Outcome:
+        """The outcome with these notes, and the time since they were begun."""
+        return replace(
+            outcome,
+            stages=tuple(self.stages),
+            epochs=tuple(self.epochs),
+            duration_s=time.monotonic() - self.start,
+        )
