@@ -3,71 +3,94 @@ import pytest
 from search.records import Cost
 from search.scheduler import Rungs
 
+CHEAP, DEAR = 100, 200
+
 
 def _cost(size_bytes: int, latency_ms: float | None = 1.0) -> Cost:
     return Cost(size_bytes=size_bytes, parameters=1, macs=1, latency_ms=latency_ms)
 
 
+def _finish(rungs: Rungs, trial: int, early: float, late: float, cost: Cost) -> None:
+    """A trial that runs to its end: its accuracy after a quarter, and at last."""
+    rungs.hopeless(trial, share=0.25, accuracy=early, cost=cost)
+    rungs.hopeless(trial, share=1.0, accuracy=late, cost=cost)
+
+
 @pytest.fixture
 def rungs() -> Rungs:
-    return Rungs(validation_images=1000)
+    """Three trials that halved their error after the first quarter; all cost the same."""
+    known = Rungs(validation_images=1000)
+    for trial, early in enumerate((0.80, 0.82, 0.84)):
+        _finish(known, trial, early, (1 + early) / 2, _cost(CHEAP))
+    return known
 
 
 def test_a_trial_that_a_cheaper_one_leaves_behind_is_hopeless(rungs: Rungs) -> None:
-    assert rungs.hopeless(0, share=0.25, accuracy=0.9, cost=_cost(100)) is None
-    reason = rungs.hopeless(1, share=0.25, accuracy=0.6, cost=_cost(200))
+    # It may hope for 80%, half of its error; the best of the others has 92%.
+    reason = rungs.hopeless(9, share=0.25, accuracy=0.6, cost=_cost(DEAR))
     assert reason is not None
-    assert "trial 0" in reason
-    assert "60.0%" in reason
+    assert "60.0% after 25%" in reason
+    assert "hope for 80.0%" in reason
+    assert "trial 2, which costs no more (100 B), has 92.0%" in reason
+
+
+def test_a_trial_that_may_still_catch_up_goes_on(rungs: Rungs) -> None:
+    # Behind now, but it may hope for 91.5%, which chance can't tell from 92%.
+    assert rungs.hopeless(9, share=0.25, accuracy=0.83, cost=_cost(DEAR)) is None
 
 
 def test_a_small_student_survives_a_larger_more_accurate_one(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.25, accuracy=0.9, cost=_cost(200))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.5, cost=_cost(100)) is None
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(CHEAP - 1)) is None
 
 
-def test_a_fast_student_survives_a_smaller_but_slower_one(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.25, accuracy=0.9, cost=_cost(100, latency_ms=2.0))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.5, cost=_cost(200, latency_ms=1.0)) is None
+def test_a_fast_student_survives_smaller_but_slower_ones(rungs: Rungs) -> None:
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR, 0.5)) is None
 
 
-def test_what_chance_explains_stops_nobody(rungs: Rungs) -> None:
-    # One standard error of the difference is 0.0205 here, and the margin 0.0338.
-    rungs.hopeless(0, share=0.25, accuracy=0.70, cost=_cost(100))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.67, cost=_cost(100)) is None
-    assert rungs.hopeless(2, share=0.25, accuracy=0.66, cost=_cost(100)) is not None
+def test_latencies_within_their_noise_are_equal(rungs: Rungs) -> None:
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR, 0.97)) is not None
 
 
 def test_fewer_validation_images_widen_the_margin() -> None:
-    rungs = Rungs(validation_images=50)
-    rungs.hopeless(0, share=0.25, accuracy=0.70, cost=_cost(100))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.60, cost=_cost(100)) is None
+    few = Rungs(validation_images=20)
+    for trial in range(3):
+        _finish(few, trial, 0.8, 0.9, _cost(CHEAP))
+    assert few.hopeless(9, share=0.25, accuracy=0.6, cost=_cost(DEAR)) is None
 
 
-def test_only_the_same_rung_is_compared(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.5, accuracy=0.9, cost=_cost(100))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.5, cost=_cost(100)) is None
+def test_nobody_stops_before_three_trials_ended() -> None:
+    rungs = Rungs(validation_images=1000)
+    for trial in range(2):
+        _finish(rungs, trial, 0.8, 0.9, _cost(CHEAP))
+    assert rungs.hopeless(8, share=0.25, accuracy=0.1, cost=_cost(DEAR)) is None
 
 
-def test_each_rung_is_judged_once(rungs: Rungs) -> None:
-    assert rungs.hopeless(0, share=0.25, accuracy=0.5, cost=_cost(100)) is None
-    rungs.hopeless(1, share=0.25, accuracy=0.9, cost=_cost(100))
-    assert rungs.hopeless(0, share=0.4, accuracy=0.5, cost=_cost(100)) is None
-    rungs.hopeless(1, share=0.5, accuracy=0.9, cost=_cost(100))
-    assert rungs.hopeless(0, share=0.5, accuracy=0.5, cost=_cost(100)) is not None
+def test_a_steep_curve_gives_the_slow_a_longer_hope() -> None:
+    steep = Rungs(validation_images=1000)
+    for trial in range(3):
+        _finish(steep, trial, 0.2, 0.98, _cost(CHEAP))
+    assert steep.hopeless(9, share=0.25, accuracy=0.2, cost=_cost(DEAR)) is None
 
 
-def test_before_the_first_rung_nobody_stops(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.2, accuracy=0.9, cost=_cost(100))
-    assert rungs.hopeless(1, share=0.2, accuracy=0.1, cost=_cost(100)) is None
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_between_rungs_nobody_stops(rungs: Rungs, share: float) -> None:
+    assert rungs.hopeless(9, share=0.25, accuracy=0.83, cost=_cost(DEAR)) is None
+    assert rungs.hopeless(9, share=share, accuracy=0.1, cost=_cost(DEAR)) is None
 
 
-def test_a_stopped_trial_still_stands_for_what_it_reached(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.25, accuracy=0.9, cost=_cost(100))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.8, cost=_cost(150)) is not None
-    assert rungs.hopeless(2, share=0.25, accuracy=0.5, cost=_cost(160)) is not None
+def test_nobody_stops_at_the_end(rungs: Rungs) -> None:
+    assert rungs.hopeless(9, share=1.0, accuracy=0.1, cost=_cost(DEAR)) is None
 
 
-def test_a_latency_that_is_not_known_counts_as_the_longest(rungs: Rungs) -> None:
-    rungs.hopeless(0, share=0.25, accuracy=0.9, cost=_cost(100, latency_ms=None))
-    assert rungs.hopeless(1, share=0.25, accuracy=0.5, cost=_cost(100)) is None
+def test_a_latency_that_is_not_known_counts_as_the_longest() -> None:
+    rungs = Rungs(validation_images=1000)
+    for trial in range(3):
+        _finish(rungs, trial, 0.8, 0.9, _cost(CHEAP, None))
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR)) is None
+
+
+def test_a_trial_without_any_error_is_no_division_by_zero() -> None:
+    rungs = Rungs(validation_images=1000)
+    for trial in range(3):
+        _finish(rungs, trial, 1.0, 1.0, _cost(CHEAP))
+    assert rungs.hopeless(9, share=0.25, accuracy=0.5, cost=_cost(DEAR)) is not None
