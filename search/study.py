@@ -196,6 +196,8 @@ def _ray(run: RunSettings) -> Iterator[None]:
             f"run.ray: {run.ray} does not answer: {error}. Start one with `ray start --head`, "
             "set RAY_AUTH_TOKEN if it asks for a token, or set run.ray: local"
         ) from error
+    # It would print whole tracebacks of a trial's process; the trial's row has what is known.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -227,6 +227,8 @@ def _pairs(title: str, values: Mapping[str, object]) -> Table:
 def _write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     # Each trial has the parameters of its own methods: the columns are all that occur.
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not columns:
+        return
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
