@@ -8,7 +8,7 @@ from search.budget import Budget
 from search.cost_aware.candidates import Candidate, Candidates, Predict
 from search.cost_aware.evidence import Finished, History, foreseen_gain
 from search.cost_aware.features import Features, squared_differences
-from search.cost_aware.improvement import Front, expected_improvements
+from search.cost_aware.improvement import Front, expected_improvements, non_dominated
 from search.cost_aware.logits import to_accuracies, to_logits
 from search.cost_aware.surrogate import Surrogate
 from search.records import Cost
@@ -166,11 +166,7 @@ def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
     feasible = [one for one in finished if one.feasible] or list(finished)
     best = sorted(feasible, key=lambda one: -one.accuracy)[:3]
     values = np.array([(-one.accuracy, one.size_bytes, one.latency_ms) for one in feasible])
-    values = values.reshape(-1, 3)
-    # [trials, trials]: whether the first betters the second.
-    no_worse = np.asarray((values[:, None, :] <= values[None, :, :]).all(axis=2))
-    bettered = np.asarray((no_worse & ~no_worse.T).any(axis=0))
-    front = [one for one, is_bettered in zip(feasible, bettered, strict=True) if not is_bettered]
+    front = [feasible[i] for i in non_dominated(values.reshape(-1, 3))]
     return [one.params for one in (*front, *best)]
 
 

@@ -1,6 +1,6 @@
 """By how much a recipe would push out the frontier, its cost being known and its accuracy not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,18 @@ class Front:
     costs: np.ndarray
     least_accuracy: float
     worst_costs: np.ndarray
+
+
+def non_dominated(values: np.ndarray) -> np.ndarray:
+    """Indices of the rows, [rows, columns], than which no other is better; less is better.
+
+    Of equal rows the first is kept. Ordered by the columns, the first one first.
+    """
+    kept: list[int] = []
+    for i in np.lexsort(values.T[::-1]):
+        if not (values[kept] <= values[i]).all(axis=1).any():
+            kept.append(int(i))
+    return np.array(kept, dtype=int)
 
 
 def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Front) -> np.ndarray:
@@ -43,6 +55,7 @@ def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Fron
     et al. 2019, Efficient Computation of Expected Hypervolume Improvement, here with two of three
     objectives certain.
     """
+    front = _without_dominated(front)
     edges = [_edges(front.costs[:, axis], front.worst_costs[axis]) for axis in (0, 1)]
     levels, which = np.unique(_best_accuracies(front, edges), return_inverse=True)
     # [recipes, levels], and the overlap of each recipe's quadrant with each cell, by axis.
@@ -55,6 +68,11 @@ def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Fron
         by_level[:, level] = np.einsum("nj,nj->n", areas, latencies)
     growth: np.ndarray = np.einsum("nl,nl->n", by_level, gains)
     return growth / float(np.prod(front.worst_costs))
+
+
+def _without_dominated(front: Front) -> Front:
+    kept = non_dominated(np.column_stack([-front.accuracies, front.costs]))
+    return replace(front, accuracies=front.accuracies[kept], costs=front.costs[kept])
 
 
 def _edges(values: np.ndarray, worst: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+from threadpoolctl import threadpool_limits
 
 from search.budget import Budget
 from search.cost_aware.candidates import Candidates, CostSource
@@ -67,7 +68,9 @@ class CostAwareSampler(BaseSampler):
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)
-        return dict(self._chooser.choose(candidates, history).params)
+        # Matrices are small: more threads would take cores from trials, and win no time.
+        with threadpool_limits(1):
+            return dict(self._chooser.choose(candidates, history).params)
 
     def sample_independent(
         self,

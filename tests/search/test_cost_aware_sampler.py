@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 from search.budget import Budget
 from search.cost_aware.candidates import CostSource
 from search.cost_aware.evidence import CURVE, foreseen_gain, read_history
-from search.cost_aware.improvement import Front, expected_improvements
+from search.cost_aware.improvement import Front, expected_improvements, non_dominated
 from search.cost_aware.sampler import CostAwareSampler
 from search.cost_aware.surrogate import RecipeKernel, Surrogate
 from search.frontier import hypervolume
@@ -387,3 +387,8 @@ def test_without_any_frontier_the_whole_box_is_to_be_gained() -> None:
     empty = Front(np.empty(0), np.empty((0, 2)), 0.25, np.array([2.0, 4.0]))
     found = expected_improvements(np.array([[0.75]]), np.array([[1.0, 1.0]]), empty)
     assert found == pytest.approx([0.5 * 0.5 * 0.75])
+
+
+def test_only_what_no_other_betters_is_non_dominated_and_of_equals_the_first() -> None:
+    values = np.array([[2.0, 1.0], [1.0, 2.0], [2.0, 2.0], [1.0, 2.0], [3.0, 0.5]])
+    assert non_dominated(values).tolist() == [1, 0, 4]
