@@ -1,0 +1,169 @@
+"""Plausible studies, written through the store's own interface, as a search would write them."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+
+from search.records import (
+    ArtifactRecord,
+    Cost,
+    EpochRecord,
+    FailureRecord,
+    Outcome,
+    Quality,
+    Scalar,
+    StageRecord,
+    StudyState,
+    TeacherRecord,
+    TrialState,
+)
+from search.store import Store
+
+BUDGET = {"size": "600KB", "latency": "1.5ms", "target": {"device": "cpu", "threads": 1}}
+TEACHER = TeacherRecord(
+    name="resnet18",
+    digest="5e" * 32,
+    accuracy=0.983,
+    test_accuracy=0.978,
+    cost=Cost(
+        size_bytes=44_700_000,
+        parameters=11_170_000,
+        macs=37_000_000,
+        latency_ms=8.4,
+        latency_p95_ms=9.1,
+    ),
+)
+# Parameters, and milliseconds at full width.
+_STUDENTS = {
+    "test_resnet": (480_000, 0.5),
+    "resnet10t": (5_000_000, 2.4),
+    "test_vit": (370_000, 1.1),
+}
+
+
+def add_study(
+    store: Store,
+    name: str = "digits",
+    *,
+    trials: int = 60,
+    running: int = 0,
+    only: TrialState | None = None,
+    budget: Mapping[str, object] = BUDGET,
+) -> None:
+    """Adds a study of a teacher and so many trials.
+
+    Args:
+        store: open for writing.
+        name: the study's.
+        trials: how many ended.
+        running: how many more have not.
+        only: the state in which all of them ended; by default a plausible mixture.
+        budget: as a study file has it.
+    """
+    store.create_study(name, config={"study": name, "budget": dict(budget)}, artifacts="artifacts")
+    store.record_teacher(name, TEACHER)
+    chance = random.Random(0)  # noqa: S311 - no secret
+    for params in _recipes(chance, trials):
+        number = store.start_trial(name, params=params, seed=chance.randrange(2**31))
+        store.finish_trial(name, number, _outcome(chance, number, params, only=only))
+    for params in _recipes(chance, running):
+        store.start_trial(name, params=params, seed=0)
+    if not running:
+        store.set_study_state(name, StudyState.FINISHED)
+
+
+def _recipes(chance: random.Random, count: int) -> Iterator[dict[str, Scalar]]:
+    for _ in range(count):
+        yield {
+            "student": "timm",
+            "student.timm.model": chance.choice(list(_STUDENTS)),
+            "training": "standard",
+            "training.standard.epochs": chance.randint(4, 16),
+            "training.standard.learning_rate": round(10 ** chance.uniform(-3.5, -1.5), 5),
+            "distillation": "soft_targets",
+            "distillation.soft_targets.temperature": round(chance.uniform(1, 12), 2),
+            "pruning": "magnitude",
+            "pruning.magnitude.ratio": round(chance.uniform(0.05, 0.9), 3),
+            "quantization": chance.choice(["int8_static", "float32"]),
+        }
+
+
+def _cost(chance: random.Random, params: Mapping[str, Scalar]) -> Cost:
+    parameters, latency = _STUDENTS[str(params["student.timm.model"])]
+    kept = (1 - float(params["pruning.magnitude.ratio"])) ** 1.6
+    is_int8 = params["quantization"] == "int8_static"
+    timed = latency * (0.15 + kept) * (0.55 if is_int8 else 1.0) * chance.uniform(0.95, 1.1)
+    return Cost(
+        size_bytes=round(parameters * kept * (1 if is_int8 else 4) + 9000),
+        parameters=round(parameters * kept),
+        macs=round(parameters * kept * 18),
+        latency_ms=timed,
+        latency_p95_ms=timed * 1.15,
+    )
+
+
+def _outcome(
+    chance: random.Random, number: int, params: Mapping[str, Scalar], *, only: TrialState | None
+) -> Outcome:
+    cost = _cost(chance, params)
+    over = {"size_bytes": cost.size_bytes / 6e5 - 1, "latency_ms": (cost.latency_ms or 0) / 1.5 - 1}
+    if only is None:
+        broken = any(excess > 0 for excess in over.values())
+        ended = TrialState.INFEASIBLE if broken else TrialState.COMPLETE
+        state = {7: TrialState.FAILED, 3: TrialState.STOPPED}.get(number % 17, ended)
+    else:
+        state = only
+    accuracy = _accuracy(chance, params, cost)
+    quality = Quality(accuracy=accuracy, agreement=min(1.0, accuracy + 0.008))
+    seconds = chance.uniform(20, 90)
+    match state:
+        case TrialState.FAILED:
+            failure = FailureRecord(
+                kind="non_finite",
+                message="the loss became NaN in epoch 3",
+                traceback="Traceback (most recent call last): …",
+            )
+            return Outcome(state=state, cost=cost, failure=failure, duration_s=seconds)
+        case TrialState.INFEASIBLE:
+            # Every third one was caught only when the finished artifact was timed.
+            measured = quality if number % 3 == 0 else None
+            over = {key: abs(excess) + 0.01 for key, excess in over.items()} if only else over
+            reason = "its size is above the budget's 600 KB"
+            return Outcome(
+                state=state,
+                cost=cost,
+                quality=measured,
+                reason=reason,
+                violations=over,
+                duration_s=0.4,
+            )
+        case TrialState.STOPPED:
+            low = Quality(accuracy=accuracy * 0.8, agreement=accuracy * 0.8)
+            reason = "hopeless at the rung of 4 epochs"
+            return Outcome(state=state, cost=cost, quality=low, reason=reason, duration_s=seconds)
+    return Outcome(
+        state=state,
+        cost=cost,
+        quality=quality,
+        violations=over,
+        artifact=ArtifactRecord(path=f"trial-{number:05d}", sha256="ab" * 32),
+        stages=(StageRecord(name="distil", seconds=seconds, accuracy=accuracy),),
+        epochs=tuple(
+            EpochRecord(
+                stage="distil",
+                epoch=epoch,
+                loss=2 / (epoch + 1),
+                accuracy=accuracy * (1 - 0.5 ** (epoch + 1)),
+                learning_rate=0.01,
+            )
+            for epoch in range(4)
+        ),
+        hardware={"cpu": "Intel Xeon", "threads": 1},
+        duration_s=seconds,
+    )
+
+
+def _accuracy(chance: random.Random, params: Mapping[str, Scalar], cost: Cost) -> float:
+    capacity = math.log10(cost.parameters / 8_000) / 2.6
+    loss = 0.35 * math.exp(-2.6 * capacity) + (0.006 if params["quantization"] != "float32" else 0)
+    return min(0.985, max(0.1, 0.986 - loss - chance.expovariate(45)))

@@ -1,0 +1,117 @@
+"""What the figures draw, read from the figures."""
+
+import math
+from functools import partial
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, frontier_line
+from dashboard.queries import trial_frame
+from search.frontier import frontier
+from search.records import TrialRecord, TrialState
+from search.store import Store
+from tests.dashboard.conftest import MakeStore
+from tests.dashboard.made_studies import TEACHER, add_study
+
+
+def trials_of(url: str) -> list[TrialRecord]:
+    with Store.open(url, read_only=True) as store:
+        return store.trials("digits")
+
+
+def traces(figure: go.Figure) -> dict[str, go.Scatter]:
+    return {trace.name: trace for trace in figure.data if trace.name}
+
+
+def numbers(trace: go.Scatter) -> set[int]:
+    return {int(point[0]) for point in trace.customdata}
+
+
+@pytest.mark.parametrize("axis", [SIZE, LATENCY], ids=lambda axis: axis.column)
+def test_the_frontier_that_is_drawn_is_that_of_the_search(
+    make_store: MakeStore, axis: CostAxis
+) -> None:
+    trials = trials_of(make_store(add_study))
+    figure = accuracy_figure(trial_frame(trials), axis, limit=None, teacher=None)
+    assert numbers(traces(figure)["Frontier"]) == {trial.number for trial in frontier(trials)}
+
+
+def test_the_line_of_the_frontier_rises_with_the_cost(make_store: MakeStore) -> None:
+    line = frontier_line(trial_frame(trials_of(make_store(add_study))), "latency_ms")
+    assert len(line) > 2
+    assert line["latency_ms"].is_monotonic_increasing
+    assert line["accuracy"].is_monotonic_increasing
+
+
+def test_every_trial_of_known_cost_is_drawn_once(make_store: MakeStore) -> None:
+    frame = trial_frame(trials_of(make_store(add_study)))
+    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    drawn = sorted(int(p[0]) for t in figure.data if t.customdata is not None for p in t.customdata)
+    assert drawn == frame["number"].tolist()
+
+
+def test_trials_without_accuracy_stand_under_the_axis(make_store: MakeStore) -> None:
+    failed = partial(add_study, trials=4, only=TrialState.FAILED)
+    figure = accuracy_figure(
+        trial_frame(trials_of(make_store(failed))), SIZE, limit=None, teacher=None
+    )
+    assert traces(figure)["Failed"].yaxis == "y2"
+
+
+def test_the_budget_is_drawn_at_its_bound() -> None:
+    figure = accuracy_figure(trial_frame([]), SIZE, limit=600_000, teacher=TEACHER)
+    (line,) = figure.layout.shapes
+    (note,) = figure.layout.annotations
+    assert (line.x0, line.x1) == (600_000, 600_000)
+    assert note.x == pytest.approx(math.log10(600_000))
+    assert note.text == "budget 600 KB"
+
+
+def test_the_range_holds_budget_and_teacher() -> None:
+    figure = accuracy_figure(trial_frame([]), SIZE, limit=1_000, teacher=TEACHER)
+    low, high = figure.layout.xaxis.range
+    assert low < math.log10(1_000)
+    assert high > math.log10(TEACHER.cost.size_bytes)
+
+
+def test_the_teacher_is_a_star_that_selects_no_trial() -> None:
+    star = traces(accuracy_figure(trial_frame([]), SIZE, limit=None, teacher=TEACHER))["Teacher"]
+    assert star.marker.symbol == "star"
+    assert star.customdata is None
+
+
+def test_of_ten_thousand_trials_the_frontier_and_two_thousand_others_are_drawn() -> None:
+    count = 10_000
+    frame = trial_frame([]).reindex(range(count))
+    frame = frame.assign(
+        number=range(count),
+        state="complete",
+        on_frontier=[number < 5 for number in range(count)],
+        accuracy=0.5,
+        size_bytes=1e5,
+        note="",
+    )
+    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    assert numbers(traces(figure)["Frontier"]) == {0, 1, 2, 3, 4}
+    assert len(traces(figure)["Dominated"].x) == 2_000
+
+
+def test_what_others_wrote_is_escaped_in_the_hover_text() -> None:
+    frame = pd.DataFrame(
+        {
+            "number": [0],
+            "state": ["complete"],
+            "on_frontier": [False],
+            "accuracy": [0.9],
+            "size_bytes": [1e5],
+            "latency_ms": [1.0],
+            "student": ['<a href="javascript:alert(1)">x</a>'],
+            "pruning": [""],
+            "quantization": [""],
+            "note": [""],
+        }
+    )
+    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    assert "<a" not in traces(figure)["Dominated"].customdata[0][1]
