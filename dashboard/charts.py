@@ -50,7 +50,7 @@ SIZE = CostAxis(
 )
 LATENCY = CostAxis(
     column="latency_ms",
-    title="Latency of one image, milliseconds",
+    title="Latency of one image, ms",
     tick_format="~g",
     label=format_milliseconds,
 )
@@ -61,15 +61,29 @@ class _Look:
     name: str
     symbol: str
     colour: str
+    sign: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegendEntry:
+    """What a mark in the figures means; `sign` is a character that looks like it."""
+
+    name: str
+    colour: str
+    sign: str
 
 
 _LOOKS = {
-    TrialState.COMPLETE: _Look(name="Dominated", symbol="circle", colour=_CLOUD),
-    TrialState.INFEASIBLE: _Look(name="Over budget", symbol="circle-open", colour=_BUDGET),
-    TrialState.STOPPED: _Look(name="Stopped", symbol="diamond-open", colour=_CLOUD),
-    TrialState.INTERRUPTED: _Look(name="Interrupted", symbol="square-open", colour=_CLOUD),
-    TrialState.FAILED: _Look(name="Failed", symbol="x-thin-open", colour="#e11d48"),
-    TrialState.RUNNING: _Look(name="Running", symbol="circle-open-dot", colour="#2f81f7"),
+    TrialState.COMPLETE: _Look(name="Dominated", symbol="circle", colour=_CLOUD, sign="●"),
+    TrialState.INFEASIBLE: _Look(
+        name="Over budget", symbol="circle-open", colour=_BUDGET, sign="○"
+    ),
+    TrialState.STOPPED: _Look(name="Stopped", symbol="diamond-open", colour=_CLOUD, sign="◇"),
+    TrialState.INTERRUPTED: _Look(
+        name="Interrupted", symbol="square-open", colour=_CLOUD, sign="□"
+    ),
+    TrialState.FAILED: _Look(name="Failed", symbol="x-thin-open", colour="#e11d48", sign="×"),
+    TrialState.RUNNING: _Look(name="Running", symbol="circle-open-dot", colour="#2f81f7", sign="◉"),
 }
 
 
@@ -106,6 +120,26 @@ def accuracy_figure(
         _draw_budget(figure, limit, axis.label(limit))
     _set_range(figure, axis, known, limit=limit, teacher=teacher)
     return figure
+
+
+def legend(trials: pd.DataFrame, *, has_teacher: bool) -> list[LegendEntry]:
+    """The marks that the figures of these trials hold; one legend serves all of them."""
+    entries = []
+    if trials["on_frontier"].any():
+        entries.append(LegendEntry(name="Frontier", colour=FRONTIER, sign="●"))
+    shown = trials[trials["size_bytes"].notna() & ~trials["on_frontier"]]
+    is_ruled_out = (shown["state"] == TrialState.INFEASIBLE.value) & shown["accuracy"].isna()
+    marked = set(shown.loc[~is_ruled_out, "state"])
+    entries += [
+        LegendEntry(name=look.name, colour=look.colour, sign=look.sign)
+        for state, look in _LOOKS.items()
+        if state.value in marked
+    ]
+    if is_ruled_out.any():
+        entries.append(LegendEntry(name="Over budget, never trained", colour=_BUDGET, sign="|"))
+    if has_teacher:
+        entries.append(LegendEntry(name="Teacher", colour=_TEACHER, sign="★"))
+    return entries
 
 
 def frontier_line(trials: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -150,7 +184,7 @@ def _rug(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
             rows,
             axis,
             pd.Series(0.5, index=rows.index),
-            name="Ruled out" if state is TrialState.INFEASIBLE else look.name,
+            name=look.name,
             marker=marker,
         ).update(yaxis="y2")
 
@@ -166,7 +200,6 @@ def _frontier(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
         mode="lines",
         line={"color": FRONTIER, "width": 2, "shape": "hv"},
         hoverinfo="skip",
-        showlegend=False,
     )
     marker = {"color": FRONTIER, "size": 11, "line": {"width": 1.5, "color": _RIM}}
     yield _points(members, axis, members["accuracy"], name="Frontier", marker=marker)
@@ -197,7 +230,7 @@ def _points(
 def _hover(rows: pd.DataFrame) -> Iterator[str]:
     for row in rows.to_dict("records"):
         measured = [
-            "not trained" if math.isnan(row["accuracy"]) else f"{row['accuracy']:.1%}",
+            "no accuracy" if math.isnan(row["accuracy"]) else f"{row['accuracy']:.1%}",
             format_bytes(row["size_bytes"]),
             "not timed"
             if math.isnan(row["latency_ms"])
@@ -250,14 +283,7 @@ def _lay_out(figure: go.Figure, axis: CostAxis, *, has_rug: bool) -> None:
     figure.update_layout(
         height=430,
         margin={"l": 10, "r": 16, "t": 28, "b": 10},
-        legend={
-            "orientation": "h",
-            "xref": "container",
-            "x": 0,
-            "y": -0.2,
-            "yanchor": "top",
-            "entrywidth": 82,
-        },
+        showlegend=False,
         hovermode="closest",
         yaxis={"tickformat": ".0%", "domain": [bottom, 1.0]},
     )
@@ -265,6 +291,8 @@ def _lay_out(figure: go.Figure, axis: CostAxis, *, has_rug: bool) -> None:
         type="log",
         title={"text": axis.title},
         tickformat=axis.tick_format,
+        # More would run into each other on a phone.
+        nticks=4,
         minor={"dtick": "D1", "ticks": "outside", "showgrid": False},
         showgrid=True,
         anchor="y2" if has_rug else "y",
@@ -277,7 +305,7 @@ def _lay_out(figure: go.Figure, axis: CostAxis, *, has_rug: bool) -> None:
                 "fixedrange": True,
                 "showgrid": False,
                 "tickvals": [0.5],
-                "ticktext": ["untrained"],
+                "ticktext": ["none"],
                 "zeroline": False,
             }
         )

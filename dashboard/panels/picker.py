@@ -33,11 +33,11 @@ def pick_study(names: Sequence[str]) -> str:
     )
     if asked != picked:
         st.query_params[STUDY] = picked
-    _say_unknown()
     return picked
 
 
-def _say_unknown() -> None:
+def say_unknown_study() -> None:
+    """Says that the address names a study which this store does not hold, where it does."""
     unknown = st.session_state.get(_UNKNOWN)
     if unknown is not None:
         st.warning("This store holds no study of the name in the address. Another is shown.")

@@ -77,14 +77,14 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
         return rows
     rows["Took"] = format_duration(outcome.duration_s)
     if outcome.quality is not None:
-        rows["Agrees with the teacher"] = f"{outcome.quality.agreement:.1%}"
+        rows["Agreement"] = f"{outcome.quality.agreement:.1%}"
     if trial.test is not None:
-        rows["Accuracy on test images"] = f"{trial.test.accuracy:.1%}"
+        rows["Test accuracy"] = f"{trial.test.accuracy:.1%}"
     if (cost := outcome.cost) is not None:
         rows["MACs"] = format_count(cost.macs)
         rows["Size"] = format_bytes(cost.size_bytes)
         if cost.latency_p95_ms is not None:
-            rows["Latency, 95th percentile"] = format_milliseconds(cost.latency_p95_ms)
+            rows["Latency p95"] = format_milliseconds(cost.latency_p95_ms)
     if outcome.hardware:
         rows["Hardware"] = ", ".join(f"{key} {value}" for key, value in outcome.hardware.items())
     if outcome.artifact is not None:

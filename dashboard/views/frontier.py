@@ -4,10 +4,10 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure
+from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, legend
 from dashboard.panels.headline import show_headline
 from dashboard.panels.messages import show_problem, show_text
-from dashboard.panels.picker import pick_study, pick_trial, select_trial
+from dashboard.panels.picker import pick_study, pick_trial, say_unknown_study, select_trial
 from dashboard.panels.table import show_table
 from dashboard.panels.trial import show_trial
 from dashboard.queries import (
@@ -49,6 +49,7 @@ def _show_study(url: str, names: list[str]) -> None:
         with st.container(width=280):
             study = pick_study(names)
         is_live = st.toggle("Live", value=True, key="live", help=_LIVE_HELP)
+    say_unknown_study()
     pulse = study_pulse(url, study)
     view = load_study(url, study, pulse)
     _watch(url, study, pulse, is_live=is_live)
@@ -90,6 +91,13 @@ def _show_charts(view: StudyView) -> None:
         with column:
             st.markdown(f"**{title}**")
             _show_chart(view, axis, limits.get(axis.column), title)
+    entries = legend(view.trials, has_teacher=view.study.teacher is not None)
+    spans = [
+        f'<span style="white-space: nowrap; margin-right: 1.2em">'
+        f'<b style="color: {entry.colour}">{entry.sign}</b> {entry.name}</span> '
+        for entry in entries
+    ]
+    st.html(f'<div style="font-size: 0.875rem">{"".join(spans)}</div>')
 
 
 def _show_chart(view: StudyView, axis: CostAxis, limit: float | None, title: str) -> None:

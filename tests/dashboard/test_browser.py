@@ -128,6 +128,17 @@ def test_a_click_on_the_frontier_shows_the_trial(
     page.close()
 
 
+def test_a_chosen_row_of_the_table_shows_its_trial(
+    browser: "playwright.Browser", address: str
+) -> None:
+    page = _visit(browser, f"{address}/?study=digits")
+    # The table is a canvas: the box of its third row, under a header of one row.
+    page.locator(".stDataFrame .dvn-scroller").last.click(position={"x": 18, "y": 35 * 3 + 18})
+    page.get_by_role("heading", name="Trial 2").wait_for(timeout=_WAIT_MS)
+    assert "trial=2" in page.url
+    page.close()
+
+
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 def test_a_deep_link_restores_the_page_without_a_sideways_scroll(
     browser: "playwright.Browser", address: str, screenshots: Path, theme: str, width: int

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, frontier_line
+from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, frontier_line, legend
 from dashboard.queries import trial_frame
 from search.frontier import frontier
 from search.records import TrialRecord, TrialState
@@ -58,6 +58,12 @@ def test_trials_without_accuracy_stand_under_the_axis(make_store: MakeStore) -> 
         trial_frame(trials_of(make_store(failed))), SIZE, limit=None, teacher=None
     )
     assert traces(figure)["Failed"].yaxis == "y2"
+
+
+def test_the_legend_names_what_is_drawn_and_nothing_else(make_store: MakeStore) -> None:
+    failed = partial(add_study, trials=4, only=TrialState.FAILED)
+    entries = legend(trial_frame(trials_of(make_store(failed))), has_teacher=True)
+    assert [entry.name for entry in entries] == ["Failed", "Teacher"]
 
 
 def test_the_budget_is_drawn_at_its_bound() -> None:
