@@ -52,6 +52,13 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
     """
     torch.manual_seed(course.seed)
     network.to(course.device).to(memory_format=_memory_format(network))
+    try:
+        yield from _curve(network, dataset, course)
+    finally:
+        network.to(memory_format=torch.contiguous_format)
+
+
+def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
     batch_size = min(course.training.batch_size, len(dataset.training))
     steps = len(dataset.training) // batch_size
     fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=steps)

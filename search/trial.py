@@ -124,7 +124,7 @@ class _Trial:
         for point in train(network, self.task.dataset, course):
             notes.epochs.append(point)
             yield point
-        network.cpu().to(memory_format=torch.contiguous_format)
+        network.cpu()
 
     def _prune(
         self, network: nn.Module, pruning: Pruning, notes: Notes

@@ -355,13 +355,13 @@ def test_another_seed_trains_another_teacher(room: _Room) -> None:
 
 def test_a_teacher_that_gets_no_better_stops_and_keeps_its_best_weights(room: _Room) -> None:
     # So high a rate that it soon forgets.
-    training = {"epochs": 30, "batch_size": 16, "learning_rate": 0.2, "patience": 2}
+    training = {"epochs": 30, "batch_size": 16, "learning_rate": 0.1, "patience": 1}
     teacher = room.prepare({"model": "test_resnet", "train": training})
     told = [
         float(line.split("accuracy ")[1].split("%")[0]) for line in room.said if "epoch" in line
     ]
     assert told[-1] < max(told)
-    assert len(told) == told.index(max(told)) + 1 + 2 < 30
+    assert len(told) == told.index(max(told)) + 1 + 1 < 30
     found = accuracy(teacher.network, room.dataset.validation, room.dataset)
     assert 100 * found == pytest.approx(max(told), abs=0.06)
 

@@ -196,3 +196,16 @@ def test_accuracy_is_the_share_of_images_classified_rightly(stripes: Dataset) ->
 
     expected = float(np.mean(stripes.validation.labels == 0))
     assert accuracy(First(), stripes.validation, stripes) == expected
+
+
+def test_trained_weights_are_laid_out_as_they_were(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 28 * 28, 3)
+    )
+    curve = train(network, stripes, _course(views))
+    next(curve)
+    assert not network[1].weight.is_contiguous()
+    curve.close()
+    assert all(weight.is_contiguous() for weight in network.parameters())
