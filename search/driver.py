@@ -132,9 +132,20 @@ class Driver:
         branches = self._store.finish_trial(self._study.study, number, outcome)
         self._gate.learn(running.dispatch.recipe, outcome)
         self._sampler.tell(running.proposal, outcome)
+        self._tell_rungs(number, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(number, running.dispatch.recipe.to_params(), outcome)
         self._end_branches(running.dispatch.branches, outcome, branches)
+
+    def _tell_rungs(self, number: int, outcome: Outcome) -> None:
+        for found in (outcome, *(branch.outcome for branch in outcome.branches)):
+            if self._rungs and found.quality and found.cost:
+                self._rungs.finish(
+                    number,
+                    accuracy=found.quality.accuracy,
+                    cost=found.cost,
+                    branch=found is not outcome,
+                )
 
     def _branches(self, recipe: Recipe) -> Sequence[Recipe]:
         """What else to make of the student, of which nothing says that it breaks the budget."""

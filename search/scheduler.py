@@ -9,6 +9,7 @@ non-domination in the place of its quantile, as Schmucker et al. 2021, arXiv:210
 """
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import quantiles
 
@@ -26,22 +27,27 @@ _DEVIATIONS = 1.645
 
 
 @dataclass
-class _Curve:
-    """A trial's cost, and its error at each share of its training."""
+class _Trial:
+    """A trial's errors at each share of its training, and that of the student it ended with."""
 
-    cost: Cost
     errors: dict[float, float] = field(default_factory=dict)
+    last: float | None = None
 
-    @property
-    def latest(self) -> float:
-        return self.errors[max(self.errors)]
+
+@dataclass(frozen=True)
+class _Student:
+    """A finished student: whose it is, what it costs, and its error as it is shipped."""
+
+    trial: int
+    cost: Cost
+    error: float
 
 
 class Rungs:
     """Remembers how trials came along, and says who is hopeless.
 
-    A trial is hopeless if it would stay behind one that costs no more even if it still gained more
-    than most trials gained after the same rung.
+    A trial is hopeless if it would stay behind a finished student that costs no more even if it
+    still gained more than most trials gained after the same rung, compression included.
 
     Args:
         validation_images: that accuracies are measured on; fewer images, wider margins.
@@ -49,7 +55,14 @@ class Rungs:
 
     def __init__(self, validation_images: int) -> None:
         self._images = validation_images
-        self._curves: dict[int, _Curve] = {}
+        self._trials: dict[int, _Trial] = defaultdict(_Trial)
+        self._students: list[_Student] = []
+
+    def finish(self, trial: int, *, accuracy: float, cost: Cost, branch: bool = False) -> None:
+        """Hears of a finished student: the trial's own, or one that was branched off from it."""
+        self._students.append(_Student(trial, cost, 1 - accuracy))
+        if not branch:
+            self._trials[trial].last = 1 - accuracy
 
     def hopeless(self, trial: int, *, share: float, accuracy: float, cost: Cost) -> str | None:
         """Why the trial should stop; None while it may go on.
@@ -60,45 +73,40 @@ class Rungs:
             accuracy: on validation images, now.
             cost: foreseen, of the student that it will end with.
         """
-        curve = self._curves.setdefault(trial, _Curve(cost))
-        before = max(curve.errors, default=0.0)
-        curve.errors[share] = 1 - accuracy
+        errors = self._trials[trial].errors
+        before = max(errors, default=0.0)
+        errors[share] = 1 - accuracy
         rung = max((rung for rung in _RUNGS if before < rung <= share), default=None)
         if rung is None or share == 1.0 or (ratio := self._error_ratio(share)) is None:
             return None
         hoped = (1 - accuracy) * ratio
-        better = [
-            (other.latest, number)
-            for number, other in self._curves.items()
-            if number != trial and self._beats(other, hoped, cost)
-        ]
+        better = [student for student in self._students if self._beats(student, hoped, cost)]
         if not better:
             return None
-        error, number = min(better)
-        size = format_bytes(self._curves[number].cost.size_bytes)
+        best = min(better, key=lambda student: student.error)
         return (
             f"{accuracy:.1%} after {share:.0%} of its training; it may hope for {1 - hoped:.1%}, "
-            f"but trial {number}, which costs no more ({size}), has {1 - error:.1%}"
+            f"but a student of trial {best.trial} that costs no more "
+            f"({format_bytes(best.cost.size_bytes)}) has {1 - best.error:.1%}"
         )
 
     def _error_ratio(self, share: float) -> float | None:
         """What an error at this share becomes: a ratio that only a quarter of trials went below."""
-        ends = [curve.errors for curve in self._curves.values() if 1.0 in curve.errors]
         smallest = 0.5 / self._images
         ratios = [
-            max(errors[1.0], smallest) / max(errors[share], smallest)
-            for errors in ends
-            if share in errors
+            max(trial.last, smallest) / max(trial.errors[share], smallest)
+            for trial in self._trials.values()
+            if trial.last is not None and share in trial.errors
         ]
         return quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) >= _ENOUGH else None
 
-    def _beats(self, other: _Curve, hoped: float, cost: Cost) -> bool:
+    def _beats(self, other: _Student, hoped: float, cost: Cost) -> bool:
         """Whether `other` costs no more, and its error is lower by more than chance explains."""
         cheaper = other.cost.size_bytes <= cost.size_bytes and (
             _latency(other.cost) <= _latency(cost) * _SAME_LATENCY
         )
-        variance = sum(error * (1 - error) for error in (other.latest, hoped)) / self._images
-        return cheaper and other.latest < hoped - _DEVIATIONS * math.sqrt(variance)
+        variance = sum(error * (1 - error) for error in (other.error, hoped)) / self._images
+        return cheaper and other.error < hoped - _DEVIATIONS * math.sqrt(variance)
 
 
 def _latency(cost: Cost) -> float:

@@ -132,7 +132,7 @@ def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage)
     free = Cost(size_bytes=1, parameters=1, macs=1, latency_ms=0.001)
     for number in (100, 101, 102):
         rungs.hopeless(number, share=0.25, accuracy=0.8, cost=free)
-        rungs.hopeless(number, share=1.0, accuracy=0.9, cost=free)
+        rungs.finish(number, accuracy=0.9, cost=free)
     dispatch = _next(given.driver)
     assert not given.driver.advance(dispatch.number, _point(0, 0.3))
     given.driver.end(dispatch.number, None)

@@ -11,9 +11,9 @@ def _cost(size_bytes: int, latency_ms: float | None = 1.0) -> Cost:
 
 
 def _finish(rungs: Rungs, trial: int, early: float, late: float, cost: Cost) -> None:
-    """A trial that runs to its end: its accuracy after a quarter, and at last."""
+    """A trial that runs to its end: its accuracy after a quarter, and that of its student."""
     rungs.hopeless(trial, share=0.25, accuracy=early, cost=cost)
-    rungs.hopeless(trial, share=1.0, accuracy=late, cost=cost)
+    rungs.finish(trial, accuracy=late, cost=cost)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_trial_that_a_cheaper_one_leaves_behind_is_hopeless(rungs: Rungs) -> N
     assert reason is not None
     assert "60.0% after 25%" in reason
     assert "hope for 80.0%" in reason
-    assert "trial 2, which costs no more (100 B), has 92.0%" in reason
+    assert "a student of trial 2 that costs no more (100 B) has 92.0%" in reason
 
 
 def test_a_trial_that_may_still_catch_up_goes_on(rungs: Rungs) -> None:
@@ -94,3 +94,22 @@ def test_a_trial_without_any_error_is_no_division_by_zero() -> None:
     for trial in range(3):
         _finish(rungs, trial, 1.0, 1.0, _cost(CHEAP))
     assert rungs.hopeless(9, share=0.25, accuracy=0.5, cost=_cost(DEAR)) is not None
+
+
+def test_what_compression_takes_away_is_part_of_what_a_trial_may_hope_for() -> None:
+    lossy = Rungs(validation_images=1000)
+    for trial in range(3):
+        _finish(lossy, trial, 0.8, 0.6, _cost(DEAR))
+    lossy.finish(0, accuracy=0.7, cost=_cost(CHEAP), branch=True)
+    # At 75% now it is ahead of 70%, but such errors doubled with the others.
+    assert lossy.hopeless(9, share=0.25, accuracy=0.75, cost=_cost(CHEAP)) is not None
+
+
+def test_a_branch_can_leave_a_trial_behind_but_tells_nothing_of_gains(rungs: Rungs) -> None:
+    rungs.finish(0, accuracy=0.99, cost=_cost(CHEAP - 50), branch=True)
+    assert rungs.hopeless(9, share=0.25, accuracy=0.83, cost=_cost(CHEAP - 1)) is not None
+
+
+def test_a_running_trial_leaves_nobody_behind(rungs: Rungs) -> None:
+    rungs.hopeless(8, share=0.25, accuracy=0.99, cost=_cost(CHEAP - 50))
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(CHEAP - 1)) is None
