@@ -51,7 +51,7 @@ def _study(folder: Path, data: Path, **changes: object) -> Study:
                 "training": {"standard": {"epochs": 2, "batch_size": 16}},
                 "pruning": {"none": {}, "magnitude": {"ratio": [0.3, 0.5]}},
             },
-            "search": {"trials": 3, "views": 2, "sampler": "random"},
+            "search": {"trials": 3, "views": 2, "sampler": "random", "branches": 0},
             "run": {
                 "parallel": 1,
                 "cache": folder / "cache",

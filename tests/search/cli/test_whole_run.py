@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 QUICK = (
     "data.train_images=200", "teacher={model: test_resnet, train: {epochs: 1}}", "search.views=1",
+    "search.branches=0",
     "space.student.timm.model=[test_resnet, test_efficientnet]",
     "space.training.standard.epochs=1", "space.training.standard.warmup_epochs=0", "budget={}",
     "run.parallel=1", "run.cache=cache",
