@@ -7,8 +7,7 @@ orchestration differs: every proposed recipe is trained, and what breaks the bud
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,18 @@ def _searcher(arm: str, space: SearchSpace, seed: int) -> OptunaSearch:
         if arm == "tune-random"
         else TPESampler(seed=seed, multivariate=True, group=True)
     )
-    # Optuna names each choice when it is asked for; the searcher collects the names itself.
-    propose: Callable[[Any], None] = lambda trial: (space.suggest(trial), None)[1]  # noqa: E731
     metrics, modes = ["score", "size_bytes", "latency_ms"], ["max", "min", "min"]
-    return OptunaSearch(propose, metric=metrics, mode=modes, sampler=sampler)
+    return OptunaSearch(_Propose(space), metric=metrics, mode=modes, sampler=sampler)
+
+
+@dataclass(frozen=True)
+class _Propose:
+    """Draws a recipe; the searcher collects what was drawn by itself, and pickles this."""
+
+    space: SearchSpace
+
+    def __call__(self, trial: Any) -> None:
+        self.space.suggest(trial)
 
 
 def _scheduler(arm: str, epochs: int) -> ASHAScheduler | None:
