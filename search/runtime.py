@@ -68,6 +68,7 @@ class Session:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        # ONNX Runtime's errors have no base of their own.
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime can't load {path}: {error}") from error
         self._input = self._session.get_inputs()[0]
