@@ -3,6 +3,7 @@
 recipe.json        what was chosen, and what it takes to rebuild the network
 model.safetensors  the float weights, after pruning
 model.onnx         what is served, and was measured
+predictions.npz    what it predicts for the validation images
 SHA256SUMS         of the others
 """
 

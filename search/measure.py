@@ -13,6 +13,7 @@ from torch import nn
 
 from search.config import Target
 from search.data.dataset import Dataset, Part, normalize
+from search.predictions import Predictions
 from search.records import Cost, Quality
 from search.runtime import Session
 
@@ -80,10 +81,11 @@ def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> t
     return int(parameters), int(macs)
 
 
-def predictions(session: Session, part: Part, dataset: Dataset) -> np.ndarray:
-    """The predicted class of each image of `part`, [images], int64."""
+def predictions(session: Session, part: Part, dataset: Dataset) -> Predictions:
+    """What is predicted for the images of `part`."""
     batches = normalized_batches(part, dataset)
-    return np.concatenate([session.predict(images).argmax(axis=1) for images in batches])
+    logits = np.concatenate([session.predict(images) for images in batches])
+    return Predictions.of_logits(logits, part.labels)
 
 
 def normalized_batches(part: Part, dataset: Dataset) -> Iterator[np.ndarray]:
@@ -100,12 +102,9 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 
-def quality(predicted: np.ndarray, *, labels: np.ndarray, teacher: np.ndarray) -> Quality:
-    """Quality of predicted classes; all three [images], int64."""
-    return Quality(
-        accuracy=float((predicted == labels).mean()),
-        agreement=float((predicted == teacher).mean()),
-    )
+def quality(found: Predictions, *, teacher: np.ndarray) -> Quality:
+    """Quality of predictions; `teacher` holds the teacher's classes, [images], int64."""
+    return Quality(accuracy=found.accuracy, agreement=float((found.classes == teacher).mean()))
 
 
 def _timed_runs(session: Session, image: np.ndarray, *, seconds: float) -> np.ndarray:

@@ -8,8 +8,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from search.brief import Brief
 from search.config import Study, Target
 from search.data.dataset import DataInfo, Dataset
@@ -18,6 +16,7 @@ from search.data.views import View
 from search.errors import BadInput, TeacherError
 from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
+from search.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.resources import parallel_trials, training_device
@@ -31,9 +30,7 @@ from spaces.axes import Distillation
 from spaces.domain import OneOf
 from spaces.students.timm_model import check_model_name
 
-TEACHER = "teacher"
 _SERVED = "model.onnx"
-_CLASSES = "validation_classes.npy"
 _LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
 
 
@@ -65,7 +62,7 @@ def open_task(spec: TaskSpec) -> Task:
         dataset=open_dataset(spec.dataset),
         views=spec.views,
         targets=open_soft_targets(spec.targets).of if spec.targets else None,
-        teacher_classes=np.load(spec.teacher / _CLASSES, allow_pickle=False),
+        teacher_classes=read_predictions(spec.teacher / PREDICTIONS)["validation"].classes,
         device=spec.device,
         artifacts=spec.artifacts,
         origin=dict(spec.origin),
@@ -185,13 +182,13 @@ def _measure_teacher(
         served = folder / _SERVED
         export_onnx(teacher.network, served, image_shape=shape)
         session = Session(served, threads=target.threads, device=target.device)
-        classes = predictions(session, dataset.validation, dataset)
-        np.save(folder / _CLASSES, classes)
+        found = predictions(session, dataset.validation, dataset)
+        write_predictions(folder / PREDICTIONS, {"validation": found})
         cost = time_cost(count_cost(teacher.network, served, shape), served, target)
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,
-        accuracy=float((classes == dataset.validation.labels).mean()),
+        accuracy=found.accuracy,
         cost=cost,
     )
 

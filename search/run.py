@@ -1,9 +1,6 @@
 """A whole search: make ready, try recipes, test the frontier, name the best student."""
 
 from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 
 from search.artifacts import SERVED, check_whole
 from search.config import Study
@@ -12,7 +9,8 @@ from search.data.prepare import open_dataset
 from search.errors import Interrupted, StoreError
 from search.frontier import chosen, frontier
 from search.measure import predictions, quality
-from search.preparation import TEACHER, TaskSpec, prepare_task
+from search.predictions import TEACHER, Predictions, keep_test
+from search.preparation import TaskSpec, prepare_task
 from search.progress import Watcher
 from search.records import StudyState, TeacherRecord, TrialRecord
 from search.runtime import Session
@@ -53,26 +51,28 @@ def run_study(
 def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = open_dataset(spec.dataset)
-    labels = dataset.test.labels
-    taught = _classes(spec.artifacts / TEACHER, spec, dataset)
-    accuracy = quality(taught, labels=labels, teacher=taught).accuracy
-    store.record_teacher(spec.study, replace(teacher, test_accuracy=accuracy))
+    taught = _tested(TEACHER, spec, dataset)
+    store.record_teacher(spec.study, replace(teacher, test_accuracy=taught.accuracy))
     students = frontier(store.trials(spec.study))
-    watcher.say(f"testing {len(students)} students on {len(labels)} images that no one has seen")
+    watcher.say(
+        f"testing {len(students)} students on {len(dataset.test)} images that no one has seen"
+    )
     for student in students:
         assert student.outcome is not None
         assert student.outcome.artifact is not None
-        folder = spec.artifacts / student.outcome.artifact.path
-        found = quality(_classes(folder, spec, dataset), labels=labels, teacher=taught)
-        store.record_test(spec.study, student.number, found)
+        found = _tested(student.outcome.artifact.path, spec, dataset)
+        store.record_test(spec.study, student.number, quality(found, teacher=taught.classes))
 
 
-def _classes(folder: Path, spec: TaskSpec, dataset: Dataset) -> np.ndarray:
-    """The predictions of the network in `folder` for the test images, [images], int64."""
+def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
+    """What the network in the folder `name` predicts for the test images; kept beside it."""
+    folder = spec.artifacts / name
     check_whole(folder)
     target = spec.brief.target
     session = Session(folder / SERVED, threads=target.threads, device=target.device)
-    return predictions(session, dataset.test, dataset)
+    found = predictions(session, dataset.test, dataset)
+    keep_test(spec.artifacts, name, found)
+    return found
 
 
 def _check_is_new(study: Study, store: Store) -> None:

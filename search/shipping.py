@@ -12,6 +12,7 @@ from search.brief import Brief
 from search.files import CHECKSUMS, file_digest, written_whole
 from search.measure import calibration_batches, count_cost, predictions, quality, time_cost
 from search.notes import Notes
+from search.predictions import PREDICTIONS, Predictions, write_predictions
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
 from search.runtime import Session, export_onnx
 from search.task import Task
@@ -41,7 +42,8 @@ def ship(
         served = Path(scratch) / SERVED
         _convert(network, served, recipe, task, seed=seed)
         notes.end_stage("quantize")
-        cost, found = _measure(network, served, task)
+        cost, predicted = _measure(network, served, task)
+        found = quality(predicted, teacher=task.teacher_classes)
         notes.end_stage("measure")
         if not task.brief.budget.admits(cost):
             return over_budget(cost, task.brief, found)
@@ -51,7 +53,11 @@ def ship(
             data=task.dataset.info,
             origin={**task.origin, "artifact": name, "seed": seed},
         )
-        artifact = _keep(network, served, provenance, task.artifacts / name)
+        with written_whole(task.artifacts / name) as folder:
+            shutil.copyfile(served, folder / SERVED)
+            write_student(folder, network, provenance)
+            write_predictions(folder / PREDICTIONS, {"validation": predicted})
+        artifact = ArtifactRecord(path=name, sha256=file_digest(task.artifacts / name / CHECKSUMS))
     return Outcome(
         state=TrialState.COMPLETE,
         cost=cost,
@@ -81,25 +87,11 @@ def _convert(network: nn.Module, served: Path, recipe: Recipe, task: Task, *, se
     recipe.quantization.convert(exported, served, calibration=calibration)
 
 
-def _measure(network: nn.Module, served: Path, task: Task) -> tuple[Cost, Quality]:
+def _measure(network: nn.Module, served: Path, task: Task) -> tuple[Cost, Predictions]:
     target = task.brief.target
     cost = time_cost(count_cost(network, served, task.brief.image_shape), served, target)
     session = Session(served, threads=target.threads, device=target.device)
-    found = quality(
-        predictions(session, task.dataset.validation, task.dataset),
-        labels=task.dataset.validation.labels,
-        teacher=task.teacher_classes,
-    )
-    return cost, found
-
-
-def _keep(
-    network: nn.Module, served: Path, provenance: Provenance, destination: Path
-) -> ArtifactRecord:
-    with written_whole(destination) as folder:
-        shutil.copyfile(served, folder / SERVED)
-        write_student(folder, network, provenance)
-    return ArtifactRecord(path=destination.name, sha256=file_digest(destination / CHECKSUMS))
+    return cost, predictions(session, task.dataset.validation, task.dataset)
 
 
 def _hardware(brief: Brief) -> Mapping[str, Scalar]:

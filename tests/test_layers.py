@@ -14,6 +14,7 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "database",
     "errors",
     "frontier",
+    "predictions",
     "records",
     "store",
     "units",

@@ -16,6 +16,7 @@ from search.measure import (
     quality,
     time_cost,
 )
+from search.predictions import Predictions
 from search.runtime import Session, export_onnx
 from search.training import accuracy
 
@@ -108,15 +109,14 @@ def test_predictions_are_the_networks_own_in_the_order_of_the_images(
 ) -> None:
     export_onnx(schooled, tmp_path / "model.onnx", image_shape=(1, 32, 32))
     found = predictions(Session(tmp_path / "model.onnx", threads=1), stripes.test, stripes)
-    share = float((found == stripes.test.labels).mean())
-    assert share == accuracy(schooled, stripes.test, stripes)
-    assert share > 0.8
+    assert np.array_equal(found.labels, stripes.test.labels)
+    assert found.accuracy == accuracy(schooled, stripes.test, stripes)
+    assert found.accuracy > 0.8
 
 
 def test_quality_is_the_share_of_right_and_of_shared_predictions() -> None:
-    found = quality(
-        np.array([0, 1, 2, 0]), labels=np.array([0, 1, 0, 1]), teacher=np.array([0, 1, 2, 1])
-    )
+    logits, labels = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([0, 1, 0, 1])
+    found = quality(Predictions.of_logits(logits, labels), teacher=np.array([0, 1, 2, 1]))
     assert (found.accuracy, found.agreement) == (0.5, 0.75)
 
 
