@@ -1,0 +1,1 @@
+"""Weights that take less room in the file than in memory, decoded when the file is loaded."""
