@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from spaces.choice import Choice
+from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ class Student(Choice, ABC):
     """Which network is trained."""
 
     axis: ClassVar[str] = "student"
+    shrinks: ClassVar[Shrinks] = NOTHING
 
     @abstractmethod
     def build(
@@ -59,6 +61,7 @@ class Training(Choice, ABC):
     """How the student's weights are fitted."""
 
     axis: ClassVar[str] = "training"
+    shrinks: ClassVar[Shrinks] = NOTHING
     epochs: int
     batch_size: int
     label_smoothing: float
@@ -89,6 +92,7 @@ class Distillation(Choice, ABC):
     """What the student is asked to match."""
 
     axis: ClassVar[str] = "distillation"
+    shrinks: ClassVar[Shrinks] = NOTHING
     needs_teacher: ClassVar[bool]
 
     @abstractmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spaces.domain import AnyName, Domain, FloatRange, IntRange, OneOf, Scalar
+from spaces.shrinks import Shrinks
 
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
@@ -23,7 +24,8 @@ class Choice:
     """A method of one axis, with the values of its parameters.
 
     A subclass is a frozen dataclass whose fields are made by `param`. It names itself by `name`,
-    which is stored with every trial and therefore for ever.
+    which is stored with every trial and therefore for ever. `shrinks` says what it makes smaller;
+    each method of pruning and quantization states its own.
 
     Raises:
         ValueError: a parameter lies outside its domain.
@@ -31,6 +33,7 @@ class Choice:
 
     axis: ClassVar[str]
     name: ClassVar[str]
+    shrinks: ClassVar[Shrinks]
 
     def __post_init__(self) -> None:
         for key, domain in self.domains().items():

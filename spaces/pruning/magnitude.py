@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from spaces.axes import Cut, Pruning
 from spaces.channels import cut_channels
 from spaces.choice import FloatRange, param
+from spaces.shrinks import EVERYWHERE, Shrinks
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Magnitude(Pruning):
     """
 
     name: ClassVar[str] = "magnitude"
+    shrinks: ClassVar[Shrinks] = EVERYWHERE
     ratio: float = param(0.3, FloatRange(0.05, 0.9))
     recovery: float = param(0.5, FloatRange(0.0, 1.0))
 

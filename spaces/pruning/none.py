@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from spaces.axes import Cut, Pruning
+from spaces.shrinks import NOTHING, Shrinks
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class NoPruning(Pruning):
     """Every channel stays."""
 
     name: ClassVar[str] = "none"
+    shrinks: ClassVar[Shrinks] = NOTHING
 
     @property
     def recovery_share(self) -> float:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from spaces.axes import Quantization
+from spaces.shrinks import NOTHING, Shrinks
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Float32(Quantization):
     """Weights and activations stay 32-bit floats."""
 
     name: ClassVar[str] = "float32"
+    shrinks: ClassVar[Shrinks] = NOTHING
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

@@ -22,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from spaces.axes import Quantization
 from spaces.processor import multiplies_int8_exactly
+from spaces.shrinks import Runtime, Shrinks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Int8Static(Quantization):
     """
 
     name: ClassVar[str] = "int8_static"
+    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

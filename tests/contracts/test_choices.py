@@ -66,6 +66,14 @@ def test_has_a_name_that_can_stand_in_a_study_file(method: type[Choice]) -> None
 
 
 @over_methods
+def test_says_what_it_shrinks(method: type[Choice]) -> None:
+    compresses = method.axis in ("pruning", "quantization")
+    assert (str(method.shrinks) != "nothing") == (
+        compresses and method.name not in ("none", "float32")
+    )
+
+
+@over_methods
 def test_survives_pickling(method: type[Choice]) -> None:
     assert pickle.loads(pickle.dumps(method())) == method()  # noqa: S301
 
