@@ -24,7 +24,8 @@ from benchmarks.plain_tune import ARMS, run_plain
 from search.config import Study
 from search.frontier import hypervolume
 from search.preparation import TaskSpec, prepare_task
-from search.records import EpochRecord, Outcome, Scalar, TrialState
+from search.progress import Silent
+from search.records import Outcome, Scalar, TrialState
 from search.store import Store
 from search.study import run_trials
 from search.study_file import load_study
@@ -34,16 +35,10 @@ _FILE = Path(__file__).parent / "time_to_frontier.yaml"
 
 
 @dataclass
-class Stopwatch:
-    """A watcher that writes down what ended when."""
+class Stopwatch(Silent):
+    """Writes down what ended when."""
 
     log: Path
-
-    def say(self, text: str) -> None: ...
-
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
-
-    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
 
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         if outcome.state is TrialState.COMPLETE and outcome.quality and outcome.cost:

@@ -18,3 +18,15 @@ class Watcher(Protocol):
 
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         """A trial's end; of one that was rejected, or made of another's student, the first word."""
+
+
+class Silent:
+    """Watches without a word; what wants to hear of one thing alone derives from it."""
+
+    def say(self, text: str) -> None: ...
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
+
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...

@@ -1,0 +1,161 @@
+"""Trains a grid of real recipes on Fashion-MNIST, for samplers to be compared on.
+
+    python -m benchmarks.record_recipes DATA --out benchmarks/recipes.csv --cache FOLDER
+
+DATA is the folder of Fashion-MNIST's four files. 105 trainings (seven students, three learning
+rates, labels or soft targets of two temperatures and weights), each made into ten students (four
+shares of channels cut and none, in float and in int8): 1,050 recipes, each a line of the table that
+recorded_problem.py reads. What is in the table already is not trained again, so that it can be
+stopped and started. Afterwards, on a machine that does nothing else,
+
+    python -m benchmarks.record_recipes DATA --out benchmarks/recipes.csv --cache FOLDER --retime
+
+measures the latency of every shape anew, all of them in turn, and writes it into every line.
+"""
+
+import argparse
+import csv
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from rich.progress import track
+
+from benchmarks.recorded_problem import read_lines
+from search.admission.foresight import foresee_cost
+from search.admission.table import shape_of
+from search.config import Study
+from search.preparation import open_task, prepare_task
+from search.progress import Silent
+from search.records import Outcome, Scalar
+from search.study_file import load_study
+from search.task import Task
+from search.trial import finish, run_trial
+from spaces.recipe import Recipe
+
+_FILE = Path(__file__).parent / "record_recipes.yaml"
+_RATIOS = (0.2, 0.4, 0.6, 0.75)
+_FORMATS = ("float32", "int8_static")
+_EPOCHS = 4
+_SEED = 0
+
+
+def trainings(study: Study) -> Iterator[dict[str, Scalar]]:
+    """The grid: flat parameters of student, training and distillation."""
+    models = study.space["student"]["timm"]["model"]
+    lessons: list[dict[str, Scalar]] = [{"distillation": "labels"}]
+    for temperature, weight in itertools.product((2.0, 6.0), (0.4, 0.8)):
+        lessons.append(
+            {
+                "distillation": "soft_targets",
+                "distillation.soft_targets.temperature": temperature,
+                "distillation.soft_targets.weight": weight,
+            }
+        )
+    for model, rate, lesson in itertools.product(models, (3e-3, 8e-3, 2e-2), lessons):
+        yield {
+            "student": "timm",
+            "student.timm.model": model,
+            "training": "standard",
+            "training.standard.epochs": _EPOCHS,
+            "training.standard.learning_rate": rate,
+            **lesson,
+        }
+
+
+def students(trained: Mapping[str, Scalar]) -> list[Recipe]:
+    """What is made of one training, uncut and in float first."""
+    prunings: list[dict[str, Scalar]] = [{"pruning": "none"}]
+    prunings += [{"pruning": "magnitude", "pruning.magnitude.ratio": r} for r in _RATIOS]
+    return [
+        Recipe.from_params({**trained, **pruning, "quantization": name})
+        for pruning, name in itertools.product(prunings, _FORMATS)
+    ]
+
+
+def record(recipes: list[Recipe], task: Task) -> list[dict[str, object]]:
+    """Trains the first recipe and makes the others of its student: the table's lines."""
+    trial = run_trial(recipes[0], task, number=0, seed=_SEED, branches=recipes[1:])
+    outcome = finish(trial)
+    found = [outcome, *(branch.outcome for branch in outcome.branches)]
+    return [_line(r, o) for r, o in zip(recipes, found, strict=False) if o.quality]
+
+
+def _line(recipe: Recipe, outcome: Outcome) -> dict[str, object]:
+    assert outcome.cost
+    assert outcome.quality
+    cost = outcome.cost
+    curve = [point.accuracy for point in outcome.epochs if point.stage == "distil"]
+    return {
+        **recipe.to_params(),
+        "size_bytes": cost.size_bytes,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "latency_ms": cost.latency_ms,
+        "accuracy": outcome.quality.accuracy,
+        **{f"accuracy_{epoch}": accuracy for epoch, accuracy in enumerate(curve, start=1)},
+    }
+
+
+def _write(path: Path, lines: list[dict[str, object]]) -> None:
+    """Adds lines; columns that the first ones lack are added to all."""
+    old: list[dict[str, object]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            old = list(csv.DictReader(file))
+    columns = list(dict.fromkeys(key for line in (*old, *lines) for key in line))
+    beside = path.with_suffix(".tmp")
+    with beside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*old, *lines])
+    beside.replace(path)
+
+
+def _retime(path: Path, task: Task) -> None:
+    with path.open(newline="") as file:
+        lines: list[dict[str, object]] = list(csv.DictReader(file))
+    recipes = [line.recipe for line in read_lines(path)]
+    costs = {}
+    for recipe in track(recipes, "measuring latencies"):
+        if (shape := shape_of(recipe)) not in costs:
+            costs[shape] = foresee_cost(recipe, task.brief)
+    for line, recipe in zip(lines, recipes, strict=True):
+        line["latency_ms"] = costs[shape_of(recipe)].latency_ms
+    path.unlink()
+    _write(path, lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--retime", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    study = load_study(
+        _FILE,
+        [
+            f"data.path={options.data.absolute()}",
+            f"run.cache={options.cache.absolute()}",
+            f"run.artifacts={options.cache.absolute() / 'artifacts'}",
+        ],
+    )
+    task = open_task(prepare_task(study, Silent())[0])
+    if options.retime:
+        _retime(options.out, task)
+        return
+    known = {line.recipe for line in read_lines(options.out)} if options.out.exists() else set()
+    for trained in track(list(trainings(study)), "training"):
+        recipes = students(trained)
+        if recipes[0] not in known:
+            _write(options.out, record(recipes, task))
+
+
+if __name__ == "__main__":
+    main()
