@@ -183,7 +183,14 @@ class RunSettings(Section):
         Path("artifacts"), description="folder of the students, relative to the current folder"
     )
     cache: AnyPath = Field(
-        Path("~/.cache/retort"), description="folder of prepared data and soft targets"
+        Path("~/.cache/retort"),
+        description="folder of prepared data, soft targets and trained stages",
+    )
+    stages: Bytes = Field(
+        5 * 10**9,
+        validate_default=False,
+        description="trained and pruned students are kept in the cache up to this size, so that "
+        "no study trains one twice; 0 keeps none",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from search.admission.gate import Gate
 from search.branching import branches_of
 from search.config import Study
+from search.pinning import FrontierPins
 from search.progress import Watcher
 from search.records import Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from search.sampler import Proposal, Sampler
@@ -52,6 +53,7 @@ class Driver:
         sampler: asked for recipes, told of outcomes.
         gate: knows what recipes cost.
         rungs: says which trial is hopeless; None lets all of them end.
+        pins: keeps what the frontier was made of; None where no stage is kept.
         store: where everything is kept.
         watcher: told as well.
     """
@@ -63,6 +65,7 @@ class Driver:
         sampler: Sampler,
         gate: Gate,
         rungs: Rungs | None,
+        pins: FrontierPins | None = None,
         store: Store,
         watcher: Watcher,
     ) -> None:
@@ -71,6 +74,7 @@ class Driver:
         self._sampler = sampler
         self._gate = gate
         self._rungs = rungs
+        self._pins = pins
         self._store = store
         self._watcher = watcher
         self._running: dict[int, _Running] = {}
@@ -133,6 +137,7 @@ class Driver:
         self._gate.learn(running.dispatch.recipe, outcome)
         self._sampler.tell(running.proposal, outcome)
         self._tell_rungs(number, outcome)
+        self._pin(running.dispatch, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(number, running.dispatch.recipe.to_params(), outcome)
         self._end_branches(running.dispatch.branches, outcome, branches)
@@ -146,6 +151,15 @@ class Driver:
                     cost=found.cost,
                     branch=found is not outcome,
                 )
+
+    def _pin(self, dispatch: Dispatch, outcome: Outcome) -> None:
+        if self._pins is None:
+            return
+        recipes = (dispatch.recipe, *dispatch.branches)
+        found = (outcome, *(branch.outcome for branch in outcome.branches))
+        # A trial that failed or stopped has made none of its branches.
+        for recipe, one in zip(recipes, found, strict=False):
+            self._pins.finish(recipe, dispatch.seed, one)
 
     def _branches(self, recipe: Recipe) -> Sequence[Recipe]:
         """What else to make of the student, of which nothing says that it breaks the budget."""

@@ -13,11 +13,16 @@ CHECKSUMS = "SHA256SUMS"
 
 
 @contextmanager
-def written_whole(destination: Path) -> Iterator[Path]:
+def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary folder that becomes `destination` once the block has ended without an error.
 
     Every file in it is listed in SHA256SUMS, in the form that `sha256sum --check` reads. A folder
     that stood at `destination` is replaced.
+
+    Args:
+        destination: the folder.
+        durable: wait until the disk has it; what can be computed again need not, as its checksums
+            tell whether a power cut has damaged it.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
@@ -25,10 +30,12 @@ def written_whole(destination: Path) -> Iterator[Path]:
     try:
         yield temporary
         _write_checksums(temporary)
-        for path in [*temporary.rglob("*"), temporary]:
-            _sync(path)
+        if durable:
+            for path in [*temporary.rglob("*"), temporary]:
+                _sync(path)
         _replace(temporary, destination)
-        _sync(destination.parent)
+        if durable:
+            _sync(destination.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

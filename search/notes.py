@@ -1,14 +1,17 @@
 """What a trial notes of itself as it goes: its stages and its learning curve."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import nn
 
 from search.measure import count_operations
 from search.records import EpochRecord, Outcome, StageRecord
+from search.stages import Stage
 from search.task import Task
 from search.training import accuracy
+from spaces.axes import Cut
 
 
 @dataclass
@@ -38,6 +41,24 @@ class Notes:
             )
         )
         self.lap = time.monotonic()
+
+    def take_over(self, stage: Stage) -> None:
+        """Notes a stage that was computed before: its records, and the time that fetching took."""
+        seconds = time.monotonic() - self.lap
+        for record in stage.stages:
+            self.stages.append(replace(record, seconds=seconds, reused=True))
+            seconds = 0.0
+        self.epochs.extend(stage.epochs)
+        self.lap = time.monotonic()
+
+    def since(self, before: "Notes", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
+        """The stage that has come of `network` since there were no notes but these."""
+        return Stage(
+            cuts=tuple(cuts),
+            stages=tuple(self.stages[len(before.stages) :]),
+            epochs=tuple(self.epochs[len(before.epochs) :]),
+            weights=network.state_dict(),
+        )
 
     def attached_to(self, outcome: Outcome) -> Outcome:
         """The outcome with these notes, and the time since they were begun."""

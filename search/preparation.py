@@ -22,6 +22,7 @@ from search.records import Scalar, TeacherRecord
 from search.resources import parallel_trials, training_device
 from search.runtime import Session, export_onnx
 from search.soft_targets import open_soft_targets, soft_targets
+from search.stages import Lineage, StageCache
 from search.task import Task
 from search.teacher.classroom import Classroom
 from search.teacher.teacher import Teacher, prepare_teacher
@@ -41,6 +42,8 @@ class TaskSpec:
     Attributes:
         targets: the folder of the teacher's logits; None where no open method asks for them.
         teacher: the folder of the teacher's predictions for the validation images.
+        stages: the folder of the stages that were computed.
+        stages_bytes: the most that it keeps.
     """
 
     study: str
@@ -52,6 +55,13 @@ class TaskSpec:
     device: str
     artifacts: Path
     origin: tuple[tuple[str, Scalar], ...]
+    lineage: Lineage
+    stages: Path
+    stages_bytes: int
+
+    def stage_cache(self) -> StageCache:
+        """The stages that were computed before."""
+        return StageCache(self.stages, limit_bytes=self.stages_bytes)
 
 
 @cache
@@ -66,6 +76,8 @@ def open_task(spec: TaskSpec) -> Task:
         device=spec.device,
         artifacts=spec.artifacts,
         origin=dict(spec.origin),
+        lineage=spec.lineage,
+        stages=spec.stage_cache(),
     )
 
 
@@ -131,6 +143,14 @@ def prepare_task(
         device=device,
         artifacts=artifacts,
         origin=_origin(study, dataset, teacher),
+        lineage=Lineage(
+            data=f"{dataset.info.digest}/{dataset.folder.name}",
+            views=repr(views),
+            teacher=teacher.digest,
+            device=device,
+        ),
+        stages=cache_folder / "stages",
+        stages_bytes=study.run.stages,
     )
     return spec, record
 

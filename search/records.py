@@ -92,7 +92,10 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """What one stage of a trial took, and what the student was like after it."""
+    """What one stage of a trial took, and what the student was like after it.
+
+    One that is `reused` had been computed before: its seconds are what fetching it took.
+    """
 
     name: str
     seconds: float
@@ -100,6 +103,7 @@ class StageRecord:
     parameters: int | None = None
     macs: int | None = None
     size_bytes: int | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

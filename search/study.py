@@ -30,6 +30,7 @@ from search.config import RunSettings, Study
 from search.cost_aware.candidates import CostSource
 from search.driver import Dispatch, Driver
 from search.errors import Interrupted, RetortError
+from search.pinning import FrontierPins
 from search.preparation import TaskSpec, open_task
 from search.progress import Watcher
 from search.resources import parallel_trials
@@ -114,6 +115,7 @@ def run_trials(study: Study, spec: TaskSpec, store: Store, watcher: Watcher) -> 
         ),
         gate=gate,
         rungs=Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None,
+        pins=FrontierPins(study.study, spec.lineage, spec.stage_cache()),
         store=store,
         watcher=watcher,
     )

@@ -10,6 +10,7 @@ from search.brief import Brief
 from search.data.dataset import Dataset
 from search.data.views import View
 from search.records import Scalar
+from search.stages import Lineage, StageCache
 from search.training import Targets
 
 
@@ -26,6 +27,8 @@ class Task:
         device: where students are trained.
         artifacts: the folder of the study's artifacts.
         origin: hashes and versions, written into each artifact.
+        lineage: what each stage of a trial follows from, besides its recipe.
+        stages: those that were computed before.
     """
 
     brief: Brief
@@ -36,3 +39,5 @@ class Task:
     device: str
     artifacts: Path
     origin: Mapping[str, Scalar]
+    lineage: Lineage
+    stages: StageCache

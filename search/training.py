@@ -1,12 +1,13 @@
 """Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
+from search.checkpoint import Checkpoint
 from search.data.dataset import Batch, Dataset, Part, normalize
 from search.data.views import View
 from search.errors import TrialError
@@ -32,6 +33,7 @@ class Course:
         targets: the teacher's logits for these views; None where the loss needs none.
         seed: of the order of the images, and of dropout.
         device: where the network computes.
+        checkpoint: where the training is kept while it is under way; None: nowhere.
     """
 
     stage: str
@@ -42,10 +44,14 @@ class Course:
     targets: Targets | None
     seed: int
     device: str = "cpu"
+    checkpoint: Checkpoint | None = None
 
 
 def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
     """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
+
+    A training that was cut off goes on after the epoch of its checkpoint, to the same weights; the
+    epochs before are reported again.
 
     Raises:
         TrialError: `non_finite`, the loss became infinite or not a number.
@@ -62,16 +68,49 @@ def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epo
     batch_size = min(course.training.batch_size, len(dataset.training))
     steps = len(dataset.training) // batch_size
     fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=steps)
-    for epoch in range(course.epochs):
+    curve = _restored(network, fit, course)
+    yield from curve
+    for epoch in range(len(curve), course.epochs):
         order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
         loss = _epoch(network, dataset, course, fit, epoch=epoch, order=order)
-        yield EpochRecord(
+        point = EpochRecord(
             stage=course.stage,
             epoch=epoch,
             loss=loss,
             accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
             learning_rate=fit.optimizer.param_groups[0]["lr"],
         )
+        curve.append(point)
+        _kept(network, fit, course, curve)
+        yield point
+
+
+def _restored(network: nn.Module, fit: Fit, course: Course) -> list[EpochRecord]:
+    """The epochs that the checkpoint has behind it, with everything as it was after the last."""
+    if course.checkpoint is None or (state := course.checkpoint.load()) is None:
+        return []
+    network.load_state_dict(state["network"])
+    fit.optimizer.load_state_dict(state["optimizer"])
+    fit.scheduler.load_state_dict(state["scheduler"])
+    torch.set_rng_state(state["chance"])
+    if course.device == "cuda":
+        torch.cuda.set_rng_state(state["cuda_chance"])
+    return [EpochRecord(**point) for point in state["curve"]]
+
+
+def _kept(network: nn.Module, fit: Fit, course: Course, curve: Sequence[EpochRecord]) -> None:
+    if course.checkpoint is None or not course.checkpoint.is_due or len(curve) == course.epochs:
+        return
+    state = {
+        "network": network.state_dict(),
+        "optimizer": fit.optimizer.state_dict(),
+        "scheduler": fit.scheduler.state_dict(),
+        "chance": torch.get_rng_state(),
+        "curve": [asdict(point) for point in curve],
+    }
+    if course.device == "cuda":
+        state["cuda_chance"] = torch.cuda.get_rng_state()
+    course.checkpoint.save(state)
 
 
 @torch.inference_mode()

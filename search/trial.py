@@ -12,12 +12,15 @@ from search.errors import ArtifactError, TrialError
 from search.notes import Notes
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from search.shipping import over_budget, ship
+from search.stages import Stage
 from search.task import Task
 from search.training import Course, train
 from spaces.axes import Cut, Pruning
+from spaces.channels import replay_cuts
 from spaces.recipe import Recipe
 
 Progress = Generator[EpochRecord, None, Outcome]
+Making = Generator[EpochRecord, None, "Made"]
 
 
 def run_trial(
@@ -45,7 +48,7 @@ def run_trial(
 
     Returns:
         A generator of the learning curve's points that returns the outcome; closed early, it
-        leaves nothing behind.
+        leaves nothing behind but the last checkpoint of its training.
     """
     notes = Notes(task)
     trial = _Trial(recipe, task, name=f"trial-{number:05d}", seed=seed)
@@ -90,25 +93,59 @@ class _Trial:
         """The stages, in the order in which compression is done; then those of the branches."""
         notes.end_stage("admit")
 
-        torch.manual_seed(self.seed)
-        network = self.task.brief.build(self.recipe.student)
-        yield from self._teach(network, "distil", notes, epochs=self.recipe.training.epochs)
-        notes.end_stage("distil", network)
-        trained = notes.branch()
-
-        pruned, cuts = yield from self._prune(network, self.recipe.pruning, notes)
-        ready = {self.recipe.pruning: _Pruned(pruned, cuts, notes.branch())}
-
-        outcome = self._ship(ready[self.recipe.pruning], self.recipe, notes, name=self.name)
+        trained = yield from self._trained(notes)
+        before = notes.branch()
+        own = yield from self._pruned(trained, self.recipe, notes)
+        ready = {self.recipe.pruning: _Ready(own, notes.branch())}
+        outcome = self._ship(own, self.recipe, notes, name=self.name)
 
         found = []
         for place, recipe in enumerate(branches):
             name = f"{self.name}-{place}"
-            found.append((yield from self._branch(network, recipe, trained, ready, name=name)))
+            found.append((yield from self._branch(trained, recipe, before, ready, name=name)))
         return replace(outcome, branches=tuple(found))
 
+    def _trained(self, notes: Notes) -> Making:
+        """The recipe's student after its training, unless it was trained before."""
+        key = self.task.lineage.training_key(self.recipe, self.seed)
+        if stage := self.task.stages.read(key):
+            return (yield from self._taken_over(stage, notes))
+        before = notes.branch()
+        torch.manual_seed(self.seed)
+        network = self.task.brief.build(self.recipe.student)
+        epochs = self.recipe.training.epochs
+        yield from self._teach(network, "distil", notes, epochs=epochs, key=key)
+        notes.end_stage("distil", network)
+        self.task.stages.write(key, notes.since(before, network, cuts=()))
+        return Made(network, ())
+
+    def _pruned(self, trained: "Made", recipe: Recipe, notes: Notes) -> Making:
+        """The student pruned as `recipe` says and recovered, unless that was done before."""
+        key = self.task.lineage.pruning_key(recipe, self.seed)
+        if stage := self.task.stages.read(key):
+            return (yield from self._taken_over(stage, notes))
+        before = notes.branch()
+        pruned, cuts = recipe.pruning.apply(trained.network, self.task.brief.example())
+        if not cuts:
+            return Made(pruned, ())
+        notes.end_stage("prune", pruned)
+        if recovery := round(recipe.training.epochs * recipe.pruning.recovery_share):
+            yield from self._teach(pruned, "recover", notes, epochs=recovery, key=key)
+            notes.end_stage("recover", pruned)
+        self.task.stages.write(key, notes.since(before, pruned, cuts=cuts))
+        return Made(pruned, cuts)
+
+    def _taken_over(self, stage: Stage, notes: Notes) -> Making:
+        """What was computed before, as if it had been computed now."""
+        network = self.task.brief.build(self.recipe.student, blank=True)
+        replay_cuts(network, self.task.brief.example(), stage.cuts)
+        network.load_state_dict(stage.weights)
+        notes.take_over(stage)
+        yield from stage.epochs
+        return Made(network, stage.cuts)
+
     def _teach(
-        self, network: nn.Module, stage: str, notes: Notes, *, epochs: int
+        self, network: nn.Module, stage: str, notes: Notes, *, epochs: int, key: str
     ) -> Iterator[EpochRecord]:
         """So many epochs of the recipe's training and distillation, in place."""
         course = Course(
@@ -120,58 +157,52 @@ class _Trial:
             targets=self.task.targets if self.recipe.distillation.needs_teacher else None,
             seed=self.seed,
             device=self.task.device,
+            checkpoint=self.task.stages.checkpoint(key),
         )
         for point in train(network, self.task.dataset, course):
             notes.epochs.append(point)
             yield point
         network.cpu()
 
-    def _prune(
-        self, network: nn.Module, pruning: Pruning, notes: Notes
-    ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
-        """A pruned copy of the network, recovered, and the cuts that were made."""
-        pruned, cuts = pruning.apply(network, self.task.brief.example())
-        if cuts:
-            notes.end_stage("prune", pruned)
-        recovery = round(self.recipe.training.epochs * pruning.recovery_share)
-        if cuts and recovery:
-            yield from self._teach(pruned, "recover", notes, epochs=recovery)
-            notes.end_stage("recover", pruned)
-        return pruned, cuts
-
     def _branch(
         self,
-        network: nn.Module,
+        trained: "Made",
         recipe: Recipe,
-        trained: Notes,
-        ready: dict[Pruning, "_Pruned"],
+        before: Notes,
+        ready: dict[Pruning, "_Ready"],
         *,
         name: str,
     ) -> Generator[EpochRecord, None, Branch]:
-        """What `recipe` makes of the trained network; `ready` keeps each pruning for the next."""
-        notes = trained.branch()
+        """What `recipe` makes of the trained student; `ready` keeps each pruning for the next."""
+        notes = before.branch()
         try:
             if recipe.pruning in ready:
                 notes = ready[recipe.pruning].notes.branch()
             else:
-                pruned, cuts = yield from self._prune(network, recipe.pruning, notes)
-                ready[recipe.pruning] = _Pruned(pruned, cuts, notes.branch())
-            outcome = self._ship(ready[recipe.pruning], recipe, notes, name=name)
+                made = yield from self._pruned(trained, recipe, notes)
+                ready[recipe.pruning] = _Ready(made, notes.branch())
+            outcome = self._ship(ready[recipe.pruning].made, recipe, notes, name=name)
         except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
             outcome = _failed(error)
         return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))
 
-    def _ship(self, pruned: "_Pruned", recipe: Recipe, notes: Notes, *, name: str) -> Outcome:
-        network, cuts = pruned.network, pruned.cuts
-        return ship(network, cuts, recipe, self.task, notes, name=name, seed=self.seed)
+    def _ship(self, made: "Made", recipe: Recipe, notes: Notes, *, name: str) -> Outcome:
+        return ship(made.network, made.cuts, recipe, self.task, notes, name=name, seed=self.seed)
 
 
 @dataclass(frozen=True)
-class _Pruned:
-    """A pruned and recovered network, and the notes up to there."""
+class Made:
+    """A network that stages have made, and what was cut out of it."""
 
     network: nn.Module
-    cuts: list[Cut]
+    cuts: Sequence[Cut]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A pruned and recovered network, and the notes up to there."""
+
+    made: Made
     notes: Notes
 
 

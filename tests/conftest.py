@@ -15,6 +15,7 @@ from search.config import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
+from search.stages import Lineage, StageCache
 from search.task import Task
 from search.training import Course, train
 from spaces.distillation.labels import Labels
@@ -90,6 +91,8 @@ def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
         device="cpu",
         artifacts=tmp_path / "artifacts",
         origin={"study": "stripes"},
+        lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
+        stages=StageCache(tmp_path / "stages", limit_bytes=10**9),
     )
 
 

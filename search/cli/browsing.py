@@ -207,9 +207,8 @@ def _show_outcome(outcome: Outcome) -> None:
             table.add_column(name, justify="left" if name == "stage" else "right")
         for stage in outcome.stages:
             count = "–" if stage.parameters is None else format_count(stage.parameters)
-            table.add_row(
-                stage.name, format_duration(stage.seconds), percent(stage.accuracy), count
-            )
+            took = "taken over" if stage.reused else format_duration(stage.seconds)
+            table.add_row(stage.name, took, percent(stage.accuracy), count)
         out.print(table)
     if outcome.hardware:
         out.print(_pairs("measured on", outcome.hardware))

@@ -15,12 +15,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from search.records import StudyState, TrialState
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -207,6 +208,7 @@ class StageRow(Table):
     parameters: Mapped[int | None] = mapped_column(BigInteger)
     macs: Mapped[int | None] = mapped_column(BigInteger)
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    reused: Mapped[bool] = mapped_column(server_default=false())
 
 
 class EpochRow(Table):

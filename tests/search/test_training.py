@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from search.checkpoint import Checkpoint
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.errors import TrialError
@@ -209,3 +211,60 @@ def test_trained_weights_are_laid_out_as_they_were(
     assert not network[1].weight.is_contiguous()
     curve.close()
     assert all(weight.is_contiguous() for weight in network.parameters())
+
+
+def _cut_off(network: nn.Module, dataset: Dataset, course: Course, *, epochs: int) -> None:
+    curve = train(network, dataset, course)
+    for _ in range(epochs):
+        next(curve)
+    curve.close()
+
+
+def _always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    monkeypatch.setattr("search.checkpoint._INTERVAL_S", 0.0)
+    return Checkpoint(folder)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb", "sgd"])
+def test_a_training_that_was_cut_off_ends_with_the_same_weights(
+    optimizer: str,
+    stripes: Dataset,
+    views: tuple[View, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(_linear(), nn.Dropout(0.5))
+
+    training = Standard(epochs=3, batch_size=32, optimizer=optimizer, learning_rate=1e-3)
+    whole, resumed = network(), network()
+    points = _curve(whole, stripes, _course(views, training=training))
+    checkpoint = _always(tmp_path / "part", monkeypatch)
+    course = _course(views, training=training, checkpoint=checkpoint)
+    _cut_off(network(), stripes, course, epochs=2)
+    torch.manual_seed(99)  # another process
+    assert _curve(resumed, stripes, course) == points
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_a_damaged_checkpoint_starts_the_training_again(
+    damage: bytes | None,
+    stripes: Dataset,
+    views: tuple[View, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, course, epochs=2)
+    file = tmp_path / "part" / "state.pt"
+    file.unlink() if damage is None else file.write_bytes(damage)
+    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+
+
+def test_a_quick_training_writes_no_checkpoint(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path
+) -> None:
+    _curve(_linear(), stripes, _course(views, checkpoint=Checkpoint(tmp_path / "part")))
+    assert not (tmp_path / "part").exists()

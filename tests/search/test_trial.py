@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from search.files import CHECKSUMS, file_digest
 from search.measure import count_operations, predictions
 from search.records import Outcome, TrialState
 from search.runtime import Session
+from search.stages import StageCache
 from search.task import Task
 from search.training import accuracy
 from search.trial import finish, run_trial
@@ -100,7 +102,10 @@ def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> Non
     ]
 
 
-def test_the_same_seed_gives_the_same_student(task: Task, recipe: NewRecipe) -> None:
+def test_the_same_seed_gives_the_same_student(
+    task: Task, recipe: NewRecipe, tmp_path: Path
+) -> None:
+    task = replace(task, stages=StageCache(tmp_path, limit_bytes=0))
     weights = []
     for seed in (0, 0, 1):
         outcome = _run(recipe(), task, seed=seed)
