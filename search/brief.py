@@ -20,6 +20,7 @@ class Brief:
         image_size: height and width of the images, in pixels.
         budget: what it may cost.
         target: where it may cost so much.
+        metadata_bytes: what a student's file says of itself, in bytes; part of its size.
     """
 
     classes: int
@@ -27,6 +28,7 @@ class Brief:
     image_size: int
     budget: Budget
     target: Target
+    metadata_bytes: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -65,6 +65,11 @@ def count_cost(network: nn.Module, path: Path, image_shape: tuple[int, int, int]
     return Cost(size_bytes=path.stat().st_size, parameters=parameters, macs=macs)
 
 
+def grown(cost: Cost, more: int) -> Cost:
+    """`cost` of a file that is so many bytes larger."""
+    return replace(cost, size_bytes=cost.size_bytes + more)
+
+
 def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
     """`cost` with the latency of the file `path` on the target."""
     session = Session(path, threads=target.threads, device=target.device)

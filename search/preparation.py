@@ -16,6 +16,7 @@ from search.data.views import View
 from search.errors import BadInput, TeacherError
 from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
+from search.metadata import append_metadata, described, metadata_bytes
 from search.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
@@ -163,6 +164,7 @@ def brief_of(study: Study, info: DataInfo) -> Brief:
         image_size=info.image_size,
         budget=study.budget,
         target=study.budget.target,
+        metadata_bytes=metadata_bytes(info),
     )
 
 
@@ -201,6 +203,7 @@ def _measure_teacher(
     with written_whole(destination) as folder:
         served = folder / _SERVED
         export_onnx(teacher.network, served, image_shape=shape)
+        append_metadata(served, described(info))
         session = Session(served, threads=target.threads, device=target.device)
         found = predictions(session, dataset.validation, dataset)
         write_predictions(folder / PREDICTIONS, {"validation": found})

@@ -11,6 +11,7 @@ from search.artifacts import SERVED, Provenance, write_student
 from search.brief import Brief
 from search.files import CHECKSUMS, file_digest, written_whole
 from search.measure import calibration_batches, count_cost, predictions, quality, time_cost
+from search.metadata import append_metadata, described
 from search.notes import Notes
 from search.predictions import PREDICTIONS, Predictions, write_predictions
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
@@ -42,8 +43,10 @@ def ship(
         served = Path(scratch) / SERVED
         _convert(network, served, recipe, task, seed=seed)
         notes.end_stage("quantize")
-        cost, predicted = _measure(network, served, task)
+        predicted = _predict(served, task)
         found = quality(predicted, teacher=task.teacher_classes)
+        append_metadata(served, described(task.dataset.info, found))
+        cost = _measure(network, served, task)
         notes.end_stage("measure")
         if not task.brief.budget.admits(cost):
             return over_budget(cost, task.brief, found)
@@ -87,11 +90,14 @@ def _convert(network: nn.Module, served: Path, recipe: Recipe, task: Task, *, se
     recipe.quantization.convert(exported, served, calibration=calibration)
 
 
-def _measure(network: nn.Module, served: Path, task: Task) -> tuple[Cost, Predictions]:
+def _predict(served: Path, task: Task) -> Predictions:
     target = task.brief.target
-    cost = time_cost(count_cost(network, served, task.brief.image_shape), served, target)
     session = Session(served, threads=target.threads, device=target.device)
-    return cost, predictions(session, task.dataset.validation, task.dataset)
+    return predictions(session, task.dataset.validation, task.dataset)
+
+
+def _measure(network: nn.Module, served: Path, task: Task) -> Cost:
+    return time_cost(count_cost(network, served, task.brief.image_shape), served, task.brief.target)
 
 
 def _hardware(brief: Brief) -> Mapping[str, Scalar]:

@@ -15,6 +15,7 @@ from search.config import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
+from search.metadata import metadata_bytes
 from search.stages import Lineage, StageCache
 from search.task import Task
 from search.training import Course, train
@@ -83,7 +84,14 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
 def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
     """A task without a budget, whose teacher takes every image for the first class."""
     return Task(
-        brief=Brief(classes=CLASSES, channels=1, image_size=SIZE, budget=Budget(), target=Target()),
+        brief=Brief(
+            classes=CLASSES,
+            channels=1,
+            image_size=SIZE,
+            budget=Budget(),
+            target=Target(),
+            metadata_bytes=metadata_bytes(stripes.info),
+        ),
         dataset=stripes,
         views=views,
         targets=None,

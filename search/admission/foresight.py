@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from search.brief import Brief
-from search.measure import count_cost, time_cost
+from search.measure import count_cost, grown, time_cost
 from search.records import Cost
 from search.runtime import export_onnx
 from spaces.axes import Quantization, Student
@@ -61,7 +61,7 @@ def measure_untrained(
         export_onnx(network, exported, image_shape=brief.image_shape)
         noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape)
         quantization.convert(exported, served, calibration=[noise.numpy()])
-        cost = count_cost(network, served, brief.image_shape)
+        cost = grown(count_cost(network, served, brief.image_shape), brief.metadata_bytes)
         timed = timed and brief.budget.admits(cost)
         return time_cost(cost, served, brief.target) if timed else cost
 

@@ -4,6 +4,7 @@ from search.admission.admission import Admission, Verdict, setting_of
 from search.admission.table import CostTable
 from search.brief import Brief
 from search.config import Study
+from search.measure import grown
 from search.progress import Watcher
 from search.records import Cost, Outcome, TrialState
 from search.store import Store
@@ -18,8 +19,11 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
     """
     local = study.run.ray == "local"
     setting = setting_of(brief, processor=None if local else study.run.ray)
+    # Studies with other classes share these costs: the store's are without the classes' names.
+    said = brief.metadata_bytes
     table = CostTable(
-        store.costs(setting), keep=lambda shape, cost: store.keep_cost(setting, shape, cost)
+        {shape: grown(cost, said) for shape, cost in store.costs(setting).items()},
+        keep=lambda shape, cost: store.keep_cost(setting, shape, grown(cost, -said)),
     )
     return Admission(brief, table, timed=local)
 
