@@ -72,9 +72,15 @@ def grown(cost: Cost, more: int) -> Cost:
 
 def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
     """`cost` with the latency of the file `path` on the target."""
-    session = Session(path, threads=target.threads, device=target.device)
-    (latency,) = measure_latency([session])
+    (latency,) = time_files([path], target)
     return replace(cost, latency_ms=latency.median_ms, latency_p95_ms=latency.p95_ms)
+
+
+def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
+    """Latency of each file on the target, measured in turns."""
+    return measure_latency(
+        [Session(path, threads=target.threads, device=target.device) for path in paths]
+    )
 
 
 def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int]:

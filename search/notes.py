@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from search.gains import Footprint
 from search.measure import count_operations
 from search.records import EpochRecord, Outcome, StageRecord
 from search.stages import Stage
@@ -60,11 +61,28 @@ class Notes:
             weights=network.state_dict(),
         )
 
+    def describe(self, name: str, found: Footprint, *, no_op: str | None = None) -> None:
+        """Adds to the last stage of that name what the student's file took after it.
+
+        A stage that was not run is not described.
+        """
+        for place in reversed(range(len(self.stages))):
+            if self.stages[place].name == name:
+                self.stages[place] = replace(
+                    self.stages[place],
+                    size_bytes=found.size_bytes,
+                    latency_ms=found.latency.median_ms,
+                    no_op=no_op,
+                )
+                return
+
     def attached_to(self, outcome: Outcome) -> Outcome:
         """The outcome with these notes, and the time since they were begun."""
+        no_ops = [f"{stage.name}: {stage.no_op}" for stage in self.stages if stage.no_op]
         return replace(
             outcome,
             stages=tuple(self.stages),
             epochs=tuple(self.epochs),
             duration_s=time.monotonic() - self.start,
+            no_op="\n".join(no_ops) or None,
         )

@@ -95,6 +95,10 @@ class StageRecord:
     """What one stage of a trial took, and what the student was like after it.
 
     One that is `reused` had been computed before: its seconds are what fetching it took.
+
+    Bytes and latency are of the student's file as it would be served then: exported in floats, or
+    quantized. They are measured when the student is shipped, of all stages that gave it another
+    shape or format, in turns. `no_op` says that the stage made no difference, and likely why.
     """
 
     name: str
@@ -104,6 +108,8 @@ class StageRecord:
     macs: int | None = None
     size_bytes: int | None = None
     reused: bool = False
+    latency_ms: float | None = None
+    no_op: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +141,8 @@ class Branch:
 class Outcome:
     """All that a trial's end tells the store, in one transaction.
 
-    `branches` become trials of their own, each naming this one as its parent.
+    `branches` become trials of their own, each naming this one as its parent. `no_op` says which
+    stages made no difference, and likely why; it is that of the stages, for those who list trials.
     """
 
     state: TrialState
@@ -150,6 +157,7 @@ class Outcome:
     hardware: Mapping[str, Scalar] = field(default_factory=dict)
     duration_s: float = 0.0
     branches: tuple[Branch, ...] = ()
+    no_op: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

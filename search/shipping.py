@@ -3,14 +3,25 @@
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from torch import nn
 
 from search.artifacts import SERVED, Provenance, write_student
 from search.brief import Brief
+from search.conversion import Files, write_files
 from search.files import CHECKSUMS, file_digest, written_whole
-from search.measure import calibration_batches, count_cost, predictions, quality, time_cost
+from search.gains import Footprint, runtimes_of, why_no_op
+from search.measure import (
+    calibration_batches,
+    count_cost,
+    count_operations,
+    predictions,
+    quality,
+    time_files,
+)
 from search.metadata import append_metadata, described
 from search.notes import Notes
 from search.predictions import PREDICTIONS, Predictions, write_predictions
@@ -20,11 +31,38 @@ from search.task import Task
 from spaces.axes import Cut
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
+from spaces.shrinks import NOTHING
+
+
+class Unpruned:
+    """A trained student before any pruning, exported once it is compared with.
+
+    Args:
+        network: on the CPU; not changed any more.
+        folder: where its file is kept.
+        image_shape: channels, height, width.
+    """
+
+    def __init__(self, network: nn.Module, folder: Path, image_shape: tuple[int, int, int]) -> None:
+        self._network = network
+        self._path = folder / "unpruned.onnx"
+        self._image_shape = image_shape
+
+    @cached_property
+    def path(self) -> Path:
+        """Its file, in floats."""
+        export_onnx(self._network, self._path, image_shape=self._image_shape)
+        return self._path
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        return count_operations(self._network, self._image_shape)[1]
 
 
 def ship(
     network: nn.Module, cuts: Sequence[Cut], recipe: Recipe, task: Task, notes: Notes,
-    *, name: str, seed: int,
+    *, unpruned: Unpruned, name: str, seed: int,
 ) -> Outcome:  # fmt: skip
     """COMPLETE, its artifact kept under `name`; INFEASIBLE where the file breaks the budget.
 
@@ -35,18 +73,20 @@ def ship(
         cuts: what pruning took out.
         recipe: what led here; its quantization is applied now.
         task: what the trial shares with others.
-        notes: of the trial, which gain two stages.
+        notes: of the trial, which gain two stages, and what each stage came to.
+        unpruned: what pruning began with.
         name: of the folder among the task's artifacts.
         seed: of the images that ranges are calibrated on.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        served = Path(scratch) / SERVED
-        _convert(network, served, recipe, task, seed=seed)
+        files = _convert(network, Path(scratch), recipe, task, seed=seed)
         notes.end_stage("quantize")
-        predicted = _predict(served, task)
+        predicted = _predict(files.served, task)
         found = quality(predicted, teacher=task.teacher_classes)
-        append_metadata(served, described(task.dataset.info, found))
-        cost = _measure(network, served, task)
+        bare = files.served.stat().st_size
+        append_metadata(files.served, described(task.dataset.info, found))
+        metadata = files.served.stat().st_size - bare
+        cost = _measure(network, files, recipe, task, notes, unpruned=unpruned, metadata=metadata)
         notes.end_stage("measure")
         if not task.brief.budget.admits(cost):
             return over_budget(cost, task.brief, found)
@@ -57,7 +97,7 @@ def ship(
             origin={**task.origin, "artifact": name, "seed": seed},
         )
         with written_whole(task.artifacts / name) as folder:
-            shutil.copyfile(served, folder / SERVED)
+            shutil.copyfile(files.served, folder / SERVED)
             write_student(folder, network, provenance)
             write_predictions(folder / PREDICTIONS, {"validation": predicted})
         artifact = ArtifactRecord(path=name, sha256=file_digest(task.artifacts / name / CHECKSUMS))
@@ -82,12 +122,16 @@ def over_budget(cost: Cost, brief: Brief, found: Quality | None = None) -> Outco
     )
 
 
-def _convert(network: nn.Module, served: Path, recipe: Recipe, task: Task, *, seed: int) -> None:
-    """Exports the float network, and quantizes it into the file `served`."""
-    exported = served.with_name("float.onnx")
-    export_onnx(network, exported, image_shape=task.brief.image_shape)
-    calibration = calibration_batches(task.dataset, seed=seed)
-    recipe.quantization.convert(exported, served, calibration=calibration)
+def _convert(network: nn.Module, folder: Path, recipe: Recipe, task: Task, *, seed: int) -> Files:
+    """Exports the float network, and quantizes it."""
+    return write_files(
+        network,
+        folder,
+        pruning=recipe.pruning,
+        quantization=recipe.quantization,
+        calibration=calibration_batches(task.dataset, seed=seed),
+        image_shape=task.brief.image_shape,
+    )
 
 
 def _predict(served: Path, task: Task) -> Predictions:
@@ -96,8 +140,31 @@ def _predict(served: Path, task: Task) -> Predictions:
     return predictions(session, task.dataset.validation, task.dataset)
 
 
-def _measure(network: nn.Module, served: Path, task: Task) -> Cost:
-    return time_cost(count_cost(network, served, task.brief.image_shape), served, task.brief.target)
+def _measure(
+    network: nn.Module, files: Files, recipe: Recipe, task: Task, notes: Notes,
+    *, unpruned: Unpruned, metadata: int,
+) -> Cost:  # fmt: skip
+    """The served file's cost; what each stage came to goes to the notes.
+
+    Of the files, the served one alone has its `metadata` bytes yet.
+    """
+    target = task.brief.target
+    cost = count_cost(network, files.served, task.brief.image_shape)
+    paths, macs = [files.exported, files.served], [cost.macs, cost.macs]
+    if recipe.pruning.shrinks != NOTHING:
+        paths, macs = [unpruned.path, *paths], [unpruned.macs, *macs]
+    sizes = [path.stat().st_size + metadata * (path != files.served) for path in paths]
+    *_, exported, served = found = [
+        Footprint(*each) for each in zip(sizes, macs, time_files(paths, target), strict=True)
+    ]
+    runtimes = runtimes_of(target)
+    notes.describe("distil", found[0])
+    notes.describe("prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, runtimes))
+    notes.describe("recover", exported)
+    notes.describe(
+        "quantize", served, no_op=why_no_op(recipe.quantization, exported, served, runtimes)
+    )
+    return replace(cost, latency_ms=served.latency.median_ms, latency_p95_ms=served.latency.p95_ms)
 
 
 def _hardware(brief: Brief) -> Mapping[str, Scalar]:

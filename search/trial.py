@@ -1,8 +1,10 @@
 """One trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
 
+import tempfile
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from search.admission.foresight import foresee_cost
 from search.errors import ArtifactError, TrialError
 from search.notes import Notes
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
-from search.shipping import over_budget, ship
+from search.shipping import Unpruned, over_budget, ship
 from search.stages import Stage
 from search.task import Task
 from search.training import Course, train
@@ -97,12 +99,14 @@ class _Trial:
         before = notes.branch()
         own = yield from self._pruned(trained, self.recipe, notes)
         ready = {self.recipe.pruning: _Ready(own, notes.branch())}
-        outcome = self._ship(own, self.recipe, notes, name=self.name)
-
-        found = []
-        for place, recipe in enumerate(branches):
-            name = f"{self.name}-{place}"
-            found.append((yield from self._branch(trained, recipe, before, ready, name=name)))
+        with tempfile.TemporaryDirectory() as folder:
+            shape = self.task.brief.image_shape
+            unpruned = Unpruned(trained.network, Path(folder), shape)
+            outcome = self._ship(own, self.recipe, notes, unpruned, name=self.name)
+            found = []
+            for place, recipe in enumerate(branches):
+                making = self._branch(trained, recipe, before, ready, unpruned, place=place)
+                found.append((yield from making))
         return replace(outcome, branches=tuple(found))
 
     def _trained(self, notes: Notes) -> Making:
@@ -170,8 +174,9 @@ class _Trial:
         recipe: Recipe,
         before: Notes,
         ready: dict[Pruning, "_Ready"],
+        unpruned: Unpruned,
         *,
-        name: str,
+        place: int,
     ) -> Generator[EpochRecord, None, Branch]:
         """What `recipe` makes of the trained student; `ready` keeps each pruning for the next."""
         notes = before.branch()
@@ -181,13 +186,25 @@ class _Trial:
             else:
                 made = yield from self._pruned(trained, recipe, notes)
                 ready[recipe.pruning] = _Ready(made, notes.branch())
-            outcome = self._ship(ready[recipe.pruning].made, recipe, notes, name=name)
+            name = f"{self.name}-{place}"
+            outcome = self._ship(ready[recipe.pruning].made, recipe, notes, unpruned, name=name)
         except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
             outcome = _failed(error)
         return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))
 
-    def _ship(self, made: "Made", recipe: Recipe, notes: Notes, *, name: str) -> Outcome:
-        return ship(made.network, made.cuts, recipe, self.task, notes, name=name, seed=self.seed)
+    def _ship(
+        self, made: "Made", recipe: Recipe, notes: Notes, unpruned: Unpruned, *, name: str
+    ) -> Outcome:
+        return ship(
+            made.network,
+            made.cuts,
+            recipe,
+            self.task,
+            notes,
+            unpruned=unpruned,
+            name=name,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ class Pruning(Choice, ABC):
     """Which part of a trained student is taken out."""
 
     axis: ClassVar[str] = "pruning"
+    leaves_zeros: ClassVar[bool] = False
+    """Whether weights are set to zero rather than taken out: they are then stored sparsely."""
 
     @property
     @abstractmethod

@@ -56,6 +56,9 @@ def _show_end(outcome: Outcome) -> None:
                 show_text(outcome.failure.traceback)
     if outcome.reason:
         show_text(outcome.reason)
+    if outcome.no_op:
+        st.caption("A stage made no difference:")
+        show_text(outcome.no_op)
 
 
 def _recipe(params: Mapping[str, Scalar]) -> dict[str, str]:

@@ -179,7 +179,7 @@ class Admission:
             network = self._network(recipe.student)
             pruned, _ = recipe.pruning.apply(network, self._brief.example())
             self._learn_shapes(recipe, shape, pruned)
-            cost = measure_untrained(pruned, recipe.quantization, self._brief, timed=self._timed)
+            cost = measure_untrained(pruned, recipe, self._brief, timed=self._timed)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
             return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)

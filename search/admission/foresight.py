@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from search.brief import Brief
+from search.conversion import write_files
 from search.measure import count_cost, grown, time_cost
 from search.records import Cost
-from search.runtime import export_onnx
-from spaces.axes import Quantization, Student
+from spaces.axes import Student
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8
@@ -28,7 +28,7 @@ def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
         ArtifactError: it can't be exported.
     """
     network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
-    return measure_untrained(network, recipe.quantization, brief)
+    return measure_untrained(network, recipe, brief)
 
 
 def untrained(student: Student, brief: Brief) -> nn.Module:
@@ -43,13 +43,13 @@ def untrained(student: Student, brief: Brief) -> nn.Module:
 
 
 def measure_untrained(
-    network: nn.Module, quantization: Quantization, brief: Brief, *, timed: bool = True
+    network: nn.Module, recipe: Recipe, brief: Brief, *, timed: bool = True
 ) -> Cost:
     """Cost of an untrained network, exported and quantized.
 
     Args:
         network: pruned already, its weights scattered.
-        quantization: how it is shipped.
+        recipe: what pruned it, and how it is shipped.
         brief: what it takes, and may cost.
         timed: whether latency is measured, unless counting already rules the network out.
 
@@ -57,13 +57,18 @@ def measure_untrained(
         ArtifactError: it can't be exported.
     """
     with tempfile.TemporaryDirectory() as folder:
-        exported, served = Path(folder) / "float.onnx", Path(folder) / "served.onnx"
-        export_onnx(network, exported, image_shape=brief.image_shape)
         noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape)
-        quantization.convert(exported, served, calibration=[noise.numpy()])
-        cost = grown(count_cost(network, served, brief.image_shape), brief.metadata_bytes)
+        files = write_files(
+            network,
+            Path(folder),
+            pruning=recipe.pruning,
+            quantization=recipe.quantization,
+            calibration=[noise.numpy()],
+            image_shape=brief.image_shape,
+        )
+        cost = grown(count_cost(network, files.served, brief.image_shape), brief.metadata_bytes)
         timed = timed and brief.budget.admits(cost)
-        return time_cost(cost, served, brief.target) if timed else cost
+        return time_cost(cost, files.served, brief.target) if timed else cost
 
 
 @torch.no_grad()

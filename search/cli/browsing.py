@@ -28,9 +28,16 @@ from search.cli.terminal import out, percent, say, state_text, trial_table, writ
 from search.errors import BadInput
 from search.frontier import best as best_of
 from search.frontier import chosen, frontier
-from search.records import Cost, Outcome, StudyRecord, TrialRecord
+from search.records import Cost, Outcome, StageRecord, StudyRecord, TrialRecord
 from search.store import Store
-from search.units import format_count, format_duration, parse_bytes, parse_milliseconds
+from search.units import (
+    format_bytes,
+    format_count,
+    format_duration,
+    format_milliseconds,
+    parse_bytes,
+    parse_milliseconds,
+)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -173,6 +180,7 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
         **{key.name: cost.get(key.name) for key in fields(Cost)},
         "duration_s": outcome.duration_s,
         "reason": outcome.reason,
+        "no_op": outcome.no_op,
         "failure": outcome.failure.kind if outcome.failure else None,
         "artifact": outcome.artifact.path if outcome.artifact else None,
         **trial.params,
@@ -196,24 +204,30 @@ def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]
 def _show_outcome(outcome: Outcome) -> None:
     if outcome.reason:
         out.print(f"[bold]reason[/]  {escape(outcome.reason)}")
+    for line in (outcome.no_op or "").splitlines():
+        out.print(f"[bold yellow]no_op[/]  {escape(line)}")
     if outcome.failure:
         out.print(f"[bold red]{escape(outcome.failure.kind)}[/]  {escape(outcome.failure.message)}")
         out.print(escape(outcome.failure.traceback), style="dim", highlight=False)
     if outcome.stages:
-        table = Table(
-            title="stages", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
-        )
-        for name in ("stage", "time", "accuracy", "parameters"):
-            table.add_column(name, justify="left" if name == "stage" else "right")
-        for stage in outcome.stages:
-            count = "–" if stage.parameters is None else format_count(stage.parameters)
-            took = "taken over" if stage.reused else format_duration(stage.seconds)
-            table.add_row(stage.name, took, percent(stage.accuracy), count)
-        out.print(table)
+        out.print(_stage_table(outcome.stages))
     if outcome.hardware:
         out.print(_pairs("measured on", outcome.hardware))
     if outcome.artifact:
         out.print(f"[bold]artifact[/]  {escape(outcome.artifact.path)}")
+
+
+def _stage_table(stages: Sequence[StageRecord]) -> Table:
+    table = Table(title="stages", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("stage", "time", "accuracy", "parameters", "bytes", "latency"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for stage in stages:
+        count = "–" if stage.parameters is None else format_count(stage.parameters)
+        took = "taken over" if stage.reused else format_duration(stage.seconds)
+        size = "–" if stage.size_bytes is None else format_bytes(stage.size_bytes)
+        latency = "–" if stage.latency_ms is None else format_milliseconds(stage.latency_ms)
+        table.add_row(stage.name, took, percent(stage.accuracy), count, size, latency)
+    return table
 
 
 def _pairs(title: str, values: Mapping[str, object]) -> Table:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.budget import cost_texts
-from search.records import TeacherRecord, TrialRecord, TrialState
+from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
 
 out = Console()
 err = Console(stderr=True)
@@ -82,7 +82,7 @@ def trial_table(
             percent(trial.test.accuracy if trial.test else None),
             *cost_texts(outcome.cost if outcome else None)[:2],
             *([state_text(trial.state)] if states else []),
-            escape(recipe_text(trial.params)),
+            escape(recipe_text(trial.params)) + _no_op_mark(outcome),
         )
     if teacher:
         table.add_section()
@@ -96,3 +96,10 @@ def trial_table(
             style="dim",
         )
     return table
+
+
+def _no_op_mark(outcome: Outcome | None) -> str:
+    """Which stages made no difference; `retort show` says why."""
+    lines = (outcome.no_op or "").splitlines() if outcome else []
+    stages = ", ".join(line.partition(":")[0] for line in lines)
+    return f" [yellow](no_op: {stages})[/]" if stages else ""

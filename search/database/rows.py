@@ -69,6 +69,7 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
     row.state = outcome.state.value
     row.duration_s = outcome.duration_s
     row.reason = outcome.reason
+    row.no_op = outcome.no_op
     row.violations = dict(outcome.violations)
     row.hardware = dict(outcome.hardware)
     if outcome.quality is not None:
@@ -148,6 +149,7 @@ def _outcome(row: TrialRow, state: TrialState, *, whole: bool) -> Outcome:
         cost=_cost(row),
         quality=_quality(row.accuracy, row.agreement),
         reason=row.reason,
+        no_op=row.no_op,
         violations=row.violations,
         artifact=_artifact(row),
         failure=_failure(row, whole=whole),

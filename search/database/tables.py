@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from search.records import StudyState, TrialState
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -155,6 +155,7 @@ class TrialRow(Table):
     latency_ms: Mapped[float | None]
     latency_p95_ms: Mapped[float | None]
     reason: Mapped[str | None]
+    no_op: Mapped[str | None]
     violations: Mapped[dict[str, Any]]
     hardware: Mapped[dict[str, Any]]
     artifact_path: Mapped[str | None]
@@ -209,6 +210,8 @@ class StageRow(Table):
     macs: Mapped[int | None] = mapped_column(BigInteger)
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     reused: Mapped[bool] = mapped_column(server_default=false())
+    latency_ms: Mapped[float | None]
+    no_op: Mapped[str | None]
 
 
 class EpochRow(Table):

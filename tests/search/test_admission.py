@@ -51,7 +51,7 @@ def _brief(task: Task, **limits: object) -> Brief:
 def _size(recipe: Recipe, brief: Brief) -> int:
     """Bytes of the recipe's student, really made."""
     network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
-    return measure_untrained(network, recipe.quantization, brief, timed=False).size_bytes
+    return measure_untrained(network, recipe, brief, timed=False).size_bytes
 
 
 def _cut(recipe: NewRecipe, ratio: float, **choices: object) -> Recipe:

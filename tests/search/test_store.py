@@ -38,7 +38,14 @@ COMPLETE = Outcome(
     artifact=ArtifactRecord(path="trial-0", sha256="ab" * 32),
     stages=(
         StageRecord(name="distil", seconds=2.5, accuracy=0.91, parameters=500_000),
-        StageRecord(name="quantize", seconds=0.5, accuracy=0.9, size_bytes=1_000_000),
+        StageRecord(
+            name="quantize",
+            seconds=0.5,
+            accuracy=0.9,
+            size_bytes=1_000_000,
+            latency_ms=1.25,
+            no_op="the file is no smaller",
+        ),
     ),
     epochs=(
         EpochRecord(stage="distil", epoch=0, loss=1.5, accuracy=0.6, learning_rate=1e-3),
@@ -46,6 +53,7 @@ COMPLETE = Outcome(
     ),
     hardware={"cpu": "an AVX2 one", "threads": 1, "vnni": False},
     duration_s=3.25,
+    no_op="quantize: the file is no smaller",
 )
 FAILED = Outcome(
     state=TrialState.FAILED,

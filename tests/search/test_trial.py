@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -18,8 +19,10 @@ from search.training import accuracy
 from search.trial import finish, run_trial
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
+from spaces.shrinks import SIZE_ONLY
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
@@ -89,6 +92,49 @@ def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed
     assert names == ["admit", "distil", "prune", "recover", "quantize", "measure"]
     sizes = {stage.name: stage.parameters for stage in outcome.stages}
     assert sizes["prune"] < sizes["distil"]  # type: ignore[operator]
+
+
+def test_each_stage_tells_what_the_students_file_took_after_it(
+    task: Task, compressed: Recipe
+) -> None:
+    outcome = _run(compressed, task)
+    assert outcome.cost
+    stages = {stage.name: stage for stage in outcome.stages}
+    sizes = [stages[name].size_bytes for name in ("distil", "prune", "quantize")]
+    assert sizes == sorted(sizes, reverse=True)  # type: ignore[type-var]
+    assert len(set(sizes)) == 3
+    assert stages["recover"].size_bytes == stages["prune"].size_bytes
+    last = stages["quantize"]
+    assert (last.size_bytes, last.latency_ms) == (outcome.cost.size_bytes, outcome.cost.latency_ms)
+    assert all(stages[name].latency_ms for name in ("distil", "prune", "recover"))
+
+
+def test_an_unpruned_student_is_compared_with_its_floats(task: Task, recipe: NewRecipe) -> None:
+    stages = {s.name: s for s in _run(recipe(quantization=Int8Static()), task).stages}
+    assert stages["distil"].size_bytes > 2 * stages["quantize"].size_bytes  # type: ignore[operator]
+
+
+def test_a_stage_that_made_no_difference_is_flagged_with_its_likely_cause(
+    task: Task, recipe: NewRecipe
+) -> None:
+    outcome = _run(recipe(quantization=Bloated()), task)
+    assert outcome.state is TrialState.COMPLETE
+    flagged = {stage.name: stage.no_op for stage in outcome.stages if stage.no_op}
+    assert flagged.keys() == {"quantize"}
+    assert "the file is no smaller" in flagged["quantize"]
+    assert outcome.no_op == f"quantize: {flagged['quantize']}"
+    assert _run(recipe(), task).no_op is None  # float32 is for nothing
+
+
+class Bloated(Float32):
+    """Says that it shrinks bytes, and adds some."""
+
+    shrinks = SIZE_ONLY
+
+    def convert(self, source, destination, *, calibration):
+        model = onnx.load(source)
+        model.doc_string = "words" * 1000
+        onnx.save(model, destination)
 
 
 def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> None:

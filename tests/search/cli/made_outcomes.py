@@ -31,11 +31,23 @@ COMPLETE = Outcome(
     cost=COST,
     quality=Quality(accuracy=0.9, agreement=0.95),
     artifact=ArtifactRecord(path="trial-00000", sha256="ab" * 32),
-    stages=(StageRecord(name="distil", seconds=2.5, accuracy=0.91, parameters=50_000),),
+    stages=(
+        StageRecord(
+            name="distil",
+            seconds=2.5,
+            accuracy=0.91,
+            parameters=50_000,
+            size_bytes=210_000,
+            latency_ms=0.75,
+        ),
+    ),
     hardware={"processor": "one of these", "threads": 1, "device": "cpu"},
 )
 SMALLER = replace(
     COMPLETE, cost=replace(COST, size_bytes=80_000), quality=Quality(accuracy=0.8, agreement=0.8)
+)
+NO_FASTER = replace(
+    COMPLETE, no_op="prune: one image takes no less time\nquantize: the file is no smaller [so]"
 )
 WORSE = replace(COMPLETE, quality=Quality(accuracy=0.7, agreement=0.7))
 INFEASIBLE = Outcome(

@@ -6,7 +6,15 @@ import pytest
 
 from search.errors import BadInput, NoStudentFits, StoreError
 from tests.search.cli.conftest import AddStudy, Retort
-from tests.search.cli.made_outcomes import COMPLETE, FAILED, INFEASIBLE, PRUNED, SMALLER, WORSE
+from tests.search.cli.made_outcomes import (
+    COMPLETE,
+    FAILED,
+    INFEASIBLE,
+    NO_FASTER,
+    PRUNED,
+    SMALLER,
+    WORSE,
+)
 
 
 def _column(table: str, place: int) -> list[str]:
@@ -82,8 +90,22 @@ def test_show_tells_stages_and_hardware_of_a_complete_trial(
     add_study(COMPLETE)
     shown = retort("show", "0").stdout
     assert "distil" in shown
+    assert "210 KB" in shown
+    assert "750 µs" in shown
     assert "one of these" in shown
     assert "artifact  trial-00000" in shown
+
+
+def test_stages_that_made_no_difference_are_marked_and_explained(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE, NO_FASTER)
+    table = " ".join(retort("trials").stdout.split())
+    assert table.count("no_op") == 1
+    assert "(no_op: prune, quantize)" in table
+    assert "no_op  quantize: the file is no smaller [so]" in retort("show", "1").stdout
+    rows = json.loads(retort("trials", "--format", "json").stdout)
+    assert [row["no_op"] for row in rows] == [None, NO_FASTER.no_op]
 
 
 def test_show_gives_all_of_a_trial_as_json(retort: Retort, add_study: AddStudy) -> None:
