@@ -119,6 +119,8 @@ class TeacherSettings(Section):
             raise ValueError("pretrained and checkpoint exclude one another")
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean and std are given together or not at all")
+        if self.exported and (self.train or self.mean or self.image_size):
+            raise ValueError("an exported teacher is taken as it is: drop train, image_size, mean")
         if self.train and (self.mean or self.image_size):
             raise ValueError(
                 "a teacher trained here takes the data's images: drop image_size, mean"

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from search.admission.admission import Admission
 from search.admission.table import CostTable
@@ -24,14 +23,18 @@ from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.errors import BadInput
-from search.preparation import brief_of, check_study
+from search.preparation import brief_of, check_study, needs_of
+from search.pupil import Pupil
 from search.records import Cost
 from search.resources import parallel_trials
 from search.sampler import Sampler
-from spaces.axes import Student, Training
+from search.teacher.saved import architecture, check_features
+from spaces.axes import Distillation, Lesson, Needs, Student, Training
+from spaces.distillation.labels import Labels
 from spaces.recipe import Recipe
-from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
+
+_Teachers: TypeAlias = tuple[tuple[TeacherSettings, nn.Module], ...]
 
 _DRAWS = 32
 _TIMED_STEPS = 3
@@ -99,7 +102,8 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         study.data, seed=study.seed, cache=study.run.cache.expanduser(), progress=progress
     )
     brief = brief_of(study, dataset.info)
-    draws = tuple(_draws(study, brief, dataset, progress))
+    teachers = _teachers(study, dataset, progress)
+    draws = tuple(_draws(study, brief, dataset, teachers, progress))
     if all(draw.cost is None for draw in draws):
         raise BadInput(f"space: no recipe of it can be built; the first: {draws[0].refusal}")
     sizes = dataset.info.sizes
@@ -110,7 +114,8 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         recipes=study.search_space().count(),
         draws=draws,
         teacher_s=sum(
-            _teacher_seconds(study, teacher, brief, dataset) for teacher in study.teachers
+            _teacher_seconds(study, settings, network, brief, dataset)
+            for settings, network in teachers
         ),
         trials_s=_trials_seconds(study, draws),
         disk_bytes=_disk_bytes(study, draws, dataset),
@@ -118,12 +123,35 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
     )
 
 
+def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -> _Teachers:
+    """The teachers' networks, without their weights: what they cost does not depend on them.
+
+    Raises:
+        TeacherError: a method needs the features of one that does not give them.
+    """
+    found = []
+    for settings in study.teachers:
+        if settings.factory:
+            progress(f"{settings.factory} is not run by a plan: its time is not in the estimate")
+            continue
+        network = architecture(settings, dataset.info, allow_code=False).eval()
+        if Needs.FEATURES in needs_of(study):
+            check_features(network, dataset.info)
+        found.append((settings, network))
+    return tuple(found)
+
+
 def _draws(
-    study: Study, brief: Brief, dataset: Dataset, progress: Callable[[str], None]
+    study: Study,
+    brief: Brief,
+    dataset: Dataset,
+    teachers: _Teachers,
+    progress: Callable[[str], None],
 ) -> Iterable[Draw]:
+    networks = tuple(network for _, network in teachers)
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     admission = Admission(brief, CostTable())
-    step_seconds: dict[tuple[Student, int], float] = {}
+    step_seconds: dict[tuple[Student, int, str], float] = {}
     for number in range(_DRAWS):
         if (proposal := sampler.ask()) is None:
             return
@@ -132,10 +160,14 @@ def _draws(
         verdict = admission.judge(recipe)
         seconds = None
         if verdict.admitted:
-            key = recipe.student, recipe.training.batch_size
+            key = recipe.student, recipe.training.batch_size, recipe.distillation.name
             if key not in step_seconds:
-                network = brief.build(recipe.student, blank=True)
-                step_seconds[key] = _step_seconds(network, brief, recipe.training)
+                student = brief.build(recipe.student, blank=True)
+                # A factory's teacher is not at hand, so that only the student's part is timed.
+                absent = recipe.distillation.needs is Needs.FEATURES and not networks
+                method = Labels() if absent else recipe.distillation
+                pupil = Pupil(student, method, networks, brief.example())
+                step_seconds[key] = _step_seconds(pupil, brief, recipe.training, method)
             seconds = step_seconds[key] * _steps(recipe, dataset) + _OVERHEAD_S
         yield Draw(
             params=recipe.to_params(),
@@ -152,17 +184,22 @@ def _steps(recipe: Recipe, dataset: Dataset) -> int:
     return (epochs + recovery) * max(1, len(dataset.training) // recipe.training.batch_size)
 
 
-def _step_seconds(network: nn.Module, brief: Brief, training: Training) -> float:
+def _step_seconds(
+    pupil: Pupil, brief: Brief, training: Training, distillation: Distillation
+) -> float:
     """Median seconds of a training step, on one thread and the CPU."""
-    images = torch.randn(training.batch_size, *brief.image_shape)
-    labels = torch.randint(brief.classes, (training.batch_size,))
-    fit = training.fit(network.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
+    batch = training.batch_size
+    images = torch.randn(batch, *brief.image_shape)
+    labels = torch.randint(brief.classes, (batch,))
+    taught = torch.randn(1, batch, brief.classes)
+    fit = training.fit(pupil.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
     taken = []
     for _ in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
         fit.optimizer.zero_grad()
-        loss = functional.cross_entropy(network(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        logits, maps = pupil(images)
+        lesson = Lesson(logits, labels, teacher=taught[0], members=taught, maps=maps)
+        distillation.loss(lesson).backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
         taken.append(time.perf_counter() - start)
     return median(taken[1:])
@@ -176,19 +213,17 @@ def _trials_seconds(study: Study, draws: Sequence[Draw]) -> float:
 
 
 def _teacher_seconds(
-    study: Study, teacher: TeacherSettings, brief: Brief, dataset: Dataset
+    study: Study, settings: TeacherSettings, network: nn.Module, brief: Brief, dataset: Dataset
 ) -> float:
     """For training the teacher to its last epoch, where it is trained here, and for its logits."""
-    if teacher.model is None:
-        return 0.0
-    network = brief.build(Timm(model=teacher.model))
-    batch_size = teacher.train.batch_size if teacher.train else 64
-    training = Standard(batch_size=batch_size)
-    step = _step_seconds(network, brief, training)
+    batch_size = settings.train.batch_size if settings.train else 64
+    pupil = Pupil(network, Labels(), (), brief.example())
+    step = _step_seconds(pupil, brief, Standard(batch_size=batch_size), Labels())
     steps = len(dataset.training) / batch_size
     # A step is about three forward passes.
-    views = study.search.views * steps * step / 3
-    return views + (teacher.train.epochs * steps * step if teacher.train else 0.0)
+    asked = Needs.LOGITS in needs_of(study)
+    views = study.search.views * steps * step / 3 if asked else 0.0
+    return views + (settings.train.epochs * steps * step if settings.train else 0.0)
 
 
 def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
@@ -196,7 +231,8 @@ def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
     costs = [draw.cost for draw in draws if draw.refusal is None and draw.cost]
     student = mean(cost.size_bytes + 4 * cost.parameters for cost in costs) if costs else 0
     info = dataset.info
-    targets = study.search.views * info.sizes.training * len(info.classes) * 2
+    logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
+    targets = study.search.views * info.sizes.training * logits * 2
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
     return round(study.search.trials * student + targets + data)
 

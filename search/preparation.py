@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+
+from torch import nn
 
 from search.brief import Brief
 from search.config import Study, Target
@@ -26,9 +28,10 @@ from search.soft_targets import open_soft_targets, soft_targets
 from search.stages import Lineage, StageCache
 from search.task import Task
 from search.teacher.classroom import Classroom
+from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
 from spaces import catalogue
-from spaces.axes import Distillation
+from spaces.axes import Distillation, Needs
 from spaces.domain import OneOf
 from spaces.students.timm_model import check_model_name
 
@@ -41,16 +44,19 @@ class TaskSpec:
     """A task by the paths of its parts: small enough to be sent to any worker.
 
     Attributes:
-        targets: the folder of the teacher's logits; None where no open method asks for them.
+        targets: the folder of the teachers' logits; None where no open method asks for them.
+        teachers: the folder of the teachers themselves; None where no open method asks for them.
         teacher: the folder of the teacher's predictions for the validation images.
         stages: the folder of the stages that were computed.
         stages_bytes: the most that it keeps.
+        allow_code: whether a teacher's factory may run.
     """
 
     study: str
     brief: Brief
     dataset: Path
     targets: Path | None
+    teachers: Path | None
     teacher: Path
     views: tuple[View, ...]
     device: str
@@ -59,6 +65,7 @@ class TaskSpec:
     lineage: Lineage
     stages: Path
     stages_bytes: int
+    allow_code: bool
 
     def stage_cache(self) -> StageCache:
         """The stages that were computed before."""
@@ -73,6 +80,7 @@ def open_task(spec: TaskSpec) -> Task:
         dataset=open_dataset(spec.dataset),
         views=spec.views,
         targets=open_soft_targets(spec.targets).of if spec.targets else None,
+        teachers=partial(_teachers, spec),
         teacher_classes=read_predictions(spec.teacher / PREDICTIONS)["validation"].classes,
         device=spec.device,
         artifacts=spec.artifacts,
@@ -80,6 +88,10 @@ def open_task(spec: TaskSpec) -> Task:
         lineage=spec.lineage,
         stages=spec.stage_cache(),
     )
+
+
+def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
+    return open_teachers(spec.teachers, allow_code=spec.allow_code) if spec.teachers else ()
 
 
 def check_study(study: Study) -> None:
@@ -130,15 +142,18 @@ def prepare_task(
         ),
     )
     views = views_of(study, dataset)
-    targets = None
-    if _asks_the_teacher(study):
+    needed, targets, teachers = needs_of(study), None, None
+    if Needs.LOGITS in needed:
         targets = soft_targets(teacher, dataset, views, cache=cache_folder, progress=watcher.say)
+    if Needs.FEATURES in needed:
+        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache_folder)
     record = _measure_teacher(teacher, dataset, artifacts / TEACHER, study.budget.target)
     spec = TaskSpec(
         study=study.study,
         brief=brief_of(study, dataset.info),
         dataset=dataset.folder,
         targets=targets,
+        teachers=teachers,
         teacher=artifacts / TEACHER,
         views=views,
         device=device,
@@ -152,6 +167,7 @@ def prepare_task(
         ),
         stages=cache_folder / "stages",
         stages_bytes=study.run.stages,
+        allow_code=allow_code,
     )
     return spec, record
 
@@ -177,6 +193,13 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
     )
 
 
+def needs_of(study: Study) -> set[Needs]:
+    """What the open distillation methods ask of the teacher."""
+    opened = study.search_space().axes[Distillation.axis]
+    methods = [catalogue.method(Distillation.axis, name) for name in opened]
+    return {method.needs for method in methods if issubclass(method, Distillation)}
+
+
 def _unknown(place: str, models: Iterable[object]) -> list[str]:
     """A line for each name that timm does not have."""
     lines = []
@@ -186,12 +209,6 @@ def _unknown(place: str, models: Iterable[object]) -> list[str]:
         except ValueError as error:
             lines.append(f"{place} {error}")
     return lines
-
-
-def _asks_the_teacher(study: Study) -> bool:
-    opened = study.search_space().axes[Distillation.axis]
-    methods = [catalogue.method(Distillation.axis, name) for name in opened]
-    return any(issubclass(method, Distillation) and method.needs_teacher for method in methods)
 
 
 def _measure_teacher(

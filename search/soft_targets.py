@@ -1,4 +1,4 @@
-"""The teacher's logits for every view of every training image: computed once, shared by all.
+"""The teachers' logits for every view of every training image: computed once, shared by all.
 
 Logits of the clean image under an augmented input teach the wrong thing (Beyer et al. 2021,
 arXiv:2106.05237): each seeded view has logits of its own, and students see the same views. Raw
@@ -21,17 +21,19 @@ from search.teacher.teacher import Teacher
 
 _FILE = "logits.npy"
 _BATCH = 256
+# What the file holds. Another form has another, so that no older file is taken for it.
+_FORM = "teachers, views, images, classes"
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """Logits [views, images, classes] in half precision, mapped from a file."""
+    """Logits [teachers, views, images, classes] in half precision, mapped from a file."""
 
     logits: np.ndarray
 
     def of(self, view: View, indices: Tensor) -> Tensor:
-        """Logits [batch, classes], float32, of the images `indices` (int64, on the CPU)."""
-        return torch.from_numpy(self.logits[view.number, indices.numpy()].astype(np.float32))
+        """Logits [teachers, batch, classes], float32, of the images `indices` (on the CPU)."""
+        return torch.from_numpy(self.logits[:, view.number, indices.numpy()].astype(np.float32))
 
 
 def soft_targets(
@@ -42,19 +44,20 @@ def soft_targets(
     cache: Path,
     progress: Callable[[str], None],
 ) -> Path:
-    """The folder of the teacher's logits, computed unless it is there and whole."""
+    """The folder of the logits of each of its members, computed unless it is there and whole."""
     # The folder too: a view is cut otherwise where the data set is streamed.
-    key = f"{teacher.digest}/{dataset.info.digest}/{dataset.folder.name}/{views!r}"
+    key = f"{_FORM}/{teacher.digest}/{dataset.info.digest}/{dataset.folder.name}/{views!r}"
     folder = cache / "soft_targets" / hashlib.sha256(key.encode()).hexdigest()[:24]
     if not folder.is_dir() or damaged_files(folder):
         with written_whole(folder) as temporary:
-            shape = (len(views), len(dataset.training), len(dataset.info.classes))
+            images, classes = len(dataset.training), len(dataset.info.classes)
+            shape = len(teacher.members), len(views), images, classes
             logits = np.lib.format.open_memmap(
                 temporary / _FILE, mode="w+", dtype=np.float16, shape=shape
             )
             for number, view in enumerate(views):
                 progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-                _fill(logits[number], teacher, dataset, view)
+                _fill(logits[:, number], teacher, dataset, view)
             logits.flush()
     return folder
 
@@ -69,5 +72,5 @@ def _fill(logits: np.ndarray, teacher: Teacher, dataset: Dataset, view: View) ->
     limit = float(np.finfo(np.float16).max)
     for batch in dataset.training.batches(_BATCH, view=view, device=teacher.device):
         images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-        output = teacher.network(images).float().clamp(-limit, limit)
-        logits[batch.indices.numpy()] = output.cpu().numpy()
+        outputs = torch.stack([member(images).float() for member in teacher.members])
+        logits[:, batch.indices.numpy()] = outputs.clamp(-limit, limit).cpu().numpy()

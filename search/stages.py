@@ -30,7 +30,7 @@ from torch import Tensor
 from search.checkpoint import Checkpoint
 from search.files import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
-from spaces.axes import Cut
+from spaces.axes import Cut, Needs
 from spaces.recipe import Recipe
 
 _LIBRARIES = ("torch", "timm", "torch-pruning")
@@ -66,7 +66,7 @@ class Lineage:
 
     def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...]) -> str:
         given = asdict(self)
-        if not recipe.distillation.needs_teacher:
+        if recipe.distillation.needs is Needs.NOTHING:
             del given["teacher"]
         params = {
             key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
@@ -82,7 +82,8 @@ def _code() -> Mapping[str, str]:
     Whoever works on a method of theirs must not be given what it came to before.
     """
     search = Path(__file__).parent
-    files = [search / "training.py", *sorted((search.parent / "spaces").rglob("*.py"))]
+    own = [search / "training.py", search / "pupil.py", search / "teacher" / "adapted.py"]
+    files = [*own, *sorted((search.parent / "spaces").rglob("*.py"))]
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return {"retort": content, **{library: version(library) for library in _LIBRARIES}}
 

@@ -1,10 +1,11 @@
 """What all trials of a study share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from search.brief import Brief
 from search.data.dataset import Dataset
@@ -22,7 +23,9 @@ class Task:
         brief: what every student must be.
         dataset: the images.
         views: the augmented views that students see.
-        targets: the teacher's logits for these views; None where no open method asks for them.
+        targets: the teachers' logits for these views; None where no open method asks for them.
+        teachers: gives the teachers themselves, for methods that need their features; loaded when
+            they are first asked for.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         device: where students are trained.
         artifacts: the folder of the study's artifacts.
@@ -35,6 +38,7 @@ class Task:
     dataset: Dataset
     views: tuple[View, ...]
     targets: Targets | None
+    teachers: Callable[[], tuple[nn.Module, ...]]
     teacher_classes: np.ndarray
     device: str
     artifacts: Path

@@ -11,12 +11,14 @@ from search.checkpoint import Checkpoint
 from search.data.dataset import Batch, Dataset, Part, normalize
 from search.data.views import View
 from search.errors import TrialError
+from search.pupil import Pupil
 from search.records import EpochRecord
+from search.teacher.adapted import as_one
 from spaces.axes import Distillation, Fit, Lesson, Training
 
 _EVALUATION_BATCH = 512
 
-# From a view and image indices [batch] to the teacher's logits [batch, classes].
+# From a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
 Targets = Callable[[View, Tensor], Tensor]
 
 
@@ -30,7 +32,8 @@ class Course:
         distillation: the loss.
         epochs: passes over the training images; epoch e shows view e modulo the number of views.
         views: the augmented views, numbered from 0.
-        targets: the teacher's logits for these views; None where the loss needs none.
+        targets: the teachers' logits for these views; None where the loss needs none.
+        teachers: the teachers themselves, where the loss needs their features.
         seed: of the order of the images, and of dropout.
         device: where the network computes.
         checkpoint: where the training is kept while it is under way; None: nowhere.
@@ -45,6 +48,7 @@ class Course:
     seed: int
     device: str = "cpu"
     checkpoint: Checkpoint | None = None
+    teachers: tuple[nn.Module, ...] = ()
 
 
 def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
@@ -58,6 +62,8 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
     """
     torch.manual_seed(course.seed)
     network.to(course.device).to(memory_format=_memory_format(network))
+    for teacher in course.teachers:
+        teacher.to(course.device)
     try:
         yield from _curve(network, dataset, course)
     finally:
@@ -67,12 +73,15 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
 def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
     batch_size = min(course.training.batch_size, len(dataset.training))
     steps = len(dataset.training) // batch_size
-    fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=steps)
-    curve = _restored(network, fit, course)
+    info = dataset.info
+    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=course.device)
+    pupil = Pupil(network, course.distillation, course.teachers, example)
+    fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
+    curve = _restored(pupil, fit, course)
     yield from curve
     for epoch in range(len(curve), course.epochs):
         order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
-        loss = _epoch(network, dataset, course, fit, epoch=epoch, order=order)
+        loss = _epoch(pupil, dataset, course, fit, epoch=epoch, order=order)
         point = EpochRecord(
             stage=course.stage,
             epoch=epoch,
@@ -81,15 +90,15 @@ def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epo
             learning_rate=fit.optimizer.param_groups[0]["lr"],
         )
         curve.append(point)
-        _kept(network, fit, course, curve)
+        _kept(pupil, fit, course, curve)
         yield point
 
 
-def _restored(network: nn.Module, fit: Fit, course: Course) -> list[EpochRecord]:
+def _restored(pupil: Pupil, fit: Fit, course: Course) -> list[EpochRecord]:
     """The epochs that the checkpoint has behind it, with everything as it was after the last."""
     if course.checkpoint is None or (state := course.checkpoint.load()) is None:
         return []
-    network.load_state_dict(state["network"])
+    pupil.load_state_dict(state["pupil"])
     fit.optimizer.load_state_dict(state["optimizer"])
     fit.scheduler.load_state_dict(state["scheduler"])
     torch.set_rng_state(state["chance"])
@@ -98,11 +107,11 @@ def _restored(network: nn.Module, fit: Fit, course: Course) -> list[EpochRecord]
     return [EpochRecord(**point) for point in state["curve"]]
 
 
-def _kept(network: nn.Module, fit: Fit, course: Course, curve: Sequence[EpochRecord]) -> None:
+def _kept(pupil: Pupil, fit: Fit, course: Course, curve: Sequence[EpochRecord]) -> None:
     if course.checkpoint is None or not course.checkpoint.is_due or len(curve) == course.epochs:
         return
     state = {
-        "network": network.state_dict(),
+        "pupil": pupil.state_dict(),
         "optimizer": fit.optimizer.state_dict(),
         "scheduler": fit.scheduler.state_dict(),
         "chance": torch.get_rng_state(),
@@ -135,10 +144,10 @@ def _memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def _epoch(
-    network: nn.Module, dataset: Dataset, course: Course, fit: Fit, *, epoch: int, order: Tensor
+    pupil: Pupil, dataset: Dataset, course: Course, fit: Fit, *, epoch: int, order: Tensor
 ) -> float:
     """Mean loss of the epoch, in nats."""
-    network.train()
+    pupil.train()
     view = course.views[epoch % len(course.views)]
     # Batch normalisation can't take a last batch of one image, so that the last, short one is left
     # out; the next epoch's order is another.
@@ -149,7 +158,7 @@ def _epoch(
     losses = []
     steps = len(dataset.training) // batch_size
     for step, batch in enumerate(batches):
-        loss = _loss(network, batch, dataset, course, view=view)
+        loss = _loss(pupil, batch, dataset, course, view=view)
         fit.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
@@ -157,11 +166,11 @@ def _epoch(
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
     # The last step's update shows in no loss any more, only in the weights.
-    if not (math.isfinite(mean) and _is_finite(network)):
+    if not (math.isfinite(mean) and _is_finite(pupil)):
         raise TrialError(
             "non_finite",
             f"loss and weights must stay finite, but the loss was {mean} and the weights "
-            f"{'finite' if _is_finite(network) else 'not'} in epoch {epoch} of {course.stage}: "
+            f"{'finite' if _is_finite(pupil) else 'not'} in epoch {epoch} of {course.stage}: "
             "lower training.standard.learning_rate",
         )
     return mean
@@ -172,18 +181,22 @@ def _is_finite(network: nn.Module) -> bool:
     return all(bool(tensor.sum().isfinite()) for tensor in network.state_dict().values())
 
 
-def _loss(
-    network: nn.Module, batch: Batch, dataset: Dataset, course: Course, *, view: View
-) -> Tensor:
+def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view: View) -> Tensor:
     images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-    images = images.contiguous(memory_format=_memory_format(network))
-    teacher = None
+    images = images.contiguous(memory_format=_memory_format(pupil.student))
+    members = None
     if course.targets is not None:
-        teacher = course.targets(view, batch.indices).to(course.device)
+        members = course.targets(view, batch.indices).to(course.device)
     # Not float16, the default: its range is too small to train in without scaling gradients.
     with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):
-        logits = network(images)
-    lesson = Lesson(student=logits.float(), labels=batch.labels, teacher=teacher)
+        logits, maps = pupil(images)
+    lesson = Lesson(
+        student=logits.float(),
+        labels=batch.labels,
+        teacher=None if members is None else as_one(members),
+        members=members,
+        maps=maps,
+    )
     return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
 
 

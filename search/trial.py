@@ -17,7 +17,7 @@ from search.shipping import Unpruned, over_budget, ship
 from search.stages import Stage
 from search.task import Task
 from search.training import Course, train
-from spaces.axes import Cut, Pruning
+from spaces.axes import Cut, Needs, Pruning
 from spaces.channels import replay_cuts
 from spaces.recipe import Recipe
 
@@ -152,13 +152,15 @@ class _Trial:
         self, network: nn.Module, stage: str, notes: Notes, *, epochs: int, key: str
     ) -> Iterator[EpochRecord]:
         """So many epochs of the recipe's training and distillation, in place."""
+        needs = self.recipe.distillation.needs
         course = Course(
             stage=stage,
             training=self.recipe.training,
             distillation=self.recipe.distillation,
             epochs=epochs,
             views=self.task.views,
-            targets=self.task.targets if self.recipe.distillation.needs_teacher else None,
+            targets=self.task.targets if needs is Needs.LOGITS else None,
+            teachers=self.task.teachers() if needs is Needs.FEATURES else (),
             seed=self.seed,
             device=self.task.device,
             checkpoint=self.task.stages.checkpoint(key),

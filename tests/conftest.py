@@ -95,6 +95,7 @@ def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
         dataset=stripes,
         views=views,
         targets=None,
+        teachers=tuple,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
         device="cpu",
         artifacts=tmp_path / "artifacts",

@@ -1,5 +1,6 @@
 """Teachers that take other pixels than the students do, and several teachers as one."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
+from spaces.features import intermediates
 
 
 class Adapted(nn.Module):
@@ -35,9 +37,18 @@ class Adapted(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [batch, classes] of the students' images [batch, channels, height, width]."""
-        resized = functional.interpolate(images, self.size, mode="bilinear")
-        logits: Tensor = self.network(resized * self.scale + self.offset)
+        logits: Tensor = self.network(self._adapted(images))
         return logits
+
+    def forward_intermediates(
+        self, images: Tensor, indices: Sequence[int] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The network's own maps of the students' images, as timm's networks give theirs."""
+        return intermediates(self.network, self._adapted(images), indices)
+
+    def _adapted(self, images: Tensor) -> Tensor:
+        resized = functional.interpolate(images, self.size, mode="bilinear")
+        return resized * self.scale + self.offset
 
     def extra_repr(self) -> str:
         """The size, which no tensor holds, though it decides the outputs: digests read it."""
@@ -53,8 +64,17 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [batch, classes]."""
-        predicted = torch.stack([member(images).log_softmax(dim=1) for member in self.members])
-        return predicted.logsumexp(dim=0) - float(np.log(len(self.members)))
+        return as_one(torch.stack([member(images) for member in self.members]))
+
+
+def as_one(members: Tensor) -> Tensor:
+    """Logits [batch, classes] of several teachers' [teachers, batch, classes] mean prediction.
+
+    A single teacher's stay as they are.
+    """
+    if len(members) == 1:
+        return members[0]
+    return members.log_softmax(dim=2).logsumexp(dim=0) - math.log(len(members))
 
 
 def adapt(

@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import nn
 
+from search.artifacts import read_provenance
 from search.config import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
-from search.teacher.classroom import Classroom
 from spaces.students.timm_model import Timm
 
 _WAYS_OUT = (
@@ -22,14 +22,24 @@ _WAYS_OUT = (
 )
 
 
-def from_timm(settings: TeacherSettings, room: Classroom) -> nn.Module:
+def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
+    network = timm_network(settings, info, classes=_classes(settings, info))
+    if settings.checkpoint:
+        _load_checkpoint(network, settings.checkpoint, strict=settings.train is None)
+    return network
+
+
+def timm_network(
+    settings: TeacherSettings, info: DataInfo, *, classes: int, blank: bool = False
+) -> nn.Module:
+    """The teacher's network before any checkpoint; `blank` leaves pretrained weights out too."""
     assert settings.model is not None
-    info = room.dataset.info
     try:
-        network = Timm(model=settings.model, pretrained=settings.pretrained).build(
-            classes=_classes(settings, info),
+        return Timm(model=settings.model, pretrained=settings.pretrained).build(
+            classes=classes,
             channels=info.channels,
             image_size=_image_size(settings, info),
+            blank=blank,
         )
     except OSError as error:
         raise TeacherError(
@@ -37,9 +47,6 @@ def from_timm(settings: TeacherSettings, room: Classroom) -> nn.Module:
         ) from error
     except (ValueError, RuntimeError) as error:
         raise TeacherError(f"teacher.model {error}") from error
-    if settings.checkpoint:
-        _load_checkpoint(network, settings.checkpoint, strict=settings.train is None)
-    return network
 
 
 def _classes(settings: TeacherSettings, info: DataInfo) -> int:
@@ -88,13 +95,12 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         raise TeacherError(f"{path} does not fit the teacher: {shortened(error)}") from error
 
 
-def from_factory(factory: str, room: Classroom) -> nn.Module:
-    if not room.allow_code:
+def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module:
+    if not allow_code:
         raise TeacherError(
             f"teacher.factory runs the code of {factory}: pass --allow-code if you trust it"
         )
     module, _, function = factory.partition(":")
-    info = room.dataset.info
     try:
         make = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
@@ -111,6 +117,9 @@ def preprocessing(
     settings: TeacherSettings, network: nn.Module, info: DataInfo
 ) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
     """The image size and the (mean, std) that an untouched teacher expects."""
+    if settings.exported:
+        data = read_provenance(settings.exported).data
+        return data.image_size, (data.mean, data.std)
     known = getattr(network, "pretrained_cfg", None) if settings.pretrained else None
     size = settings.image_size or (known["input_size"][-1] if known else info.image_size)
     if settings.mean and settings.std:

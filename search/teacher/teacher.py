@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from search.artifacts import load_network, read_provenance
+from search.artifacts import load_network
 from search.config import TeacherSettings
 from search.errors import TeacherError
 from search.teacher.adapted import Ensemble, adapt
@@ -35,6 +35,13 @@ class Teacher:
     digest: str
     device: str
 
+    @property
+    def members(self) -> tuple[nn.Module, ...]:
+        """The networks that it consists of, in the order in which the study names them."""
+        if isinstance(self.network, Ensemble):
+            return tuple(self.network.members)
+        return (self.network,)
+
 
 def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teacher:
     """The teacher that a study names; trained here where it says so.
@@ -55,15 +62,13 @@ def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teac
 
 def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
     info = room.dataset.info
-    if settings.exported:
-        data = read_provenance(settings.exported).data
-        network = load_network(settings.exported)
-        return adapt(network, info, data.image_size, (data.mean, data.std))
     torch.manual_seed(room.seed)  # of weights that are not loaded
-    if settings.factory:
-        network = from_factory(settings.factory, room)
+    if settings.exported:
+        network = load_network(settings.exported)
+    elif settings.factory:
+        network = from_factory(settings.factory, info, allow_code=room.allow_code)
     else:
-        network = from_timm(settings, room)
+        network = from_timm(settings, info)
     if settings.train:
         return trained(network, settings.train, room)
     return adapt(network, info, *preprocessing(settings, network, info))

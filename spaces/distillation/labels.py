@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes import Distillation, Lesson
+from spaces.axes import Distillation, Lesson, Needs
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Labels(Distillation):
     """Cross-entropy with the true labels; the teacher is not asked."""
 
     name: ClassVar[str] = "labels"
-    needs_teacher: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
         return functional.cross_entropy(

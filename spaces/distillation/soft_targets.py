@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes import Distillation, Lesson
+from spaces.axes import Distillation, Lesson, Needs
 from spaces.choice import FloatRange, param
 
 
@@ -42,7 +42,7 @@ class SoftTargets(Distillation):
     """
 
     name: ClassVar[str] = "soft_targets"
-    needs_teacher: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.LOGITS
     temperature: float = param(4.0, FloatRange(1.0, 20.0, log=True))
     weight: float = param(0.7, FloatRange(0.0, 1.0))
 

@@ -1,13 +1,17 @@
 """What every distillation's loss promises."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from spaces import catalogue
-from spaces.axes import Distillation, Lesson
+from spaces.axes import Distillation, FeatureDistillation, Lesson, Needs
+from spaces.features import Feature
+
+CLASSES = 5
 
 
 def _with_edges() -> Iterator[object]:
@@ -21,13 +25,47 @@ def _with_edges() -> Iterator[object]:
 over_distillations = pytest.mark.parametrize("distillation", [*_with_edges()])
 
 
+def _features(widths: tuple[int, ...]) -> tuple[Feature, ...]:
+    last = len(widths) - 1
+    return tuple(
+        Feature(
+            place=place,
+            channels=channels,
+            side=2 * 2 ** (last - place),
+            scale=2.0 ** (last - place),
+            depth=(place + 1) / len(widths),
+        )
+        for place, channels in enumerate(widths)
+    )
+
+
+def _maps(distillation: Distillation, images: int) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of maps as a student and a teacher of these features would give them."""
+    if not isinstance(distillation, FeatureDistillation):
+        return []
+    torch.manual_seed(0)
+    maps = []
+    for student, teacher in distillation.pairs(_features((4, 6, 8)), _features((5, 7, 9))):
+        side = min(student.side, teacher.side)
+        own = distillation.projector(student, teacher)(
+            torch.randn(images, student.channels, side, side)
+        )
+        other = torch.randn(images, teacher.channels, side, side)
+        maps.append((own.detach().requires_grad_(), other))
+    return maps
+
+
 @pytest.fixture
-def lesson() -> Lesson:
+def lesson(distillation: Distillation) -> Lesson:
+    """Eight images, two teachers."""
     generator = torch.Generator().manual_seed(0)
+    members = 3 * torch.randn(2, 8, CLASSES, generator=generator)
     return Lesson(
-        student=torch.randn(8, 5, generator=generator, requires_grad=True),
-        labels=torch.arange(8) % 5,
-        teacher=(3 * torch.randn(8, 5, generator=generator)).requires_grad_(),
+        student=torch.randn(8, CLASSES, generator=generator, requires_grad=True),
+        labels=torch.arange(8) % CLASSES,
+        teacher=members.mean(dim=0).requires_grad_(),
+        members=members.requires_grad_(),
+        maps=_maps(distillation, 8),
     )
 
 
@@ -42,13 +80,23 @@ def test_loss_is_a_finite_scalar(
 
 
 @over_distillations
+def test_shares_of_classes_are_labels_too(distillation: Distillation, lesson: Lesson) -> None:
+    sure = torch.nn.functional.one_hot(lesson.labels, CLASSES).float()
+    whole = distillation.loss(replace(lesson, labels=sure))
+    assert torch.allclose(whole, distillation.loss(lesson))
+    assert distillation.loss(replace(lesson, labels=0.7 * sure + 0.3 * sure.roll(1, 1))).isfinite()
+
+
+@over_distillations
 def test_gradient_reaches_the_student_alone(distillation: Distillation, lesson: Lesson) -> None:
     distillation.loss(lesson).backward()
-    assert lesson.teacher is not None
-    assert lesson.teacher.grad is None
-    assert lesson.student.grad is not None
-    assert lesson.student.grad.isfinite().all()
-    assert lesson.student.grad.abs().sum() > 0
+    for teacher in (lesson.teacher, lesson.members):
+        assert teacher is not None
+        assert teacher.grad is None
+    for student in _of_the_student(lesson):
+        assert student.grad is not None
+        assert student.grad.isfinite().all()
+        assert student.grad.abs().sum() > 0
 
 
 @over_distillations
@@ -66,32 +114,77 @@ def test_loss_leaves_the_lesson_as_it_was(distillation: Distillation, lesson: Le
 @over_distillations
 def test_following_the_gradient_lowers_the_loss(distillation: Distillation, lesson: Lesson) -> None:
     loss = distillation.loss(lesson)
-    (slope,) = torch.autograd.grad(loss, lesson.student)
-    step = Lesson(lesson.student - 1e-2 * slope, lesson.labels, lesson.teacher)
+    slopes = iter(torch.autograd.grad(loss, _of_the_student(lesson)))
+    step = replace(
+        lesson,
+        student=lesson.student - 1e-4 * next(slopes),
+        maps=[(student - 1e-4 * next(slopes), teacher) for student, teacher in lesson.maps],
+    )
     assert distillation.loss(step) < loss
 
 
 @over_distillations
 def test_loss_stays_finite_at_extreme_logits(distillation: Distillation) -> None:
-    # Half precision's largest numbers, which cached logits may hold.
+    # Half precision's largest numbers, which cached logits may hold; of a single image.
     extreme = torch.tensor([[65504.0, -65504.0, 0.0]])
-    lesson = Lesson(student=-extreme, labels=torch.tensor([0]), teacher=extreme)
-    assert distillation.loss(lesson).isfinite()
+    lesson = Lesson(
+        student=(-extreme).requires_grad_(),
+        labels=torch.tensor([0]),
+        teacher=extreme,
+        members=torch.stack([extreme, -extreme]),
+        maps=_maps(distillation, 1),
+    )
+    loss = distillation.loss(lesson)
+    assert loss.isfinite()
+    (slope,) = torch.autograd.grad(loss, lesson.student)
+    assert slope.isfinite().all()
 
 
 @over_distillations
-def test_a_teacher_that_is_not_needed_may_be_absent_and_one_that_is_may_not(
+def test_gradients_stay_finite_where_student_and_teacher_are_blank(
+    distillation: Distillation,
+) -> None:
+    # As a student is that starts with zeros in its last layer, and whose images are all alike.
+    maps = [
+        (torch.zeros_like(student).requires_grad_(), torch.zeros_like(teacher))
+        for student, teacher in _maps(distillation, 4)
+    ]
+    blank = torch.zeros(4, CLASSES)
+    lesson = Lesson(
+        student=blank.clone().requires_grad_(),
+        labels=torch.arange(4),
+        teacher=blank,
+        members=torch.stack([blank, blank]),
+        maps=maps,
+    )
+    slopes = torch.autograd.grad(
+        distillation.loss(lesson), _of_the_student(lesson), allow_unused=True
+    )
+    assert all(slope is None or slope.isfinite().all() for slope in slopes)
+
+
+@over_distillations
+def test_what_is_not_needed_may_be_absent_and_what_is_may_not(
     distillation: Distillation, lesson: Lesson
 ) -> None:
-    alone = Lesson(lesson.student, lesson.labels, teacher=None)
-    if distillation.needs_teacher:
-        with pytest.raises(ValueError, match="need the teacher's logits"):
-            distillation.loss(alone)
-    else:
-        assert torch.equal(distillation.loss(alone), distillation.loss(lesson))
+    lacking = {
+        Needs.LOGITS: replace(lesson, teacher=None, members=None),
+        Needs.FEATURES: replace(lesson, maps=[]),
+    }
+    for need, alone in lacking.items():
+        if distillation.needs is need:
+            with pytest.raises(ValueError, match=rf"needs? the teacher's {need}"):
+                distillation.loss(alone)
+        else:
+            assert torch.equal(distillation.loss(alone), distillation.loss(lesson))
+
+
+def _of_the_student(lesson: Lesson) -> list[Tensor]:
+    return [lesson.student, *(student for student, _ in lesson.maps)]
 
 
 def _tensors(lesson: Lesson) -> list[Tensor]:
-    return [
-        tensor for tensor in (lesson.student, lesson.labels, lesson.teacher) if tensor is not None
+    given = (lesson.student, lesson.labels, lesson.teacher, lesson.members)
+    return [tensor for tensor in given if tensor is not None] + [
+        tensor for pair in lesson.maps for tensor in pair
     ]

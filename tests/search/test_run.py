@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from search.artifacts import load_network
 from search.config import Study
 from search.errors import NoStudentFits, StoreError, TeacherError
 from search.frontier import frontier
-from search.preparation import prepare_task
+from search.preparation import open_task, prepare_task
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import run_study
 from search.store import Store
@@ -143,6 +144,21 @@ def test_soft_targets_are_computed_only_where_a_method_asks_for_them(
     spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
     assert spec.targets is None
     assert not (tmp_path / "cache" / "soft_targets").exists()
+
+
+def test_the_teachers_themselves_are_handed_over_only_where_a_method_asks_for_their_features(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    student = {"timm": {"model": "test_resnet"}}
+    space = {"student": student, "distillation": ["labels", "fitnets"]}
+    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    assert spec.targets is None
+    (teacher,) = open_task(spec).teachers()
+    assert teacher(torch.zeros(1, 1, 32, 32)).shape == (1, 3)
+    space = {"student": student, "distillation": ["labels", "soft_targets"]}
+    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    assert spec.targets is not None
+    assert open_task(spec).teachers() == ()
 
 
 def test_the_teacher_is_measured_on_the_file_that_would_serve_it(

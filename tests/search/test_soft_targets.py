@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.files import damaged_files
 from search.soft_targets import open_soft_targets, soft_targets
+from search.teacher.adapted import Ensemble
 from search.teacher.classroom import network_digest
 from search.teacher.teacher import Teacher
 
@@ -55,7 +57,8 @@ def test_logits_are_a_live_teachers_for_the_very_images_that_students_see(
         for batch in stripes.training.batches(10, order=order, view=view):
             with torch.inference_mode():
                 live = asked(normalize(batch.images, stripes.info.mean, stripes.info.std))
-            assert torch.allclose(targets.of(view, batch.indices), live, rtol=1e-3, atol=2e-3)
+            (found,) = targets.of(view, batch.indices)
+            assert torch.allclose(found, live, rtol=1e-3, atol=2e-3)
 
 
 def test_views_have_logits_of_their_own(
@@ -116,7 +119,22 @@ def test_logits_are_mapped_and_not_read(
     logits = open_soft_targets(_cached(teacher, stripes, views, tmp_path)).logits
     assert isinstance(logits, np.memmap)
     assert not logits.flags.writeable
-    assert (logits.dtype, logits.shape) == (np.float16, (2, len(stripes.training), 3))
+    assert (logits.dtype, logits.shape) == (np.float16, (1, 2, len(stripes.training), 3))
+
+
+def test_each_member_of_an_ensemble_has_logits_of_its_own(
+    schooled: nn.Module, stripes: Dataset, views: tuple[View, ...], tmp_path: Path
+) -> None:
+    other = copy.deepcopy(schooled)
+    other.get_classifier().weight.data.neg_()
+    both = Teacher("two", Ensemble([schooled, other]).eval(), "two", "cpu")
+    targets = open_soft_targets(_cached(both, stripes, views, tmp_path))
+    (batch,) = stripes.training.batches(len(stripes.training), view=views[1])
+    found = targets.of(views[1], batch.indices)
+    with torch.inference_mode():
+        images = normalize(batch.images, stripes.info.mean, stripes.info.std)
+        live = torch.stack([schooled(images), other(images)])
+    assert torch.allclose(found, live, rtol=1e-3, atol=2e-3)
 
 
 def test_logits_beyond_half_precision_stay_finite(
@@ -129,4 +147,4 @@ def test_logits_beyond_half_precision_stay_finite(
     loud = Teacher("loud", Loud(), "loud", "cpu")
     targets = open_soft_targets(_cached(loud, stripes, views, tmp_path))
     found = targets.of(views[0], torch.tensor([3]))
-    assert found.tolist() == [[65504.0, -65504.0, 0.0]]
+    assert found.tolist() == [[[65504.0, -65504.0, 0.0]]]

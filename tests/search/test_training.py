@@ -1,5 +1,6 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from search.data.views import View
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training import Course, accuracy, train
-from spaces.axes import Distillation, Lesson
+from spaces.axes import Distillation, Lesson, Needs
+from spaces.distillation.fitnets import FitNets
 from spaces.distillation.labels import Labels
+from spaces.features import Feature
+from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
 
@@ -96,7 +100,7 @@ class _Cliff(Distillation):
     """A finite loss whose gradient is infinite."""
 
     name = "cliff"
-    needs_teacher = False
+    needs = Needs.NOTHING
 
     def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
         return (lesson.student - lesson.student.detach()).abs().sqrt().sum()
@@ -120,7 +124,7 @@ class _Notebook(Distillation):
     """Notes the lessons."""
 
     name = "notebook"
-    needs_teacher = True
+    needs = Needs.LOGITS
 
     def __init__(self) -> None:
         object.__setattr__(self, "lessons", [])
@@ -137,7 +141,7 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
 
     def targets(view: View, indices: Tensor) -> Tensor:
         asked.append((view.number, indices.tolist()))
-        return indices[:, None].expand(-1, 3).float()
+        return indices[None, :, None].expand(1, -1, 3).float()
 
     notes = _Notebook()
     _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
@@ -145,7 +149,23 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
     assert [number for number, _ in asked] == [0] * steps + [1] * steps + [0] * steps
     for (_, indices), lesson in zip(asked, notes.lessons, strict=True):  # type: ignore[attr-defined]
         assert lesson.teacher[:, 0].tolist() == indices
+        assert torch.equal(lesson.members, lesson.teacher[None])
         assert lesson.labels.tolist() == stripes.training.labels[indices].tolist()
+
+
+def test_several_teachers_are_given_each_and_as_their_mean_prediction(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        return torch.randn(2, len(indices), 3, generator=generator)
+
+    notes = _Notebook()
+    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
+    for lesson in notes.lessons:  # type: ignore[attr-defined]
+        mean = lesson.members.softmax(dim=2).mean(dim=0)
+        assert torch.allclose(lesson.teacher.softmax(dim=1), mean, atol=1e-6)
 
 
 class _Witness(nn.Module):
@@ -170,7 +190,7 @@ def test_each_epoch_shows_its_view_of_every_image_in_another_order(
 
     def targets(view: View, indices: Tensor) -> Tensor:
         asked.append(indices)
-        return torch.zeros(len(indices), 3)
+        return torch.zeros(1, len(indices), 3)
 
     witness = _Witness()
     training = Standard(epochs=3, batch_size=168)
@@ -268,3 +288,26 @@ def test_a_quick_training_writes_no_checkpoint(
 ) -> None:
     _curve(_linear(), stripes, _course(views, checkpoint=Checkpoint(tmp_path / "part")))
     assert not (tmp_path / "part").exists()
+
+
+@dataclass(frozen=True)
+class _Recorded(FitNets):
+    """Hints by projectors that start at one half, and are kept to be looked at."""
+
+    made: ClassVar[list[nn.Conv2d]] = []
+
+    def projector(self, student: Feature, teacher: Feature) -> nn.Module:
+        projector = nn.Conv2d(student.channels, teacher.channels, kernel_size=1)
+        nn.init.constant_(projector.weight, 0.5)
+        self.made.append(projector)
+        return projector
+
+
+def test_what_a_method_learns_is_trained_with_the_student(
+    stripes: Dataset, views: tuple[View, ...], schooled: nn.Module
+) -> None:
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    course = _course(views, distillation=_Recorded(), teachers=(schooled,))
+    next(train(network, stripes, course))
+    (projector,) = _Recorded.made
+    assert (projector.weight - 0.5).abs().min() > 1e-4

@@ -17,6 +17,7 @@ from search.stages import StageCache
 from search.task import Task
 from search.training import accuracy
 from search.trial import finish, run_trial
+from spaces.axes import Needs
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
@@ -219,7 +220,7 @@ def test_a_learning_rate_that_diverges_is_a_failure_by_name(task: Task, recipe: 
 class Loud(SoftTargets):
     """A loss that any learning rate is too high for."""
 
-    needs_teacher = False
+    needs = Needs.NOTHING
 
     def loss(self, lesson, *, label_smoothing=0.0):
         return -lesson.student.pow(3).sum() * 1e6

@@ -1,0 +1,39 @@
+"""FitNets: hints. Romero et al. 2015, arXiv:1412.6550."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spaces.axes import FeatureDistillation
+from spaces.choice import FloatRange, param
+from spaces.features import Feature, Pairing, corresponding
+
+
+@dataclass(frozen=True)
+class FitNets(FeatureDistillation):
+    """One of the teacher's maps is predicted from the student's by a learned projector.
+
+    loss = cross-entropy + weight · mean (W · student's map + b - teacher's map)², where W is a
+    convolution of 1 x 1. `place` is where the hint lies: 0 is the first stage, 1 the last, 0.5 the
+    middle, as in the paper. The paper trains on the hint first and on the classes then; here both
+    are trained at once.
+
+    Source: Romero et al. 2015, arXiv:1412.6550, equation 3.
+    """
+
+    name: ClassVar[str] = "fitnets"
+    weight: float = param(1.0, FloatRange(0.01, 100.0, log=True))
+    place: float = param(0.5, FloatRange(0.0, 1.0))
+
+    def pairs(self, student: Sequence[Feature], teacher: Sequence[Feature]) -> Pairing:
+        pairs = corresponding(student, teacher)
+        return [pairs[round(self.place * (len(pairs) - 1))]]
+
+    def projector(self, student: Feature, teacher: Feature) -> nn.Module:
+        return nn.Conv2d(student.channels, teacher.channels, kernel_size=1)
+
+    def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return functional.mse_loss(student, teacher)
