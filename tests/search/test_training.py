@@ -311,3 +311,21 @@ def test_what_a_method_learns_is_trained_with_the_student(
     next(train(network, stripes, course))
     (projector,) = _Recorded.made
     assert (projector.weight - 0.5).abs().min() > 1e-4
+
+
+def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
+    stripes: Dataset,
+    views: tuple[View, ...],
+    schooled: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+
+    taught = _course(views, distillation=FitNets(), teachers=(schooled,))
+    points = _curve(network(), stripes, taught)
+    course = replace(taught, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(network(), stripes, course, epochs=2)
+    assert _curve(network(), stripes, course) == points
