@@ -114,13 +114,18 @@ def test_loss_leaves_the_lesson_as_it_was(distillation: Distillation, lesson: Le
 @over_distillations
 def test_following_the_gradient_lowers_the_loss(distillation: Distillation, lesson: Lesson) -> None:
     loss = distillation.loss(lesson)
-    slopes = iter(torch.autograd.grad(loss, _of_the_student(lesson)))
-    step = replace(
+    slopes = torch.autograd.grad(loss, _of_the_student(lesson))
+    length = torch.stack([slope.norm() for slope in slopes]).norm()
+    steps = [-1e-2 * slope / length for slope in slopes]
+    moved = replace(
         lesson,
-        student=lesson.student - 1e-4 * next(slopes),
-        maps=[(student - 1e-4 * next(slopes), teacher) for student, teacher in lesson.maps],
+        student=lesson.student + steps[0],
+        maps=[
+            (student + step, teacher)
+            for (student, teacher), step in zip(lesson.maps, steps[1:], strict=True)
+        ],
     )
-    assert distillation.loss(step) < loss
+    assert distillation.loss(moved) < loss
 
 
 @over_distillations

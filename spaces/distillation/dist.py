@@ -1,0 +1,53 @@
+"""DIST: a stronger teacher, matched by correlation. Huang et al. 2022, arXiv:2205.10536."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from spaces.axes import Distillation, Lesson, Needs
+from spaces.choice import FloatRange, param
+
+
+def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
+    """One minus Pearson's correlation of each row with the teacher's, on average; 0 to 2.
+
+    Args:
+        student: [rows, values].
+        teacher: likewise.
+    """
+    own, taught = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
+    return 1 - functional.cosine_similarity(own, taught, dim=1).mean()
+
+
+@dataclass(frozen=True)
+class DIST(Distillation):
+    """The teacher's relations between classes and between images, in place of its probabilities.
+
+    loss = cross-entropy + inter_weight · T² · (1 - correlation of each image's probabilities over
+    the classes) + intra_weight · T² · (1 - correlation of each class's probabilities over the
+    batch). A correlation asks for the ranking and the spread alone, which a small student can give
+    even where a much stronger teacher's probabilities are out of its reach.
+
+    Source: Huang et al. 2022, arXiv:2205.10536, equations 9 to 11; https://github.com/hunto/DIST_KD.
+    """
+
+    name: ClassVar[str] = "dist"
+    needs: ClassVar[Needs] = Needs.LOGITS
+    temperature: float = param(1.0, FloatRange(1.0, 10.0, log=True))
+    inter_weight: float = param(1.0, FloatRange(0.1, 10.0, log=True))
+    intra_weight: float = param(1.0, FloatRange(0.1, 10.0, log=True))
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        if lesson.teacher is None:
+            raise ValueError("DIST needs the teacher's logits, but the lesson has none")
+        student = (lesson.student / self.temperature).softmax(dim=1)
+        teacher = (lesson.teacher.detach().float() / self.temperature).softmax(dim=1)
+        inter = uncorrelated(student, teacher)
+        intra = uncorrelated(student.T, teacher.T)
+        true = functional.cross_entropy(
+            lesson.student, lesson.labels, label_smoothing=label_smoothing
+        )
+        relations = self.inter_weight * inter + self.intra_weight * intra
+        return true + relations * self.temperature**2

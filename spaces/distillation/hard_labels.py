@@ -1,0 +1,34 @@
+"""Hard labels of the teacher. Touvron et al. 2021 (DeiT), arXiv:2012.12877, equation 3."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from spaces.axes import Distillation, Lesson, Needs
+from spaces.choice import FloatRange, param
+
+
+@dataclass(frozen=True)
+class HardLabels(Distillation):
+    """The teacher's decisions in place of its probabilities, mixed with the true labels.
+
+    loss = (1 - weight) · cross-entropy(labels) + weight · cross-entropy(argmax of the teacher)
+
+    Source: Touvron et al. 2021, arXiv:2012.12877, equation 3, where the weight is one half.
+    """
+
+    name: ClassVar[str] = "hard_labels"
+    needs: ClassVar[Needs] = Needs.LOGITS
+    weight: float = param(0.5, FloatRange(0.0, 1.0))
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        if lesson.teacher is None:
+            raise ValueError("hard labels need the teacher's logits, but the lesson has none")
+        decided = lesson.teacher.argmax(dim=1)
+        taught, true = (
+            functional.cross_entropy(lesson.student, labels, label_smoothing=label_smoothing)
+            for labels in (decided, lesson.labels)
+        )
+        return self.weight * taught + (1 - self.weight) * true

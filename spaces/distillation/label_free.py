@@ -1,0 +1,30 @@
+"""Distillation without labels. Beyer et al. 2021, arXiv:2106.05237."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from spaces.axes import Distillation, Lesson, Needs
+from spaces.choice import FloatRange, param
+from spaces.distillation.soft_targets import soft_target_loss
+
+
+@dataclass(frozen=True)
+class LabelFree(Distillation):
+    """The teacher's softened predictions and nothing else: no label of any image is used.
+
+    Label smoothing, which is the labels', does nothing here.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531, section 2, for the loss; Beyer et al. 2021,
+    arXiv:2106.05237, for training on the teacher alone.
+    """
+
+    name: ClassVar[str] = "label_free"
+    needs: ClassVar[Needs] = Needs.LOGITS
+    temperature: float = param(2.0, FloatRange(1.0, 20.0, log=True))
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        if lesson.teacher is None:
+            raise ValueError("label_free needs the teacher's logits, but the lesson has none")
+        return soft_target_loss(lesson.student, lesson.teacher, temperature=self.temperature)

@@ -1,0 +1,163 @@
+"""Losses of logits, against cases worked out by hand and other people's formulas."""
+
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+from timm.task.distillation import LogitDistillationTask
+from torch import Tensor
+from torch.nn import functional
+
+from spaces.axes import Lesson
+from spaces.distillation.confidence import Confidence, confidences
+from spaces.distillation.dist import DIST
+from spaces.distillation.dkd import DKD, decoupled
+from spaces.distillation.hard_labels import HardLabels
+from spaces.distillation.label_free import LabelFree
+from spaces.distillation.soft_targets import SoftTargets
+
+GENERATOR = torch.Generator().manual_seed(0)
+STUDENT = torch.randn(6, 4, generator=GENERATOR)
+TEACHER = 2 * torch.randn(6, 4, generator=GENERATOR)
+LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
+TRUE = functional.cross_entropy(STUDENT, LABELS)
+
+
+def _lesson(*members: Tensor, labels: Tensor = LABELS) -> Lesson:
+    return Lesson(STUDENT, labels, members[0], members=torch.stack(members))
+
+
+def _divergence(student: Tensor, teacher: Tensor) -> float:
+    """Of two predictions, in nats."""
+    return float((teacher * (teacher / student).log()).sum())
+
+
+def test_soft_targets_are_those_of_timms_distillation_task() -> None:
+    torch.manual_seed(0)
+    student, teacher = (
+        timm.create_model("test_resnet", num_classes=4).eval() for _ in ("student", "teacher")
+    )
+    images = torch.randn(6, 3, 32, 32)
+    task = LogitDistillationTask(
+        student,
+        teacher,
+        criterion=torch.nn.CrossEntropyLoss(),
+        task_loss_weight=0.3,
+        temperature=3.0,
+        verbose=False,
+    ).eval()
+    with torch.no_grad():
+        expected = task(images, LABELS)["loss"]
+        lesson = Lesson(student(images), LABELS, teacher(images))
+        found = SoftTargets(temperature=3.0, weight=0.7).loss(lesson)
+    assert torch.allclose(found, expected)
+
+
+def test_hard_labels_are_cross_entropy_with_the_teachers_decisions() -> None:
+    student = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
+    teacher = torch.tensor([[-1.0, 4.0], [0.5, 0.0]])  # decides for 1 and 0
+    lesson = Lesson(student, torch.tensor([0, 1]), teacher)
+    taught, true = (math.log(2) + math.log(4 / 3)) / 2, (math.log(2) + math.log(4)) / 2
+    found = HardLabels(weight=0.25).loss(lesson)
+    assert found.item() == pytest.approx(0.25 * taught + 0.75 * true)
+
+
+def test_dkd_by_hand() -> None:
+    # Probabilities of the student are 1/2, 1/4, 1/4 and of the teacher 2/3, 2/9, 1/9.
+    student = torch.tensor([[math.log(2), 0.0, 0.0]])
+    teacher = torch.tensor([[math.log(6), math.log(2), 0.0]])
+    of_target = 2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(2 / 3)
+    among_others = 2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(2 / 3)
+    loss = DKD(temperature=1.0, target_weight=0.5, others_weight=3.0).loss(
+        Lesson(student, torch.tensor([0]), teacher)
+    )
+    assert loss.item() == pytest.approx(math.log(2) + 0.5 * of_target + 3 * among_others)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_dkds_parts_make_up_the_soft_targets_once_coupled_as_the_paper_shows(
+    temperature: float,
+) -> None:
+    own, taught = (decoupled(logits / temperature, LABELS) for logits in (STUDENT, TEACHER))
+    whole = [
+        _divergence(student, teacher)
+        for student, teacher in zip(
+            (STUDENT / temperature).softmax(1), (TEACHER / temperature).softmax(1), strict=True
+        )
+    ]
+    for image in range(6):
+        of_target, among_others = (
+            _divergence(student[image].exp(), teacher[image].exp())
+            for student, teacher in zip(own, taught, strict=True)
+        )
+        share_of_others = taught[0][image, 1].exp().item()
+        assert of_target + share_of_others * among_others == pytest.approx(whole[image], rel=1e-4)
+
+
+def test_dkds_others_matter_however_sure_the_teacher_is() -> None:
+    sure = TEACHER + 50 * functional.one_hot(LABELS, 4)
+    apart = DKD().loss(_lesson(sure)) - TRUE
+    assert apart > 1
+
+
+def test_dist_is_one_minus_numpys_correlations() -> None:
+    student, teacher = ((logits / 2).softmax(1).numpy() for logits in (STUDENT, TEACHER))
+    inter = 1 - np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(student, teacher, strict=True)])
+    intra = 1 - np.mean(
+        [np.corrcoef(a, b)[0, 1] for a, b in zip(student.T, teacher.T, strict=True)]
+    )
+    loss = DIST(temperature=2.0, inter_weight=0.5, intra_weight=3.0).loss(_lesson(TEACHER))
+    assert loss.item() == pytest.approx(TRUE.item() + 4 * (0.5 * inter + 3 * intra), rel=1e-5)
+
+
+def test_dist_asks_nothing_of_a_student_that_is_as_its_teacher() -> None:
+    assert torch.allclose(DIST().loss(_lesson(STUDENT)), TRUE, atol=1e-6)
+
+
+def test_confidences_by_hand() -> None:
+    # Cross-entropies of 0, log 2 and log 4: the softmax over them is 1/7, 2/7 and 4/7.
+    members = torch.tensor([[[100.0, 0, 0, 0]], [[0.0, 0, -100, -100]], [[0.0, 0, 0, 0]]])
+    found = confidences(members, torch.tensor([0]))
+    expected = (1 - torch.tensor([1, 2, 4]) / 7) / 2
+    assert torch.allclose(found[:, 0], expected)
+    assert found.sum().item() == pytest.approx(1)
+
+
+def test_confidence_weights_each_image_of_each_teacher() -> None:
+    members = (TEACHER, 2 * torch.randn(6, 4, generator=GENERATOR))
+    shares = confidences(torch.stack(members), LABELS)
+    taught = sum(
+        shares[teacher, image].item()
+        * _divergence((STUDENT[image] / 2).softmax(0), (members[teacher][image] / 2).softmax(0))
+        for teacher in range(2)
+        for image in range(6)
+    )
+    loss = Confidence(temperature=2.0, weight=0.6).loss(_lesson(*members))
+    assert loss.item() == pytest.approx(0.6 * 4 * taught / 6 + 0.4 * TRUE.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("teachers", [1, 3])
+def test_confidence_in_teachers_that_are_alike_is_soft_targets(teachers: int) -> None:
+    lesson = _lesson(*[TEACHER] * teachers)
+    expected = SoftTargets(temperature=4.0, weight=0.7).loss(lesson)
+    assert torch.allclose(Confidence(temperature=4.0, weight=0.7).loss(lesson), expected)
+
+
+def test_a_teacher_that_is_wrong_teaches_less() -> None:
+    right, wrong = 5.0 * functional.one_hot(LABELS, 4), -5.0 * functional.one_hot(LABELS, 4)
+    shares = confidences(torch.stack([right, wrong]), LABELS)
+    assert (shares[0] > 0.99).all()
+
+
+def test_label_free_does_not_look_at_the_labels() -> None:
+    losses = [
+        LabelFree(temperature=3.0).loss(_lesson(TEACHER, labels=labels)).item()
+        for labels in (LABELS, LABELS.flip(0), torch.zeros(6, dtype=torch.int64))
+    ]
+    taught = [
+        _divergence(student, teacher)
+        for student, teacher in zip((STUDENT / 3).softmax(1), (TEACHER / 3).softmax(1), strict=True)
+    ]
+    assert losses == [pytest.approx(9 * sum(taught) / 6, rel=1e-5)] * 3
