@@ -182,6 +182,14 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many trials there are of a kind, and the seconds that they took together."""
+
+    trials: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherRecord:
     """The teacher, measured as its students are: exported, in their runtime, on their data.
 

@@ -21,8 +21,10 @@ from search.database.queries import (
     changing,
     find_study,
     find_trial,
+    light_trials_query,
     mark_changed,
     new_trial,
+    trials_matching,
     trials_query,
 )
 from search.database.rows import (
@@ -45,6 +47,7 @@ from search.records import (
     Shape,
     StudyRecord,
     StudyState,
+    Tally,
     TeacherRecord,
     TrialRecord,
     TrialState,
@@ -238,14 +241,26 @@ class Store:
         study: str,
         *,
         states: Collection[TrialState] | None = None,
+        numbers: Collection[int] | None = None,
+        choices: Mapping[str, Collection[str]] | None = None,
         whole: bool = False,
     ) -> list[TrialRecord]:
-        """The study's trials by number; unless `whole`, without stages, epochs and tracebacks."""
+        """The study's trials by number; unless `whole`, without stages, epochs and tracebacks.
+
+        Args:
+            study: its name.
+            states: only trials in one of these.
+            numbers: only these trials; one that is not there is left out.
+            choices: only trials whose parameter of this name has one of these texts.
+            whole: with all that is known of them.
+        """
         with self._database.reading() as session:
-            query = trials_query(find_study(session, study), whole=whole).order_by(TrialRow.number)
-            if states is not None:
-                query = query.where(TrialRow.state.in_([state.value for state in states]))
-            return [trial_record(row, study=study, whole=whole) for row in session.scalars(query)]
+            row = find_study(session, study)
+            wanted = trials_matching(row, states=states, numbers=numbers, choices=choices)
+            query = trials_query(row, whole=True) if whole else light_trials_query()
+            query = query.where(*wanted).order_by(TrialRow.number)
+            rows = session.scalars(query) if whole else session.execute(query)
+            return [trial_record(row, study=study, whole=whole) for row in rows]
 
     def trial(self, study: str, number: int) -> TrialRecord:
         """One trial, with all that is known of it."""
@@ -262,6 +277,28 @@ class Store:
             row = find_study(session, study)
             count = select(func.count()).where(TrialRow.study_id == row.id)
             return session.scalar(count) or 0, row.changed_at
+
+    def pulses(self) -> dict[str, tuple[int, datetime]]:
+        """The pulse of every study, that of the one that changed last first."""
+        newest = StudyRow.changed_at.desc(), StudyRow.id.desc()
+        count = func.count(TrialRow.id)
+        query = select(StudyRow.name, count, StudyRow.changed_at).outerjoin(TrialRow)
+        with self._database.reading() as session:
+            rows = session.execute(query.group_by(StudyRow.id).order_by(*newest))
+            return {name: (trials, changed_at) for name, trials, changed_at in rows}
+
+    def tallies(self) -> dict[str, dict[TrialState, Tally]]:
+        """How many trials of each study ended in each state, and how long they took."""
+        sums = func.count(), func.sum(TrialRow.duration_s)
+        query = select(StudyRow.name, TrialRow.state, *sums).join(TrialRow)
+        tallies: dict[str, dict[TrialState, Tally]] = {}
+        with self._database.reading() as session:
+            for name, state, count, seconds in session.execute(
+                query.group_by(StudyRow.name, TrialRow.state)
+            ):
+                tally = Tally(trials=count, seconds=seconds or 0.0)
+                tallies.setdefault(name, {})[TrialState(state)] = tally
+        return tallies
 
     def costs(self, setting: Setting) -> dict[Shape, Cost]:
         """What was measured there of untrained students, by any study."""

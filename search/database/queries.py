@@ -1,15 +1,18 @@
 """Finding the rows of studies and trials, and locking those that change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from search.database.tables import StudyRow, TrialRow
 from search.errors import StoreError
 from search.records import Scalar, TrialState
+
+_HEAVY = TrialRow.failure_traceback.key
 
 
 def new_trial(
@@ -79,6 +82,30 @@ def trials_query(study: StudyRow, *, whole: bool) -> Select[TrialRow]:
     if whole:
         return query.options(selectinload(TrialRow.stages), selectinload(TrialRow.epochs))
     return query.options(defer(TrialRow.failure_traceback, raiseload=True))
+
+
+def trials_matching(
+    study: StudyRow,
+    *,
+    states: Collection[TrialState] | None,
+    numbers: Collection[int] | None,
+    choices: Mapping[str, Collection[str]] | None,
+) -> list[ColumnElement[bool]]:
+    """The conditions that are asked for; `choices` are values of text parameters, by name."""
+    conditions = [TrialRow.study_id == study.id]
+    if states is not None:
+        conditions.append(TrialRow.state.in_([state.value for state in states]))
+    if numbers is not None:
+        conditions.append(TrialRow.number.in_(numbers))
+    for name, values in (choices or {}).items():
+        conditions.append(TrialRow.params[name].as_string().in_(values))
+    return conditions
+
+
+def light_trials_query() -> Select[Any]:
+    """Plain rows of trials, without tracebacks: building objects would take most of the time."""
+    columns = (column for column in TrialRow.__table__.columns if column.name != _HEAVY)
+    return select(*columns)
 
 
 def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
 
 from search.database.tables import EpochRow, StageRow, StudyRow, TeacherRow, TrialRow
 from search.errors import StoreError
@@ -47,8 +49,11 @@ def teacher_row(teacher: TeacherRecord) -> TeacherRow:
     )
 
 
-def trial_record(row: TrialRow, *, study: str, whole: bool) -> TrialRecord:
-    """A row's record; unless `whole`, without its stages, epochs and traceback."""
+def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialRecord:
+    """A row's record; unless `whole`, without its stages, epochs and traceback.
+
+    `row` may be one of plain columns, of the same names, unless `whole`.
+    """
     state = TrialState(row.state)
     return TrialRecord(
         study=study,
@@ -143,7 +148,7 @@ def _teacher_record(row: TeacherRow) -> TeacherRecord:
     )
 
 
-def _outcome(row: TrialRow, state: TrialState, *, whole: bool) -> Outcome:
+def _outcome(row: TrialRow | Row[Any], state: TrialState, *, whole: bool) -> Outcome:
     return Outcome(
         state=state,
         cost=_cost(row),
@@ -165,7 +170,7 @@ def _like(record: type[_Record], row: object) -> _Record:
     return record(**{field.name: getattr(row, field.name) for field in fields(record)})
 
 
-def _cost(row: TrialRow) -> Cost | None:
+def _cost(row: TrialRow | Row[Any]) -> Cost | None:
     if row.size_bytes is None or row.parameters is None or row.macs is None:
         return None
     return Cost(
@@ -183,13 +188,13 @@ def _quality(accuracy: float | None, agreement: float | None) -> Quality | None:
     return Quality(accuracy=accuracy, agreement=agreement)
 
 
-def _artifact(row: TrialRow) -> ArtifactRecord | None:
+def _artifact(row: TrialRow | Row[Any]) -> ArtifactRecord | None:
     if row.artifact_path is None or row.artifact_sha256 is None:
         return None
     return ArtifactRecord(path=row.artifact_path, sha256=row.artifact_sha256)
 
 
-def _failure(row: TrialRow, *, whole: bool) -> FailureRecord | None:
+def _failure(row: TrialRow | Row[Any], *, whole: bool) -> FailureRecord | None:
     if row.failure_kind is None:
         return None
     return FailureRecord(

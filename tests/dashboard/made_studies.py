@@ -3,9 +3,12 @@
 import math
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 
 from search.records import (
     ArtifactRecord,
+    Branch,
     Cost,
     EpochRecord,
     FailureRecord,
@@ -49,6 +52,7 @@ def add_study(
     running: int = 0,
     only: TrialState | None = None,
     budget: Mapping[str, object] = BUDGET,
+    branches: int = 0,
 ) -> None:
     """Adds a study of a teacher and so many trials.
 
@@ -59,13 +63,20 @@ def add_study(
         running: how many more have not.
         only: the state in which all of them ended; by default a plausible mixture.
         budget: as a study file has it.
+        branches: how many of every `branches + 1` trials took over another's trained student.
     """
     store.create_study(name, config={"study": name, "budget": dict(budget)}, artifacts="artifacts")
     store.record_teacher(name, TEACHER)
     chance = random.Random(0)  # noqa: S311 - no secret
-    for params in _recipes(chance, trials):
+    recipes = _recipes(chance, trials)
+    for params in recipes:
         number = store.start_trial(name, params=params, seed=chance.randrange(2**31))
-        store.finish_trial(name, number, _outcome(chance, number, params, only=only))
+        outcome = _outcome(chance, number, params, only=only)
+        made = [
+            Branch(params=other, outcome=_outcome(chance, number + place, other, only=only))
+            for place, other in enumerate(islice(recipes, branches), start=1)
+        ]
+        store.finish_trial(name, number, replace(outcome, branches=tuple(made)))
     for params in _recipes(chance, running):
         store.start_trial(name, params=params, seed=0)
     if not running:
