@@ -14,12 +14,13 @@ from search.units import (
     format_milliseconds,
 )
 
-_FORMATS = {
+COST_NAMES = {
     "size_bytes": ("size", format_bytes),
     "latency_ms": ("latency", format_milliseconds),
     "parameters": ("parameters", format_count),
     "macs": ("MACs", format_count),
 }
+"""Of each cost that can be limited: its name for people, and how its values are written."""
 
 
 class Budget(BaseModel):
@@ -63,7 +64,7 @@ class Budget(BaseModel):
         limits = [
             f"{label} up to {form(bound)}"
             for name, bound in self.limits().items()
-            for label, form in [_FORMATS[name]]
+            for label, form in [COST_NAMES[name]]
         ]
         return ", ".join(limits) or "no limit"
 
@@ -74,16 +75,16 @@ class Budget(BaseModel):
         return "; ".join(
             f"{label} {form(getattr(cost, name))} is above {form(limits[name])}"
             for name in broken
-            for label, form in [_FORMATS[name]]
+            for label, form in [COST_NAMES[name]]
         )
 
 
 def cost_texts(cost: Cost | None) -> tuple[str, ...]:
     """Bytes, latency, parameters and MACs as people read them; a dash for what is not known."""
-    values = (getattr(cost, name) if cost else None for name in _FORMATS)
+    values = (getattr(cost, name) if cost else None for name in COST_NAMES)
     return tuple(
         "–" if value is None else form(value)
-        for value, (_, form) in zip(values, _FORMATS.values(), strict=True)
+        for value, (_, form) in zip(values, COST_NAMES.values(), strict=True)
     )
 
 

@@ -1,0 +1,23 @@
+"""What all figures have in common. Colours of text and lines are the theme's, put in where drawn."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+HEIGHT = 430
+_MARGIN = {"l": 10, "r": 16, "t": 28, "b": 10}
+
+
+def new_figure(*, height: int = HEIGHT, **layout: Any) -> go.Figure:
+    """An empty figure whose zoom and selection survive being drawn again with other data."""
+    base = {
+        "template": "none",
+        "height": height,
+        "margin": _MARGIN,
+        "showlegend": False,
+        "hovermode": "closest",
+        "uirevision": "kept",
+        "xaxis": {"automargin": True},
+        "yaxis": {"automargin": True},
+    }
+    return go.Figure(layout=base | layout)

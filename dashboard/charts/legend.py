@@ -1,0 +1,41 @@
+"""What the marks in the figures mean."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dashboard.charts.palette import BUDGET, CHOSEN, FRONTIER, LOOKS, TEACHER
+from search.records import TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegendEntry:
+    """What a mark in the figures means; `sign` is a character that looks like it."""
+
+    name: str
+    colour: str
+    sign: str
+
+
+def legend(
+    trials: pd.DataFrame, *, has_teacher: bool, has_chosen: bool = False
+) -> list[LegendEntry]:
+    """The marks that the figures of these trials hold; one legend serves all of them."""
+    entries = []
+    if trials["on_frontier"].any():
+        entries.append(LegendEntry(name="Frontier", colour=FRONTIER, sign="●"))
+    if has_chosen:
+        entries.append(LegendEntry(name="Chosen", colour=CHOSEN, sign="◎"))
+    shown = trials[trials["size_bytes"].notna() & ~trials["on_frontier"]]
+    is_ruled_out = (shown["state"] == TrialState.INFEASIBLE.value) & shown["accuracy"].isna()
+    marked = set(shown.loc[~is_ruled_out, "state"])
+    entries += [
+        LegendEntry(name=look.name, colour=look.colour, sign=look.sign)
+        for state, look in LOOKS.items()
+        if state.value in marked
+    ]
+    if is_ruled_out.any():
+        entries.append(LegendEntry(name="Over budget, never trained", colour=BUDGET, sign="|"))
+    if has_teacher:
+        entries.append(LegendEntry(name="Teacher", colour=TEACHER, sign="★"))
+    return entries

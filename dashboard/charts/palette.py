@@ -1,0 +1,36 @@
+"""Colours and marks: each is readable on the light theme's white and the dark one's near-black."""
+
+from dataclasses import dataclass
+
+from search.records import TrialState
+
+FRONTIER = "#10a37f"
+CHOSEN = "#f43f5e"
+CLOUD = "#8796ab"
+BUDGET = "#d97706"
+TEACHER = "#8b5cf6"
+LOSS = "#e11d48"
+RIM = "rgba(255, 255, 255, 0.7)"
+
+SERIES = ("#2f81f7", "#10a37f", "#d97706", "#8b5cf6", "#e11d48", "#0891b2", "#a16207", "#db2777")
+"""Of several trials or methods in one figure, in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How trials of a state are drawn; `sign` is a character that looks like the mark."""
+
+    name: str
+    symbol: str
+    colour: str
+    sign: str
+
+
+LOOKS = {
+    TrialState.COMPLETE: Look(name="Dominated", symbol="circle", colour=CLOUD, sign="●"),
+    TrialState.INFEASIBLE: Look(name="Over budget", symbol="circle-open", colour=BUDGET, sign="○"),
+    TrialState.STOPPED: Look(name="Stopped", symbol="diamond-open", colour=CLOUD, sign="◇"),
+    TrialState.INTERRUPTED: Look(name="Interrupted", symbol="square-open", colour=CLOUD, sign="□"),
+    TrialState.FAILED: Look(name="Failed", symbol="x-thin-open", colour=LOSS, sign="×"),
+    TrialState.RUNNING: Look(name="Running", symbol="circle-open-dot", colour="#2f81f7", sign="◉"),
+}

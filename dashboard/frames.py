@@ -1,0 +1,110 @@
+"""Trials as data frames: a row a trial, a column for all that can be filtered, sorted or drawn."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from search.frontier import frontier
+from search.records import Cost, Outcome, Scalar, TrialRecord, TrialState
+
+NUMBERS = (
+    "accuracy",
+    "agreement",
+    "test_accuracy",
+    "size_bytes",
+    "latency_ms",
+    "latency_p95_ms",
+    "parameters",
+    "macs",
+    "duration_s",
+)
+FIXED = ("number", "state", "on_frontier", "parent", *NUMBERS, "family", "note")
+"""The columns that every study's frame has; those of the recipe follow."""
+
+_COSTS = ("size_bytes", "latency_ms", "latency_p95_ms", "parameters", "macs")
+# mobilenetv3_small_050 is of mobilenetv3, resnet10t of resnet, test_vit of test_vit.
+_FAMILY = re.compile(r"((?:test_)?[a-z]+?(?:v\d+)?)(?=\d|_|$)")
+
+
+def axes_of(trials: Iterable[TrialRecord]) -> list[str]:
+    """The axes of the trials' recipes: what one method is chosen for, in the recipe's order."""
+    return [name for name in _parameters_of(trials) if "." not in name]
+
+
+def trial_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """A row a trial, in the given order.
+
+    Columns: `number`, `state`, `on_frontier` and `parent`, NaN where it trained its own student;
+    `accuracy`, `agreement` and `test_accuracy`, shares from 0 to 1; `size_bytes`, `latency_ms`,
+    `latency_p95_ms`, `parameters`, `macs` and `duration_s`, NaN where not measured; `family`, of
+    the student; `note`, why the trial is not complete. Then each axis of the recipe in a few words,
+    and each parameter under its own name.
+    """
+    members = {trial.number for trial in frontier(trials)}
+    outcomes = [trial.outcome or Outcome(state=trial.state) for trial in trials]
+    columns: dict[str, Sequence[object]] = {
+        "number": [trial.number for trial in trials],
+        "state": [trial.state.value for trial in trials],
+        "on_frontier": [trial.number in members for trial in trials],
+        "parent": [trial.parent for trial in trials],
+        "accuracy": [found.quality and found.quality.accuracy for found in outcomes],
+        "agreement": [found.quality and found.quality.agreement for found in outcomes],
+        "test_accuracy": [trial.test and trial.test.accuracy for trial in trials],
+    }
+    for cost in _COSTS:
+        columns[cost] = [found.cost and getattr(found.cost, cost) for found in outcomes]
+    columns["duration_s"] = [
+        None if trial.state is TrialState.RUNNING else found.duration_s
+        for trial, found in zip(trials, outcomes, strict=True)
+    ]
+    columns["family"] = [family(trial.params) for trial in trials]
+    columns["note"] = [_note(found) for found in outcomes]
+    types = {"number": "int64", "on_frontier": "bool"} | dict.fromkeys(
+        ("parent", *NUMBERS), "float64"
+    )
+    return pd.DataFrame({**columns, **_recipes(trials)}).astype(types)
+
+
+def recipe_columns(trials: pd.DataFrame) -> list[str]:
+    """Of a frame that `trial_frame` gave: the columns that hold the axes of the recipe."""
+    return [name for name in trials.columns if name not in FIXED and "." not in name]
+
+
+def describe_choice(params: Mapping[str, Scalar], axis: str) -> str:
+    """One axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
+    name = str(params.get(axis, ""))
+    if (model := params.get(f"{axis}.{name}.model")) is not None:
+        return str(model)
+    if isinstance(ratio := params.get(f"{axis}.{name}.ratio"), float):
+        return f"{name} {ratio:.0%}"
+    return name
+
+
+def family(params: Mapping[str, Scalar]) -> str:
+    """The kind of network that the student is: `resnet`, `mobilenetv3`."""
+    student = describe_choice(params, "student")
+    match = _FAMILY.match(student)
+    return match[1] if match else student
+
+
+def _parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
+    return list(dict.fromkeys(name for trial in trials for name in trial.params))
+
+
+def _recipes(trials: Sequence[TrialRecord]) -> dict[str, Sequence[object]]:
+    names = _parameters_of(trials)
+    columns: dict[str, Sequence[object]] = {
+        axis: [describe_choice(trial.params, axis) for trial in trials]
+        for axis in names
+        if "." not in axis
+    }
+    for name in names:
+        if "." in name:
+            columns[name] = [trial.params.get(name) for trial in trials]
+    return columns
+
+
+def _note(outcome: Outcome) -> str:
+    failure = outcome.failure
+    return outcome.reason or (f"{failure.kind}: {failure.message}" if failure else "")

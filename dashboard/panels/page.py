@@ -1,0 +1,141 @@
+"""What every page begins with: which study, and whether it is drawn again as the study goes on."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.address import arrive, bind, forget_refusals, one_of, say, show_refused
+from dashboard.launch import STUDY_VARIABLE
+from dashboard.panels.messages import show_text
+from dashboard.queries import Pulse, store_url, study_pulses
+from search.errors import StoreError
+from search.store import safe_url
+
+_STUDY = "study"
+_LIVE = "is_live"
+_POLL_S = 3.0
+_LIVE_HELP = "Shows what is new when a trial starts or ends. Zoom and selection stay as they are."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Here:
+    """Where a person is: a page, a study, and the state of the store that is shown.
+
+    Attributes:
+        page: its name in the address.
+        url: of the store; it may hold a password.
+        study: the name.
+        pulse: of the study.
+        is_new: whether another page was shown before, so that the address counts.
+    """
+
+    page: str
+    url: str
+    study: str
+    pulse: Pulse
+    is_new: bool
+
+
+def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
+    """Begins a page about all studies; None where there is none, which is then said.
+
+    Raises:
+        StoreError: the store can't be read.
+    """
+    arrive(page)
+    pulses = study_pulses(store_url())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"## {title}", width="stretch")
+        is_live = _live_switch(page)
+    if not pulses:
+        _say_there_is_none()
+        return None
+    _watch(pulses, is_live=is_live)
+    return pulses
+
+
+def open_study(page: str, title: str) -> Here | None:
+    """Begins a page about one study; None where there is none, which is then said.
+
+    Raises:
+        StoreError: the store can't be read.
+    """
+    is_new = arrive(page)
+    url = store_url()
+    pulses = study_pulses(url)
+    if not pulses:
+        st.markdown(f"## {title}")
+        _say_there_is_none()
+        return None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"## {title}", width="content")
+        with st.container(width=280):
+            study = _pick_study(page, list(pulses))
+        is_live = _live_switch(page)
+    show_refused()
+    _watch({study: pulses[study]}, is_live=is_live)
+    return Here(page=page, url=url, study=study, pulse=pulses[study], is_new=is_new)
+
+
+def _say_there_is_none() -> None:
+    st.info("This store holds no study yet. Start one:", icon=":material/science:")
+    st.code("retort run study.yaml", language="bash")
+    show_text(safe_url(store_url()))
+
+
+def _pick_study(page: str, names: Sequence[str]) -> str:
+    """The study that the person, the address or the launcher names; else the newest."""
+    looked_at, started_with = st.session_state.get(_STUDY), os.environ.get(STUDY_VARIABLE)
+    default = next((name for name in (looked_at, started_with) if name in names), names[0])
+    key = bind(page, _STUDY, default, one_of(names))
+    if st.session_state[key] not in names:
+        st.session_state[key] = default
+    picked = st.selectbox(
+        "Study", names, key=key, on_change=_forget, args=(page, key), label_visibility="collapsed"
+    )
+    st.session_state[_STUDY] = picked
+    say(_STUDY, picked)
+    return picked
+
+
+def _forget(page: str, kept: str) -> None:
+    """Another study has other trials and other costs: what was set for the first does not hold."""
+    forget_refusals()
+    for key in [key for key in st.session_state if str(key).startswith(f"{page}.")]:
+        if key not in (kept, f"{page}.live"):
+            del st.session_state[key]
+    for name in [name for name in st.query_params if name != _STUDY]:
+        del st.query_params[name]
+
+
+def _live_switch(page: str) -> bool:
+    key = f"{page}.live"
+    if key not in st.session_state:
+        st.session_state[key] = st.session_state.get(_LIVE, True)
+    is_live = st.toggle("Live", key=key, help=_LIVE_HELP)
+    st.session_state[_LIVE] = is_live
+    return is_live
+
+
+@st.fragment(run_every=_POLL_S)
+def _watch(seen: Mapping[str, Pulse], *, is_live: bool) -> None:
+    """Polls counts and times of change alone, and draws the page again where they have changed."""
+    try:
+        pulses = study_pulses(store_url())
+    except StoreError as error:
+        st.warning("The store can't be read now; shown is what it held before.")
+        show_text(str(error))
+        return
+    now = {name: pulse for name, pulse in pulses.items() if name in seen}
+    if len(seen) > 1:
+        now = pulses
+    if now == seen:
+        return
+    if is_live:
+        st.rerun()
+    new = sum(count for count, _ in now.values()) - sum(count for count, _ in seen.values())
+    label = f"{new} new trials: show them" if new > 0 else "Something changed: show it"
+    if st.button(label, icon=":material/refresh:"):
+        st.rerun()

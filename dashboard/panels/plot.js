@@ -1,0 +1,66 @@
+// A figure that is drawn again in place: zoom, pan and the points that are marked stay.
+let library;
+
+function load() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("component/dashboard.panels.plot.plotly/plotly.min.js", document.baseURI);
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("the figures' library could not be loaded"));
+    document.head.append(script);
+  });
+  return library;
+}
+
+const CONFIG = {
+  displaylogo: false,
+  responsive: true,
+  modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+};
+
+// The trial that a point stands for; the teacher and lines stand for none.
+const trialOf = (point) => (Array.isArray(point.customdata) ? point.customdata[0] : undefined);
+
+function withMarks(traces, marked) {
+  const wanted = new Set(marked);
+  return traces.map((trace) => {
+    if (!trace.customdata) return trace;
+    const places = trace.customdata.flatMap((held, i) => (wanted.has(held?.[0]) ? [i] : []));
+    return { ...trace, selectedpoints: wanted.size ? places : null };
+  });
+}
+
+function listen(place, component) {
+  place.removeAllListeners?.("plotly_click");
+  place.removeAllListeners?.("plotly_selected");
+  const mark = (numbers) => component.setTriggerValue("marked", [...new Set(numbers)]);
+  place.on("plotly_click", ({ points, event }) => {
+    const number = points.map(trialOf).find((found) => found !== undefined);
+    if (number === undefined) return;
+    const others = event.shiftKey || event.ctrlKey || event.metaKey ? component.data.marked : [];
+    mark([...others, number]);
+  });
+  place.on("plotly_selected", (selection) => {
+    const numbers = (selection?.points ?? []).map(trialOf);
+    if (selection) mark(numbers.filter((number) => number !== undefined).slice(0, 200));
+  });
+}
+
+export default async function draw(component) {
+  const { data, parentElement } = component;
+  const figure = JSON.parse(data.figure);
+  let place = parentElement.querySelector(".retort-plot");
+  if (!place) {
+    place = document.createElement("div");
+    place.className = "retort-plot";
+    place.setAttribute("role", "img");
+    parentElement.append(place);
+  }
+  place.setAttribute("aria-label", data.alt);
+  place.style.minHeight = `${figure.layout.height}px`;
+  const Plotly = await load();
+  const layout = themed(figure.layout, getComputedStyle(parentElement));
+  await Plotly.react(place, withMarks(figure.data, data.marked), layout, CONFIG);
+  listen(place, component);
+  return () => Plotly.purge(place);
+}
