@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from search.frontier import frontier
-from search.records import Cost, Outcome, Scalar, TrialRecord, TrialState
+from search.records import Outcome, Scalar, TrialRecord, TrialState
 
 NUMBERS = (
     "accuracy",
@@ -29,7 +29,12 @@ _FAMILY = re.compile(r"((?:test_)?[a-z]+?(?:v\d+)?)(?=\d|_|$)")
 
 def axes_of(trials: Iterable[TrialRecord]) -> list[str]:
     """The axes of the trials' recipes: what one method is chosen for, in the recipe's order."""
-    return [name for name in _parameters_of(trials) if "." not in name]
+    return [name for name in _names_in(trials) if "." not in name]
+
+
+def parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
+    """The columns of the frame that hold the recipes: each axis' method, and each parameter."""
+    return [name if "." in name else f"{name}.method" for name in _names_in(trials)]
 
 
 def trial_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -38,8 +43,9 @@ def trial_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     Columns: `number`, `state`, `on_frontier` and `parent`, NaN where it trained its own student;
     `accuracy`, `agreement` and `test_accuracy`, shares from 0 to 1; `size_bytes`, `latency_ms`,
     `latency_p95_ms`, `parameters`, `macs` and `duration_s`, NaN where not measured; `family`, of
-    the student; `note`, why the trial is not complete. Then each axis of the recipe in a few words,
-    and each parameter under its own name.
+    the student; `note`, why the trial is not complete. Then each axis of the recipe in a few words
+    (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each parameter
+    under its own name.
     """
     members = {trial.number for trial in frontier(trials)}
     outcomes = [trial.outcome or Outcome(state=trial.state) for trial in trials]
@@ -88,19 +94,21 @@ def family(params: Mapping[str, Scalar]) -> str:
     return match[1] if match else student
 
 
-def _parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
+def _names_in(trials: Iterable[TrialRecord]) -> list[str]:
     return list(dict.fromkeys(name for trial in trials for name in trial.params))
 
 
 def _recipes(trials: Sequence[TrialRecord]) -> dict[str, Sequence[object]]:
-    names = _parameters_of(trials)
+    names = _names_in(trials)
     columns: dict[str, Sequence[object]] = {
         axis: [describe_choice(trial.params, axis) for trial in trials]
         for axis in names
         if "." not in axis
     }
     for name in names:
-        if "." in name:
+        if "." not in name:
+            columns[f"{name}.method"] = [trial.params.get(name) for trial in trials]
+        else:
             columns[name] = [trial.params.get(name) for trial in trials]
     return columns
 

@@ -11,10 +11,10 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard.frames import axes_of, trial_frame
+from dashboard.frames import axes_of, parameters_of, trial_frame
 from dashboard.launch import STORE_VARIABLE
 from search.budget import Budget, stored_budget
-from search.frontier import best, nearest_miss
+from search.frontier import best
 from search.records import StudyRecord, Tally, TrialRecord, TrialState
 from search.store import Store
 
@@ -27,6 +27,21 @@ Pulse = tuple[int, datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """A study in a store, in the state that its pulse names: what is kept is kept under it.
+
+    Attributes:
+        url: of the store; it may hold a password.
+        study: the name.
+        pulse: of the study; a change of the store is a change of it.
+    """
+
+    url: str
+    study: str
+    pulse: Pulse
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyView:
     """A study as a page shows it.
 
@@ -36,8 +51,8 @@ class StudyView:
         records: its trials by number, without stages, epochs and tracebacks.
         trials: a row a trial, by number; the columns are those of `trial_frame`.
         axes: what its recipes choose a method for.
+        parameters: what its recipes set: `pruning.method`, `pruning.magnitude.ratio`.
         best: the most accurate trial within the budget.
-        nearest: the trial that breaks the budget by the least.
     """
 
     study: StudyRecord
@@ -45,8 +60,8 @@ class StudyView:
     records: Sequence[TrialRecord]
     trials: pd.DataFrame
     axes: Sequence[str]
+    parameters: Sequence[str]
     best: TrialRecord | None
-    nearest: TrialRecord | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,33 +90,27 @@ def study_pulses(url: str) -> dict[str, Pulse]:
         return store.pulses()
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def load_summaries(url: str, pulses: Sequence[tuple[str, Pulse]]) -> list[Summary]:
+def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary]:
     """Every study in a few words, in the order of the pulses."""
     with _open(url) as store:
         studies = {study.name: study for study in store.studies()}
         tallies = store.tallies()
-        complete = {
-            name: store.trials(name, states=[TrialState.COMPLETE])
-            for name, _ in pulses
-            if name in studies
-        }
     return [
         Summary(
             study=studies[name],
             tallies=tallies.get(name, {}),
-            best=best(trials, stored_budget(studies[name].config)),
+            best=load_best(Place(url=url, study=name, pulse=pulse)),
         )
-        for name, trials in complete.items()
+        for name, pulse in pulses.items()
+        if name in studies
     ]
 
 
-# The pulse is an argument so that a change of the store is a change of the key.
 @st.cache_resource(max_entries=6, show_spinner=False)
-def load_study(url: str, study: str, pulse: Pulse) -> StudyView:
+def load_study(place: Place) -> StudyView:
     """The study, and its trials with what is worth having of them."""
-    with _open(url) as store:
-        record, trials = store.study(study), store.trials(study)
+    with _open(place.url) as store:
+        record, trials = store.study(place.study), store.trials(place.study)
     budget = stored_budget(record.config)
     return StudyView(
         study=record,
@@ -109,19 +118,38 @@ def load_study(url: str, study: str, pulse: Pulse) -> StudyView:
         records=trials,
         trials=trial_frame(trials),
         axes=axes_of(trials),
+        parameters=parameters_of(trials),
         best=best(trials, budget),
-        nearest=nearest_miss(trials, budget),
     )
 
 
+@st.cache_resource(max_entries=500, show_spinner=False)
+def load_best(place: Place) -> TrialRecord | None:
+    """The most accurate trial within the study's budget."""
+    with _open(place.url) as store:
+        record = store.study(place.study)
+        complete = store.trials(place.study, states=[TrialState.COMPLETE])
+    return best(complete, stored_budget(record.config))
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
-def load_trials(
-    url: str, study: str, numbers: Sequence[int], pulse: Pulse
-) -> Mapping[int, TrialRecord]:
+def load_trials(place: Place, numbers: Sequence[int]) -> Mapping[int, TrialRecord]:
     """Some trials by number, with all that is known of them."""
-    with _open(url) as store:
-        found = store.trials(study, numbers=numbers, whole=True)
+    with _open(place.url) as store:
+        found = store.trials(place.study, numbers=numbers, whole=True)
     return {trial.number: trial for trial in found}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def load_numbers(
+    place: Place,
+    states: Sequence[str],
+    choices: Sequence[Mapping[str, Sequence[str]]],
+) -> Sequence[int]:
+    """The trials in one of the states, or in any where none is named, that made the choices."""
+    wanted = [TrialState(state) for state in states] or None
+    with _open(place.url) as store:
+        return store.numbers(place.study, states=wanted, choices=choices)
 
 
 def _open(url: str) -> Store:

@@ -128,9 +128,7 @@ def _needs(trial: TrialRecord, budget: Budget) -> dict[str, float]:
 
 def _beside(trial: TrialRecord, chosen: TrialRecord) -> str:
     points = (accuracy_of(chosen) - accuracy_of(trial)) * 100
-    accuracy = (
-        f"is {points:.2f} points less accurate" if points >= 0.005 else "is as accurate"
-    )
+    accuracy = f"is {points:.2f} points less accurate" if points >= 0.005 else "is as accurate"
     cost, other = cost_of(trial), cost_of(chosen)
     pairs: list[tuple[Callable[[float], str], float | None, float | None]] = [
         (_in_size, cost.size_bytes, other.size_bytes),

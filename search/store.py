@@ -4,7 +4,7 @@ One process writes, any number read. Each method is one transaction. All raise `
 where the database can't be reached, is locked for too long, or knows no such study or trial.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -242,7 +242,6 @@ class Store:
         *,
         states: Collection[TrialState] | None = None,
         numbers: Collection[int] | None = None,
-        choices: Mapping[str, Collection[str]] | None = None,
         whole: bool = False,
     ) -> list[TrialRecord]:
         """The study's trials by number; unless `whole`, without stages, epochs and tracebacks.
@@ -251,16 +250,35 @@ class Store:
             study: its name.
             states: only trials in one of these.
             numbers: only these trials; one that is not there is left out.
-            choices: only trials whose parameter of this name has one of these texts.
             whole: with all that is known of them.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
-            wanted = trials_matching(row, states=states, numbers=numbers, choices=choices)
+            wanted = trials_matching(row, states=states, numbers=numbers)
             query = trials_query(row, whole=True) if whole else light_trials_query()
             query = query.where(*wanted).order_by(TrialRow.number)
             rows = session.scalars(query) if whole else session.execute(query)
             return [trial_record(row, study=study, whole=whole) for row in rows]
+
+    def numbers(
+        self,
+        study: str,
+        *,
+        states: Collection[TrialState] | None = None,
+        choices: Sequence[Mapping[str, Collection[str]]] = (),
+    ) -> list[int]:
+        """The numbers of the study's trials that fit, ascending.
+
+        Args:
+            study: its name.
+            states: only trials in one of these.
+            choices: of each of them, one parameter of the trial must have one of its texts.
+        """
+        with self._database.reading() as session:
+            row = find_study(session, study)
+            wanted = trials_matching(row, states=states, choices=choices)
+            query = select(TrialRow.number).where(*wanted).order_by(TrialRow.number)
+            return list(session.scalars(query))
 
     def trial(self, study: str, number: int) -> TrialRecord:
         """One trial, with all that is known of it."""

@@ -10,9 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SEARCH_MODULES_OF_THE_DASHBOARD = {
+    "advice",
     "budget",
     "database",
     "errors",
+    "examples",
     "frontier",
     "predictions",
     "records",

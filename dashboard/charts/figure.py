@@ -1,10 +1,12 @@
-"""What all figures have in common. Colours of text and lines are the theme's, put in where drawn."""
+"""What all figures have in common. Text and lines get the theme's colours where it is drawn."""
 
 from typing import Any
 
 import plotly.graph_objects as go
 
 HEIGHT = 430
+# An annotation of this name gets the page's own colour behind it, from theme.js.
+GROUND = "ground"
 _MARGIN = {"l": 10, "r": 16, "t": 28, "b": 10}
 
 

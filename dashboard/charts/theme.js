@@ -14,6 +14,11 @@ function themed(layout, style) {
     hoverlabel: { bgcolor: ground, bordercolor: line, font: { color: text }, align: "left" },
     modebar: { bgcolor: "rgba(0, 0, 0, 0)", color: line, activecolor: text },
   };
+  if (layout.annotations) {
+    dressed.annotations = layout.annotations.map((note) =>
+      note.name === "ground" ? { ...note, bgcolor: ground } : note,
+    );
+  }
   for (const name of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(name)) dressed[name] = { ...axis, ...layout[name] };
   }

@@ -15,7 +15,7 @@ _NAME = "trial"
 def marked_trials(here: Here) -> list[int]:
     """The trials that the address, or a person on this or another page, has marked."""
     study, numbers = st.session_state.get(_MARKED, (None, []))
-    count = here.pulse[0]
+    count = here.place.pulse[0]
     kept = [number for number in numbers if number < count] if study == here.study else []
     if here.is_new:
         kept = heard(_NAME, kept, numbers_among(count, most=MOST_MARKED))

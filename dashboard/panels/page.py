@@ -3,19 +3,21 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard.address import arrive, bind, forget_refusals, one_of, say, show_refused
+from dashboard.address import arrive, bind, forget_refusals, one_of, say
 from dashboard.launch import STUDY_VARIABLE
 from dashboard.panels.messages import show_text
-from dashboard.queries import Pulse, store_url, study_pulses
+from dashboard.queries import Place, Pulse, store_url, study_pulses
 from search.errors import StoreError
 from search.store import safe_url
 
 _STUDY = "study"
 _LIVE = "is_live"
 _POLL_S = 3.0
+_GONE: Pulse = (0, datetime.min.replace(tzinfo=UTC))
 _LIVE_HELP = "Shows what is new when a trial starts or ends. Zoom and selection stay as they are."
 
 
@@ -25,17 +27,18 @@ class Here:
 
     Attributes:
         page: its name in the address.
-        url: of the store; it may hold a password.
-        study: the name.
-        pulse: of the study.
+        place: the study.
         is_new: whether another page was shown before, so that the address counts.
     """
 
     page: str
-    url: str
-    study: str
-    pulse: Pulse
+    place: Place
     is_new: bool
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return self.place.study
 
 
 def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
@@ -52,7 +55,7 @@ def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
     if not pulses:
         _say_there_is_none()
         return None
-    _watch(pulses, is_live=is_live)
+    _watch(pulses, None, is_live=is_live)
     return pulses
 
 
@@ -74,9 +77,9 @@ def open_study(page: str, title: str) -> Here | None:
         with st.container(width=280):
             study = _pick_study(page, list(pulses))
         is_live = _live_switch(page)
-    show_refused()
-    _watch({study: pulses[study]}, is_live=is_live)
-    return Here(page=page, url=url, study=study, pulse=pulses[study], is_new=is_new)
+    _watch(pulses, study, is_live=is_live)
+    place = Place(url=url, study=study, pulse=pulses[study])
+    return Here(page=page, place=place, is_new=is_new)
 
 
 def _say_there_is_none() -> None:
@@ -120,17 +123,16 @@ def _live_switch(page: str) -> bool:
 
 
 @st.fragment(run_every=_POLL_S)
-def _watch(seen: Mapping[str, Pulse], *, is_live: bool) -> None:
+def _watch(seen: Mapping[str, Pulse], study: str | None, *, is_live: bool) -> None:
     """Polls counts and times of change alone, and draws the page again where they have changed."""
     try:
-        pulses = study_pulses(store_url())
+        now = study_pulses(store_url())
     except StoreError as error:
         st.warning("The store can't be read now; shown is what it held before.")
         show_text(str(error))
         return
-    now = {name: pulse for name, pulse in pulses.items() if name in seen}
-    if len(seen) > 1:
-        now = pulses
+    if study is not None:
+        seen, now = ({study: pulses.get(study, _GONE)} for pulses in (seen, now))
     if now == seen:
         return
     if is_live:

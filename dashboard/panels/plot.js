@@ -58,6 +58,8 @@ export default async function draw(component) {
   }
   place.setAttribute("aria-label", data.alt);
   place.style.minHeight = `${figure.layout.height}px`;
+  place.style.minWidth = `${figure.layout.meta?.min_width ?? 0}px`;
+  parentElement.style.overflowX = "auto";
   const Plotly = await load();
   const layout = themed(figure.layout, getComputedStyle(parentElement));
   await Plotly.react(place, withMarks(figure.data, data.marked), layout, CONFIG);

@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
+from dashboard.charts.legend import LegendEntry
+
 # Serves plotly's own script; plot.js knows it by this module's name and this one.
 declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 
@@ -49,3 +51,13 @@ def show_plot(
     text = figure if isinstance(figure, str) else str(figure.to_json())
     data = {"figure": text, "marked": list(marked), "alt": alt}
     _draw(key=key, data=data, on_marked_change=hear)
+
+
+def show_legend(entries: Sequence[LegendEntry]) -> None:
+    """One legend for several figures. Names are our own, so they need no escaping."""
+    spans = [
+        f'<span style="white-space: nowrap; margin-right: 1.2em">'
+        f'<b style="color: {entry.colour}">{entry.sign}</b> {entry.name}</span> '
+        for entry in entries
+    ]
+    st.html(f'<div style="font-size: 0.875rem">{"".join(spans)}</div>')

@@ -1,54 +1,60 @@
-"""One trial: its recipe, what it measured, why it ended so, and the command that exports it."""
+"""One trial: its recipe, what it measured, and why it ended so."""
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
 
+from dashboard.charts.parallel import short_name
+from dashboard.frames import axes_of
 from dashboard.panels.headline import show_measures
+from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
-from dashboard.queries import DEFAULT_STORE
-from search.records import Outcome, Scalar, StudyRecord, TrialRecord, TrialState
-from search.store import safe_url
+from dashboard.panels.page import Here
+from dashboard.queries import StudyView, load_trials
+from search.records import Outcome, Scalar, StudyRecord, TrialRecord
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 
-_AXES = ("student", "training", "distillation", "pruning", "quantization")
+
+def show_marked(here: Here, view: StudyView, marked: Sequence[int]) -> None:
+    """The marked trial in a few words, or a way to compare several; a hint where there is none."""
+    if not marked:
+        st.caption("Click a point or a row, and its trial is shown here; draw a box for several.")
+        return
+    with st.container(border=True):
+        if len(marked) == 1:
+            trial = load_trials(here.place, tuple(marked))[marked[0]]
+            show_end(trial, view)
+            with st.expander("Recipe"):
+                show_recipe(trial)
+        else:
+            st.markdown(f"#### {len(marked)} trials are marked")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            page, label = (
+                ("trial", f"All of trial {marked[0]}")
+                if len(marked) == 1
+                else ("compare", "Compare them")
+            )
+            st.page_link(
+                f"views/{page}.py",
+                label=label,
+                icon=":material/arrow_forward:",
+                query_params={"study": here.study, "trial": in_address(marked)},
+            )
+            st.button("Unmark", on_click=remark, args=(here.study, []), type="tertiary")
 
 
-def show_trial(trial: TrialRecord, study: StudyRecord, *, url: str, is_member: bool) -> None:
-    """The trial's own panel."""
+def show_end(trial: TrialRecord, view: StudyView) -> None:
+    """How the trial ended: its measures beside the teacher's, and the reason or the error."""
+    is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     st.markdown(f"#### Trial {trial.number} {state}")
     outcome = trial.outcome
     if outcome is None:
         st.info("This trial is still running; its recipe is known, its cost is not yet.")
-    else:
-        show_measures(trial, study.teacher)
-        _show_end(outcome)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _show_pairs("Recipe", _recipe(trial.params))
-    with right:
-        _show_pairs("Measured", _facts(trial, study))
-        if trial.state is TrialState.COMPLETE:
-            st.markdown("**Take it with you**", help="Writes the student into a folder.")
-            st.code(export_command(trial, url=url), language="bash", wrap_lines=True)
-
-
-def export_command(trial: TrialRecord, *, url: str) -> str:
-    """The command that writes this trial's student into a folder.
-
-    A store whose URL holds a secret is not named: the command finds it in RETORT_STORE.
-    """
-    words = ["retort", "export", str(trial.number), "--study", trial.study]
-    if url not in (DEFAULT_STORE, "") and safe_url(url) == url:
-        words += ["--store", url]
-    return shlex.join([*words, "-o", f"student-{trial.number}"])
-
-
-def _show_end(outcome: Outcome) -> None:
+        return
+    show_measures(trial, view.study.teacher)
     if outcome.failure is not None:
         show_problem("This trial failed.", f"{outcome.failure.kind}: {outcome.failure.message}")
         if outcome.failure.traceback:
@@ -61,20 +67,38 @@ def _show_end(outcome: Outcome) -> None:
         show_text(outcome.no_op)
 
 
-def _recipe(params: Mapping[str, Scalar]) -> dict[str, str]:
+def show_recipe(trial: TrialRecord) -> None:
+    """What was chosen on each axis, with its parameters."""
+    show_pairs("Recipe", recipe_rows(trial.params, axes_of([trial])))
+
+
+def recipe_rows(params: Mapping[str, Scalar], axes: Sequence[str]) -> dict[str, str]:
+    """Each axis with its method, and its parameters beneath."""
     rows: dict[str, str] = {}
-    for axis in _AXES:
-        choice = str(params.get(axis, "–"))
+    for axis in axes:
+        choice = str(params[axis])
         rows[axis.capitalize()] = choice
         prefix = f"{axis}.{choice}."
         for key, value in params.items():
             if key.startswith(prefix):
-                rows[f"\u2003{key.removeprefix(prefix).replace('_', ' ')}"] = str(value)
+                rows[f"\u2003{key.removeprefix(prefix).replace('_', ' ')}"] = text_of(value)
     return rows
+
+
+def text_of(value: object) -> str:
+    """A parameter's value for people: floats in four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_facts(trial: TrialRecord, study: StudyRecord) -> None:
+    """What was measured and where, and what became of the artifact."""
+    show_pairs("Measured", _facts(trial, study))
 
 
 def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows = {"Seed": str(trial.seed), "Started": f"{trial.started_at:%Y-%m-%d %H:%M} UTC"}
+    if trial.parent is not None:
+        rows["Made of"] = f"the trained student of trial {trial.parent}"
     outcome = trial.outcome
     if outcome is None:
         return rows
@@ -83,20 +107,36 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
         rows["Agreement"] = f"{outcome.quality.agreement:.1%}"
     if trial.test is not None:
         rows["Test accuracy"] = f"{trial.test.accuracy:.1%}"
-    if (cost := outcome.cost) is not None:
-        rows["MACs"] = format_count(cost.macs)
-        rows["Size"] = format_bytes(cost.size_bytes)
-        if cost.latency_p95_ms is not None:
-            rows["Latency p95"] = format_milliseconds(cost.latency_p95_ms)
-    if outcome.hardware:
-        rows["Hardware"] = ", ".join(f"{key} {value}" for key, value in outcome.hardware.items())
+        rows["Test agreement"] = f"{trial.test.agreement:.1%}"
+    rows |= _costs(outcome)
+    rows |= {short_name(key).capitalize(): str(value) for key, value in outcome.hardware.items()}
     if outcome.artifact is not None:
         rows["Artifact"] = str(PurePath(study.artifacts, outcome.artifact.path))
         rows["SHA-256"] = f"{outcome.artifact.sha256[:12]}…"
     return rows
 
 
-def _show_pairs(title: str, rows: Mapping[str, str]) -> None:
+def _costs(outcome: Outcome) -> dict[str, str]:
+    cost = outcome.cost
+    if cost is None:
+        return {}
+    rows = {
+        "Size": format_bytes(cost.size_bytes),
+        "Parameters": format_count(cost.parameters),
+        "MACs": format_count(cost.macs),
+    }
+    if cost.latency_ms is not None:
+        rows["Latency, median"] = format_milliseconds(cost.latency_ms)
+    if cost.latency_p95_ms is not None and cost.latency_ms:
+        spread = cost.latency_p95_ms / cost.latency_ms - 1
+        rows["Latency, 95th percentile"] = (
+            f"{format_milliseconds(cost.latency_p95_ms)} (+{spread:.0%})"
+        )
+    return rows
+
+
+def show_pairs(title: str, rows: Mapping[str, str]) -> None:
+    """Two columns: names and values."""
     frame = pd.DataFrame({title: list(rows), "value": list(rows.values())})
     st.dataframe(
         frame,

@@ -1,143 +1,151 @@
-"""The frontier of a study: accuracy against what a student costs, and all its trials."""
+"""The frontier of a study: accuracy against what a student costs, and which student to take."""
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, legend
-from dashboard.panels.headline import show_headline
-from dashboard.panels.messages import show_problem, show_text
-from dashboard.panels.picker import pick_study, pick_trial, say_unknown_study, select_trial
+from dashboard.charts.axes import LATENCY, SIZE, CostAxis
+from dashboard.charts.cloud import accuracy_figure
+from dashboard.charts.legend import legend
+from dashboard.charts.parallel import parallel_figure
+from dashboard.panels.choice import show_choice
+from dashboard.panels.filters import Choices, matching, pick_choices
+from dashboard.panels.headline import show_states
+from dashboard.panels.limits import Limits, pick_limits, reset_limits
+from dashboard.panels.marks import marked_trials, remark
+from dashboard.panels.page import Here, open_study
+from dashboard.panels.plot import show_legend, show_plot
 from dashboard.panels.table import show_table
-from dashboard.panels.trial import show_trial
-from dashboard.queries import (
-    Pulse,
-    StudyView,
-    load_study,
-    load_trial,
-    store_url,
-    study_names,
-    study_pulse,
-)
-from search.errors import StoreError
-from search.store import safe_url
+from dashboard.panels.trial import show_marked
+from dashboard.queries import Place, StudyView, load_study
+from search.advice import Advice, advise
+from search.errors import NoStudentFits
+from search.frontier import chosen
 
-_POLL_S = 3.0
-_LIVE_HELP = "Draws the page again when a trial starts or ends, which undoes zooming."
-_CHART_OPTIONS = {"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d"]}
+_CHARTS = ((SIZE, "Accuracy against size"), (LATENCY, "Accuracy against latency"))
 
 
 def show() -> None:
-    """The page; whatever is wrong with the store is said in words."""
-    url = store_url()
-    try:
-        names = study_names(url)
-        if not names:
-            st.title("retort")
-            st.info("This store holds no study yet. Start one:", icon=":material/science:")
-            st.code("retort run study.yaml", language="bash")
-            show_text(safe_url(url))
-            return
-        _show_study(url, names)
-    except StoreError as error:
-        show_problem("The store can't be read.", str(error))
-
-
-def _show_study(url: str, names: list[str]) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.markdown("## Frontier", width="content")
-        with st.container(width=280):
-            study = pick_study(names)
-        is_live = st.toggle("Live", value=True, key="live", help=_LIVE_HELP)
-    say_unknown_study()
-    pulse = study_pulse(url, study)
-    view = load_study(url, study, pulse)
-    _watch(url, study, pulse, is_live=is_live)
-    show_headline(view)
+    """The page."""
+    here = open_study("frontier", "Frontier")
+    if here is None:
+        return
+    view = load_study(here.place)
+    show_states(view)
     if view.trials.empty:
         st.info("No trial has started yet.", icon=":material/hourglass:")
         return
-    _show_charts(view)
-    _show_selected(view, url, pulse)
-    show_table(view.trials)
+    # The charts come first on a phone, where columns stand under one another.
+    charts, controls = st.columns([3.4, 1], gap="medium")
+    with controls:
+        limits = pick_limits(here, view)
+        with st.container(horizontal=True):
+            choices = pick_choices(here, view)
+            st.button("Reset", on_click=reset_limits, args=(here,), type="tertiary")
+    advice, reason = _advice(here.place, limits.by_column(), choices)
+    marked = marked_trials(here)
+    with charts:
+        _show_charts(here, view, limits, choices, advice=advice, marked=marked)
+    show_choice(view, limits, advice, reason, url=here.place.url)
+    show_marked(here, view, marked)
+    _show_parameters(here, choices, marked)
+    show_table(here, view, matching(here.place, view, choices), marked)
 
 
-@st.fragment(run_every=_POLL_S)
-def _watch(url: str, study: str, seen: Pulse, *, is_live: bool) -> None:
-    """Polls the study's pulse alone, and draws the page again where it has changed."""
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _advice(
+    place: Place, limits: Mapping[str, float], choices: Choices
+) -> tuple[Advice | None, str]:
+    """What to take of the trials that match, or why there is nothing to take."""
+    view = load_study(place)
+    numbers = matching(place, view, choices)["number"]
+    records = [view.records[number] for number in numbers]
+    asked = Limits(
+        bounds={name: bound for name, bound in limits.items() if name != "accuracy"},
+        min_accuracy=limits.get("accuracy", 0.0),
+    )
+    floor = asked.min_accuracy or None
+    advice = advise(records, asked.budget, min_accuracy=floor)
+    if advice is not None:
+        return advice, ""
     try:
-        now = study_pulse(url, study)
-    except StoreError as error:
-        st.warning("The store can't be read now; shown is what it held before.")
-        show_text(str(error))
-        return
-    if now == seen:
-        return
-    if is_live:
-        st.rerun()
-    new = now[0] - seen[0]
-    label = f"{new} new trials: show them" if new > 0 else "Something changed: show it"
-    if st.button(label, icon=":material/refresh:"):
-        st.rerun()
+        chosen(records, asked.budget, min_accuracy=floor)
+    except NoStudentFits as error:
+        return None, str(error)
+    raise AssertionError("where nothing is advised, nothing is chosen")
 
 
-def _show_charts(view: StudyView) -> None:
-    left, right = st.columns(2, gap="medium")
-    limits = view.budget.limits()
-    for column, axis, title in (
-        (left, SIZE, "Accuracy against size"),
-        (right, LATENCY, "Accuracy against latency"),
-    ):
+def _show_charts(
+    here: Here,
+    view: StudyView,
+    limits: Limits,
+    choices: Choices,
+    *,
+    advice: Advice | None,
+    marked: Sequence[int],
+) -> None:
+    number = None if advice is None else advice.chosen.number
+    for column, (axis, title) in zip(st.columns(2, gap="small"), _CHARTS, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            _show_chart(view, axis, limits.get(axis.column), title)
-    entries = legend(view.trials, has_teacher=view.study.teacher is not None)
-    spans = [
-        f'<span style="white-space: nowrap; margin-right: 1.2em">'
-        f'<b style="color: {entry.colour}">{entry.sign}</b> {entry.name}</span> '
-        for entry in entries
-    ]
-    st.html(f'<div style="font-size: 0.875rem">{"".join(spans)}</div>')
-
-
-def _show_chart(view: StudyView, axis: CostAxis, limit: float | None, title: str) -> None:
-    figure = accuracy_figure(view.trials, axis, limit=limit, teacher=view.study.teacher)
-    if not figure.data:
-        st.caption("No trial's cost is known yet.")
-        return
-    key = f"chart_{axis.column}"
-    st.plotly_chart(
-        figure,
-        key=key,
-        on_select=partial(_select_point, key),
-        selection_mode="points",
-        config=_CHART_OPTIONS,
-        alt=f"{title} of {len(view.trials)} trials",
+            if view.trials[axis.column].notna().any():
+                figure = _cloud(
+                    here.place, axis.column, limits.by_column(), choices,
+                    number,
+                )  # fmt: skip
+                show_plot(
+                    figure,
+                    key=f"plot.{here.study}.{axis.column}",
+                    alt=f"{title} of {len(view.trials)} trials",
+                    marked=marked,
+                    on_mark=lambda numbers: remark(here.study, numbers),
+                )
+            else:
+                st.caption("No trial's cost is known yet.")
+    show_legend(
+        legend(
+            matching(here.place, view, choices),
+            has_teacher=view.study.teacher is not None,
+            has_chosen=number is not None,
+        )
     )
 
 
-def _select_point(key: str) -> None:
-    points = st.session_state[key]["selection"]["points"]
-    # The teacher's star is a point, too, but of no trial.
-    carried = next((point["customdata"] for point in points if "customdata" in point), None)
-    if carried is not None:
-        select_trial(int(carried[0]))
+@st.cache_data(max_entries=64, show_spinner=False)
+def _cloud(
+    place: Place,
+    column: str,
+    limits: Mapping[str, float],
+    choices: Choices,
+    number: int | None,
+) -> str:
+    view = load_study(place)
+    axis: CostAxis = next(axis for axis, _ in _CHARTS if axis.column == column)
+    trials = matching(place, view, choices)
+    figure = accuracy_figure(trials, axis, limits=limits, teacher=view.study.teacher, chosen=number)
+    return str(figure.to_json())
 
 
-def _show_selected(view: StudyView, url: str, pulse: Pulse) -> None:
-    numbers = view.trials["number"].tolist()
-    with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            with st.container(width=280):
-                number = pick_trial(numbers)
-            best = view.best
-            if best is not None and number != best.number:
-                st.button(
-                    "Show the best", on_click=select_trial, args=(best.number,), type="tertiary"
-                )
-        if number is None:
-            st.caption("Click a point or a row, and its trial is shown here.")
-            return
-        trial = load_trial(url, view.study.name, number, pulse)
-        members = view.trials.loc[view.trials["on_frontier"], "number"]
-        show_trial(trial, view.study, url=url, is_member=number in set(members))
+def _show_parameters(here: Here, choices: Choices, marked: Sequence[int]) -> None:
+    st.markdown(
+        "**What was chosen, and what came of it**",
+        help="A line a trial. Click a line, or a point above, and the trial stands out in all.",
+    )
+    show_plot(
+        _parameters(here.place, choices, marked),
+        key=f"plot.{here.study}.parameters",
+        alt="Parallel coordinates of the recipes of measured trials",
+        on_mark=lambda numbers: remark(here.study, numbers),
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _parameters(place: Place, choices: Choices, marked: Sequence[int]) -> str:
+    view = load_study(place)
+    trials = matching(place, view, choices)
+    figure = parallel_figure(trials, view.parameters, marked=marked)
+    return str(figure.to_json())
+
+
+if __name__ == "__main__":
+    show()

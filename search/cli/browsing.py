@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 import typer
+import yaml
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.again import study_of_trial
 from search.budget import Budget, stored_budget
 from search.cli.options import (
     DEFAULT_STORE,
@@ -98,11 +100,23 @@ def trials(
 
 
 def show(
-    trial: Trial, store: StoreUrl = DEFAULT_STORE, *, study: StudyName = None, as_json: Json = False
+    trial: Trial,
+    store: StoreUrl = DEFAULT_STORE,
+    *,
+    study: StudyName = None,
+    as_json: Json = False,
+    as_study: Annotated[
+        bool, typer.Option("--as-study", help="Write a study file that does this trial again.")
+    ] = False,
 ) -> None:
     """All that is known of one trial: recipe, stages, cost, why it failed."""
     with Store.open(store, read_only=True) as opened:
-        record = opened.trial(named_or_latest(opened, study), trial)
+        name = named_or_latest(opened, study)
+        record = opened.trial(name, trial)
+        owner = opened.study(name)
+    if as_study:
+        sys.stdout.write(yaml.safe_dump(study_of_trial(owner, record), sort_keys=False))
+        return
     if as_json:
         write_json(asdict(record))
         return

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from search.database.tables import StudyRow, TrialRow
@@ -88,17 +88,18 @@ def trials_matching(
     study: StudyRow,
     *,
     states: Collection[TrialState] | None,
-    numbers: Collection[int] | None,
-    choices: Mapping[str, Collection[str]] | None,
+    numbers: Collection[int] | None = None,
+    choices: Sequence[Mapping[str, Collection[str]]] = (),
 ) -> list[ColumnElement[bool]]:
-    """The conditions that are asked for; `choices` are values of text parameters, by name."""
+    """The conditions that are asked for; of each of `choices` one parameter must fit."""
     conditions = [TrialRow.study_id == study.id]
     if states is not None:
         conditions.append(TrialRow.state.in_([state.value for state in states]))
     if numbers is not None:
         conditions.append(TrialRow.number.in_(numbers))
-    for name, values in (choices or {}).items():
-        conditions.append(TrialRow.params[name].as_string().in_(values))
+    for names in choices:
+        fitting = (TrialRow.params[name].as_string().in_(names[name]) for name in names)
+        conditions.append(or_(false(), *fitting))
     return conditions
 
 

@@ -1,7 +1,9 @@
 """Stores as the dashboard may meet them, and the app run over one of them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -29,14 +31,33 @@ def make_store(tmp_path: Path) -> MakeStore:
     return make
 
 
+def said(app: AppTest) -> str:
+    """All that the page says in words."""
+    kinds = (
+        app.error, app.warning, app.info, app.code, app.markdown, app.caption, app.text,
+        app.subheader,
+    )  # fmt: skip
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def plots(app: AppTest) -> list[dict[str, Any]]:
+    """The figures that the page shows."""
+    return [
+        json.loads(json.loads(element.proto.json)["figure"])
+        for element in app.get("bidi_component")
+    ]
+
+
 @pytest.fixture
 def run_app(monkeypatch: pytest.MonkeyPatch) -> RunApp:
-    """Runs the app over the store at a URL, as a visitor of the address `?name=value…`."""
+    """Runs a page of the app over the store at a URL, as a visitor of `/page?name=value…`."""
 
-    def run(url: str, **query: str) -> AppTest:
+    def run(url: str, page: str = "frontier", **query: str) -> AppTest:
         st.cache_data.clear()
+        st.cache_resource.clear()
         monkeypatch.setenv("RETORT_STORE", url)
-        app = AppTest.from_file(str(APP), default_timeout=30)
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.switch_page(f"views/{page}.py")
         app.query_params.update(query)
         return app.run()
 

@@ -6,18 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from search.records import TrialState
 from search.store import Store
-from tests.dashboard.conftest import MakeStore, RunApp
+from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study
-
-
-def said(app: AppTest) -> str:
-    """All that the page says in words."""
-    kinds = (app.error, app.warning, app.info, app.code, app.markdown, app.caption)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
 
 
 def file_of(url: str) -> Path:
@@ -95,7 +88,7 @@ def test_where_nothing_fits_the_budget_the_nearest_miss_is_named(
     infeasible = partial(add_study, trials=20, only=TrialState.INFEASIBLE, budget=tight)
     app = run_app(make_store(infeasible))
     assert not app.exception
-    assert "No student fits the budget (size up to 5.00 KB) yet. Nearest is trial" in said(app)
+    assert "no student of 20 trials fits the budget (size up to 5.00 KB)" in said(app)
     assert "is above 5.00 KB" in said(app)
 
 
@@ -105,14 +98,14 @@ def test_where_all_trials_failed_the_table_is_pointed_at(
     free: dict[str, object] = {}
     app = run_app(make_store(partial(add_study, trials=5, only=TrialState.FAILED, budget=free)))
     assert not app.exception
-    assert "No trial has completed yet" in said(app)
+    assert "none of 5 trials ended with a student" in said(app)
     assert len(app.dataframe[0].value) == 5
 
 
 def test_one_trial_is_drawn(run_app: RunApp, make_store: MakeStore) -> None:
     app = run_app(make_store(partial(add_study, trials=1, only=TrialState.COMPLETE)))
     assert not app.exception
-    assert len(app.get("plotly_chart")) == 2
+    assert len(plots(app)) == 3
 
 
 def test_the_headline_shows_the_best_student_within_the_budget(
@@ -139,6 +132,7 @@ def test_a_link_opens_its_study_and_trial(run_app: RunApp, make_store: MakeStore
     assert not app.exception
     assert app.selectbox[0].value == "old"
     assert "Trial 7 :" in said(app)
+    assert app.query_params == {"study": "old", "trial": "7"}
 
 
 def test_another_study_forgets_the_trial_of_the_first(
@@ -172,7 +166,9 @@ def test_a_link_to_an_unknown_trial_selects_none(
 ) -> None:
     app = run_app(make_store(add_study), trial=number)
     assert not app.exception
+    assert "asks for a trial that is not to be had here" in said(app)
     assert "Click a point or a row" in said(app)
+    assert len(said(app)) < 5_000
 
 
 def test_a_complete_trial_shows_the_command_that_exports_it(
@@ -192,7 +188,7 @@ def test_frontier_only_leaves_the_frontier_in_the_table(
     run_app: RunApp, make_store: MakeStore
 ) -> None:
     app = run_app(make_store(add_study))
-    app.toggle(key="frontier_only").set_value(True).run()
+    app.button_group(key="frontier.rows").set_value("frontier").run()
     assert not app.exception
     shown = app.dataframe[0].value
     assert 0 < len(shown) < 60
@@ -203,7 +199,7 @@ def test_the_state_filter_leaves_trials_of_that_state(
     run_app: RunApp, make_store: MakeStore
 ) -> None:
     app = run_app(make_store(add_study))
-    app.button_group(key="states").set_value(["failed"]).run()
+    app.button_group(key="frontier.states").set_value(["failed"]).run()
     assert not app.exception
     assert set(app.dataframe[0].value["state"]) == {"failed"}
 

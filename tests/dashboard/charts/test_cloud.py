@@ -1,16 +1,18 @@
 """What the figures draw, read from the figures."""
 
 import math
+from datetime import UTC, datetime
 from functools import partial
 
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from dashboard.charts import LATENCY, SIZE, CostAxis, accuracy_figure, frontier_line, legend
-from dashboard.queries import trial_frame
+from dashboard.charts.axes import LATENCY, SIZE, CostAxis
+from dashboard.charts.cloud import accuracy_figure, frontier_line, within
+from dashboard.charts.legend import legend
+from dashboard.frames import trial_frame
 from search.frontier import frontier
-from search.records import TrialRecord, TrialState
+from search.records import Cost, Outcome, Quality, TrialRecord, TrialState
 from search.store import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import TEACHER, add_study
@@ -34,7 +36,7 @@ def test_the_frontier_that_is_drawn_is_that_of_the_search(
     make_store: MakeStore, axis: CostAxis
 ) -> None:
     trials = trials_of(make_store(add_study))
-    figure = accuracy_figure(trial_frame(trials), axis, limit=None, teacher=None)
+    figure = accuracy_figure(trial_frame(trials), axis, limits={}, teacher=None)
     assert numbers(traces(figure)["Frontier"]) == {trial.number for trial in frontier(trials)}
 
 
@@ -47,7 +49,7 @@ def test_the_line_of_the_frontier_rises_with_the_cost(make_store: MakeStore) -> 
 
 def test_every_trial_of_known_cost_is_drawn_once(make_store: MakeStore) -> None:
     frame = trial_frame(trials_of(make_store(add_study)))
-    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    figure = accuracy_figure(frame, SIZE, limits={}, teacher=None)
     drawn = sorted(int(p[0]) for t in figure.data if t.customdata is not None for p in t.customdata)
     assert drawn == frame["number"].tolist()
 
@@ -55,7 +57,7 @@ def test_every_trial_of_known_cost_is_drawn_once(make_store: MakeStore) -> None:
 def test_trials_without_accuracy_stand_under_the_axis(make_store: MakeStore) -> None:
     failed = partial(add_study, trials=4, only=TrialState.FAILED)
     figure = accuracy_figure(
-        trial_frame(trials_of(make_store(failed))), SIZE, limit=None, teacher=None
+        trial_frame(trials_of(make_store(failed))), SIZE, limits={}, teacher=None
     )
     assert traces(figure)["Failed"].yaxis == "y2"
 
@@ -67,8 +69,8 @@ def test_the_legend_names_what_is_drawn_and_nothing_else(make_store: MakeStore) 
 
 
 def test_the_budget_is_drawn_at_its_bound() -> None:
-    figure = accuracy_figure(trial_frame([]), SIZE, limit=600_000, teacher=TEACHER)
-    (line,) = figure.layout.shapes
+    figure = accuracy_figure(trial_frame([]), SIZE, limits={"size_bytes": 600_000}, teacher=TEACHER)
+    line = figure.layout.shapes[0]
     (note,) = figure.layout.annotations
     assert (line.x0, line.x1) == (600_000, 600_000)
     assert note.x == pytest.approx(math.log10(600_000))
@@ -76,48 +78,68 @@ def test_the_budget_is_drawn_at_its_bound() -> None:
 
 
 def test_the_range_holds_budget_and_teacher() -> None:
-    figure = accuracy_figure(trial_frame([]), SIZE, limit=1_000, teacher=TEACHER)
+    figure = accuracy_figure(trial_frame([]), SIZE, limits={"size_bytes": 1_000}, teacher=TEACHER)
     low, high = figure.layout.xaxis.range
     assert low < math.log10(1_000)
     assert high > math.log10(TEACHER.cost.size_bytes)
 
 
 def test_the_teacher_is_a_star_that_selects_no_trial() -> None:
-    star = traces(accuracy_figure(trial_frame([]), SIZE, limit=None, teacher=TEACHER))["Teacher"]
+    star = traces(accuracy_figure(trial_frame([]), SIZE, limits={}, teacher=TEACHER))["Teacher"]
     assert star.marker.symbol == "star"
     assert star.customdata is None
 
 
+def test_trials_beyond_a_limit_fade(make_store: MakeStore) -> None:
+    frame = trial_frame(trials_of(make_store(add_study)))
+    limits = {"size_bytes": 100_000.0, "accuracy": 0.8}
+    kept = set(frame.loc[within(frame, limits), "number"])
+    frontier = traces(accuracy_figure(frame, SIZE, limits=limits, teacher=None))["Frontier"]
+    bright = {
+        int(point[0])
+        for point, opacity in zip(frontier.customdata, frontier.marker.opacity, strict=True)
+        if opacity == 1
+    }
+    assert bright == numbers(frontier) & kept
+    assert 0 < len(bright) < len(numbers(frontier))
+
+
+def test_the_chosen_trial_has_a_ring(make_store: MakeStore) -> None:
+    frame = trial_frame(trials_of(make_store(add_study)))
+    number = int(frame.loc[frame["on_frontier"], "number"].iloc[0])
+    figure = accuracy_figure(frame, SIZE, limits={}, teacher=None, chosen=number)
+    assert list(traces(figure)["Chosen"].y) == [frame["accuracy"].iloc[number]]
+
+
+def many(count: int) -> list[TrialRecord]:
+    """Complete trials, five of them on the frontier."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return [
+        TrialRecord(
+            study="digits",
+            number=number,
+            state=TrialState.COMPLETE,
+            params={"student": '<a href="javascript:alert(1)">x</a>'},
+            seed=0,
+            started_at=now,
+            finished_at=now,
+            outcome=Outcome(
+                state=TrialState.COMPLETE,
+                cost=Cost(size_bytes=number + 1, parameters=1, macs=1, latency_ms=1.0),
+                quality=Quality(accuracy=min(number, 4) / 4, agreement=0.5),
+            ),
+        )
+        for number in range(count)
+    ]
+
+
 def test_of_ten_thousand_trials_the_frontier_and_two_thousand_others_are_drawn() -> None:
-    count = 10_000
-    frame = trial_frame([]).reindex(range(count))
-    frame = frame.assign(
-        number=range(count),
-        state="complete",
-        on_frontier=[number < 5 for number in range(count)],
-        accuracy=0.5,
-        size_bytes=1e5,
-        note="",
-    )
-    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    figure = accuracy_figure(trial_frame(many(10_000)), SIZE, limits={}, teacher=None)
     assert numbers(traces(figure)["Frontier"]) == {0, 1, 2, 3, 4}
     assert len(traces(figure)["Dominated"].x) == 2_000
 
 
 def test_what_others_wrote_is_escaped_in_the_hover_text() -> None:
-    frame = pd.DataFrame(
-        {
-            "number": [0],
-            "state": ["complete"],
-            "on_frontier": [False],
-            "accuracy": [0.9],
-            "size_bytes": [1e5],
-            "latency_ms": [1.0],
-            "student": ['<a href="javascript:alert(1)">x</a>'],
-            "pruning": [""],
-            "quantization": [""],
-            "note": [""],
-        }
-    )
-    figure = accuracy_figure(frame, SIZE, limit=None, teacher=None)
+    figure = accuracy_figure(trial_frame(many(6)), SIZE, limits={}, teacher=None)
     assert "<a" not in traces(figure)["Dominated"].customdata[0][1]
+    assert "&lt;a" in traces(figure)["Dominated"].customdata[0][1]

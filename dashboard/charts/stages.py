@@ -1,0 +1,113 @@
+"""What each stage did to the student, as a waterfall from the float student to what is shipped."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from dashboard.charts.figure import new_figure
+from dashboard.charts.palette import FRONTIER, LOSS
+from search.records import Outcome
+from search.units import format_bytes, format_count, format_milliseconds
+
+_SHIPPED = "shipped"
+_TOTAL = "#2f81f7"
+_ROW = 170
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Something that stages change; `is_more_better` decides which change is drawn in green."""
+
+    name: str
+    title: str
+    label: Callable[[float], str]
+    is_more_better: bool = False
+
+
+MEASURES = (
+    Measure(
+        name="accuracy", title="Accuracy", label=lambda share: f"{share:.1%}", is_more_better=True
+    ),
+    Measure(name="size_bytes", title="Size", label=format_bytes),
+    Measure(name="latency_ms", title="Latency", label=format_milliseconds),
+    Measure(name="parameters", title="Parameters", label=format_count),
+    Measure(name="macs", title="MACs", label=format_count),
+)
+
+
+def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
+    """The measure after each stage that measured it, and at last of what is shipped."""
+    found = [
+        (stage.name, float(value))
+        for stage in outcome.stages
+        if (value := getattr(stage, measure.name, None)) is not None
+    ]
+    source = outcome.quality if measure.name == "accuracy" else outcome.cost
+    shipped = getattr(source, measure.name, None)
+    if shipped is not None:
+        found.append((_SHIPPED, float(shipped)))
+    return found
+
+
+def waterfall_figure(outcome: Outcome) -> go.Figure | None:
+    """A row for each measure that is known after two stages or more; None where there is none."""
+    rows = [
+        (measure, values)
+        for measure in MEASURES
+        if len(values := stage_values(outcome, measure)) > 1
+    ]
+    if not rows:
+        return None
+    order = list(dict.fromkeys(name for _, values in rows for name, _ in values))
+    order = [name for name in order if name != _SHIPPED] + [_SHIPPED]
+    figure = new_figure(height=_ROW * len(rows) + 40)
+    for place, (measure, values) in enumerate(rows):
+        axis = "y" if place == 0 else f"y{place + 1}"
+        figure.add_trace(_waterfall(measure, values, axis))
+        top = 1 - place / len(rows)
+        highest = max(value for _, value in values)
+        figure.layout[axis.replace("y", "yaxis")] = {
+            "domain": [top - 1 / len(rows) + 0.05, top - 0.03],
+            "title": {"text": measure.title},
+            # Room for the labels above the bars.
+            "range": [0, highest * 1.25],
+            "showticklabels": False,
+            "fixedrange": True,
+        }
+    figure.update_layout(
+        xaxis={
+            "categoryorder": "array",
+            "categoryarray": order,
+            "anchor": f"y{len(rows)}" if len(rows) > 1 else "y",
+            "fixedrange": True,
+        }
+    )
+    return figure
+
+
+def _waterfall(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Waterfall:
+    levels = [value for _, value in values]
+    changes = [levels[0], *(after - before for before, after in pairwise(levels))]
+    is_last_total = values[-1][0] == _SHIPPED
+    kinds = ["absolute", *["relative"] * (len(values) - 1)]
+    texts = [measure.label(level) for level in levels]
+    up, down = (FRONTIER, LOSS) if measure.is_more_better else (LOSS, FRONTIER)
+    if is_last_total:
+        # What is shipped was measured by itself: a bar from the ground, not a step.
+        kinds[-1], changes[-1] = "absolute", levels[-1]
+    return go.Waterfall(
+        x=[name for name, _ in values],
+        y=changes,
+        measure=kinds,
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        yaxis=axis,
+        increasing={"marker": {"color": up}},
+        decreasing={"marker": {"color": down}},
+        totals={"marker": {"color": _TOTAL}},
+        connector={"line": {"width": 1, "color": "rgba(128, 128, 128, 0.5)"}},
+        hovertemplate=f"%{{x}}: {measure.title.lower()} %{{text}}<extra></extra>",
+    )

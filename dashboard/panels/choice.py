@@ -1,0 +1,40 @@
+"""The student to take within the budget: what it is, why it and not another, and how to get it."""
+
+import streamlit as st
+
+from dashboard.panels.export import show_export
+from dashboard.panels.headline import explain_absence, show_measures, teacher_in_words
+from dashboard.panels.limits import Limits
+from dashboard.queries import StudyView
+from search.advice import Advice, reasons
+
+
+def show_choice(
+    view: StudyView, limits: Limits, advice: Advice | None, reason: str, *, url: str
+) -> None:
+    """The chosen student; where there is none, the reason."""
+    if advice is None:
+        explain_absence(view, reason)
+        return
+    study, number = view.study, advice.chosen.number
+    with st.container(border=True):
+        st.markdown(
+            f"#### Take trial {number} :gray[· {limits.budget} · {teacher_in_words(study.teacher)}]"
+        )
+        show_measures(advice.chosen, study.teacher)
+        why, take = st.columns([3, 2], gap="large")
+        with why:
+            st.markdown("**Why this one**")
+            for line in reasons(advice, limits.budget):
+                st.markdown(f"- {line}")
+        with take:
+            st.markdown(
+                "**Take it with you**", help="Weights, ONNX, recipe, model card, checksums."
+            )
+            show_export(study, advice.chosen, url=url, key="choice.export")
+            st.page_link(
+                "views/trial.py",
+                label=f"All of trial {number}",
+                icon=":material/biotech:",
+                query_params={"study": study.name, "trial": str(number)},
+            )

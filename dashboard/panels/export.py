@@ -1,0 +1,131 @@
+"""Taking a student along: a folder that other programs load, packed for the browser to keep.
+
+`retort export` does it, in a process of its own: the dashboard itself never loads a network.
+"""
+
+import io
+import shlex
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from threading import Lock
+
+import streamlit as st
+
+from dashboard.launch import server_environment
+from dashboard.panels.messages import show_problem
+from dashboard.queries import DEFAULT_STORE
+from search.records import StudyRecord, TrialRecord, TrialState
+from search.store import safe_url
+
+_PATIENCE_S = 300
+_COMMAND = "from search.cli.main import main; main()"
+
+
+class ExportError(Exception):
+    """An export that came to nothing; says why."""
+
+
+@st.cache_resource
+def _lock() -> Lock:
+    """Held while a student is packed: one at a time, whoever clicks."""
+    return Lock()
+
+
+def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -> None:
+    """A button that packs the trial's student, and the command that does the same."""
+    folder = artifact_folder(study, trial)
+    if trial.state is not TrialState.COMPLETE or folder is None:
+        st.caption("Only a complete trial has a student to take along.")
+        return
+    st.code(export_command(trial, url=url), language="bash", wrap_lines=True)
+    if not folder.is_dir():
+        st.caption("Its artifact is not on this machine: run the command where the search ran.")
+        return
+    name = f"{trial.study}-{trial.number}"
+    held = st.session_state.get(key)
+    if held is not None and held[0] == (trial.study, trial.number):
+        st.download_button(
+            "Download",
+            held[1],
+            file_name=f"{name}.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            type="primary",
+            on_click="ignore",
+            key=f"{key}.download",
+        )
+    elif st.button("Export", icon=":material/package_2:", type="primary", key=f"{key}.export"):
+        _export(trial, url=url, key=key)
+
+
+def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
+    """Where the trial's student is kept; None where it has none."""
+    if trial.outcome is None or trial.outcome.artifact is None:
+        return None
+    return Path(study.artifacts, trial.outcome.artifact.path)
+
+
+def export_command(trial: TrialRecord, *, url: str) -> str:
+    """The command that writes this trial's student into a folder.
+
+    A store whose URL holds a secret is not named: the command finds it in RETORT_STORE.
+    """
+    return f"{command('export', trial, url=url)} -o student-{trial.number}"
+
+
+def command(name: str, trial: TrialRecord, *, url: str) -> str:
+    """A command of retort's about a trial, with what it needs to find it."""
+    words = ["retort", name, str(trial.number), "--study", trial.study]
+    if url not in (DEFAULT_STORE, "") and safe_url(url) == url:
+        words += ["--store", url]
+    return shlex.join(words)
+
+
+def _export(trial: TrialRecord, *, url: str, key: str) -> None:
+    try:
+        with st.spinner("Exporting and checking it…"), _lock():
+            packed = packed_student(trial, url=url)
+    except ExportError as error:
+        show_problem("The student could not be exported.", str(error))
+        return
+    st.session_state[key] = ((trial.study, trial.number), packed)
+    st.rerun()
+
+
+def packed_student(trial: TrialRecord, *, url: str) -> bytes:
+    """What `retort export` writes, as a zip file.
+
+    Raises:
+        ExportError: it wrote nothing; its own words.
+    """
+    name = f"{trial.study}-{trial.number}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, name)
+        # The store's URL may hold a password, which a command line would show to others.
+        environment = dict(server_environment(url, study=None))
+        words = ["export", str(trial.number), f"--study={trial.study}", f"--output={folder}"]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command, and no shell
+                [sys.executable, "-P", "-c", _COMMAND, *words],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(f"it took longer than {_PATIENCE_S} seconds") from error
+        if done.returncode:
+            raise ExportError(done.stderr.strip()[-2000:] or f"exit status {done.returncode}")
+        return _zipped(folder)
+
+
+def _zipped(folder: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder.parent))
+    return packed.getvalue()

@@ -1,0 +1,126 @@
+"""What a student predicts: accuracy by class beside the teacher's, and where the two disagree."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard.charts.classes import classes_figure
+from dashboard.panels.export import artifact_folder
+from dashboard.panels.messages import show_problem
+from dashboard.panels.plot import show_plot
+from search.errors import ArtifactError
+from search.examples import DataNames, data_names, prepared_pixels
+from search.predictions import TEACHER, Predictions, kept_predictions
+from search.records import StudyRecord, TrialRecord
+
+_PART = "validation"
+_MOST_SHOWN = 18
+_IMAGE_WIDTH = 116
+_KINDS = {
+    "Student wrong, teacher right": (False, True),
+    "Student right, teacher wrong": (True, False),
+    "Both wrong, differently": (False, False),
+}
+
+
+def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
+    """Bars by class, then images on which student and teacher differ; says what is not here."""
+    st.markdown("#### By class")
+    folder = artifact_folder(study, trial)
+    if folder is None:
+        st.caption("Only a student that was kept has predictions.")
+        return
+    try:
+        student = kept_predictions(folder.parent, folder.name).get(_PART)
+        if student is None:
+            st.caption(
+                "Its predictions are not on this machine, or it was made before they were kept."
+            )
+            return
+        names = data_names(folder)
+        teacher = kept_predictions(folder.parent, TEACHER).get(_PART)
+        _show(study, trial, names, student, teacher)
+    except ArtifactError as error:
+        show_problem("Its predictions can't be read.", str(error))
+
+
+def _show(
+    study: StudyRecord,
+    trial: TrialRecord,
+    names: DataNames,
+    student: Predictions,
+    teacher: Predictions | None,
+) -> None:
+    count = len(names.classes)
+    if teacher is not None and not np.array_equal(teacher.labels, student.labels):
+        st.caption("The teacher's predictions here are of other images, so they are left out.")
+        teacher = None
+    show_plot(
+        classes_figure(
+            names.classes,
+            student.by_class(count),
+            None if teacher is None else teacher.by_class(count),
+        ),
+        key=f"plot.{study.name}.classes",
+        alt=f"Accuracy by class of trial {trial.number} and the teacher, on validation images",
+    )
+    if teacher is not None:
+        _show_disagreements(study, names, student, teacher)
+
+
+def _show_disagreements(
+    study: StudyRecord, names: DataNames, student: Predictions, teacher: Predictions
+) -> None:
+    places = student.disagreements(teacher)
+    st.markdown(f"#### Where they disagree: {len(places)} of {len(student.labels)} images")
+    if not len(places):
+        return
+    kind = st.segmented_control(
+        "Which", list(_KINDS), default=next(iter(_KINDS)), required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    is_student_right, is_teacher_right = _KINDS[kind]
+    labels = student.labels[places]
+    fits = ((student.classes[places] == labels) == is_student_right) & (
+        (teacher.classes[places] == labels) == is_teacher_right
+    )
+    wanted = places[fits]
+    pixels = prepared_pixels(_cache_of(study.config), names.digest, _PART)
+    if pixels is None or len(pixels) != len(student.labels):
+        st.caption("The images are not on this machine as prepared pixels; these are their places.")
+    shown = wanted[np.argsort(-student.confidence[wanted])][:_MOST_SHOWN]
+    with st.container(horizontal=True):
+        for place in shown.tolist():
+            with st.container(width=_IMAGE_WIDTH + 16, gap="xsmall"):
+                if pixels is not None and len(pixels) == len(student.labels):
+                    st.image(_picture(pixels[place]), width=_IMAGE_WIDTH)
+                st.text(_words(place, names, student, teacher))
+    if len(wanted) > len(shown):
+        st.caption(f"The {len(shown)} of {len(wanted)} of which the student is surest.")
+    elif not len(wanted):
+        st.caption("There is no such image.")
+
+
+def _cache_of(config: Mapping[str, object]) -> Path:
+    run = config.get("run")
+    return Path(str(run.get("cache", "")) if isinstance(run, Mapping) else "")
+
+
+def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[height, width, channels], enlarged without blurring what is small."""
+    picture = np.moveaxis(pixels, 0, -1)
+    if picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    times = max(1, 2 * _IMAGE_WIDTH // picture.shape[0])
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _words(place: int, names: DataNames, student: Predictions, teacher: Predictions) -> str:
+    def said(found: Predictions) -> str:
+        return f"{names.classes[int(found.classes[place])]} {found.confidence[place]:.0%}"
+
+    true = names.classes[int(student.labels[place])]
+    return f"{place}: {true}\nstudent {said(student)}\nteacher {said(teacher)}"

@@ -1,0 +1,97 @@
+"""Every study in the store: where it stands, and the best student that it has found."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, LOOKS
+from dashboard.panels.headline import show_badges
+from dashboard.panels.messages import show_text
+from dashboard.panels.page import open_store
+from dashboard.queries import Summary, load_summaries, store_url
+from search.advice import accuracy_of, cost_of
+from search.budget import stored_budget
+from search.records import TrialState
+from search.store import safe_url
+from search.units import format_bytes, format_duration, format_milliseconds
+
+_MOST_SHOWN = 50
+_COLOURS = {state: look.colour for state, look in LOOKS.items()} | {
+    TrialState.COMPLETE: FRONTIER,
+    TrialState.INFEASIBLE: BUDGET,
+    TrialState.INTERRUPTED: CLOUD,
+}
+
+
+def show() -> None:
+    """The page."""
+    pulses = open_store("studies", "Studies")
+    if pulses is None:
+        return
+    url = store_url()
+    show_text(safe_url(url))
+    summaries = load_summaries(url, pulses)
+    for summary in summaries[:_MOST_SHOWN]:
+        _show_study(summary)
+    if len(summaries) > _MOST_SHOWN:
+        st.caption(f"{len(summaries) - _MOST_SHOWN} older studies are chosen on the other pages.")
+
+
+def _show_study(summary: Summary) -> None:
+    study, counts = summary.study, {s: tally.trials for s, tally in summary.tallies.items()}
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            # Text, since Markdown would take a name such as _x_ for emphasis.
+            st.subheader(study.name.replace("_", r"\_"), width="content", anchor=False)
+            show_badges(study.state, counts)
+            st.page_link(
+                "views/frontier.py",
+                label="Open",
+                icon=":material/arrow_forward:",
+                query_params={"study": study.name},
+            )
+        _show_bar(counts)
+        with st.container(horizontal=True):
+            _show_best(summary)
+            seconds = sum(tally.seconds for tally in summary.tallies.values())
+            passed = (study.changed_at - study.created_at).total_seconds()
+            _metric("Time in trials", format_duration(seconds))
+            _metric("From start to last change", format_duration(passed))
+            ago = (datetime.now(UTC) - study.changed_at).total_seconds()
+            _metric("Last wrote", f"{format_duration(max(0.0, ago))} ago")
+        st.caption(
+            f"Started {study.created_at:%Y-%m-%d %H:%M} UTC · last change "
+            f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC · budget: {stored_budget(study.config)}"
+        )
+
+
+def _show_best(summary: Summary) -> None:
+    if summary.best is None:
+        _metric("Best within the budget", "none yet")
+        return
+    cost = cost_of(summary.best)
+    latency = "" if cost.latency_ms is None else f", {format_milliseconds(cost.latency_ms)}"
+    _metric(
+        "Best within the budget",
+        f"{accuracy_of(summary.best):.1%}",
+        f"trial {summary.best.number}: {format_bytes(cost.size_bytes)}{latency}",
+    )
+
+
+def _metric(label: str, value: str, beside: str | None = None) -> None:
+    st.metric(label, value, beside, delta_color="off", delta_arrow="off", width="stretch")
+
+
+def _show_bar(counts: dict[TrialState, int]) -> None:
+    segments = "".join(
+        f'<div style="flex: {counts[state]}; background: {_COLOURS[state]}" '
+        f'title="{counts[state]} {state}"></div>'
+        for state in TrialState
+        if state in counts
+    )
+    style = "display: flex; gap: 2px; height: 8px; border-radius: 4px; overflow: hidden"
+    st.html(f'<div style="{style}">{segments}</div>')
+
+
+if __name__ == "__main__":
+    show()

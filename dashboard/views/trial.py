@@ -1,0 +1,110 @@
+"""One trial: what was tried, how it went, what came of it, and how to have it again."""
+
+import streamlit as st
+
+from dashboard.charts.curves import curves_figure
+from dashboard.charts.stages import waterfall_figure
+from dashboard.panels.export import command, show_export
+from dashboard.panels.headline import show_states
+from dashboard.panels.marks import marked_trials, remark
+from dashboard.panels.page import Here, open_study
+from dashboard.panels.plot import show_plot
+from dashboard.panels.predictions import show_predictions
+from dashboard.panels.trial import show_end, show_facts, show_recipe
+from dashboard.queries import StudyView, load_study, load_trials
+from search.records import StageRecord, TrialRecord
+from search.units import format_duration
+
+
+def show() -> None:
+    """The page."""
+    here = open_study("trial", "Trial")
+    if here is None:
+        return
+    view = load_study(here.place)
+    if view.trials.empty:
+        show_states(view)
+        st.info("No trial has started yet.", icon=":material/hourglass:")
+        return
+    number = _pick(here, view)
+    trial = load_trials(here.place, (number,))[number]
+    show_end(trial, view)
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_recipe(trial)
+        _show_commands(view, trial, url=here.place.url)
+    with right:
+        show_facts(trial, view.study)
+    _show_course(here, trial)
+    show_predictions(view.study, trial)
+
+
+def _pick(here: Here, view: StudyView) -> int:
+    """The trial that is marked; else the best, else the last that ended."""
+    marked = marked_trials(here)
+    default = view.best.number if view.best is not None else int(view.trials["number"].iloc[-1])
+    key = f"{here.page}.number"
+    st.session_state[key] = marked[0] if marked else default
+
+    def go() -> None:
+        remark(here.study, [int(st.session_state[key])])
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(
+            f"Trial, 0 to {len(view.trials) - 1}",
+            min_value=0,
+            max_value=len(view.trials) - 1,
+            step=1,
+            key=key,
+            on_change=go,
+            width=200,
+        )
+        if view.best is not None and view.best.number != number:
+            st.button("Show the best", on_click=remark, args=(here.study, [view.best.number]))
+    return int(number)
+
+
+def _show_course(here: Here, trial: TrialRecord) -> None:
+    outcome = trial.outcome
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("#### Learning curves")
+        if outcome is not None and outcome.epochs:
+            show_plot(
+                curves_figure([trial]),
+                key=f"plot.{here.study}.curves",
+                alt=f"Accuracy and loss of trial {trial.number} by epoch",
+            )
+        else:
+            st.caption("It was not trained, or its curve is not known yet.")
+    with right:
+        st.markdown("#### What each stage did")
+        figure = None if outcome is None else waterfall_figure(outcome)
+        if figure is not None:
+            show_plot(
+                figure,
+                key=f"plot.{here.study}.stages",
+                alt=f"Accuracy, size and latency after each stage of trial {trial.number}",
+            )
+        else:
+            st.caption("Fewer than two stages were measured.")
+        if outcome is not None and outcome.stages:
+            st.caption(" · ".join(_in_words(stage) for stage in outcome.stages))
+
+
+def _in_words(stage: StageRecord) -> str:
+    reused = ", taken over" if stage.reused else ""
+    return f"{stage.name} {format_duration(stage.seconds)}{reused}"
+
+
+def _show_commands(view: StudyView, trial: TrialRecord, *, url: str) -> None:
+    st.markdown("**Take it with you**", help="Weights, ONNX, recipe, model card, checksums.")
+    show_export(view.study, trial, url=url, key="trial.export")
+    st.markdown("**Run it again**", help="The same recipe and seed, as a study of its own.")
+    name = f"{trial.study}-trial-{trial.number}"
+    lines = f"{command('show', trial, url=url)} --as-study > {name}.yaml\nretort run {name}.yaml"
+    st.code(lines, language="bash", wrap_lines=True)
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,94 @@
+"""All trials of a study in a table: sorted, filtered, its columns chosen, taken along."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.address import bind, say, some_of
+from dashboard.panels.filters import matching, pick_choices
+from dashboard.panels.headline import show_states
+from dashboard.panels.marks import in_address, marked_trials
+from dashboard.panels.page import Here, open_study
+from dashboard.panels.table import columns, label, pick_states, show_rows
+from dashboard.queries import StudyView, load_study
+
+_FIRST = (
+    "number", "state", "on_frontier", "accuracy", "size_bytes", "latency_ms", "student", "pruning",
+    "quantization", "duration_s", "note",
+)  # fmt: skip
+_HEIGHT = 700
+
+
+def show() -> None:
+    """The page."""
+    here = open_study("trials", "Trials")
+    if here is None:
+        return
+    view = load_study(here.place)
+    show_states(view)
+    if view.trials.empty:
+        st.info("No trial has started yet.", icon=":material/hourglass:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        choices = pick_choices(here, view)
+        names = _pick_columns(here, view)
+    states = pick_states(here, view.trials)
+    shown = matching(here.place, view, choices, states)
+    marked = marked_trials(here)
+    show_rows(here, shown, names, marked, height=_HEIGHT)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{len(shown)} of {len(view.trials)} trials", width="stretch")
+        _show_ways_out(here, shown)
+        if marked:
+            page, word = ("trial", "Open") if len(marked) == 1 else ("compare", "Compare")
+            st.page_link(
+                f"views/{page}.py",
+                label=f"{word} trials {in_address(marked)[:40]}",
+                icon=":material/arrow_forward:",
+                query_params={"study": here.study, "trial": in_address(marked)},
+            )
+
+
+def _pick_columns(here: Here, view: StudyView) -> list[str]:
+    options = [*columns(view.axes), *(n for n in view.trials.columns if n.count(".") > 1)]
+    first = [name for name in _FIRST if name in options]
+    key = bind(here.page, "columns", first, some_of(options))
+    st.session_state[key] = [name for name in st.session_state[key] if name in options]
+    known = columns(view.axes)
+    with st.popover("Columns", icon=":material/view_column:"):
+        picked = st.multiselect(
+            "Columns",
+            options,
+            key=key,
+            format_func=lambda name: str(known[name]["label"]) if name in known else label(name),
+        )
+    say("columns", "" if picked == first else ",".join(picked))
+    return picked or ["number"]
+
+
+def _show_ways_out(here: Here, shown: pd.DataFrame) -> None:
+    # Made only when asked for: ten thousand rows take a while.
+    for form, make, kind in (("CSV", _as_csv, "text/csv"), ("JSON", _as_json, "application/json")):
+        st.download_button(
+            form,
+            partial(make, shown),
+            file_name=f"{here.study}.{form.lower()}",
+            mime=kind,
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _as_csv(shown: pd.DataFrame) -> bytes:
+    return shown.to_csv(index=False).encode()
+
+
+def _as_json(shown: pd.DataFrame) -> bytes:
+    # pandas writes what is missing as null; json would write NaN, which is no JSON.
+    text: str = shown.to_json(orient="records", indent=1, double_precision=15)
+    return text.encode()
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,41 @@
+"""A study of one trial: the same data, teacher, budget and seed, and a space of one recipe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.records import StudyRecord, TrialRecord
+
+_LONGEST_NAME = 64
+_MASKED = "***"
+
+
+def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
+    """The study file's values that have `retort run` do the trial again, in JSON's types."""
+    config: dict[str, Any] = dict(study.config)
+    ending = f"-trial-{trial.number}"
+    once = {"trials": 1, "branches": 0, "stopping": False, "sampler": "random", "max_time": None}
+    run = config.get("run", {})
+    if _MASKED in str(run.get("storage", "")):
+        # Its password is not in the store: it is asked for in RETORT_STORE or in the file.
+        run = {key: value for key, value in run.items() if key != "storage"}
+    return config | {
+        "study": study.name[: _LONGEST_NAME - len(ending)] + ending,
+        "space": _space_of(trial),
+        "search": config.get("search", {}) | once,
+        "run": run,
+    }
+
+
+def _space_of(trial: TrialRecord) -> Mapping[str, Any]:
+    """Each axis with its one method, each parameter with its one value."""
+    axes = {axis: str(method) for axis, method in trial.params.items() if "." not in axis}
+    return {
+        axis: {
+            method: {
+                name.removeprefix(f"{axis}.{method}."): value
+                for name, value in trial.params.items()
+                if name.startswith(f"{axis}.{method}.")
+            }
+        }
+        for axis, method in axes.items()
+    }
