@@ -1,42 +1,77 @@
 """An artifact to something that others load: a folder with weights, recipe, ONNX and a model card.
 
-README.md          a model card
-config.json        timm's: architecture, classes, preprocessing
-model.safetensors  the float weights, after pruning
-model.onnx         what was measured
-recipe.json        what was chosen, and where it comes from
-SHA256SUMS         of the others
+README.md                a model card
+config.json              timm's: architecture, classes, preprocessing
+model.safetensors        the float weights, after pruning
+model.onnx               what was measured
+recipe.json              what was chosen, what was measured, and where it comes from
+predictions.npz          what it predicts for the validation and the test images
+teacher_predictions.npz  what its teacher predicts for them
+SHA256SUMS               of the others
+
+and the further forms that were asked for; see `search.handover.formats`.
 """
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
+import torch
+from PIL import Image
 from timm.models._hub import save_config_for_hf
-from torch import nn
+from torch import Tensor, nn
 
 from search.artifacts import (
     RECIPE,
     SERVED,
     WEIGHTS,
+    Provenance,
     check_whole,
     load_network,
     read_provenance,
 )
-from search.data.dataset import DataInfo
+from search.data.dataset import DataInfo, normalize
+from search.data.images import converted, square
 from search.errors import BadInput
 from search.files import written_whole
-from search.model_card import model_card
+from search.handover.card import Report, model_card
+from search.handover.formats import Format
+from search.handover.record import Measured, write_handover
+from search.handover.writing import FLOAT32_METHOD, Source, write_formats
+from search.predictions import (
+    PREDICTIONS,
+    TEACHER,
+    Predictions,
+    kept_predictions,
+    write_predictions,
+)
 from search.records import StudyRecord, TrialRecord, TrialState
+from search.runtime import Session
+
+TEACHER_PREDICTIONS = "teacher_predictions.npz"
 
 
 def export_student(
-    study: StudyRecord, trial: TrialRecord, destination: Path, *, force: bool = False
+    study: StudyRecord,
+    trial: TrialRecord,
+    destination: Path,
+    *,
+    formats: Collection[Format] = (),
+    force: bool = False,
 ) -> Path:
     """Writes a complete trial's student to the folder `destination`, whole or not at all.
 
+    Args:
+        study: the study that the trial is of.
+        trial: what is exported.
+        destination: the folder to write.
+        formats: forms to write beside the measured file.
+        force: replace an earlier export.
+
     Raises:
-        BadInput: the trial has no student; or the folder is there and `force` is not given, or
-            holds something else than an earlier export.
+        BadInput: the trial has no student; or a format can't hold it; or the folder is there and
+            `force` is not given, or holds something else than an earlier export.
         ArtifactError: the trial's artifact is missing or damaged.
     """
     if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
@@ -45,24 +80,98 @@ def export_student(
             f"{trial.state}: `retort trials --frontier` lists those worth exporting"
         )
     _check_destination(destination, force=force)
-    source = Path(study.artifacts) / trial.outcome.artifact.path
-    check_whole(source)
-    provenance = read_provenance(source)
+    artifacts, name = Path(study.artifacts), trial.outcome.artifact.path
+    check_whole(artifacts / name)
+    provenance = read_provenance(artifacts / name)
+    network = load_network(artifacts / name)
+    own, taught = (kept_predictions(artifacts, each) for each in (name, TEACHER))
     with written_whole(destination.absolute()) as folder:
-        for name in (RECIPE, WEIGHTS, SERVED):
-            shutil.copyfile(source / name, folder / name)
-        _write_config(folder / "config.json", load_network(source), provenance.data)
-        (folder / "README.md").write_text(model_card(study, trial, provenance))
+        for file in (RECIPE, WEIGHTS, SERVED):
+            shutil.copyfile(artifacts / name / file, folder / file)
+        write_handover(folder, study, trial)
+        _write_config(folder / "config.json", network, provenance.data)
+        _write_predictions(folder, own, taught)
+        source = Source(
+            folder=folder,
+            network=network,
+            data=provenance.data,
+            is_float=_is_float(provenance),
+        )
+        write_formats(source, formats, folder)
+        report = Report(
+            study=study.name,
+            trial=trial.number,
+            measured=Measured.of(study, trial),
+            provenance=provenance,
+            student=own.get("test"),
+            teacher=taught.get("test"),
+            formats=tuple(formats),
+        )
+        (folder / "README.md").write_text(model_card(report), encoding="utf-8")
     return destination
 
 
-def load(folder: Path | str) -> nn.Module:
-    """The float network of an exported student, pruned or not, in evaluation mode.
+class Transform:
+    """An image to what the student takes, as its training images were made.
+
+    Args:
+        data: of the student.
+    """
+
+    def __init__(self, data: DataInfo) -> None:
+        self._data = data
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """[channels, size, size], float32, normalised."""
+        data = self._data
+        pixels = square(converted(image, "L" if data.channels == 1 else "RGB"), data.image_size)
+        return normalize(torch.tensor(pixels), data.mean, data.std)
+
+
+class ServedStudent(nn.Module):
+    """The measured file, run by ONNX Runtime, in the place of a network; it can't be trained.
+
+    Args:
+        path: the ONNX file.
+        threads: that it runs on.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        super().__init__()
+        self._session = Session(path, threads=threads)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
+        return torch.from_numpy(self._session.predict(images.cpu().numpy()))
+
+
+class Loaded(NamedTuple):
+    """An exported student: `model, transform, labels = load(folder)`."""
+
+    model: nn.Module
+    transform: Transform
+    labels: tuple[str, ...]
+
+
+def load(folder: Path | str) -> Loaded:
+    """An exported student as it was measured, in evaluation mode; pruned or quantized or neither.
+
+    A student in float32 is a network of torch's, which can be trained further. A quantized one is
+    its measured file in ONNX Runtime; `search.artifacts.load_network` gives the floats it was
+    made from.
 
     Raises:
         ArtifactError: the folder is no export, is damaged, or was written by a newer retort.
     """
-    return load_network(Path(folder))
+    folder = Path(folder)
+    provenance = read_provenance(folder)
+    network = load_network(folder) if _is_float(provenance) else ServedStudent(folder / SERVED)
+    data = provenance.data
+    return Loaded(network.eval(), Transform(data), data.classes)
+
+
+def _is_float(provenance: Provenance) -> bool:
+    return provenance.params["quantization"] == FLOAT32_METHOD
 
 
 def _check_destination(folder: Path, *, force: bool) -> None:
@@ -76,6 +185,14 @@ def _check_destination(folder: Path, *, force: bool) -> None:
             f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
             "another folder"
         )
+
+
+def _write_predictions(
+    folder: Path, own: dict[str, Predictions], taught: dict[str, Predictions]
+) -> None:
+    write_predictions(folder / PREDICTIONS, own)
+    if taught:
+        write_predictions(folder / TEACHER_PREDICTIONS, taught)
 
 
 def _write_config(path: Path, network: nn.Module, data: DataInfo) -> None:

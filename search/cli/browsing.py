@@ -20,6 +20,9 @@ from search.budget import Budget, stored_budget
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
+    MaxLatency,
+    MaxSize,
+    MinAccuracy,
     StoreUrl,
     StudyName,
     Trial,
@@ -130,11 +133,9 @@ def best(
     store: StoreUrl = DEFAULT_STORE,
     *,
     study: StudyName = None,
-    max_size: Annotated[str | None, typer.Option(help="Such as 2MB.")] = None,
-    max_latency: Annotated[str | None, typer.Option(help="Such as 5ms.")] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(min=0, max=1, help="On validation images, 0 to 1.")
-    ] = None,
+    max_size: MaxSize = None,
+    max_latency: MaxLatency = None,
+    min_accuracy: MinAccuracy = None,
     as_json: Json = False,
 ) -> None:
     """The most accurate student within a budget; the study's own where none is given."""

@@ -1,19 +1,35 @@
 """Commands that hand results over: export, dashboard."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from search.cli.browsing import choose
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl, StudyName, named_or_latest
+from search.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    MaxLatency,
+    MaxSize,
+    MinAccuracy,
+    StoreUrl,
+    StudyName,
+    named_or_latest,
+)
 from search.cli.terminal import say, write_json
+from search.errors import BadInput
+from search.handover.formats import Format
 from search.store import Store
 
 
 def export(
-    trial: Annotated[
-        int | None, typer.Argument(min=0, help="The trial; by default the best in the budget.")
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY] [TRIAL]",
+            help="A number is a trial, else it is a study; by default the best in the budget.",
+        ),
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
     *,
@@ -21,24 +37,65 @@ def export(
         Path, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
     ],
     study: StudyName = None,
+    max_size: MaxSize = None,
+    max_latency: MaxLatency = None,
+    min_accuracy: MinAccuracy = None,
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option("--format", help="A further form to write, beside model.onnx; repeatable."),
+    ] = None,
+    hub: Annotated[
+        str | None, typer.Option(help="Push the folder to this Hugging Face model, user/name.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a student's folder: weights, recipe, ONNX, model card, checksums."""
+    study, trial = _meant(named or [], study)
+    limits = (max_size, max_latency, min_accuracy)
+    if trial is not None and any(limit is not None for limit in limits):
+        raise BadInput("name a trial, or limits to choose one by, not both")
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.study(name)
-        student = (
-            choose(record, opened.trials(name)) if trial is None else opened.trial(name, trial)
-        )
+        chosen = trial if trial is not None else choose(
+            record, opened.trials(name), max_size, max_latency, min_accuracy=min_accuracy
+        ).number  # fmt: skip
+        student = opened.trial(name, chosen)
     # Torch takes seconds to import: only once there is something to export.
+    from search.artifacts import read_provenance
     from search.export import export_student
+    from search.handover.card import snippet
+    from search.handover.hub import check_hub_name, push
 
-    folder = export_student(record, student, destination, force=force)
+    if hub:
+        check_hub_name(hub)
+    folder = export_student(record, student, destination, formats=formats or (), force=force)
+    pushed = push(folder, hub) if hub else None
     if as_json:
-        write_json({"study": name, "trial": student.number, "folder": str(folder)})
-    else:
-        say(f"trial {student.number} of {name} is in {folder}")
+        told = {"study": name, "trial": student.number, "folder": str(folder)}
+        write_json(told | ({"hub": pushed} if pushed else {}))
+        return
+    say(f"trial {student.number} of {name} is in {folder}; there, with Pillow and ONNX Runtime:\n")
+    say(snippet(read_provenance(folder).data))
+    if pushed:
+        say(f"pushed to {pushed}")
+
+
+def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:
+    """The study and the trial of `[STUDY] [TRIAL]`; a study whose name is a number needs --study.
+
+    Raises:
+        BadInput: there are more words, or two studies.
+    """
+    studies = [word for word in named if not word.isdecimal()] + ([study] if study else [])
+    trials = [int(word) for word in named if word.isdecimal()]
+    if len(studies) > 1 or len(trials) > 1:
+        raise BadInput(
+            f"export takes one study and one trial's number, but got {' '.join(named)}"
+            + (f" and --study {study}" if study else "")
+        )
+    return next(iter(studies), None), next(iter(trials), None)
 
 
 def dashboard(

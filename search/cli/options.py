@@ -24,6 +24,11 @@ StudyName = Annotated[
     str | None, typer.Option("--study", help="The study; by default the one that changed last.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
+MaxSize = Annotated[str | None, typer.Option(help="Such as 2MB.")]
+MaxLatency = Annotated[str | None, typer.Option(help="Such as 5ms.")]
+MinAccuracy = Annotated[
+    float | None, typer.Option(min=0, max=1, help="On validation images, 0 to 1.")
+]
 Trial = Annotated[int, typer.Argument(help="The trial's number.", min=0)]
 
 

@@ -71,7 +71,7 @@ def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
         with Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"{image.width}×{image.height} pixels, above {_MOST_PIXELS}")
-            return _converted(image, "L" if channels == 1 else "RGB")
+            return converted(image, "L" if channels == 1 else "RGB")
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
@@ -97,12 +97,12 @@ def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def printable(name: str) -> str:
-    """A file's name as text that any store and terminal takes: bytes that are no UTF-8 escaped."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+def converted(image: Image.Image, mode: str) -> Image.Image:
+    """The image in mode L or RGB, whatever mode it is in.
 
-
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+    Raises:
+        ValueError: its values have no known range.
+    """
     if image.mode == "F":
         raise ValueError("its values are floats, whose range is unknown")
     if image.mode.startswith("I"):
@@ -110,6 +110,11 @@ def _converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)
+
+
+def printable(name: str) -> str:
+    """A file's name as text that any store and terminal takes: bytes that are no UTF-8 escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

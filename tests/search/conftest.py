@@ -18,6 +18,7 @@ from search.store import Store
 from search.task import Task
 from search.trial import finish, run_trial
 from spaces.recipe import Recipe
+from tests.conftest import SIZE
 
 Finished = Callable[..., tuple[StudyRecord, TrialRecord]]
 
@@ -100,10 +101,14 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def finished(task: Task, recipe: Callable[..., Recipe], tmp_path: Path) -> Iterator[Finished]:
+def finished(
+    task: Task, recipe: Callable[..., Recipe], stripes_file: Path, tmp_path: Path
+) -> Iterator[Finished]:
     """Runs a trial of the study `stripes` into `retort.db`; the study and the trial of it."""
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
-        store.create_study("stripes", config={}, artifacts=str(task.artifacts))
+        data = {"source": "npz", "path": str(stripes_file), "image_size": SIZE, "flip": False}
+        config = {"study": "stripes", "seed": 0, "data": data}
+        store.create_study("stripes", config=config, artifacts=str(task.artifacts))
 
         def end(**choices: object) -> tuple[StudyRecord, TrialRecord]:
             chosen = recipe(**choices)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import BadInput, NoStudentFits
+from spaces.pruning.magnitude import Magnitude
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
 from tests.search.conftest import Finished
@@ -38,3 +39,60 @@ def test_export_without_any_student_says_that_none_fits(
     add_study(FAILED)
     with pytest.raises(NoStudentFits, match="none of 1 trials ended with a student"):
         retort("export", "-o", "out")
+
+
+@pytest.mark.parametrize(
+    "words", [("stripes",), ("0",), ("stripes", "0"), ("0", "--study", "stripes")]
+)
+def test_export_takes_a_study_and_a_trials_number(
+    words: tuple[str, ...], retort: Retort, finished: Finished
+) -> None:
+    finished()
+    told = json.loads(retort("export", *words, "-o", "out", "--json").stdout)
+    assert (told["study"], told["trial"]) == ("stripes", 0)
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("0", "1"), ("a", "--study", "b")])
+def test_export_of_two_students_at_once_is_refused(words: tuple[str, ...], retort: Retort) -> None:
+    with pytest.raises(BadInput, match="export takes one study and one trial's number"):
+        retort("export", *words, "-o", "out")
+
+
+def test_export_chooses_the_best_student_within_limits(retort: Retort, finished: Finished) -> None:
+    finished()
+    _, small = finished(pruning=Magnitude(ratio=0.7, recovery=0.5))
+    assert small.outcome
+    assert small.outcome.cost
+    size = f"{small.outcome.cost.size_bytes}"
+    told = json.loads(retort("export", "--max-size", size, "-o", "out", "--json").stdout)
+    assert told["trial"] == small.number
+
+
+def test_export_where_none_is_within_the_limits_names_the_nearest_miss(
+    retort: Retort, finished: Finished, home: Path
+) -> None:
+    finished()
+    with pytest.raises(NoStudentFits, match="nearest"):
+        retort("export", "--max-size", "1KB", "-o", "out")
+    assert not (home / "out").exists()
+
+
+def test_export_of_a_trial_within_limits_is_refused(retort: Retort, finished: Finished) -> None:
+    finished()
+    with pytest.raises(BadInput, match="a trial, or limits to choose one by, not both"):
+        retort("export", "0", "--min-accuracy", "0.5", "-o", "out")
+
+
+def test_export_writes_the_formats_that_are_asked_for(
+    retort: Retort, finished: Finished, home: Path
+) -> None:
+    finished()
+    retort("export", "-o", "out", "--format", "fp16", "--format", "uint8")
+    assert {"model.fp16.onnx", "model.uint8.onnx"} <= {path.name for path in Path("out").iterdir()}
+
+
+def test_export_prints_the_ten_lines_that_load_it(retort: Retort, finished: Finished) -> None:
+    finished()
+    told = retort("export", "-o", "out").stdout
+    assert "import json, numpy, onnxruntime" in told
+    assert "labels[session.run(None" in told

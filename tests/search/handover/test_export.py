@@ -3,19 +3,28 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
-from search.artifacts import RECIPE, SERVED, WEIGHTS, load_network
+from search.artifacts import RECIPE, SERVED, WEIGHTS, load_network, read_provenance
 from search.errors import ArtifactError, BadInput
 from search.export import export_student, load
+from search.handover.record import Measured, read_handover
+from search.measure import normalized_batches
 from search.records import Outcome, StudyRecord, TrialRecord, TrialState
+from search.runtime import Session
 from search.store import Store
+from search.task import Task
 from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.int8_static import Int8Static
+from spaces.students.timm_model import Timm
 from tests.conftest import CLASSES, SIZE
 from tests.search.conftest import Finished
+from tests.search.handover.conftest import Tested
 
 
 @torch.no_grad()
@@ -31,18 +40,28 @@ def _artifact(study: StudyRecord, trial: TrialRecord) -> Path:
     return Path(study.artifacts) / trial.outcome.artifact.path
 
 
-def test_an_export_is_a_folder_whose_checksums_hold(finished: Finished, tmp_path: Path) -> None:
-    folder = export_student(*finished(), tmp_path / "student")
+def test_an_export_is_a_folder_whose_checksums_hold(tested: Tested, tmp_path: Path) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
     assert {path.name for path in folder.iterdir()} == {
-        "README.md", "config.json", "SHA256SUMS", RECIPE, WEIGHTS, SERVED,
+        "README.md", "config.json", "SHA256SUMS", RECIPE, WEIGHTS, SERVED, "predictions.npz",
+        "teacher_predictions.npz",
     }  # fmt: skip
     command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    assert checked.stdout.count(": OK") == 5
+    assert checked.stdout.count(": OK") == 7
 
 
-def test_timm_loads_an_unpruned_student_bit_for_bit(finished: Finished, tmp_path: Path) -> None:
+def test_the_measured_file_is_handed_over_as_it_is(finished: Finished, tmp_path: Path) -> None:
     study, trial = finished()
+    folder = export_student(study, trial, tmp_path / "student")
+    assert (folder / SERVED).read_bytes() == (_artifact(study, trial) / SERVED).read_bytes()
+
+
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit"])
+def test_timm_loads_an_unpruned_student_bit_for_bit(
+    finished: Finished, tmp_path: Path, model: str
+) -> None:
+    study, trial = finished(student=Timm(model=model))
     folder = export_student(study, trial, tmp_path / "student")
     network = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     own = load_network(_artifact(study, trial))
@@ -53,8 +72,39 @@ def test_timm_loads_an_unpruned_student_bit_for_bit(finished: Finished, tmp_path
 
 def test_load_gives_a_pruned_student_bit_for_bit(finished: Finished, tmp_path: Path) -> None:
     study, trial = finished(pruning=Magnitude(ratio=0.4, recovery=0.5))
-    folder = export_student(study, trial, tmp_path / "student")
-    assert torch.equal(_logits(load(folder)), _logits(load_network(_artifact(study, trial))))
+    model, _, labels = load(export_student(study, trial, tmp_path / "student"))
+    assert torch.equal(_logits(model), _logits(load_network(_artifact(study, trial))))
+    assert labels == read_provenance(_artifact(study, trial)).data.classes
+
+
+def test_load_gives_a_quantized_student_as_it_was_measured(
+    finished: Finished, task: Task, tmp_path: Path
+) -> None:
+    folder = export_student(*finished(quantization=Int8Static()), tmp_path / "student")
+    model, _, _ = load(folder)
+    images = next(normalized_batches(task.dataset.test, task.dataset))
+    expected = Session(folder / SERVED, threads=1).predict(images)
+    assert np.array_equal(model(torch.from_numpy(images)).numpy(), expected)
+
+
+def test_the_transform_makes_of_a_picture_what_the_student_was_trained_on(
+    finished: Finished, task: Task, tmp_path: Path
+) -> None:
+    _, transform, _ = load(export_student(*finished(), tmp_path / "student"))
+    (pixels,) = next(task.dataset.test.batches(1)).images
+    expected = next(normalized_batches(task.dataset.test, task.dataset))[0]
+    assert np.array_equal(transform(Image.fromarray(pixels[0].numpy())).numpy(), expected)
+
+
+def test_recipe_json_tells_what_was_chosen_measured_and_of_which_study(
+    tested: Tested, tmp_path: Path
+) -> None:
+    study, trial = tested()
+    told = read_handover(export_student(study, trial, tmp_path / "student"))
+    assert (told.study, told.trial) == ("stripes", trial.number)
+    assert told.measured == Measured.of(study, trial)
+    assert told.data is not None
+    assert told.data.source == "npz"
 
 
 def test_a_folder_that_is_there_is_kept(finished: Finished, tmp_path: Path) -> None:

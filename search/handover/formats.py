@@ -1,0 +1,37 @@
+"""The forms in which a student is handed over besides its measured file, by the names people use.
+
+Nothing heavy is imported here: the command's help needs these names.
+"""
+
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    """A further form of the student, written beside `model.onnx` when it is asked for."""
+
+    FLOAT32 = "float32"
+    FP16 = "fp16"
+    UINT8 = "uint8"
+    PT2 = "pt2"
+    OPENVINO = "openvino"
+    TFLITE = "tflite"
+
+    @property
+    def file(self) -> str:
+        """Where it is, in the exported folder."""
+        return _FILES[self]
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether ONNX Runtime runs it."""
+        return self.file.endswith(".onnx")
+
+
+_FILES = {
+    Format.FLOAT32: "model.float32.onnx",
+    Format.FP16: "model.fp16.onnx",
+    Format.UINT8: "model.uint8.onnx",
+    Format.PT2: "model.pt2",
+    Format.OPENVINO: "model.openvino.xml",
+    Format.TFLITE: "model.tflite",
+}

@@ -1,0 +1,40 @@
+"""Pushing an exported folder to the Hugging Face hub, by its own library."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+
+from search.errors import BadInput, RetortError, shortened
+
+
+def check_hub_name(name: str) -> None:
+    """Raises BadInput unless it is user/name, as the hub allows."""
+    try:
+        validate_repo_id(name)
+        if "/" not in name:
+            raise HFValidationError("it names no user")
+    except HFValidationError as error:
+        raise BadInput(f"--hub must be user/name, but got {name!r}: {shortened(error)}") from error
+
+
+def push(folder: Path, name: str) -> str:
+    """Creates the model `user/name` if need be, and uploads all of `folder`; its address.
+
+    The token is the hub's own, from `hf auth login` or HF_TOKEN.
+
+    Raises:
+        RetortError: the hub does not answer, or refuses.
+    """
+    api = HfApi()
+    try:
+        api.create_repo(name, repo_type="model", exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="retort export")
+    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
+        raise RetortError(
+            f"{folder} is written, but could not be pushed to {name}: {shortened(error)}. Check "
+            "the network and `hf auth login`, then push it with "
+            f"`hf upload {name} {folder}`"
+        ) from error
+    return f"{api.endpoint}/{name}"

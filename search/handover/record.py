@@ -1,0 +1,133 @@
+"""What recipe.json tells of an exported student, beside what it takes to rebuild it.
+
+To the artifact's own record (see `search.artifacts`) an export adds three keys:
+
+chosen    the study, the trial, its parent, its seed, and when it ended
+measured  cost, quality, the test part, hardware, and the teacher's figures
+study     the whole study file as it was run, typed
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from search.artifacts import RECIPE, check_whole
+from search.config import DataSettings
+from search.errors import ArtifactError
+from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of a student before it was exported.
+
+    Attributes:
+        cost: of `model.onnx`.
+        quality: on validation images.
+        test: on the test images; None where the search did not test it.
+        hardware: where latency was measured: processor, device, threads.
+        teacher: the same of its teacher, where there was one.
+    """
+
+    cost: Cost
+    quality: Quality
+    test: Quality | None
+    hardware: Mapping[str, Scalar]
+    teacher: TeacherRecord | None
+
+    @classmethod
+    def of(cls, study: StudyRecord, trial: TrialRecord) -> Self:
+        """Of a complete trial."""
+        outcome = trial.outcome
+        assert outcome is not None
+        assert outcome.cost is not None
+        assert outcome.quality is not None
+        return cls(
+            cost=outcome.cost,
+            quality=outcome.quality,
+            test=trial.test,
+            hardware=outcome.hardware,
+            teacher=study.teacher,
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `asdict`, after a way through JSON text."""
+        teacher, test = values["teacher"], values["test"]
+        return cls(
+            cost=Cost(**values["cost"]),
+            quality=Quality(**values["quality"]),
+            test=Quality(**test) if test else None,
+            hardware=values["hardware"],
+            teacher=TeacherRecord(**{**teacher, "cost": Cost(**teacher["cost"])})
+            if teacher
+            else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedOver:
+    """An exported student, as its recipe.json tells of it.
+
+    Attributes:
+        study: the study's name.
+        trial: the trial's number.
+        measured: what it is said to be.
+        data: the settings that its images were prepared by; None where the study kept none.
+        seed: of the division of these images.
+        budget: limits of the study, as its file has them.
+    """
+
+    study: str
+    trial: int
+    measured: Measured
+    data: DataSettings | None
+    seed: int
+    config: Mapping[str, Any]
+
+
+def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
+    """Adds to the recipe.json in `folder`, which is the artifact's."""
+    path = folder / RECIPE
+    document = json.loads(path.read_text())
+    document |= {
+        "chosen": {
+            "study": study.name,
+            "trial": trial.number,
+            "parent": trial.parent,
+            "seed": trial.seed,
+            "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
+        },
+        "measured": asdict(Measured.of(study, trial)),
+        "study": dict(study.config),
+    }
+    path.write_text(json.dumps(document, indent=1, default=str))
+
+
+def read_handover(folder: Path) -> HandedOver:
+    """What recipe.json tells of an exported student.
+
+    Raises:
+        ArtifactError: the folder is damaged, or is no export.
+    """
+    check_whole(folder)
+    try:
+        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
+        chosen, config = document["chosen"], document["study"]
+        return HandedOver(
+            study=chosen["study"],
+            trial=chosen["trial"],
+            measured=Measured.from_json(document["measured"]),
+            data=DataSettings.model_validate(config["data"]) if "data" in config else None,
+            seed=config.get("seed", 0),
+            config=config,
+        )
+    except KeyError as error:
+        raise ArtifactError(
+            f"{folder} must be a folder that `retort export` wrote, but its {RECIPE} has no "
+            f"{error}: export the trial again"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error

@@ -1,0 +1,135 @@
+"""A student, written in the further forms that were asked for, by their makers' converters."""
+
+import importlib
+import tempfile
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from search.artifacts import SERVED
+from search.data.dataset import DataInfo
+from search.errors import BadInput, RetortError, shortened
+from search.handover.formats import Format
+from search.handover.pixels import bake
+from search.metadata import append_metadata, described
+from search.runtime import export_onnx
+
+FLOAT32_METHOD = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a form is written from.
+
+    Attributes:
+        folder: holds the measured `model.onnx`.
+        network: the float network, in evaluation mode.
+        data: the images that it takes.
+        is_float: whether the measured file holds the very same floats.
+    """
+
+    folder: Path
+    network: nn.Module
+    data: DataInfo
+    is_float: bool
+
+    def float_onnx(self, destination: Path) -> None:
+        shape = (self.data.channels, self.data.image_size, self.data.image_size)
+        export_onnx(self.network, destination, image_shape=shape)
+
+
+def write_formats(source: Source, formats: Collection[Format], folder: Path) -> None:
+    """Writes the student into `folder` in each form.
+
+    Raises:
+        BadInput: a form can't hold this student, or its converter is not installed; says why.
+    """
+    for asked in formats:
+        destination = folder / asked.file
+        try:
+            _WRITERS[asked](source, destination)
+        except RetortError as error:
+            raise BadInput(f"--format {asked}: {error}") from error
+        # A converter's own errors have no base in common, and each means that it can't.
+        except Exception as error:
+            raise BadInput(
+                f"--format {asked} can't hold this student: {type(error).__name__}: "
+                f"{shortened(error)}"
+            ) from error
+        if asked.is_onnx and asked is not Format.UINT8:
+            append_metadata(destination, described(source.data))
+
+
+def _write_float32(source: Source, destination: Path) -> None:
+    if source.is_float:
+        raise BadInput(f"{SERVED} holds float32 already: leave this format out")
+    source.float_onnx(destination)
+
+
+def _write_fp16(source: Source, destination: Path) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        # It says of each weight below 6e-8 that it becomes zero.
+        warnings.simplefilter("ignore")
+        source.float_onnx(Path(scratch) / SERVED)
+        model = onnx.load(Path(scratch) / SERVED)
+        onnx.save(convert_float_to_float16(model, keep_io_types=True), destination)
+
+
+def _write_uint8(source: Source, destination: Path) -> None:
+    bake(source.folder / SERVED, destination, source.data)
+
+
+def _write_pt2(source: Source, destination: Path) -> None:
+    data = source.data
+    example = torch.zeros(2, data.channels, data.image_size, data.image_size)
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(source.network, (example,), dynamic_shapes=({0: batch},))
+        torch.export.save(program, destination)
+
+
+def _write_openvino(source: Source, destination: Path) -> None:
+    _needs("openvino", extra="openvino")
+    openvino = importlib.import_module("openvino")
+    model = openvino.convert_model(source.folder / SERVED)
+    openvino.save_model(model, destination, compress_to_fp16=False)
+
+
+def _write_tflite(source: Source, destination: Path) -> None:
+    _needs("litert_torch", extra="tflite")
+    litert = importlib.import_module("litert_torch")
+    data = source.data
+    example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+    litert.convert(source.network, (example,)).export(str(destination))
+
+
+def _needs(module: str, *, extra: str) -> None:
+    if find_spec(module) is None:
+        raise BadInput(_MISSING[extra])
+
+
+_MISSING = {
+    "openvino": "needs OpenVINO's converter: pip install 'retort[openvino]'",
+    "tflite": (
+        "needs litert-torch, whose releases up to 0.10 ask for torch below 2.15, while retort "
+        "needs 2.15: convert model.pt2 (--format pt2) in an environment of its own"
+    ),
+}
+
+_WRITERS: Mapping[Format, Callable[[Source, Path], None]] = {
+    Format.FLOAT32: _write_float32,
+    Format.FP16: _write_fp16,
+    Format.UINT8: _write_uint8,
+    Format.PT2: _write_pt2,
+    Format.OPENVINO: _write_openvino,
+    Format.TFLITE: _write_tflite,
+}

@@ -1,0 +1,61 @@
+"""Students with all that a search finds out about them, ready to be exported."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from search.artifacts import SERVED
+from search.files import written_whole
+from search.measure import count_cost, predictions, quality, time_cost
+from search.metadata import append_metadata, described
+from search.predictions import PREDICTIONS, TEACHER, Predictions, keep_test, write_predictions
+from search.records import StudyRecord, TeacherRecord, TrialRecord
+from search.runtime import Session, export_onnx
+from search.store import Store
+from search.task import Task
+from tests.search.conftest import Finished
+
+Tested = Callable[..., tuple[StudyRecord, TrialRecord]]
+
+
+def _predicted(folder: Path, task: Task, part: str) -> Predictions:
+    session = Session(folder / SERVED, threads=1)
+    return predictions(session, getattr(task.dataset, part), task.dataset)
+
+
+@pytest.fixture
+def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) -> Tested:
+    """Runs a trial, and tests its student and a teacher as a search does at its end."""
+
+    def teach() -> tuple[TeacherRecord, Predictions]:
+        with written_whole(task.artifacts / TEACHER) as folder:
+            export_onnx(schooled, folder / SERVED, image_shape=task.brief.image_shape)
+            append_metadata(folder / SERVED, described(task.dataset.info))
+            found = _predicted(folder, task, "validation")
+            write_predictions(folder / PREDICTIONS, {"validation": found})
+            cost = count_cost(schooled, folder / SERVED, task.brief.image_shape)
+            cost = time_cost(cost, folder / SERVED, task.brief.target)
+        test = _predicted(task.artifacts / TEACHER, task, "test")
+        keep_test(task.artifacts, TEACHER, test)
+        record = TeacherRecord(
+            name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
+        )
+        return replace(record, test_accuracy=test.accuracy), test
+
+    def end(**choices: object) -> tuple[StudyRecord, TrialRecord]:
+        study, trial = finished(**choices)
+        assert trial.outcome
+        assert trial.outcome.artifact
+        teacher, taught = teach()
+        name = trial.outcome.artifact.path
+        found = _predicted(task.artifacts / name, task, "test")
+        keep_test(task.artifacts, name, found)
+        with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
+            store.record_teacher(study.name, teacher)
+            store.record_test(study.name, trial.number, quality(found, teacher=taught.classes))
+            return store.study(study.name), store.trial(study.name, trial.number)
+
+    return end
