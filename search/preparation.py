@@ -130,6 +130,7 @@ def prepare_task(
     artifacts = study.run.artifacts.expanduser().resolve() / study.study
     device = training_device(study.run)
     dataset = prepare(study.data, seed=study.seed, cache=cache_folder, progress=watcher.say)
+    needed = needs_of(study)
     teacher = prepare_teacher(
         study.teachers,
         Classroom(
@@ -139,10 +140,11 @@ def prepare_task(
             device=device,
             allow_code=allow_code,
             progress=watcher.say,
+            features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
         ),
     )
     views = views_of(study, dataset)
-    needed, targets, teachers = needs_of(study), None, None
+    targets, teachers = None, None
     if Needs.LOGITS in needed:
         targets = soft_targets(teacher, dataset, views, cache=cache_folder, progress=watcher.say)
     if Needs.FEATURES in needed:

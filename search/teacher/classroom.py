@@ -21,6 +21,8 @@ class Classroom:
         device: where teachers compute.
         allow_code: whether a `factory:` may run.
         progress: told in words what is going on.
+        features_alone: whether nothing but features is asked of teachers, which may then be of
+            other classes.
     """
 
     dataset: Dataset
@@ -29,6 +31,7 @@ class Classroom:
     device: str
     allow_code: bool
     progress: Callable[[str], None]
+    features_alone: bool = False
 
 
 def network_digest(network: nn.Module) -> str:

@@ -2,18 +2,19 @@
 
 import importlib
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import timm
 from safetensors import SafetensorError
 from timm.models import load_state_dict
-from torch import nn
+from torch import Tensor, nn
 
 from search.artifacts import read_provenance
 from search.config import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
+from search.teacher.probe import classifier_name, with_classes
 from spaces.students.timm_model import Timm
 
 _WAYS_OUT = (
@@ -68,7 +69,9 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
     """Loads weights; unless `strict`, those whose shapes differ (the classes) are left out."""
     try:
         weights = load_state_dict(str(path), weights_only=True)
-        if not strict:
+        if strict:
+            _take_classes(network, weights)
+        else:
             shapes = {key: value.shape for key, value in network.state_dict().items()}
             weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
             if not weights:
@@ -93,6 +96,13 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
                 "safetensors"
             ) from error
         raise TeacherError(f"{path} does not fit the teacher: {shortened(error)}") from error
+
+
+def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Gives the network as many outputs as these weights have; whether they fit is seen later."""
+    weight = weights.get(f"{classifier_name(network)}.weight")
+    if weight is not None and weight.ndim == 2:
+        with_classes(network, len(weight))
 
 
 def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module:

@@ -17,6 +17,7 @@ from search.errors import TeacherError
 from search.files import damaged_files, written_whole
 from search.teacher.adapted import adapt
 from search.teacher.origins import from_factory, preprocessing, timm_network
+from search.teacher.probe import with_classes
 from search.teacher.teacher import Teacher
 from spaces.features import features_of
 
@@ -87,6 +88,7 @@ def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool)
         network = timm_network(settings, info, classes=len(info.classes), blank=True)
     if settings.train:
         return network
+    network = with_classes(network, len(info.classes))
     return adapt(network, info, *preprocessing(settings, network, info))
 
 

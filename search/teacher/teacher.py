@@ -15,6 +15,7 @@ from search.errors import TeacherError
 from search.teacher.adapted import Ensemble, adapt
 from search.teacher.classroom import Classroom, network_digest
 from search.teacher.origins import from_factory, from_timm, preprocessing
+from search.teacher.probe import outputs_of, probed
 from search.teacher.trained import trained
 from search.training import accuracy
 
@@ -71,7 +72,15 @@ def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
         network = from_timm(settings, info)
     if settings.train:
         return trained(network, settings.train, room)
-    return adapt(network, info, *preprocessing(settings, network, info))
+    network = adapt(network, info, *preprocessing(settings, network, info))
+    if room.features_alone and outputs_of(network) not in (None, len(info.classes)):
+        room.progress(
+            f"the teacher's {outputs_of(network)} classes are not the data's "
+            f"{len(info.classes)}: its accuracy, and agreement with it, are those of a linear "
+            "classifier on its features"
+        )
+        return probed(network, room)
+    return network
 
 
 @torch.inference_mode()
@@ -88,7 +97,8 @@ def _check_outputs(network: nn.Module, room: Classroom) -> None:
     if shape != (2, len(info.classes)):
         raise TeacherError(
             f"the teacher must predict the data's {len(info.classes)} classes, but its outputs for "
-            f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`"
+            f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`, or open "
+            "distillation methods that need its features alone"
         )
     found = accuracy(network, room.dataset.validation, room.dataset, device=room.device)
     chance = np.bincount(room.dataset.validation.labels).max() / len(room.dataset.validation)
