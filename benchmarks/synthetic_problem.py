@@ -183,7 +183,7 @@ def _gain_of_teacher(recipe: Recipe, capacity: float) -> float:
 
 def _compression_loss(recipe: Recipe) -> float:
     kind = _kind(recipe)
-    recovery = float(recipe.pruning.recovery_share)
+    recovery = float(recipe.pruning.training_share)
     pruning = kind.pruning_loss * _ratio(recipe) ** 2 * (1.1 - 0.6 * math.sqrt(recovery))
     return pruning + (kind.int8_loss if recipe.quantization.name == "int8_static" else 0.0)
 

@@ -22,11 +22,11 @@ from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
 from search.files import damaged_files
 from spaces.axes import Cut
-from spaces.channels import replay_cuts
+from spaces.cuts import read_cuts, replay_cuts
 from spaces.domain import Scalar
 from spaces.recipe import Recipe
 
-FORMAT = 1
+FORMAT = 2
 RECIPE = "recipe.json"
 WEIGHTS = "model.safetensors"
 SERVED = "model.onnx"
@@ -79,7 +79,7 @@ def read_provenance(folder: Path) -> Provenance:
             )
         return Provenance(
             params=document["params"],
-            cuts=tuple((name, outputs, cut) for name, outputs, cut in document["cuts"]),
+            cuts=read_cuts(document["cuts"]),
             data=DataInfo.from_json(document["data"]),
             origin=document["origin"],
         )

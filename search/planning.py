@@ -178,10 +178,10 @@ def _draws(
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:
-    """Training steps of a whole trial, recovery included."""
+    """Training steps of a whole trial, those that pruning asks for included."""
     epochs = recipe.training.epochs
-    recovery = round(epochs * recipe.pruning.recovery_share)
-    return (epochs + recovery) * max(1, len(dataset.training) // recipe.training.batch_size)
+    pruning = round(epochs * recipe.pruning.training_share)
+    return (epochs + pruning) * max(1, len(dataset.training) // recipe.training.batch_size)
 
 
 def _step_seconds(

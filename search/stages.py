@@ -5,7 +5,7 @@ all that it follows from: the recipe up to there, the data, the views, the teach
 asked, the seed, the device and the code that computes. A folder holds
 
     KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
-    KEY.part/     a training under way: its last checkpoint
+    KEY-N.part/   the stage's training N, under way: its last checkpoint
     pins/STUDY    the keys that a study's frontier was made of, one a line
 
 Each is written whole or not at all, and one that is damaged is computed again. Beyond a limit of
@@ -31,6 +31,7 @@ from search.checkpoint import Checkpoint
 from search.files import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
 from spaces.axes import Cut, Needs
+from spaces.cuts import read_cuts
 from spaces.recipe import Recipe
 
 _LIBRARIES = ("torch", "timm", "torch-pruning")
@@ -119,7 +120,7 @@ class StageCache:
             os.utime(folder)
             document = json.loads((folder / _STAGE).read_text())
             return Stage(
-                cuts=tuple((name, outputs, cut) for name, outputs, cut in document["cuts"]),
+                cuts=read_cuts(document["cuts"]),
                 stages=tuple(StageRecord(**record) for record in document["stages"]),
                 epochs=tuple(EpochRecord(**record) for record in document["epochs"]),
                 weights=load_file(folder / _WEIGHTS),
@@ -141,12 +142,18 @@ class StageCache:
             weights = {name: value.contiguous() for name, value in stage.weights.items()}
             save_file(weights, folder / _WEIGHTS)
             (folder / _STAGE).write_text(json.dumps(document))
-        shutil.rmtree(self._folder / f"{key}{_PART}", ignore_errors=True)
+        for part in self._folder.glob(f"{key}*{_PART}"):
+            shutil.rmtree(part, ignore_errors=True)
         self._trim(keep=key)
 
-    def checkpoint(self, key: str) -> Checkpoint | None:
-        """Where the training that leads to the stage is kept while it is under way."""
-        return Checkpoint(self._folder / f"{key}{_PART}") if self._limit else None
+    def checkpoint(self, key: str, place: int = 0) -> Checkpoint | None:
+        """Where a training that leads to the stage is kept while it is under way.
+
+        Args:
+            key: the stage's.
+            place: of the training among those that lead to it.
+        """
+        return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
 
     def pin(self, study: str, keys: Iterable[str]) -> None:
         """From now on these stages stay, and of the study no others."""

@@ -37,6 +37,7 @@ class Course:
         seed: of the order of the images, and of dropout.
         device: where the network computes.
         checkpoint: where the training is kept while it is under way; None: nowhere.
+        penalty: added to the loss of each step, a scalar in nats; None adds nothing.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class Course:
     device: str = "cpu"
     checkpoint: Checkpoint | None = None
     teachers: tuple[nn.Module, ...] = ()
+    penalty: Callable[[], Tensor] | None = None
 
 
 def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
@@ -73,9 +75,7 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
 def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
     batch_size = min(course.training.batch_size, len(dataset.training))
     steps = len(dataset.training) // batch_size
-    info = dataset.info
-    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=course.device)
-    pupil = Pupil(network, course.distillation, course.teachers, example)
+    pupil = _pupil(network, dataset, course)
     fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
     curve = _restored(pupil, fit, course)
     yield from curve
@@ -92,6 +92,12 @@ def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epo
         curve.append(point)
         _kept(pupil, fit, course, curve)
         yield point
+
+
+def _pupil(network: nn.Module, dataset: Dataset, course: Course) -> Pupil:
+    info = dataset.info
+    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=course.device)
+    return Pupil(network, course.distillation, course.teachers, example)
 
 
 def _restored(pupil: Pupil, fit: Fit, course: Course) -> list[EpochRecord]:
@@ -133,6 +139,26 @@ def accuracy(network: nn.Module, part: Part, dataset: Dataset, *, device: str = 
     return right / len(part)
 
 
+def sample_losses(
+    network: nn.Module, dataset: Dataset, course: Course, *, batches: int
+) -> Iterator[Tensor]:
+    """The course's loss on a few batches of training images, in evaluation mode.
+
+    Each has a gradient; normalisations keep their statistics, and the network comes back to the
+    CPU.
+    """
+    pupil = _pupil(network.to(course.device), dataset, course)
+    batch_size = min(course.training.batch_size, len(dataset.training))
+    order = _shuffled(len(dataset.training), seed=course.seed, epoch=0)[: batches * batch_size]
+    try:
+        for batch in dataset.training.batches(
+            batch_size, order=order, view=course.views[0], device=course.device, drop_last=True
+        ):
+            yield _loss(pupil.eval(), batch, dataset, course, view=course.views[0])
+    finally:
+        network.cpu()
+
+
 def _memory_format(network: nn.Module) -> torch.memory_format:
     """Channels last for convolutional networks, whose steps then take 0.5 to 1.0 of the time.
 
@@ -159,6 +185,8 @@ def _epoch(
     steps = len(dataset.training) // batch_size
     for step, batch in enumerate(batches):
         loss = _loss(pupil, batch, dataset, course, view=view)
+        if course.penalty is not None:
+            loss = loss + course.penalty()
         fit.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()

@@ -2,27 +2,34 @@
 
 import tempfile
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from search.admission.foresight import foresee_cost
+from search.admission.foresight import foresee_cost, least_cost
+from search.checkpoint import Checkpoint
 from search.errors import ArtifactError, TrialError
 from search.notes import Notes
+from search.operation import carry_out
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from search.shipping import Unpruned, over_budget, ship
 from search.stages import Stage
 from search.task import Task
-from search.training import Course, train
-from spaces.axes import Cut, Needs, Pruning
-from spaces.channels import replay_cuts
+from search.training import Course, sample_losses, train
+from spaces.axes import Cut, Exercise, Needs, Pruning
+from spaces.cuts import replay_cuts
+from spaces.distillation.labels import Labels
 from spaces.recipe import Recipe
+from spaces.shrinks import NOTHING
 
 Progress = Generator[EpochRecord, None, Outcome]
 Making = Generator[EpochRecord, None, "Made"]
+
+# Of training images, on which prunings that ask for it see what weights are worth.
+_WEIGHED_BATCHES = 8
 
 
 def run_trial(
@@ -86,7 +93,7 @@ class _Trial:
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
         brief = self.task.brief
         try:
-            cost = foreseen or foresee_cost(self.recipe, brief)
+            cost = foreseen or least_cost(foresee_cost(self.recipe, brief), self.recipe.pruning)
         except (ValueError, ArtifactError) as error:
             return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
         return None if brief.budget.admits(cost) else over_budget(cost, brief)
@@ -129,14 +136,18 @@ class _Trial:
         if stage := self.task.stages.read(key):
             return (yield from self._taken_over(stage, notes))
         before = notes.branch()
-        pruned, cuts = recipe.pruning.apply(trained.network, self.task.brief.example())
-        if not cuts:
-            return Made(pruned, ())
-        notes.end_stage("prune", pruned)
-        if recovery := round(recipe.training.epochs * recipe.pruning.recovery_share):
-            yield from self._teach(pruned, "recover", notes, epochs=recovery, key=key)
-            notes.end_stage("recover", pruned)
-        self.task.stages.write(key, notes.since(before, pruned, cuts=cuts))
+        brief, pruning = self.task.brief, recipe.pruning
+        operation = pruning.operate(trained.network, brief.example(), losses=self._losses)
+        pruned, cuts = yield from carry_out(
+            operation,
+            epochs=recipe.training.epochs,
+            notes=notes,
+            teach=lambda exercise, epochs, place: self._exercised(
+                exercise, notes, epochs=epochs, key=key, place=place
+            ),
+        )
+        if pruning.shrinks != NOTHING:
+            self.task.stages.write(key, notes.since(before, pruned, cuts=cuts))
         return Made(pruned, cuts)
 
     def _taken_over(self, stage: Stage, notes: Notes) -> Making:
@@ -152,8 +163,43 @@ class _Trial:
         self, network: nn.Module, stage: str, notes: Notes, *, epochs: int, key: str
     ) -> Iterator[EpochRecord]:
         """So many epochs of the recipe's training and distillation, in place."""
+        checkpoint = self.task.stages.checkpoint(key)
+        course = self._course(stage, epochs=epochs, checkpoint=checkpoint)
+        yield from self._followed(network, course, notes)
+
+    def _exercised(
+        self, exercise: Exercise, notes: Notes, *, epochs: int, key: str, place: int
+    ) -> Iterator[EpochRecord]:
+        """So many epochs of an exercise; epochs of its stage are counted on from those before."""
+        course = self._course(
+            exercise.stage,
+            epochs=epochs,
+            checkpoint=self.task.stages.checkpoint(key, place),
+            seed=self.seed + place,
+            penalty=exercise.penalty,
+        )
+        yield from self._followed(exercise.network, course, notes)
+
+    def _followed(self, network: nn.Module, course: Course, notes: Notes) -> Iterator[EpochRecord]:
+        before = sum(point.stage == course.stage for point in notes.epochs)
+        for point in train(network, self.task.dataset, course):
+            counted = replace(point, epoch=before + point.epoch)
+            notes.epochs.append(counted)
+            yield counted
+        network.cpu()
+
+    def _course(
+        self,
+        stage: str,
+        *,
+        epochs: int,
+        checkpoint: Checkpoint | None = None,
+        seed: int | None = None,
+        penalty: Callable[[], Tensor] | None = None,
+    ) -> Course:
+        """So many epochs of the recipe's training and distillation."""
         needs = self.recipe.distillation.needs
-        course = Course(
+        return Course(
             stage=stage,
             training=self.recipe.training,
             distillation=self.recipe.distillation,
@@ -161,14 +207,21 @@ class _Trial:
             views=self.task.views,
             targets=self.task.targets if needs is Needs.LOGITS else None,
             teachers=self.task.teachers() if needs is Needs.FEATURES else (),
-            seed=self.seed,
+            seed=self.seed if seed is None else seed,
             device=self.task.device,
-            checkpoint=self.task.stages.checkpoint(key),
+            checkpoint=checkpoint,
+            penalty=penalty,
         )
-        for point in train(network, self.task.dataset, course):
-            notes.epochs.append(point)
-            yield point
-        network.cpu()
+
+    def _losses(self, network: nn.Module) -> Iterator[Tensor]:
+        """What the network loses on a few batches of training images.
+
+        Projectors of features are gone with the training: labels stand for what they compared.
+        """
+        course = self._course("weigh", epochs=1)
+        if course.teachers:
+            course = replace(course, distillation=Labels(), teachers=())
+        return sample_losses(network, self.task.dataset, course, batches=_WEIGHED_BATCHES)
 
     def _branch(
         self,

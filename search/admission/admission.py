@@ -9,18 +9,21 @@ from importlib.metadata import version
 from torch import nn
 
 from search.admission.estimate import COUNTED, Estimate, Estimator
-from search.admission.foresight import measure_untrained, untrained
+from search.admission.foresight import least_cost, measure_untrained, untrained
 from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
 from search.brief import Brief
 from search.budget import Budget
 from search.errors import ArtifactError
 from search.records import Cost, Setting, Shape
-from spaces.axes import Student
+from spaces.axes import Pruning, Student
 from spaces.processor import processor_name
+from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
 
 _NETWORKS = 4
+# Of a cost that is told from a uniform ratio for a pruning that follows none.
+_NOMINAL_ERROR = 0.25
 
 
 class Basis(StrEnum):
@@ -83,6 +86,8 @@ class Admission:
         self._estimator = Estimator(table)
         self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
         self._unsound: dict[Shape, str] = {}
+        # Of students whose shapes depend on what they learn: in no table, as each comes out anew.
+        self._foreseen: dict[Shape, Cost] = {}
 
     @property
     def budget(self) -> Budget:
@@ -93,12 +98,13 @@ class Admission:
         if reason := recipe.conflict():
             return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
-        return self._known(shape) or self._told(recipe, shape) or self._found(recipe, shape)
+        return self._known(recipe, shape) or self._told(recipe, shape) or self._found(recipe, shape)
 
     def predict(self, recipe: Recipe) -> Cost | None:
         """What the recipe will cost, measured or told from others; None where nothing tells."""
         shape = shape_of(recipe)
-        if (known := self._table.get(shape)) and known.latency_ms is not None:
+        known = self._foreseen.get(shape) or self._table.get(shape)
+        if known and known.latency_ms is not None:
             return known
         estimate = self.estimate(recipe)
         if known and estimate:
@@ -109,13 +115,18 @@ class Admission:
         """What others tell of the recipe's cost, with its error; about 0.1 ms.
 
         The first question about a student builds and cuts it once, if others of it were measured.
+        A pruning whose shapes follow no ratio alone is told from the ratio that is nearest to it.
         """
-        shape, ratio = shape_of(recipe), recipe.pruning.uniform_ratio
+        shape, ratio = shape_of(recipe), recipe.pruning.nominal_ratio
         if ratio is None or not self._table.curve(shape.student, shape.quantization):
             return None
         if not self._estimator.knows_shapes(shape.student) and not self._learned(recipe, shape):
             return None
-        return self._estimator.estimate(shape, ratio)
+        estimate = self._estimator.estimate(shape, ratio)
+        if estimate is None or recipe.pruning.uniform_ratio is not None:
+            return estimate
+        errors = {name: max(error, _NOMINAL_ERROR) for name, error in estimate.errors.items()}
+        return replace(estimate, errors=errors)
 
     def measured(self, recipe: Recipe) -> Cost | None:
         """The recipe's cost as it was measured, each limited part of it; None where it was not."""
@@ -126,15 +137,23 @@ class Admission:
     def measure(self, recipe: Recipe) -> Cost | None:
         """The recipe's cost, measured now if it was not; None where its student can't be made."""
         shape = shape_of(recipe)
-        return (self._known(shape) or self._found(recipe, shape)).cost
+        return (self._known(recipe, shape) or self._found(recipe, shape)).cost
 
     def learn(self, recipe: Recipe, cost: Cost) -> None:
         """Takes up what a trial measured where it ran, unless that is known."""
-        self._table.add(shape_of(recipe), cost)
+        self._keep(recipe, shape_of(recipe), cost)
 
-    def _known(self, shape: Shape) -> Verdict | None:
+    def _keep(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
+        if recipe.pruning.shape_error:
+            self._foreseen[shape] = cost
+        else:
+            self._table.add(shape, cost)
+
+    def _known(self, recipe: Recipe, shape: Shape) -> Verdict | None:
         if reason := self._unsound.get(shape):
             return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
+        if foreseen := self._foreseen.get(shape):
+            return self._verdict(foreseen, Basis.MEASURED, recipe.pruning)
         cost = self._table.get(shape)
         if cost is None:
             return None
@@ -178,32 +197,35 @@ class Admission:
         try:
             network = self._network(recipe.student)
             pruned, _ = recipe.pruning.apply(network, self._brief.example())
-            self._learn_shapes(recipe, shape, pruned)
+            self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
             cost = measure_untrained(pruned, recipe, self._brief, timed=self._timed)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
             return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
-        self._table.add(shape, cost)
-        return self._verdict(cost, Basis.MEASURED)
+        self._keep(recipe, shape, cost)
+        return self._verdict(cost, Basis.MEASURED, recipe.pruning)
 
-    def _verdict(self, cost: Cost, basis: Basis) -> Verdict:
-        reason = self.budget.explain(cost)
+    def _verdict(self, cost: Cost, basis: Basis, pruning: Pruning | None = None) -> Verdict:
+        """The verdict on a cost; on the least that it may be, if `pruning` leaves that open."""
+        reason = self.budget.explain(least_cost(cost, pruning) if pruning else cost)
         return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learned(self, recipe: Recipe, shape: Shape) -> bool:
         """Whether the law of the student's shapes is known, now that it was cut once."""
-        if not recipe.pruning.uniform_ratio:
+        if not (ratio := recipe.pruning.nominal_ratio):
             return False
         try:
-            network = self._network(recipe.student)
-            pruned, _ = recipe.pruning.apply(network, self._brief.example())
+            # All that cut each layer alike leave the same shapes.
+            uniform = Magnitude(ratio=ratio)
+            pruned, _ = uniform.apply(self._network(recipe.student), self._brief.example())
         except ValueError:
             return False
-        self._learn_shapes(recipe, shape, pruned)
+        self._learn_shapes(recipe, shape, pruned, ratio)
         return True
 
-    def _learn_shapes(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> None:
-        ratio = recipe.pruning.uniform_ratio
+    def _learn_shapes(
+        self, recipe: Recipe, shape: Shape, pruned: nn.Module, ratio: float | None
+    ) -> None:
         if ratio and not self._estimator.knows_shapes(shape.student):
             network, example = self._network(recipe.student), self._brief.example()
             law = ShapeLaw.learn(network, pruned, ratio, example)

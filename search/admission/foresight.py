@@ -14,7 +14,7 @@ from search.brief import Brief
 from search.conversion import write_files
 from search.measure import count_cost, grown, time_cost
 from search.records import Cost
-from spaces.axes import Student
+from spaces.axes import Pruning, Student
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8
@@ -29,6 +29,22 @@ def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
     """
     network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
     return measure_untrained(network, recipe, brief)
+
+
+def least_cost(cost: Cost, pruning: Pruning) -> Cost:
+    """The least that a student of this untrained cost may come to once it is trained.
+
+    Where shapes depend on what is learned, only what breaks the budget even then is sure to.
+    """
+    if not (error := pruning.shape_error):
+        return cost
+    latency = None if cost.latency_ms is None else cost.latency_ms * (1 - error)
+    return Cost(
+        size_bytes=int(cost.size_bytes * (1 - error)),
+        parameters=int(cost.parameters * (1 - error)),
+        macs=int(cost.macs * (1 - error)),
+        latency_ms=latency,
+    )
 
 
 def untrained(student: Student, brief: Brief) -> nn.Module:

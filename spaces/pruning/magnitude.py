@@ -1,41 +1,25 @@
-"""Magnitude pruning of channels. Li et al. 2017, arXiv:1608.08710; DepGraph, arXiv:2301.12900."""
+"""Magnitude pruning of channels. Li et al. 2017, arXiv:1608.08710."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch_pruning
-from torch import Tensor, nn
-
-from spaces.axes import Cut, Pruning
-from spaces.channels import cut_channels
-from spaces.choice import FloatRange, param
-from spaces.shrinks import EVERYWHERE, Shrinks
+from spaces.channel_pruning import ChannelPruning
+from spaces.channels import Importance, magnitude
+from spaces.choice import OneOf, param
 
 
 @dataclass(frozen=True)
-class Magnitude(Pruning):
-    """Takes out the channels with the smallest L2 norm, the same share of every layer.
+class Magnitude(ChannelPruning):
+    """Takes out the channels with the smallest L1 or L2 norm.
 
-    Coupled layers are cut together along the dependency graph. The ratio is of channels, so
-    parameters fall about with its square. A uniform share makes the shapes, and with them size and
-    MACs, independent of the weights: they are known before training.
+    Where each layer loses the same share, shapes don't depend on the weights, and with them size
+    and MACs: they are known before training.
 
-    Source: Li et al. 2017, arXiv:1608.08710; Fang et al. 2023 (DepGraph), arXiv:2301.12900.
+    Source: Li et al. 2017, arXiv:1608.08710.
     """
 
     name: ClassVar[str] = "magnitude"
-    shrinks: ClassVar[Shrinks] = EVERYWHERE
-    ratio: float = param(0.3, FloatRange(0.05, 0.9))
-    recovery: float = param(0.5, FloatRange(0.0, 1.0))
+    norm: str = param("l2", OneOf(("l1", "l2")))
 
-    @property
-    def recovery_share(self) -> float:
-        return self.recovery
-
-    @property
-    def uniform_ratio(self) -> float:
-        return self.ratio
-
-    def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
-        importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
-        return cut_channels(model, example, importance=importance, ratio=self.ratio)
+    def importance(self) -> Importance:
+        return magnitude(power=1 if self.norm == "l1" else 2)

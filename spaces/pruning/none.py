@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes import Cut, Pruning
+from spaces.axes import Losses, Operation, Pruning
 from spaces.shrinks import NOTHING, Shrinks
 
 
@@ -18,12 +18,13 @@ class NoPruning(Pruning):
     shrinks: ClassVar[Shrinks] = NOTHING
 
     @property
-    def recovery_share(self) -> float:
+    def training_share(self) -> float:
         return 0.0
 
     @property
     def uniform_ratio(self) -> float:
         return 0.0
 
-    def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
+    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+        yield from ()
         return copy.deepcopy(model), []

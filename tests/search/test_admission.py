@@ -220,3 +220,52 @@ def test_a_later_study_measures_nothing_that_the_store_knows(
     builds.clear()
     assert admission().judge(_cut(recipe, 0.5)) == first
     assert builds == []
+
+
+@pytest.mark.parametrize(("share", "admitted"), [(1.05, True), (0.95, True), (0.7, False)])
+def test_shapes_that_depend_on_what_is_learned_are_given_a_margin(
+    share: float, admitted: bool, task: Task, recipe: NewRecipe
+) -> None:
+    chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
+    limit = int(share * _size(chosen, task.brief))
+    verdict = Admission(_brief(task, size=limit), CostTable(), timed=False).judge(chosen)
+    assert verdict.admitted == admitted
+    assert bool(verdict.reason) != admitted
+
+
+def test_costs_that_depend_on_what_is_learned_are_kept_in_no_table(
+    task: Task, recipe: NewRecipe
+) -> None:
+    chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
+    table = CostTable()
+    admission = Admission(_brief(task), table, timed=False)
+    admission.judge(chosen)
+    assert table.version == 0
+    assert admission.measured(chosen) is None
+    shipped = Cost(size_bytes=1, parameters=2, macs=3, latency_ms=4.0)
+    admission.learn(chosen, shipped)
+    assert admission.predict(chosen) == shipped
+
+
+def test_a_cost_that_follows_no_ratio_is_told_from_the_nearest(
+    task: Task, recipe: NewRecipe
+) -> None:
+    admission = Admission(_brief(task), CostTable(), timed=False)
+    for ratio in (0.2, 0.6):
+        admission.measure(_cut(recipe, ratio))
+    uniform, rounded = (
+        admission.estimate(recipe(student=Counted(), pruning=pruning))
+        for pruning in (Magnitude(ratio=0.4), Magnitude(ratio=0.4, round_to=8))
+    )
+    assert uniform
+    assert rounded
+    assert rounded.cost == uniform.cost
+    assert min(rounded.errors.values()) > max(uniform.errors.values())
+
+
+def test_rounded_shapes_are_known_exactly(task: Task, recipe: NewRecipe) -> None:
+    chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, round_to=8))
+    admission = Admission(_brief(task), CostTable(), timed=False)
+    admission.judge(chosen)
+    assert (cost := admission.measured(chosen))
+    assert cost.size_bytes == _size(chosen, task.brief)

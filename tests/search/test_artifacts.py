@@ -77,8 +77,8 @@ def _rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_a_newer_format_is_refused_with_both_numbers(folder: Path) -> None:
-    _rewrite(folder, format=2)
-    with pytest.raises(ArtifactError, match=r"format 1 or older, but is of format 2.*newer retort"):
+    _rewrite(folder, format=3)
+    with pytest.raises(ArtifactError, match=r"format 2 or older, but is of format 3.*newer retort"):
         read_provenance(folder)
 
 

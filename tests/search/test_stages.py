@@ -15,6 +15,7 @@ from search.records import Cost, EpochRecord, Outcome, Quality, StageRecord, Tri
 from search.stages import Lineage, Stage, StageCache
 from search.task import Task
 from search.trial import finish, run_trial
+from spaces.axes import Part
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
@@ -29,7 +30,7 @@ LINEAGE = Lineage(data="d", views="v", teacher="t", device="cpu")
 
 def _stage(numbers: int = 4) -> Stage:
     return Stage(
-        cuts=(("conv", True, [0, 2]),),
+        cuts=(("conv", Part.OUTPUTS, [0, 2]),),
         stages=(StageRecord(name="distil", seconds=2.0, accuracy=0.5),),
         epochs=(EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1),),
         weights={"weight": torch.arange(float(numbers))},

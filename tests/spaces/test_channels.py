@@ -1,10 +1,11 @@
 import pytest
 import torch
-import torch_pruning
 from timm.layers import Attention
 from torch import Tensor, nn
 
-from spaces.channels import cut_channels, replay_cuts
+from spaces.axes import Cut, Part
+from spaces.channels import Plan, cut_channels, magnitude
+from spaces.cuts import read_cuts, replay_cuts
 from spaces.students.timm_model import Timm
 
 
@@ -27,13 +28,13 @@ class _Classifier(nn.Module):
         return self.fc
 
 
-def _magnitude() -> torch_pruning.importance.Importance:
-    return torch_pruning.importance.GroupMagnitudeImportance(p=2)
+def _half(model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
+    return cut_channels(model, example, importance=magnitude(power=2), plan=Plan(ratio=0.5))
 
 
 def test_the_weakest_channels_are_cut() -> None:
     example = torch.zeros(1, 1, 4, 4)
-    pruned, _ = cut_channels(_Classifier(), example, importance=_magnitude(), ratio=0.5)
+    pruned, _ = _half(_Classifier(), example)
     assert pruned.convolution.weight.flatten().tolist() == [4.0, 3.0]
     assert pruned.fc.weight.shape == (2, 2)
 
@@ -46,13 +47,13 @@ def test_replaying_no_cuts_leaves_the_network_as_it_is() -> None:
 
 def test_replayed_cuts_take_out_the_channels_they_name() -> None:
     network, example = _Classifier(), torch.zeros(1, 1, 4, 4)
-    replay_cuts(network, example, [("convolution", True, [1, 2])])
+    replay_cuts(network, example, [("convolution", Part.OUTPUTS, [1, 2])])
     assert network.convolution.weight.flatten().tolist() == [1.0, 3.0]
 
 
 def test_attention_keeps_its_heads_and_loses_width_in_each() -> None:
     network = Timm(model="test_vit").build(classes=3, channels=1, image_size=32)
-    pruned, _ = cut_channels(network, torch.zeros(1, 1, 32, 32), importance=_magnitude(), ratio=0.5)
+    pruned, _ = _half(network, torch.zeros(1, 1, 32, 32))
     pairs = [
         (before, after)
         for before, after in zip(network.modules(), pruned.modules(), strict=True)
@@ -69,9 +70,21 @@ def test_attention_keeps_its_heads_and_loses_width_in_each() -> None:
 def test_a_network_that_the_graph_does_not_describe_is_refused() -> None:
     network = Timm(model="test_mambaout").build(classes=3, channels=1, image_size=32)
     with pytest.raises(ValueError, match="channels can't be cut out of this MambaOut"):
-        cut_channels(network, torch.zeros(1, 1, 32, 32), importance=_magnitude(), ratio=0.5)
+        _half(network, torch.zeros(1, 1, 32, 32))
 
 
 def test_cuts_of_another_network_are_refused() -> None:
     with pytest.raises(ValueError, match="channels can't be cut out of this _Classifier"):
-        replay_cuts(_Classifier(), torch.zeros(1, 1, 4, 4), [("stem.conv", True, [0])])
+        replay_cuts(_Classifier(), torch.zeros(1, 1, 4, 4), [("stem.conv", Part.OUTPUTS, [0])])
+
+
+def test_cuts_of_the_first_format_are_still_understood() -> None:
+    assert read_cuts([["stem", True, [0]], ["fc", False, [1]]]) == (
+        ("stem", Part.OUTPUTS, [0]),
+        ("fc", Part.INPUTS, [1]),
+    )
+
+
+def test_a_part_that_no_version_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="'corner' is not a valid Part"):
+        read_cuts([["stem", "corner", [0]]])

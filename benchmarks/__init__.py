@@ -1,1 +1,0 @@
-"""The runs behind the figures in README.md and docs/."""

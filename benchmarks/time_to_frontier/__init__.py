@@ -1,1 +1,0 @@
-"""How long the frontier takes, against what a user would write instead."""

@@ -1,0 +1,50 @@
+"""Group-lasso pruning of channels. Wen et al. 2016, arXiv:1608.03665; along dependencies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spaces.axes import Exercise
+from spaces.channel_pruning import ChannelPruning
+from spaces.channels import Importance, magnitude
+from spaces.choice import FloatRange, param
+from spaces.groups import find_groups
+
+# Added to squared norms: the root has no gradient at zero.
+_EPSILON = 1e-12
+
+
+@dataclass(frozen=True)
+class GroupLasso(ChannelPruning):
+    """Takes out the channels with the smallest L2 norm, once a group lasso has told them apart.
+
+    First the student is trained on with a penalty on the L2 norm of each channel's weights, those
+    of all coupled layers together: it drives whole channels towards zero, and not single weights.
+
+    Source: Wen et al. 2016, arXiv:1608.03665; Fang et al. 2023, section 3.3, arXiv:2301.12900.
+    """
+
+    name: ClassVar[str] = "group_lasso"
+    sparsify: float = param(0.3, FloatRange(0.0, 1.0))
+    strength: float = param(1e-4, FloatRange(1e-6, 1e-2, log=True))
+
+    @property
+    def training_share(self) -> float:
+        return self.sparsify + self.recovery
+
+    def importance(self) -> Importance:
+        return magnitude(power=2)
+
+    def preparation(self, network: nn.Module, example: Tensor) -> Iterator[Exercise]:
+        if not self.sparsify:
+            return
+        groups = find_groups(network, example)
+
+        def penalty() -> Tensor:
+            norms = [(group.square_norms() + _EPSILON).sqrt().sum() for group in groups]
+            return self.strength * torch.stack(norms).sum()
+
+        yield Exercise(network, "sparsify", self.sparsify, penalty=penalty)

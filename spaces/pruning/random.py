@@ -1,0 +1,32 @@
+"""Random pruning of channels, what others must better. Mittal et al. 2018, arXiv:1801.10447."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch_pruning
+from torch import Tensor
+
+from spaces.channel_pruning import ChannelPruning
+from spaces.channels import Importance
+from spaces.choice import IntRange, param
+
+
+@dataclass(frozen=True)
+class Random(ChannelPruning):
+    """Takes out channels by lot.
+
+    Source: Mittal et al. 2018, arXiv:1801.10447.
+    """
+
+    name: ClassVar[str] = "random"
+    draw: int = param(0, IntRange(0, 9))
+
+    def importance(self) -> Importance:
+        generator = torch.Generator().manual_seed(self.draw)
+
+        def lot(group: torch_pruning.Group) -> Tensor:
+            _, channels = group[0]
+            return torch.rand(len(channels), generator=generator)
+
+        return lot

@@ -1,0 +1,64 @@
+"""Taylor pruning of channels. Molchanov et al. 2019, arXiv:1906.10771."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from spaces.axes import Losses
+from spaces.channel_pruning import ChannelPruning
+from spaces.channels import Importance, magnitude
+
+
+@dataclass(frozen=True)
+class Taylor(ChannelPruning):
+    """Takes out the channels whose absence would change the loss least, to first order.
+
+    A channel's importance is the sum over its weights of (gradient x weight)², averaged over
+    batches of training images.
+
+    Source: Molchanov et al. 2019, equation 8, arXiv:1906.10771.
+    """
+
+    name: ClassVar[str] = "taylor"
+
+    def importance(self) -> Importance:
+        return magnitude(power=2)
+
+    def weighed(self, network: nn.Module, losses: Losses | None) -> AbstractContextManager[object]:
+        # Without images the weights stand for their importance: any will do for shapes.
+        return nullcontext() if losses is None else _replaced(network, losses)
+
+
+@contextmanager
+def _replaced(network: nn.Module, losses: Losses) -> Iterator[None]:
+    """Puts in place of each weight what its square is to be summed up to."""
+    weights = {parameter: parameter.data for parameter in network.parameters()}
+    for parameter, value in _sensitivities(network, losses).items():
+        parameter.data = value
+    try:
+        yield
+    finally:
+        for parameter, value in weights.items():
+            parameter.data = value
+
+
+def _sensitivities(network: nn.Module, losses: Losses) -> dict[nn.Parameter, Tensor]:
+    """Root mean square over the batches of gradient times weight, for each weight."""
+    parameters = list(network.parameters())
+    squares = [torch.zeros_like(parameter, device="cpu") for parameter in parameters]
+    count = 0
+    for loss in losses(network):
+        # Some weights may have no part in the loss, such as those of a distillation token.
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for square, parameter, gradient in zip(squares, parameters, gradients, strict=True):
+            if gradient is not None:
+                square += (gradient * parameter.detach()).cpu() ** 2
+        count += 1
+    return {
+        parameter: (square / max(1, count)).sqrt()
+        for parameter, square in zip(parameters, squares, strict=True)
+    }
