@@ -17,7 +17,8 @@ def branches_of(recipe: Recipe, space: SearchSpace, *, prunings: int) -> list[Re
     """Recipes that share the training of `recipe`, without itself.
 
     First every quantization of its own pruning, which costs nothing but converting and measuring;
-    then those of other prunings, which need a recovery each.
+    then those of other prunings, which need a recovery each. A quantization that needs training of
+    its own is no branch: it would cost a training for each pruning.
 
     Args:
         recipe: what is trained.
@@ -34,7 +35,7 @@ def branches_of(recipe: Recipe, space: SearchSpace, *, prunings: int) -> list[Re
         for pruning in (pruned, *_settings(space, Pruning.axis, count=prunings))
         for quantization in (quantized, *_settings(space, Quantization.axis, count=1))
     )
-    return [branch for branch in found if branch != recipe]
+    return [branch for branch in found if branch != recipe and not branch.quantization.tuning_share]
 
 
 def _settings(space: SearchSpace, axis: str, *, count: int) -> Iterator[dict[str, Scalar]]:

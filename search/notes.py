@@ -11,7 +11,7 @@ from search.measure import count_operations
 from search.records import EpochRecord, Outcome, StageRecord
 from search.stages import Stage
 from search.task import Task
-from search.training import accuracy
+from search.training import accuracy as measured
 from spaces.axes import Cut
 
 
@@ -29,16 +29,22 @@ class Notes:
         """A copy that goes on by itself: it shares what came before, and its time starts now."""
         return Notes(self.task, list(self.stages), list(self.epochs))
 
-    def end_stage(self, name: str, network: nn.Module | None = None) -> None:
-        """Notes how long the stage took, and what the network is like after it."""
+    def end_stage(
+        self, name: str, network: nn.Module | None = None, *, accuracy: float | None = None
+    ) -> None:
+        """Notes how long the stage took, and what the network is like after it.
+
+        Its accuracy is measured, unless it is known.
+        """
         seconds = time.monotonic() - self.lap
-        parameters = macs = found = None
+        parameters = macs = None
         if network is not None:
             parameters, macs = count_operations(network, self.task.brief.image_shape)
-            found = accuracy(network, self.task.dataset.validation, self.task.dataset)
+            if accuracy is None:
+                accuracy = measured(network, self.task.dataset.validation, self.task.dataset)
         self.stages.append(
             StageRecord(
-                name=name, seconds=seconds, accuracy=found, parameters=parameters, macs=macs
+                name=name, seconds=seconds, accuracy=accuracy, parameters=parameters, macs=macs
             )
         )
         self.lap = time.monotonic()
@@ -61,15 +67,24 @@ class Notes:
             weights=network.state_dict(),
         )
 
-    def describe(self, name: str, found: Footprint, *, no_op: str | None = None) -> None:
+    def describe(
+        self,
+        name: str,
+        found: Footprint,
+        *,
+        accuracy: float | None = None,
+        no_op: str | None = None,
+    ) -> None:
         """Adds to the last stage of that name what the student's file took after it.
 
         A stage that was not run is not described.
         """
         for place in reversed(range(len(self.stages))):
-            if self.stages[place].name == name:
+            stage = self.stages[place]
+            if stage.name == name:
                 self.stages[place] = replace(
-                    self.stages[place],
+                    stage,
+                    accuracy=stage.accuracy if accuracy is None else accuracy,
                     size_bytes=found.size_bytes,
                     latency_ms=found.latency.median_ms,
                     no_op=no_op,

@@ -178,10 +178,12 @@ def _draws(
 
 
 def _steps(recipe: Recipe, dataset: Dataset) -> int:
-    """Training steps of a whole trial, those that pruning asks for included."""
+    """Training steps of a whole trial, those that pruning and quantization ask for included."""
     epochs = recipe.training.epochs
     pruning = round(epochs * recipe.pruning.training_share)
-    return (epochs + pruning) * max(1, len(dataset.training) // recipe.training.batch_size)
+    tuning = round(epochs * recipe.quantization.tuning_share)
+    steps_per_epoch = max(1, len(dataset.training) // recipe.training.batch_size)
+    return (epochs + pruning + tuning) * steps_per_epoch
 
 
 def _step_seconds(

@@ -81,7 +81,10 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """One point of a learning curve; `accuracy` is of the float network on validation images."""
+    """One point of a learning curve; `accuracy` is on validation images.
+
+    It is of the float network; in the stage `tune`, of the network under its format's rounding.
+    """
 
     stage: str
     epoch: int

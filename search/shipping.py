@@ -86,7 +86,16 @@ def ship(
         bare = files.served.stat().st_size
         append_metadata(files.served, described(task.dataset.info, found))
         metadata = files.served.stat().st_size - bare
-        cost = _measure(network, files, recipe, task, notes, unpruned=unpruned, metadata=metadata)
+        cost = _measure(
+            network,
+            files,
+            recipe,
+            task,
+            notes,
+            unpruned=unpruned,
+            metadata=metadata,
+            accuracy=found.accuracy,
+        )
         notes.end_stage("measure")
         if not task.brief.budget.admits(cost):
             return over_budget(cost, task.brief, found)
@@ -142,11 +151,11 @@ def _predict(served: Path, task: Task) -> Predictions:
 
 def _measure(
     network: nn.Module, files: Files, recipe: Recipe, task: Task, notes: Notes,
-    *, unpruned: Unpruned, metadata: int,
+    *, unpruned: Unpruned, metadata: int, accuracy: float,
 ) -> Cost:  # fmt: skip
     """The served file's cost; what each stage came to goes to the notes.
 
-    Of the files, the served one alone has its `metadata` bytes yet.
+    Of the files, the served one alone has its `metadata` bytes yet; `accuracy` is its own.
     """
     target = task.brief.target
     cost = count_cost(network, files.served, task.brief.image_shape)
@@ -161,8 +170,12 @@ def _measure(
     notes.describe("distil", found[0])
     notes.describe("prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, runtimes))
     notes.describe("recover", exported)
+    notes.describe("tune", exported)
     notes.describe(
-        "quantize", served, no_op=why_no_op(recipe.quantization, exported, served, runtimes)
+        "quantize",
+        served,
+        accuracy=accuracy,
+        no_op=why_no_op(recipe.quantization, exported, served, runtimes),
     )
     return replace(cost, latency_ms=served.latency.median_ms, latency_p95_ms=served.latency.p95_ms)
 

@@ -1,6 +1,7 @@
 """Stages that were computed, kept by what they follow from: none is computed twice.
 
-A stage is a network after its training, or after a pruning and its recovery. Its key is the hash of
+A stage is a network after its training, after a pruning and its recovery, or after tuning for its
+number format. Its key is the hash of
 all that it follows from: the recipe up to there, the data, the views, the teacher where it is
 asked, the seed, the device and the code that computes. A folder holds
 
@@ -64,6 +65,11 @@ class Lineage:
     def pruning_key(self, recipe: Recipe, seed: int) -> str:
         """The key of the recipe's student after its pruning and recovery."""
         return self._key(recipe, seed, ("student", "training", "distillation", "pruning"))
+
+    def tuning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training under its format's rounding."""
+        axes = ("student", "training", "distillation", "pruning", "quantization")
+        return self._key(recipe, seed, axes)
 
     def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...]) -> str:
         given = asdict(self)

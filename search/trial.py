@@ -1,5 +1,6 @@
 """One trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
 
+import copy
 import tempfile
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -109,7 +110,8 @@ class _Trial:
         with tempfile.TemporaryDirectory() as folder:
             shape = self.task.brief.image_shape
             unpruned = Unpruned(trained.network, Path(folder), shape)
-            outcome = self._ship(own, self.recipe, notes, unpruned, name=self.name)
+            tuned = yield from self._tuned(own, self.recipe, notes)
+            outcome = self._ship(tuned, self.recipe, notes, unpruned, name=self.name)
             found = []
             for place, recipe in enumerate(branches):
                 making = self._branch(trained, recipe, before, ready, unpruned, place=place)
@@ -149,6 +151,23 @@ class _Trial:
         if pruning.shrinks != NOTHING:
             self.task.stages.write(key, notes.since(before, pruned, cuts=cuts))
         return Made(pruned, cuts)
+
+    def _tuned(self, pruned: "Made", recipe: Recipe, notes: Notes) -> Making:
+        """The student trained on under its number format's rounding, if that asks for it."""
+        if not recipe.quantization.tuning_share:
+            return pruned
+        key = self.task.lineage.tuning_key(recipe, self.seed)
+        if stage := self.task.stages.read(key):
+            return (yield from self._taken_over(stage, notes))
+        before = notes.branch()
+        network = copy.deepcopy(pruned.network)
+        epochs = max(1, round(recipe.training.epochs * recipe.quantization.tuning_share))
+        with recipe.quantization.rounded(network, self.task.brief.example()):
+            yield from self._teach(network, "tune", notes, epochs=epochs, key=key)
+        # What it came to under the rounding: without it, it is no student that anybody gets.
+        notes.end_stage("tune", network, accuracy=notes.epochs[-1].accuracy)
+        self.task.stages.write(key, notes.since(before, network, cuts=pruned.cuts))
+        return Made(network, pruned.cuts)
 
     def _taken_over(self, stage: Stage, notes: Notes) -> Making:
         """What was computed before, as if it had been computed now."""
@@ -241,8 +260,9 @@ class _Trial:
             else:
                 made = yield from self._pruned(trained, recipe, notes)
                 ready[recipe.pruning] = _Ready(made, notes.branch())
+            tuned = yield from self._tuned(ready[recipe.pruning].made, recipe, notes)
             name = f"{self.name}-{place}"
-            outcome = self._ship(ready[recipe.pruning].made, recipe, notes, unpruned, name=name)
+            outcome = self._ship(tuned, recipe, notes, unpruned, name=name)
         except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
             outcome = _failed(error)
         return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from spaces.features import Feature, Pairing
+    from spaces.recipe import Recipe
 
 
 class Part(StrEnum):
@@ -280,6 +282,28 @@ class Quantization(Choice, ABC):
     """The number format in which the student is shipped."""
 
     axis: ClassVar[str] = "quantization"
+    keeps_zeros: ClassVar[bool] = True
+    """Whether weights that pruning set to zero stay so, and can be stored as what they are."""
+
+    def conflict(self, recipe: Recipe) -> str | None:
+        if recipe.pruning.leaves_zeros and (self.tuning_share or not self.keeps_zeros):
+            does = "trains every weight" if self.tuning_share else "stores zeros like other weights"
+            return f"it {does}, so that nothing is left of pruning.{recipe.pruning.name}"
+        return super().conflict(recipe)
+
+    @property
+    def tuning_share(self) -> float:
+        """Epochs of training under the format's rounding, as a share of the training's epochs."""
+        return 0.0
+
+    def rounded(self, network: nn.Module, example: Tensor) -> AbstractContextManager[None]:
+        """While it lasts, `network` computes with the numbers of this format, and can be trained.
+
+        Args:
+            network: rounded in place; afterwards it has its own weights, trained on.
+            example: one input, [1, channels, height, width].
+        """
+        return nullcontext()
 
     @abstractmethod
     def convert(

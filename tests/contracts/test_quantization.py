@@ -1,11 +1,13 @@
 """What every quantization promises, on a network that has learned something."""
 
+import copy
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto
 from torch import nn
 
@@ -15,11 +17,20 @@ from search.measure import calibration_batches, normalized_batches
 from search.runtime import Session, export_onnx
 from spaces import catalogue
 from spaces.axes import Quantization
+from spaces.packing.packed import unpacked
 from spaces.processor import multiplies_int8_exactly
+from spaces.quantization.int8_mixed import Int8Mixed
+from spaces.quantization.int8_static import Int8Static
+from spaces.students.timm_model import Timm
 
 METHODS = catalogue.methods("quantization")
-SMALLER = [name for name in METHODS if name != "float32"]
+SMALLER = [name for name, method in METHODS.items() if method.shrinks.size]
 INTEGER = [name for name in METHODS if name.startswith("int8")]
+# Too coarse for a student that was not trained for them.
+COARSE = ("binary", "ternary")
+FINE = [name for name in METHODS if name not in COARSE]
+# Their layers read bytes, all but those that are left in floats.
+WHOLLY_INTEGER = [name for name in INTEGER if name != "int8_mixed"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +66,7 @@ def _logits(path: Path, dataset: Dataset) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FINE)
 def test_predictions_are_almost_always_those_of_the_floats(
     name: str, exported: Path, converted: dict[str, Path], stripes: Dataset
 ) -> None:
@@ -64,7 +75,7 @@ def test_predictions_are_almost_always_those_of_the_floats(
     assert (logits.argmax(axis=1) == floats.argmax(axis=1)).mean() >= 0.95
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FINE)
 def test_logits_differ_from_the_floats_by_a_small_part_of_their_spread(
     name: str, exported: Path, converted: dict[str, Path], stripes: Dataset
 ) -> None:
@@ -79,7 +90,11 @@ def test_one_image_and_many_are_taken(
     session = Session(converted[name], threads=1)
     images = next(iter(normalized_batches(stripes.validation, stripes)))
     alone = np.concatenate([session.predict(image[None]) for image in images])
-    assert np.allclose(alone, session.predict(images), atol=1e-4)
+    together = session.predict(images)
+    if name == "int8_dynamic":  # its ranges are those of the batch
+        assert np.abs(alone - together).mean() < 0.02 * together.std()
+    else:
+        assert np.allclose(alone, together, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -108,14 +123,14 @@ def test_the_file_is_smaller_than_that_of_floats(
     assert converted[name].stat().st_size < 0.6 * exported.stat().st_size
 
 
-@pytest.mark.parametrize("name", INTEGER)
+@pytest.mark.parametrize("name", WHOLLY_INTEGER)
 def test_weights_are_stored_as_bytes(name: str, converted: dict[str, Path]) -> None:
     stored = _stored_elements(converted[name])
     small = stored[TensorProto.INT8] + stored[TensorProto.UINT8]
     assert small > 0.9 * sum(stored.values())
 
 
-@pytest.mark.parametrize("name", INTEGER)
+@pytest.mark.parametrize("name", WHOLLY_INTEGER)
 def test_every_convolution_reads_bytes(name: str, converted: dict[str, Path]) -> None:
     graph = onnx.load(converted[name]).graph
     makers = {output: node.op_type for node in graph.node for output in node.output}
@@ -130,14 +145,142 @@ def test_every_convolution_reads_bytes(name: str, converted: dict[str, Path]) ->
 def test_weights_keep_to_seven_bits_where_products_would_saturate(
     name: str, converted: dict[str, Path]
 ) -> None:
-    tensors = onnx.load(converted[name]).graph.initializer
-    weights = [
-        onnx.numpy_helper.to_array(tensor)
-        for tensor in tensors
-        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
-    ]
+    weights = _convolution_weights(converted[name], TensorProto.INT8)
+    if not weights:
+        # Unsigned by unsigned: such products are added in 32 bits everywhere.
+        assert _convolution_weights(converted[name], TensorProto.UINT8)
+        assert not multiplies_int8_exactly()
+        return
     largest = max(np.abs(weight.astype(int)).max() for weight in weights)
     assert largest > 64 if multiplies_int8_exactly() else largest <= 64
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_fresh_student_is_converted_on_noise_to_a_file_of_the_same_size(
+    name: str, converted: dict[str, Path], tmp_path: Path
+) -> None:
+    """As admission does, which must know the size before the student is trained."""
+    if name == "int8_mixed":
+        pytest.skip("which layers stay floats follows from the weights")
+    torch.manual_seed(1)
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    export_onnx(_scattered(network), tmp_path / "float.onnx", image_shape=(1, 32, 32))
+    method = METHODS[name]()
+    assert isinstance(method, Quantization)
+    noise = np.random.default_rng(0).standard_normal((8, 1, 32, 32), np.float32)
+    method.convert(tmp_path / "float.onnx", tmp_path / "served.onnx", calibration=[noise])
+    size = (tmp_path / "served.onnx").stat().st_size
+    assert size == pytest.approx(converted[name].stat().st_size, rel=0.02)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_unpacked_file_predicts_the_same_and_is_plain(
+    name: str, converted: dict[str, Path], stripes: Dataset, tmp_path: Path
+) -> None:
+    onnx.save(unpacked(converted[name]), tmp_path / "plain.onnx")
+    model = onnx.load(tmp_path / "plain.onnx")
+    assert not model.functions
+    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+    found = _logits(tmp_path / "plain.onnx", stripes)
+    assert np.allclose(found, _logits(converted[name], stripes), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_while_a_network_is_rounded_it_computes_as_ever_in_shape_and_afterwards_in_value(
+    name: str, schooled: nn.Module
+) -> None:
+    method = METHODS[name]()
+    assert isinstance(method, Quantization)
+    network, images = copy.deepcopy(schooled).eval(), torch.randn(4, 1, 32, 32)
+    before = network(images)
+    with method.rounded(network, torch.zeros(1, 1, 32, 32)):
+        rounded = network.train()(images)
+        assert rounded.shape == before.shape
+        rounded.logsumexp(dim=1).sum().backward()
+        assert all(p.grad is not None for p in network.parameters())
+    # Statistics of normalisation moved, as they do in training; weights have not.
+    assert all(map(torch.equal, network.parameters(), schooled.parameters()))
+    assert network.state_dict().keys() == schooled.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_tuning_is_a_share_of_the_epochs(name: str) -> None:
+    method = METHODS[name]()
+    assert isinstance(method, Quantization)
+    assert 0 <= method.tuning_share <= 1
+
+
+@pytest.mark.parametrize("calibration", ["min_max", "entropy", "percentile"])
+def test_every_calibration_keeps_the_predictions(
+    calibration: str, exported: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    method = Int8Static(calibration=calibration)
+    path = tmp_path / "served.onnx"
+    method.convert(exported, path, calibration=calibration_batches(stripes, seed=0))
+    floats, logits = _logits(exported, stripes), _logits(path, stripes)
+    assert (logits.argmax(axis=1) == floats.argmax(axis=1)).mean() >= 0.95
+
+
+def test_calibrations_give_different_ranges(
+    exported: Path, converted: dict[str, Path], stripes: Dataset, tmp_path: Path
+) -> None:
+    ranges = [_scales(converted["int8_static"])]
+    for calibration in ("entropy", "percentile"):
+        path = tmp_path / f"{calibration}.onnx"
+        batches = calibration_batches(stripes, seed=0)
+        Int8Static(calibration=calibration).convert(exported, path, calibration=batches)
+        ranges.append(_scales(path))
+    assert len(set(ranges)) == 3
+
+
+def test_the_layers_that_suffer_most_are_left_in_floats(
+    exported: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    kept = {}
+    for count in (1, 3):
+        path = tmp_path / f"{count}.onnx"
+        batches = calibration_batches(stripes, seed=0)
+        Int8Mixed(float_layers=count).convert(exported, path, calibration=batches)
+        kept[count] = _float_layers(path)
+    assert len(kept[1]) == 1
+    assert len(kept[3]) == 3
+    assert kept[1] < kept[3]
+
+
+def _float_layers(path: Path) -> set[str]:
+    """Names of the layers whose weights are floats."""
+    graph = onnx.load(path).graph
+    makers = {output: node.op_type for node in graph.node for output in node.output}
+    return {
+        node.name
+        for node in graph.node
+        if node.op_type in ("Conv", "Gemm", "MatMul")
+        and makers.get(node.input[1]) != "DequantizeLinear"
+    }
+
+
+def _scales(path: Path) -> tuple[float, ...]:
+    tensors = onnx.load(path).graph.initializer
+    return tuple(
+        float(onnx.numpy_helper.to_array(tensor))
+        for tensor in tensors
+        if tensor.name.endswith("_scale") and not tensor.dims
+    )
+
+
+def _scattered(network: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.05)
+    return network
+
+
+def _convolution_weights(path: Path, kind: int) -> list[np.ndarray]:
+    return [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.data_type == kind and len(tensor.dims) == 4
+    ]
 
 
 def _stored_elements(path: Path) -> Counter[int]:

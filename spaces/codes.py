@@ -1,0 +1,111 @@
+"""Weights as indices into a few levels: 4 bits, ternary, binary, k-means.
+
+All but the last give each output channel a scale of its own, so that they commute with whatever
+scales a channel later, such as a normalisation that is folded into the weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+# An all-zero channel must not be divided by zero.
+_LEAST_SCALE = 1e-12
+_CLIPS = 21
+_KMEANS_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Weights [channels, numbers] as `levels[indices] * scale`.
+
+    Attributes:
+        indices: [channels, numbers], int64, each below the number of levels.
+        levels: [levels], float32.
+        scale: [channels, 1], or [1, 1] for all of them, float32.
+    """
+
+    indices: Tensor
+    levels: Tensor
+    scale: Tensor
+
+    def values(self) -> Tensor:
+        """The weights that the codes stand for, [channels, numbers]."""
+        return self.levels[self.indices] * self.scale
+
+
+# From weights [channels, numbers] to their codes.
+Coder: TypeAlias = Callable[[Tensor], Codes]
+
+
+def four_bit_codes(weights: Tensor) -> Codes:
+    """The integers from -7 to 7, each channel's scale of those tried that errs least.
+
+    The largest weight alone is a bad scale for so few levels: clipping it serves the others.
+    """
+    levels = torch.arange(-7.0, 8.0, device=weights.device)
+    largest = weights.abs().amax(dim=1, keepdim=True).clamp(min=_LEAST_SCALE)
+    best = largest / 7
+    least = torch.full_like(best, torch.inf)
+    for clip in torch.linspace(1.0, 0.5, _CLIPS).tolist():
+        scale = clip * largest / 7
+        rounded = (weights / scale).round().clamp(-7, 7)
+        error = (rounded * scale - weights).square().sum(dim=1, keepdim=True)
+        best = torch.where(error < least, scale, best)
+        least = torch.minimum(error, least)
+    indices = (weights / best).round().clamp(-7, 7).long() + 7
+    return Codes(indices, levels, best)
+
+
+def ternary_codes(weights: Tensor) -> Codes:
+    """-1, 0 and 1: a channel's weights beyond 0.7 of their mean magnitude, at these' mean.
+
+    Source: Li et al. 2016 (ternary weight networks), arXiv:1605.04711, equations 5 and 6.
+    """
+    magnitude = weights.abs()
+    large = magnitude > 0.7 * magnitude.mean(dim=1, keepdim=True)
+    total = (magnitude * large).sum(dim=1, keepdim=True)
+    scale = (total / large.sum(dim=1, keepdim=True).clamp(min=1)).clamp(min=_LEAST_SCALE)
+    indices = (weights.sign() * large).long() + 1
+    return Codes(indices, torch.tensor([-1.0, 0.0, 1.0], device=weights.device), scale)
+
+
+def binary_codes(weights: Tensor) -> Codes:
+    """-1 and 1, at a channel's mean magnitude.
+
+    Source: Rastegari et al. 2016 (binary-weight-networks), arXiv:1603.05279, section 3.1.
+    """
+    scale = weights.abs().mean(dim=1, keepdim=True).clamp(min=_LEAST_SCALE)
+    levels = torch.tensor([-1.0, 1.0], device=weights.device)
+    return Codes((weights >= 0).long(), levels, scale)
+
+
+def kmeans_codes(weights: Tensor, *, levels: int) -> Codes:
+    """The tensor's own levels: the means of the clusters that Lloyd's algorithm ends in.
+
+    It starts from even steps over the range, so that large weights, which are few, keep levels.
+
+    Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3.
+    """
+    line = weights.flatten()
+    ends = line.aminmax()
+    centres = torch.linspace(float(ends.min), float(ends.max), levels, device=line.device)
+    for _ in range(_KMEANS_STEPS):
+        nearest = _nearest(line, centres)
+        counts = torch.bincount(nearest, minlength=levels)
+        sums = torch.bincount(nearest, weights=line.double(), minlength=levels)
+        means = (sums / counts.clamp(min=1)).to(centres.dtype)
+        # A cluster without members stays where it is.
+        moved = torch.where(counts > 0, means, centres).sort().values
+        if torch.equal(moved, centres):
+            break
+        centres = moved
+    indices = _nearest(line, centres).reshape(weights.shape)
+    return Codes(indices, centres, torch.ones(1, 1, device=weights.device))
+
+
+def _nearest(line: Tensor, centres: Tensor) -> Tensor:
+    """The index of the centre that is nearest to each number; centres are in order."""
+    return torch.bucketize(line, (centres[1:] + centres[:-1]) / 2)

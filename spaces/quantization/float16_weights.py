@@ -1,0 +1,41 @@
+"""Half-precision weights. Micikevicius et al. 2018, arXiv:1710.03740."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from spaces.axes import Quantization
+from spaces.packing.encodings import halved
+from spaces.packing.packed import pack
+from spaces.shrinks import SIZE_ONLY, Shrinks
+
+# Of fewer numbers the call that widens them takes more than it saves.
+_NUMBERS_AT_LEAST = 256
+
+
+@dataclass(frozen=True)
+class Float16Weights(Quantization):
+    """Weights take 16 bits in the file and are 32-bit floats again once it is loaded.
+
+    Source: Micikevicius et al. 2018, arXiv:1710.03740.
+    """
+
+    name: ClassVar[str] = "float16_weights"
+    shrinks: ClassVar[Shrinks] = SIZE_ONLY
+
+    def convert(
+        self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
+    ) -> None:
+        del calibration  # floats need none
+        model = onnx.load(source)
+        found = {
+            tensor.name: halved(numpy_helper.to_array(tensor))
+            for tensor in model.graph.initializer
+            if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _NUMBERS_AT_LEAST
+        }
+        onnx.save(pack(model, found), destination)
