@@ -67,7 +67,7 @@ def _judge(study: Study, brief: Brief, count: int) -> list[Judged]:
     admission = Admission(brief, CostTable())
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     seen: set[object] = set()
-    judged = []
+    judged: list[Judged] = []
     while len(judged) < count and (proposal := sampler.ask()):
         start = time.perf_counter()
         verdict = admission.judge(proposal.recipe)

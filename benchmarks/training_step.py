@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -66,7 +67,7 @@ def _step(
     layout = torch.channels_last if last else torch.contiguous_format
     network = timm.create_model(model, num_classes=CLASSES, in_chans=1).train()
     network.to(memory_format=layout)
-    options = {"fused": True} if fused else {}
+    options: dict[str, Any] = {"fused": True} if fused else {}
     optimizer = create_optimizer_v2(network, opt="adamw", lr=1e-3, weight_decay=0.02, **options)
     images = torch.randn(BATCH, 1, SIZE, SIZE).contiguous(memory_format=layout)
     labels = torch.randint(CLASSES, (BATCH,))
@@ -77,7 +78,7 @@ def _step(
         if teach is not None:
             loss = loss + soft_target_loss(logits, teach(images), temperature=4.0)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step
@@ -86,7 +87,8 @@ def _step(
 def _without_gradients(teacher: nn.Module) -> Callable[[Tensor], Tensor]:
     def teach(images: Tensor) -> Tensor:
         with torch.inference_mode():
-            return teacher(images)
+            logits: Tensor = teacher(images)
+        return logits
 
     return teach
 

@@ -154,7 +154,9 @@ class SearchSettings(Section):
     trials: int = Field(
         30, ge=1, description="recipes that are trained, to their end or until stopped"
     )
-    max_time: Seconds | None = Field(None, description="start no trial later, such as 2h")
+    max_time: Seconds | None = Field(
+        None, description="start no trial later, such as 2h; all runs of the study together"
+    )
     stopping: bool = Field(
         True, description="stop trials that cheaper ones leave behind, a quarter in or later"
     )
@@ -176,6 +178,12 @@ class RunSettings(Section):
     )
     cpus: int = Field(1, ge=1, description="cores, and threads, of each trial")
     gpus: float = Field(0, ge=0, description="share of a GPU for each trial")
+    retries: int = Field(
+        1, ge=0, le=100, description="run a trial again, so often, whose process or node died"
+    )
+    trial_timeout: Seconds | None = Field(
+        None, description="end a trial that has computed for so long, such as 30m; null: never"
+    )
     ray: str = Field("local", description="local, auto, or the address of a cluster")
     storage: str = Field(
         "sqlite:///retort.db",

@@ -4,18 +4,23 @@ Plain Python; `search.study` lets Ray call it, in one process, one call at a tim
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from search.admission.gate import Gate
 from search.branching import branches_of
 from search.config import Study
+from search.errors import NotFinite, StoreError
+from search.ledger import Ledger
 from search.pinning import FrontierPins
 from search.progress import Watcher
+from search.recall import Past
 from search.records import Cost, EpochRecord, FailureRecord, Outcome, TrialState
-from search.sampler import Proposal, Sampler
+from search.retries import PROCESS_DIED, Candidate, next_try
+from search.sampler import Sampler
 from search.scheduler import Rungs
-from search.store import Store
 from spaces.recipe import Recipe
 
 
@@ -35,18 +40,52 @@ class _Running:
     """A trial under way, as the driver sees it."""
 
     dispatch: Dispatch
-    proposal: Proposal
+    candidate: Candidate
     cost: Cost | None
     epochs: list[EpochRecord] = field(default_factory=list)
     stopped: str | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def settled(self, outcome: Outcome | None, cause: FailureRecord | None) -> Outcome:
+        """How it ended, whatever it said of that itself."""
+        if self.stopped:
+            return self._cut_short(TrialState.STOPPED, reason=self.stopped, cost=self.cost)
+        return outcome or self._cut_short(TrialState.FAILED, failure=cause or _SILENT)
+
+    def not_finite(self, error: NotFinite) -> Outcome:
+        failure = FailureRecord(kind="non_finite", message=f"a measurement of it: {error}")
+        return self._cut_short(TrialState.FAILED, failure=failure)
+
+    def _cut_short(
+        self,
+        state: TrialState,
+        *,
+        reason: str | None = None,
+        cost: Cost | None = None,
+        failure: FailureRecord | None = None,
+    ) -> Outcome:
+        return Outcome(
+            state=state,
+            cost=cost,
+            reason=reason,
+            failure=failure,
+            epochs=tuple(self.epochs),
+            duration_s=time.monotonic() - self.started,
+        )
+
+
+_SILENT = FailureRecord(
+    kind=PROCESS_DIED,
+    message="the trial's process ended without a result; it may have run out of memory",
+)
 
 
 class Driver:
     """Proposes, records and learns. The only writer of a running study.
 
     A trial is in the store as running before it is dispatched, and as ended before the sampler
-    hears of it.
+    hears of it. What was interrupted goes first. A store that stays out of reach ends the search:
+    see `fault`.
 
     Args:
         study: the study.
@@ -54,8 +93,10 @@ class Driver:
         gate: knows what recipes cost.
         rungs: says which trial is hopeless; None lets all of them end.
         pins: keeps what the frontier was made of; None where no stage is kept.
-        store: where everything is kept.
+        ledger: where everything is kept.
         watcher: told as well.
+        past: what earlier runs came to, which sampler, gate and rungs have learned already.
+        elapsed_s: how long they searched.
     """
 
     def __init__(
@@ -66,8 +107,10 @@ class Driver:
         gate: Gate,
         rungs: Rungs | None,
         pins: FrontierPins | None = None,
-        store: Store,
+        ledger: Ledger,
         watcher: Watcher,
+        past: Past = Past(),  # noqa: B008  frozen
+        elapsed_s: float = 0.0,
     ) -> None:
         self._study = study
         self._space = study.search_space()
@@ -75,13 +118,17 @@ class Driver:
         self._gate = gate
         self._rungs = rungs
         self._pins = pins
-        self._store = store
+        self._ledger = ledger
         self._watcher = watcher
         self._running: dict[int, _Running] = {}
-        self._trained = 0
-        self._deadline = time.monotonic() + (study.search.max_time or float("inf"))
+        self._waiting = deque(past.interrupted)
+        self._trained = past.trained
+        self._exhausted = False
+        self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
         self.draining = False
         self.interrupted = False
+        self.fault: StoreError | None = None
+        """Why the store could not be written, if it could not; results are in the journal then."""
 
     @property
     def is_over(self) -> bool:
@@ -90,29 +137,53 @@ class Driver:
             self.draining
             or self._trained >= self._study.search.trials
             or time.monotonic() > self._deadline
+            or (self._exhausted and not self._running and not self._waiting)
         )
+
+    def interrupt(self, why: str) -> None:
+        """Lets running trials end and dispatches no other; what is left can be resumed."""
+        self.interrupted = self.draining = True
+        self._watcher.say(why)
 
     def next(self) -> Dispatch | None:
         """The next trial to run, on record already; None where there is none, for now or at all."""
         if self.is_over or self._trained + len(self._running) >= self._study.search.trials:
             return None
-        proposal = self._sampler.ask()
+        try:
+            candidate = self._again() if self._waiting else self._new()
+            return self._dispatch(candidate) if candidate else None
+        except StoreError as error:
+            self._give_up(error)
+            return None
+
+    def _again(self) -> Candidate:
+        candidate = self._waiting[0]
+        self._ledger.restart(candidate.number, candidate.recipe.to_params())
+        return self._waiting.popleft()
+
+    def _new(self) -> Candidate | None:
+        proposal = None if self._exhausted else self._sampler.ask()
         if proposal is None:
-            self._watcher.say("no recipe is left that is new and fits the budget")
-            self.draining = True
+            if not self._exhausted:
+                self._watcher.say("no recipe is left that is new and fits the budget")
+            self._exhausted = True
             return None
         recipe, seed = proposal.recipe, self._study.seed
-        params = recipe.to_params()
+        number = self._ledger.start(recipe.to_params(), seed)
+        return Candidate(number=number, recipe=recipe, seed=seed, proposal=proposal)
+
+    def _dispatch(self, candidate: Candidate) -> Dispatch:
+        recipe, branches = candidate.recipe, candidate.branches
         dispatch = Dispatch(
-            number=self._store.start_trial(self._study.study, params=params, seed=seed),
+            number=candidate.number,
             recipe=recipe,
-            seed=seed,
+            seed=candidate.seed,
             foreseen=self._gate.known_cost(recipe),
-            branches=tuple(self._branches(recipe)),
+            branches=tuple(self._branches(recipe)) if branches is None else branches,
         )
         cost = dispatch.foreseen or self._gate.admission.predict(recipe)
-        self._running[dispatch.number] = _Running(dispatch, proposal, cost)
-        self._watcher.trial_started(dispatch.number, params)
+        self._running[dispatch.number] = _Running(dispatch, candidate, cost)
+        self._watcher.trial_started(dispatch.number, recipe.to_params())
         return dispatch
 
     def advance(self, number: int, point: EpochRecord) -> bool:
@@ -127,20 +198,63 @@ class Driver:
             )
         return running.stopped is None
 
-    def end(self, number: int, outcome: Outcome | None) -> None:
-        """Records how a trial ended, then tells the sampler; None: without a word of its own."""
+    def end(self, number: int, outcome: Outcome | None, cause: FailureRecord | None = None) -> None:
+        """Records how a trial ended, then tells the sampler; or lets it be tried once more.
+
+        Args:
+            number: the trial's.
+            outcome: its own word; None where its process ended without one.
+            cause: why it did, where that is known.
+        """
         running = self._running.pop(number)
-        if running.stopped:
-            outcome = _stopped(running, running.stopped)
-        outcome = outcome or _lost(running)
-        branches = self._store.finish_trial(self._study.study, number, outcome)
-        self._gate.learn(running.dispatch.recipe, outcome)
-        self._sampler.tell(running.proposal, outcome)
-        self._tell_rungs(number, outcome)
-        self._pin(running.dispatch, outcome)
+        outcome = running.settled(outcome, cause)
+        if self._tries_again(running, outcome):
+            return
+        try:
+            try:
+                branches = self._ledger.finish(number, outcome)
+            except NotFinite as error:
+                outcome = running.not_finite(error)
+                branches = self._ledger.finish(number, outcome)
+            self._learn(running, outcome, branches)
+        except StoreError as error:
+            self._give_up(error)
+
+    def _tries_again(self, running: _Running, outcome: Outcome) -> bool:
+        candidate, failure = running.candidate, outcome.failure
+        again = next_try(candidate, failure, retries=self._study.run.retries)
+        if again is None or failure is None:
+            return False
+        if again.halved != candidate.halved and candidate.proposal:
+            self._sampler.tell(candidate.proposal, outcome)  # of this recipe it was the last word
+        if again.recipe == candidate.recipe:
+            again = again.with_branches(running.dispatch.branches)
+        self._waiting.append(again)
+        how = "with half the batch" if again.halved != candidate.halved else "once more"
+        self._watcher.say(
+            f"trial {candidate.number} is tried {how}: {failure.kind}, {failure.message}"
+        )
+        return True
+
+    def _learn(self, running: _Running, outcome: Outcome, branches: Sequence[int]) -> None:
+        dispatch, proposal = running.dispatch, running.candidate.proposal
+        self._gate.learn(dispatch.recipe, outcome)
+        if proposal:
+            self._sampler.tell(proposal, outcome)
+        else:
+            self._sampler.learn(dispatch.recipe, outcome)
+        self._tell_rungs(dispatch.number, outcome)
+        self._pin(dispatch, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
-        self._watcher.trial_ended(number, running.dispatch.recipe.to_params(), outcome)
-        self._end_branches(running.dispatch.branches, outcome, branches)
+        self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
+        self._end_branches(dispatch.branches, outcome, branches)
+
+    def _give_up(self, fault: StoreError) -> None:
+        """Ends the search for the store's sake. Trials that run may end: the journal takes them."""
+        if self.fault is None:
+            self._watcher.say(str(fault))
+        self.fault = self.fault or fault
+        self.draining = True
 
     def _tell_rungs(self, number: int, outcome: Outcome) -> None:
         for found in (outcome, *(branch.outcome for branch in outcome.branches)):
@@ -159,7 +273,8 @@ class Driver:
         found = (outcome, *(branch.outcome for branch in outcome.branches))
         # A trial that failed or stopped has made none of its branches.
         for recipe, one in zip(recipes, found, strict=False):
-            self._pins.finish(recipe, dispatch.seed, one)
+            with suppress(OSError):  # what the cache throws out is computed again
+                self._pins.finish(recipe, dispatch.seed, one)
 
     def _branches(self, recipe: Recipe) -> Sequence[Recipe]:
         """What else to make of the student, of which nothing says that it breaks the budget."""
@@ -181,25 +296,3 @@ class Driver:
             self._gate.learn(recipe, branch.outcome)
             self._sampler.learn(recipe, branch.outcome)
             self._watcher.trial_ended(number, branch.params, branch.outcome)
-
-
-def _stopped(running: _Running, reason: str) -> Outcome:
-    return Outcome(
-        state=TrialState.STOPPED,
-        cost=running.cost,
-        reason=reason,
-        epochs=tuple(running.epochs),
-        duration_s=time.monotonic() - running.started,
-    )
-
-
-def _lost(running: _Running) -> Outcome:
-    return Outcome(
-        state=TrialState.FAILED,
-        failure=FailureRecord(
-            kind="process_died",
-            message="the trial's process ended without a result; it may have run out of memory",
-        ),
-        epochs=tuple(running.epochs),
-        duration_s=time.monotonic() - running.started,
-    )

@@ -8,6 +8,9 @@ RetortError                 exit 1
 ├── NoStudentFits           exit 3   the search ended without a student inside the budget
 ├── Interrupted             exit 130 the person stopped it
 ├── StoreError              exit 1   the store can't be opened, read or written
+│   ├── StoreUnavailable             not now: locked, gone or full; later it may be
+│   ├── NotFinite                    what was to be stored holds NaN or infinity
+│   └── StudyHeld                    another process runs the study
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
@@ -58,6 +61,18 @@ class Interrupted(RetortError):
 
 class StoreError(RetortError):
     """The store can't be opened, read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is locked, gone or full: what was to be written may succeed later."""
+
+
+class NotFinite(StoreError):
+    """What was to be stored holds a number that is not finite."""
+
+
+class StudyHeld(StoreError):
+    """Another process runs the study, or took it over."""
 
 
 class ArtifactError(RetortError):

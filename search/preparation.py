@@ -67,6 +67,11 @@ class TaskSpec:
     stages_bytes: int
     allow_code: bool
 
+    @property
+    def data_digest(self) -> str:
+        """Of the prepared data, as `DataInfo` gives it."""
+        return str(dict(self.origin)["data_sha256"])
+
     def stage_cache(self) -> StageCache:
         """The stages that were computed before."""
         return StageCache(self.stages, limit_bytes=self.stages_bytes)

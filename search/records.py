@@ -169,7 +169,8 @@ class TrialRecord:
 
     `parent` is the number of the trial whose trained student this one took over; None for a trial
     that trained its own. `test` is how its artifact did on the test images, which the search never
-    sees.
+    sees. `attempts` counts how often it was started: again after an interruption, or after its
+    process died.
     """
 
     study: str
@@ -182,6 +183,7 @@ class TrialRecord:
     outcome: Outcome | None
     test: Quality | None = None
     parent: int | None = None
+    attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +209,43 @@ class TeacherRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The process that runs a study, which no other may then run.
+
+    Attributes:
+        token: of this one hold; a write by who holds no longer is refused.
+        host: the machine's name, for people.
+        machine: tells machines, and what shares one's processes, apart; empty where unknown.
+        pid: the process, on that machine.
+        process_start: tells it from another that was given the same number later.
+        since: by that machine's clock; for people.
+        beats: grows every few seconds while the process lives. Clocks of two machines differ and
+            jump: life is told by this number's growth.
+        stopping: whether it was asked to let running trials end, and to start no other.
+    """
+
+    token: str
+    host: str
+    machine: str
+    pid: int
+    process_start: str
+    since: datetime
+    beats: int = 0
+    stopping: bool = False
+
+    def __str__(self) -> str:
+        """Such as `process 4711 on lab-3, since 2026-11-21 09:34:17 UTC`."""
+        return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """A study as the store knows it. `config` is the whole typed study, as JSON types."""
+    """A study as the store knows it.
+
+    `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None
+    in a study of an older retort. `elapsed_s` is how long it searched, all its runs together.
+    `holder` is who runs it; it may have died since.
+    """
 
     name: str
     state: StudyState
@@ -217,3 +254,6 @@ class StudyRecord:
     teacher: TeacherRecord | None
     created_at: datetime
     changed_at: datetime
+    data_digest: str | None = None
+    elapsed_s: float = 0.0
+    holder: Holder | None = None

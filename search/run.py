@@ -1,13 +1,21 @@
 """A whole search: make ready, try recipes, test the frontier, name the best student."""
 
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from search.artifacts import SERVED, check_whole
+from search.changes import check_changes, check_made_of_the_same
+from search.checkup import sweep
 from search.config import Study
 from search.data.dataset import Dataset
 from search.data.prepare import open_dataset
-from search.errors import Interrupted, StoreError
+from search.database.holds import held_message
+from search.errors import Interrupted, StoreError, StoreUnavailable, StudyHeld
 from search.frontier import chosen, frontier
+from search.holding import Heartbeat, Say, beating, lives, take, this_process
+from search.ledger import journal_of
 from search.measure import predictions, quality
 from search.predictions import TEACHER, Predictions, keep_test
 from search.preparation import TaskSpec, prepare_task
@@ -15,7 +23,7 @@ from search.progress import Watcher
 from search.records import StudyState, TeacherRecord, TrialRecord
 from search.runtime import Session
 from search.store import Store
-from search.study import run_trials
+from search.study.tuning import run_trials
 from search.study_file import dump_study
 
 
@@ -26,26 +34,115 @@ def run_study(
 
     Raises:
         BadInput: data or teacher can't be used; nothing is in the store then.
-        StoreError: the store holds a study of that name.
+        StoreError: the store holds a study of that name, or can't be written.
         NoStudentFits: no trial ended within the budget; names the nearest miss.
         Interrupted: the person stopped it.
     """
     _check_is_new(study, store)
+    study = _placed(study)
     spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
-    store.create_study(study.study, config=dump_study(study), artifacts=str(spec.artifacts))
-    store.record_teacher(study.study, teacher)
+    store.create_study(
+        study.study,
+        config=dump_study(study),
+        artifacts=str(spec.artifacts),
+        data_digest=spec.data_digest,
+        holder=this_process(),
+    )
+    with beating(store, study.study) as heartbeat:
+        return _search(study, spec, teacher, store, watcher, heartbeat)
+
+
+def resume_study(
+    study: Study, store: Store, watcher: Watcher, *, allow_code: bool = False
+) -> TrialRecord:
+    """Goes on with a study that was interrupted, failed, or is to get more trials or more time.
+
+    Results that the store could not take are read back first, and trials that were interrupted run
+    first, with the recipes that they had.
+
+    Args:
+        study: as it is to be from now on.
+        store: holds it.
+        watcher: told of what happens.
+        allow_code: whether a teacher's factory may run its code.
+
+    Raises:
+        StudyHeld: another process runs it.
+        BadInput: what was changed would mix trials that can't be compared.
+        NoStudentFits, Interrupted, StoreError: as `run_study`.
+    """
+    name = study.study
+    take(store, name, say=watcher.say)
+    with beating(store, name) as heartbeat:
+        record = store.study(name)
+        study = _placed(study)
+        read_back_journal(store, name, Path(record.artifacts), watcher.say)
+        for change in check_changes(record, study, store.trials(name)):
+            watcher.say(f"changed: {change}")
+        store.interrupt_running(name)
+        sweep(Path(record.artifacts), store.trials(name))
+        spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
+        check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
+        store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
+        return _search(study, spec, teacher, store, watcher, heartbeat)
+
+
+def _search(
+    study: Study,
+    spec: TaskSpec,
+    teacher: TeacherRecord,
+    store: Store,
+    watcher: Watcher,
+    heartbeat: Heartbeat,
+) -> TrialRecord:
+    """Tries recipes, and tests the frontier, in a study that this process holds."""
     state = StudyState.FAILED
     try:
-        run_trials(study, spec, store, watcher)
+        store.record_teacher(study.study, teacher)
+        run_trials(study, spec, store, watcher, heartbeat)
         grade_frontier(spec, teacher, store, watcher)
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
         raise Interrupted("stopped by you; every trial that had ended is in the store") from error
+    except StoreUnavailable as error:
+        advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).path)
+        raise StoreUnavailable(f"{error}. {advice}") from error
     finally:
-        store.interrupt_running(study.study)
-        store.set_study_state(study.study, state)
+        _close_books(store, spec, state, watcher)
     return chosen(store.trials(study.study), study.budget)
+
+
+def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
+    """Leaves nothing running, where the store can be reached; else `resume` will."""
+    with suppress(StoreError):
+        read_back_journal(store, spec.study, spec.artifacts, watcher.say)
+        store.interrupt_running(spec.study)
+        sweep(spec.artifacts, store.trials(spec.study))
+        store.set_study_state(spec.study, state)
+
+
+def read_back_journal(store: Store, study: str, artifacts: Path, say: Say) -> None:
+    """Puts into the store what it could not take before."""
+    journal = journal_of(store, artifacts)
+    kept, damaged = journal.read_back(partial(store.finish_trial, study))
+    if kept:
+        say(f"{kept} results that the store could not take before are in it now")
+    if damaged:
+        say(f"{damaged} lines of {journal.path} were damaged: their trials are run again")
+
+
+def _how_to_go_on(study: str, journal: Path) -> str:
+    kept = f"Results that it could not take are in {journal}. " if journal.exists() else ""
+    return f"{kept}Once it can be written again, go on with `retort resume {study}`"
+
+
+def _placed(study: Study) -> Study:
+    """The study with its folders absolute: it may be resumed from elsewhere."""
+    folders = {
+        key: getattr(study.run, key).expanduser().resolve() for key in ("artifacts", "cache")
+    }
+    return study.model_copy(update={"run": study.run.model_copy(update=folders)})
 
 
 def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
@@ -76,8 +173,12 @@ def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
 
 
 def _check_is_new(study: Study, store: Store) -> None:
-    if study.study in {known.name for known in store.studies()}:
+    for known in store.studies():
+        if known.name != study.study:
+            continue
+        if known.holder and lives(known.holder):
+            raise StudyHeld(held_message(study.study, known.holder))
         raise StoreError(
-            f"the store holds a study {study.study} already: give this one another name, such as "
-            f"study={study.study}-2"
+            f"the store holds a study {study.study} already: go on with it by `retort resume "
+            f"{study.study}`, or give this one another name, such as study={study.study}-2"
         )

@@ -34,6 +34,9 @@ _PATIENCE = 200
 # Recipes in a row that may be turned away before the space counts as one in which nothing fits.
 _MOST_TURNED_AWAY = 300
 
+_POPULATION = 16
+_GENERATION = "NSGAIISampler:generation"
+
 # How a recipe ends that is not to be tried; None lets it through.
 Gate = Callable[[Recipe], Outcome | None]
 
@@ -55,6 +58,7 @@ class Sampler:
         space: where recipes come from.
         name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
         seed: the same proposals for the same outcomes in the same order.
+        earlier: how many trials there were in earlier runs, whose draws are not to be repeated.
         costs: what a recipe will cost; `gp` needs it, the others don't look.
         budget: what it may cost, likewise.
         gate: what it turns away is learned from and not proposed.
@@ -66,6 +70,7 @@ class Sampler:
         *,
         name: str,
         seed: int,
+        earlier: int = 0,
         costs: CostSource | None = None,
         budget: Budget | None = None,
         gate: Gate = lambda recipe: None,
@@ -78,8 +83,9 @@ class Sampler:
             directions=["maximize", "minimize", "minimize"],
             sampler=_cost_aware(space, seed, costs, budget)
             if name == "gp"
-            else _sampler(name, seed),
+            else _sampler(name, seed + earlier),
         )
+        self._generation_size = _POPULATION if name == "nsga2" else None
 
     def ask(self) -> Proposal | None:
         """A recipe that is new and passes the gate; None where none is to be found any more."""
@@ -108,10 +114,12 @@ class Sampler:
         return new
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """What became of a recipe that was claimed, not proposed."""
+        """What became of a recipe that was claimed, not proposed; none outside the space helps."""
+        params = recipe.to_params()
+        if not self._space.contains(params):
+            return
         state, values = _verdict(outcome)
         curve = _curve(recipe, outcome)
-        params = recipe.to_params()
         domains = {key: domain for key, domain in self._space.domains().items() if key in params}
         self._study.add_trial(
             optuna.trial.create_trial(
@@ -121,8 +129,16 @@ class Sampler:
                 distributions={key: _distribution(domain) for key, domain in domains.items()},
                 constraints=dict(_constraints(outcome)),
                 user_attrs={CURVE: curve} if curve else {},
+                system_attrs=self._generation(state),
             )
         )
+
+    def _generation(self, state: OptunaState) -> dict[str, int]:
+        """Which generation a trial counts to; NSGA-II breeds from none but those it counted."""
+        if self._generation_size is None or state is not OptunaState.COMPLETE:
+            return {}
+        complete = len(self._study.get_trials(deepcopy=False, states=(OptunaState.COMPLETE,)))
+        return {_GENERATION: complete // self._generation_size}
 
     def _new_proposal(self) -> Proposal | None:
         for _ in range(_PATIENCE):
@@ -187,5 +203,5 @@ def _sampler(name: str, seed: int) -> BaseSampler:
         if name == "tpe":
             return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=8)
         if name == "nsga2":
-            return NSGAIISampler(seed=seed, population_size=16)
+            return NSGAIISampler(seed=seed, population_size=_POPULATION)
         return RandomSampler(seed=seed)

@@ -64,6 +64,10 @@ class Rungs:
         if not branch:
             self._trials[trial].last = 1 - accuracy
 
+    def note(self, trial: int, *, share: float, accuracy: float) -> None:
+        """Hears of a point of a trial's curve: its accuracy at that share of its training."""
+        self._trials[trial].errors[share] = 1 - accuracy
+
     def hopeless(self, trial: int, *, share: float, accuracy: float, cost: Cost) -> str | None:
         """Why the trial should stop; None while it may go on.
 
@@ -73,9 +77,8 @@ class Rungs:
             accuracy: on validation images, now.
             cost: foreseen, of the student that it will end with.
         """
-        errors = self._trials[trial].errors
-        before = max(errors, default=0.0)
-        errors[share] = 1 - accuracy
+        before = max(self._trials[trial].errors, default=0.0)
+        self.note(trial, share=share, accuracy=accuracy)
         rung = max((rung for rung in _RUNGS if before < rung <= share), default=None)
         if rung is None or share == 1.0 or (ratio := self._error_ratio(share)) is None:
             return None

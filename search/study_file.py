@@ -54,13 +54,20 @@ def dump_study(study: Study) -> dict[str, object]:
     return values | {"run": run | {"storage": safe_url(study.run.storage)}}
 
 
-def study_from_dict(values: Mapping[str, object]) -> Study:
+def study_from_dict(values: Mapping[str, object], overrides: Sequence[str] = ()) -> Study:
     """The study that `dump_study` wrote; where secrets were masked, they stay so.
 
+    Args:
+        values: what it wrote.
+        overrides: as for `load_study`.
+
     Raises:
-        StudyFileError: it is no study that this version understands.
+        StudyFileError: it is no study that this version understands, or an override is malformed.
     """
-    return _validated(Document(dict(values), {(): "stored study"}))
+    document = Document(dict(values), {(): "stored study"})
+    for override in overrides:
+        document = _overridden(document, override)
+    return _validated(document)
 
 
 def _read(path: Path) -> str:

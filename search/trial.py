@@ -2,7 +2,6 @@
 
 import copy
 import tempfile
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 
 from search.admission.foresight import foresee_cost, least_cost
 from search.checkpoint import Checkpoint
-from search.errors import ArtifactError, TrialError
+from search.errors import ArtifactError
+from search.failures import failure_of
 from search.notes import Notes
 from search.operation import carry_out
-from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
+from search.records import Branch, Cost, EpochRecord, Outcome, TrialState
 from search.shipping import Unpruned, over_budget, ship
 from search.stages import Stage
 from search.task import Task
@@ -299,9 +299,4 @@ class _Ready:
 
 
 def _failed(error: Exception) -> Outcome:
-    failure = FailureRecord(
-        kind=error.kind if isinstance(error, TrialError) else type(error).__name__,
-        message=str(error),
-        traceback="".join(traceback.format_exception(error)),
-    )
-    return Outcome(state=TrialState.FAILED, failure=failure)
+    return Outcome(state=TrialState.FAILED, failure=failure_of(error))

@@ -70,6 +70,11 @@ class SearchSpace:
             for axis in self.axes.values()
         )
 
+    def contains(self, params: Mapping[str, Scalar]) -> bool:
+        """Whether the recipe of these flat parameters is one of this space's."""
+        domains = self.domains()
+        return all(key in domains and domains[key].contains(params[key]) for key in params)
+
     def domains(self) -> dict[str, Domain]:
         """Every flat parameter's domain, the choice of method included."""
         flat: dict[str, Domain] = {}

@@ -1,6 +1,9 @@
-"""A small task that can be learned in a second, and what is made of it."""
+"""A small task that can be learned in a second, what is made of it, and databases of both kinds.
 
-from collections.abc import Callable
+SQLite files, and one PostgreSQL server a session where its binaries are.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from search.data.prepare import prepare
 from search.data.views import View
 from search.metadata import metadata_bytes
 from search.stages import Lineage, StageCache
+from search.store import Store
 from search.task import Task
 from search.training import Course, train
 from spaces.distillation.labels import Labels
@@ -25,6 +29,7 @@ from spaces.quantization.float32 import Float32
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
+from tests.postgresql import PostgresqlServer
 
 CLASSES = 3
 SIZE = 32
@@ -116,3 +121,36 @@ def recipe() -> Callable[..., Recipe]:
         quantization=Float32(),
     )
     return lambda **choices: replace(plain, **choices)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server started for these tests; they must leave it running."""
+    server = PostgresqlServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def new_postgresql(postgresql: PostgresqlServer) -> Callable[[], str]:
+    """Gives the URL of a new, empty PostgreSQL database."""
+    return postgresql.create_database
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'retort.db'}"
+    create: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return create()
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An open store with one study, `digits`."""
+    with Store.open(store_url) as store:
+        store.create_study("digits", config={"seed": 1}, artifacts="artifacts")
+        yield store

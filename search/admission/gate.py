@@ -4,6 +4,7 @@ from search.admission.admission import Admission, Verdict, setting_of
 from search.admission.table import CostTable
 from search.brief import Brief
 from search.config import Study
+from search.ledger import Ledger
 from search.measure import grown
 from search.progress import Watcher
 from search.records import Cost, Outcome, TrialState
@@ -33,19 +34,17 @@ class Gate:
 
     Args:
         admission: who judges.
-        study: the study's name in the store.
+        ledger: told of each rejected recipe, in one transaction.
         seed: written into the records.
-        store: told of each rejected recipe, in one transaction.
         watcher: told as well.
     """
 
     def __init__(
-        self, admission: Admission, *, study: str, seed: int, store: Store, watcher: Watcher
+        self, admission: Admission, *, ledger: Ledger, seed: int, watcher: Watcher
     ) -> None:
         self.admission = admission
-        self._study = study
+        self._ledger = ledger
         self._seed = seed
-        self._store = store
         self._watcher = watcher
 
     def __call__(self, recipe: Recipe) -> Outcome | None:
@@ -76,8 +75,6 @@ class Gate:
             reason=verdict.reason,
             violations=budget.violations(verdict.cost) if verdict.cost else {},
         )
-        number = self._store.record_rejected(
-            self._study, params=params, seed=self._seed, outcome=outcome
-        )
+        number = self._ledger.reject(params, self._seed, outcome)
         self._watcher.trial_ended(number, params, outcome)
         return outcome

@@ -33,7 +33,16 @@ from search.cli.terminal import out, percent, say, state_text, trial_table, writ
 from search.errors import BadInput
 from search.frontier import best as best_of
 from search.frontier import chosen, frontier
-from search.records import Cost, Outcome, StageRecord, StudyRecord, TrialRecord
+from search.holding import standing
+from search.records import (
+    Cost,
+    Outcome,
+    StageRecord,
+    StudyRecord,
+    StudyState,
+    TrialRecord,
+    TrialState,
+)
 from search.store import Store
 from search.units import (
     format_bytes,
@@ -67,10 +76,10 @@ def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
         table.add_column(name)
     for study, trials in found:
         summary = _status(study, trials)
-        states = Counter(trial.state for trial in trials)
+        states = _states(study, trials)
         table.add_row(
             escape(study.name),
-            study.state,
+            standing(study),
             "  ".join(f"{state_text(state)} {count}" for state, count in sorted(states.items())),
             percent(summary["best_accuracy"]),
             str(summary["frontier"]),
@@ -207,13 +216,23 @@ def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]
     quality = top.outcome.quality if top and top.outcome else None
     return {
         "study": study.name,
-        "state": str(study.state),
-        "trials": {str(state): n for state, n in Counter(t.state for t in trials).items()},
+        "state": str(standing(study)),
+        "held_by": str(study.holder) if standing(study) is StudyState.RUNNING else None,
+        "searched_s": study.elapsed_s,
+        "trials": {str(state): n for state, n in _states(study, trials).items()},
         "best_trial": top.number if top else None,
         "best_accuracy": quality.accuracy if quality else None,
         "frontier": len(frontier(trials)),
         "changed_at": study.changed_at,
     }
+
+
+def _states(study: StudyRecord, trials: Sequence[TrialRecord]) -> Counter[TrialState]:
+    """Trials by state; none runs where the study does not."""
+    states = Counter(trial.state for trial in trials)
+    if standing(study) is not StudyState.RUNNING and (left := states.pop(TrialState.RUNNING, 0)):
+        states[TrialState.INTERRUPTED] += left
+    return states
 
 
 def _show_outcome(outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -30,7 +31,7 @@ def watching(study: Study, store: Store) -> Iterator[Watcher]:
     if not out.is_terminal:
         yield PlainLines(study)
         return
-    picture = LivePicture(study, store)
+    picture = LivePicture(study, store, **_so_far(study, store))
     # Transient: what it showed last is told again, and better, when the run has ended.
     with Live(console=out, get_renderable=picture.render, refresh_per_second=4, transient=True):
         yield picture
@@ -64,9 +65,11 @@ class LivePicture:
     study: Study
     store: Store
     start: float = field(default_factory=time.monotonic)
+    elapsed_before_s: float = 0.0
     first_trial: float | None = None
     news: str = "starting"
     trained: int = 0
+    trained_before: int = 0
     states: Counter[TrialState] = field(default_factory=Counter)
     running: dict[int, str] = field(default_factory=dict)
     points: dict[int, EpochRecord] = field(default_factory=dict)
@@ -112,8 +115,8 @@ class LivePicture:
         trained = self.trained
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
-            ProgressBar(total=wanted, completed=trained, width=20),
-            f"{trained}/{wanted} trained",
+            ProgressBar(total=wanted, completed=self.trained_before + trained, width=20),
+            f"{self.trained_before + trained}/{wanted} trained",
             f"{format_duration(time.monotonic() - self.start)} gone{self._left(trained, wanted)}",
         )
         counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
@@ -123,9 +126,10 @@ class LivePicture:
         if not trained or self.first_trial is None:
             return ""
         elapsed = time.monotonic() - self.first_trial
-        left = elapsed / trained * (wanted - trained)
+        left = elapsed / trained * (wanted - self.trained_before - trained)
         if self.study.search.max_time:
-            left = min(left, max(0.0, self.study.search.max_time - elapsed))
+            gone = self.elapsed_before_s + elapsed
+            left = min(left, max(0.0, self.study.search.max_time - gone))
         return f", about {format_duration(left)} left"
 
     def _running_table(self) -> Table:
@@ -137,6 +141,16 @@ class LivePicture:
             )  # fmt: skip
             table.add_row(f"[cyan]trial {number}[/]", escape(recipe), where)
         return table
+
+
+def _so_far(study: Study, store: Store) -> dict[str, Any]:
+    """What earlier runs of the study came to."""
+    if study.study not in {known.name for known in store.studies()}:
+        return {}
+    counted = {TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}
+    ended = [t for t in store.trials(study.study, states=counted) if t.parent is None]
+    elapsed_s = store.study(study.study).elapsed_s
+    return {"trained_before": len(ended), "elapsed_before_s": elapsed_s}
 
 
 def _result(outcome: Outcome) -> str:

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from search.cli import browsing, checking, handing, searching
+from search.cli import browsing, checking, handing, keeping, searching
 from search.cli.terminal import complain
 from search.errors import RetortError
 
@@ -22,6 +22,8 @@ for command in (
     searching.init,
     searching.plan,
     searching.run,
+    searching.resume,
+    searching.stop,
     browsing.status,
     browsing.trials,
     browsing.show,
@@ -31,6 +33,7 @@ for command in (
     checking.doctor,
 ):
     app.command()(command)
+app.add_typer(keeping.app, name="db")
 
 
 def main() -> None:

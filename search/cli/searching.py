@@ -1,5 +1,6 @@
 """Commands that search: demo, init, plan, run."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +10,15 @@ from rich.markup import escape
 
 from search.cli.display import watching
 from search.cli.ending import print_ending
-from search.cli.options import Json
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest
 from search.cli.terminal import out, say, write_json
 from search.config import Study
 from search.errors import BadInput
+from search.holding import lives
 from search.presets import preset_text
 from search.records import TrialRecord
 from search.store import Store
-from search.study_file import load_study
+from search.study_file import load_study, study_from_dict
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 Overrides = Annotated[
@@ -94,17 +96,76 @@ def run(
     _search(typed, allow_code=allow_code)
 
 
-def _search(study: Study, *, allow_code: bool) -> TrialRecord:
+def resume(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study's name, or its file, changed or not; by default the study that changed "
+            "last.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    *,
+    store: StoreUrl = DEFAULT_STORE,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Let a teacher's `factory:` run its code.")
+    ] = False,
+) -> None:
+    """Go on with a study: what was interrupted runs first, time and trials used stay used.
+
+    A study's file says itself where its store is.
+    """
+    changes = list(overrides or [])
+    if study and "=" in study:
+        changes.insert(0, study)
+        study = None
+    if study and Path(study).is_file():
+        typed = load_study(Path(study), changes)
+    else:
+        typed = _stored(study, store, changes)
+    _search(typed, allow_code=allow_code, again=True)
+
+
+def stop(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="By default the study that changed last.", show_default=False),
+    ] = None,
+    store: StoreUrl = DEFAULT_STORE,
+) -> None:
+    """Ask a running search to end: running trials end first. It can be resumed."""
+    with Store.open(store) as opened:
+        name = named_or_latest(opened, study)
+        holder = opened.ask_to_stop(name)
+    if holder is None or lives(holder) is False:
+        raise BadInput(f"{name} is not running: there is nothing to stop")
+    say(f"asked {holder} to end {name}: its running trials end first; then\n  retort resume {name}")
+
+
+def _stored(study: str | None, store: str, changes: list[str]) -> Study:
+    """A study as the store keeps it, with these changes."""
+    with Store.open(store) as opened:  # an older store is upgraded
+        record = opened.study(named_or_latest(opened, study))
+    if any(change.startswith("study=") for change in changes):
+        raise BadInput("a study keeps its name; start a new one with `retort run`")
+    places = {"run.storage": store, "run.artifacts": Path(record.artifacts).parent}
+    given = [f"{key}={json.dumps(str(value))}" for key, value in places.items()]
+    return study_from_dict(record.config, given + changes)
+
+
+def _search(study: Study, *, allow_code: bool, again: bool = False) -> TrialRecord:
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
         from search.preparation import check_study
-        from search.run import run_study
+        from search.run import resume_study, run_study
 
         check_study(study)  # before the store is made
+    search = resume_study if again else run_study
     with Store.open(study.run.storage) as store:
         with watching(study, store) as watcher:
-            best = run_study(study, store, watcher, allow_code=allow_code)
+            best = search(study, store, watcher, allow_code=allow_code)
         print_ending(study, store, best)
     return best
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from search.database.address import parse_address, safe_url
-from search.database.faults import explain
-from search.errors import StoreError
+from search.database.faults import explain, may_pass
+from search.errors import StoreError, StoreUnavailable
 
 _WRITES = "retort_writes"
 
@@ -26,7 +27,7 @@ class Database:
         self.url = parse_address(url)
         self.place = safe_url(url)
         self.read_only = read_only
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         if self.url.drivername == "sqlite":
             self._engine = _sqlite(self.url, read_only=read_only, patience_s=patience_s)
             self._reader = self._engine
@@ -37,6 +38,12 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    @property
+    def file(self) -> Path | None:
+        """Where it is kept; None for a server's."""
+        sqlite_file = self.url.drivername == "sqlite"
+        return Path(self.url.database or "") if sqlite_file else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -60,8 +67,8 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            message = explain(error, self.url, place=self.place, patience_s=self._patience_s)
-            raise StoreError(message) from error
+            message = explain(error, self.url, place=self.place, patience_s=self.patience_s)
+            raise (StoreUnavailable if may_pass(error) else StoreError)(message) from error
 
 
 def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:

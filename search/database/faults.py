@@ -3,7 +3,13 @@
 import sqlite3
 
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from search.database.address import secrets_of
 
@@ -38,6 +44,12 @@ def explain(error: SQLAlchemyError, url: URL, *, place: str, patience_s: float) 
         f"the store {place} can't be used: {_first_line(origin or error, url)}; "
         "check that its database is there and running, and that you may use it"
     )
+
+
+def may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the same write may succeed later: it was sound, the database was not ready."""
+    ours = (IntegrityError, DataError, ProgrammingError)
+    return isinstance(error, DBAPIError) and not isinstance(error, ours)
 
 
 def _is_lock(origin: BaseException | None) -> bool:

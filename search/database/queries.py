@@ -22,6 +22,7 @@ def new_trial(
     params: Mapping[str, Scalar],
     seed: int,
     parent: int | None = None,
+    key: str | None = None,
 ) -> TrialRow:
     """A running trial's row, with the study's next number."""
     newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
@@ -29,6 +30,8 @@ def new_trial(
         study_id=study.id,
         number=0 if newest is None else newest + 1,
         parent=parent,
+        key=key,
+        attempts=1,
         state=TrialState.RUNNING.value,
         params=dict(params),
         seed=seed,
@@ -38,6 +41,14 @@ def new_trial(
     )
     session.add(row)
     return row
+
+
+def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow | None:
+    """The trial that the same wish added already, if its answer was lost."""
+    if key is None:
+        return None
+    own = TrialRow.study_id == study.id, TrialRow.key == key
+    return session.scalar(trials_query(study, whole=False).where(*own))
 
 
 def branch_numbers(study: StudyRow, parent: int) -> Select[int]:

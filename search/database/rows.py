@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
-from search.database.tables import EpochRow, StageRow, StudyRow, TeacherRow, TrialRow
-from search.errors import StoreError
+from search.database.tables import EpochRow, HoldRow, StageRow, StudyRow, TeacherRow, TrialRow
+from search.errors import NotFinite, StoreError
 from search.records import (
     ArtifactRecord,
     Cost,
     EpochRecord,
     FailureRecord,
+    Holder,
     Outcome,
     Quality,
     StageRecord,
@@ -24,7 +25,7 @@ from search.records import (
     TrialState,
 )
 
-_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord)
+_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Holder)
 
 
 def study_record(row: StudyRow) -> StudyRecord:
@@ -36,7 +37,14 @@ def study_record(row: StudyRow) -> StudyRecord:
         teacher=None if row.teacher is None else _teacher_record(row.teacher),
         created_at=row.created_at,
         changed_at=row.changed_at,
+        data_digest=row.data_digest,
+        elapsed_s=row.elapsed_s,
+        holder=None if row.hold is None else _like(Holder, row.hold),
     )
+
+
+def hold_row(holder: Holder) -> HoldRow:
+    return HoldRow(**asdict(holder))
 
 
 def teacher_row(teacher: TeacherRecord) -> TeacherRow:
@@ -66,6 +74,7 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
         outcome=None if state is TrialState.RUNNING else _outcome(row, state, whole=whole),
         test=_quality(row.test_accuracy, row.test_agreement),
         parent=row.parent,
+        attempts=row.attempts,
     )
 
 
@@ -116,11 +125,11 @@ def check_finite(values: Mapping[str, object]) -> None:
     """Refuses NaN and infinity wherever they are; SQLite would store the first as NULL.
 
     Raises:
-        StoreError: naming the first such number's place.
+        NotFinite: naming the first such number's place.
     """
     for place, value in _numbers(values, ""):
         if not math.isfinite(value):
-            raise StoreError(f"{place} must be finite, but got {value}")
+            raise NotFinite(f"{place} must be finite, but got {value}")
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:

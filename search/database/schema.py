@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
+from search.database.backup import back_up, backup_path
 from search.database.connection import Database
 from search.database.tables import SCHEMA, VERSION_TABLE
 from search.errors import StoreError
@@ -50,18 +51,28 @@ def check_ownership(database: Database) -> None:
             _revision(session.connection(), database.place)
 
 
-def upgrade_schema(database: Database) -> None:
-    """Creates the tables, or upgrades them, in one transaction.
+def upgrade_schema(database: Database) -> Path | None:
+    """Creates the tables, or upgrades them, in one transaction; gives the backup made before.
 
     Raises:
         StoreError: the database is another program's, or of a newer version.
     """
+    backup = None
+    if (known := revision_of(database)) is not None and known != SCHEMA:
+        backup = back_up(database, backup_path(database, known), revision=known)
     with database.writing() as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         if _revision(connection, database.place) != SCHEMA:
-            _migrate(connection)
+            migrate(connection, SCHEMA)
+    return backup
+
+
+def revision_of(database: Database) -> str | None:
+    """The schema's revision; None for a database without tables."""
+    with database.reading() as session:
+        return _revision(session.connection(), database.place)
 
 
 def _is_there(database: Database) -> bool:
@@ -89,7 +100,8 @@ def _revision(connection: Connection, place: str) -> str | None:
     return revision
 
 
-def _migrate(connection: Connection) -> None:
+def migrate(connection: Connection, revision: str) -> None:
+    """Brings the tables to a revision, in the connection's transaction."""
     # Imported here because readers have no use for it, and it takes its time.
     from alembic import command
     from alembic.config import Config
@@ -99,4 +111,4 @@ def _migrate(connection: Connection) -> None:
     # Alembic reads % as an interpolation.
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from search.records import StudyState, TrialState
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -99,9 +99,30 @@ class StudyRow(Table):
     artifacts: Mapped[str]
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
+    data_digest: Mapped[str | None]
+    elapsed_s: Mapped[float] = mapped_column(server_default="0")
     teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
+    hold: Mapped["HoldRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
 
     __table_args__ = (_one_of("state", StudyState),)
+
+
+class HoldRow(Table):
+    """The process that runs a study; no row where none does. See `search.records.Holder`."""
+
+    __tablename__ = "holds"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    token: Mapped[str]
+    host: Mapped[str]
+    machine: Mapped[str]
+    pid: Mapped[int] = mapped_column(BigInteger)
+    process_start: Mapped[str]
+    since: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger)
+    stopping: Mapped[bool]
 
 
 class TeacherRow(Table):
@@ -139,6 +160,8 @@ class TrialRow(Table):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
     number: Mapped[int]
     parent: Mapped[int | None]
+    key: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default="1")
     state: Mapped[str]
     params: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)
@@ -172,6 +195,8 @@ class TrialRow(Table):
 
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
+        # Names one wish to add a trial: who does not know whether it came through asks again.
+        Index(None, "study_id", "key", unique=True),
         Index(None, "study_id", "state"),
         _one_of("state", TrialState),
         CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ends_once"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from search.admission.table import CostTable
 from search.budget import Budget
 from search.config import Study
 from search.driver import Dispatch, Driver
+from search.ledger import Ledger, journal_of
 from search.records import Cost, EpochRecord, Outcome, Scalar, TrialState
 from search.sampler import Sampler
 from search.scheduler import Rungs
@@ -54,10 +56,10 @@ NewStage = Callable[..., _Stage]
 
 
 @pytest.fixture
-def stage(task: Task, store: Store) -> NewStage:
+def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
     """Gives a driver of a study named `digits`, with the search's settings that are named."""
 
-    def make(*, rungs: Rungs | None = None, **search: object) -> _Stage:
+    def make(*, rungs: Rungs | None = None, retries: int = 0, **search: object) -> _Stage:
         study = Study.model_validate(
             {
                 "study": "digits",
@@ -65,15 +67,17 @@ def stage(task: Task, store: Store) -> NewStage:
                 "teacher": {"model": "test_resnet", "train": {}},
                 "space": SPACE,
                 "search": {"sampler": "random", "branches": 0, "trials": 2, **search},
+                "run": {"retries": retries},
             }
         )
         notebook = _Notebook()
         brief = replace(task.brief, budget=Budget())
         admission = Admission(brief, CostTable(), timed=False)
-        gate = Gate(admission, study="digits", seed=0, store=store, watcher=notebook)
+        ledger = Ledger(store, "digits", journal_of(store, tmp_path / "digits"))
+        gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
         driver = Driver(
-            study, sampler=sampler, gate=gate, rungs=rungs, store=store, watcher=notebook
+            study, sampler=sampler, gate=gate, rungs=rungs, ledger=ledger, watcher=notebook
         )
         return _Stage(driver, store, notebook, sampler)
 

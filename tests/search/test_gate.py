@@ -10,6 +10,7 @@ from search.admission.admission import Admission
 from search.admission.gate import Gate
 from search.admission.table import CostTable
 from search.budget import Budget
+from search.ledger import Ledger, journal_of
 from search.records import EpochRecord, Outcome, Scalar, TrialState
 from search.sampler import Sampler
 from search.store import Store
@@ -39,7 +40,8 @@ class _Notes:
 
 def _gate(task: Task, store: Store, size: int, notes: _Notes | None = None) -> Gate:
     admission = Admission(replace(task.brief, budget=Budget(size=size)), CostTable(), timed=False)
-    return Gate(admission, study="digits", seed=3, store=store, watcher=notes or _Notes())
+    ledger = Ledger(store, "digits", journal_of(store, task.artifacts.parent / "digits"))
+    return Gate(admission, ledger=ledger, seed=3, watcher=notes or _Notes())
 
 
 @pytest.mark.parametrize("name", ["random", "tpe"])

@@ -6,6 +6,7 @@ import pytest
 
 from search.errors import StoreError
 from search.store import Store, safe_url
+from tests.postgresql import PostgresqlServer
 
 
 @pytest.mark.parametrize(
@@ -79,8 +80,8 @@ def test_an_absent_server_is_named() -> None:
 
 
 @pytest.mark.postgres
-def test_a_wrong_password_is_not_repeated(postgresql_server: str) -> None:
-    _, _, host = postgresql_server.partition("@")
+def test_a_wrong_password_is_not_repeated(postgresql: PostgresqlServer) -> None:
+    _, _, host = postgresql.address.partition("@")
     with pytest.raises(StoreError, match="password authentication failed") as caught:
         Store.open(f"postgresql+psycopg://retort:hunter2@{host}/postgres")
     assert "hunter2" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""The runs behind the figures in README.md and docs/."""

@@ -1,0 +1,131 @@
+"""What a student loses by learning from cached logits of a few views instead of a live teacher.
+
+    python -m benchmarks.cached_views DATA --cache FOLDER [--seeds 5]
+
+DATA is the folder of Fashion-MNIST's four files. Each student is trained for the same epochs with
+
+    live       a new view of every image in every epoch, and the teacher asked in every step
+    K views    the same K views over and over, their logits read from the cache (the product's way)
+    clean      new views, but the logits of the unaugmented images: cheap, and wrong (Beyer et al.
+               2021, arXiv:2106.05237)
+    labels     new views, and no teacher
+
+Prints a Markdown table: accuracy on validation images, mean and standard deviation over seeds, and
+the mean difference from `live` with its standard error, seed by seed.
+"""
+
+import argparse
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from benchmarks.time_to_frontier.natural import live_teacher
+from search.data.dataset import Dataset, normalize
+from search.data.views import View
+from search.preparation import open_task, prepare_task
+from search.progress import Silent
+from search.study_file import load_study
+from search.task import Task
+from search.training import Course, Targets, train
+from spaces.distillation.labels import Labels
+from spaces.distillation.soft_targets import SoftTargets
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+_FILE = Path(__file__).parent / "time_to_frontier" / "problem.yaml"
+_STUDENTS = ("test_efficientnet", "test_resnet", "lcnet_050")
+_EPOCHS = 8
+_VIEWS = (1, 2, 4, 8)
+_LESSON = SoftTargets(temperature=4.0, weight=0.8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    study = load_study(
+        _FILE,
+        [
+            f"data.path={options.data.absolute()}",
+            f"run.cache={options.cache.absolute()}",
+            f"run.artifacts={options.cache.absolute() / 'artifacts'}",
+            f"search.views={max(_VIEWS)}",
+        ],
+    )
+    task = open_task(prepare_task(study, Silent())[0])
+    courses = _courses(task, live_teacher(study, task.dataset))
+    print("| student | lesson | accuracy | less live |\n|---|---|---|---|")
+    for student in _STUDENTS:
+        found = {
+            name: [_accuracy(student, task, replace(course, seed=seed)) for seed in seeds]
+            for name, course in courses.items()
+            for seeds in [track(range(options.seeds), f"{student}, {name}", transient=True)]
+        }
+        _print(student, found)
+
+
+def _courses(task: Task, teacher: nn.Module) -> Mapping[str, Course]:
+    assert task.targets
+    live = Course(
+        stage="distil",
+        training=Standard(epochs=_EPOCHS),
+        distillation=_LESSON,
+        epochs=_EPOCHS,
+        views=tuple(replace(task.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
+        targets=_live_targets(teacher, task.dataset, clean=False),
+        seed=0,
+    )
+    cached = {
+        f"{count} views": replace(live, views=task.views[:count], targets=task.targets)
+        for count in _VIEWS
+    }
+    clean = replace(live, targets=_live_targets(teacher, task.dataset, clean=True))
+    labels = replace(live, distillation=Labels(), targets=None)
+    return {"live": live, **cached, "clean": clean, "labels": labels}
+
+
+def _live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool) -> Targets:
+    @torch.inference_mode()
+    def targets(view: View, indices: Tensor) -> Tensor:
+        (batch,) = dataset.training.batches(
+            len(indices), order=indices, view=None if clean else view
+        )
+        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+        logits: Tensor = teacher(images)
+        return logits[None].clone()
+
+    return targets
+
+
+def _accuracy(student: str, task: Task, course: Course) -> float:
+    torch.manual_seed(course.seed)
+    network = task.brief.build(Timm(model=student))
+    *_, last = train(network, task.dataset, course)
+    return last.accuracy
+
+
+def _print(student: str, found: Mapping[str, Sequence[float]]) -> None:
+    for name, accuracies in found.items():
+        differences = [a - b for a, b in zip(accuracies, found["live"], strict=True)]
+        error = stdev(differences) / math.sqrt(len(differences)) if name != "live" else 0.0
+        less = "" if name == "live" else f"{fmean(differences):+.2%} ± {error:.2%}"
+        print(
+            f"| {student} | {name} | {fmean(accuracies):.2%} ± {stdev(accuracies):.2%} | {less} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

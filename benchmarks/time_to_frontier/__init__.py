@@ -1,0 +1,1 @@
+"""How long the frontier takes, against what a user would write instead."""

@@ -1,0 +1,56 @@
+"""Optuna alone: its TPE with constraints, asked and told by hand, over a pool of processes."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+
+import torch
+
+from benchmarks.time_to_frontier.log import log_epoch, log_student
+from benchmarks.time_to_frontier.plain_tune import Plan
+from search.records import Outcome, Scalar
+from search.sampler import Proposal, Sampler
+from search.trial import run_trial
+from spaces.recipe import Recipe
+
+
+def run_constrained(plan: Plan) -> None:
+    """Runs for as long as it may; what a recipe breaks of the budget is told as a constraint."""
+    sampler = Sampler(plan.study.search_space(), name="tpe", seed=plan.study.seed)
+    end = time.monotonic() + plan.seconds
+    running: dict[Future[Outcome], Proposal] = {}
+    number = 0
+    processes = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(plan.parallel, mp_context=processes)
+    try:
+        while time.monotonic() < end:
+            while len(running) < plan.parallel and (proposal := sampler.ask()):
+                params = proposal.recipe.to_params()
+                running[pool.submit(_train, params, plan, number)] = proposal
+                number += 1
+            left = max(0.0, end - time.monotonic())
+            for done in wait(running, timeout=left, return_when=FIRST_COMPLETED).done:
+                sampler.tell(running.pop(done), done.result())
+    finally:
+        workers = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.terminate()
+
+
+def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
+    torch.set_num_threads(1)
+    task = plan.open_task()
+    name = os.getpid() * 1000 + number
+    trial = run_trial(Recipe.from_params(params), task, number=name, seed=0)
+    while True:
+        try:
+            log_epoch(plan.log, next(trial).stage)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            log_student(plan.log, outcome, task.artifacts)
+            broken = plan.spec.brief.budget.violations(outcome.cost) if outcome.cost else {}
+            return replace(outcome, violations=broken)

@@ -1,0 +1,102 @@
+"""Distillation as it is usually written: a DataLoader, per-image augmentation, a live teacher.
+
+No layout, no fused step, no cached logits and no shared views: what a script of one's own would do.
+Optimizer, schedule and loss are the recipe's.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import v2
+
+from search.config import Study
+from search.data.dataset import Dataset, normalize
+from search.data.parts import MemoryPart
+from search.records import EpochRecord
+from search.teacher.classroom import Classroom
+from search.teacher.teacher import prepare_teacher
+from search.training import Course, accuracy
+from spaces.axes import Lesson, Needs
+
+
+def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
+    """The study's teacher, which was trained before, from the cache."""
+    room = Classroom(
+        dataset=dataset,
+        cache=study.run.cache,
+        seed=study.seed,
+        device="cpu",
+        allow_code=False,
+        progress=lambda text: None,
+    )
+    return prepare_teacher(study.teachers, room).network
+
+
+@dataclass(frozen=True)
+class _Augmented(TorchDataset[tuple[Tensor, int]]):
+    part: MemoryPart
+    transform: v2.Transform
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image = torch.from_numpy(np.array(self.part.pixels[index]))
+        return self.transform(image), int(self.part.labels[index])
+
+
+def train_naturally(
+    network: nn.Module, dataset: Dataset, course: Course, *, teacher: nn.Module
+) -> Iterator[EpochRecord]:
+    """Does what `search.training.train` does, in its own way."""
+    torch.manual_seed(course.seed)
+    loader = _loader(dataset, course.training.batch_size)
+    fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=len(loader))
+    step = 0
+    for epoch in range(course.epochs):
+        network.train()
+        for pixels, labels in loader:
+            images = normalize(pixels, dataset.info.mean, dataset.info.std)
+            loss = _loss(network, images, labels, course, teacher)
+            fit.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            fit.optimizer.step()
+            step += 1
+            fit.scheduler.step_update(step)
+        yield EpochRecord(
+            stage=course.stage,
+            epoch=epoch,
+            loss=float(loss),
+            accuracy=accuracy(network, dataset.validation, dataset),
+            learning_rate=fit.optimizer.param_groups[0]["lr"],
+        )
+
+
+def _loss(
+    network: nn.Module, images: Tensor, labels: Tensor, course: Course, teacher: nn.Module
+) -> Tensor:
+    taught = None
+    if course.distillation.needs is not Needs.NOTHING:
+        with torch.no_grad():
+            taught = teacher(images)
+    lesson = Lesson(student=network(images), labels=labels, teacher=taught)
+    return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
+
+
+def _loader(dataset: Dataset, batch_size: int) -> DataLoader[tuple[Tensor, int]]:
+    info = dataset.info
+    shift = round(info.shift * info.image_size)
+    augment = v2.Compose(
+        [
+            v2.RandomCrop(info.image_size, padding=shift, padding_mode="reflect"),
+            v2.RandomHorizontalFlip(0.5 if info.flip else 0.0),
+        ]
+    )
+    assert isinstance(dataset.training, MemoryPart)
+    images = _Augmented(dataset.training, augment)
+    return DataLoader(images, batch_size, shuffle=True, drop_last=True)

@@ -1,0 +1,188 @@
+"""What a user would write instead: Ray Tune with OptunaSearch, as their documents show it.
+
+It shares this project's stages (`search.trial`) and its soft targets, so that only the
+orchestration differs: every proposed recipe is trained, and what breaks the budget is penalised.
+The arm `natural` trains in its own way as well, as natural.py does.
+"""
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import ConcurrencyLimiter
+from ray.tune.search.optuna import OptunaSearch
+
+import search.trial
+from benchmarks.time_to_frontier.log import log_epoch, log_student
+from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
+from search.admission.foresight import foresee_cost
+from search.budget import Budget, total_violation
+from search.config import Study
+from search.preparation import TaskSpec, open_task
+from search.records import Outcome
+from search.stages import StageCache
+from search.task import Task
+from search.trial import run_trial
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an arm of Ray Tune is given: the problem, how long, how wide, and where to write."""
+
+    study: Study
+    spec: TaskSpec
+    seconds: float
+    parallel: int
+    log: Path
+
+    def open_task(self) -> Task:
+        """The task without its budget: a plain script trains what it is told to."""
+        task = open_task(self.spec)
+        stages = StageCache(self.spec.stages, limit_bytes=0)
+        return replace(task, brief=replace(task.brief, budget=Budget()), stages=stages)
+
+
+def run_plain(arm: str, plan: Plan) -> None:
+    """Runs one arm for as long as it may; students and epochs go to the log."""
+    ray.init(
+        address="local",
+        num_cpus=plan.parallel,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    worker = tune.with_parameters(_Natural if arm == "natural" else _Plain, plan=plan)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            tune.Tuner(
+                tune.with_resources(worker, {"cpu": 1}),
+                tune_config=tune.TuneConfig(
+                    search_alg=ConcurrencyLimiter(_searcher(arm, plan), plan.parallel),
+                    scheduler=_scheduler(arm, plan.study.search_space()),
+                    num_samples=-1,
+                    time_budget_s=plan.seconds,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=folder,
+                    verbose=0,
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
+    finally:
+        ray.shutdown()
+
+
+def _searcher(arm: str, plan: Plan) -> OptunaSearch:
+    seed = plan.study.seed
+    sampler: BaseSampler = (
+        RandomSampler(seed=seed)
+        if arm == "tune-random"
+        else TPESampler(seed=seed, multivariate=True, group=True)
+    )
+    metrics, modes = ["score", "size_bytes", "latency_ms"], ["max", "min", "min"]
+    propose = _Propose(plan.study.search_space())
+    return OptunaSearch(propose, metric=metrics, mode=modes, sampler=sampler)
+
+
+@dataclass(frozen=True)
+class _Propose:
+    """Draws a recipe; the searcher collects what was drawn by itself, and pickles this."""
+
+    space: SearchSpace
+
+    def __call__(self, trial: Any) -> None:
+        self.space.suggest(trial)
+
+
+def _scheduler(arm: str, space: SearchSpace) -> ASHAScheduler | None:
+    if not arm.endswith("asha"):
+        return None
+    epochs = int(space.axes["training"]["standard"]["epochs"].at(0.5))
+    return ASHAScheduler(
+        time_attr="training_iteration",
+        metric="score",
+        mode="max",
+        max_t=epochs * 2,
+        grace_period=1,
+        reduction_factor=2,
+    )
+
+
+class _Plain(tune.Trainable):
+    """A trial of the plain script, an epoch a step."""
+
+    def setup(self, config: dict[str, Any], *, plan: Plan) -> None:  # type: ignore[override]
+        torch.set_num_threads(1)
+        self._plan, self._task, self._number = plan, plan.open_task(), 0
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._recipe = Recipe.from_params(new_config)
+        self._cost = foresee_cost(self._recipe, self._task.brief)
+        self._accuracy = 0.0
+        self._number += 1
+        self._epochs = self._train()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        try:
+            self._accuracy = next(self._epochs)
+            log_epoch(self._plan.log, "epoch")
+            return self._metrics() | {"done": False}
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            if outcome.quality and outcome.cost:
+                self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
+            log_student(self._plan.log, outcome, self._task.artifacts)
+            return self._metrics() | {"done": True}
+
+    def cleanup(self) -> None:
+        self._epochs.close()
+
+    @property
+    def _own_number(self) -> int:
+        # Of an artifact that no other process writes.
+        return os.getpid() * 1000 + self._number
+
+    def _train(self) -> Any:
+        trial = run_trial(
+            self._recipe, self._task, number=self._own_number, seed=0, foreseen=self._cost
+        )
+        while True:
+            try:
+                yield next(trial).accuracy
+            except StopIteration as end:
+                return end.value
+
+    def _metrics(self) -> dict[str, Any]:
+        budget = self._plan.spec.brief.budget
+        penalty = total_violation(budget.violations(self._cost))
+        return {
+            "score": self._accuracy - penalty,
+            "size_bytes": self._cost.size_bytes,
+            "latency_ms": self._cost.latency_ms,
+        }
+
+
+class _Natural(_Plain):
+    """The same with a live teacher and a DataLoader."""
+
+    def setup(self, config: dict[str, Any], *, plan: Plan) -> None:  # type: ignore[override]
+        torch.set_num_threads(1)
+        teacher = live_teacher(plan.study, plan.open_task().dataset)
+        # This process runs nothing else: its trials now train as a script of one's own would.
+        search.trial.train = partial(train_naturally, teacher=teacher)  # type: ignore[attr-defined]
+        super().setup(config, plan=plan)

@@ -1,0 +1,53 @@
+"""Commands that look after the store: db check, db upgrade, db backup."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.checkup import check_store
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl
+from search.cli.terminal import say, write_json
+from search.store import Store
+
+app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_is_help=True)
+
+
+@app.command()
+def check(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
+    """Whether the store is sound, and every artifact that it names whole; changes nothing."""
+    with Store.open(store, read_only=True) as opened:
+        problems, studies = check_store(opened), len(opened.studies())
+        schema = opened.schema()
+    if as_json:
+        write_json({"schema": schema, "studies": studies, "problems": problems})
+    else:
+        say(f"schema {schema}, {studies} studies, {len(problems)} problems")
+        for problem in problems:
+            say(f"  {problem}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def upgrade(store: StoreUrl = DEFAULT_STORE) -> None:
+    """Bring an older store to this version's schema, after a backup."""
+    with Store.open(store) as opened:
+        if opened.backup:
+            say(f"upgraded to schema {opened.schema()}; as it was: {opened.backup}")
+        else:
+            say(f"it has schema {opened.schema()} already")
+
+
+@app.command()
+def backup(
+    store: StoreUrl = DEFAULT_STORE,
+    *,
+    destination: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write.", show_default=False)
+    ] = None,
+) -> None:
+    """Copy the store into a file, which is a store itself; while it is in use, too."""
+    with Store.open(store, read_only=True) as opened:
+        path = opened.back_up(destination)
+    say(f"backup {path}")

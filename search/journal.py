@@ -1,0 +1,123 @@
+"""Results that the store could not take, kept beside it until it can: none is lost."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from search.records import (
+    ArtifactRecord,
+    Branch,
+    Cost,
+    EpochRecord,
+    FailureRecord,
+    Outcome,
+    Quality,
+    StageRecord,
+    TrialState,
+)
+
+Keep = Callable[[int, Outcome], object]
+
+
+class Journal:
+    """A file of results: a line each, with its checksum, on the disk before `write` returns.
+
+    Args:
+        path: of the file; there is none while there is nothing to keep.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, number: int, outcome: Outcome) -> None:
+        """Keeps how a trial ended.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        entry = json.dumps({"trial": number, "outcome": asdict(outcome)}, allow_nan=False)
+        line = json.dumps({"sha256": _digest(entry), "entry": entry})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            # A line that a crash cut short must not swallow this one.
+            file.write(f"\n{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self.path.parent)
+
+    def read_back(self, keep: Keep) -> tuple[int, int]:
+        """Gives every result to `keep`, then removes the file.
+
+        Args:
+            keep: told the trial's number and outcome; may be told of one twice.
+
+        Returns:
+            How many were kept, and how many lines were damaged, whose trials have to be run again.
+        """
+        if not self.path.exists():
+            return 0, 0
+        kept = damaged = 0
+        for line in self.path.read_bytes().splitlines():
+            if not line.strip():
+                continue
+            entry = _checked(line)
+            if entry is None:
+                damaged += 1
+            else:
+                keep(entry["trial"], _outcome(entry["outcome"]))
+                kept += 1
+        self.path.unlink()
+        _sync_folder(self.path.parent)
+        return kept, damaged
+
+
+def _checked(line: bytes) -> dict[str, Any] | None:
+    """A line's entry; None where it is not as it was written."""
+    try:
+        document = json.loads(line)
+        entry = document["entry"]
+        if document["sha256"] != _digest(entry):
+            return None
+        found: dict[str, Any] = json.loads(entry)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found
+
+
+def _digest(entry: str) -> str:
+    return hashlib.sha256(entry.encode()).hexdigest()
+
+
+def _outcome(values: Mapping[str, Any]) -> Outcome:
+    """The outcome that `asdict` made these values of."""
+    branches = [
+        Branch(params=b["params"], outcome=_outcome(b["outcome"])) for b in values["branches"]
+    ]
+    held = {
+        "cost": Cost,
+        "quality": Quality,
+        "artifact": ArtifactRecord,
+        "failure": FailureRecord,
+    }
+    return Outcome(
+        **{
+            **values,
+            **{key: kind(**values[key]) for key, kind in held.items() if values[key] is not None},
+            "state": TrialState(values["state"]),
+            "stages": tuple(StageRecord(**stage) for stage in values["stages"]),
+            "epochs": tuple(EpochRecord(**epoch) for epoch in values["epochs"]),
+            "branches": tuple(branches),
+        }
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,157 @@
+"""Ray Tune's names for what the driver does."""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from search.config import RunSettings
+from search.driver import Driver
+from search.errors import shortened
+from search.failures import failure_of
+from search.preparation import TaskSpec
+from search.records import FailureRecord
+from search.resources import parallel_trials
+from search.retries import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT
+from search.study.worker import EPOCH, OUTCOME, Worker
+from search.units import format_duration
+from search.watchdog import note_of, take_note
+
+# What Ray adds for those who debug Ray.
+_WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
+
+
+def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
+    """Lets Ray call the driver until it is over."""
+    bridge = _Bridge(driver)
+    trainable = tune.with_resources(
+        tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
+        {"cpu": run.cpus, "gpu": run.gpus},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=bridge,
+                scheduler=_Undertaker(bridge, spec.artifacts, run.trial_timeout),
+                num_samples=-1,
+                max_concurrent_trials=parallel_trials(run),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=folder,
+                verbose=0,
+                stop=_Stopper(bridge),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+
+
+class _Bridge(Searcher):
+    """Ray's names for what the driver does."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._driver = driver
+        self._numbers: dict[str, int] = {}
+        self._causes: dict[str, FailureRecord] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        dispatch = self._driver.next()
+        if dispatch is None:
+            return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
+        self._numbers[trial_id] = dispatch.number
+        return {"dispatch": dispatch}
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,
+        error: bool = False,  # noqa: FBT001, FBT002  Ray's signature
+    ) -> None:
+        outcome, cause = (result or {}).get(OUTCOME), self._causes.pop(trial_id, None)
+        self._driver.end(self._numbers.pop(trial_id), outcome, cause)
+
+    def number(self, trial_id: str) -> int:
+        """The driver's number of a trial under way."""
+        return self._numbers[trial_id]
+
+    def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
+        """Why the trial's process ended, told before its end is."""
+        self._causes[trial_id] = cause
+
+    def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial ends here, after the epoch that `result` tells of."""
+        point = result.get(EPOCH)
+        return point is not None and not self._driver.advance(self._numbers[trial_id], point)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing, likewise, though Ray pickles its searcher at the start."""
+        return {}
+
+
+class _Stopper(tune.Stopper):
+    """Asks the driver at each epoch; Ray pickles it, to restore what is never restored."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._bridge.should_stop(trial_id, result)
+
+    def stop_all(self) -> bool:
+        return False
+
+
+class _Undertaker(FIFOScheduler):
+    """Asks why a trial's process ended: to the searcher Ray does not tell it."""
+
+    def __init__(self, bridge: _Bridge, artifacts: Path, limit_s: float | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._bridge = bridge
+        self._artifacts = artifacts
+        self._limit_s = limit_s
+
+    def on_trial_error(self, tune_controller: object, trial: Any) -> None:
+        note = note_of(self._artifacts, self._bridge.number(trial.trial_id))
+        hung = take_note(note)
+        cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
+        self._bridge.note_cause(trial.trial_id, cause)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing, as for the bridge."""
+        return {}
+
+
+def _cause(trial: Any) -> FailureRecord:
+    """Why Ray says that the trial's process ended."""
+    try:
+        error = trial.get_pickled_error()
+    except Exception:  # noqa: BLE001  Ray's own files may be damaged: no matter
+        error = None
+    if error is None:
+        return FailureRecord(kind=PROCESS_DIED, message="its process ended; Ray does not say why")
+    if isinstance(error, RayTaskError):
+        return failure_of(error.cause if isinstance(error.cause, Exception) else error)
+    text = str(error)
+    short = shortened(RuntimeError(_WORDS_OF_RAY.sub(" ", text)))
+    if isinstance(error, OutOfMemoryError) or "OutOfMemoryError" in text:
+        return FailureRecord(kind=OUT_OF_MEMORY, message=short, traceback=text)
+    return FailureRecord(kind=PROCESS_DIED, message=short, traceback=text)
+
+
+def _hung(where: str, limit_s: float) -> FailureRecord:
+    return FailureRecord(
+        kind=TIMED_OUT,
+        message=f"it computed for more than {format_duration(limit_s)} and was ended: raise "
+        "run.trial_timeout, or look at where it hung",
+        traceback=where,
+    )

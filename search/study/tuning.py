@@ -1,0 +1,115 @@
+"""A study's trials, from the first to the last: the driver is set up, and Ray calls it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Ray reads these when it is imported. No usage statistics, no result files that nobody reads, and
+# Ctrl-C is ours: the first drains.
+os.environ.update(
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+    RAY_AIR_NEW_OUTPUT="0",
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+    TUNE_DISABLE_SIGINT_HANDLER="1",
+    TUNE_GLOBAL_CHECKPOINT_S="1000000",
+)
+
+from search.admission.gate import Gate, open_admission
+from search.config import Study
+from search.cost_aware.candidates import CostSource
+from search.driver import Driver
+from search.errors import Interrupted
+from search.holding import Heartbeat
+from search.ledger import Ledger, journal_of
+from search.pinning import FrontierPins
+from search.preparation import TaskSpec, open_task
+from search.progress import Watcher
+from search.recall import recall
+from search.sampler import Sampler
+from search.scheduler import Rungs
+from search.store import Store
+from search.study.bridge import drive
+from search.study.cluster import ray_of
+
+
+def run_trials(
+    study: Study, spec: TaskSpec, store: Store, watcher: Watcher, heartbeat: Heartbeat
+) -> None:
+    """Tries recipes until there are enough, the time is up, or the space is exhausted.
+
+    What earlier runs of the study left in the store is learned first, and what was interrupted is
+    run again.
+
+    Raises:
+        Interrupted: the person pressed Ctrl-C, or asked for the end from elsewhere. What had
+            finished is in the store; what was running is recorded as interrupted.
+        StoreError: the store can't be written; results are in the journal.
+        RetortError: Ray can't be started or reached.
+    """
+    driver = _driver(study, spec, store, watcher, elapsed_s=heartbeat.elapsed_s)
+    heartbeat.begin_search(driver.interrupt)
+    if not driver.is_over:
+        with ray_of(study.run), _draining(driver):
+            drive(driver, study.run, spec)
+    if driver.fault:
+        raise driver.fault
+    if driver.interrupted:
+        raise Interrupted("stopped; what had finished is in the store")
+
+
+def _driver(
+    study: Study, spec: TaskSpec, store: Store, watcher: Watcher, *, elapsed_s: float
+) -> Driver:
+    """A driver that knows what the store knows."""
+    trials = store.trials(study.study, whole=True)
+    admission = open_admission(study, spec.brief, store)
+    ledger = Ledger(store, study.study, journal_of(store, spec.artifacts))
+    gate = Gate(admission, ledger=ledger, seed=study.seed, watcher=watcher)
+    sampler = Sampler(
+        study.search_space(),
+        name=study.search.sampler,
+        seed=study.seed,
+        earlier=len(trials),
+        costs=CostSource(admission.predict, admission.measure),
+        budget=study.budget,
+        gate=gate,
+    )
+    rungs = Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None
+    pins = FrontierPins(study.study, spec.lineage, spec.stage_cache())
+    past = recall(trials, sampler=sampler, gate=gate, rungs=rungs, pins=pins)
+    return Driver(
+        study,
+        sampler=sampler,
+        gate=gate,
+        rungs=rungs,
+        pins=pins,
+        ledger=ledger,
+        watcher=watcher,
+        past=past,
+        elapsed_s=elapsed_s,
+    )
+
+
+@contextmanager
+def _draining(driver: Driver) -> Iterator[None]:
+    """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM does."""
+    pressed = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed > 1:
+            raise KeyboardInterrupt
+        driver.interrupt("stopping: running trials end first; press Ctrl-C again to stop at once")
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])

@@ -1,0 +1,75 @@
+"""The process in which trials run."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from ray import tune
+
+from search.driver import Dispatch
+from search.failures import failure_of
+from search.preparation import TaskSpec, open_task
+from search.records import Outcome, TrialState
+from search.trial import Progress, run_trial
+from search.watchdog import Watchdog, note_of
+
+OUTCOME = "outcome"
+EPOCH = "epoch"
+
+
+class Worker(tune.Trainable):
+    """A process that runs one trial after another, an epoch a step, and stays warm in between."""
+
+    _trial: Progress | None = None
+    _watchdog: Watchdog | None = None
+
+    def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
+        self, config: dict[str, Any], *, spec: TaskSpec, threads: int, limit_s: float | None
+    ) -> None:
+        torch.set_num_threads(threads)
+        self._spec = spec
+        self._limit_s = limit_s
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up the next trial in this very process."""
+        self.cleanup()
+        dispatch: Dispatch = new_config["dispatch"]
+        self._trial = _trial(dispatch, self._spec)
+        if self._limit_s is not None:
+            note = note_of(self._spec.artifacts, dispatch.number)
+            self._watchdog = Watchdog(note, limit_s=self._limit_s)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assert self._trial is not None
+        with self._watchdog.watching() if self._watchdog else nullcontext():
+            try:
+                return {EPOCH: next(self._trial)}
+            except StopIteration as end:
+                return {OUTCOME: end.value, "done": True}
+
+    def cleanup(self) -> None:
+        if self._trial:
+            self._trial.close()
+        if self._watchdog:
+            self._watchdog.close()
+        self._trial = self._watchdog = None
+
+
+def _trial(dispatch: Dispatch, spec: TaskSpec) -> Progress:
+    """The trial; its data are opened at its first step, so that they too may hang or fail."""
+    try:
+        task = open_task(spec)
+    except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
+        return Outcome(state=TrialState.FAILED, failure=failure_of(error))
+    return (
+        yield from run_trial(
+            dispatch.recipe,
+            task,
+            number=dispatch.number,
+            seed=dispatch.seed,
+            foreseen=dispatch.foreseen,
+            branches=dispatch.branches,
+        )
+    )

@@ -1,0 +1,107 @@
+"""A search whose trials run one after another in this process: for faults that are not Ray's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.config import RunSettings, Study
+from search.driver import Dispatch, Driver
+from search.preparation import TaskSpec, open_task
+from search.records import EpochRecord, Outcome, Scalar
+from search.study import tuning
+from search.trial import run_trial
+
+STRIPES_SPACE = {
+    "student": {"timm": {"model": "test_resnet"}},
+    "training": {
+        "standard": {
+            "epochs": 1,
+            "batch_size": 16,
+            "warmup_epochs": 0,
+            "learning_rate": {"low": 0.001, "high": 0.01},
+        }
+    },
+    "distillation": ["labels"],
+}
+
+
+class Notes:
+    """Watches, notes what is said, and does what is asked when a trial starts."""
+
+    def __init__(self, on_start: Callable[[int], None] = lambda number: None) -> None:
+        self.said: list[str] = []
+        self.started: list[int] = []
+        self._on_start = on_start
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.started.append(number)
+        self._on_start(number)
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
+
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...
+
+
+def study_of(folder: Path, data: Path, **sections: dict[str, object]) -> Study:
+    """A study of stripes in `folder`, with these sections changed."""
+    values: dict[str, dict[str, object]] = {
+        "data": {"source": "npz", "path": data, "image_size": 32, "flip": False},
+        "teacher": {"model": "test_resnet", "train": {"epochs": 1, "batch_size": 16}},
+        "space": dict(STRIPES_SPACE),
+        "search": {"trials": 3, "views": 1, "sampler": "random", "branches": 0, "stopping": False},
+        "run": {
+            "parallel": 1,
+            "retries": 0,
+            "cache": folder / "cache",
+            "artifacts": folder / "artifacts",
+            "storage": f"sqlite:///{folder / 'retort.db'}",
+        },
+    }
+    for name, section in sections.items():
+        values[name] = values.get(name, {}) | section
+    return Study.model_validate({"study": "stripes", **values})
+
+
+@contextmanager
+def one_after_another() -> Iterator[None]:
+    """Lets no Ray into the searches of the block."""
+    before = tuning.drive, tuning.ray_of
+    tuning.drive, tuning.ray_of = _drive, _no_ray  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        tuning.drive, tuning.ray_of = before
+
+
+@contextmanager
+def _no_ray(run: RunSettings) -> Iterator[None]:
+    yield
+
+
+def _drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
+    while not driver.is_over:
+        dispatch = driver.next()
+        if dispatch is not None:
+            driver.end(dispatch.number, _outcome(driver, dispatch, spec))
+
+
+def _outcome(driver: Driver, dispatch: Dispatch, spec: TaskSpec) -> Outcome | None:
+    trial = run_trial(
+        dispatch.recipe,
+        open_task(spec),
+        number=dispatch.number,
+        seed=dispatch.seed,
+        foreseen=dispatch.foreseen,
+        branches=dispatch.branches,
+    )
+    while True:
+        try:
+            if not driver.advance(dispatch.number, next(trial)):
+                trial.close()
+                return None
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
