@@ -49,6 +49,10 @@ class DataSettings(Section):
         None,
         description="folder or file, relative to the study file's folder; `digits` needs none",
     )
+    unlabelled: AnyPath | None = Field(
+        None,
+        description="folder of images without labels, for methods that use none (label_free)",
+    )
     name: str | None = Field(None, description="timm data set name, such as hfds/food101")
     image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
     train_images: int | None = Field(None, ge=1, description="use at most so many for training")

@@ -21,6 +21,7 @@ from search.admission.table import CostTable
 from search.brief import Brief
 from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
+from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.preparation import brief_of, check_study, needs_of
@@ -182,7 +183,8 @@ def _steps(recipe: Recipe, dataset: Dataset) -> int:
     epochs = recipe.training.epochs
     pruning = round(epochs * recipe.pruning.training_share)
     tuning = round(epochs * recipe.quantization.tuning_share)
-    steps_per_epoch = max(1, len(dataset.training) // recipe.training.batch_size)
+    learned = for_learning(dataset, by_labels=recipe.distillation.uses_labels).training
+    steps_per_epoch = max(1, len(learned) // recipe.training.batch_size)
     return (epochs + pruning + tuning) * steps_per_epoch
 
 
@@ -224,7 +226,8 @@ def _teacher_seconds(
     steps = len(dataset.training) / batch_size
     # A step is about three forward passes.
     asked = Needs.LOGITS in needs_of(study)
-    views = study.search.views * steps * step / 3 if asked else 0.0
+    images = len(for_learning(dataset, by_labels=False).training)
+    views = study.search.views * images / batch_size * step / 3 if asked else 0.0
     return views + (settings.train.epochs * steps * step if settings.train else 0.0)
 
 
@@ -234,7 +237,8 @@ def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
     student = mean(cost.size_bytes + 4 * cost.parameters for cost in costs) if costs else 0
     info = dataset.info
     logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
-    targets = study.search.views * info.sizes.training * logits * 2
+    images = info.sizes.training + info.unlabelled
+    targets = study.search.views * images * logits * 2
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
     return round(study.search.trials * student + targets + data)
 

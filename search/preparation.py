@@ -116,6 +116,11 @@ def check_study(study: Study) -> None:
         for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
             if path and not path.expanduser().exists():
                 raise TeacherError(f"teacher.{key} must be there, but {path} is not")
+    if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
+        raise BadInput(
+            "data.unlabelled is learned from by methods that use no labels, but the study opens "
+            "none: open label_free in space.distillation, or leave data.unlabelled out"
+        )
     parallel_trials(study.run)
     training_device(study.run)
 
@@ -202,9 +207,13 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
 
 def needs_of(study: Study) -> set[Needs]:
     """What the open distillation methods ask of the teacher."""
+    return {method.needs for method in _distillations(study)}
+
+
+def _distillations(study: Study) -> list[type[Distillation]]:
     opened = study.search_space().axes[Distillation.axis]
     methods = [catalogue.method(Distillation.axis, name) for name in opened]
-    return {method.needs for method in methods if issubclass(method, Distillation)}
+    return [method for method in methods if issubclass(method, Distillation)]
 
 
 def _unknown(place: str, models: Iterable[object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The teachers' logits for every view of every training image: computed once, shared by all.
+"""The teachers' logits for every view of every image to learn from: computed once, shared by all.
 
 Logits of the clean image under an augmented input teach the wrong thing (Beyer et al. 2021,
 arXiv:2106.05237): each seeded view has logits of its own, and students see the same views. Raw
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from search.data.dataset import Dataset, normalize
+from search.data.joined import for_learning
 from search.data.views import View
 from search.files import damaged_files, written_whole
 from search.teacher.teacher import Teacher
@@ -50,14 +51,15 @@ def soft_targets(
     folder = cache / "soft_targets" / hashlib.sha256(key.encode()).hexdigest()[:24]
     if not folder.is_dir() or damaged_files(folder):
         with written_whole(folder) as temporary:
-            images, classes = len(dataset.training), len(dataset.info.classes)
+            learned = for_learning(dataset, by_labels=False)
+            images, classes = len(learned.training), len(dataset.info.classes)
             shape = len(teacher.members), len(views), images, classes
             logits = np.lib.format.open_memmap(
                 temporary / _FILE, mode="w+", dtype=np.float16, shape=shape
             )
             for number, view in enumerate(views):
                 progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-                _fill(logits[:, number], teacher, dataset, view)
+                _fill(logits[:, number], teacher, learned, view)
             logits.flush()
     return folder
 

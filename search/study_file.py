@@ -16,7 +16,7 @@ _MOST_BYTES = 10**6
 _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
 
 # Paths that a study file gives relative to its own folder.
-_DATA_PATHS = ("path",)
+_DATA_PATHS = ("path", "unlabelled")
 _TEACHER_PATHS = ("checkpoint", "exported")
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from search.checkpoint import Checkpoint
 from search.data.dataset import Batch, Dataset, Part, normalize
+from search.data.joined import for_learning
 from search.data.views import View
 from search.errors import TrialError
 from search.pupil import Pupil
@@ -62,6 +63,7 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
     Raises:
         TrialError: `non_finite`, the loss became infinite or not a number.
     """
+    dataset = for_learning(dataset, by_labels=course.distillation.uses_labels)
     torch.manual_seed(course.seed)
     network.to(course.device).to(memory_format=_memory_format(network))
     for teacher in course.teachers:

@@ -127,6 +127,8 @@ class Distillation(Choice, ABC):
     axis: ClassVar[str] = "distillation"
     shrinks: ClassVar[Shrinks] = NOTHING
     needs: ClassVar[Needs]
+    # One that uses none learns from unlabelled images too, where the study has such.
+    uses_labels: ClassVar[bool] = True
 
     @abstractmethod
     def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:

@@ -22,6 +22,9 @@ def cache_key(settings: DataSettings, seed: int) -> str:
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
         for line in sorted(_stamps(settings.path.expanduser().absolute())):
             key.update(os.fsencode(line))
+    if settings.unlabelled is not None:
+        for line in sorted(_stamps(settings.unlabelled.expanduser().absolute())):
+            key.update(os.fsencode(line))
     return f"{settings.source}-{key.hexdigest()[:24]}"
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from search.data.views import View
 
 Labels = NDArray[np.int64]
+# In the place of a label that no one knows; no loss of labels takes it.
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class DataInfo:
         digest: sha256 of pixels, labels, sizes and split; the same whether held in memory or not.
         sizes: images in each part.
         corrupt: names of the files that were skipped, being damaged.
-        repeated: validation and test images that training holds too, pixel for pixel.
+        repeated: validation and test images that are learned from too, pixel for pixel.
+        unlabelled: images beside the parts, of which no label is known.
     """
 
     source: str
@@ -55,6 +58,7 @@ class DataInfo:
     sizes: PartSizes
     corrupt: tuple[str, ...] = ()
     repeated: int = 0
+    unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, which `from_json` takes back."""
@@ -120,13 +124,18 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared data set, opened from its folder."""
+    """A prepared data set, opened from its folder.
+
+    `unlabelled` are images beside the three parts, of which no label is known; None where there
+    are none.
+    """
 
     info: DataInfo
     training: Part
     validation: Part
     test: Part
     folder: Path
+    unlabelled: Part | None = None
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -10,12 +10,14 @@ from search.data.cache_key import cache_key
 from search.data.dataset import Dataset
 from search.data.prepared import (
     PARTS,
+    UNLABELLED,
     PartContent,
     open_dataset,
     write_info,
     write_part,
 )
 from search.data.scan import Progress, Scan, scan
+from search.data.sources.folder import unlabelled
 from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
@@ -85,7 +87,10 @@ def _unreadable(settings: DataSettings, error: OSError) -> DataError:
 def _write(
     folder: Path, source: Source, settings: DataSettings, seed: int, progress: Progress
 ) -> None:
-    pools = _divided(source, settings, seed)
+    pools = dict(_divided(source, settings, seed))
+    if settings.unlabelled is not None:
+        channels = source.training.pictures.channels
+        pools[UNLABELLED] = unlabelled(settings, channels=channels)
     scans: dict[str, Scan] = {}
     contents: dict[str, PartContent] = {}
     keep = _bytes(pools, settings.image_size) <= settings.in_memory

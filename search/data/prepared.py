@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.dataset import DataInfo, Dataset, Labels, Part
+from search.data.dataset import NO_LABEL, DataInfo, Dataset, Labels, Part
 from search.data.images import Pixels
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import Pictures
@@ -22,6 +22,7 @@ from search.errors import DataError
 
 FORMAT = 1
 PARTS = ("training", "validation", "test")
+UNLABELLED = "unlabelled"
 
 _INFO = "info.json"
 
@@ -74,21 +75,25 @@ def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
         training, validation, test = (
             _part(folder, part, info, content["pictures"], workers) for part in PARTS
         )
+        unlabelled = None
+        if info.unlabelled:
+            unlabelled = _part(folder, UNLABELLED, info, content["pictures"], workers)
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"a prepared data set must be whole, but {str(folder)!r} is not ({error}); delete the "
             "folder, so that it is prepared again"
         ) from error
-    return Dataset(info, training, validation, test, folder)
+    return Dataset(info, training, validation, test, folder, unlabelled)
 
 
 def _part(
     folder: Path, part: str, info: DataInfo, pictures: Mapping[str, Any], workers: int
 ) -> Part:
-    images = getattr(info.sizes, part)
+    images = info.unlabelled if part == UNLABELLED else getattr(info.sizes, part)
     labels = _load(folder / f"{part}_labels.npy", (images,), np.int64)
-    if images and not 0 <= labels.min() <= labels.max() < len(info.classes):
-        raise ValueError(f"{part} labels lie outside of 0 to {len(info.classes) - 1}")
+    low, high = (NO_LABEL, NO_LABEL) if part == UNLABELLED else (0, len(info.classes) - 1)
+    if images and not low <= labels.min() <= labels.max() <= high:
+        raise ValueError(f"{part} labels lie outside of {low} to {high}")
     if part not in pictures:
         shape = (images, info.channels, info.image_size, info.image_size)
         pixels = _load(folder / f"{part}_pixels.npy", shape, np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 
 from search.config import DataSettings
 from search.data.dataset import DataInfo, PartSizes
-from search.data.prepared import PartContent
+from search.data.prepared import PARTS, UNLABELLED, PartContent
 from search.data.scan import Progress, Scan
 from search.data.sources.registry import UNMIRRORED
 from search.data.sources.source import Source
@@ -25,7 +25,8 @@ def summarize(
     values = len(training.digests) * settings.image_size**2 * 255
     mean = training.sums / values
     deviation = np.sqrt(np.maximum(training.squares / (values * 255) - mean**2, 0))
-    known = set(training.digests)
+    learned = [scan for part, scan in scans.items() if part not in ("validation", "test")]
+    known = {digest for scan in learned for digest in scan.digests}
     apart = scans["validation"].digests + scans["test"].digests
     return DataInfo(
         source=settings.source,
@@ -38,9 +39,10 @@ def summarize(
         shift=settings.shift,
         flip=settings.source not in UNMIRRORED if settings.flip is None else settings.flip,
         digest=_digest(settings, source, scans, contents),
-        sizes=PartSizes(**{part: len(found.digests) for part, found in scans.items()}),
+        sizes=PartSizes(**{part: len(scans[part].digests) for part in PARTS}),
         corrupt=tuple(name for found in scans.values() for name in found.damaged),
         repeated=sum(digest in known for digest in apart),
+        unlabelled=len(scans[UNLABELLED].digests) if UNLABELLED in scans else 0,
     )
 
 
@@ -66,9 +68,11 @@ def tell(info: DataInfo, *, keep: bool, progress: Progress) -> None:
         progress(f"skipped {len(info.corrupt)} damaged images, the first: {names}")
     if info.repeated:
         progress(
-            f"{info.repeated} validation and test images are also among the training images: "
+            f"{info.repeated} validation and test images are also among those that are learned: "
             "their accuracy will look better than it is"
         )
+    if info.unlabelled:
+        progress(f"{info.unlabelled} images without labels")
     sizes = info.sizes
     progress(
         f"{sizes.training} training, {sizes.validation} validation and {sizes.test} test images "

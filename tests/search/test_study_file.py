@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from search.errors import StudyFileError
 from search.presets import preset_text
 from search.study_file import dump_study, load_study, study_from_dict
+from spaces import catalogue
 
 # Set higher for a long hunt: RETORT_FUZZ=100000 pytest tests/search/test_study_file.py -k fuzz
 FUZZ_EXAMPLES = int(os.environ.get("RETORT_FUZZ", "300"))
@@ -84,8 +85,9 @@ def test_the_digits_preset_loads_without_a_change(path: Path) -> None:
         (
             "magnitude",
             "magnitud",
-            "study.yaml:13:5: space.pruning.magnitud: pruning must be one of magnitude, none, "
-            "but got 'magnitud'; did you mean 'magnitude'?",
+            "study.yaml:13:5: space.pruning.magnitud: pruning must be one of "
+            f"{', '.join(catalogue.methods('pruning'))}, but got 'magnitud'; did you mean "
+            "'magnitude'?",
         ),
         ("trials: 5", "trails: 5", "study.yaml:18:11: search.trails is not known; did you mean "
                                    "'trials'?"),

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from search.config import DataSettings
+from search.data.dataset import NO_LABEL
 from search.data.images import EXTENSIONS, printable
 from search.data.pictures import FilePictures
 from search.data.sources.source import Pool, Source
@@ -42,6 +44,24 @@ def read(settings: DataSettings) -> Source:
         training=_pool(root, training, classes),
         held_out=tuple(_pool(root, folder, classes) for folder in held_out),
     )
+
+
+def unlabelled(settings: DataSettings, *, channels: int) -> Pool:
+    """The images anywhere below `settings.unlabelled`, as that many channels; each label is -1.
+
+    Raises:
+        DataError: there is no such folder, or no image in it.
+    """
+    assert settings.unlabelled is not None
+    root = settings.unlabelled.expanduser()
+    names = sorted(os.path.relpath(file, root) for file in _image_files(root))
+    if not names:
+        raise DataError(
+            f"data.unlabelled must be a folder that holds images, but {str(root)!r} holds none; "
+            "correct the path, or leave it out"
+        )
+    pictures = replace(FilePictures.under(root, names), channels=channels)
+    return Pool(pictures=pictures, labels=np.full(len(names), NO_LABEL, dtype=np.int64))
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -178,4 +178,4 @@ def test_images_that_training_and_test_share_are_counted_and_told(tmp_path, prep
     told: list[str] = []
     info = prepared(source="folder", path=tmp_path / "data", progress=told.append).info
     assert info.repeated == 10
-    assert any("10 validation and test images are also among the training" in line for line in told)
+    assert any("10 validation and test images are also among those that" in line for line in told)
