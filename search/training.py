@@ -39,6 +39,7 @@ class Course:
         device: where the network computes.
         checkpoint: where the training is kept while it is under way; None: nowhere.
         penalty: added to the loss of each step, a scalar in nats; None adds nothing.
+        constraint: called after each step, on weights that must keep to something; None: on none.
     """
 
     stage: str
@@ -52,6 +53,7 @@ class Course:
     checkpoint: Checkpoint | None = None
     teachers: tuple[nn.Module, ...] = ()
     penalty: Callable[[], Tensor] | None = None
+    constraint: Callable[[], None] | None = None
 
 
 def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
@@ -192,6 +194,8 @@ def _epoch(
         fit.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
+        if course.constraint is not None:
+            course.constraint()
         fit.scheduler.step_update(epoch * steps + step + 1)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())

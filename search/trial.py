@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from search.admission.foresight import foresee_cost, least_cost
-from search.checkpoint import Checkpoint
 from search.errors import ArtifactError
 from search.failures import failure_of
 from search.notes import Notes
@@ -182,20 +181,20 @@ class _Trial:
         self, network: nn.Module, stage: str, notes: Notes, *, epochs: int, key: str
     ) -> Iterator[EpochRecord]:
         """So many epochs of the recipe's training and distillation, in place."""
-        checkpoint = self.task.stages.checkpoint(key)
-        course = self._course(stage, epochs=epochs, checkpoint=checkpoint)
+        course = self._course(stage, epochs=epochs)
+        course = replace(course, checkpoint=self.task.stages.checkpoint(key))
         yield from self._followed(network, course, notes)
 
     def _exercised(
         self, exercise: Exercise, notes: Notes, *, epochs: int, key: str, place: int
     ) -> Iterator[EpochRecord]:
         """So many epochs of an exercise; epochs of its stage are counted on from those before."""
-        course = self._course(
-            exercise.stage,
-            epochs=epochs,
+        course = replace(
+            self._course(exercise.stage, epochs=epochs),
             checkpoint=self.task.stages.checkpoint(key, place),
             seed=self.seed + place,
             penalty=exercise.penalty,
+            constraint=exercise.constraint,
         )
         yield from self._followed(exercise.network, course, notes)
 
@@ -207,15 +206,7 @@ class _Trial:
             yield counted
         network.cpu()
 
-    def _course(
-        self,
-        stage: str,
-        *,
-        epochs: int,
-        checkpoint: Checkpoint | None = None,
-        seed: int | None = None,
-        penalty: Callable[[], Tensor] | None = None,
-    ) -> Course:
+    def _course(self, stage: str, *, epochs: int) -> Course:
         """So many epochs of the recipe's training and distillation."""
         needs = self.recipe.distillation.needs
         return Course(
@@ -226,10 +217,8 @@ class _Trial:
             views=self.task.views,
             targets=self.task.targets if needs is Needs.LOGITS else None,
             teachers=self.task.teachers() if needs is Needs.FEATURES else (),
-            seed=self.seed if seed is None else seed,
+            seed=self.seed,
             device=self.task.device,
-            checkpoint=checkpoint,
-            penalty=penalty,
         )
 
     def _losses(self, network: nn.Module) -> Iterator[Tensor]:

@@ -195,6 +195,8 @@ class Exercise:
         has_cut: whether something was cut since the exercise before.
         is_last: whether nothing is cut any more: it may then end as soon as it gains nothing.
         penalty: added to the loss of each step, a scalar in nats; None adds nothing.
+        constraint: called after each step, puts weights back to where they must be; None leaves
+            them.
     """
 
     network: nn.Module
@@ -203,11 +205,19 @@ class Exercise:
     has_cut: bool = False
     is_last: bool = False
     penalty: Callable[[], Tensor] | None = None
+    constraint: Callable[[], None] | None = None
 
     @classmethod
-    def recovery(cls, network: nn.Module, share: float, *, is_last: bool = True) -> Self:
+    def recovery(
+        cls,
+        network: nn.Module,
+        share: float,
+        *,
+        is_last: bool = True,
+        constraint: Callable[[], None] | None = None,
+    ) -> Self:
         """That of a network that something was cut out of."""
-        return cls(network, "recover", share, has_cut=True, is_last=is_last)
+        return cls(network, "recover", share, has_cut=True, is_last=is_last, constraint=constraint)
 
 
 @dataclass(frozen=True)

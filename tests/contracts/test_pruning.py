@@ -16,6 +16,7 @@ from spaces import catalogue
 from spaces.axes import Cut, Pruning
 from spaces.channel_pruning import ChannelPruning
 from spaces.cuts import read_cuts, replay_cuts
+from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.students.timm_model import Timm
 
@@ -34,13 +35,17 @@ def _edges() -> Iterator[object]:
                 yield pytest.param(method(**{key: edge}), id=f"{name}-{key}={edge}")
 
 
-def _defaults() -> list[object]:
-    return [
-        pytest.param(method(), id=name) for name, method in catalogue.methods("pruning").items()
-    ]
-
-
-over_families = pytest.mark.parametrize("family", FAMILIES)
+# These have no two layers of one shape between which a block adds something.
+WITHOUT_BLOCKS = ("test_efficientnet", "test_byobnet")
+over_defaults = pytest.mark.parametrize(
+    ("pruning", "family"),
+    [
+        pytest.param(method(), family, id=f"{name}-{family}")
+        for name, method in catalogue.methods("pruning").items()
+        for family in FAMILIES
+        if not (method is Depth and family in WITHOUT_BLOCKS)
+    ],
+)
 
 
 def _network(family: str, *, seed: int = 0) -> nn.Module:
@@ -86,22 +91,20 @@ def _logits(network: nn.Module) -> Tensor:
     return logits
 
 
-@pytest.mark.parametrize("family", ["test_efficientnet", "test_vit"])
+@pytest.mark.parametrize("family", ["test_resnet", "test_vit"])
 @pytest.mark.parametrize("pruning", [*_edges()])
 def test_output_keeps_its_shape_at_each_edge(pruning: Pruning, family: str) -> None:
     pruned, _ = pruning.apply(_network(family), _example())
     assert _logits(pruned).shape == (4, 5)
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_output_keeps_its_shape(pruning: Pruning, family: str) -> None:
     pruned, _ = pruning.apply(_network(family), _example())
     assert _logits(pruned).shape == (4, 5)
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_the_network_given_is_left_as_it_was(pruning: Pruning, family: str) -> None:
     network = _network(family)
     next(network.parameters()).requires_grad_(False)
@@ -117,8 +120,7 @@ def test_the_network_given_is_left_as_it_was(pruning: Pruning, family: str) -> N
     assert torch.equal(_logits(network), _logits(before))
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_weights_are_not_shared_with_the_network_given(pruning: Pruning, family: str) -> None:
     network = _network(family)
     pruned, _ = pruning.apply(network, _example())
@@ -129,8 +131,7 @@ def test_weights_are_not_shared_with_the_network_given(pruning: Pruning, family:
     assert all(torch.equal(network.state_dict()[key], value) for key, value in before.items())
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_cuts_read_from_json_rebuild_the_pruned_network_to_the_bit(
     pruning: Pruning, family: str
 ) -> None:
@@ -141,8 +142,7 @@ def test_cuts_read_from_json_rebuild_the_pruned_network_to_the_bit(
     assert torch.equal(_logits(again), _logits(pruned))
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_the_same_weights_give_the_same_result(pruning: Pruning, family: str) -> None:
     once, cuts = pruning.apply(_network(family), _example())
     twice, cuts_again = pruning.apply(_network(family), _example())
@@ -150,14 +150,11 @@ def test_the_same_weights_give_the_same_result(pruning: Pruning, family: str) ->
     assert torch.equal(_logits(once), _logits(twice))
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
-def test_channels_that_are_cut_are_physically_gone(
-    pruning: Pruning, family: str, tmp_path: Path
-) -> None:
+@over_defaults
+def test_what_is_cut_is_physically_gone(pruning: Pruning, family: str, tmp_path: Path) -> None:
     network = _network(family)
     pruned, cuts = pruning.apply(network, _example())
-    assert bool(cuts) == (pruning.name != "none")
+    assert bool(cuts) == (pruning.name != "none" and not pruning.leaves_zeros)
     sizes = []
     for number, either in enumerate((network, pruned)):
         path = tmp_path / f"{number}.onnx"
@@ -169,23 +166,20 @@ def test_channels_that_are_cut_are_physically_gone(
         assert sizes[0] == sizes[1]
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_a_pruned_network_can_still_be_trained(pruning: Pruning, family: str) -> None:
     pruned, _ = pruning.apply(_network(family), _example())
     pruned.train()(_images()).logsumexp(dim=1).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in pruned.parameters())
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_exercises_together_take_the_share_that_was_said(pruning: Pruning, family: str) -> None:
     operation = pruning.operate(_network(family), _example(), losses=_losses)
     assert sum(exercise.share for exercise in operation) == pytest.approx(pruning.training_share)
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_images_leave_no_trace_but_in_the_choice_of_what_is_cut(
     pruning: Pruning, family: str
 ) -> None:
@@ -201,8 +195,7 @@ def test_images_leave_no_trace_but_in_the_choice_of_what_is_cut(
         assert torch.equal(_logits(again), _logits(pruned))
 
 
-@over_families
-@pytest.mark.parametrize("pruning", _defaults())
+@over_defaults
 def test_penalties_have_gradients(pruning: Pruning, family: str) -> None:
     for exercise in pruning.operate(_network(family), _example(), losses=_losses):
         if exercise.penalty is not None:
@@ -211,3 +204,25 @@ def test_penalties_have_gradients(pruning: Pruning, family: str) -> None:
             assert any(bool(grad.any()) for grad in grads)
             assert all(bool(grad.isfinite().all()) for grad in grads)
             exercise.network.zero_grad()
+
+
+@pytest.mark.parametrize("family", WITHOUT_BLOCKS)
+def test_a_network_that_no_block_can_leave_is_refused(family: str) -> None:
+    with pytest.raises(ValueError, match="depth must find residual blocks that keep their shape"):
+        Depth().apply(_network(family), _example())
+
+
+@over_defaults
+def test_zeros_that_stay_are_kept_there(pruning: Pruning, family: str) -> None:
+    for exercise in pruning.operate(_network(family), _example(), losses=_losses):
+        assert (exercise.constraint is not None) == (pruning.leaves_zeros and exercise.has_cut)
+        if exercise.constraint is None:
+            continue
+        before = {name: value == 0 for name, value in exercise.network.named_parameters()}
+        with torch.no_grad():
+            for parameter in exercise.network.parameters():
+                parameter += 1
+        exercise.constraint()
+        after = {name: value == 0 for name, value in exercise.network.named_parameters()}
+        assert any(bool(zero.any()) for zero in before.values())
+        assert all(torch.equal(before[name], zero) for name, zero in after.items())
