@@ -93,7 +93,7 @@ class _Trial:
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
         brief = self.task.brief
         try:
-            cost = foreseen or least_cost(foresee_cost(self.recipe, brief), self.recipe.pruning)
+            cost = foreseen or least_cost(foresee_cost(self.recipe, brief), self.recipe)
         except (ValueError, ArtifactError) as error:
             return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
         return None if brief.budget.admits(cost) else over_budget(cost, brief)

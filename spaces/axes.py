@@ -304,6 +304,14 @@ class Quantization(Choice, ABC):
         return super().conflict(recipe)
 
     @property
+    def size_error(self) -> float:
+        """How much less a trained student's file may take than an untrained one's, relative to it.
+
+        0 where it doesn't depend on what was learned.
+        """
+        return 0.0
+
+    @property
     def tuning_share(self) -> float:
         """Epochs of training under the format's rounding, as a share of the training's epochs."""
         return 0.0

@@ -89,23 +89,18 @@ def kmeans_codes(weights: Tensor, *, levels: int) -> Codes:
 
     Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3.
     """
-    line = weights.flatten()
-    ends = line.aminmax()
-    centres = torch.linspace(float(ends.min), float(ends.max), levels, device=line.device)
+    line = weights.flatten().sort().values
+    centres = torch.linspace(float(line[0]), float(line[-1]), levels, device=line.device)
+    # In sorted order clusters are runs, whose sums are differences of running ones.
+    running = torch.cat([line.new_zeros(1).double(), line.double().cumsum(0)])
     for _ in range(_KMEANS_STEPS):
-        nearest = _nearest(line, centres)
-        counts = torch.bincount(nearest, minlength=levels)
-        sums = torch.bincount(nearest, weights=line.double(), minlength=levels)
-        means = (sums / counts.clamp(min=1)).to(centres.dtype)
+        ends = torch.searchsorted(line, (centres[1:] + centres[:-1]) / 2, right=True)
+        bounds = torch.cat([ends.new_zeros(1), ends, ends.new_full((1,), len(line))])
+        counts, sums = bounds.diff(), running[bounds].diff()
         # A cluster without members stays where it is.
-        moved = torch.where(counts > 0, means, centres).sort().values
+        moved = torch.where(counts > 0, (sums / counts.clamp(min=1)).to(line.dtype), centres)
         if torch.equal(moved, centres):
             break
-        centres = moved
-    indices = _nearest(line, centres).reshape(weights.shape)
+        centres = moved.sort().values
+    indices = torch.bucketize(weights, (centres[1:] + centres[:-1]) / 2)
     return Codes(indices, centres, torch.ones(1, 1, device=weights.device))
-
-
-def _nearest(line: Tensor, centres: Tensor) -> Tensor:
-    """The index of the centre that is nearest to each number; centres are in order."""
-    return torch.bucketize(line, (centres[1:] + centres[:-1]) / 2)

@@ -9,14 +9,14 @@ from importlib.metadata import version
 from torch import nn
 
 from search.admission.estimate import COUNTED, Estimate, Estimator
-from search.admission.foresight import least_cost, measure_untrained, untrained
+from search.admission.foresight import is_certain, least_cost, measure_untrained, untrained
 from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
 from search.brief import Brief
 from search.budget import Budget
 from search.errors import ArtifactError
 from search.records import Cost, Setting, Shape
-from spaces.axes import Pruning, Student
+from spaces.axes import Student
 from spaces.processor import processor_name
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
@@ -144,16 +144,16 @@ class Admission:
         self._keep(recipe, shape_of(recipe), cost)
 
     def _keep(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
-        if recipe.pruning.shape_error:
-            self._foreseen[shape] = cost
-        else:
+        if is_certain(recipe):
             self._table.add(shape, cost)
+        else:
+            self._foreseen[shape] = cost
 
     def _known(self, recipe: Recipe, shape: Shape) -> Verdict | None:
         if reason := self._unsound.get(shape):
             return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
         if foreseen := self._foreseen.get(shape):
-            return self._verdict(foreseen, Basis.MEASURED, recipe.pruning)
+            return self._verdict(foreseen, Basis.MEASURED, recipe)
         cost = self._table.get(shape)
         if cost is None:
             return None
@@ -203,11 +203,11 @@ class Admission:
             self._unsound[shape] = str(error)
             return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
         self._keep(recipe, shape, cost)
-        return self._verdict(cost, Basis.MEASURED, recipe.pruning)
+        return self._verdict(cost, Basis.MEASURED, recipe)
 
-    def _verdict(self, cost: Cost, basis: Basis, pruning: Pruning | None = None) -> Verdict:
-        """The verdict on a cost; on the least that it may be, if `pruning` leaves that open."""
-        reason = self.budget.explain(least_cost(cost, pruning) if pruning else cost)
+    def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> Verdict:
+        """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""
+        reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
         return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learned(self, recipe: Recipe, shape: Shape) -> bool:

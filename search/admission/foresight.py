@@ -14,7 +14,7 @@ from search.brief import Brief
 from search.conversion import write_files
 from search.measure import count_cost, grown, time_cost
 from search.records import Cost
-from spaces.axes import Pruning, Student
+from spaces.axes import Student
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8
@@ -31,19 +31,25 @@ def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
     return measure_untrained(network, recipe, brief)
 
 
-def least_cost(cost: Cost, pruning: Pruning) -> Cost:
+def is_certain(recipe: Recipe) -> bool:
+    """Whether an untrained student costs what the trained one will."""
+    return not (recipe.pruning.shape_error or recipe.quantization.size_error)
+
+
+def least_cost(cost: Cost, recipe: Recipe) -> Cost:
     """The least that a student of this untrained cost may come to once it is trained.
 
-    Where shapes depend on what is learned, only what breaks the budget even then is sure to.
+    Where it depends on what is learned, only what breaks the budget even then is sure to.
     """
-    if not (error := pruning.shape_error):
+    if is_certain(recipe):
         return cost
-    latency = None if cost.latency_ms is None else cost.latency_ms * (1 - error)
+    shapes = 1 - recipe.pruning.shape_error
+    file = shapes * (1 - recipe.quantization.size_error)
     return Cost(
-        size_bytes=int(cost.size_bytes * (1 - error)),
-        parameters=int(cost.parameters * (1 - error)),
-        macs=int(cost.macs * (1 - error)),
-        latency_ms=latency,
+        size_bytes=int(cost.size_bytes * file),
+        parameters=int(cost.parameters * shapes),
+        macs=int(cost.macs * shapes),
+        latency_ms=None if cost.latency_ms is None else cost.latency_ms * file,
     )
 
 

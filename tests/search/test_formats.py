@@ -8,9 +8,12 @@ import onnx
 import pytest
 from torch import nn
 
+from search.admission.admission import Admission
 from search.admission.foresight import foresee_cost
+from search.admission.table import CostTable
 from search.artifacts import SERVED, check_whole, load_network
 from search.branching import branches_of
+from search.budget import Budget
 from search.measure import predictions
 from search.records import Outcome, TrialState
 from search.runtime import Session
@@ -22,6 +25,7 @@ from spaces.axes import Quantization
 from spaces.packing.packed import unpacked
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
+from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ternary import Ternary
 from spaces.recipe import Recipe
@@ -74,6 +78,18 @@ def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
     foreseen = foresee_cost(wanted, task.brief).size_bytes
     tolerance = 0.2 if name == "int8_mixed" else 0.03
     assert foreseen == pytest.approx(outcome.cost.size_bytes, rel=tolerance)
+
+
+def test_a_mixed_student_is_refused_only_where_its_layers_cannot_matter(
+    task: Task, recipe: NewRecipe
+) -> None:
+    wanted = recipe(quantization=Int8Mixed(float_layers=2))
+    untrained = foresee_cost(wanted, task.brief).size_bytes
+    # Without layers in floats it would take a bit less, and without any weights next to nothing.
+    for share, admitted in [(0.95, True), (0.5, False)]:
+        budget = Budget(size=round(share * untrained))
+        admission = Admission(replace(task.brief, budget=budget), CostTable(), timed=False)
+        assert [admission.judge(wanted).admitted for _ in range(2)] == [admitted, admitted]
 
 
 def test_a_format_may_have_a_training_of_its_own(task: Task, recipe: NewRecipe) -> None:
