@@ -12,6 +12,9 @@ _PAGES = (
     ("studies", "Studies", ":material/science:"),
     ("trial", "Trial", ":material/biotech:"),
     ("trials", "Trials", ":material/table_rows:"),
+    ("compare", "Compare", ":material/compare_arrows:"),
+    ("influence", "What matters", ":material/tune:"),
+    ("report", "Report", ":material/description:"),
 )
 # Streamlit leaves room above for a toolbar that is two lines high.
 _STYLE = "<style>[data-testid=stMainBlockContainer] { padding-top: 3rem; }</style>"

@@ -43,9 +43,9 @@ def trial_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     Columns: `number`, `state`, `on_frontier` and `parent`, NaN where it trained its own student;
     `accuracy`, `agreement` and `test_accuracy`, shares from 0 to 1; `size_bytes`, `latency_ms`,
     `latency_p95_ms`, `parameters`, `macs` and `duration_s`, NaN where not measured; `family`, of
-    the student; `note`, why the trial is not complete. Then each axis of the recipe in a few words
-    (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each parameter
-    under its own name.
+    the student; `note`, why the trial is not complete, or gained nothing. Then each axis of the
+    recipe in a few words (`pruning`: magnitude 34%), its method alone (`pruning.method`:
+    magnitude), and each parameter under its own name.
     """
     members = {trial.number for trial in frontier(trials)}
     outcomes = [trial.outcome or Outcome(state=trial.state) for trial in trials]
@@ -115,4 +115,5 @@ def _recipes(trials: Sequence[TrialRecord]) -> dict[str, Sequence[object]]:
 
 def _note(outcome: Outcome) -> str:
     failure = outcome.failure
-    return outcome.reason or (f"{failure.kind}: {failure.message}" if failure else "")
+    said = outcome.reason or (f"{failure.kind}: {failure.message}" if failure else "")
+    return said or (f"no gain: {outcome.no_op}" if outcome.no_op else "")

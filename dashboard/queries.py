@@ -15,7 +15,9 @@ from dashboard.frames import axes_of, parameters_of, trial_frame
 from dashboard.launch import STORE_VARIABLE
 from search.budget import Budget, stored_budget
 from search.frontier import best
-from search.records import StudyRecord, Tally, TrialRecord, TrialState
+from search.history import Moment, history
+from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
+from search.savings import Savings, savings
 from search.store import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
@@ -150,6 +152,26 @@ def load_numbers(
     wanted = [TrialState(state) for state in states] or None
     with _open(place.url) as store:
         return store.numbers(place.study, states=wanted, choices=choices)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def load_history(place: Place) -> Sequence[Moment]:
+    """How the search went, moment by moment."""
+    view = load_study(place)
+    return history(view.records, view.budget)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def load_savings(place: Place) -> Savings:
+    """What training the search was spared."""
+    return savings(load_study(place).records, load_done(place))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def load_done(place: Place) -> Mapping[int, TrainingDone]:
+    """Of each trial that trained a student or took one over: for how long, and whose."""
+    with _open(place.url) as store:
+        return store.training_done(place.study)
 
 
 def _open(url: str) -> Store:

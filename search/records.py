@@ -7,6 +7,9 @@ from enum import StrEnum
 
 Scalar = bool | int | float | str
 
+TRAINING = "distil"
+"""The stage in which a student learns, before anything is pruned; a stored name."""
+
 
 class StudyState(StrEnum):
     """Where a study stands."""
@@ -192,6 +195,17 @@ class Tally:
 
     trials: int
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingDone:
+    """How many epochs a trial was trained for before it was pruned, and whether none was its own.
+
+    `reused` means that another trial had trained the same student in the same way.
+    """
+
+    epochs: int
+    reused: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,11 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "errors",
     "examples",
     "frontier",
+    "history",
+    "importance",
     "predictions",
     "records",
+    "savings",
     "store",
     "units",
 }

@@ -35,6 +35,7 @@ class Scale:
     name: str
     places: "pd.Series[float]"
     labels: Sequence[tuple[float, str]]
+    is_numeric: bool = False
 
 
 def parallel_figure(
@@ -111,7 +112,7 @@ def _numeric(values: "pd.Series[float]", name: str) -> Scale:
     span = (high - low) or 1.0
     ends = [(share, low + share * span) for share in (0.0, 0.5, 1.0)]
     labels = [(share, form(10**value if is_log else value)) for share, value in ends]
-    return Scale(name=name, places=(values - low) / span, labels=labels)
+    return Scale(name=name, places=(values - low) / span, labels=labels, is_numeric=True)
 
 
 def _form_number(value: float) -> str:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from dashboard.charts.figure import new_figure
 from dashboard.charts.palette import FRONTIER, LOSS
 from search.records import Outcome
-from search.units import format_bytes, format_count, format_milliseconds
+from search.units import format_bytes, format_milliseconds
 
 _SHIPPED = "shipped"
 _TOTAL = "#2f81f7"
@@ -25,6 +25,12 @@ class Measure:
     label: Callable[[float], str]
     is_more_better: bool = False
 
+    def change(self, before: float, after: float) -> str:
+        """From one to the other in words: points of a share, or so many per cent."""
+        if self.is_more_better:
+            return f"{(after - before) * 100:+.1f} points"
+        return f"{after / before - 1:+.0%}" if before else ""
+
 
 MEASURES = (
     Measure(
@@ -32,23 +38,25 @@ MEASURES = (
     ),
     Measure(name="size_bytes", title="Size", label=format_bytes),
     Measure(name="latency_ms", title="Latency", label=format_milliseconds),
-    Measure(name="parameters", title="Parameters", label=format_count),
-    Measure(name="macs", title="MACs", label=format_count),
 )
 
 
 def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
-    """The measure after each stage that measured it, and at last of what is shipped."""
-    found = [
-        (stage.name, float(value))
+    """The measure after each stage that measured it, and at last of what is shipped.
+
+    What is shipped stands under the last stage whose file was measured, for it is that file.
+    """
+    found = {
+        stage.name: float(value)
         for stage in outcome.stages
-        if (value := getattr(stage, measure.name, None)) is not None
-    ]
+        if (value := getattr(stage, measure.name)) is not None
+    }
+    filed = [stage.name for stage in outcome.stages if stage.size_bytes is not None]
     source = outcome.quality if measure.name == "accuracy" else outcome.cost
     shipped = getattr(source, measure.name, None)
     if shipped is not None:
-        found.append((_SHIPPED, float(shipped)))
-    return found
+        found.setdefault(filed[-1] if filed else _SHIPPED, float(shipped))
+    return list(found.items())
 
 
 def waterfall_figure(outcome: Outcome) -> go.Figure | None:
@@ -60,8 +68,7 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
     ]
     if not rows:
         return None
-    order = list(dict.fromkeys(name for _, values in rows for name, _ in values))
-    order = [name for name in order if name != _SHIPPED] + [_SHIPPED]
+    order = [*dict.fromkeys(stage.name for stage in outcome.stages), _SHIPPED]
     figure = new_figure(height=_ROW * len(rows) + 40)
     for place, (measure, values) in enumerate(rows):
         axis = "y" if place == 0 else f"y{place + 1}"
@@ -72,7 +79,7 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
             "domain": [top - 1 / len(rows) + 0.05, top - 0.03],
             "title": {"text": measure.title},
             # Room for the labels above the bars.
-            "range": [0, highest * 1.25],
+            "range": [0, highest * 1.5],
             "showticklabels": False,
             "fixedrange": True,
         }
@@ -90,13 +97,12 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
 def _waterfall(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Waterfall:
     levels = [value for _, value in values]
     changes = [levels[0], *(after - before for before, after in pairwise(levels))]
-    is_last_total = values[-1][0] == _SHIPPED
     kinds = ["absolute", *["relative"] * (len(values) - 1)]
-    texts = [measure.label(level) for level in levels]
+    # A step is told by what it comes to, and by what it changed.
+    steps = [measure.change(before, after) for before, after in pairwise(levels)]
+    texts = [measure.label(levels[0])]
+    texts += [f"{measure.label(v)}<br>{step}" for v, step in zip(levels[1:], steps, strict=True)]
     up, down = (FRONTIER, LOSS) if measure.is_more_better else (LOSS, FRONTIER)
-    if is_last_total:
-        # What is shipped was measured by itself: a bar from the ground, not a step.
-        kinds[-1], changes[-1] = "absolute", levels[-1]
     return go.Waterfall(
         x=[name for name, _ in values],
         y=changes,

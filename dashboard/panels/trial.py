@@ -72,8 +72,10 @@ def show_recipe(trial: TrialRecord) -> None:
     show_pairs("Recipe", recipe_rows(trial.params, axes_of([trial])))
 
 
-def recipe_rows(params: Mapping[str, Scalar], axes: Sequence[str]) -> dict[str, str]:
-    """Each axis with its method, and its parameters beneath."""
+def recipe_rows(
+    params: Mapping[str, Scalar], axes: Sequence[str], *, whole_names: bool = False
+) -> dict[str, str]:
+    """Each axis with its method, and its parameters beneath, named after it if `whole_names`."""
     rows: dict[str, str] = {}
     for axis in axes:
         choice = str(params[axis])
@@ -81,7 +83,8 @@ def recipe_rows(params: Mapping[str, Scalar], axes: Sequence[str]) -> dict[str, 
         prefix = f"{axis}.{choice}."
         for key, value in params.items():
             if key.startswith(prefix):
-                rows[f"\u2003{key.removeprefix(prefix).replace('_', ' ')}"] = text_of(value)
+                name = key.removeprefix(prefix).replace("_", " ")
+                rows[f"{choice} {name}" if whole_names else f"\u2003{name}"] = text_of(value)
     return rows
 
 
@@ -103,17 +106,26 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     if outcome is None:
         return rows
     rows["Took"] = format_duration(outcome.duration_s)
-    if outcome.quality is not None:
-        rows["Agreement"] = f"{outcome.quality.agreement:.1%}"
-    if trial.test is not None:
-        rows["Test accuracy"] = f"{trial.test.accuracy:.1%}"
-        rows["Test agreement"] = f"{trial.test.agreement:.1%}"
-    rows |= _costs(outcome)
+    rows |= measured_rows(trial)
     rows |= {short_name(key).capitalize(): str(value) for key, value in outcome.hardware.items()}
     if outcome.artifact is not None:
         rows["Artifact"] = str(PurePath(study.artifacts, outcome.artifact.path))
         rows["SHA-256"] = f"{outcome.artifact.sha256[:12]}…"
     return rows
+
+
+def measured_rows(trial: TrialRecord) -> dict[str, str]:
+    """What was measured of the student, in words; empty where nothing was."""
+    if trial.outcome is None:
+        return {}
+    rows = {}
+    if (quality := trial.outcome.quality) is not None:
+        rows["Accuracy"] = f"{quality.accuracy:.2%}"
+        rows["Agreement"] = f"{quality.agreement:.2%}"
+    if trial.test is not None:
+        rows["Test accuracy"] = f"{trial.test.accuracy:.2%}"
+        rows["Test agreement"] = f"{trial.test.agreement:.2%}"
+    return rows | _costs(trial.outcome)
 
 
 def _costs(outcome: Outcome) -> dict[str, str]:

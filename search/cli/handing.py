@@ -98,6 +98,29 @@ def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | N
     return next(iter(studies), None), next(iter(trials), None)
 
 
+def report(
+    store: StoreUrl = DEFAULT_STORE,
+    *,
+    study: StudyName = None,
+    destination: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write; by default STUDY.html."),
+    ] = None,
+) -> None:
+    """Write a study as one HTML file, to send to someone."""
+    with Store.open(store, read_only=True) as opened:
+        name = named_or_latest(opened, study)
+        record, trials = opened.study(name), opened.trials(name)
+        done = opened.training_done(name)
+    # pandas and plotly take a second to import.
+    from dashboard.report.document import Material
+    from dashboard.report.document import report as made
+
+    path = destination or Path(f"{name}.html")
+    path.write_text(made(Material(study=record, trials=trials, done=done)), encoding="utf-8")
+    say(f"the report of {name} is in {path}")
+
+
 def dashboard(
     store: StoreUrl = DEFAULT_STORE,
     *,

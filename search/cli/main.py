@@ -29,6 +29,7 @@ for command in (
     browsing.show,
     browsing.best,
     handing.export,
+    handing.report,
     handing.dashboard,
     checking.doctor,
 ):

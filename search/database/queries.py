@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
-from search.database.tables import StudyRow, TrialRow
+from search.database.tables import EpochRow, StageRow, StudyRow, TrialRow
 from search.errors import StoreError
-from search.records import Scalar, TrialState
+from search.records import TRAINING, Scalar, TrainingDone, TrialState
 
 _HEAVY = TrialRow.failure_traceback.key
 
@@ -118,6 +118,26 @@ def light_trials_query() -> Select[Any]:
     """Plain rows of trials, without tracebacks: building objects would take most of the time."""
     columns = (column for column in TrialRow.__table__.columns if column.name != _HEAVY)
     return select(*columns)
+
+
+def training_done(session: Session, study: StudyRow) -> dict[int, TrainingDone]:
+    """By trial: the epochs of its training, and whether they were taken over."""
+    counts = (
+        select(TrialRow.number, func.count())
+        .join(EpochRow, EpochRow.trial_id == TrialRow.id)
+        .where(TrialRow.study_id == study.id, EpochRow.stage == TRAINING)
+        .group_by(TrialRow.number)
+    )
+    taken_over = (
+        select(TrialRow.number)
+        .join(StageRow, StageRow.trial_id == TrialRow.id)
+        .where(TrialRow.study_id == study.id, StageRow.name == TRAINING, StageRow.reused)
+    )
+    reused = set(session.scalars(taken_over))
+    return {
+        number: TrainingDone(epochs=epochs, reused=number in reused)
+        for number, epochs in session.execute(counts)
+    }
 
 
 def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:

@@ -13,6 +13,7 @@ from search.database.queries import (
     find_study,
     find_trial,
     light_trials_query,
+    training_done,
     trials_matching,
     trials_query,
 )
@@ -20,7 +21,16 @@ from search.database.rows import study_record, trial_record
 from search.database.schema import revision_of
 from search.database.tables import SCHEMA, StudyRow, TrialRow
 from search.errors import StoreError
-from search.records import Cost, Setting, Shape, StudyRecord, Tally, TrialRecord, TrialState
+from search.records import (
+    Cost,
+    Setting,
+    Shape,
+    StudyRecord,
+    Tally,
+    TrainingDone,
+    TrialRecord,
+    TrialState,
+)
 
 
 class Reader:
@@ -151,6 +161,11 @@ class Reader:
         with self._database.reading() as session:
             rows = session.execute(query.group_by(StudyRow.id).order_by(*newest))
             return {name: (trials, changed_at) for name, trials, changed_at in rows}
+
+    def training_done(self, study: str) -> dict[int, TrainingDone]:
+        """Of each trial that trained a student or took one over: for how long, and whose."""
+        with self._database.reading() as session:
+            return training_done(session, find_study(session, study))
 
     def tallies(self) -> dict[str, dict[TrialState, Tally]]:
         """How many trials of each study ended in each state, and how long they took."""

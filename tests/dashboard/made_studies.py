@@ -158,19 +158,61 @@ def _outcome(
         quality=quality,
         violations=over,
         artifact=ArtifactRecord(path=f"trial-{number:05d}", sha256="ab" * 32),
-        stages=(StageRecord(name="distil", seconds=seconds, accuracy=accuracy),),
+        stages=_stages(params, cost, accuracy, seconds),
         epochs=tuple(
             EpochRecord(
-                stage="distil",
+                stage=stage,
                 epoch=epoch,
-                loss=2 / (epoch + 1),
-                accuracy=accuracy * (1 - 0.5 ** (epoch + 1)),
+                loss=2 / (epoch + 1 + start),
+                accuracy=accuracy * (1 - 0.5 ** (epoch + 1 + start)),
                 learning_rate=0.01,
             )
-            for epoch in range(4)
+            for stage, count, start in (("distil", 8, 0), ("recover", 4, 3))
+            for epoch in range(count)
         ),
         hardware={"cpu": "Intel Xeon", "threads": 1},
         duration_s=seconds,
+    )
+
+
+def _stages(
+    params: Mapping[str, Scalar], cost: Cost, accuracy: float, seconds: float
+) -> tuple[StageRecord, ...]:
+    """From the float student to the shipped one: pruning costs accuracy, recovery returns it."""
+    parameters, latency = _STUDENTS[str(params["student.timm.model"])]
+    is_int8 = params["quantization"] == "int8_static"
+    shipped = cost.latency_ms or latency
+    float_ms = shipped / 0.55 if is_int8 else shipped
+    whole = {"parameters": parameters, "macs": parameters * 18}
+    cut = {"parameters": cost.parameters, "macs": cost.macs}
+    kept = min(1.0, accuracy + 0.004)
+    return (
+        StageRecord(name="admit", seconds=0.4),
+        StageRecord(
+            name="distil",
+            seconds=seconds * 0.7,
+            accuracy=min(1.0, accuracy + 0.012),
+            size_bytes=parameters * 4 + 9000,
+            latency_ms=max(latency, float_ms),
+            **whole,
+        ),
+        StageRecord(
+            name="prune",
+            seconds=1.0,
+            accuracy=accuracy * 0.7,
+            size_bytes=cost.parameters * 4 + 9000,
+            latency_ms=float_ms,
+            **cut,
+        ),
+        StageRecord(name="recover", seconds=seconds * 0.3, accuracy=kept, **cut),
+        StageRecord(
+            name="quantize",
+            seconds=0.5,
+            size_bytes=cost.size_bytes,
+            latency_ms=shipped,
+            no_op=None if is_int8 else "float32 is the format it had",
+        ),
+        StageRecord(name="measure", seconds=2.0),
     )
 
 

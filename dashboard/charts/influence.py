@@ -1,0 +1,191 @@
+"""What matters: the importance of parameters, one of them against an objective, two together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from dashboard.charts.cloud import thinned
+from dashboard.charts.figure import new_figure
+from dashboard.charts.palette import CLOUD, FRONTIER, SERIES
+from dashboard.charts.parallel import Scale, scale, short_name
+from search.units import format_bytes, format_milliseconds
+
+OBJECTIVES = {"accuracy": "Accuracy", "size_bytes": "Size", "latency_ms": "Latency"}
+_FORMS = {
+    "accuracy": lambda value: f"{value:.1%}",
+    "size_bytes": format_bytes,
+    "latency_ms": format_milliseconds,
+}
+_CELLS = 16
+_MOST_BARS = 20
+
+
+def importance_figure(found: Mapping[str, Mapping[str, float]]) -> go.Figure:
+    """A group of bars for each parameter, a bar for each objective.
+
+    Args:
+        found: shares by parameter, for each objective.
+    """
+    total = pd.DataFrame(found).fillna(0.0)
+    names = total.sum(axis=1).sort_values(ascending=False).index[:_MOST_BARS]
+    figure = new_figure(height=90 + 46 * len(names), showlegend=True, barmode="group")
+    labels = [escape(short_name(str(name))) for name in names]
+    for (objective, title), colour in zip(OBJECTIVES.items(), SERIES, strict=False):
+        if objective not in total:
+            continue
+        figure.add_trace(
+            go.Bar(
+                name=title,
+                orientation="h",
+                y=labels,
+                x=[total.loc[name, objective] for name in names],
+                marker={"color": colour},
+                hovertemplate=f"%{{y}} for {title.lower()}: %{{x:.1%}}<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        xaxis={"tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={"autorange": "reversed", "type": "category", "automargin": True},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+    return figure
+
+
+def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Figure:
+    """The objective against one parameter: the frontier, and at most 2,000 others.
+
+    Points carry the trial's number as `customdata[0]`.
+    """
+    known = trials[trials[objective].notna() & trials[parameter].notna()]
+    drawn = thinned(known)
+    axis = scale(drawn[parameter], parameter)
+    figure = new_figure(height=340)
+    members = drawn["on_frontier"]
+    for rows, colour, size in ((drawn[~members], CLOUD, 7), (drawn[members], FRONTIER, 10)):
+        if rows.empty:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=axis.places.loc[rows.index] + _jitter(rows, axis),
+                y=rows[objective],
+                mode="markers",
+                marker={"color": colour, "size": size, "opacity": 0.7},
+                customdata=[
+                    [number, escape(str(value))]
+                    for number, value in zip(rows["number"], rows[parameter], strict=True)
+                ],
+                hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+                unselected={"marker": {"opacity": 0.2}},
+                selected={"marker": {"opacity": 1.0}},
+            )
+        )
+    figure.update_layout(xaxis=_ticks(axis), yaxis=_objective_axis(objective))
+    return figure
+
+
+def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -> go.Figure | None:
+    """The mean of the objective over two parameters, as a contour; None where too little is known.
+
+    Points carry the trial's number as `customdata[0]`.
+    """
+    known = trials[trials[[objective, across, up]].notna().all(axis=1)]
+    if len(known) < 3:
+        return None
+    first, second = scale(known[across], across), scale(known[up], up)
+    cells = _cells(first, second, known[objective])
+    figure = new_figure(height=430)
+    figure.add_trace(
+        go.Contour(
+            x=cells.xs,
+            y=cells.ys,
+            z=cells.means,
+            connectgaps=True,
+            colorscale="Viridis",
+            reversescale=objective != "accuracy",
+            colorbar={"title": {"text": OBJECTIVES[objective]}, **_colour_ticks(objective, cells)},
+            hoverinfo="skip",
+            line={"width": 0.5},
+        )
+    )
+    drawn = thinned(known, 500)
+    figure.add_trace(
+        go.Scatter(
+            x=first.places.loc[drawn.index],
+            y=second.places.loc[drawn.index],
+            mode="markers",
+            marker={"size": 5, "color": "#ffffff", "line": {"width": 1, "color": "#333333"}},
+            customdata=[
+                [number, _FORMS[objective](value)]
+                for number, value in zip(drawn["number"], drawn[objective], strict=True)
+            ],
+            hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+        )
+    )
+    figure.update_layout(xaxis=_ticks(first), yaxis=_ticks(second))
+    return figure
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Means over a grid: [ys, xs], NaN where no trial lies."""
+
+    xs: Sequence[float]
+    ys: Sequence[float]
+    means: NDArray[np.float64]
+
+
+def _cells(first: Scale, second: Scale, values: "pd.Series[float]") -> _Cells:
+    xs, columns = _binned(first)
+    ys, rows = _binned(second)
+    sums, counts = np.zeros((len(ys), len(xs))), np.zeros((len(ys), len(xs)))
+    np.add.at(sums, (rows.to_numpy(), columns.to_numpy()), values.to_numpy())
+    np.add.at(counts, (rows.to_numpy(), columns.to_numpy()), 1)
+    means = np.divide(sums, counts, out=np.full_like(sums, math.nan), where=counts > 0)
+    return _Cells(xs, ys, means)
+
+
+def _binned(axis: Scale) -> tuple[list[float], "pd.Series[int]"]:
+    """The places of the cells, and the cell of each row; of few places each is a cell."""
+    places = sorted(axis.places.unique())
+    if len(places) > _CELLS:
+        places = [i / (_CELLS - 1) for i in range(_CELLS)]
+    nearest = axis.places.map(lambda at: min(range(len(places)), key=lambda i: abs(places[i] - at)))
+    return places, nearest.astype("int64")
+
+
+def _jitter(rows: pd.DataFrame, axis: Scale) -> "pd.Series[float]":
+    """Sets points of one category apart; numbers lie where they are."""
+    width = 0.0 if axis.is_numeric else 0.12 / max(1, len(axis.labels))
+    # By number, so that a live figure does not shake.
+    shift = ((rows["number"] * 0.618034) % 1 - 0.5) * 2 * width
+    return shift.astype("float64")
+
+
+def _ticks(axis: Scale) -> dict[str, object]:
+    return {
+        "title": {"text": escape(short_name(axis.name))},
+        "tickvals": [at for at, _ in axis.labels],
+        "ticktext": [escape(label) for _, label in axis.labels],
+        "zeroline": False,
+        "range": [-0.08, 1.08],
+        "automargin": True,
+    }
+
+
+def _objective_axis(objective: str) -> dict[str, object]:
+    axis: dict[str, object] = {"title": {"text": OBJECTIVES[objective]}, "automargin": True}
+    if objective == "accuracy":
+        return {**axis, "tickformat": ".0%"}
+    return {**axis, "type": "log", "tickformat": "~s" if objective == "size_bytes" else "~g"}
+
+
+def _colour_ticks(objective: str, cells: _Cells) -> dict[str, object]:
+    low, high = float(np.nanmin(cells.means)), float(np.nanmax(cells.means))
+    values = [low + share * (high - low) for share in (0, 0.25, 0.5, 0.75, 1)]
+    return {"tickvals": values, "ticktext": [_FORMS[objective](value) for value in values]}

@@ -1,0 +1,90 @@
+"""How a search went: its best student and its hypervolume; and what training it was spared."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from dashboard.charts.figure import new_figure
+from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, SERIES
+from search.history import Moment
+from search.savings import Savings
+
+_PARTS = (
+    ("trained", "Trained", FRONTIER),
+    ("rejected", "Rejected before training", BUDGET),
+    ("stopped", "Stopped", CLOUD),
+    ("shared", "Shared with another trial", SERIES[0]),
+)
+
+
+def progress_figure(moments: Sequence[Moment], over: Literal["ended", "hours"]) -> go.Figure:
+    """Best accuracy within the budget above, hypervolume below, over ended trials or hours."""
+    places = [getattr(moment, over) for moment in moments]
+    figure = new_figure(height=380)
+    for name, title, axis, colour in (
+        ("best", "Best accuracy in the budget", "y", FRONTIER),
+        ("hypervolume", "Hypervolume", "y2", SERIES[0]),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=places,
+                y=[getattr(moment, name) for moment in moments],
+                mode="lines",
+                line={"shape": "hv", "width": 2, "color": colour},
+                yaxis=axis,
+                hovertemplate=f"{title} %{{y:.2%}}<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        hovermode="x",
+        xaxis={
+            "title": {"text": "Trials that ended" if over == "ended" else "Hours since the start"},
+            "anchor": "y2",
+        },
+        yaxis={
+            "title": {"text": "Best accuracy"},
+            "tickformat": ".1%",
+            "domain": [0.53, 1.0],
+            "automargin": True,
+        },
+        yaxis2={
+            "title": {"text": "Hypervolume"},
+            "tickformat": ".0%",
+            "domain": [0.0, 0.44],
+            "automargin": True,
+        },
+    )
+    return figure
+
+
+def savings_figure(found: Savings) -> go.Figure:
+    """One bar of all epochs that were asked for, by what became of them."""
+    figure = new_figure(height=170, showlegend=True, barmode="stack")
+    for name, title, colour in _PARTS:
+        epochs = getattr(found, name)
+        if not epochs:
+            continue
+        figure.add_trace(
+            go.Bar(
+                name=title,
+                orientation="h",
+                y=["epochs"],
+                x=[epochs],
+                text=[f"{epochs:,}"],
+                textposition="inside",
+                insidetextanchor="middle",
+                marker={"color": colour},
+                hovertemplate=f"{title}: %{{x:,}} epochs<extra></extra>",
+            )
+        )
+    figure.update_layout(
+        xaxis={
+            "title": {"text": "Epochs of training that the recipes asked for", "standoff": 8},
+            "automargin": True,
+        },
+        yaxis={"visible": False},
+        legend={"orientation": "h", "y": 1.05, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        margin={"l": 10, "r": 16, "t": 44, "b": 10},
+    )
+    return figure

@@ -1,0 +1,155 @@
+"""Several trials side by side: what differs, how they learned, and how far they agree."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.charts.agreement import agreement_figure
+from dashboard.charts.curves import curves_figure
+from dashboard.frames import axes_of
+from dashboard.panels.export import artifact_folder
+from dashboard.panels.headline import show_states
+from dashboard.panels.marks import MOST_MARKED, marked_trials, remark
+from dashboard.panels.messages import show_problem
+from dashboard.panels.page import Here, open_study
+from dashboard.panels.plot import show_plot
+from dashboard.panels.trial import measured_rows, recipe_rows
+from dashboard.queries import StudyView, load_study, load_trials
+from search.errors import ArtifactError
+from search.predictions import TEACHER, Predictions, kept_predictions
+from search.records import TrialRecord
+
+_PART = "validation"
+_MOST = 12
+
+
+def show() -> None:
+    """The page."""
+    here = open_study("compare", "Compare")
+    if here is None:
+        return
+    view = load_study(here.place)
+    show_states(view)
+    if len(view.trials) < 2:
+        st.info("There are not two trials yet.", icon=":material/hourglass:")
+        return
+    numbers = _pick(here, view)
+    if len(numbers) < 2:
+        st.info("Choose two trials or more.", icon=":material/compare_arrows:")
+        return
+    found = load_trials(here.place, tuple(numbers))
+    trials = [found[number] for number in numbers]
+    st.markdown("#### What differs")
+    _show_differences(trials)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("#### Learning curves")
+        if any(trial.outcome and trial.outcome.epochs for trial in trials):
+            show_plot(
+                curves_figure(trials),
+                key=f"plot.{here.study}.overlaid",
+                alt=f"Accuracy and loss by epoch of {len(trials)} trials",
+            )
+        else:
+            st.caption("None of them was trained, or their curves are not known yet.")
+    with right:
+        st.markdown("#### Agreement", help="The share of validation images put in the same class.")
+        _show_agreement(here, view, trials)
+
+
+def _pick(here: Here, view: StudyView) -> list[int]:
+    """The marked trials; where fewer than two are, the best and its neighbour on the frontier."""
+    marked = marked_trials(here)[:_MOST]
+    members = view.trials.loc[view.trials["on_frontier"]].sort_values("accuracy", ascending=False)
+    known = {str(number) for number in [*members["number"], *marked]}
+    if len(marked) < 2:
+        marked = list(dict.fromkeys([*marked, *members["number"].tolist()[:2]]))[:MOST_MARKED]
+    key = f"{here.page}.chosen"
+    st.session_state[key] = [str(number) for number in marked]
+    count = len(view.trials)
+
+    def choose() -> None:
+        chosen = [text for text in st.session_state[key] if text.isdecimal() and text.isascii()]
+        remark(here.study, [int(text) for text in chosen if len(text) < 19 and int(text) < count])
+
+    st.multiselect(
+        f"Trials, 0 to {count - 1}: those of the frontier are listed, others can be typed",
+        sorted(known, key=int),
+        key=key,
+        on_change=choose,
+        accept_new_options=True,
+        max_selections=_MOST,
+    )
+    return [int(text) for text in st.session_state[key]]
+
+
+def _show_differences(trials: Sequence[TrialRecord]) -> None:
+    rows = {trial.number: _facts(trial) for trial in trials}
+    names = list(dict.fromkeys(name for facts in rows.values() for name in facts))
+    differing = [name for name in names if len({facts.get(name) for facts in rows.values()}) > 1]
+    if not differing:
+        st.caption("Nothing but their numbers.")
+        return
+    frame = pd.DataFrame({"": differing})
+    for number, facts in rows.items():
+        frame[f"Trial {number}"] = [facts.get(name, "–") for name in differing]
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        column_config={"": st.column_config.TextColumn(pinned=True)},
+    )
+
+
+def _facts(trial: TrialRecord) -> Mapping[str, str]:
+    """All that two trials can differ in; parameters under their method's name."""
+    recipe = recipe_rows(trial.params, axes_of([trial]), whole_names=True)
+    return {"State": str(trial.state), **measured_rows(trial), **recipe}
+
+
+def _show_agreement(here: Here, view: StudyView, trials: Sequence[TrialRecord]) -> None:
+    try:
+        known = _predictions(view, trials)
+    except ArtifactError as error:
+        show_problem("Their predictions can't be read.", str(error))
+        return
+    if len(known) < 2:
+        st.caption("The predictions of two of them at least are not on this machine.")
+        return
+    names = list(known)
+    shares = [
+        [float(np.mean(known[one].classes == known[other].classes)) for other in names]
+        for one in names
+    ]
+    show_plot(
+        agreement_figure(names, shares),
+        key=f"plot.{here.study}.agreement",
+        alt="Share of validation images on which each two predict the same class",
+    )
+
+
+def _predictions(view: StudyView, trials: Sequence[TrialRecord]) -> dict[str, Predictions]:
+    """By name, of those that are here and of the same images as the first."""
+    found: dict[str, Predictions] = {}
+    for trial in trials:
+        folder = artifact_folder(view.study, trial)
+        if folder is None:
+            continue
+        for name, place in ((f"trial {trial.number}", folder.name), ("teacher", TEACHER)):
+            kept = kept_predictions(folder.parent, place).get(_PART)
+            if kept is not None:
+                found[name] = kept
+    teacher = found.pop("teacher", None)
+    found |= {} if teacher is None else {"teacher": teacher}
+    first = next(iter(found.values()), None)
+    return {
+        name: kept
+        for name, kept in found.items()
+        if first is not None and np.array_equal(kept.labels, first.labels)
+    }
+
+
+if __name__ == "__main__":
+    show()

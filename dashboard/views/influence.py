@@ -1,0 +1,177 @@
+"""What matters: which parameters decide, how the search went, and what training it was spared."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from dashboard.address import bind, one_of, say
+from dashboard.charts.influence import (
+    OBJECTIVES,
+    contour_figure,
+    importance_figure,
+    slice_figure,
+)
+from dashboard.charts.parallel import parallel_figure, short_name, varying
+from dashboard.charts.progress import progress_figure, savings_figure
+from dashboard.panels.headline import show_states
+from dashboard.panels.marks import marked_trials, remark
+from dashboard.panels.page import Here, open_study
+from dashboard.panels.plot import show_plot
+from dashboard.queries import Place, StudyView, load_history, load_savings, load_study
+from search.importance import importances
+from search.savings import in_words
+
+_OVER = {"trials": "ended", "time": "hours"}
+
+
+def show() -> None:
+    """The page."""
+    here = open_study("influence", "What matters")
+    if here is None:
+        return
+    view = load_study(here.place)
+    show_states(view)
+    if not view.trials["size_bytes"].notna().any():
+        st.info("Nothing has been measured yet.", icon=":material/hourglass:")
+        return
+    marked = marked_trials(here)
+    _show_importance(here)
+    parameters = varying(view.trials, view.parameters)
+    if parameters:
+        _show_slices(here, view, parameters, marked)
+    st.markdown("#### What was chosen, and what came of it")
+    show_plot(
+        _parallel(here.place, marked),
+        key=f"plot.{here.study}.all_parameters",
+        alt="Parallel coordinates of the recipes of measured trials",
+        on_mark=partial(remark, here.study),
+    )
+    _show_progress(here)
+    _show_savings(here)
+
+
+def _show_importance(here: Here) -> None:
+    st.markdown(
+        "#### Importance",
+        help="How much of what decides whether a trial is among the best tenth lies in each "
+        "parameter: PED-ANOVA, by Optuna. Of at most 2,000 trials.",
+    )
+    figure = _importance(here.place)
+    if figure is None:
+        st.caption("Fewer than 12 trials were measured, or all had the same recipe.")
+        return
+    show_plot(
+        figure,
+        key=f"plot.{here.study}.importance",
+        alt="Importance of each parameter for accuracy, size and latency",
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner="Weighing the parameters…")
+def _importance(place: Place) -> str | None:
+    records = load_study(place).records
+    found = {objective: importances(records, objective) for objective in OBJECTIVES}
+    found = {objective: shares for objective, shares in found.items() if shares}
+    return str(importance_figure(found).to_json()) if found else None
+
+
+def _show_slices(
+    here: Here, view: StudyView, parameters: Sequence[str], marked: Sequence[int]
+) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        objective = _pick(here, "objective", list(OBJECTIVES), 0)
+        across = _pick(here, "across", parameters, 0)
+        up = _pick(here, "up", parameters, min(1, len(parameters) - 1))
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(f"**{OBJECTIVES[objective]} against {short_name(across)}**")
+        show_plot(
+            _slice(here.place, across, objective),
+            key=f"plot.{here.study}.slice.{across}.{objective}",
+            alt=f"{OBJECTIVES[objective]} of each trial against {short_name(across)}",
+            marked=marked,
+            on_mark=partial(remark, here.study),
+        )
+    with right:
+        st.markdown(f"**{OBJECTIVES[objective]} over {short_name(across)} and {short_name(up)}**")
+        figure = None if across == up else _contour(here.place, across, up, objective)
+        if figure is None:
+            st.caption("Choose two parameters that differ, and that trials have together.")
+            return
+        show_plot(
+            figure,
+            key=f"plot.{here.study}.contour.{across}.{up}.{objective}",
+            alt=f"Mean {objective} over {short_name(across)} and {short_name(up)}",
+            on_mark=partial(remark, here.study),
+        )
+
+
+def _pick(here: Here, name: str, options: Sequence[str], first: int) -> str:
+    key = bind(here.page, name, options[first], one_of(options))
+    if st.session_state[key] not in options:
+        st.session_state[key] = options[first]
+    picked = st.selectbox(
+        name.capitalize(), options, key=key, format_func=lambda option: short_name(option)
+    )
+    say(name, "" if picked == options[first] else picked)
+    return picked
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _slice(place: Place, across: str, objective: str) -> str:
+    return str(slice_figure(load_study(place).trials, across, objective).to_json())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _contour(place: Place, across: str, up: str, objective: str) -> str | None:
+    figure = contour_figure(load_study(place).trials, across, up, objective)
+    return None if figure is None else str(figure.to_json())
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _parallel(place: Place, marked: Sequence[int]) -> str:
+    view = load_study(place)
+    return str(parallel_figure(view.trials, view.parameters, marked=marked).to_json())
+
+
+def _show_progress(here: Here) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "#### How the search went",
+            width="stretch",
+            help="Hypervolume: the share of the box of error, bytes and latency up to the budget "
+            "that some student betters.",
+        )
+        key = bind(here.page, "over", "trials", one_of(_OVER))
+        over = st.segmented_control(
+            "Over", list(_OVER), key=key, required=True, label_visibility="collapsed"
+        )
+        say("over", "time" if over == "time" else "")
+    moments = load_history(here.place)
+    if len(moments) < 2 or moments[-1].best is None:
+        st.caption("No student within the budget has been made yet.")
+        return
+    show_plot(
+        progress_figure(moments, "ended" if over == "trials" else "hours"),
+        key=f"plot.{here.study}.progress.{over}",
+        alt="Best accuracy and hypervolume as the search went on",
+    )
+
+
+def _show_savings(here: Here) -> None:
+    found = load_savings(here.place)
+    st.markdown("#### Training that was saved")
+    if not found.trained + found.saved:
+        st.caption("No training was asked for yet, or the recipes do not say for how many epochs.")
+        return
+    st.markdown(in_words(found))
+    show_plot(
+        savings_figure(found),
+        key=f"plot.{here.study}.savings",
+        alt="Epochs of training that were done, rejected, stopped and shared",
+    )
+
+
+if __name__ == "__main__":
+    show()
