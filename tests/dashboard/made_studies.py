@@ -53,6 +53,8 @@ def add_study(
     only: TrialState | None = None,
     budget: Mapping[str, object] = BUDGET,
     branches: int = 0,
+    model: str | None = None,
+    message: str = "the loss became NaN in epoch 3",
 ) -> None:
     """Adds a study of a teacher and so many trials.
 
@@ -64,30 +66,34 @@ def add_study(
         only: the state in which all of them ended; by default a plausible mixture.
         budget: as a study file has it.
         branches: how many of every `branches + 1` trials took over another's trained student.
+        model: the name of every student.
+        message: of every failure.
     """
     store.create_study(name, config={"study": name, "budget": dict(budget)}, artifacts="artifacts")
     store.record_teacher(name, TEACHER)
     chance = random.Random(0)  # noqa: S311 - no secret
-    recipes = _recipes(chance, trials)
+    recipes = _recipes(chance, trials, model)
     for params in recipes:
         number = store.start_trial(name, params=params, seed=chance.randrange(2**31))
         outcome = _outcome(chance, number, params, only=only)
+        if outcome.failure is not None:
+            outcome = replace(outcome, failure=replace(outcome.failure, message=message))
         made = [
             Branch(params=other, outcome=_outcome(chance, number + place, other, only=only))
             for place, other in enumerate(islice(recipes, branches), start=1)
         ]
         store.finish_trial(name, number, replace(outcome, branches=tuple(made)))
-    for params in _recipes(chance, running):
+    for params in _recipes(chance, running, model):
         store.start_trial(name, params=params, seed=0)
     if not running:
         store.set_study_state(name, StudyState.FINISHED)
 
 
-def _recipes(chance: random.Random, count: int) -> Iterator[dict[str, Scalar]]:
+def _recipes(chance: random.Random, count: int, model: str | None) -> Iterator[dict[str, Scalar]]:
     for _ in range(count):
         yield {
             "student": "timm",
-            "student.timm.model": chance.choice(list(_STUDENTS)),
+            "student.timm.model": model or chance.choice(list(_STUDENTS)),
             "training": "standard",
             "training.standard.epochs": chance.randint(4, 16),
             "training.standard.learning_rate": round(10 ** chance.uniform(-3.5, -1.5), 5),
@@ -100,7 +106,7 @@ def _recipes(chance: random.Random, count: int) -> Iterator[dict[str, Scalar]]:
 
 
 def _cost(chance: random.Random, params: Mapping[str, Scalar]) -> Cost:
-    parameters, latency = _STUDENTS[str(params["student.timm.model"])]
+    parameters, latency = _STUDENTS.get(str(params["student.timm.model"]), (480_000, 0.5))
     kept = (1 - float(params["pruning.magnitude.ratio"])) ** 1.6
     is_int8 = params["quantization"] == "int8_static"
     timed = latency * (0.15 + kept) * (0.55 if is_int8 else 1.0) * chance.uniform(0.95, 1.1)
@@ -179,7 +185,7 @@ def _stages(
     params: Mapping[str, Scalar], cost: Cost, accuracy: float, seconds: float
 ) -> tuple[StageRecord, ...]:
     """From the float student to the shipped one: pruning costs accuracy, recovery returns it."""
-    parameters, latency = _STUDENTS[str(params["student.timm.model"])]
+    parameters, latency = _STUDENTS.get(str(params["student.timm.model"]), (480_000, 0.5))
     is_int8 = params["quantization"] == "int8_static"
     shipped = cost.latency_ms or latency
     float_ms = shipped / 0.55 if is_int8 else shipped

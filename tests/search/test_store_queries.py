@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from search.errors import StoreError
-from search.records import Outcome, Scalar, Tally, TrialState
+from search.records import (
+    EpochRecord,
+    Outcome,
+    Scalar,
+    StageRecord,
+    Tally,
+    TrainingDone,
+    TrialState,
+)
 from search.store import Store
 from tests.search.test_store import COMPLETE, FAILED
 
@@ -88,3 +96,22 @@ def test_what_is_asked_for_is_never_taken_for_sql(store: Store, value: str) -> N
 def test_numbers_of_an_unknown_study_are_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="there is no study flowers"):
         store.numbers("flowers")
+
+
+def test_training_done_counts_the_epochs_before_pruning_and_knows_whose_they_are(
+    store: Store,
+) -> None:
+    def epoch(stage: str, number: int) -> EpochRecord:
+        return EpochRecord(stage=stage, epoch=number, loss=1.0, accuracy=0.5, learning_rate=0.1)
+
+    epochs = (epoch("distil", 0), epoch("distil", 1), epoch("recover", 0))
+    own, taken = (
+        StageRecord(name="distil", seconds=1.0, reused=reused) for reused in (False, True)
+    )
+    add(store, replace(COMPLETE, epochs=epochs, stages=(own,)))
+    add(store, replace(COMPLETE, epochs=epochs, stages=(taken,)))
+    add(store, FAILED)
+    assert store.training_done("digits") == {
+        0: TrainingDone(epochs=2, reused=False),
+        1: TrainingDone(epochs=2, reused=True),
+    }
