@@ -23,8 +23,8 @@ SECRET = "correct-horse"  # noqa: S105 - of no one
 
 def test_every_command_of_the_issue_is_there() -> None:
     assert COMMANDS == [
-        "best", "dashboard", "db", "demo", "doctor", "export", "init", "plan", "resume", "run",
-        "show", "status", "stop", "trials",
+        "best", "dashboard", "db", "demo", "doctor", "export", "init", "plan", "report", "resume",
+        "run", "show", "status", "stop", "trials",
     ]  # fmt: skip
 
 
