@@ -48,6 +48,11 @@ class Provenance:
     data: DataInfo
     origin: Mapping[str, Scalar]
 
+    @property
+    def is_timms_own(self) -> bool:
+        """Whether timm, told the model's name alone, builds the network of these weights."""
+        return not self.cuts and Recipe.from_params(self.params).student.is_timms_own
+
 
 def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
     """Writes recipe.json and model.safetensors into `folder`; the served file stands beside."""

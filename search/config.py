@@ -218,7 +218,7 @@ def _is_name(name: str) -> str:
 
 def _is_space(config: dict[str, Any]) -> dict[str, Any]:
     SearchSpace.from_config(config)
-    return config
+    return SearchSpace.written_out(config)
 
 
 class Study(Section):

@@ -89,7 +89,7 @@ def export_student(
         for file in (RECIPE, WEIGHTS, SERVED):
             shutil.copyfile(artifacts / name / file, folder / file)
         write_handover(folder, study, trial)
-        _write_config(folder / "config.json", network, provenance.data)
+        _write_config(folder / "config.json", network, provenance)
         _write_predictions(folder, own, taught)
         source = Source(
             folder=folder,
@@ -195,13 +195,20 @@ def _write_predictions(
         write_predictions(folder / TEACHER_PREDICTIONS, taught)
 
 
-def _write_config(path: Path, network: nn.Module, data: DataInfo) -> None:
+def _write_config(path: Path, network: nn.Module, provenance: Provenance) -> None:
     """config.json as timm writes it, with this data's classes and preprocessing."""
+    data = provenance.data
     shape = (data.channels, data.image_size, data.image_size)
+    config: dict[str, object] = {"label_names": list(data.classes)}
+    if not (provenance.cuts or provenance.is_timms_own):
+        # The weights would fit timm's network, which computes something else with them: this name
+        # is one that timm refuses.
+        model = provenance.params["student.timm.model"]
+        config["architecture"] = f"{model}_with_another_stem".replace(".", "_")
     save_config_for_hf(
         network,
         str(path),
-        model_config={"label_names": list(data.classes)},
+        model_config=config,
         data_config={
             "input_size": shape,
             "mean": data.mean,

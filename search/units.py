@@ -1,16 +1,14 @@
 """Quantities as people write them: bytes, durations and counts, to numbers and back."""
 
-import re
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from spaces.quantity import parse_count, parse_quantity, parse_whole
+
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
 
 
 def parse_bytes(text: object) -> int:
@@ -19,7 +17,7 @@ def parse_bytes(text: object) -> int:
     Raises:
         ValueError: the text is no such quantity, or not above 0.
     """
-    return _parse_whole(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB")
+    return parse_whole(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB")
 
 
 def parse_milliseconds(text: object) -> float:
@@ -28,17 +26,12 @@ def parse_milliseconds(text: object) -> float:
     Raises:
         ValueError: as `parse_bytes`.
     """
-    return _parse(text, _MILLISECONDS, bare=None, example="5ms, 2s, 30m or 2h")
+    return parse_quantity(text, _MILLISECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def parse_seconds(text: object) -> float:
     """Seconds, written as for `parse_milliseconds`."""
-    return _parse(text, _SECONDS, bare=None, example="5ms, 2s, 30m or 2h")
-
-
-def parse_count(text: object) -> int:
-    """A number such as `500k`, `2M` or 500000."""
-    return _parse_whole(text, _COUNTS, bare="", example="500k, 2M or 500000")
+    return parse_quantity(text, _SECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def format_bytes(size: float) -> str:
@@ -63,26 +56,6 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h {minutes:02d}m" if hours else f"{minutes}m {rest:02d}s"
-
-
-def _parse(text: object, units: Mapping[str, float], *, bare: str | None, example: str) -> float:
-    if isinstance(text, bool) or not isinstance(text, int | float | str):
-        raise ValueError(f"must be a quantity such as {example}, but got {text!r}")
-    match = _QUANTITY.fullmatch(str(text))
-    unit = (match[2].lower() or bare) if match else None
-    if match is None or unit is None or unit not in units:
-        raise ValueError(f"must be a quantity such as {example}, but got {text!r}")
-    value = float(match[1]) * units[unit]
-    if not 0 < value < float("inf"):
-        raise ValueError(f"must be above 0 and finite, but got {text!r}")
-    return value
-
-
-def _parse_whole(text: object, units: Mapping[str, float], *, bare: str, example: str) -> int:
-    whole = round(_parse(text, units, bare=bare, example=example))
-    if whole == 0:
-        raise ValueError(f"must be above 0 and finite, but got {text!r}")
-    return whole
 
 
 def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:

@@ -47,6 +47,11 @@ class Student(Choice, ABC):
     axis: ClassVar[str] = "student"
     shrinks: ClassVar[Shrinks] = NOTHING
 
+    @property
+    def is_timms_own(self) -> bool:
+        """Whether timm, told the model's name alone, builds the same network."""
+        return True
+
     @abstractmethod
     def build(
         self, *, classes: int, channels: int, image_size: int, blank: bool = False
@@ -77,13 +82,25 @@ class Fit:
 
 @dataclass(frozen=True)
 class Training(Choice, ABC):
-    """How the student's weights are fitted."""
+    """How the student's weights are fitted.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a step.
+        label_smoothing: share of each label that is spread over all classes.
+        mixup: parameter of the Beta distribution of shares by which images are mixed; 0: none.
+        cutmix: likewise, of shares by which they are cut and pasted.
+        ema: decay of the weights' moving average, which then is what was trained; 0: none.
+    """
 
     axis: ClassVar[str] = "training"
     shrinks: ClassVar[Shrinks] = NOTHING
     epochs: int
     batch_size: int
     label_smoothing: float
+    mixup: float
+    cutmix: float
+    ema: float
 
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> Fit:

@@ -53,6 +53,16 @@ class Choice:
         """The first line of the docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
+    @classmethod
+    def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
+        """What a study file says of the parameters, with the shorthand that this method allows
+        replaced by values.
+
+        Raises:
+            ValueError: the shorthand means nothing; the message begins with the parameter.
+        """
+        return params
+
     def params(self) -> dict[str, Scalar]:
         """The parameters' values, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -52,6 +52,21 @@ class SearchSpace:
             )
         return cls({name: _axis(name, config.get(name, _UNOPENED.get(name))) for name in names})
 
+    @staticmethod
+    def written_out(config: Mapping[str, object]) -> dict[str, object]:
+        """A sound `space:` section with its shorthand replaced, such as globs by models' names.
+
+        What was written out once stays so, whatever another version's shorthand would mean.
+        """
+        written: dict[str, object] = dict(config)
+        for axis, methods in config.items():
+            if isinstance(methods, Mapping):
+                written[axis] = {
+                    name: catalogue.method(axis, name).written_out(params) if params else params
+                    for name, params in methods.items()
+                }
+        return written
+
     def suggest(self, trial: Suggester) -> dict[str, Scalar]:
         """Flat parameters of one recipe, proposed by `trial`."""
         params: dict[str, Scalar] = {}
@@ -119,6 +134,10 @@ def _method(axis: str, name: str, config: object) -> Mapping[str, Domain]:
     for key in config:
         if key not in domains:
             raise ValueError(f"{place}.{key}: {_expected('parameter', str(key), list(domains))}")
+    try:
+        config = method.written_out(config)
+    except ValueError as error:
+        raise ValueError(f"{place}.{error}") from None
     defaults = method().params()
     return {
         key: _narrowed(f"{place}.{key}", domain, config.get(key, defaults[key]))

@@ -166,7 +166,7 @@ def _head(report: Report) -> dict[str, object]:
     head: dict[str, object] = {
         **({"license": licence} if licence else {}),
         "tags": ["image-classification", "knowledge-distillation", "onnx", "retort"],
-        "library_name": "onnx" if report.provenance.cuts else "timm",
+        "library_name": "timm" if report.provenance.is_timms_own else "onnx",
         "pipeline_tag": "image-classification",
     }
     test, data = report.measured.test, report.data
@@ -240,7 +240,7 @@ def _with_torch(provenance: Provenance) -> str:
         "print(labels[model(transform(image)[None]).argmax()])  # image: of PIL\n"
         "```"
     ]
-    if not provenance.cuts:
+    if provenance.is_timms_own:
         ways.append(
             "Nothing was pruned, so timm loads the float weights:\n\n"
             "```python\n"

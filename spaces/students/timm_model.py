@@ -1,23 +1,57 @@
 """Any timm image classifier. https://github.com/huggingface/pytorch-image-models."""
 
-import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import timm
+import torch
 from torch import nn
 
 from spaces.axes import Student
 from spaces.choice import AnyName, OneOf, param
+from spaces.students.stem import keep_resolution
+from spaces.students.wanted import named_models, near_model
+
+if TYPE_CHECKING:
+    from spaces.recipe import Recipe
+
+_SMALL = "small"
 
 
 @dataclass(frozen=True)
 class Timm(Student):
-    """A timm model by its name, with the weights that timm names for it or with random ones."""
+    """A timm model by its name, with the weights that timm names for it or with random ones.
+
+    Its stem is timm's own, or made fit for small images, up to about 64 pixels: the first
+    convolution steps by one pixel, and no pooling follows it. That costs 4 to 16 times the MACs.
+    """
 
     name: ClassVar[str] = "timm"
     model: str = param("test_resnet", AnyName("timm model"))
     pretrained: bool = param(False, OneOf((False, True)))
+    stem: str = param("original", OneOf(("original", _SMALL)))
+
+    @classmethod
+    def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
+        if "model" not in params:
+            return params
+        weights = params.get("pretrained", False)
+        pretrained = weights is True or weights == [True]
+        try:
+            models = named_models(params["model"], pretrained=pretrained)
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from None
+        return {**params, "model": models}
+
+    @property
+    def is_timms_own(self) -> bool:
+        return self.stem == "original"
+
+    def conflict(self, recipe: "Recipe") -> str | None:
+        if self.pretrained and not timm.is_model_pretrained(self.model):
+            return f"timm has no pretrained weights of {self.model}: set pretrained: false"
+        return super().conflict(recipe)
 
     def build(
         self, *, classes: int, channels: int, image_size: int, blank: bool = False
@@ -28,7 +62,7 @@ class Timm(Student):
         tied = cfg is not None and cfg.fixed_input_size
         size: dict[str, Any] = {"img_size": image_size} if tied else {}
         try:
-            return timm.create_model(
+            network = timm.create_model(
                 self.model,
                 pretrained=self.pretrained and not blank,
                 num_classes=classes,
@@ -39,12 +73,22 @@ class Timm(Student):
             raise ValueError(
                 f"{self.model} can't be built for images of {image_size} pixels: {error}"
             ) from error
+        if self.stem == _SMALL:
+            self._widen(network, torch.zeros(1, channels, image_size, image_size))
+        return network
+
+    def _widen(self, network: nn.Module, example: torch.Tensor) -> None:
+        try:
+            keep_resolution(network, example)
+        except (ValueError, AssertionError, RuntimeError) as error:
+            raise ValueError(f"{self.model} can't have a small stem: {error}") from error
 
 
 def check_model_name(model: str) -> None:
     """Raises ValueError, with what comes near, unless timm has a model of that name."""
-    if timm.is_model(model):
-        return
-    near = difflib.get_close_matches(model, timm.list_models(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"must be the name of a timm model, but got {model!r}{hint}")
+    if not timm.is_model(model):
+        raise ValueError(f"must be the name of a timm model, but got {model!r}{near_model(model)}")
+    name, _, weights = model.partition(".")
+    known = timm.list_pretrained(f"{name}.*")
+    if weights and model not in known:
+        raise ValueError(f"must be the name of a timm model, but got {model!r}, one of {known}")

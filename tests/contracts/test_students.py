@@ -1,7 +1,13 @@
 """What every student promises."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
+from timm.models import _registry
 
 from spaces import catalogue
 from spaces.axes import Student
@@ -13,6 +19,7 @@ STUDENTS = [
         pytest.param(Timm(model=model), id=model)
         for model in ("test_efficientnet", "test_byobnet", "test_vit")
     ),
+    pytest.param(Timm(stem="small"), id="small-stem"),
 ]
 over_students = pytest.mark.parametrize("student", STUDENTS)
 
@@ -56,3 +63,39 @@ def test_a_blank_one_has_the_shapes_of_one_that_is_not(student: Student) -> None
 def test_a_name_that_timm_does_not_know_is_refused_with_one_that_comes_near() -> None:
     with pytest.raises(ValueError, match=r"'resnet81'; did you mean 'resnet18'\?"):
         Timm(model="resnet81").build(classes=3, channels=1, image_size=32)
+
+
+def test_weights_that_timm_does_not_know_are_refused_with_those_that_it_does() -> None:
+    student = Timm(model="resnet18.a9_in1k")
+    with pytest.raises(ValueError, match=r"got 'resnet18\.a9_in1k', .*'resnet18\.a1_in1k'"):
+        student.build(classes=3, channels=1, image_size=32)
+
+
+def test_weights_that_timm_does_not_have_are_a_contradiction(recipe) -> None:
+    assert recipe(student=Timm(model="test_resnet", pretrained=True)).conflict() is None
+    conflict = recipe(student=Timm(model="test_vit4", pretrained=True)).conflict()
+    assert conflict == (
+        "student.timm: timm has no pretrained weights of test_vit4: set pretrained: false"
+    )
+
+
+@pytest.mark.parametrize("stem", ["original", "small"])
+def test_pretrained_weights_are_read_whatever_the_classes_the_colours_and_the_stem(
+    stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(7)
+    known = timm.create_model("test_resnet")
+    save_file(known.state_dict(), tmp_path / "model.safetensors")
+    # As if timm kept them in a file, and not on a hub.
+    cfg = timm.get_pretrained_cfg("test_resnet")
+    here = replace(cfg, hf_hub_id=None, file=str(tmp_path / "model.safetensors"))
+    monkeypatch.setitem(_registry._model_pretrained_cfgs, "test_resnet", here)
+    student = Timm(model="test_resnet", pretrained=True, stem=stem)
+    found = student.build(classes=3, channels=1, image_size=32).state_dict()
+    assert found["fc.weight"].shape[0] == 3
+    # Grey images take the sum of the colours' weights.
+    expected = known.state_dict()["conv1.0.weight"].sum(dim=1, keepdim=True)
+    assert torch.allclose(found["conv1.0.weight"], expected)
+    for key, value in known.state_dict().items():
+        if not key.startswith("fc.") and key != "conv1.0.weight":
+            assert torch.equal(found[key], value), key

@@ -10,10 +10,10 @@ from search.units import (
     format_duration,
     format_milliseconds,
     parse_bytes,
-    parse_count,
     parse_milliseconds,
     parse_seconds,
 )
+from spaces.quantity import parse_count
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def test_a_space_without_students_is_refused() -> None:
             "prunning: axis must be one of student, training, distillation, pruning, quantization, "
             "but got 'prunning'; did you mean 'pruning'?",
         ),
-        ({"pruning": []}, "pruning: must name at least one method of magnitude, none, but got []"),
+        ({"pruning": []}, "pruning: must name at least one method of "
+         f"{', '.join(catalogue.methods('pruning'))}, but got []"),
         ({"pruning": None}, "pruning: must name at least one method of"),
         ({"pruning": 5}, "pruning: must name at least one method of"),
         ({"pruning": [None]}, "pruning: must list names of methods, but one is None"),
@@ -114,7 +115,8 @@ def test_a_space_without_students_is_refused() -> None:
         ({"pruning": {"magnitude": 0.5}}, "pruning.magnitude: must map parameters to values"),
         (
             {"pruning": {"magnitude": {"ratoi": 0.5}}},
-            "pruning.magnitude.ratoi: parameter must be one of ratio, recovery, but got 'ratoi'; "
+            "pruning.magnitude.ratoi: parameter must be one of "
+            f"{', '.join(catalogue.method('pruning', 'magnitude').domains())}, but got 'ratoi'; "
             "did you mean 'ratio'?",
         ),
         (

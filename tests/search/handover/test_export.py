@@ -57,6 +57,25 @@ def test_the_measured_file_is_handed_over_as_it_is(finished: Finished, tmp_path:
     assert (folder / SERVED).read_bytes() == (_artifact(study, trial) / SERVED).read_bytes()
 
 
+def test_timm_refuses_a_student_that_it_would_build_otherwise(
+    finished: Finished, tmp_path: Path
+) -> None:
+    study, trial = finished(student=Timm(stem="small"))
+    folder = export_student(study, trial, tmp_path / "student")
+    own = load_network(_artifact(study, trial))
+    assert torch.equal(_logits(load(folder).model), _logits(own))
+    assert not torch.equal(_logits(_as_timm_builds_it(own)), _logits(own))
+    with pytest.raises(RuntimeError, match="Unknown model"):
+        timm.create_model(f"local-dir:{folder}", pretrained=True)
+    assert "local-dir" not in (folder / "README.md").read_text()
+
+
+def _as_timm_builds_it(own: nn.Module) -> nn.Module:
+    network = timm.create_model("test_resnet", num_classes=CLASSES, in_chans=1)
+    network.load_state_dict(own.state_dict())
+    return network.eval()
+
+
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit"])
 def test_timm_loads_an_unpruned_student_bit_for_bit(
     finished: Finished, tmp_path: Path, model: str

@@ -1,0 +1,85 @@
+"""How large timm's models are, as timm defines them: what a study file's filters ask for."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# Counted by benchmarks/timm_sizes.py: building a thousand models takes minutes.
+SIZES_FILE = Path(__file__).with_name("timm_sizes.csv")
+
+
+@dataclass(frozen=True)
+class Size:
+    """A timm model's size, as timm defines it.
+
+    Attributes:
+        parameters: with timm's own number of classes.
+        macs: multiply-accumulates for one image of the size that timm names for it; None where
+            they were not counted, as of large models.
+    """
+
+    parameters: int
+    macs: int | None
+
+
+@cache
+def known_sizes() -> Mapping[str, Size]:
+    """Sizes that were counted before, by the model's name."""
+    with SIZES_FILE.open(newline="") as file:
+        return {
+            row["model"]: Size(int(row["parameters"]), int(row["macs"]) if row["macs"] else None)
+            for row in csv.DictReader(file)
+        }
+
+
+@cache
+def parameters_of(model: str) -> int:
+    """Its parameters; those of a model that is new to the table are counted now."""
+    known = known_sizes().get(model)
+    return known.parameters if known else count_parameters(_without_weights(model))
+
+
+@cache
+def macs_of(model: str) -> int:
+    """Its MACs; those that the table lacks are counted now, in a second."""
+    known = known_sizes().get(model)
+    return known.macs if known and known.macs else count_macs(_without_weights(model))
+
+
+def family_of(model: str) -> str:
+    """The module of timm that defines it, such as `mobilenetv3`."""
+    return timm.model_entrypoint(model).__module__.rpartition(".")[2]
+
+
+def count_size(model: str, *, most_counted: int) -> Size:
+    """Its size, counted without making its weights; no MACs above so many parameters."""
+    network = _without_weights(model)
+    parameters = count_parameters(network)
+    return Size(parameters, count_macs(network) if parameters <= most_counted else None)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """All of them, the classifier's too."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_macs(network: nn.Module) -> int:
+    """Multiply-accumulates of a timm model that has no weights, for one image."""
+    size = network.pretrained_cfg["input_size"]  # type: ignore[index]  # timm's models have it
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(torch.empty(1, *size, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def _without_weights(model: str) -> nn.Module:
+    with torch.device("meta"):
+        # FlopCounterMode stumbles over parameters that are handed from module to module.
+        return timm.create_model(model).eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,143 @@
+"""Which timm models a study means: names, globs, and filters by family and size."""
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import timm
+
+from spaces.quantity import parse_count
+from spaces.students.sizes import family_of, macs_of, parameters_of
+
+_KEYS = ("glob", "family", "max_params", "max_macs")
+
+
+def named_models(wanted: object, *, pretrained: bool = False) -> object:
+    """What a study says of its models, with each glob and filter replaced by the names it means.
+
+    Args:
+        wanted: a name, a glob (`mobilenetv3_*`), a filter (`{glob: …, family: …, max_params: 5M,
+            max_macs: 300M}`), or a list of such. Sizes are those that timm's own model has, at its
+            own input size and classes: a study's budget says what a student may cost.
+        pretrained: leave out of globs and filters the models that timm has no weights for.
+
+    Returns:
+        Names alone stay as they are. A glob or a filter gives its names sorted, each once.
+
+    Raises:
+        ValueError: a glob or a filter is malformed, or means no model; says what comes near.
+    """
+    items = wanted if isinstance(wanted, list | tuple) else [wanted]
+    if all(isinstance(item, str) and not _is_glob(item) for item in items):
+        return wanted
+    names: list[object] = []
+    for item in items:
+        if isinstance(item, Mapping):
+            found: Iterable[object] = _Filter.read(item).models(pretrained=pretrained)
+        elif isinstance(item, str) and _is_glob(item):
+            found = _Filter(glob=(item,)).models(pretrained=pretrained)
+        else:
+            found = [item]
+        names += [name for name in found if name not in names]
+    return names
+
+
+def near_model(name: str) -> str:
+    """`; did you mean 'resnet18'?`, or nothing where no model's name comes near."""
+    near = difflib.get_close_matches(name, timm.list_models(), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """A filter of a study file: each part narrows what the others leave."""
+
+    glob: tuple[str, ...] = ("*",)
+    family: tuple[str, ...] = ()
+    max_params: int | None = None
+    max_macs: int | None = None
+
+    @classmethod
+    def read(cls, given: Mapping[object, object]) -> "_Filter":
+        if not given or (unknown := sorted(map(str, given.keys() - {*_KEYS}))):
+            raise ValueError(
+                "must be the name of a timm model, a glob, or a filter with "
+                f"{', '.join(_KEYS)}, but got {unknown if given else given}"
+            )
+        limits = {
+            key: parse_count(given[key]) for key in ("max_params", "max_macs") if key in given
+        }
+        family = _texts(given.get("family", ()), "family")
+        for name in family:
+            _check_family(name)
+        return cls(_texts(given.get("glob", "*"), "glob"), family, **limits)
+
+    def models(self, *, pretrained: bool) -> list[str]:
+        """The names that pass, sorted.
+
+        Raises:
+            ValueError: none does; says which part left none.
+        """
+        left = [name for name in timm.list_models() if any(map(_matcher(name), self.glob))]
+        if not left:
+            near = near_model(self.glob[0].strip("*?_."))
+            raise ValueError(
+                f"must mean a timm model, but {self._shown('glob')} matches none{near}"
+            )
+        for part, passes in self._parts(pretrained=pretrained):
+            before, left = left, [name for name in left if passes(name)]
+            if not left:
+                raise ValueError(
+                    f"must leave a timm model, but of the {len(before)} that the rest of the "
+                    f"filter leaves none has {part}{self._least(before, part)}"
+                )
+        return sorted(left)
+
+    def _parts(self, *, pretrained: bool) -> Sequence[tuple[str, Callable[[str], bool]]]:
+        """What else is asked for, in words, the quickest first."""
+        parts: list[tuple[str, Callable[[str], bool]]] = []
+        if self.family:
+            parts.append((self._shown("family"), lambda name: family_of(name) in self.family))
+        if pretrained:
+            parts.append(("pretrained weights", timm.is_model_pretrained))
+        if (most := self.max_params) is not None:
+            parts.append((self._shown("max_params"), lambda name: parameters_of(name) <= most))
+        if (limit := self.max_macs) is not None:
+            parts.append((self._shown("max_macs"), lambda name: macs_of(name) <= limit))
+        return parts
+
+    def _shown(self, key: str) -> str:
+        value = getattr(self, key)
+        return f"{key} {', '.join(value) if isinstance(value, tuple) else f'{value:,}'}"
+
+    def _least(self, names: Sequence[str], part: str) -> str:
+        """The model that comes nearest to a limit of size."""
+        if not part.startswith("max_"):
+            return ""
+        size = parameters_of if part.startswith("max_params") else macs_of
+        name = min(names, key=size)
+        return f": the smallest, {name}, has {size(name):,}"
+
+
+def _is_glob(text: str) -> bool:
+    return any(character in text for character in "*?[")
+
+
+def _matcher(name: str) -> Callable[[str], bool]:
+    return lambda glob: fnmatch.fnmatchcase(name, glob)
+
+
+def _texts(given: object, key: str) -> tuple[str, ...]:
+    texts = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not all(isinstance(text, str) and text for text in texts):
+        raise ValueError(f"{key} of a filter must be text or a list of such, but got {given!r}")
+    return texts
+
+
+def _check_family(name: str) -> None:
+    known = timm.list_modules()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; timm has {', '.join(known)}"
+        raise ValueError(f"family must be a module of timm's models, but got {name!r}{hint}")
