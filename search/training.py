@@ -1,17 +1,20 @@
 """Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from search.averaging import Average
 from search.checkpoint import Checkpoint
 from search.data.dataset import Batch, Dataset, Part, normalize
 from search.data.joined import for_learning
 from search.data.views import View
 from search.errors import TrialError
+from search.mixing import draw_mixture
 from search.pupil import Pupil
 from search.records import EpochRecord
 from search.teacher.adapted import as_one
@@ -59,6 +62,9 @@ class Course:
 def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
     """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
 
+    After each epoch the network is what its accuracy is reported of: the moving average of its
+    weights, where the training keeps one.
+
     A training that was cut off goes on after the epoch of its checkpoint, to the same weights; the
     epochs before are reported again.
 
@@ -76,25 +82,56 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
         network.to(memory_format=torch.contiguous_format)
 
 
+@dataclass(frozen=True)
+class _Fitting:
+    """What changes while a network is trained."""
+
+    pupil: Pupil
+    fit: Fit
+    average: Average | None
+
+    def exchange(self) -> None:
+        """Puts the weights' average into the network, or takes it out again."""
+        if self.average is not None:
+            self.average.swap()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, between two epochs."""
+        state = {
+            "pupil": self.pupil.state_dict(),
+            "optimizer": self.fit.optimizer.state_dict(),
+            "scheduler": self.fit.scheduler.state_dict(),
+        }
+        return state if self.average is None else state | {"average": self.average.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As it was when its state was asked for."""
+        self.pupil.load_state_dict(state["pupil"])
+        self.fit.optimizer.load_state_dict(state["optimizer"])
+        self.fit.scheduler.load_state_dict(state["scheduler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+
 def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
-    batch_size = min(course.training.batch_size, len(dataset.training))
-    steps = len(dataset.training) // batch_size
-    pupil = _pupil(network, dataset, course)
-    fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
-    curve = _restored(pupil, fit, course)
+    fitting = _fitting(network, dataset, course)
+    curve = _restored(fitting, course)
     yield from curve
     for epoch in range(len(curve), course.epochs):
+        if epoch:
+            fitting.exchange()
         order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
-        loss = _epoch(pupil, dataset, course, fit, epoch=epoch, order=order)
+        loss = _epoch(fitting, dataset, course, epoch=epoch, order=order)
+        fitting.exchange()
         point = EpochRecord(
             stage=course.stage,
             epoch=epoch,
             loss=loss,
             accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
-            learning_rate=fit.optimizer.param_groups[0]["lr"],
+            learning_rate=fitting.fit.optimizer.param_groups[0]["lr"],
         )
         curve.append(point)
-        _kept(pupil, fit, course, curve)
+        _kept(fitting, course, curve)
         yield point
 
 
@@ -104,26 +141,33 @@ def _pupil(network: nn.Module, dataset: Dataset, course: Course) -> Pupil:
     return Pupil(network, course.distillation, course.teachers, example)
 
 
-def _restored(pupil: Pupil, fit: Fit, course: Course) -> list[EpochRecord]:
+def _fitting(network: nn.Module, dataset: Dataset, course: Course) -> _Fitting:
+    pupil = _pupil(network, dataset, course)
+    steps = len(dataset.training) // _batch_size(dataset, course)
+    fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
+    decay = course.training.ema
+    return _Fitting(pupil, fit, Average(network, decay=decay) if decay else None)
+
+
+def _batch_size(dataset: Dataset, course: Course) -> int:
+    return min(course.training.batch_size, len(dataset.training))
+
+
+def _restored(fitting: _Fitting, course: Course) -> list[EpochRecord]:
     """The epochs that the checkpoint has behind it, with everything as it was after the last."""
     if course.checkpoint is None or (state := course.checkpoint.load()) is None:
         return []
-    pupil.load_state_dict(state["pupil"])
-    fit.optimizer.load_state_dict(state["optimizer"])
-    fit.scheduler.load_state_dict(state["scheduler"])
+    fitting.load_state_dict(state)
     torch.set_rng_state(state["chance"])
     if course.device == "cuda":
         torch.cuda.set_rng_state(state["cuda_chance"])
     return [EpochRecord(**point) for point in state["curve"]]
 
 
-def _kept(pupil: Pupil, fit: Fit, course: Course, curve: Sequence[EpochRecord]) -> None:
+def _kept(fitting: _Fitting, course: Course, curve: Sequence[EpochRecord]) -> None:
     if course.checkpoint is None or not course.checkpoint.is_due or len(curve) == course.epochs:
         return
-    state = {
-        "pupil": pupil.state_dict(),
-        "optimizer": fit.optimizer.state_dict(),
-        "scheduler": fit.scheduler.state_dict(),
+    state = fitting.state_dict() | {
         "chance": torch.get_rng_state(),
         "curve": [asdict(point) for point in curve],
     }
@@ -152,7 +196,7 @@ def sample_losses(
     CPU.
     """
     pupil = _pupil(network.to(course.device), dataset, course)
-    batch_size = min(course.training.batch_size, len(dataset.training))
+    batch_size = _batch_size(dataset, course)
     order = _shuffled(len(dataset.training), seed=course.seed, epoch=0)[: batches * batch_size]
     try:
         for batch in dataset.training.batches(
@@ -174,20 +218,21 @@ def _memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def _epoch(
-    pupil: Pupil, dataset: Dataset, course: Course, fit: Fit, *, epoch: int, order: Tensor
+    fitting: _Fitting, dataset: Dataset, course: Course, *, epoch: int, order: Tensor
 ) -> float:
     """Mean loss of the epoch, in nats."""
+    pupil, fit = fitting.pupil, fitting.fit
     pupil.train()
     view = course.views[epoch % len(course.views)]
     # Batch normalisation can't take a last batch of one image, so that the last, short one is left
     # out; the next epoch's order is another.
-    batch_size = min(course.training.batch_size, len(dataset.training))
+    batch_size = _batch_size(dataset, course)
     batches = dataset.training.batches(
         batch_size, order=order, view=view, device=course.device, drop_last=True
     )
     losses = []
-    steps = len(dataset.training) // batch_size
-    for step, batch in enumerate(batches):
+    done = epoch * (len(dataset.training) // batch_size)
+    for step, batch in enumerate(batches, start=done + 1):
         loss = _loss(pupil, batch, dataset, course, view=view)
         if course.penalty is not None:
             loss = loss + course.penalty()
@@ -196,7 +241,9 @@ def _epoch(
         fit.optimizer.step()
         if course.constraint is not None:
             course.constraint()
-        fit.scheduler.step_update(epoch * steps + step + 1)
+        fit.scheduler.step_update(step)
+        if fitting.average is not None:
+            fitting.average.update(step)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
     # The last step's update shows in no loss any more, only in the weights.
@@ -221,17 +268,23 @@ def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view:
     members = None
     if course.targets is not None:
         members = course.targets(view, batch.indices).to(course.device)
+    labels = batch.labels
+    training = course.training
+    if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
+        images = mixture.images(images)
+        labels = mixture.labels(labels, len(dataset.info.classes))
+        members = None if members is None else mixture.logits(members)
     # Not float16, the default: its range is too small to train in without scaling gradients.
     with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):
         logits, maps = pupil(images)
     lesson = Lesson(
         student=logits.float(),
-        labels=batch.labels,
+        labels=labels,
         teacher=None if members is None else as_one(members),
         members=members,
         maps=maps,
     )
-    return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
+    return course.distillation.loss(lesson, label_smoothing=training.label_smoothing)
 
 
 def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Mini-batch training with timm's optimizers and a cosine schedule after a linear warm-up."""
+"""Mini-batch training with timm's optimizers and schedules."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,13 +13,26 @@ from spaces.choice import FloatRange, IntRange, OneOf, param
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
+# What timm calls each, and what makes it fall to zero.
+_SCHEDULES: dict[str, dict[str, Any]] = {
+    "cosine": {"sched": "cosine"},
+    "linear": {"sched": "poly", "decay_rate": 1.0},
+    "wsd": {"sched": "wsd", "decay_epochs": 0.3},
+}
+
 
 @dataclass(frozen=True)
 class Standard(Training):
-    """One of timm's optimizers, linear warm-up, then a cosine to zero.
+    """One of timm's optimizers, a linear warm-up, then a schedule to zero; mixing and averaging.
+
+    `schedule` is a cosine, a line, or a plateau with a fall over the last three tenths (warm-up,
+    stable, decay). `mixup` and `cutmix` are the parameters of the Beta distributions by which pairs
+    of images are mixed; `ema` is the decay of the moving average of the weights, which is then
+    what is evaluated and shipped. At 0 each of the three is off.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983 (the cosine, without restarts), and 2019,
-    arXiv:1711.05101 (AdamW).
+    arXiv:1711.05101 (AdamW); Hu et al. 2024, arXiv:2404.06395 (wsd); Zhang et al. 2018,
+    arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899 (CutMix).
     """
 
     name: ClassVar[str] = "standard"
@@ -28,8 +41,12 @@ class Standard(Training):
     learning_rate: float = param(1e-2, FloatRange(1e-5, 1.0, log=True))
     optimizer: str = param("adamw", OneOf(("adamw", "nadamw", "lamb", "sgd")))
     weight_decay: float = param(0.02, FloatRange(0.0, 1.0))
+    schedule: str = param("cosine", OneOf(tuple(_SCHEDULES)))
     warmup_epochs: int = param(1, IntRange(0, 100))
     label_smoothing: float = param(0.0, FloatRange(0.0, 0.5))
+    mixup: float = param(0.0, FloatRange(0.0, 2.0))
+    cutmix: float = param(0.0, FloatRange(0.0, 2.0))
+    ema: float = param(0.0, FloatRange(0.0, 0.9999))
 
     def conflict(self, recipe: "Recipe") -> str | None:
         if self.warmup_epochs >= self.epochs:
@@ -49,7 +66,6 @@ class Standard(Training):
         warmup = min(self.warmup_epochs, epochs - 1)
         scheduler, _ = create_scheduler_v2(
             optimizer,
-            sched="cosine",
             num_epochs=epochs - warmup,  # timm puts the warm-up before these
             warmup_epochs=warmup,
             warmup_lr=self.learning_rate / 100,
@@ -57,5 +73,6 @@ class Standard(Training):
             min_lr=0.0,
             step_on_epochs=False,
             updates_per_epoch=steps_per_epoch,
+            **_SCHEDULES[self.schedule],
         )
         return Fit(optimizer, scheduler)

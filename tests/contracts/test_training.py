@@ -79,3 +79,31 @@ def test_the_top_of_the_learning_rate_is_the_one_asked_for() -> None:
 def test_a_warm_up_as_long_as_the_training_is_a_contradiction(recipe) -> None:
     training = Standard(epochs=2, warmup_epochs=2)
     assert "warmup_epochs < epochs must hold" in str(recipe(training=training).conflict())
+
+
+def _rates(schedule: str) -> list[float]:
+    training = Standard(schedule=schedule, learning_rate=1.0, optimizer="sgd", warmup_epochs=0)
+    return _fitted(training, epochs=10)[1]
+
+
+def test_a_line_falls_by_the_same_amount_in_every_step() -> None:
+    rates = _rates("linear")
+    assert rates == pytest.approx([1 - step / 100 for step in range(101)])
+
+
+def test_a_plateau_lasts_for_seven_tenths() -> None:
+    rates = _rates("wsd")
+    assert set(rates[:70]) == {1.0}
+    assert rates[71] < 1.0
+
+
+def test_a_cosine_is_half_way_down_in_the_middle() -> None:
+    assert _rates("cosine")[50] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("parameter", ["mixup", "cutmix", "ema"])
+def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(parameter, recipe) -> None:
+    params = recipe().to_params()
+    del params[f"training.standard.{parameter}"]
+    training = type(recipe()).from_params(params).training
+    assert getattr(training, parameter) == 0

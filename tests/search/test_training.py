@@ -245,9 +245,17 @@ def _always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     return Checkpoint(folder)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lamb", "sgd"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "lamb", "schedule": "wsd"},
+        {"optimizer": "sgd", "mixup": 0.4, "cutmix": 1.0},
+        {"ema": 0.9},
+    ],
+)
 def test_a_training_that_was_cut_off_ends_with_the_same_weights(
-    optimizer: str,
+    options: dict[str, object],
     stripes: Dataset,
     views: tuple[View, ...],
     tmp_path: Path,
@@ -256,7 +264,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights(
     def network() -> nn.Module:
         return nn.Sequential(_linear(), nn.Dropout(0.5))
 
-    training = Standard(epochs=3, batch_size=32, optimizer=optimizer, learning_rate=1e-3)
+    training = Standard(epochs=3, batch_size=32, learning_rate=1e-3, **options)
     whole, resumed = network(), network()
     points = _curve(whole, stripes, _course(views, training=training))
     checkpoint = _always(tmp_path / "part", monkeypatch)
@@ -329,3 +337,100 @@ def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
     course = replace(taught, checkpoint=_always(tmp_path / "part", monkeypatch))
     _cut_off(network(), stripes, course, epochs=2)
     assert _curve(network(), stripes, course) == points
+
+
+def _steps_of_sgd(dataset: Dataset, views: tuple[View, ...], **options: float) -> Course:
+    training = Standard(
+        epochs=2, batch_size=56, optimizer="sgd", learning_rate=0.01, warmup_epochs=0, **options
+    )
+    return _course(views, training=training, epochs=2)
+
+
+class _Diary(_Witness):
+    """Notes its weights as each step begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.weights.append(self.network[1].weight.detach().clone())
+        return super().forward(images)
+
+
+def test_the_average_of_the_weights_is_what_was_trained_and_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    plain, averaged = _Diary(), _Diary()
+    _curve(plain, stripes, _steps_of_sgd(stripes, views))
+    points = _curve(averaged, stripes, _steps_of_sgd(stripes, views, ema=0.5))
+    # Averaging leaves the weights that are trained alone, and with them every later step.
+    assert all(map(torch.equal, averaged.weights, plain.weights))
+    # timm's warm-up: the first step's weights are taken whole, and never more than asked for kept.
+    after = [*plain.weights[1:], plain.network[1].weight.detach()]
+    expected = after[0]
+    for step, weights in enumerate(after[1:], start=2):
+        decay = min(0.5, 1 - (1 + step - 1) ** (-2 / 3))
+        expected = decay * expected + (1 - decay) * weights
+    assert torch.allclose(averaged.network[1].weight, expected, atol=1e-6)
+    assert not torch.allclose(averaged.network[1].weight, after[-1], atol=1e-6)
+    assert points[-1].accuracy == accuracy(averaged, stripes.validation, stripes)
+
+
+def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    curve = train(network, stripes, _steps_of_sgd(stripes, views, ema=0.9))
+    point = next(curve)
+    curve.close()
+    assert accuracy(network, stripes.validation, stripes) == point.accuracy
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_images_labels_and_predictions_are_mixed_alike(
+    kind: str, stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[Tensor] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append(indices)
+        # A teacher that is certain, and right.
+        labels = torch.from_numpy(stripes.training.labels[indices.numpy()])
+        return 100 * torch.nn.functional.one_hot(labels, 3).float()[None]
+
+    witness, notes = _Witness(), _Notebook()
+    training = Standard(epochs=3, batch_size=56, **{kind: 1.0})
+    course = _course(views, training=training, distillation=notes, targets=targets)
+    _curve(witness, stripes, course)
+    lessons = notes.lessons  # type: ignore[attr-defined]
+    mixed = 0
+    for step, (indices, seen, lesson) in enumerate(zip(asked, witness.seen, lessons, strict=True)):
+        assert lesson.labels.shape == (56, 3)
+        assert torch.allclose(lesson.labels.sum(dim=1), torch.ones(56))
+        assert torch.allclose(lesson.teacher.softmax(dim=1), lesson.labels, atol=1e-5)
+        view = views[step // 3 % 2]
+        (batch,) = stripes.training.batches(56, order=indices, view=view)
+        own = normalize(batch.images, stripes.info.mean, stripes.info.std)
+        mixed += not torch.allclose(seen, own)
+        # As far from the image as from its label: the share of it that is gone.
+        gone = ((seen - own).abs().sum() / (own.flip(0) - own).abs().sum()).item()
+        truth = torch.nn.functional.one_hot(torch.from_numpy(batch.labels.numpy()), 3).float()
+        lost = (lesson.labels - truth).abs().sum() / (truth.flip(0) - truth).abs().sum()
+        assert gone == pytest.approx(lost.item(), abs=1e-4 if kind == "mixup" else 0.3)
+    assert mixed > len(asked) / 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mixup": 0.2}, {"cutmix": 1.0}, {"ema": 0.9}, {"mixup": 0.2, "cutmix": 1.0, "ema": 0.9}],
+)
+def test_a_student_learns_whatever_is_mixed_and_averaged(
+    options: dict[str, float], stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    torch.manual_seed(0)
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    training = Standard(epochs=3, batch_size=16, **options)
+    points = _curve(network, stripes, _course(views, training=training))
+    assert points[-1].accuracy > 0.6

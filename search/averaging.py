@@ -1,0 +1,45 @@
+"""The moving average of a network's weights. Polyak and Juditsky 1992; timm's implementation."""
+
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import nn
+
+
+class Average:
+    """A moving average of a network's weights and statistics, which can take their place.
+
+    After few steps the decay is smaller than asked for, so that the random start is soon forgotten:
+    at most 1 - (1 + step)^(-2/3).
+
+    Args:
+        network: whose weights are averaged.
+        decay: what stays of the average in each step, above 0 and below 1.
+    """
+
+    def __init__(self, network: nn.Module, *, decay: float) -> None:
+        self._network = network
+        self._average = ModelEmaV3(network, decay=decay, use_warmup=True)
+
+    def update(self, step: int) -> None:
+        """Takes up the weights after a step, counted from 1."""
+        self._average.update(self._network, step=step)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Puts the average into the network and the network's weights here; again undoes it."""
+        own, average = self._network.state_dict(), self._average.module.state_dict()
+        for key, value in own.items():
+            kept = value.clone()
+            value.copy_(average[key])
+            average[key].copy_(kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        state: dict[str, Any] = self._average.module.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self._average.module.load_state_dict(state)

@@ -1,0 +1,78 @@
+"""Images mixed in pairs, and what is known of them mixed by the same shares.
+
+Mixup: Zhang et al. 2018, arXiv:1710.09412; CutMix: Yun et al. 2019, arXiv:1905.04899. A teacher
+whose predictions were computed before can't be asked about a mixed image, as Beyer et al. 2021
+(arXiv:2106.05237) ask theirs: here it predicts the mixture of what it predicted for each of the
+two. Methods that compare features run their teacher on the mixed image itself.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a batch is mixed: each image with the one as far from the batch's other end.
+
+    Attributes:
+        share: what an image keeps of itself, 0 to 1; of its pixels, where `box` is given.
+        box: top, bottom, left and right of the part that is the other image's; None mixes colours.
+    """
+
+    share: float
+    box: tuple[int, int, int, int] | None = None
+
+    def images(self, images: Tensor) -> Tensor:
+        """The mixed images, [batch, channels, height, width]."""
+        if self.box is None:
+            return images.lerp(images.flip(0), 1 - self.share)
+        top, bottom, left, right = self.box
+        mixed = images.clone()
+        mixed[:, :, top:bottom, left:right] = images.flip(0)[:, :, top:bottom, left:right]
+        return mixed
+
+    def labels(self, labels: Tensor, classes: int) -> Tensor:
+        """The share of each class in each mixed image, [batch, classes], of labels [batch]."""
+        own = functional.one_hot(labels, classes).float()
+        return own.lerp(own.flip(0), 1 - self.share)
+
+    def logits(self, logits: Tensor) -> Tensor:
+        """Logits of the mixed predictions, [teachers, batch, classes], as they were given."""
+        own = logits.float().softmax(dim=-1)
+        # Predictions that round to 0 must not become infinite logits.
+        return own.lerp(own.flip(-2), 1 - self.share).clamp_min(torch.finfo(own.dtype).tiny).log()
+
+
+def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> Mixture | None:
+    """A mixture for this batch, from torch's global generator; None where nothing is mixed.
+
+    Args:
+        images: [batch, channels, height, width].
+        mixup: of the Beta distribution that shares are drawn from, both its parameters; 0: none.
+        cutmix: likewise; where both are given, each batch is mixed one way or the other.
+    """
+    if not (mixup or cutmix):
+        return None
+    cuts = bool(cutmix) and (not mixup or bool(torch.rand(()) < 0.5))
+    concentration = cutmix if cuts else mixup
+    share = float(Beta(concentration, concentration).sample())
+    return _cut(images, share) if cuts else Mixture(share)
+
+
+def _cut(images: Tensor, share: float) -> Mixture:
+    """A box of about 1 - `share` of the image around a point of it; what lies outside is lost."""
+    height, width = images.shape[2:]
+    side = (1 - share) ** 0.5
+    rows = _span(height, round(side * height))
+    columns = _span(width, round(side * width))
+    area = (rows[1] - rows[0]) * (columns[1] - columns[0])
+    return Mixture(1 - area / (height * width), box=(*rows, *columns))
+
+
+def _span(length: int, extent: int) -> tuple[int, int]:
+    start = int(torch.randint(length, ())) - extent // 2
+    return max(0, start), min(length, start + extent)
