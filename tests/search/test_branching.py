@@ -8,6 +8,7 @@ from search.branching import branches_of
 from search.records import TrialState
 from search.task import Task
 from search.trial import finish, run_trial
+from spaces import catalogue
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
@@ -63,6 +64,32 @@ def test_the_quantizations_of_its_own_pruning_come_first(
 ) -> None:
     own = recipe(pruning=Magnitude(ratio=0.25))
     assert branches_of(own, space, prunings=2)[0] == replace(own, quantization=Int8Static())
+
+
+def test_of_many_prunings_each_student_is_given_some_and_all_come_in_turn(
+    recipe: NewRecipe,
+) -> None:
+    names = sorted(catalogue.methods("pruning"))
+    space = SearchSpace.from_config(
+        {"student": {"timm": {"model": "test_resnet"}}, "pruning": names}
+    )
+    found = [
+        [branch.pruning.name for branch in branches_of(recipe(training=one), space, prunings=1)]
+        for one in (Standard(epochs=epochs) for epochs in range(8, 38))
+    ]
+    # Its own, none, may be among the four.
+    assert {len(branches) for branches in found} <= {3, 4}
+    assert {name for branches in found for name in branches} == set(names) - {"none"}
+
+
+def test_the_same_recipe_has_the_same_branches(recipe: NewRecipe) -> None:
+    space = SearchSpace.from_config(
+        {
+            "student": {"timm": {"model": "test_resnet"}},
+            "pruning": sorted(catalogue.methods("pruning")),
+        }
+    )
+    assert branches_of(recipe(), space, prunings=2) == branches_of(recipe(), space, prunings=2)
 
 
 def test_a_space_without_choice_has_no_branches(recipe: NewRecipe) -> None:
