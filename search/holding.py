@@ -111,6 +111,10 @@ class Heartbeat:
         if self._stopped_for:
             on_stop(self._stopped_for)
 
+    def end_search(self) -> None:
+        """Time counts no more: what follows is no search."""
+        self._before_s, self._search_began = self.elapsed_s, None
+
     def start(self) -> None:
         self._thread.start()
 

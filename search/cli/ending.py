@@ -11,7 +11,9 @@ from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
 from search.config import Study
 from search.frontier import frontier
+from search.occupancy import occupancy, occupancy_text
 from search.records import TeacherRecord, TrialRecord
+from search.resources import parallel_trials
 from search.store import Store
 
 
@@ -26,6 +28,8 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     out.print(_comparison(best, record.teacher))
     out.print()
     named = f"{store_option(study.run.storage)} --study {study.study}"
+    found = occupancy(trials, elapsed_s=record.elapsed_s, workers=parallel_trials(study.run))
+    say(f"workers    {occupancy_text(found)}")
     say(f"picture    {picture}")
     say(f"dashboard  retort dashboard{named}")
     say(f"export     retort export {best.number}{named} -o DIR")

@@ -50,9 +50,12 @@ def run_trials(
     """
     driver = _driver(study, spec, store, watcher, elapsed_s=heartbeat.elapsed_s)
     heartbeat.begin_search(driver.interrupt)
-    if not driver.is_over:
-        with ray_of(study.run), _draining(driver):
-            drive(driver, study.run, spec)
+    try:
+        if not driver.is_over:
+            with ray_of(study.run), _draining(driver):
+                drive(driver, study.run, spec)
+    finally:
+        heartbeat.end_search()
     if driver.fault:
         raise driver.fault
     if driver.interrupted:
