@@ -17,7 +17,7 @@ def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary folder that becomes `destination` once the block has ended without an error.
 
     Every file in it is listed in SHA256SUMS, in the form that `sha256sum --check` reads. A folder
-    that stood at `destination` is replaced.
+    that stood at `destination` is replaced, unless it is whole and holds the same.
 
     Args:
         destination: the folder.
@@ -89,11 +89,23 @@ def _replace(temporary: Path, destination: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+        # Whoever else wrote the same was sooner, and may be reading it.
+        if _are_same(temporary, destination):
+            break
         # A folder can't be renamed onto one that holds files: that one steps aside first. Whoever
         # else writes the same folder may move or put it there in between.
         with suppress(FileNotFoundError):
             destination.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    """Whether `other` is whole, and lists the same contents as `one` does."""
+    try:
+        same = (one / CHECKSUMS).read_bytes() == (other / CHECKSUMS).read_bytes()
+        return same and not damaged_files(other)
+    except OSError:
+        return False
 
 
 def _sync(path: Path) -> None:

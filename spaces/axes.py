@@ -313,6 +313,8 @@ class Quantization(Choice, ABC):
     axis: ClassVar[str] = "quantization"
     keeps_zeros: ClassVar[bool] = True
     """Whether weights that pruning set to zero stay so, and can be stored as what they are."""
+    least_bits: ClassVar[float] = 1.0
+    """For each number of a layer's weight the file has at least so many bits, whatever else."""
 
     def conflict(self, recipe: Recipe) -> str | None:
         if recipe.pruning.leaves_zeros and (self.tuning_share or not self.keeps_zeros):

@@ -1,6 +1,6 @@
 """Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,6 +15,7 @@ from search.admission.table import CostTable, shape_of
 from search.brief import Brief
 from search.budget import Budget
 from search.errors import ArtifactError
+from search.measure import count_operations
 from search.records import Cost, Setting, Shape
 from spaces.axes import Student
 from spaces.processor import processor_name
@@ -22,6 +23,8 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
 
 _NETWORKS = 4
+# Of the weights' bytes: what a file holds at the least, though equal tensors may be kept once.
+_SURELY_STORED = 0.98
 # Of a cost that is told from a uniform ratio for a pruning that follows none.
 _NOMINAL_ERROR = 0.25
 
@@ -32,7 +35,7 @@ class Basis(StrEnum):
     CONFLICT = "conflict"  # the recipe contradicts itself
     UNSOUND = "unsound"  # its student can't be built, pruned, exported or quantized
     MEASURED = "measured"  # its own untrained student
-    BOUND = "bound"  # a student of the same family that is smaller, or larger, for certain
+    BOUND = "bound"  # its weights alone, or a student of the family that is smaller for certain
     PREDICTED = "predicted"  # others, with the budget's limits outside the error
 
 
@@ -86,6 +89,8 @@ class Admission:
         self._estimator = Estimator(table)
         self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
         self._unsound: dict[Shape, str] = {}
+        # By student and quantization: the least that it may cost, cut by each ratio.
+        self._bounds: defaultdict[tuple[str, str], dict[float, Cost]] = defaultdict(dict)
         # Of students whose shapes depend on what they learn: in no table, as each comes out anew.
         self._foreseen: dict[Shape, Cost] = {}
 
@@ -135,7 +140,10 @@ class Admission:
         return None if lacking else cost
 
     def measure(self, recipe: Recipe) -> Cost | None:
-        """The recipe's cost, measured now if it was not; None where its student can't be made."""
+        """The recipe's cost, measured now if it was not; None where its student can't be made.
+
+        Where counting shows that it breaks the budget, the least that it may be is given.
+        """
         shape = shape_of(recipe)
         return (self._known(recipe, shape) or self._found(recipe, shape)).cost
 
@@ -168,7 +176,9 @@ class Admission:
         if ratio is None:
             return None
         curve = self._table.curve(shape.student, shape.quantization)
-        floor = _extreme([cost for cut, cost in curve.items() if cut >= ratio], max)
+        bounds = self._bounds[shape.student, shape.quantization]
+        smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
+        floor = _extreme(smaller, max)
         ceiling = _extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
         estimate = self.estimate(recipe)
         told = _between(estimate.cost, floor, ceiling) if estimate else floor
@@ -198,12 +208,32 @@ class Admission:
             network = self._network(recipe.student)
             pruned, _ = recipe.pruning.apply(network, self._brief.example())
             self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
+            if too_large := self._counted(recipe, shape, pruned):
+                return too_large
             cost = measure_untrained(pruned, recipe, self._brief, timed=self._timed)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
             return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
         self._keep(recipe, shape, cost)
         return self._verdict(cost, Basis.MEASURED, recipe)
+
+    def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> Verdict | None:
+        """The verdict on a student of which the weights alone are too much; None on any other.
+
+        It spares exporting and quantizing, which take the most of a first sight.
+        """
+        parameters, macs = count_operations(pruned, self._brief.image_shape)
+        weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
+        bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
+        least = Cost(
+            size_bytes=int(_SURELY_STORED * weights * bits / 8), parameters=parameters, macs=macs
+        )
+        verdict = self._verdict(least, Basis.BOUND, recipe)
+        if verdict.admitted:
+            return None
+        if (ratio := recipe.pruning.uniform_ratio) is not None:
+            self._bounds[shape.student, shape.quantization][ratio] = least
+        return verdict
 
     def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> Verdict:
         """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""

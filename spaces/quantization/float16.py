@@ -26,6 +26,7 @@ class Float16(Quantization):
 
     name: ClassVar[str] = "float16"
     shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.GPU,))
+    least_bits: ClassVar[float] = 16.0
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

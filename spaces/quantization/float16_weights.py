@@ -27,6 +27,7 @@ class Float16Weights(Quantization):
 
     name: ClassVar[str] = "float16_weights"
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
+    least_bits: ClassVar[float] = 16.0
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

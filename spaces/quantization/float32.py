@@ -18,6 +18,7 @@ class Float32(Quantization):
 
     name: ClassVar[str] = "float32"
     shrinks: ClassVar[Shrinks] = NOTHING
+    least_bits: ClassVar[float] = 32.0
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

@@ -29,6 +29,7 @@ class Int4Weights(Quantization):
 
     name: ClassVar[str] = "int4_weights"
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
+    least_bits: ClassVar[float] = 4.0
     keeps_zeros: ClassVar[bool] = False
     tuning: float = param(0.0, FloatRange(0.0, 1.0))
 

@@ -31,6 +31,7 @@ class Int8Dynamic(Quantization):
 
     name: ClassVar[str] = "int8_dynamic"
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
+    least_bits: ClassVar[float] = 8.0
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]

@@ -33,6 +33,7 @@ class Int8Mixed(Quantization):
 
     name: ClassVar[str] = "int8_mixed"
     shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    least_bits: ClassVar[float] = 8.0
     float_layers: int = param(2, IntRange(1, 16))
 
     @property

@@ -31,6 +31,7 @@ class Int8Qat(Quantization):
 
     name: ClassVar[str] = "int8_qat"
     shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    least_bits: ClassVar[float] = 8.0
     tuning: float = param(0.3, FloatRange(0.05, 1.0))
 
     @property

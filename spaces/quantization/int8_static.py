@@ -30,6 +30,7 @@ class Int8Static(Quantization):
 
     name: ClassVar[str] = "int8_static"
     shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    least_bits: ClassVar[float] = 8.0
     calibration: str = param("min_max", OneOf(tuple(CALIBRATIONS)))
 
     def convert(

@@ -16,6 +16,7 @@ from search.budget import Budget
 from search.records import Cost
 from search.store import Store
 from search.task import Task
+from spaces import catalogue
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
@@ -107,6 +108,30 @@ def test_a_student_cut_less_than_one_too_large_is_too_large(task: Task, recipe: 
     assert (verdict.admitted, verdict.basis) == (False, Basis.BOUND)
     assert "size" in verdict.reason
     assert table.version == version
+
+
+@pytest.mark.parametrize("limit", [{"size": 10_000}, {"parameters": 1000}, {"macs": 1000}])
+def test_a_student_whose_weights_alone_are_too_much_is_not_even_exported(
+    limit: dict[str, int], task: Task, recipe: NewRecipe
+) -> None:
+    table = CostTable()
+    verdict = Admission(_brief(task, **limit), table).judge(recipe())
+    assert (verdict.admitted, verdict.basis) == (False, Basis.BOUND)
+    assert next(iter(limit)) in verdict.reason.lower()
+    assert table.version == 0
+
+
+@pytest.mark.parametrize("method", catalogue.methods("quantization"))
+def test_the_weights_alone_never_count_for_more_than_the_file(
+    method: str, task: Task, recipe: NewRecipe
+) -> None:
+    quantization = catalogue.method("quantization", method)()
+    for model in ("test_resnet", "test_vit"):
+        wanted = recipe(student=Timm(model=model), quantization=quantization)
+        # Not every byte is the same: ranges are calibrated on noise.
+        size = round(1.01 * _size(wanted, _brief(task)))
+        verdict = Admission(_brief(task, size=size), CostTable(), timed=False).judge(wanted)
+        assert verdict.admitted, verdict.reason
 
 
 def test_a_predicted_cost_is_near_the_measured_one(task: Task, recipe: NewRecipe) -> None:
@@ -207,7 +232,7 @@ def test_a_recipe_that_contradicts_itself_is_refused_unseen(
 def test_a_later_study_measures_nothing_that_the_store_knows(
     task: Task, recipe: NewRecipe, store: Store, builds: list[str]
 ) -> None:
-    brief = _brief(task, size=100_000)
+    brief = _brief(task, size=_size(_cut(recipe, 0.5), _brief(task)) - 100)
     setting = setting_of(brief)
 
     def admission() -> Admission:

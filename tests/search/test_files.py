@@ -118,3 +118,20 @@ def test_a_list_of_other_bytes_is_found(folder: Path) -> None:
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs GNU's sha256sum")
 def test_sha256sum_reads_the_list(folder: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=folder, check=True)
+
+
+def test_a_folder_that_holds_the_same_stays_where_its_readers_are(folder: Path) -> None:
+    before = folder.stat().st_ino
+    with written_whole(folder) as temporary:
+        shutil.copytree(folder, temporary, dirs_exist_ok=True)
+        (temporary / CHECKSUMS).unlink()
+    assert folder.stat().st_ino == before
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_was_damaged_is_replaced_by_the_same(folder: Path) -> None:
+    with written_whole(folder) as temporary:
+        shutil.copytree(folder, temporary, dirs_exist_ok=True)
+        (temporary / CHECKSUMS).unlink()
+        (folder / "weights").write_text("damaged")
+    assert damaged_files(folder) == []
