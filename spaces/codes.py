@@ -102,5 +102,5 @@ def kmeans_codes(weights: Tensor, *, levels: int) -> Codes:
         if torch.equal(moved, centres):
             break
         centres = moved.sort().values
-    indices = torch.bucketize(weights, (centres[1:] + centres[:-1]) / 2)
+    indices = torch.bucketize(weights.contiguous(), (centres[1:] + centres[:-1]) / 2)
     return Codes(indices, centres, torch.ones(1, 1, device=weights.device))
