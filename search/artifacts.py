@@ -74,22 +74,35 @@ def read_provenance(folder: Path) -> Provenance:
     Raises:
         ArtifactError: a file is missing or damaged, or a newer retort wrote it.
     """
-    check_whole(folder)
+    document = read_recipe(folder)
     try:
-        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
-        if document["format"] > FORMAT:
-            raise ArtifactError(
-                f"{folder} must be of format {FORMAT} or older, but is of format "
-                f"{document['format']}: read it with a newer retort"
-            )
         return Provenance(
             params=document["params"],
             cuts=read_cuts(document["cuts"]),
             data=DataInfo.from_json(document["data"]),
             origin=document["origin"],
         )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """All of recipe.json, as JSON types.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or a newer retort wrote it.
+    """
+    check_whole(folder)
+    try:
+        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
+        if document["format"] <= FORMAT:
+            return document
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
+    raise ArtifactError(
+        f"{folder} must be of format {FORMAT} or older, but is of format {document['format']}: "
+        "read it with a newer retort"
+    )
 
 
 def load_network(folder: Path) -> nn.Module:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -141,6 +142,24 @@ class Target(Section):
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the student is served")
     threads: int = Field(1, ge=1, description="threads that serve one image")
+    agent: str | None = Field(
+        None,
+        description="address of a `retort agent` on another machine, whose latency counts; its "
+        "token is in RETORT_AGENT_TOKEN",
+    )
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.agent is None:
+            return self
+        parts = urlsplit(self.agent)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError(
+                "agent must be an address such as http://board:8765, without a user or a token"
+            )
+        if self.device != "cpu":
+            raise ValueError("an agent measures on its processor: leave device: cpu")
+        return self
 
 
 class BudgetSettings(Budget):

@@ -12,6 +12,7 @@ RetortError                 exit 1
 │   ├── NotFinite                    what was to be stored holds NaN or infinity
 │   └── StudyHeld                    another process runs the study
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
+├── TargetError             exit 1   the machine that the budget is for does not answer
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
 
@@ -77,6 +78,10 @@ class StudyHeld(StoreError):
 
 class ArtifactError(RetortError):
     """An artifact is missing, damaged or from a newer version."""
+
+
+class TargetError(RetortError):
+    """The machine that the budget is for does not answer, or can't measure."""
 
 
 class TrialError(RetortError):

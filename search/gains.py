@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.config import Target
-from search.measure import Latency
+from search.timing import Latency
 from search.units import format_bytes, format_milliseconds
 from spaces.axes import Pruning
 from spaces.choice import Choice

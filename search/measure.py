@@ -1,9 +1,8 @@
 """Measuring: what a student costs and how well it does, on the file that is served."""
 
 import copy
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,43 +13,13 @@ from torch import nn
 from search.config import Target
 from search.data.dataset import Dataset, Part, normalize
 from search.predictions import Predictions
+from search.profiling.client import ask_agent
 from search.records import Cost, Quality
 from search.runtime import Session
+from search.timing import Latency, measure_latency
 
-_WARM_UP_S = 0.05
-_ROUNDS = 7
-_ROUND_S = 0.03
-_RUNS_AT_LEAST = 5
 _BATCH = 256
 _CALIBRATION_IMAGES = 512
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds for one image: median and 95th percentile of all runs, and each round's median.
-
-    The spread of the rounds tells how steady the machine was.
-    """
-
-    median_ms: float
-    p95_ms: float
-    rounds_ms: tuple[float, ...]
-
-
-def measure_latency(sessions: Sequence[Session]) -> list[Latency]:
-    """Latency at batch 1 of each session, after a warm-up.
-
-    Rounds of the sessions take turns, so that a machine that slows down slows all of them.
-    """
-    noise = np.random.default_rng(0)
-    images = [noise.standard_normal((1, *s.image_shape), np.float32) for s in sessions]
-    for session, image in zip(sessions, images, strict=True):
-        _timed_runs(session, image, seconds=_WARM_UP_S)
-    rounds: list[list[np.ndarray]] = [[] for _ in sessions]
-    for _ in range(_ROUNDS):
-        for session, image, taken in zip(sessions, images, rounds, strict=True):
-            taken.append(_timed_runs(session, image, seconds=_ROUND_S))
-    return [_summary(taken) for taken in rounds]
 
 
 def count_cost(network: nn.Module, path: Path, image_shape: tuple[int, int, int]) -> Cost:
@@ -77,7 +46,14 @@ def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
 
 
 def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Latency of each file on the target, measured in turns."""
+    """Latency of each file on the target, measured in turns.
+
+    Raises:
+        ArtifactError: a file can't be loaded.
+        TargetError: the target's agent does not answer.
+    """
+    if target.agent:
+        return [ask_agent(target.agent, path, threads=target.threads).latency for path in paths]
     return measure_latency(
         [Session(path, threads=target.threads, device=target.device) for path in paths]
     )
@@ -116,23 +92,3 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
 def quality(found: Predictions, *, teacher: np.ndarray) -> Quality:
     """Quality of predictions; `teacher` holds the teacher's classes, [images], int64."""
     return Quality(accuracy=found.accuracy, agreement=float((found.classes == teacher).mean()))
-
-
-def _timed_runs(session: Session, image: np.ndarray, *, seconds: float) -> np.ndarray:
-    """Milliseconds of each run, for as long as told and at least some runs."""
-    taken: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(taken) < _RUNS_AT_LEAST or time.perf_counter() < end:
-        start = time.perf_counter()
-        session.predict(image)
-        taken.append((time.perf_counter() - start) * 1e3)
-    return np.array(taken)
-
-
-def _summary(rounds: Sequence[np.ndarray]) -> Latency:
-    runs = np.concatenate(rounds)
-    return Latency(
-        median_ms=float(np.median(runs)),
-        p95_ms=float(np.percentile(runs, 95)),
-        rounds_ms=tuple(float(np.median(taken)) for taken in rounds),
-    )

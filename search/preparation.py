@@ -20,6 +20,7 @@ from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
 from search.metadata import append_metadata, described, metadata_bytes
 from search.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
+from search.profiling.client import describe_agent
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.resources import parallel_trials, training_device
@@ -123,6 +124,8 @@ def check_study(study: Study) -> None:
         )
     parallel_trials(study.run)
     training_device(study.run)
+    if study.budget.target.agent:
+        describe_agent(study.budget.target.agent)
 
 
 def prepare_task(

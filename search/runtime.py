@@ -1,14 +1,19 @@
 """The runtime that serves a student: ONNX Runtime, and the file that it loads."""
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
-import torch
-from torch import nn
 
 from search.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 INPUT = "input"
 OUTPUT = "logits"
@@ -21,6 +26,8 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
     Raises:
         ArtifactError: torch's exporter can't express this network.
     """
+    import torch  # the agent on a small board serves without it
+
     network.eval()
     example = torch.zeros(2, *image_shape, device=_device_of(network))
     with warnings.catch_warnings():
@@ -78,6 +85,17 @@ class Session:
         """Channels, height and width that the model takes."""
         channels, height, width = self._input.shape[1:]
         return channels, height, width
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
+        said: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return said
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether its preprocessing is in it: [batch, height, width, channels], uint8."""
+        return bool(self._input.type == "tensor(uint8)")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits [batch, classes] of normalised images [batch, channels, height, width]."""

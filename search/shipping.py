@@ -25,6 +25,7 @@ from search.measure import (
 from search.metadata import append_metadata, described
 from search.notes import Notes
 from search.predictions import PREDICTIONS, Predictions, write_predictions
+from search.profiling.client import describe_agent
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
 from search.runtime import Session, export_onnx
 from search.task import Task
@@ -181,4 +182,6 @@ def _measure(
 
 
 def _hardware(brief: Brief) -> Mapping[str, Scalar]:
-    return {"processor": processor_name(), **brief.target.model_dump()}
+    target = brief.target
+    processor = describe_agent(target.agent).processor if target.agent else processor_name()
+    return {"processor": processor, **target.model_dump(exclude_none=True)}

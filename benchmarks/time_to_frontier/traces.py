@@ -10,8 +10,9 @@ from search.budget import Budget
 from search.config import Target
 from search.data.dataset import Dataset
 from search.frontier import hypervolume
-from search.measure import measure_latency, predictions
+from search.measure import predictions
 from search.runtime import Session
+from search.timing import measure_latency
 
 WORST_ERROR = 0.5
 

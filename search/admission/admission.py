@@ -16,6 +16,7 @@ from search.brief import Brief
 from search.budget import Budget
 from search.errors import ArtifactError
 from search.measure import count_operations
+from search.profiling.client import describe_agent
 from search.records import Cost, Setting, Shape
 from spaces.axes import Student
 from spaces.processor import processor_name
@@ -57,15 +58,22 @@ class Verdict:
 
 
 def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
-    """What the costs of a brief's students hold for; of this machine, unless another is named."""
+    """What the costs of a brief's students hold for; of this machine, unless another is named.
+
+    Where the target has an agent, they hold for whatever has its processor and its runtime.
+
+    Raises:
+        TargetError: the agent does not answer.
+    """
+    agent = describe_agent(brief.target.agent) if brief.target.agent else None
     return Setting(
         channels=brief.channels,
         image_size=brief.image_size,
         classes=brief.classes,
-        processor=processor or processor_name(),
+        processor=agent.processor if agent else processor or processor_name(),
         device=brief.target.device,
         threads=brief.target.threads,
-        runtime=f"onnxruntime {version('onnxruntime')}",
+        runtime=agent.runtime if agent else f"onnxruntime {version('onnxruntime')}",
     )
 
 

@@ -16,7 +16,7 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
     """Admission that knows what earlier studies of the store measured, and adds to it.
 
     On a remote Ray the driver may be another machine than the workers: latency is measured there,
-    and costs are kept under the cluster's address.
+    and costs are kept under the cluster's address. An agent is the same for all of them.
     """
     local = study.run.ray == "local"
     setting = setting_of(brief, processor=None if local else study.run.ray)
@@ -26,7 +26,7 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
         {shape: grown(cost, said) for shape, cost in store.costs(setting).items()},
         keep=lambda shape, cost: store.keep_cost(setting, shape, grown(cost, -said)),
     )
-    return Admission(brief, table, timed=local)
+    return Admission(brief, table, timed=local or brief.target.agent is not None)
 
 
 class Gate:

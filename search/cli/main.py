@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from search.cli import browsing, checking, handing, keeping, searching
+from search.cli import browsing, checking, handing, keeping, proving, searching
 from search.cli.terminal import complain
 from search.errors import RetortError
 
@@ -29,6 +29,11 @@ for command in (
     browsing.show,
     browsing.best,
     handing.export,
+    proving.verify,
+    proving.predict,
+    proving.evaluate,
+    proving.profile,
+    proving.agent,
     handing.report,
     handing.dashboard,
     checking.doctor,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from search.artifacts import RECIPE, check_whole
+from search.artifacts import RECIPE, read_recipe
 from search.config import DataSettings
 from search.errors import ArtifactError
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
@@ -77,7 +77,7 @@ class HandedOver:
         measured: what it is said to be.
         data: the settings that its images were prepared by; None where the study kept none.
         seed: of the division of these images.
-        budget: limits of the study, as its file has them.
+        config: the whole study, as JSON types.
     """
 
     study: str
@@ -112,9 +112,8 @@ def read_handover(folder: Path) -> HandedOver:
     Raises:
         ArtifactError: the folder is damaged, or is no export.
     """
-    check_whole(folder)
+    document = read_recipe(folder)
     try:
-        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
         chosen, config = document["chosen"], document["study"]
         return HandedOver(
             study=chosen["study"],
@@ -129,5 +128,5 @@ def read_handover(folder: Path) -> HandedOver:
             f"{folder} must be a folder that `retort export` wrote, but its {RECIPE} has no "
             f"{error}: export the trial again"
         ) from error
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error

@@ -5,7 +5,7 @@ import pytest
 
 from search.config import Target
 from search.gains import Footprint, is_faster, runtimes_of, why_no_op
-from search.measure import Latency
+from search.timing import Latency
 from spaces.processor import multiplies_int8_exactly
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

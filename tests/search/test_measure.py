@@ -10,7 +10,6 @@ from search.measure import (
     calibration_batches,
     count_cost,
     count_operations,
-    measure_latency,
     normalized_batches,
     predictions,
     quality,
@@ -18,6 +17,7 @@ from search.measure import (
 )
 from search.predictions import Predictions
 from search.runtime import Session, export_onnx
+from search.timing import measure_latency
 from search.training import accuracy
 
 SHAPE = (3, 8, 8)
@@ -91,7 +91,7 @@ class _Turns:
 
 def test_rounds_of_several_students_take_turns() -> None:
     turns: list[str] = []
-    found = measure_latency([_Turns("a", turns), _Turns("b", turns)])  # type: ignore[list-item]
+    found = measure_latency([_Turns("a", turns), _Turns("b", turns)])
     rounds = len(found[0].rounds_ms)
     assert rounds >= 3
     assert turns == ["a", "b"] * (rounds + 1)  # and the warm-up

@@ -1,0 +1,245 @@
+"""Commands that show what a student is worth: verify, predict, evaluate, profile, agent."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from search.cli.browsing import Format
+from search.cli.options import Json
+from search.cli.terminal import out, say, write_json
+from search.errors import BadInput
+from search.profiling.agent import DEFAULT_PORT, MOST_BYTES, TOKEN_VARIABLE
+from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
+
+if TYPE_CHECKING:
+    from search.handover.evaluate import Standing
+    from search.handover.verify import Check
+
+Folder = Annotated[
+    Path, typer.Argument(help="What `retort export` wrote.", metavar="DIR", show_default=False)
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="A study file, whose data are meant; or where the student's own data are now.",
+    ),
+]
+Cache = Annotated[Path, typer.Option(help="Folder of prepared data.")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
+_CACHE = Path("~/.cache/retort")
+_MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]"}
+
+
+class Part(StrEnum):
+    """Which images are measured on."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+def verify(
+    folder: Folder,
+    data: Data = None,
+    *,
+    cache: Cache = _CACHE,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load model.pt2 too, which can run code.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a student: its files, that every form gives the same, accuracy and latency here."""
+    from search.handover.verify import verify as checks_of
+
+    found: list[Check] = []
+    with out.status("looking at the files") as spinner:
+
+        def progress(text: str) -> None:
+            spinner.update(escape(text))
+
+        for check in checks_of(folder, data=data, cache=cache, trust=trust, progress=progress):
+            found.append(check)
+            if not as_json:
+                out.print(
+                    f"{_MARKS[check.holds]:<20} [bold]{escape(check.name)}[/]  "
+                    f"{escape(check.found)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+    if as_json:
+        write_json([{"check": c.name, "holds": c.holds, "found": c.found} for c in found])
+    if any(check.holds is False for check in found):
+        raise typer.Exit(1)
+
+
+def predict(
+    folder: Folder,
+    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    *,
+    top: Annotated[int, typer.Option(min=1, help="So many classes of each image.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Name the classes of images, with their probabilities."""
+    from search.handover.predict import predict as predicted
+
+    found = [(image, answer[:top]) for image, answer in predicted(folder, images)]
+    if as_json:
+        write_json(
+            [
+                {
+                    "image": str(image),
+                    "classes": [{"label": each.label, "probability": each.probability}
+                                for each in answer],
+                }
+                for image, answer in found
+            ]
+        )  # fmt: skip
+        return
+    for image, answer in found:
+        named = ", ".join(f"{each.label} {each.probability:.2%}" for each in answer)
+        say(f"{image}: {named}")
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Exported folders, ONNX files, names of timm's models.", show_default=False
+        ),
+    ],
+    data: Data = None,
+    *,
+    part: Annotated[Part, typer.Option(help="Which images.")] = Part.TEST,
+    teacher: Annotated[
+        str | None, typer.Option(help="The model whose classes are to be agreed with.")
+    ] = None,
+    threads: Threads = 1,
+    cache: Cache = _CACHE,
+    as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
+) -> None:
+    """Compare students, teachers and foreign models on the same images and this machine."""
+    from search.artifacts import RECIPE
+    from search.handover.evaluate import evaluate as standings_of
+    from search.handover.images import open_images
+    from search.handover.record import read_handover
+
+    exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
+    told = read_handover(exported[0]) if exported else None
+    with out.status("preparing the images") as spinner:
+        dataset = open_images(
+            data, told, cache=cache, progress=lambda text: spinner.update(escape(text))
+        )
+        spinner.update("measuring")
+        found = standings_of(models, dataset, part=part, teacher=teacher, threads=threads)
+    rows = [each.to_json() for each in found]
+    if as_format is Format.JSON:
+        write_json(rows)
+    elif as_format is Format.CSV:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        count = len(getattr(dataset, part))
+        out.print(_standings(found, title=f"{count:,} {part} images of {dataset.info.source}"))
+
+
+def profile(
+    folder: Folder,
+    *,
+    on: Annotated[
+        str, typer.Option(help="Where: http://host:port of an agent, or ssh://[user@]host.")
+    ],
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure latency and memory of a student on another machine."""
+    from search.artifacts import SERVED
+    from search.handover.record import read_handover
+    from search.profiling.client import ask_agent, ask_over_ssh
+
+    told = read_handover(folder)
+    ask = ask_over_ssh if on.startswith("ssh:") else ask_agent
+    if not on.startswith(("ssh:", "http:", "https:")):
+        raise BadInput(f"--on must be ssh://[user@]host or http://host:port, but got {on!r}")
+    found = ask(on, folder / SERVED, threads=threads)
+    if as_json:
+        write_json(
+            {
+                "processor": found.machine.processor,
+                "runtime": found.machine.runtime,
+                "threads": found.threads,
+                "latency_ms": found.latency.median_ms,
+                "latency_p95_ms": found.latency.p95_ms,
+                "model_memory_bytes": found.model_memory_bytes,
+                "process_memory_bytes": found.process_memory_bytes,
+            }
+        )
+        return
+    said = told.measured.cost.latency_ms
+    say(f"on         {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
+    say(
+        f"latency    {format_milliseconds(found.latency.median_ms)}, 95th percentile "
+        f"{format_milliseconds(found.latency.p95_ms)}"
+        + (f"; {format_milliseconds(said)} where it was searched" if said else "")
+    )
+    say(
+        f"memory     {format_bytes(found.model_memory_bytes)} for the student, "
+        f"{format_bytes(found.process_memory_bytes)} with Python and the runtime"
+    )
+
+
+def agent(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = DEFAULT_PORT,
+    max_size: Annotated[
+        str, typer.Option(help="The largest file that is taken.")
+    ] = f"{MOST_BYTES // 10**6}MB",
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write the agent as one file, for a board without retort, and end."),
+    ] = None,
+) -> None:
+    """Serve as a target: measure the ONNX files that a search elsewhere sends. Needs a token."""
+    from search.profiling.agent import serve
+    from search.profiling.packing import packed_agent
+
+    if write is not None:
+        write.write_bytes(packed_agent())
+        say(f"wrote {write}; there: {TOKEN_VARIABLE}=… python3 {write.name} serve --host ADDRESS")
+        return
+    try:
+        serve(host, port, most_bytes=parse_bytes(max_size))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def _standings(found: Sequence["Standing"], *, title: str) -> Table:
+    table = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
+    for name in ("model", "accuracy", "95% interval", "agreement", "bytes", "parameters", "MACs",
+                 "latency"):  # fmt: skip
+        table.add_column(
+            name, justify="left" if name == "model" else "right", no_wrap=name != "model"
+        )
+    for each in found:
+        table.add_row(
+            escape(each.model),
+            f"{each.accuracy:.2%}",
+            f"{each.low:.2%}–{each.high:.2%}",
+            "–" if each.agreement is None else f"{each.agreement:.2%}",
+            format_bytes(each.size_bytes),
+            format_count(each.parameters),
+            format_count(each.macs),
+            format_milliseconds(each.latency_ms),
+        )
+    return table

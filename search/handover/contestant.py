@@ -1,0 +1,210 @@
+"""Whatever can be compared on the same images: exported students, ONNX files, timm's models."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import timm
+import torch
+
+from search.artifacts import RECIPE, SERVED, load_network, read_provenance
+from search.data.dataset import DataInfo, Part, normalize
+from search.errors import BadInput, shortened
+from search.handover.operations import count_onnx
+from search.measure import count_operations
+from search.metadata import LABELS, PREPROCESSING
+from search.predictions import Predictions
+from search.runtime import Session, export_onnx
+from search.timing import Served
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A network as it is served, and what it must be given.
+
+    Attributes:
+        name: as the person named it.
+        path: its ONNX file.
+        session: that serves it.
+        channels: of what it takes.
+        image_size: side in pixels of that.
+        mean: of each channel, by which it wants its images normalised; None takes raw pixels,
+            [batch, height, width, channels], uint8.
+        std: likewise.
+        parameters: of its float form.
+        macs: for one image.
+    """
+
+    name: str
+    path: Path
+    session: Session
+    channels: int
+    image_size: int
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    parameters: int
+    macs: int
+
+    def predict(self, part: Part) -> Predictions:
+        """What it predicts for a part's images, resized to what it takes."""
+        logits = [
+            self.logits(batch.images) for batch in part.batches(_BATCH, image_size=self.image_size)
+        ]
+        return Predictions.of_logits(np.concatenate(logits), part.labels)
+
+    def logits(self, images: torch.Tensor) -> np.ndarray:
+        """Of images [batch, channels, size, size], uint8."""
+        if self.mean is None or self.std is None:
+            return self.session.predict(images.permute(0, 2, 3, 1).contiguous().numpy())
+        return self.session.predict(normalize(images, self.mean, self.std).numpy())
+
+    def timed(self) -> Served:
+        """What serves it, for timing: pixels are made beforehand."""
+        if self.mean is not None:
+            return self.session
+        shape = (1, self.image_size, self.image_size, self.channels)
+        return _Pixels(self.session, np.zeros(shape, np.uint8))
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Serves the same pixels, whatever is asked."""
+
+    session: Session
+    pixels: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        _, height, width, channels = self.pixels.shape
+        return channels, height, width
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        del images
+        return self.session.predict(self.pixels)
+
+
+def open_contestant(name: str, info: DataInfo, *, threads: int, scratch: Path) -> Contestant:
+    """What a person named: an exported folder, an ONNX file, or a model of timm's.
+
+    Args:
+        name: a folder, a file, or what `timm.create_model` takes, such as `local-dir:DIR`.
+        info: the data that it is to classify.
+        threads: that serve it.
+        scratch: a folder for the ONNX files of timm's models.
+
+    Raises:
+        BadInput: there is no such thing, or it has other classes.
+        ArtifactError: its file is damaged.
+    """
+    path = Path(name)
+    if path.is_dir() and (path / RECIPE).is_file():
+        found = _exported(name, path, threads)
+    elif path.is_dir() and (path / SERVED).is_file():
+        found = _file(name, path / SERVED, info, threads)  # a teacher among a study's artifacts
+    elif path.is_file():
+        found = _file(name, path, info, threads)
+    else:
+        found = _timm(name, info, threads, scratch)
+    _check_classes(found, info)
+    return found
+
+
+def _exported(name: str, folder: Path, threads: int) -> Contestant:
+    data = read_provenance(folder).data
+    shape = (data.channels, data.image_size, data.image_size)
+    parameters, macs = count_operations(load_network(folder), shape)
+    return Contestant(
+        name=name,
+        path=folder / SERVED,
+        session=Session(folder / SERVED, threads=threads),
+        channels=data.channels,
+        image_size=data.image_size,
+        mean=data.mean,
+        std=data.std,
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _file(name: str, path: Path, info: DataInfo, threads: int) -> Contestant:
+    """An ONNX file; what it does not say of its preprocessing is as these data have it."""
+    session = Session(path, threads=threads)
+    said = json.loads(session.metadata.get(PREPROCESSING, "{}"))
+    raw = session.takes_pixels
+    size = said.get("image_size", info.image_size) if raw else session.image_shape[1]
+    if not isinstance(size, int):
+        size = info.image_size
+    parameters, macs = count_onnx(path, batch_shape=None if raw else (1, info.channels, size, size))
+    return Contestant(
+        name=name,
+        path=path,
+        session=session,
+        channels=info.channels,
+        image_size=size,
+        mean=None if raw else tuple(said.get("mean", info.mean)),
+        std=None if raw else tuple(said.get("std", info.std)),
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> Contestant:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = timm.create_model(name, pretrained=True, in_chans=info.channels).eval()
+    except (RuntimeError, ValueError, OSError, KeyError, AssertionError) as error:
+        raise BadInput(
+            f"{name!r} must be a folder that `retort export` wrote, an ONNX file, or a model of "
+            f"timm's with its weights: {shortened(error)}"
+        ) from error
+    config = cast(Mapping[str, Any], network.pretrained_cfg)
+    size = int(config["input_size"][-1])
+    shape = (info.channels, size, size)
+    path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
+    export_onnx(network, path, image_shape=shape)
+    parameters, macs = count_operations(network, shape)
+    # timm adapts the first layer to grey images, but not these figures.
+    grey = info.channels == 1 != len(config["mean"])
+    mean, std = ((sum(v) / len(v),) if grey else tuple(v) for v in (config["mean"], config["std"]))
+    return Contestant(
+        name=name,
+        path=path,
+        session=Session(path, threads=threads),
+        channels=info.channels,
+        image_size=size,
+        mean=mean,
+        std=std,
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _check_classes(found: Contestant, info: DataInfo) -> None:
+    """One image tells whether it takes these and how many classes it has."""
+    size = found.image_size
+    try:
+        outputs = found.logits(torch.zeros(1, info.channels, size, size, dtype=torch.uint8))
+    # ONNX Runtime's errors have no base of their own.
+    except Exception as error:
+        raise BadInput(
+            f"{found.name} must take images of {info.channels} channels and {size} pixels: "
+            f"{shortened(error)}"
+        ) from error
+    if outputs.shape != (1, len(info.classes)):
+        raise BadInput(
+            f"{found.name} must predict the data's {len(info.classes)} classes, but gives outputs "
+            f"of shape {list(outputs.shape)}"
+        )
+    labels = json.loads(found.session.metadata.get(LABELS, "null"))
+    if labels is not None and tuple(labels) != info.classes:
+        raise BadInput(
+            f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
+            f"but has {', '.join(labels)}"
+        )

@@ -1,0 +1,54 @@
+"""The images that a student is measured on again: those of its own study, or a person's."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from search.config import DataSettings, RunSettings
+from search.data.dataset import Dataset, Part
+from search.data.prepare import prepare
+from search.errors import BadInput
+from search.handover.record import HandedOver
+from search.study_file import load_study
+
+DEFAULT_CACHE: Path = RunSettings.model_fields["cache"].default
+
+
+def open_images(
+    given: Path | None,
+    told: HandedOver | None,
+    *,
+    cache: Path = DEFAULT_CACHE,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Dataset:
+    """The data set to measure on.
+
+    Args:
+        given: a study file, whose data are meant; or where the student's own data are now; None
+            takes these from where they were.
+        told: of the student, where there is one.
+        cache: folder of prepared data.
+        progress: told in a line what is going on.
+
+    Raises:
+        BadInput: nothing says which images.
+        DataError: they can't be used.
+    """
+    settings, seed = _settings(given, told)
+    return prepare(settings, seed=seed, cache=cache.expanduser(), progress=progress)
+
+
+def part_of(dataset: Dataset, name: str) -> Part:
+    """Its part of that name."""
+    part: Part = getattr(dataset, name)
+    return part
+
+
+def _settings(given: Path | None, told: HandedOver | None) -> tuple[DataSettings, int]:
+    if given is not None and given.suffix in (".yaml", ".yml"):
+        study = load_study(given)
+        return study.data, study.seed
+    if told is None or told.data is None:
+        raise BadInput("nothing says which images are meant: pass --data with a study file")
+    if given is None:
+        return told.data, told.seed
+    return told.data.model_copy(update={"path": given.expanduser().absolute()}), told.seed

@@ -1,0 +1,71 @@
+"""Timing one image at a time. Light: the agent on a small board runs this very code."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+_WARM_UP_S = 0.05
+_ROUNDS = 7
+_ROUND_S = 0.03
+_RUNS_AT_LEAST = 5
+
+
+class Served(Protocol):
+    """What can be timed."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width that it takes."""
+
+    def predict(self, images: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds for one image: median and 95th percentile of all runs, and each round's median.
+
+    The spread of the rounds tells how steady the machine was.
+    """
+
+    median_ms: float
+    p95_ms: float
+    rounds_ms: tuple[float, ...]
+
+
+def measure_latency(sessions: Sequence[Served]) -> list[Latency]:
+    """Latency at batch 1 of each session, after a warm-up.
+
+    Rounds of the sessions take turns, so that a machine that slows down slows all of them.
+    """
+    noise = np.random.default_rng(0)
+    images = [noise.standard_normal((1, *s.image_shape), np.float32) for s in sessions]
+    for session, image in zip(sessions, images, strict=True):
+        _timed_runs(session, image, seconds=_WARM_UP_S)
+    rounds: list[list[np.ndarray]] = [[] for _ in sessions]
+    for _ in range(_ROUNDS):
+        for session, image, taken in zip(sessions, images, rounds, strict=True):
+            taken.append(_timed_runs(session, image, seconds=_ROUND_S))
+    return [_summary(taken) for taken in rounds]
+
+
+def _timed_runs(session: Served, image: np.ndarray, *, seconds: float) -> np.ndarray:
+    """Milliseconds of each run, for as long as told and at least some runs."""
+    taken: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(taken) < _RUNS_AT_LEAST or time.perf_counter() < end:
+        start = time.perf_counter()
+        session.predict(image)
+        taken.append((time.perf_counter() - start) * 1e3)
+    return np.array(taken)
+
+
+def _summary(rounds: Sequence[np.ndarray]) -> Latency:
+    runs = np.concatenate(rounds)
+    return Latency(
+        median_ms=float(np.median(runs)),
+        p95_ms=float(np.percentile(runs, 95)),
+        rounds_ms=tuple(float(np.median(taken)) for taken in rounds),
+    )

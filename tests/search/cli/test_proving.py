@@ -1,0 +1,133 @@
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from search.cli.main import app
+from search.errors import BadInput, DataError
+from search.export import export_student
+from search.profiling.agent import TOKEN_VARIABLE, Agent
+from search.profiling.client import describe_agent
+from tests.search.cli.conftest import Retort
+from tests.search.conftest import Finished
+
+TOKEN = "a token of a test, long enough"  # noqa: S105
+
+
+@pytest.fixture
+def student(finished: Finished, home: Path) -> Path:
+    """An exported student, in the current folder as `student`."""
+    return export_student(*finished(), home / "student")
+
+
+def _picture(path: Path, seed: int = 0) -> Path:
+    noise = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+def test_verify_tells_each_check(student: Path, retort: Retort) -> None:
+    told = json.loads(retort("verify", "student", "--cache", "cache", "--json").stdout)
+    assert {each["check"]: each["holds"] for each in told}["checksums"] is True
+
+
+def test_verify_of_a_student_that_is_not_what_it_says_ends_with_1(
+    student: Path, retort: Retort
+) -> None:
+    recipe = json.loads((student / "recipe.json").read_text())
+    recipe["measured"]["cost"]["size_bytes"] += 1
+    sums = (student / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (student / "recipe.json").write_text(json.dumps(recipe))
+    from search.files import file_digest
+
+    kept = [line for line in sums if not line.endswith("  recipe.json\n")]
+    kept.append(f"{file_digest(student / 'recipe.json')}  recipe.json\n")
+    (student / "SHA256SUMS").write_text("".join(kept))
+    done = CliRunner().invoke(app, ["verify", "student", "--cache", "cache"])
+    assert done.exit_code == 1
+    assert "fails" in done.stdout
+
+
+def test_predict_names_the_likeliest_classes_of_each_image(student: Path, retort: Retort) -> None:
+    pictures = [str(_picture(Path(f"{seed}.png"), seed)) for seed in range(2)]
+    told = json.loads(retort("predict", "student", *pictures, "--top", "2", "--json").stdout)
+    assert [each["image"] for each in told] == pictures
+    for each in told:
+        shares = [guess["probability"] for guess in each["classes"]]
+        assert len(shares) == 2
+        assert shares == sorted(shares, reverse=True)
+    everything = json.loads(retort("predict", "student", *pictures, "--top", "9", "--json").stdout)
+    assert sum(guess["probability"] for guess in everything[0]["classes"]) == pytest.approx(1)
+
+
+def test_predict_prints_a_line_for_each_image(student: Path, retort: Retort) -> None:
+    _picture(Path("a [b].png"))
+    line = retort("predict", "student", "a [b].png", "--top", "1").stdout
+    assert line.startswith("a [b].png: ")
+    assert line.endswith("%\n")
+
+
+def test_predict_of_a_damaged_image_is_refused_by_name(student: Path, retort: Retort) -> None:
+    Path("text.jpg").write_text("no image")
+    with pytest.raises(DataError, match=r"an image must be sound, but 'text\.jpg' is not"):
+        retort("predict", "student", "text.jpg")
+
+
+def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> None:
+    command = ("evaluate", "student", "student/model.onnx", "--cache", "cache")
+    told = json.loads(retort(*command, "--format", "json").stdout)
+    assert [each["model"] for each in told] == ["student", "student/model.onnx"]
+    assert told[0]["accuracy"] == told[1]["accuracy"]
+    rows = list(csv.DictReader(io.StringIO(retort(*command, "--format", "csv").stdout)))
+    assert [row["accuracy"] for row in rows] == [str(each["accuracy"]) for each in told]
+    assert "36 test images of npz" in retort(*command).stdout
+
+
+def test_evaluate_without_data_says_what_to_pass(student: Path, retort: Retort) -> None:
+    with pytest.raises(BadInput, match="pass --data with a study file"):
+        retort("evaluate", "student/model.onnx")
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an agent."""
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    describe_agent.cache_clear()
+    with Agent("127.0.0.1", 0, token=TOKEN) as agent:
+        thread = threading.Thread(target=agent.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{agent.server_port}"
+        agent.shutdown()
+        thread.join()
+
+
+def test_profile_tells_what_a_student_takes_elsewhere(
+    student: Path, agent: str, retort: Retort
+) -> None:
+    told = json.loads(retort("profile", "student", "--on", agent, "--json").stdout)
+    assert 0 < told["latency_ms"] <= told["latency_p95_ms"]
+    assert told["model_memory_bytes"] > 0
+    assert "for the student" in retort("profile", "student", "--on", agent).stdout
+
+
+def test_profile_on_nothing_that_is_known_is_refused(student: Path, retort: Retort) -> None:
+    with pytest.raises(BadInput, match=r"--on must be ssh://\[user@\]host or http://host:port"):
+        retort("profile", "student", "--on", "board")
+
+
+def test_agent_without_a_token_is_refused(retort: Retort, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(BadInput, match="must hold a token of 16 characters or more, but holds 0"):
+        retort("agent", "--port", "1")
+
+
+def test_agent_writes_itself_as_one_file(retort: Retort) -> None:
+    assert "python3 agent.pyz serve" in retort("agent", "--write", "agent.pyz").stdout
+    assert Path("agent.pyz").read_bytes().startswith(b"PK")

@@ -1,0 +1,174 @@
+"""`retort verify` sees what is wrong with a folder, and that a sound one is sound."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from search.artifacts import RECIPE, SERVED
+from search.errors import ArtifactError
+from search.export import export_student
+from search.files import CHECKSUMS, file_digest
+from search.handover.formats import Format
+from search.handover.verify import Check, verify
+from search.predictions import PREDICTIONS, read_predictions, write_predictions
+from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.int8_static import Int8Static
+from tests.search.handover.conftest import Tested
+
+Checked = Callable[..., dict[str, Check]]
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Checked:
+    def check(folder: Path, **options: object) -> dict[str, Check]:
+        options = {"cache": tmp_path / "cache", **options}
+        return {each.name: each for each in verify(folder, **options)}  # type: ignore[arg-type]
+
+    return check
+
+
+def _rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Changes a file and the list of checksums with it, as someone might who means harm."""
+    before = file_digest(folder / name)
+    (folder / name).write_bytes(content)
+    sums = (folder / CHECKSUMS).read_text()
+    (folder / CHECKSUMS).write_text(sums.replace(before, file_digest(folder / name)))
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"pruning": Magnitude(ratio=0.4, recovery=0.5)}, {"quantization": Int8Static()}],
+    ids=["plain", "pruned", "quantized"],
+)
+def test_a_sound_student_passes_every_check(
+    choices: dict[str, object], tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(**choices), tmp_path / "student")
+    found = checked(folder)
+    assert [each for each in found.values() if each.holds is False] == []
+    assert {"checksums", SERVED, "search.export.load", "test part", "predictions", "bytes"} <= {
+        *found
+    }
+    assert found["test part"].holds is True
+    assert found["predictions"].found.startswith("0 of 36 images")
+    assert ("timm local-dir" in found) == ("pruning" not in choices)
+
+
+def test_every_further_form_is_loaded_and_compared(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    forms = [Format.FLOAT32, Format.FP16, Format.UINT8, Format.PT2]
+    student = tested(quantization=Int8Static())
+    folder = export_student(*student, tmp_path / "student", formats=forms)
+    found = checked(folder, trust=True)
+    assert [found[form.file].holds for form in forms] == [True] * 4
+
+
+def test_a_file_that_might_run_code_is_loaded_only_on_trust(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.PT2])
+    check = checked(folder)["model.pt2"]
+    assert check.holds is None
+    assert "pass --trust" in check.found
+
+
+def _wrecked(path: Path) -> bytes:
+    """The ONNX file with its largest weight negated."""
+    model = onnx.load(path)
+    largest = max(model.graph.initializer, key=lambda each: np.prod(each.dims))
+    largest.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(largest), largest.name))
+    wrecked: bytes = model.SerializeToString()
+    return wrecked
+
+
+def test_another_network_under_its_name_is_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.UINT8])
+    _rewrite(folder, SERVED, _wrecked(folder / SERVED))
+    found = checked(folder)
+    assert found["checksums"].holds is True
+    assert found[SERVED].holds is False
+    assert found["search.export.load"].holds is False
+    assert found[Format.UINT8.file].holds is False
+
+
+def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_path: Path) -> None:
+    study, trial = tested()
+    folder = export_student(study, trial, tmp_path / "student")
+    assert trial.test
+    card = (folder / "README.md").read_text()
+    said = f"value: {round(trial.test.accuracy, 6)}"
+    assert said in card
+    _rewrite(folder, "README.md", card.replace(said, "value: 0.05", 1).encode())
+    found = checked(folder)["test part"]
+    assert found.holds is False
+    assert "5.00% on the card" in found.found
+
+
+def test_predictions_that_are_not_its_own_are_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    kept = read_predictions(folder / PREDICTIONS)
+    kept["test"].classes[:3] += 1
+    before = file_digest(folder / PREDICTIONS)
+    write_predictions(folder / PREDICTIONS, kept)
+    sums = (folder / CHECKSUMS).read_text()
+    (folder / CHECKSUMS).write_text(sums.replace(before, file_digest(folder / PREDICTIONS)))
+    found = checked(folder)["predictions"]
+    assert found.holds is False
+    assert found.found.startswith("3 of 36 images")
+
+
+def test_a_budget_that_this_machine_breaks_is_said(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["budget"] = {"latency": "0.0001ms"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["latency"]
+    assert found.holds is False
+    assert "does not hold here" in found.found
+
+
+def test_data_that_moved_are_taken_from_where_they_are_now(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["path"] = "/nowhere/stripes.npz"
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    lost = checked(folder)["test part"]
+    assert lost.holds is None
+    assert "/nowhere/stripes.npz" in lost.found
+    assert checked(folder, data=stripes_file)["test part"].holds is True
+
+
+def test_other_images_than_those_of_the_card_support_no_claim(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    with np.load(stripes_file) as stripes:
+        np.savez(
+            tmp_path / "other.npz", images=stripes["images"][::-1], labels=stripes["labels"][::-1]
+        )
+    check = checked(folder, data=tmp_path / "other.npz")["test part"]
+    assert check.holds is None
+    assert "not the images that it was tested on" in check.found
+
+
+def test_a_damaged_folder_is_refused_by_name(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"differs in config\.json"):
+        checked(folder)

@@ -1,0 +1,150 @@
+"""The agent and who asks it, over the loopback."""
+
+import http.client
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from search.errors import ArtifactError, TargetError
+from search.profiling import client
+from search.profiling.agent import TOKEN_VARIABLE, Agent
+from search.profiling.client import ask_agent, ask_over_ssh, describe_agent
+from search.profiling.packing import packed_agent
+from spaces.processor import processor_name
+from tests.search.profiling.conftest import TOKEN, address_of
+
+
+def test_an_agent_tells_what_its_machine_is(agent: Agent) -> None:
+    machine = describe_agent(address_of(agent))
+    assert machine.processor == processor_name()
+    assert machine.runtime == f"onnxruntime {onnxruntime.__version__}"
+    assert machine.cores == os.cpu_count()
+
+
+def test_an_agent_measures_latency_and_memory_of_a_file(agent: Agent, model: Path) -> None:
+    profile = ask_agent(address_of(agent), model, threads=1)
+    assert 0 < profile.latency.median_ms <= profile.latency.p95_ms
+    assert len(profile.latency.rounds_ms) >= 3
+    assert 0 < profile.model_memory_bytes < profile.process_memory_bytes
+    assert profile.threads == 1
+
+
+@pytest.mark.parametrize("token", [None, "", "another token, long enough"])
+def test_without_the_token_nothing_is_told_or_measured(
+    token: str | None, agent: Agent, model: Path
+) -> None:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    for method, path, body in (("GET", "/", None), ("POST", "/measure", model.read_bytes())):
+        connection = http.client.HTTPConnection("127.0.0.1", agent.server_port)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        assert answer.status == 401
+        assert b"processor" not in answer.read()
+        connection.close()
+
+
+def test_a_wrong_token_is_said_and_not_shown(
+    agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "sesame open, wrong one")
+    with pytest.raises(
+        TargetError, match=r"refuses \(401\): the token is missing or wrong"
+    ) as told:
+        ask_agent(address_of(agent), model, threads=1)
+    assert "sesame" not in str(told.value)
+
+
+def test_a_token_that_is_not_set_is_asked_for(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    with pytest.raises(TargetError, match=f"put it into {TOKEN_VARIABLE}"):
+        ask_agent("http://127.0.0.1:9", model, threads=1)
+
+
+def test_an_agent_needs_a_long_token() -> None:
+    with pytest.raises(ValueError, match="16 characters or more, but holds 5"):
+        Agent("127.0.0.1", 0, token="short")  # noqa: S106
+
+
+def test_a_file_that_is_too_large_is_refused_unmeasured(agent: Agent, tmp_path: Path) -> None:
+    large = tmp_path / "large.onnx"
+    large.write_bytes(bytes(100_001))
+    with pytest.raises(TargetError, match=r"\(413\): a file may have 100000 bytes"):
+        ask_agent(address_of(agent), large, threads=1)
+
+
+def test_what_is_no_onnx_file_is_told_and_the_agent_goes_on(
+    agent: Agent, model: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(b"import os; os.abort()")
+    with pytest.raises(ArtifactError, match="can't load the file: ArtifactError: ONNX Runtime"):
+        ask_agent(address_of(agent), wrong, threads=1)
+    assert ask_agent(address_of(agent), model, threads=1).latency.median_ms > 0
+
+
+def test_a_file_that_takes_too_long_is_given_up(agent: Agent, model: Path) -> None:
+    agent.patience_s = 0.01
+    with pytest.raises(TargetError, match=r"\(504\): the file was not measured within 0\.01 s"):
+        ask_agent(address_of(agent), model, threads=1)
+
+
+@pytest.mark.parametrize("threads", [0, 1000])
+def test_an_odd_number_of_threads_is_refused(threads: int, agent: Agent, model: Path) -> None:
+    with pytest.raises(TargetError, match=r"\(400\): threads must be 1 to 256"):
+        ask_agent(address_of(agent), model, threads=threads)
+
+
+def test_an_agent_that_does_not_answer_is_told_with_the_remedy(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+    with pytest.raises(TargetError, match=r"does not answer.*Start it there with .*retort agent"):
+        ask_agent("http://127.0.0.1:9", model, threads=1)
+
+
+def test_the_packed_agent_runs_alone_from_any_folder(tmp_path: Path, model: Path) -> None:
+    packed = tmp_path / "agent.pyz"
+    packed.write_bytes(packed_agent())
+    # Isolated (-I), and with no third party but ONNX Runtime's own needs.
+    refuse = (
+        "import sys\nfor name in ('torch', 'timm', 'pydantic', 'onnx'): sys.modules[name]=None\n"
+    )
+    code = (
+        f"{refuse}sys.argv = ['agent', 'measure', {str(model)!r}]\n"
+        f"import runpy; runpy.run_path({str(packed)!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-I", "-c", code]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert '"median_ms"' in told.stdout
+
+
+def test_ssh_sends_the_agent_and_the_file_and_leaves_nothing(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Stands for OpenSSH's client and the other machine: the command runs here, by a shell.
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nfor last; do :; done\n'
+        f'cd {tmp_path} && TMPDIR={tmp_path}/there exec sh -c "$last"\n'
+    )
+    ssh.chmod(0o755)
+    (tmp_path / "there").mkdir()
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    profile = ask_over_ssh("ssh://pi@board:2222", model, threads=1)
+    assert profile.latency.median_ms > 0
+    assert (tmp_path / "asked").read_text().startswith("-o BatchMode=yes -p 2222 -- pi@board ")
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["http://board", "ssh://", "ssh://-oProxyCommand=x"])
+def test_an_address_that_ssh_might_misread_is_refused(address: str, model: Path) -> None:
+    with pytest.raises(TargetError, match=r"a machine must be ssh://"):
+        ask_over_ssh(address, model, threads=1)

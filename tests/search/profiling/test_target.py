@@ -1,0 +1,80 @@
+"""A budget for another machine: the search measures there, and later studies know what it found."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import pytest
+from pydantic import ValidationError
+
+from search.admission.admission import setting_of
+from search.admission.gate import open_admission
+from search.brief import Brief
+from search.budget import Budget
+from search.config import Study, Target
+from search.profiling.agent import Agent
+from search.records import TrialState
+from search.store import Store
+from search.task import Task
+from search.trial import finish, run_trial
+from spaces.processor import processor_name
+from spaces.recipe import Recipe
+from tests.search.profiling.conftest import TOKEN, address_of
+
+
+@pytest.fixture
+def brief(task: Task, agent: Agent) -> Brief:
+    """Of students whose latency on the agent's machine is limited."""
+    budget = Budget.model_validate({"latency": "1s"})
+    return replace(task.brief, budget=budget, target=Target(agent=address_of(agent)))
+
+
+def _study() -> Study:
+    teacher = {"model": "test_resnet", "train": {}}
+    space = {"student": {"timm": {"model": ["test_resnet"]}}}
+    data = {"source": "digits"}
+    return Study.model_validate({"study": "d", "data": data, "teacher": teacher, "space": space})
+
+
+def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
+    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+) -> None:
+    agent.most_bytes = 10**7
+    cost = open_admission(_study(), brief, store).measure(recipe())
+    assert cost
+    assert cost.latency_ms is not None
+    (kept,) = store.costs(setting_of(brief)).values()
+    assert setting_of(brief).processor == processor_name()
+    # Without the names of this data's classes, which another study's file does not hold.
+    assert kept == replace(cost, size_bytes=cost.size_bytes - brief.metadata_bytes)
+    agent.most_bytes = 0  # from now on it measures nothing
+    assert open_admission(_study(), brief, store).measure(recipe()) == cost
+
+
+def test_a_trials_latency_is_the_agents(
+    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+) -> None:
+    agent.most_bytes = 10**7
+    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert outcome.hardware["agent"] == address_of(agent)
+    assert outcome.hardware["processor"] == processor_name()
+    assert TOKEN not in str(asdict(outcome))
+
+
+def test_a_trial_whose_agent_fails_is_recorded_with_the_cause(
+    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+) -> None:
+    agent.most_bytes = 0
+    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    assert outcome.state is TrialState.FAILED
+    assert outcome.failure
+    assert outcome.failure.kind == "TargetError"
+    assert "(413)" in outcome.failure.message
+
+
+@pytest.mark.parametrize(
+    "agent_address", ["board:8765", "ftp://board", "http://me:secret@board", "http://"]
+)
+def test_a_target_names_its_agent_by_an_address_without_secrets(agent_address: str) -> None:
+    with pytest.raises(ValidationError, match=r"http://board:8765, without a user or a token"):
+        Target(agent=agent_address)
