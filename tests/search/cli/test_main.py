@@ -23,8 +23,9 @@ SECRET = "correct-horse"  # noqa: S105 - of no one
 
 def test_every_command_of_the_issue_is_there() -> None:
     assert COMMANDS == [
-        "best", "dashboard", "db", "demo", "doctor", "export", "init", "plan", "report", "resume",
-        "run", "show", "status", "stop", "trials",
+        "agent", "best", "dashboard", "db", "demo", "doctor", "evaluate", "export", "init", "plan",
+        "predict", "profile", "report", "resume", "run", "show", "status", "stop", "trials",
+        "verify",
     ]  # fmt: skip
 
 
