@@ -226,16 +226,14 @@ def _standings(found: Sequence["Standing"], *, title: str) -> Table:
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
     )
-    for name in ("model", "accuracy", "95% interval", "agreement", "bytes", "parameters", "MACs",
-                 "latency"):  # fmt: skip
-        table.add_column(
-            name, justify="left" if name == "model" else "right", no_wrap=name != "model"
-        )
+    table.add_column("model", overflow="fold", min_width=12)
+    for name in ("accuracy", "95%", "agrees", "bytes", "params", "MACs", "latency"):
+        table.add_column(name, justify="right", no_wrap=True)
     for each in found:
         table.add_row(
             escape(each.model),
             f"{each.accuracy:.2%}",
-            f"{each.low:.2%}–{each.high:.2%}",
+            f"{100 * each.low:.1f}–{100 * each.high:.1f}",
             "–" if each.agreement is None else f"{each.agreement:.2%}",
             format_bytes(each.size_bytes),
             format_count(each.parameters),

@@ -121,7 +121,8 @@ _MISSING = {
     "openvino": "needs OpenVINO's converter: pip install 'retort[openvino]'",
     "tflite": (
         "needs litert-torch, whose releases up to 0.10 ask for torch below 2.15, while retort "
-        "needs 2.15: convert model.pt2 (--format pt2) in an environment of its own"
+        "needs 2.15; its converter works all the same, installed with `pip install --no-deps` "
+        "together with what it imports"
     ),
 }
 

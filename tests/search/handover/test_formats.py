@@ -16,10 +16,12 @@ from search.errors import BadInput
 from search.export import export_student
 from search.handover.formats import Format
 from search.handover.pixels import PIXELS
+from search.handover.verify import verify
 from search.measure import normalized_batches
 from search.metadata import LABELS
 from search.runtime import Session
 from search.task import Task
+from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from tests.search.conftest import Finished
 
@@ -133,6 +135,15 @@ def test_openvino_gives_the_same(finished: Finished, images: np.ndarray, tmp_pat
     folder = export_student(*finished(), tmp_path / "student", formats=[Format.OPENVINO])
     compiled = openvino.Core().compile_model(folder / Format.OPENVINO.file, "CPU")
     expected = _floats(folder, images)
-    assert (
-        np.abs(compiled(images)[0] - expected).max() <= 0.02 * np.abs(expected).max()
-    )  # it may compute in halves
+    difference = np.abs(compiled(images)[0] - expected).max()
+    assert difference <= 0.02 * np.abs(expected).max()  # it may compute in halves
+    forms = {each.name: each for each in verify(folder, cache=tmp_path / "cache")}
+    assert forms[Format.OPENVINO.file].holds is True
+
+
+def test_tensorflow_lite_gives_the_same(finished: Finished, tmp_path: Path) -> None:
+    pytest.importorskip("litert_torch")
+    student = finished(pruning=Magnitude(ratio=0.4, recovery=0.5))
+    folder = export_student(*student, tmp_path / "student", formats=[Format.TFLITE])
+    forms = {each.name: each for each in verify(folder, cache=tmp_path / "cache")}
+    assert forms[Format.TFLITE.file].holds is True
