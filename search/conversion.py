@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx
 from torch import nn
 
 from search.artifacts import SERVED
+from search.measure import count_operations
 from search.runtime import export_onnx
 from spaces.axes import Pruning, Quantization
 from spaces.packing.packed import pack_sparse
@@ -26,32 +28,61 @@ class Files:
 
 
 def write_files(
-    network: nn.Module,
+    exported: "Exported",
     folder: Path,
     *,
     pruning: Pruning,
     quantization: Quantization,
     calibration: Iterable[np.ndarray],
-    image_shape: tuple[int, int, int],
 ) -> Files:
-    """Exports `network` and converts it, both into `folder`.
+    """Converts a network's float file into `folder`.
 
     Args:
-        network: pruned already.
+        exported: pruned already; its file is left as it is.
         folder: is there, and empty.
         pruning: what pruned it.
         quantization: how it is served.
         calibration: normalised images, [batch, channels, height, width], float32.
-        image_shape: channels, height, width.
 
     Raises:
         ArtifactError: the network can't be exported.
         ValueError: it can't be converted.
     """
-    files = Files(folder / "float.onnx", folder / SERVED)
-    export_onnx(network, files.exported, image_shape=image_shape)
-    quantization.convert(files.exported, files.served, calibration=calibration)
-    if pruning.leaves_zeros:
-        for path in (files.exported, files.served):
-            onnx.save(pack_sparse(onnx.load(path)), path)
-    return files
+    served = folder / SERVED
+    quantization.convert(exported.path, served, calibration=calibration)
+    if not pruning.leaves_zeros:
+        return Files(exported.path, served)
+    sparse = folder / "float.onnx"
+    for source, destination in ((exported.path, sparse), (served, served)):
+        onnx.save(pack_sparse(onnx.load(source)), destination)
+    return Files(sparse, served)
+
+
+class Exported:
+    """A network and its file in floats, exported once somebody asks for it.
+
+    Args:
+        network: on the CPU; not changed any more.
+        path: where its file is put.
+        image_shape: channels, height, width.
+    """
+
+    def __init__(self, network: nn.Module, path: Path, image_shape: tuple[int, int, int]) -> None:
+        self.network = network
+        self._path = path
+        self._image_shape = image_shape
+
+    @cached_property
+    def path(self) -> Path:
+        """Its file.
+
+        Raises:
+            ArtifactError: the network can't be exported.
+        """
+        export_onnx(self.network, self._path, image_shape=self._image_shape)
+        return self._path
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image."""
+        return count_operations(self.network, self._image_shape)[1]

@@ -29,6 +29,10 @@ class Notes:
         """A copy that goes on by itself: it shares what came before, and its time starts now."""
         return Notes(self.task, list(self.stages), list(self.epochs))
 
+    def go_on_from(self, other: "Notes") -> None:
+        """Takes up all that another has noted so far."""
+        self.stages, self.epochs = list(other.stages), list(other.epochs)
+
     def end_stage(
         self, name: str, network: nn.Module | None = None, *, accuracy: float | None = None
     ) -> None:

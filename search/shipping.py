@@ -4,20 +4,18 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from torch import nn
 
 from search.artifacts import SERVED, Provenance, write_student
 from search.brief import Brief
-from search.conversion import Files, write_files
+from search.conversion import Exported, Files, write_files
 from search.files import CHECKSUMS, file_digest, written_whole
 from search.gains import Footprint, runtimes_of, why_no_op
 from search.measure import (
     calibration_batches,
     count_cost,
-    count_operations,
     predictions,
     quality,
     time_files,
@@ -27,7 +25,7 @@ from search.notes import Notes
 from search.predictions import PREDICTIONS, Predictions, write_predictions
 from search.profiling.client import describe_agent
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
-from search.runtime import Session, export_onnx
+from search.runtime import Session
 from search.task import Task
 from spaces.axes import Cut
 from spaces.processor import processor_name
@@ -35,42 +33,16 @@ from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
 
-class Unpruned:
-    """A trained student before any pruning, exported once it is compared with.
-
-    Args:
-        network: on the CPU; not changed any more.
-        folder: where its file is kept.
-        image_shape: channels, height, width.
-    """
-
-    def __init__(self, network: nn.Module, folder: Path, image_shape: tuple[int, int, int]) -> None:
-        self._network = network
-        self._path = folder / "unpruned.onnx"
-        self._image_shape = image_shape
-
-    @cached_property
-    def path(self) -> Path:
-        """Its file, in floats."""
-        export_onnx(self._network, self._path, image_shape=self._image_shape)
-        return self._path
-
-    @cached_property
-    def macs(self) -> int:
-        """Multiply-accumulates for one image."""
-        return count_operations(self._network, self._image_shape)[1]
-
-
 def ship(
-    network: nn.Module, cuts: Sequence[Cut], recipe: Recipe, task: Task, notes: Notes,
-    *, unpruned: Unpruned, name: str, seed: int,
+    student: Exported, cuts: Sequence[Cut], recipe: Recipe, task: Task, notes: Notes,
+    *, unpruned: Exported, name: str, seed: int,
 ) -> Outcome:  # fmt: skip
     """COMPLETE, its artifact kept under `name`; INFEASIBLE where the file breaks the budget.
 
     What is measured is what is shipped: accuracy, bytes and latency are those of the file itself.
 
     Args:
-        network: trained and pruned, on the CPU.
+        student: trained and pruned.
         cuts: what pruning took out.
         recipe: what led here; its quantization is applied now.
         task: what the trial shares with others.
@@ -80,7 +52,7 @@ def ship(
         seed: of the images that ranges are calibrated on.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        files = _convert(network, Path(scratch), recipe, task, seed=seed)
+        files = _convert(student, Path(scratch), recipe, task, seed=seed)
         notes.end_stage("quantize")
         predicted = _predict(files.served, task)
         found = quality(predicted, teacher=task.teacher_classes)
@@ -88,7 +60,7 @@ def ship(
         append_metadata(files.served, described(task.dataset.info, found))
         metadata = files.served.stat().st_size - bare
         cost = _measure(
-            network,
+            student.network,
             files,
             recipe,
             task,
@@ -108,7 +80,7 @@ def ship(
         )
         with written_whole(task.artifacts / name) as folder:
             shutil.copyfile(files.served, folder / SERVED)
-            write_student(folder, network, provenance)
+            write_student(folder, student.network, provenance)
             write_predictions(folder / PREDICTIONS, {"validation": predicted})
         artifact = ArtifactRecord(path=name, sha256=file_digest(task.artifacts / name / CHECKSUMS))
     return Outcome(
@@ -132,15 +104,14 @@ def over_budget(cost: Cost, brief: Brief, found: Quality | None = None) -> Outco
     )
 
 
-def _convert(network: nn.Module, folder: Path, recipe: Recipe, task: Task, *, seed: int) -> Files:
-    """Exports the float network, and quantizes it."""
+def _convert(student: Exported, folder: Path, recipe: Recipe, task: Task, *, seed: int) -> Files:
+    """The student in the number format in which it is served."""
     return write_files(
-        network,
+        student,
         folder,
         pruning=recipe.pruning,
         quantization=recipe.quantization,
         calibration=calibration_batches(task.dataset, seed=seed),
-        image_shape=task.brief.image_shape,
     )
 
 
@@ -152,7 +123,7 @@ def _predict(served: Path, task: Task) -> Predictions:
 
 def _measure(
     network: nn.Module, files: Files, recipe: Recipe, task: Task, notes: Notes,
-    *, unpruned: Unpruned, metadata: int, accuracy: float,
+    *, unpruned: Exported, metadata: int, accuracy: float,
 ) -> Cost:  # fmt: skip
     """The served file's cost; what each stage came to goes to the notes.
 
@@ -160,13 +131,16 @@ def _measure(
     """
     target = task.brief.target
     cost = count_cost(network, files.served, task.brief.image_shape)
-    paths, macs = [files.exported, files.served], [cost.macs, cost.macs]
+    paths, macs = [files.served], [cost.macs]
+    # In floats both are one file, and one is enough to be timed.
+    if recipe.quantization.shrinks != NOTHING:
+        paths, macs = [files.exported, *paths], [cost.macs, *macs]
     if recipe.pruning.shrinks != NOTHING:
         paths, macs = [unpruned.path, *paths], [unpruned.macs, *macs]
     sizes = [path.stat().st_size + metadata * (path != files.served) for path in paths]
-    *_, exported, served = found = [
-        Footprint(*each) for each in zip(sizes, macs, time_files(paths, target), strict=True)
-    ]
+    found = [Footprint(*each) for each in zip(sizes, macs, time_files(paths, target), strict=True)]
+    served = found[-1]
+    exported = found[-2] if recipe.quantization.shrinks != NOTHING else served
     runtimes = runtimes_of(target)
     notes.describe("distil", found[0])
     notes.describe("prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, runtimes))

@@ -21,7 +21,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
-import search.trial
+import search.making
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
 from search.admission.foresight import foresee_cost
@@ -184,5 +184,5 @@ class _Natural(_Plain):
         torch.set_num_threads(1)
         teacher = live_teacher(plan.study, plan.open_task().dataset)
         # This process runs nothing else: its trials now train as a script of one's own would.
-        search.trial.train = partial(train_naturally, teacher=teacher)  # type: ignore[attr-defined]
+        search.making.train = partial(train_naturally, teacher=teacher)  # type: ignore[attr-defined]
         super().setup(config, plan=plan)

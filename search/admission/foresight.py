@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from search.brief import Brief
-from search.conversion import write_files
+from search.conversion import Exported, write_files
 from search.measure import count_cost, grown, time_cost
 from search.records import Cost
 from spaces.axes import Student
@@ -81,12 +81,11 @@ def measure_untrained(
     with tempfile.TemporaryDirectory() as folder:
         noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape)
         files = write_files(
-            network,
+            Exported(network, Path(folder) / "untrained.onnx", brief.image_shape),
             Path(folder),
             pruning=recipe.pruning,
             quantization=recipe.quantization,
             calibration=[noise.numpy()],
-            image_shape=brief.image_shape,
         )
         cost = grown(count_cost(network, files.served, brief.image_shape), brief.metadata_bytes)
         timed = timed and brief.budget.admits(cost)

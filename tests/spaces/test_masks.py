@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from search.conversion import write_files
+from search.conversion import Exported, write_files
 from spaces.axes import Pruning
 from spaces.masks import keeper, largest, matrices, two_of_four
 from spaces.packing.packed import unpacked
@@ -129,12 +129,11 @@ def test_the_file_holds_what_is_not_zero_and_a_bitmap(
         folder = tmp_path / name
         folder.mkdir()
         files = write_files(
-            one,
+            Exported(one, folder / "dense.onnx", SHAPE),
             folder,
             pruning=pruning,
             quantization=Float32(),
             calibration=[],
-            image_shape=SHAPE,
         )
         sizes[name] = files.served.stat().st_size
         models[name] = unpacked(files.served)
@@ -147,12 +146,11 @@ def test_the_file_holds_what_is_not_zero_and_a_bitmap(
 def test_the_file_gives_back_each_weight_to_the_bit(tmp_path: Path) -> None:
     network, _ = SparseMagnitude(ratio=0.8).apply(_network("test_vit"), torch.zeros(1, *SHAPE))
     files = write_files(
-        network,
+        Exported(network, tmp_path / "dense.onnx", SHAPE),
         tmp_path,
         pruning=SparseMagnitude(ratio=0.8),
         quantization=Float32(),
         calibration=[],
-        image_shape=SHAPE,
     )
     held = [numpy_helper.to_array(t) for t in unpacked(files.served).graph.initializer]
     layer = network.get_submodule("blocks.0.mlp.fc1")
