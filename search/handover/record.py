@@ -4,7 +4,7 @@ To the artifact's own record (see `search.artifacts`) an export adds three keys:
 
 chosen    the study, the trial, its parent, its seed, and when it ended
 measured  cost, quality, the test part, hardware, and the teacher's figures
-study     the whole study file as it was run, typed
+study     the study file as it was run, typed; but for `run`
 """
 
 import json
@@ -101,7 +101,8 @@ def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None
             "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
         },
         "measured": asdict(Measured.of(study, trial)),
-        "study": dict(study.config),
+        # Where this machine keeps its store and its files is nobody else's business.
+        "study": {key: value for key, value in study.config.items() if key != "run"},
     }
     path.write_text(json.dumps(document, indent=1, default=str))
 

@@ -1,6 +1,7 @@
 """An export is what others load: whole, checked, and the very network that was measured."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,13 @@ def test_recipe_json_tells_what_was_chosen_measured_and_of_which_study(
     assert told.measured == Measured.of(study, trial)
     assert told.data is not None
     assert told.data.source == "npz"
+
+
+def test_recipe_json_does_not_tell_where_the_store_is(finished: Finished, tmp_path: Path) -> None:
+    study, trial = finished()
+    config = {**study.config, "run": {"storage": "postgresql+psycopg://db.internal/retort"}}
+    folder = export_student(replace(study, config=config), trial, tmp_path / "student")
+    assert "db.internal" not in (folder / RECIPE).read_text()
 
 
 def test_a_folder_that_is_there_is_kept(finished: Finished, tmp_path: Path) -> None:
