@@ -148,6 +148,9 @@ def _placed(study: Study) -> Study:
 def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = open_dataset(spec.dataset)
+    if not len(dataset.test):
+        watcher.say("nothing is tested: no image was set apart for it (data.test_share is 0)")
+        return
     taught = _tested(TEACHER, spec, dataset)
     store.record_teacher(spec.study, replace(teacher, test_accuracy=taught.accuracy))
     students = frontier(store.trials(spec.study))

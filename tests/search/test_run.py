@@ -12,7 +12,7 @@ from search.errors import NoStudentFits, StoreError, TeacherError
 from search.frontier import frontier
 from search.preparation import open_task, prepare_task
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
-from search.run import run_study
+from search.run import grade_frontier, run_study
 from search.store import Store
 
 
@@ -98,6 +98,18 @@ def test_a_study_runs_to_its_best_student_and_its_name_is_taken_then(
             run_study(study, store, again)
         assert again.said == []
         assert len(store.trials("stripes")) == 3
+
+
+def test_without_test_images_nothing_is_tested(stripes_file: Path, tmp_path: Path) -> None:
+    study, notes = _study(tmp_path, stripes_file), _Notes()
+    data = study.data.model_copy(update={"test_share": 0.0})
+    study = study.model_copy(update={"data": data})
+    spec, teacher = prepare_task(study, notes)
+    with Store.open(study.run.storage) as store:
+        store.create_study("stripes", config={}, artifacts=str(spec.artifacts))
+        grade_frontier(spec, teacher, store, notes)
+        assert store.study("stripes").teacher is None
+    assert "data.test_share is 0" in notes.said[-1]
 
 
 @pytest.mark.ray
