@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field, StrictInt, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -25,6 +26,24 @@ from spaces.axes import Cut
 from spaces.cuts import read_cuts, replay_cuts
 from spaces.domain import Scalar
 from spaces.recipe import Recipe
+
+
+class _Document(BaseModel):
+    """recipe.json, before its parts are looked at."""
+
+    format: StrictInt
+    params: dict[str, Any]
+    cuts: list[Any]
+    data: dict[str, Any]
+    origin: dict[str, Any]
+
+
+_LARGEST_IMAGE = 4096
+_PARAMS: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, Scalar])
+_CUTS: TypeAdapter[list[Any]] = TypeAdapter(
+    list[tuple[str, bool | str, list[Annotated[int, Field(ge=0)]]]]
+)
+_DATA = TypeAdapter(DataInfo)
 
 FORMAT = 2
 RECIPE = "recipe.json"
@@ -77,13 +96,14 @@ def read_provenance(folder: Path) -> Provenance:
     document = read_recipe(folder)
     try:
         return Provenance(
-            params=document["params"],
-            cuts=read_cuts(document["cuts"]),
-            data=DataInfo.from_json(document["data"]),
+            params=_PARAMS.validate_python(document["params"]),
+            cuts=read_cuts(_CUTS.validate_python(document["cuts"])),
+            data=_checked_data(document["data"]),
             origin=document["origin"],
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -95,14 +115,16 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     check_whole(folder)
     try:
         document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
-        if document["format"] <= FORMAT:
-            return document
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
-    raise ArtifactError(
-        f"{folder} must be of format {FORMAT} or older, but is of format {document['format']}: "
-        "read it with a newer retort"
-    )
+        _Document.model_validate(document)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+    if document["format"] > FORMAT:
+        raise ArtifactError(
+            f"{folder} must be of format {FORMAT} or older, but is of format {document['format']}: "
+            "read it with a newer retort"
+        )
+    return document
 
 
 def load_network(folder: Path) -> nn.Module:
@@ -123,10 +145,24 @@ def load_network(folder: Path) -> nn.Module:
         example = torch.zeros(1, data.channels, data.image_size, data.image_size)
         replay_cuts(network, example, provenance.cuts)
         network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    # What a file says of cuts and weights reaches code that trusts its arguments.
+    except (
+        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = shortened(error)
         raise ArtifactError(f"the student in {folder} can't be rebuilt: {reason}") from error
     return network.eval()
+
+
+def _checked_data(values: dict[str, Any]) -> DataInfo:
+    """What a student was trained on, with types and ranges that networks can be built from."""
+    info = _DATA.validate_python(DataInfo.from_json(values).to_json())
+    if info.channels not in (1, 3) or not 1 <= info.image_size <= _LARGEST_IMAGE:
+        raise ValueError(
+            f"images must have 1 or 3 channels and up to {_LARGEST_IMAGE} pixels a side, but got "
+            f"{info.channels} and {info.image_size}"
+        )
+    return info
 
 
 def check_whole(folder: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from search.config import Study
 from search.errors import BadInput
+from search.measure import processor_of
 from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
-from search.study_file import dump_study
-from spaces.processor import processor_name
+from search.study_file import dump_study, study_from_dict
 
 # Whatever stands here or below may change. Paths may: what is at them is compared by its hash.
 _FREE = (
@@ -35,7 +35,8 @@ def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
     Raises:
         BadInput: a change would mix trials that can't be compared; names all of them.
     """
-    changes = list(_differences(record.config, dump_study(study)))
+    before = dump_study(study_from_dict(record.config))  # with the defaults of what is new since
+    changes = list(_differences(before, dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
     refused += _outside(study, trials)
     if refused:
@@ -79,8 +80,6 @@ def _differences(
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(old, new, here)
-        elif key not in before and not place.startswith("space"):
-            continue  # an older retort did not know it; it has its default, which changes nothing
         elif old != new:
             yield here, f"{here}: {_shown(old)}, now {_shown(new)}"
 
@@ -114,14 +113,15 @@ def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
             f"run.artifacts must stay where the study's students are, {kept.parent}, but is "
             f"{folder.parent}: set run.artifacts={kept.parent}"
         )
-    if study.run.ray != "local":
+    target = study.budget.target
+    if study.run.ray != "local" and not target.agent:
         return
-    here = processor_name()
+    here = processor_of(target)
     for trial in trials:
         there = trial.outcome.hardware.get("processor", here) if trial.outcome else here
         if trial.state is TrialState.COMPLETE and there != here:
             raise BadInput(
                 f"latency must be measured on one machine, but trial {trial.number} was measured "
-                f"on {there}, and this is {here}: resume there, or start a new study: "
+                f"on {there}, and the target now is {here}: resume there, or start a new study: "
                 f"study={study.study}-2"
             )

@@ -28,6 +28,27 @@ Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 AnyPath = Annotated[Path, Strict(False)]
 
 
+def _is_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
+        )
+    return name
+
+
+def _is_no_url(path: Path) -> Path:
+    # `Path` makes one slash of two.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise ValueError(
+            f"must be a folder, which all machines of a cluster share, but got the URL {path}: "
+            "mount the bucket, and give the folder"
+        )
+    return path
+
+
+SharedPath = Annotated[AnyPath, AfterValidator(_is_no_url)]
+
+
 class Section(BaseModel):
     """A part of a study file: unknown keys are refused, values are not changed later."""
 
@@ -147,6 +168,12 @@ class Target(Section):
         description="address of a `retort agent` on another machine, whose latency counts; its "
         "token is in RETORT_AGENT_TOKEN",
     )
+    resource: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$",
+        description="the Ray resource of the one machine of a cluster that serves: latency is "
+        "measured there and nowhere else",
+    )
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:
@@ -157,6 +184,8 @@ class Target(Section):
             raise ValueError(
                 "agent must be an address such as http://board:8765, without a user or a token"
             )
+        if self.resource is not None:
+            raise ValueError("agent and resource exclude one another: each is another machine")
         if self.device != "cpu":
             raise ValueError("an agent measures on its processor: leave device: cpu")
         return self
@@ -190,6 +219,9 @@ class SearchSettings(Section):
         description="settings of each other pruning, with every quantization, that are made of "
         "each trained student; 0: none",
     )
+    warm_start: list[Annotated[str, AfterValidator(_is_name)]] = Field(
+        [], description="like studies in the same store, whose trials teach the sampler"
+    )
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")
 
 
@@ -212,10 +244,10 @@ class RunSettings(Section):
         "sqlite:///retort.db",
         description="the store's URL; a SQLite file is relative to the current folder",
     )
-    artifacts: AnyPath = Field(
+    artifacts: SharedPath = Field(
         Path("artifacts"), description="folder of the students, relative to the current folder"
     )
-    cache: AnyPath = Field(
+    cache: SharedPath = Field(
         Path("~/.cache/retort"),
         description="folder of prepared data, soft targets and trained stages",
     )
@@ -225,14 +257,6 @@ class RunSettings(Section):
         description="trained and pruned students are kept in the cache up to this size, so that "
         "no study trains one twice; 0 keeps none",
     )
-
-
-def _is_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
-        )
-    return name
 
 
 def _is_space(config: dict[str, Any]) -> dict[str, Any]:
@@ -257,6 +281,15 @@ class Study(Section):
     budget: BudgetSettings = Field(BudgetSettings(), description="the most a student may cost")
     search: SearchSettings = Field(SearchSettings(), description="how the space is searched")
     run: RunSettings = Field(RunSettings(), description="where and how wide it runs")
+
+    @model_validator(mode="after")
+    def _has_its_target_in_a_cluster(self) -> Self:
+        if self.budget.target.resource is not None and self.run.ray == "local":
+            raise ValueError(
+                "budget.target.resource names a machine of a cluster, but run.ray is local: set "
+                "run.ray to auto or an address, or drop the resource"
+            )
+        return self
 
     @property
     def teachers(self) -> tuple[TeacherSettings, ...]:

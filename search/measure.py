@@ -13,10 +13,11 @@ from torch import nn
 from search.config import Target
 from search.data.dataset import Dataset, Part, normalize
 from search.predictions import Predictions
-from search.profiling.client import ask_agent
+from search.profiling.client import ask_agent, describe_agent
 from search.records import Cost, Quality
 from search.runtime import Session
 from search.timing import Latency, measure_latency
+from spaces.processor import processor_name
 
 _BATCH = 256
 _CALIBRATION_IMAGES = 512
@@ -54,9 +55,24 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
     """
     if target.agent:
         return [ask_agent(target.agent, path, threads=target.threads).latency for path in paths]
+    if target.resource is not None:
+        from search.study.timing import time_on_target  # Ray only where there is a cluster
+
+        return time_on_target(paths, target)
     return measure_latency(
         [Session(path, threads=target.threads, device=target.device) for path in paths]
     )
+
+
+def processor_of(target: Target) -> str:
+    """The name of the processor that latency is measured on."""
+    if target.agent is not None:
+        return describe_agent(target.agent).processor
+    if target.resource is None:
+        return processor_name()
+    from search.study.timing import processor_on_target
+
+    return processor_on_target(target)
 
 
 def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -151,7 +151,8 @@ def _draws(
 ) -> Iterable[Draw]:
     networks = tuple(network for _, network in teachers)
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    admission = Admission(brief, CostTable())
+    # The target may be a machine that is asked only once there is a search.
+    admission = Admission(brief, CostTable(), timed=brief.target.resource is None)
     step_seconds: dict[tuple[Student, int, str], float] = {}
     for number in range(_DRAWS):
         if (proposal := sampler.ask()) is None:

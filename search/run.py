@@ -23,8 +23,9 @@ from search.progress import Watcher
 from search.records import StudyState, TeacherRecord, TrialRecord
 from search.runtime import Session
 from search.store import Store
-from search.study.tuning import run_trials
+from search.study.tuning import reaching_target, run_trials
 from search.study_file import dump_study
+from search.warm_start import check_alike
 
 
 def run_study(
@@ -40,16 +41,18 @@ def run_study(
     """
     _check_is_new(study, store)
     study = _placed(study)
-    spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
-    store.create_study(
-        study.study,
-        config=dump_study(study),
-        artifacts=str(spec.artifacts),
-        data_digest=spec.data_digest,
-        holder=this_process(),
-    )
-    with beating(store, study.study) as heartbeat:
-        return _search(study, spec, teacher, store, watcher, heartbeat)
+    with reaching_target(study):
+        spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
+        check_alike(study, spec, teacher, store)
+        store.create_study(
+            study.study,
+            config=dump_study(study),
+            artifacts=str(spec.artifacts),
+            data_digest=spec.data_digest,
+            holder=this_process(),
+        )
+        with beating(store, study.study) as heartbeat:
+            return _search(study, spec, teacher, store, watcher, heartbeat)
 
 
 def resume_study(
@@ -73,7 +76,7 @@ def resume_study(
     """
     name = study.study
     take(store, name, say=watcher.say)
-    with beating(store, name) as heartbeat:
+    with beating(store, name) as heartbeat, reaching_target(study):
         record = store.study(name)
         study = _placed(study)
         read_back_journal(store, name, Path(record.artifacts), watcher.say)
@@ -83,6 +86,7 @@ def resume_study(
         sweep(Path(record.artifacts), store.trials(name))
         spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
         check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
+        check_alike(study, spec, teacher, store)
         store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
         return _search(study, spec, teacher, store, watcher, heartbeat)
 

@@ -17,18 +17,17 @@ from search.measure import (
     calibration_batches,
     count_cost,
     predictions,
+    processor_of,
     quality,
     time_files,
 )
 from search.metadata import append_metadata, described
 from search.notes import Notes
 from search.predictions import PREDICTIONS, Predictions, write_predictions
-from search.profiling.client import describe_agent
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
 from search.runtime import Session
 from search.task import Task
 from spaces.axes import Cut
-from spaces.processor import processor_name
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
@@ -156,6 +155,4 @@ def _measure(
 
 
 def _hardware(brief: Brief) -> Mapping[str, Scalar]:
-    target = brief.target
-    processor = describe_agent(target.agent).processor if target.agent else processor_name()
-    return {"processor": processor, **target.model_dump(exclude_none=True)}
+    return {"processor": processor_of(brief.target), **brief.target.model_dump(exclude_none=True)}

@@ -5,7 +5,7 @@ from search.admission.table import CostTable
 from search.brief import Brief
 from search.config import Study
 from search.ledger import Ledger
-from search.measure import grown
+from search.measure import grown, processor_of
 from search.progress import Watcher
 from search.records import Cost, Outcome, TrialState
 from search.store import Store
@@ -15,18 +15,21 @@ from spaces.recipe import Recipe
 def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
     """Admission that knows what earlier studies of the store measured, and adds to it.
 
-    On a remote Ray the driver may be another machine than the workers: latency is measured there,
-    and costs are kept under the cluster's address. An agent is the same for all of them.
+    On a remote Ray the driver may be another machine than the workers. Where one machine stands for
+    the target, of the cluster or by an agent, it is asked; else latency is measured by the trials
+    alone, and costs are kept under the cluster's address.
     """
-    local = study.run.ray == "local"
-    setting = setting_of(brief, processor=None if local else study.run.ray)
+    target = brief.target
+    timed = study.run.ray == "local" or bool(target.resource or target.agent)
+    processor = processor_of(target) if timed else study.run.ray
+    setting = setting_of(brief, processor=processor)
     # Studies with other classes share these costs: the store's are without the classes' names.
     said = brief.metadata_bytes
     table = CostTable(
         {shape: grown(cost, said) for shape, cost in store.costs(setting).items()},
         keep=lambda shape, cost: store.keep_cost(setting, shape, grown(cost, -said)),
     )
-    return Admission(brief, table, timed=local or brief.target.agent is not None)
+    return Admission(brief, table, timed=timed)
 
 
 class Gate:

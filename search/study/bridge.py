@@ -16,8 +16,8 @@ from search.errors import shortened
 from search.failures import failure_of
 from search.preparation import TaskSpec
 from search.records import FailureRecord
-from search.resources import parallel_trials
 from search.retries import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT
+from search.study.cluster import trials_at_a_time
 from search.study.worker import EPOCH, OUTCOME, Worker
 from search.units import format_duration
 from search.watchdog import note_of, take_note
@@ -40,7 +40,7 @@ def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
                 search_alg=bridge,
                 scheduler=_Undertaker(bridge, spec.artifacts, run.trial_timeout),
                 num_samples=-1,
-                max_concurrent_trials=parallel_trials(run),
+                max_concurrent_trials=trials_at_a_time(run),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(

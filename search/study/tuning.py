@@ -31,7 +31,8 @@ from search.sampler import Sampler
 from search.scheduler import Rungs
 from search.store import Store
 from search.study.bridge import drive
-from search.study.cluster import ray_of
+from search.study.cluster import check_target, ray_of
+from search.warm_start import teach
 
 
 def run_trials(
@@ -62,6 +63,17 @@ def run_trials(
         raise Interrupted("stopped; what had finished is in the store")
 
 
+@contextmanager
+def reaching_target(study: Study) -> Iterator[None]:
+    """Connects to the cluster for as long as the machine that stands for the target is needed."""
+    if study.budget.target.resource is None:
+        yield
+        return
+    with ray_of(study.run):
+        check_target(study.budget.target)
+        yield
+
+
 def _driver(
     study: Study, spec: TaskSpec, store: Store, watcher: Watcher, *, elapsed_s: float
 ) -> Driver:
@@ -81,6 +93,9 @@ def _driver(
     )
     rungs = Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None
     pins = FrontierPins(study.study, spec.lineage, spec.stage_cache())
+    if taught := teach(study, sampler, store):
+        known = ", ".join(study.search.warm_start)
+        watcher.say(f"{taught} trials of {known} are known to the sampler")
     past = recall(trials, sampler=sampler, gate=gate, rungs=rungs, pins=pins)
     return Driver(
         study,

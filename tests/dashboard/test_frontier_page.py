@@ -17,7 +17,7 @@ def file_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def test_a_missing_store_is_said_in_words(run_app: RunApp, tmp_path: Path) -> None:
+def test_fault_26_a_missing_store_is_said_in_words(run_app: RunApp, tmp_path: Path) -> None:
     app = run_app(f"sqlite:///{tmp_path / 'none.db'}")
     assert not app.exception
     assert "The store can't be read." in said(app)
@@ -32,14 +32,14 @@ def test_a_store_without_a_study_says_how_to_start_one(
     assert "retort run study.yaml" in said(app)
 
 
-def test_a_file_that_is_no_store_is_said_in_words(run_app: RunApp, tmp_path: Path) -> None:
+def test_fault_26_a_file_that_is_no_store_is_said_in_words(run_app: RunApp, tmp_path: Path) -> None:
     (tmp_path / "retort.db").write_text("not a database, but long enough to look like one" * 40)
     app = run_app(f"sqlite:///{tmp_path / 'retort.db'}")
     assert not app.exception
     assert "is not a SQLite database" in said(app)
 
 
-def test_a_locked_store_is_said_in_words(
+def test_fault_26_a_locked_store_is_said_in_words(
     run_app: RunApp, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashboard.queries._PATIENCE_S", 0.1)
@@ -53,7 +53,7 @@ def test_a_locked_store_is_said_in_words(
     assert "locked" in said(app)
 
 
-def test_a_newer_store_is_said_in_words(run_app: RunApp, make_store: MakeStore) -> None:
+def test_fault_26_a_newer_store_is_said_in_words(run_app: RunApp, make_store: MakeStore) -> None:
     url = make_store(add_study)
     with closing(sqlite3.connect(file_of(url))) as other, other:
         other.execute("UPDATE retort_schema SET version_num = 'r9999'")
@@ -81,7 +81,7 @@ def test_a_study_whose_first_trials_run_says_so(run_app: RunApp, make_store: Mak
     assert "none has ended yet" in said(app)
 
 
-def test_where_nothing_fits_the_budget_the_nearest_miss_is_named(
+def test_fault_17_where_nothing_fits_the_budget_the_nearest_miss_is_named(
     run_app: RunApp, make_store: MakeStore
 ) -> None:
     tight = {"size": "5KB"}
@@ -92,7 +92,7 @@ def test_where_nothing_fits_the_budget_the_nearest_miss_is_named(
     assert "is above 5.00 KB" in said(app)
 
 
-def test_where_all_trials_failed_the_table_is_pointed_at(
+def test_fault_17_where_all_trials_failed_the_table_is_pointed_at(
     run_app: RunApp, make_store: MakeStore
 ) -> None:
     free: dict[str, object] = {}
@@ -148,7 +148,7 @@ def test_another_study_forgets_the_trial_of_the_first(
 @pytest.mark.parametrize(
     "name", ["gone", "<script>alert(1)</script>", "x" * 100_000, "", "**[a](javascript:1)**", "\0"]
 )
-def test_a_link_to_an_unknown_study_says_so_and_shows_another(
+def test_fault_26_a_link_to_an_unknown_study_says_so_and_shows_another(
     run_app: RunApp, make_store: MakeStore, name: str
 ) -> None:
     app = run_app(make_store(add_study), study=name)

@@ -25,7 +25,7 @@ def configure(text: str) -> Path:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])  # noqa: S104
-def test_a_host_that_others_reach_is_refused(host: str) -> None:
+def test_fault_27_a_host_that_others_reach_is_refused(host: str) -> None:
     with pytest.raises(BadInput, match="host must be this machine's own"):
         launch("sqlite:///retort.db", host=host)
 

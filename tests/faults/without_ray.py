@@ -45,10 +45,10 @@ class Notes:
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...
 
 
-def study_of(folder: Path, data: Path, **sections: dict[str, object]) -> Study:
+def study_of(folder: Path, file: Path, /, **sections: dict[str, object]) -> Study:
     """A study of stripes in `folder`, with these sections changed."""
     values: dict[str, dict[str, object]] = {
-        "data": {"source": "npz", "path": data, "image_size": 32, "flip": False},
+        "data": {"source": "npz", "path": file, "image_size": 32, "flip": False},
         "teacher": {"model": "test_resnet", "train": {"epochs": 1, "batch_size": 16}},
         "space": dict(STRIPES_SPACE),
         "search": {"trials": 3, "views": 1, "sampler": "random", "branches": 0, "stopping": False},

@@ -76,14 +76,14 @@ def _rewrite(folder: Path, **changes: object) -> None:
         (temporary / WEIGHTS).write_bytes(weights)
 
 
-def test_a_newer_format_is_refused_with_both_numbers(folder: Path) -> None:
+def test_fault_28_a_newer_format_is_refused_with_both_numbers(folder: Path) -> None:
     _rewrite(folder, format=3)
     with pytest.raises(ArtifactError, match=r"format 2 or older, but is of format 3.*newer retort"):
         read_provenance(folder)
 
 
 @pytest.mark.parametrize("file", [RECIPE, WEIGHTS])
-def test_a_changed_file_is_refused_by_name(file: str, folder: Path) -> None:
+def test_fault_28_a_changed_file_is_refused_by_name(file: str, folder: Path) -> None:
     with (folder / file).open("ab") as stream:
         stream.write(b" ")
     with pytest.raises(ArtifactError, match=f"must be as it was written, but differs in {file}"):

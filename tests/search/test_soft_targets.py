@@ -84,7 +84,7 @@ def test_the_second_study_finds_them_without_asking_the_teacher(
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-def test_a_damaged_file_is_computed_again(
+def test_fault_12_a_damaged_file_is_computed_again(
     damage: str, teacher: Teacher, stripes: Dataset, views: tuple[View, ...], tmp_path: Path
 ) -> None:
     folder = _cached(teacher, stripes, views, tmp_path)

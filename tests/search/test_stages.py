@@ -59,7 +59,7 @@ def test_a_stage_that_was_never_written_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "stage.json", CHECKSUMS])
 @pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
-def test_a_damaged_stage_counts_as_none(name: str, how: str, tmp_path: Path) -> None:
+def test_fault_12_a_damaged_stage_counts_as_none(name: str, how: str, tmp_path: Path) -> None:
     _cache(tmp_path).write("key", _stage())
     file = tmp_path / "key" / name
     content = bytearray(file.read_bytes())

@@ -44,7 +44,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
         "://me:hunter2@host/db",
     ],
 )
-def test_no_error_holds_a_secret(url: str) -> None:
+def test_fault_21_no_error_holds_a_secret(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         Store.open(url)
     assert "hunter2" not in safe_url(url)

@@ -113,7 +113,7 @@ def test_the_digits_preset_loads_without_a_change(path: Path) -> None:
                                         "study.yaml:2:7"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_with_its_line_its_place_and_what_must_hold(
+def test_fault_20_a_fault_is_told_with_its_line_its_place_and_what_must_hold(
     path: Path, old: str, new: str, expected: str
 ) -> None:
     assert complaint(path, changed(old, new)) == expected
@@ -144,7 +144,7 @@ def test_a_fault_is_told_with_its_line_its_place_and_what_must_hold(
         ("- 1\n" * 50_000, "must hold at most 20000 values"),
     ],
 )
-def test_yaml_that_surprises_or_attacks_is_refused(
+def test_fault_20_yaml_that_surprises_or_attacks_is_refused(
     path: Path, text: str | bytes, expected: str
 ) -> None:
     assert re.search(expected, complaint(path, text))
@@ -163,7 +163,7 @@ def test_at_most_ten_faults_are_told_and_the_rest_counted(path: Path) -> None:
     assert lines[-1] == "… and 4 more"
 
 
-def test_a_file_beyond_a_megabyte_is_refused_unparsed(path: Path) -> None:
+def test_fault_20_a_file_beyond_a_megabyte_is_refused_unparsed(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(10**8)  # a sparse file; its zeros would be refused as control characters
     with pytest.raises(StudyFileError, match="at most 1 MB, but this one is larger"):
@@ -243,7 +243,7 @@ def test_a_fault_of_an_override_names_the_override(
         "run.storage=[postgresql://me:hunter2@host/db",
     ],
 )
-def test_no_fault_repeats_a_password(path: Path, override: str) -> None:
+def test_fault_21_no_fault_repeats_a_password(path: Path, override: str) -> None:
     assert "hunter2" not in complaint(path, STUDY, override)
 
 
@@ -281,7 +281,7 @@ def test_a_study_survives_json_unchanged(path: Path) -> None:
     assert study_from_dict(json.loads(json.dumps(dump_study(study)))) == study
 
 
-def test_a_stored_study_holds_no_password(path: Path) -> None:
+def test_fault_21_a_stored_study_holds_no_password(path: Path) -> None:
     path.write_text(STUDY)
     study = load_study(path, ["run.storage=postgresql+psycopg://me:hunter2@host/db"])
     assert "hunter2" not in json.dumps(dump_study(study))

@@ -91,7 +91,7 @@ class _Payload:
 
 
 @pytest.mark.parametrize("how", ["torch", "pickle"])
-def test_a_pickle_with_a_payload_is_refused_and_not_run(
+def test_fault_19_a_pickle_with_a_payload_is_refused_and_not_run(
     how: str, room: _Room, tmp_path: Path
 ) -> None:
     path, trace = tmp_path / "teacher.pth", tmp_path / "ran"
@@ -203,7 +203,7 @@ def test_pretrained_weights_come_from_the_hubs_cache_without_a_network(
     assert "teacher: epoch 1 of 1" in said
 
 
-def test_pretrained_weights_of_other_classes_are_refused(
+def test_fault_24_pretrained_weights_of_other_classes_are_refused(
     room: _Room, hub: tuple[Path, nn.Module]
 ) -> None:
     said = _offline(hub[0], room)
@@ -379,7 +379,7 @@ def test_a_training_that_diverges_is_told_as_the_teachers(room: _Room, tmp_path:
         room.prepare(_settings(tmp_path / "broken.safetensors", train={"epochs": 1}))
 
 
-def test_a_teacher_that_knows_nothing_is_warned_of(room: _Room, tmp_path: Path) -> None:
+def test_fault_24_a_teacher_that_knows_nothing_is_warned_of(room: _Room, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = timm.create_model("test_resnet", num_classes=3, in_chans=1)
     save_file(network.state_dict(), tmp_path / "fresh.safetensors")
@@ -392,7 +392,9 @@ def test_a_teacher_that_knows_the_data_is_not_warned_of(room: _Room, checkpoint:
     assert room.said == []
 
 
-def test_images_that_the_teacher_cannot_take_are_refused(room: _Room, tmp_path: Path) -> None:
+def test_fault_24_images_that_the_teacher_cannot_take_are_refused(
+    room: _Room, tmp_path: Path
+) -> None:
     network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
     save_file(network.state_dict(), tmp_path / "colour.safetensors")
     with pytest.raises(TeacherError, match=r"colour\.safetensors does not fit the teacher"):

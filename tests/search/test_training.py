@@ -85,7 +85,7 @@ def test_training_goes_no_further_than_it_is_asked_to(
     assert torch.equal(network[1].weight, after_one)
 
 
-def test_a_loss_that_is_not_finite_ends_the_trial(
+def test_fault_09_a_loss_that_is_not_finite_ends_the_trial(
     stripes: Dataset, views: tuple[View, ...]
 ) -> None:
     network = _linear()
@@ -277,7 +277,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights(
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
-def test_a_damaged_checkpoint_starts_the_training_again(
+def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
     damage: bytes | None,
     stripes: Dataset,
     views: tuple[View, ...],

@@ -203,7 +203,9 @@ def test_a_student_that_cannot_take_the_images_is_infeasible(task: Task, recipe:
     assert "can't be exported" in str(outcome.reason)
 
 
-def test_a_learning_rate_that_diverges_is_a_failure_by_name(task: Task, recipe: NewRecipe) -> None:
+def test_fault_09_a_learning_rate_that_diverges_is_a_failure_by_name(
+    task: Task, recipe: NewRecipe
+) -> None:
     training = Standard(
         epochs=30, batch_size=16, learning_rate=1.0, optimizer="sgd", warmup_epochs=0
     )

@@ -125,7 +125,7 @@ def test_what_is_no_terminal_gets_no_colours(
         f"postgresql://127.0.0.1:1/retort?password={SECRET}",
     ],
 )
-def test_a_stores_password_is_nowhere_in_the_output(command: str, url: str) -> None:
+def test_fault_21_a_stores_password_is_nowhere_in_the_output(command: str, url: str) -> None:
     result = CliRunner().invoke(app, [command, "--store", url])
     shown = result.output + str(result.exception)
     assert "***" in shown

@@ -114,7 +114,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(("override", "told"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_run_is_refused_before_any_work(
+def test_fault_25_what_cannot_run_is_refused_before_any_work(
     retort: Retort, write_study: WriteStudy, home: Path, command: str, override: str, told: str
 ) -> None:
     with pytest.raises(BadInput, match=told):
@@ -133,7 +133,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(
     assert not (home / "cache").exists()
 
 
-def test_a_student_that_cannot_take_the_images_is_refused_at_plan(
+def test_fault_25_a_student_that_cannot_take_the_images_is_refused_at_plan(
     retort: Retort, write_study: WriteStudy
 ) -> None:
     file = write_study(space={"student": {"timm": {"model": "inception_v4"}}})
@@ -141,7 +141,7 @@ def test_a_student_that_cannot_take_the_images_is_refused_at_plan(
         retort("plan", str(file))
 
 
-def test_what_is_refused_leaves_no_store_behind(
+def test_fault_20_what_is_refused_leaves_no_store_behind(
     retort_process: RetortProcess, write_study: WriteStudy, home: Path
 ) -> None:
     result = retort_process("run", str(write_study()), "teacher.model=tset_resnet")

@@ -108,7 +108,7 @@ def test_labels_that_are_fewer_than_the_images_are_refused(mnist, prepared):
         prepared(source="mnist", path=mnist)
 
 
-def test_labels_out_of_range_are_refused(mnist, prepared):
+def test_fault_23_labels_out_of_range_are_refused(mnist, prepared):
     write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(60) + 1)
     with pytest.raises(DataError, match=r"from 0 to 9, .* but 6 are not \(the first: 10\)"):
         prepared(source="mnist", path=mnist)
@@ -168,7 +168,9 @@ class _Attack:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])
-def test_a_pickle_that_calls_a_function_is_refused_and_not_run(cifar10, prepared, protocol):
+def test_fault_19_a_pickle_that_calls_a_function_is_refused_and_not_run(
+    cifar10, prepared, protocol
+):
     mark = cifar10 / "mark"
     write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", _Attack(mark), protocol)
     with pytest.raises(DataError, match="which is not permitted"):

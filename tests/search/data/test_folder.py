@@ -28,14 +28,16 @@ def test_a_validation_folder_alone_is_the_test_part(tmp_path, prepared, fill, na
     assert (sizes.training, sizes.validation, sizes.test) == (16, 4, 6)
 
 
-def test_classes_that_training_and_validation_do_not_share_are_refused(tmp_path, prepared, fill):
+def test_fault_22_classes_that_training_and_validation_do_not_share_are_refused(
+    tmp_path, prepared, fill
+):
     fill(tmp_path / "data" / "train")
     fill(tmp_path / "data" / "val", classes=("ant", "cat"))
     with pytest.raises(DataError, match=r"val/ lacks \['bee'\] and adds \['cat'\]"):
         prepared(source="folder", path=tmp_path / "data")
 
 
-def test_a_class_without_images_is_refused_by_name(tmp_path, prepared, fill):
+def test_fault_22_a_class_without_images_is_refused_by_name(tmp_path, prepared, fill):
     fill(tmp_path / "data")
     (tmp_path / "data" / "cat").mkdir()
     with pytest.raises(DataError, match=r"1 of 3 have none \('cat'\)"):
@@ -51,7 +53,7 @@ def test_a_class_whose_images_are_all_damaged_is_refused(tmp_path, prepared, fil
         prepared(source="folder", path=tmp_path / "data", max_corrupt_share=0.5)
 
 
-def test_a_single_class_is_refused(tmp_path, prepared, fill):
+def test_fault_23_a_single_class_is_refused(tmp_path, prepared, fill):
     fill(tmp_path / "data", classes=("ant",))
     with pytest.raises(DataError, match=r"two classes or more, but this has 1: \['ant'\]"):
         prepared(source="folder", path=tmp_path / "data")
@@ -75,7 +77,7 @@ def test_two_validation_folders_are_refused(tmp_path, prepared, fill):
         prepared(source="folder", path=tmp_path / "data")
 
 
-def test_damaged_images_are_named_and_skipped(tmp_path, prepared, fill):
+def test_fault_22_damaged_images_are_named_and_skipped(tmp_path, prepared, fill):
     fill(tmp_path / "data", images=20)
     (tmp_path / "data" / "ant" / "broken.jpg").write_bytes(b"")
     told: list[str] = []
@@ -87,7 +89,7 @@ def test_damaged_images_are_named_and_skipped(tmp_path, prepared, fill):
     assert "skipped 1 damaged images, the first: 'ant/broken.jpg'" in told
 
 
-def test_too_many_damaged_images_are_refused_naming_the_first(tmp_path, prepared, fill):
+def test_fault_22_too_many_damaged_images_are_refused_naming_the_first(tmp_path, prepared, fill):
     fill(tmp_path / "data", images=20)
     for index in range(5):
         (tmp_path / "data" / "ant" / f"broken{index}.jpg").write_bytes(b"")
@@ -104,7 +106,9 @@ def test_nothing_is_left_in_the_cache_by_a_refused_data_set(tmp_path, prepared, 
 
 
 @pytest.mark.parametrize("in_memory", ["1MB", "1B"])
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path, prepared, fill, save_image, in_memory):
+def test_fault_22_a_link_out_of_the_folder_is_not_followed(
+    tmp_path, prepared, fill, save_image, in_memory
+):
     fill(tmp_path / "data", images=20)
     outside = save_image(tmp_path / "secret.png")
     (tmp_path / "data" / "ant" / "link.png").symlink_to(outside)
@@ -142,7 +146,7 @@ def test_a_pipe_named_as_an_image_is_skipped_and_not_waited_for(tmp_path, prepar
 
 
 @pytest.mark.parametrize("in_memory", ["1MB", "1B"])
-def test_odd_file_names_are_read(tmp_path, prepared, fill, in_memory):
+def test_fault_22_odd_file_names_are_read(tmp_path, prepared, fill, in_memory):
     fill(tmp_path / "data", images=20)
     ant = os.fsencode(tmp_path / "data" / "ant")
     for index, name in enumerate([b"a b.png", "ünï☃.png".encode(), b"new\nline.png", b"\xff.png"]):

@@ -37,12 +37,12 @@ def test_colour_becomes_one_channel_where_one_is_asked_for(tmp_path):
     assert (image == 90).all()
 
 
-def test_cmyk_is_converted(tmp_path):
+def test_fault_22_cmyk_is_converted(tmp_path):
     path = saved(tmp_path, flat("CMYK", (0, 255, 255, 0)), "red.jpg")
     assert np.abs(load_image(path, 8, 3)[:, 4, 4].astype(int) - (255, 0, 0)).max() < 20
 
 
-def test_a_palette_is_looked_up(tmp_path):
+def test_fault_22_a_palette_is_looked_up(tmp_path):
     image = flat("P", 3)
     image.putpalette([0, 0, 0, 1, 1, 1, 2, 2, 2, 10, 200, 30])
     assert load_image(saved(tmp_path, image, "p.png"), 8, 3)[:, 0, 0].tolist() == [10, 200, 30]
@@ -56,7 +56,7 @@ def test_a_palette_with_transparency_is_looked_up(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sixteen.png", "sixteen.tif"])
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path, name):
+def test_fault_22_sixteen_bits_are_scaled_not_clipped(tmp_path, name):
     values = np.full((9, 9), 0x8080, dtype=np.uint16)
     image = load_image(saved(tmp_path, Image.fromarray(values), name), 8, 3)
     assert (image == 0x80).all()
@@ -66,13 +66,13 @@ def test_one_bit_becomes_black_and_white(tmp_path):
     assert (load_image(saved(tmp_path, flat("1", 1), "one.png"), 8, 3) == 255).all()
 
 
-def test_an_animation_gives_its_first_frame(tmp_path):
+def test_fault_22_an_animation_gives_its_first_frame(tmp_path):
     frames = [flat("L", 10), flat("L", 200)]
     path = saved(tmp_path, frames[0], "moving.gif", save_all=True, append_images=frames[1:])
     assert (load_image(path, 8, 3) == 10).all()
 
 
-def test_a_single_pixel_is_enlarged(tmp_path):
+def test_fault_22_a_single_pixel_is_enlarged(tmp_path):
     path = saved(tmp_path, Image.new("RGB", (1, 1), (1, 2, 3)), "dot.png")
     assert load_image(path, 8, 3)[:, 7, 7].tolist() == [1, 2, 3]
 
@@ -94,7 +94,7 @@ def test_a_name_that_is_no_utf8_is_read(tmp_path, save_image):
     assert load_image(path, 8, 3).shape == (3, 8, 8)
 
 
-def test_a_truncated_jpeg_is_refused(tmp_path, save_image):
+def test_fault_22_a_truncated_jpeg_is_refused(tmp_path, save_image):
     path = save_image(tmp_path / "a.jpg", size=(64, 64))
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(DataError, match=r"must be sound, but '.*a\.jpg' is not \(.*truncated"):
@@ -110,7 +110,7 @@ def test_a_file_cut_in_half_is_refused_in_every_format(tmp_path, save_image, kin
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no image\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8"])
-def test_what_is_no_image_is_refused(tmp_path, content):
+def test_fault_22_what_is_no_image_is_refused(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
     with pytest.raises(DataError, match="must be sound"):
@@ -118,7 +118,7 @@ def test_what_is_no_image_is_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize("side", [8_300, 10_000, 14_000])
-def test_a_decompression_bomb_is_refused(tmp_path, side):
+def test_fault_22_a_decompression_bomb_is_refused(tmp_path, side):
     path = saved(tmp_path, Image.new("1", (side, side)), "bomb.png")
     with pytest.raises(DataError, match="must be sound"):
         load_image(path, 8, 3)

@@ -159,7 +159,7 @@ def test_force_never_replaces_what_is_no_export(finished: Finished, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", [RECIPE, WEIGHTS, SERVED])
-def test_a_damaged_artifact_is_refused_by_name_and_nothing_is_written(
+def test_fault_28_a_damaged_artifact_is_refused_by_name_and_nothing_is_written(
     finished: Finished, tmp_path: Path, name: str
 ) -> None:
     study, trial = finished()

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=retort
+#SBATCH --nodes=3
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --time=12:00:00
+#SBATCH --signal=B:TERM@120
+# sbatch slurm.sh study.yaml; run it again with the same file after the time is up: it resumes.
+set -euo pipefail
+study=$1
+name=$(sed -n 's/^study: *//p' "$study")
+shared=${RETORT_SHARED:-$SLURM_SUBMIT_DIR}
+
+export RAY_AUTH_MODE=token
+RAY_AUTH_TOKEN=$(openssl rand -hex 32)
+export RAY_AUTH_TOKEN # handed on by srun with the environment
+
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+port=$((20000 + SLURM_JOB_ID % 20000))
+srun --nodes=1 --ntasks=1 -w "$head" \
+    ray start --head --port="$port" --include-dashboard=false --block &
+sleep 15
+srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) -x "$head" \
+    ray start --address="$head:$port" --block &
+sleep 15
+
+settings=(run.ray="$head:$port" run.artifacts="$shared/artifacts" run.cache="$shared/cache")
+[ -z "${RETORT_STORE:-}" ] || settings+=(run.storage="$RETORT_STORE")
+# Slurm's TERM reaches this shell two minutes before the end; the search stops and can be resumed.
+if retort trials --study "$name" > /dev/null 2>&1; then
+    retort resume "$study" "${settings[@]}" &
+else
+    retort run "$study" "${settings[@]}" &
+fi
+search=$!
+trap 'kill -TERM $search' TERM
+wait $search || wait $search

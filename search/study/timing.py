@@ -1,0 +1,66 @@
+"""Latency on the machine that stands for the target, asked for from any other of the cluster."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import ray
+from ray.exceptions import RayError
+
+from search.config import Target
+from search.errors import TrialError
+from search.measure import time_files
+from search.timing import Latency
+from spaces.processor import processor_name
+
+_PATIENCE_S = 600.0
+
+_Answer = TypeVar("_Answer")
+
+
+def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
+    """Latency of each file, measured in turns by the machine that has the target's resource.
+
+    It is asked for the whole of its resource, so that no two measurements disturb one another.
+
+    Raises:
+        TrialError: `target_lost`, it did not answer.
+    """
+    here = target.model_copy(update={"resource": None})
+    contents = [path.read_bytes() for path in paths]
+    return _asked(_timed.options(resources=_all_of(target)).remote(contents, here), target)
+
+
+def processor_on_target(target: Target) -> str:
+    """The name of the processor of the machine that has the target's resource."""
+    return _asked(_named.options(resources=_all_of(target)).remote(), target)
+
+
+def _all_of(target: Target) -> dict[str, float]:
+    return {str(target.resource): 1.0}
+
+
+def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
+    try:
+        return ray.get(answer, timeout=_PATIENCE_S)
+    except RayError as error:
+        raise TrialError(
+            "target_lost",
+            f"the machine with the resource {target.resource} must measure latency, but did not "
+            f"answer: {error}; see that it is up",
+        ) from error
+
+
+@ray.remote(num_cpus=0, max_retries=3)
+def _timed(contents: Sequence[bytes], target: Target) -> list[Latency]:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{place}.onnx" for place in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        return time_files(paths, target)
+
+
+@ray.remote(num_cpus=0, max_retries=3)
+def _named() -> str:
+    return processor_name()

@@ -1,0 +1,184 @@
+"""Resuming: what is learned again, what may change in between, and warm starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search.errors import BadInput, StoreError
+from search.records import Outcome, TrialState
+from search.run import resume_study, run_study
+from search.store import Store
+from tests.faults.without_ray import Notes, one_after_another, study_of
+
+
+@pytest.fixture(autouse=True)
+def _no_ray() -> Iterator[None]:
+    with one_after_another():
+        yield
+
+
+@pytest.fixture(scope="module")
+def ended(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study that has ended after two trials; tests must leave it as it is."""
+    folder = tmp_path_factory.mktemp("ended")
+    study = study_of(folder, stripes_file, search={"trials": 2})
+    with one_after_another(), Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+    return folder
+
+
+def test_more_trials_may_be_asked_for_and_the_old_ones_are_kept(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = study_of(tmp_path, stripes_file, search={"trials": 1})
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+        (first,) = store.trials("stripes", whole=True)
+        notes = Notes()
+        more = study_of(tmp_path, stripes_file, search={"trials": 2, "sampler": "gp"})
+        resume_study(more, store, notes)
+        trials = store.trials("stripes", whole=True)
+        assert "changed: search.trials: 1, now 2" in notes.said
+        assert "changed: search.sampler: random, now gp" in notes.said
+        assert notes.started == [1]
+        assert trials[0].params == first.params
+        assert trials[0].outcome == first.outcome
+        assert trials[1].params != first.params
+        assert store.study("stripes").config["search"]["trials"] == 2  # type: ignore[index]
+
+
+def test_a_wider_space_is_taken_up(stripes_file: Path, tmp_path: Path) -> None:
+    study = study_of(tmp_path, stripes_file, search={"trials": 1})
+    wider = {"quantization": ["float32", "int8_static"]}
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+        more = study_of(tmp_path, stripes_file, space=wider, search={"trials": 2})
+        resume_study(more, store, Notes())
+        assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE] * 2
+
+
+REFUSED = {
+    "seed": ({"seed": 1}, "seed: 0, now 1"),
+    "data": ({"data": {"image_size": 16}}, "data.image_size: 32, now 16"),
+    "teacher": ({"teacher": {"model": "test_vit"}}, "teacher.model: test_resnet, now test_vit"),
+    "target": (
+        {"budget": {"target": {"threads": 2}}}, "budget.target.threads: 1, now 2"
+    ),
+    "budget": ({"budget": {"size": "1MB"}}, "budget.size: none, now 1000000"),
+    "views": ({"search": {"views": 2}}, "search.views: 1, now 2"),
+    "narrower": (
+        {"space": {"training": {"standard": {"epochs": 2, "batch_size": 16}}}},
+        "space: trial 0 has training.standard.epochs = 1, but now it holds 2",
+    ),
+    "artifacts": ({"run": {"artifacts": "/elsewhere"}}, "run.artifacts must stay where"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sections", "told"), REFUSED.values(), ids=REFUSED)
+def test_what_would_mix_unlike_trials_is_refused_and_nothing_is_written(
+    ended: Path, stripes_file: Path, sections: dict[str, object], told: str
+) -> None:
+    sections = {"search": {"trials": 2}, **sections}
+    seed = sections.pop("seed", 0)
+    study = study_of(ended, stripes_file, **sections)  # type: ignore[arg-type]
+    study = study.model_copy(update={"seed": seed})
+    with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
+        before = store.study("stripes"), store.trials("stripes", whole=True)
+        with pytest.raises(BadInput) as caught:
+            resume_study(study, store, Notes())
+        assert told in str(caught.value)
+        after = store.study("stripes"), store.trials("stripes", whole=True)
+        assert after[1] == before[1]
+        assert (after[0].state, after[0].config) == (before[0].state, before[0].config)
+        assert after[0].holder is None
+
+
+def test_other_data_under_the_same_name_are_refused(stripes_file: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    data = tmp_path / "own.npz"
+    data.write_bytes(stripes_file.read_bytes())
+    study = study_of(tmp_path, data, search={"trials": 1})
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+        with np.load(stripes_file) as arrays:
+            np.savez(data, images=255 - arrays["images"], labels=arrays["labels"])
+        with pytest.raises(BadInput, match="the data of stripes must be those of its trials"):
+            resume_study(study, store, Notes())
+
+
+def test_a_study_that_is_not_there_is_answered_with_those_that_are(
+    ended: Path, stripes_file: Path
+) -> None:
+    study = study_of(ended, stripes_file).model_copy(update={"study": "stripe"})
+    with (
+        Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
+        pytest.raises(StoreError, match="did you mean stripes"),
+    ):
+        resume_study(study, store, Notes())
+
+
+def test_a_new_run_of_an_ended_study_is_told_of_resume(ended: Path, stripes_file: Path) -> None:
+    with (
+        Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
+        pytest.raises(StoreError, match="go on with it by `retort resume stripes`"),
+    ):
+        run_study(study_of(ended, stripes_file), store, Notes())
+
+
+def _beside(folder: Path, file: Path, /, **sections: dict[str, object]) -> object:
+    study = study_of(folder, file, **sections)
+    return study.model_copy(update={"study": "second"})
+
+
+def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path: Path) -> None:
+    first = study_of(tmp_path, stripes_file, search={"trials": 2})
+    second = _beside(tmp_path, stripes_file, search={"trials": 1, "warm_start": ["stripes"]})
+    with Store.open(first.run.storage) as store:
+        run_study(first, store, Notes())
+        notes = Notes()
+        run_study(second, store, notes)  # type: ignore[arg-type]
+        assert "2 trials of stripes are known to the sampler" in notes.said
+        assert len(store.trials("second")) == 1
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"teacher": {"train": {"epochs": 2, "batch_size": 16}}}, "it has another teacher"),
+        ({"data": {"image_size": 16}}, "it has other data"),
+        ({"search": {"views": 2}}, r"its search\.views is 1, here it is 2"),
+        ({"budget": {"target": {"threads": 2}}}, r"its budget\.target is"),
+    ],
+    ids=["teacher", "data", "views", "target"],
+)
+def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
+    ended: Path, stripes_file: Path, sections: dict[str, dict[str, object]], told: str
+) -> None:
+    search = {"trials": 1, **sections.get("search", {}), "warm_start": ["stripes"]}
+    study = _beside(ended, stripes_file, **{**sections, "search": search})
+    with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
+        with pytest.raises(BadInput, match=rf"search\.warm_start can't take up stripes: {told}"):
+            run_study(study, store, Notes())  # type: ignore[arg-type]
+        assert [known.name for known in store.studies()] == ["stripes"]
+
+
+def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
+    from search.budget import Budget
+    from search.records import Cost, Quality
+    from search.warm_start import judged
+
+    cost = Cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
+    complete = Outcome(
+        state=TrialState.COMPLETE,
+        cost=cost,
+        quality=Quality(accuracy=0.5, agreement=0.5),
+        violations={"size_bytes": -0.5},
+    )
+    infeasible = Outcome(state=TrialState.INFEASIBLE, cost=cost, violations={"size_bytes": 1.0})
+    assert judged(infeasible, Budget(size=200)) is None
+    tighter = judged(complete, Budget(size=50))
+    assert tighter
+    assert tighter.violations == {"size_bytes": 1.0}
+    assert judged(Outcome(state=TrialState.FAILED), Budget()) is None
