@@ -69,7 +69,7 @@ def _pick_columns(here: Here, view: StudyView) -> list[str]:
 
 def _show_ways_out(here: Here, shown: pd.DataFrame) -> None:
     # Made only when asked for: ten thousand rows take a while.
-    for form, make, kind in (("CSV", _as_csv, "text/csv"), ("JSON", _as_json, "application/json")):
+    for form, make, kind in (("CSV", as_csv, "text/csv"), ("JSON", as_json, "application/json")):
         st.download_button(
             form,
             partial(make, shown),
@@ -80,11 +80,13 @@ def _show_ways_out(here: Here, shown: pd.DataFrame) -> None:
         )
 
 
-def _as_csv(shown: pd.DataFrame) -> bytes:
+def as_csv(shown: pd.DataFrame) -> bytes:
+    """The rows with every column, missing values empty."""
     return shown.to_csv(index=False).encode()
 
 
-def _as_json(shown: pd.DataFrame) -> bytes:
+def as_json(shown: pd.DataFrame) -> bytes:
+    """The rows as objects, missing values null."""
     # pandas writes what is missing as null; json would write NaN, which is no JSON.
     text: str = shown.to_json(orient="records", indent=1, double_precision=15)
     return text.encode()
