@@ -88,6 +88,11 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
 @pytest.fixture
 def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
     """A task without a budget, whose teacher takes every image for the first class."""
+    return task_in(tmp_path, stripes, views)
+
+
+def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> Task:
+    """The same, with its artifacts in a folder."""
     return Task(
         brief=Brief(
             classes=CLASSES,
@@ -103,10 +108,10 @@ def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
         teachers=tuple,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
         device="cpu",
-        artifacts=tmp_path / "artifacts",
+        artifacts=folder / "artifacts",
         origin={"study": "stripes"},
         lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
-        stages=StageCache(tmp_path / "stages", limit_bytes=10**9),
+        stages=StageCache(folder / "stages", limit_bytes=10**9),
     )
 
 

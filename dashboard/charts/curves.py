@@ -1,5 +1,6 @@
 """Learning curves: accuracy and loss by epoch, of one trial or of several."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,9 +36,21 @@ def curves_figure(trials: Sequence[TrialRecord]) -> go.Figure:
             name = stretch.stage if is_alone else f"trial {trial.number}"
             line = {"color": colour, "width": 2, "dash": dash}
             figure.add_traces(list(_lines(stretch, trial, name=name, line=line, first=order == 0)))
+    longest = max((len(trial.outcome.epochs) for trial in trials if trial.outcome), default=1)
     figure.update_layout(
-        xaxis={"title": {"text": "Epoch"}, "anchor": "y2", "rangemode": "tozero"},
-        yaxis={"title": {"text": "Accuracy"}, "tickformat": ".0%", "domain": [0.45, 1.0]},
+        xaxis={
+            "title": {"text": "Epoch"},
+            "anchor": "y2",
+            "rangemode": "tozero",
+            # Whole epochs, and no more ticks than a phone has room for.
+            "dtick": max(1, math.ceil(longest / 8)),
+        },
+        yaxis={
+            "title": {"text": "Accuracy"},
+            "tickformat": ".0%",
+            "domain": [0.45, 1.0],
+            "autorangeoptions": {"clipmin": 0, "clipmax": 1.02},
+        },
         yaxis2={"title": {"text": "Loss"}, "domain": [0.0, 0.36], "automargin": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",

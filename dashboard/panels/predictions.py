@@ -78,16 +78,25 @@ def _show_disagreements(
     st.markdown(f"#### Where they disagree: {len(places)} of {len(student.labels)} images")
     if not len(places):
         return
-    kind = st.segmented_control(
-        "Which", list(_KINDS), default=next(iter(_KINDS)), required=True,
-        label_visibility="collapsed",
-    )  # fmt: skip
-    is_student_right, is_teacher_right = _KINDS[kind]
     labels = student.labels[places]
-    fits = ((student.classes[places] == labels) == is_student_right) & (
-        (teacher.classes[places] == labels) == is_teacher_right
+    rights = ((found.classes[places] == labels) for found in (student, teacher))
+    is_student_right, is_teacher_right = rights
+    kinds = {
+        name: places[(is_student_right == one) & (is_teacher_right == other)]
+        for name, (one, other) in _KINDS.items()
+    }
+    # The first kind of which there is an image.
+    names_of_kinds = [name for name, found in kinds.items() if len(found)]
+    kind = st.segmented_control(
+        "Which",
+        names_of_kinds,
+        default=names_of_kinds[0],
+        format_func=lambda name: f"{name}: {len(kinds[name])}",
+        required=True,
+        key=f"trial.kind.{'.'.join(names_of_kinds)}",
+        label_visibility="collapsed",
     )
-    wanted = places[fits]
+    wanted = kinds[kind]
     pixels = prepared_pixels(_cache_of(study.config), names.digest, _PART)
     if pixels is None or len(pixels) != len(student.labels):
         st.caption("The images are not on this machine as prepared pixels; these are their places.")
@@ -100,8 +109,6 @@ def _show_disagreements(
                 st.text(_words(place, names, student, teacher))
     if len(wanted) > len(shown):
         st.caption(f"The {len(shown)} of {len(wanted)} of which the student is surest.")
-    elif not len(wanted):
-        st.caption("There is no such image.")
 
 
 def _cache_of(config: Mapping[str, object]) -> Path:

@@ -7,7 +7,6 @@ from dashboard.charts.stages import waterfall_figure
 from dashboard.panels.export import command, show_export
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
-from dashboard.panels.messages import show_text
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.predictions import show_predictions
@@ -89,10 +88,6 @@ def _show_course(here: Here, trial: TrialRecord) -> None:
             )
         else:
             st.caption("Fewer than two stages were measured.")
-        for stage in outcome.stages if outcome is not None else ():
-            if stage.no_op:
-                st.warning(f"**{stage.name}** made no difference.", icon=":material/info:")
-                show_text(stage.no_op)
         if outcome is not None and outcome.stages:
             st.caption(" · ".join(_in_words(stage) for stage in outcome.stages))
 

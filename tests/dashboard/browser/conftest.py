@@ -1,0 +1,183 @@
+"""A real browser, and the dashboard that the launcher's own command serves, over two studies.
+
+`digits` is made up, of 150 trials; the students of `stripes` were really trained and can be had.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from dashboard.launch import server_command, server_environment
+from search.data.dataset import Dataset
+from search.data.views import View
+from search.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
+from search.records import StudyState
+from search.store import Store
+from search.trial import finish, run_trial
+from spaces.distillation.labels import Labels
+from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
+from spaces.quantization.int8_static import Int8Static
+from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+from tests.conftest import CLASSES, task_in
+from tests.dashboard.made_studies import TEACHER as MADE_TEACHER
+from tests.dashboard.made_studies import add_study
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+WAIT_MS = 60_000
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A dashboard: its address, and the store that it shows."""
+
+    address: str
+    store: str
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots are kept: RETORT_SCREENSHOTS, or a folder that pytest throws away."""
+    folder = os.environ.get("RETORT_SCREENSHOTS")
+    path = Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, stripes: Dataset, views: tuple[View, ...]
+) -> Iterator[Served]:
+    """The dashboard, as it is served from some other folder."""
+    folder = tmp_path_factory.mktemp("served")
+    url = f"sqlite:///{folder / 'retort.db'}"
+    with Store.open(url) as store:
+        _add_stripes(store, stripes, views, folder / "artifacts")
+        add_study(store, "digits", trials=150, running=2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = server_command(host="127.0.0.1", port=port, open_browser=False)
+    # Not from the checkout: the app must be found from any folder.
+    server = subprocess.Popen(command, env=dict(server_environment(url, study=None)), cwd=folder)
+    try:
+        _wait_until_served(f"http://127.0.0.1:{port}/_stcore/health")
+        yield Served(f"http://127.0.0.1:{port}", url)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifacts: Path) -> None:
+    """Students that were trained for seconds, their teacher's predictions and the images beside."""
+    labels = dataset.validation.labels
+    # A teacher that takes every fifth image for another class.
+    taught = np.where(np.arange(len(labels)) % 5 == 0, (labels + 1) % CLASSES, labels)
+    (artifacts / TEACHER).mkdir(parents=True)
+    known = Predictions(labels=labels, classes=taught, confidence=np.full(len(labels), 0.9, "f4"))
+    write_predictions(artifacts / TEACHER / PREDICTIONS, {"validation": known})
+    task = replace(task_in(artifacts.parent, dataset, views), teacher_classes=taught)
+    # A prepared data set stands in `data/` of its cache.
+    config = {"study": "stripes", "run": {"cache": str(dataset.folder.parents[1])}}
+    store.create_study("stripes", config=config, artifacts=str(artifacts))
+    store.record_teacher("stripes", replace(MADE_TEACHER, accuracy=0.8))
+    plain = Recipe(
+        student=Timm(model="test_resnet"),
+        training=Standard(epochs=2, batch_size=16, warmup_epochs=0),
+        distillation=Labels(),
+        pruning=NoPruning(),
+        quantization=Float32(),
+    )
+    small = replace(plain, pruning=Magnitude(ratio=0.5, recovery=0.5), quantization=Int8Static())
+    for recipe in (plain, small):
+        number = store.start_trial("stripes", params=recipe.to_params(), seed=0)
+        store.finish_trial(
+            "stripes", number, finish(run_trial(recipe, task, number=number, seed=0))
+        )
+    store.set_study_state("stripes", StudyState.FINISHED)
+
+
+def _wait_until_served(url: str) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.2)
+    pytest.fail(f"nothing is served at {url}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A Chromium without a window."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: "Browser", served: Served) -> "Iterator[Callable[..., Page]]":
+    """Opens a page of the dashboard, and waits until it is drawn."""
+    pages = []
+
+    def open_page(path: str, *, width: int = 1280, theme: str = "light") -> "Page":
+        viewport = {"width": width, "height": 900}
+        page = browser.new_page(viewport=viewport, color_scheme=theme, accept_downloads=True)
+        pages.append(page)
+        page.goto(f"{served.address}/{path}")
+        page.locator("[data-testid=stMain] h2").first.wait_for(timeout=WAIT_MS)
+        settle(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+def settle(page: "Page") -> None:
+    """Waits until the app has run and every figure on the page is drawn."""
+    page.wait_for_function(
+        """() => !document.querySelector('[data-test-script-state=running]')
+            && [...document.querySelectorAll('.retort-plot')].every(p => p.querySelector('svg'))""",
+        timeout=WAIT_MS,
+    )
+    page.wait_for_timeout(500)
+
+
+def keep_whole(page: "Page", path: Path, *, width: int) -> None:
+    """A screenshot of all of the page, however long."""
+    # Streamlit scrolls a part of the page, so the window is made as high as that part is.
+    script = "document.querySelector('[data-testid=stMain]').scrollHeight"
+    page.set_viewport_size({"width": width, "height": page.evaluate(script) + 20})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)

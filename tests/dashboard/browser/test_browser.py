@@ -1,0 +1,214 @@
+"""The dashboard in a real browser: what a person sees, moves and clicks."""
+
+import socket
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from search.budget import Budget
+from search.frontier import best, frontier
+from search.records import TrialState
+from search.store import Store
+from tests.dashboard.browser.conftest import CHROMIUM, WAIT_MS, Served, keep_whole, settle
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install it")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium"),
+]
+
+Visit = "Callable[..., Page]"
+GREEN = "rgb(16, 163, 127)"
+VIEWS = {
+    "frontier": "frontier?study=digits&trial=20",
+    "studies": "studies",
+    "trial": "trial?study=stripes&trial=1",
+    "trials": "trials?study=digits&states=complete",
+    "compare": "compare?study=stripes&trial=0,1",
+    "influence": "influence?study=digits&across=pruning.magnitude.ratio",
+    "report": "report?study=digits",
+}
+
+
+def click_frontier_point(page: "Page", place: int = 0) -> None:
+    """Clicks the smallest student on the frontier of a chart: none lies over it."""
+    points = (
+        page.locator(".retort-plot")
+        .nth(place)
+        .locator(f"g.trace:has(path.point[style*='{GREEN}']) path.point")
+    )
+    # plotly takes a click for that point whose label it shows.
+    lefts = points.evaluate_all("all => all.map(point => point.getBoundingClientRect().left)")
+    points.nth(lefts.index(min(lefts))).hover(force=True)
+    page.locator(".hoverlayer .hovertext").first.wait_for(timeout=WAIT_MS)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def ranges(page: "Page") -> list[float]:
+    """What the first chart shows of the costs, as exponents of ten."""
+    found: list[float] = page.evaluate(
+        "document.querySelector('.retort-plot')._fullLayout.xaxis.range"
+    )
+    return found
+
+
+def drawn(page: "Page") -> int:
+    """How many points the first chart holds."""
+    count: int = page.evaluate(
+        """document.querySelector('.retort-plot').data
+            .reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0)"""
+    )
+    return count
+
+
+def zoom(page: "Page") -> None:
+    """Draws a box in the first chart."""
+    area = page.locator(".retort-plot .nsewdrag").first.bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 20, area["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(area["x"] + 200, area["y"] + 200, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
+def test_a_click_on_the_frontier_leads_to_the_trial(visit: Visit, screenshots: Path) -> None:
+    page = visit("?study=digits")
+    click_frontier_point(page)
+    page.get_by_text("on the frontier").wait_for(timeout=WAIT_MS)
+    settle(page)
+    assert "study=digits" in page.url
+    number = page.url.rpartition("trial=")[2]
+    # The other chart and the parameters show the same trial.
+    marked = page.evaluate(
+        """[...document.querySelectorAll('.retort-plot')].slice(0, 2).map(plot =>
+            plot.data.flatMap(t => (t.selectedpoints ?? []).map(i => t.customdata[i][0])))"""
+    )
+    assert marked == [[int(number)], [int(number)]]
+    keep_whole(page, screenshots / "clicked-light-1280.png", width=1280)
+    page.get_by_role("link", name=f"All of trial {number}").last.click()
+    page.get_by_role("heading", name="Learning curves").wait_for(timeout=WAIT_MS)
+    assert "/trial?" in page.url
+    assert f"trial={number}" in page.url
+
+
+def test_a_slider_moves_the_choice_and_the_address(visit: Visit) -> None:
+    page = visit("frontier?study=digits")
+    before = page.get_by_role("heading", name="Take trial").inner_text()
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    for _ in range(8):
+        slider.press("ArrowLeft")
+    page.wait_for_function("location.search.includes('size=')", timeout=WAIT_MS)
+    settle(page)
+    assert page.get_by_role("heading", name="Take trial").inner_text() != before
+    assert drawn(page) > 100
+
+
+def test_a_student_is_exported_as_a_file(visit: Visit, tmp_path: Path) -> None:
+    page = visit("frontier?study=stripes")
+    page.get_by_role("button", name="Export").first.click()
+    button = page.get_by_role("button", name="Download", exact=True)
+    button.wait_for(timeout=3 * WAIT_MS)
+    with page.expect_download(timeout=WAIT_MS) as download:
+        button.click()
+    file = tmp_path / "student.zip"
+    download.value.save_as(file)
+    names = {Path(name).name for name in zipfile.ZipFile(file).namelist()}
+    assert {"model.onnx", "recipe.json", "SHA256SUMS", "README.md"} <= names
+
+
+def test_a_trial_shows_images_on_which_it_and_its_teacher_differ(visit: Visit) -> None:
+    page = visit("trial?study=stripes&trial=0")
+    page.get_by_text("Where they disagree").wait_for(timeout=WAIT_MS)
+    page.locator("[data-testid=stImage] img").first.wait_for(timeout=WAIT_MS)
+
+
+def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) -> None:
+    page = visit("frontier?study=digits")
+    zoom(page)
+    seen, points = ranges(page), drawn(page)
+    with Store.open(served.store) as store:
+        running = store.trials("digits", states=[TrialState.RUNNING])[0]
+        pattern = frontier(store.trials("digits", whole=True))[-1].outcome
+        assert pattern is not None
+        store.finish_trial("digits", running.number, replace(pattern, duration_s=1.5))
+    page.wait_for_function(
+        f"""document.querySelector('.retort-plot').data
+            .reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0) > {points}""",
+        timeout=WAIT_MS,
+    )
+    settle(page)
+    assert ranges(page) == pytest.approx(seen)
+    assert drawn(page) == points + 1
+
+
+def test_a_paused_view_offers_what_is_new_and_draws_it_when_asked(
+    visit: Visit, served: Served
+) -> None:
+    page = visit("frontier?study=digits")
+    page.get_by_text("Live", exact=True).click()
+    settle(page)
+    points = drawn(page)
+    with Store.open(served.store) as store:
+        store.start_trial("digits", params={"student": "timm"}, seed=0)
+    button = page.get_by_role("button", name="1 new trials: show them")
+    button.wait_for(timeout=WAIT_MS)
+    assert drawn(page) == points
+    button.click()
+    button.wait_for(state="detached", timeout=WAIT_MS)
+    page.get_by_text("153 trials").first.wait_for(timeout=WAIT_MS)
+
+
+def test_a_chosen_row_of_the_table_marks_its_trial(visit: Visit) -> None:
+    page = visit("frontier?study=digits")
+    # The table is a canvas: the box of its third row, under a header of one row.
+    page.locator(".stDataFrame .dvn-scroller").last.click(position={"x": 18, "y": 35 * 3 + 18})
+    page.get_by_role("heading", name="Trial 2").wait_for(timeout=WAIT_MS)
+    assert "trial=2" in page.url
+
+
+def test_the_dashboard_chooses_what_the_search_chooses(visit: Visit, served: Served) -> None:
+    with Store.open(served.store, read_only=True) as store:
+        chosen = best(store.trials("digits"), Budget())
+    assert chosen is not None
+    page = visit("frontier?study=digits")
+    page.get_by_role("heading", name=f"Take trial {chosen.number} ").wait_for(timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
+)
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_deep_link_restores_a_page_without_a_sideways_scroll(
+    visit: Visit, screenshots: Path, view: str, theme: str, width: int
+) -> None:
+    page = visit(VIEWS[view], width=width, theme=theme)
+    query = VIEWS[view].partition("?")[2].replace(",", "%2C")
+    assert query in page.url
+    assert page.locator("[data-testid=stException]").count() == 0
+    keep_whole(page, screenshots / f"{view}-{theme}-{width}.png", width=width)
+    overflow = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert overflow <= 0
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", b"101"), ("rebound.example", b"403")])
+def test_a_foreign_host_header_is_refused(served: Served, host: str, status: bytes) -> None:
+    port = int(served.address.rpartition(":")[2])
+    request = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+        f"Origin: http://{host}:{port}\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(64).split()[1] == status
