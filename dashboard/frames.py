@@ -77,6 +77,12 @@ def recipe_columns(trials: pd.DataFrame) -> list[str]:
     return [name for name in trials.columns if name not in FIXED and "." not in name]
 
 
+def varying(trials: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The columns in which trials differ, those that all of them have first."""
+    several = [name for name in names if trials[name].nunique() > 1]
+    return sorted(several, key=lambda name: -trials[name].count())
+
+
 def describe_choice(params: Mapping[str, Scalar], axis: str) -> str:
     """One axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
     name = str(params.get(axis, ""))

@@ -4,14 +4,16 @@ What is kept is shared by all who look, so nobody changes it in place.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.frames import axes_of, parameters_of, trial_frame
+from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
 from search.budget import Budget, stored_budget
 from search.frontier import best
@@ -64,6 +66,26 @@ class StudyView:
     axes: Sequence[str]
     parameters: Sequence[str]
     best: TrialRecord | None
+
+    @cached_property
+    def counts(self) -> Mapping[TrialState, int]:
+        """How many trials there are in each state."""
+        return Counter(trial.state for trial in self.records)
+
+    @cached_property
+    def varying(self) -> Sequence[str]:
+        """The parameters in which trials differ, those that all of them have first."""
+        return varying(self.trials, self.parameters)
+
+    @cached_property
+    def options(self) -> Mapping[str, Sequence[str]]:
+        """What was chosen of families and on each axis, where not all trials chose the same."""
+        columns = {"family": "family"}
+        columns |= {axis: f"{axis}.method" for axis in self.axes if axis != "student"}
+        found = {
+            name: sorted(self.trials[column].dropna().unique()) for name, column in columns.items()
+        }
+        return {name: values for name, values in found.items() if len(values) > 1}
 
 
 @dataclass(frozen=True, kw_only=True)

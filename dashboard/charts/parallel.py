@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from dashboard.charts.cloud import thinned
 from dashboard.charts.figure import GROUND, new_figure
 from dashboard.charts.palette import CHOSEN, CLOUD, FRONTIER
+from dashboard.frames import varying
 from search.units import format_bytes, format_count, format_milliseconds
 
 _SHOWN_BESIDE_THE_FRONTIER = 300
@@ -69,12 +70,6 @@ def parallel_figure(
             figure.add_trace(_lines(rows, scales, colour=colour, width=width, opacity=opacity))
     _lay_out(figure, scales)
     return figure
-
-
-def varying(trials: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The columns in which trials differ, those that all of them have first."""
-    several = [name for name in names if trials[name].nunique() > 1]
-    return sorted(several, key=lambda name: -trials[name].count())
 
 
 def scale(values: "pd.Series[Any]", name: str) -> Scale:

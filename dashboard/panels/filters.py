@@ -19,13 +19,12 @@ def pick_choices(here: Here, view: StudyView) -> Choices:
 
     An axis on which all trials chose the same has no filter.
     """
-    options = {name: values for name, values in _options(view).items() if len(values) > 1}
-    if not options:
+    if not view.options:
         return {}
     chosen = {}
-    acting = sum(bool(st.session_state.get(f"{here.page}.{name}")) for name in options)
+    acting = sum(bool(st.session_state.get(f"{here.page}.{name}")) for name in view.options)
     with st.popover(f"Filters ({acting})" if acting else "Filters", icon=":material/filter_alt:"):
-        for name, values in options.items():
+        for name, values in view.options.items():
             key = bind(here.page, name, list[str](), some_of(values))
             # What a study no longer holds can't be chosen any more.
             st.session_state[key] = [value for value in st.session_state[key] if value in values]
@@ -60,8 +59,3 @@ def _parameters(view: StudyView, name: str, values: Sequence[str]) -> Mapping[st
     return {name: sorted(held) for name, held in found.items()} | (
         {"student": alone} if alone else {}
     )
-
-
-def _options(view: StudyView) -> dict[str, list[str]]:
-    names = {_FAMILY: _FAMILY} | {axis: f"{axis}.method" for axis in view.axes if axis != "student"}
-    return {name: sorted(view.trials[column].dropna().unique()) for name, column in names.items()}

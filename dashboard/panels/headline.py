@@ -1,6 +1,5 @@
 """A study at a glance: where it stands, and its best student beside the teacher."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 import streamlit as st
@@ -28,9 +27,8 @@ _TRIAL_COLOURS = {
 
 def show_states(view: StudyView) -> None:
     """Where the study stands, and its trials by state."""
-    counts = Counter(TrialState(state) for state in view.trials["state"])
     with st.container(horizontal=True, vertical_alignment="center"):
-        show_badges(view.study.state, counts)
+        show_badges(view.study.state, view.counts)
 
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:

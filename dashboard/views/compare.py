@@ -16,7 +16,7 @@ from dashboard.panels.messages import show_problem
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
-from dashboard.queries import StudyView, load_study, load_trials
+from dashboard.queries import Place, StudyView, load_study, load_trials
 from search.errors import ArtifactError
 from search.predictions import TEACHER, Predictions, kept_predictions
 from search.records import TrialRecord
@@ -48,7 +48,7 @@ def show() -> None:
         st.markdown("#### Learning curves")
         if any(trial.outcome and trial.outcome.epochs for trial in trials):
             show_plot(
-                curves_figure(trials),
+                _curves(here.place, tuple(numbers)),
                 key=f"plot.{here.study}.overlaid",
                 alt=f"Accuracy and loss by epoch of {len(trials)} trials",
             )
@@ -57,6 +57,11 @@ def show() -> None:
     with right:
         st.markdown("#### Agreement", help="The share of validation images put in the same class.")
         _show_agreement(here, view, trials)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _curves(place: Place, numbers: Sequence[int]) -> str:
+    return str(curves_figure(list(load_trials(place, numbers).values())).to_json())
 
 
 def _pick(here: Here, view: StudyView) -> list[int]:

@@ -12,13 +12,13 @@ from dashboard.charts.influence import (
     importance_figure,
     slice_figure,
 )
-from dashboard.charts.parallel import parallel_figure, short_name, varying
+from dashboard.charts.parallel import parallel_figure, short_name
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
-from dashboard.queries import Place, StudyView, load_history, load_savings, load_study
+from dashboard.queries import Place, load_history, load_savings, load_study
 from search.importance import importances
 from search.savings import in_words
 
@@ -37,9 +37,8 @@ def show() -> None:
         return
     marked = marked_trials(here)
     _show_importance(here)
-    parameters = varying(view.trials, view.parameters)
-    if parameters:
-        _show_slices(here, view, parameters, marked)
+    if view.varying:
+        _show_slices(here, view.varying, marked)
     st.markdown("#### What was chosen, and what came of it")
     show_plot(
         _parallel(here.place, marked),
@@ -76,9 +75,7 @@ def _importance(place: Place) -> str | None:
     return str(importance_figure(found).to_json()) if found else None
 
 
-def _show_slices(
-    here: Here, view: StudyView, parameters: Sequence[str], marked: Sequence[int]
-) -> None:
+def _show_slices(here: Here, parameters: Sequence[str], marked: Sequence[int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         objective = _pick(here, "objective", list(OBJECTIVES), 0)
         across = _pick(here, "across", parameters, 0)

@@ -11,7 +11,7 @@ from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.predictions import show_predictions
 from dashboard.panels.trial import show_end, show_facts, show_recipe
-from dashboard.queries import StudyView, load_study, load_trials
+from dashboard.queries import Place, StudyView, load_study, load_trials
 from search.records import StageRecord, TrialRecord
 from search.units import format_duration
 
@@ -71,7 +71,7 @@ def _show_course(here: Here, trial: TrialRecord) -> None:
         st.markdown("#### Learning curves")
         if outcome is not None and outcome.epochs:
             show_plot(
-                curves_figure([trial]),
+                _curves(here.place, trial.number),
                 key=f"plot.{here.study}.curves",
                 alt=f"Accuracy and loss of trial {trial.number} by epoch",
             )
@@ -79,7 +79,7 @@ def _show_course(here: Here, trial: TrialRecord) -> None:
             st.caption("It was not trained, or its curve is not known yet.")
     with right:
         st.markdown("#### What each stage did")
-        figure = None if outcome is None else waterfall_figure(outcome)
+        figure = None if outcome is None else _waterfall(here.place, trial.number)
         if figure is not None:
             show_plot(
                 figure,
@@ -90,6 +90,18 @@ def _show_course(here: Here, trial: TrialRecord) -> None:
             st.caption("Fewer than two stages were measured.")
         if outcome is not None and outcome.stages:
             st.caption(" · ".join(_in_words(stage) for stage in outcome.stages))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _curves(place: Place, number: int) -> str:
+    return str(curves_figure([load_trials(place, (number,))[number]]).to_json())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _waterfall(place: Place, number: int) -> str | None:
+    outcome = load_trials(place, (number,))[number].outcome
+    figure = None if outcome is None else waterfall_figure(outcome)
+    return None if figure is None else str(figure.to_json())
 
 
 def _in_words(stage: StageRecord) -> str:

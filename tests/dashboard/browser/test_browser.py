@@ -202,7 +202,9 @@ def test_a_deep_link_restores_a_page_without_a_sideways_scroll(
 
 
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.1", b"101"), ("rebound.example", b"403")])
-def test_a_foreign_host_header_is_refused(served: Served, host: str, status: bytes) -> None:
+def test_fault_27_a_foreign_host_header_is_refused(
+    served: Served, host: str, status: bytes
+) -> None:
     port = int(served.address.rpartition(":")[2])
     request = (
         f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"

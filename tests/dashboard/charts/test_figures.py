@@ -12,10 +12,10 @@ from dashboard.charts.agreement import agreement_figure
 from dashboard.charts.classes import classes_figure
 from dashboard.charts.curves import curves_figure
 from dashboard.charts.influence import contour_figure, importance_figure, slice_figure
-from dashboard.charts.parallel import parallel_figure, scale, short_name, varying
+from dashboard.charts.parallel import parallel_figure, scale, short_name
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
-from dashboard.frames import describe_choice, family, parameters_of, trial_frame
+from dashboard.frames import describe_choice, family, parameters_of, trial_frame, varying
 from search.history import Moment
 from search.records import Outcome, Quality, Scalar, StageRecord, TrialRecord, TrialState
 from search.savings import Savings
