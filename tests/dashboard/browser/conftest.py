@@ -168,7 +168,9 @@ def settle(page: "Page") -> None:
     """Waits until the app has run and every figure on the page is drawn."""
     page.wait_for_function(
         """() => !document.querySelector('[data-test-script-state=running]')
-            && [...document.querySelectorAll('.retort-plot')].every(p => p.querySelector('svg'))""",
+            && !document.querySelector('[data-testid=stSkeleton]')
+            && document.querySelectorAll('.stBidiComponent').length
+                === document.querySelectorAll('.retort-plot .svg-container').length""",
         timeout=WAIT_MS,
     )
     page.wait_for_timeout(500)

@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -191,8 +192,7 @@ def test_a_deep_link_restores_a_page_without_a_sideways_scroll(
     visit: Visit, screenshots: Path, view: str, theme: str, width: int
 ) -> None:
     page = visit(VIEWS[view], width=width, theme=theme)
-    query = VIEWS[view].partition("?")[2].replace(",", "%2C")
-    assert query in page.url
+    assert VIEWS[view] in unquote(page.url)
     assert page.locator("[data-testid=stException]").count() == 0
     keep_whole(page, screenshots / f"{view}-{theme}-{width}.png", width=width)
     overflow = page.evaluate(
