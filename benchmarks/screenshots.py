@@ -11,8 +11,9 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from dashboard.launch import server_command, server_environment
 from search.store import Store
@@ -36,8 +37,8 @@ def main(folder: Path) -> None:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/_stcore/health")
-            for theme in ("light", "dark"):
-                _keep(f"{address}/frontier", theme, folder / f"frontier-{theme}.png")
+            _keep(f"{address}/frontier", "light", folder / "frontier-light.png")
+            _keep(f"{address}/frontier", "dark", folder / "frontier-dark.png")
         finally:
             server.terminate()
             server.wait(10)
@@ -53,12 +54,12 @@ def _wait_for(url: str) -> None:
             return
 
 
-def _keep(url: str, theme: str, path: Path) -> None:
+def _keep(url: str, theme: Literal["light", "dark"], path: Path) -> None:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        viewport = {"width": WIDTH, "height": HEIGHT}
+        viewport: ViewportSize = {"width": WIDTH, "height": HEIGHT}
         page = browser.new_page(viewport=viewport, color_scheme=theme)
         page.goto(url)
         page.wait_for_function(
