@@ -3,10 +3,11 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from search.config import Target
 from search.errors import TrialError
@@ -29,16 +30,19 @@ def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
     """
     here = target.model_copy(update={"resource": None})
     contents = [path.read_bytes() for path in paths]
-    return _asked(_timed.options(resources=_all_of(target)).remote(contents, here), target)
+    return _asked(_timed.options(**_all_of(target)).remote(contents, here), target)
 
 
 def processor_on_target(target: Target) -> str:
     """The name of the processor of the machine that has the target's resource."""
-    return _asked(_named.options(resources=_all_of(target)).remote(), target)
+    return _asked(_named.options(**_all_of(target)).remote(), target)
 
 
-def _all_of(target: Target) -> dict[str, float]:
-    return {str(target.resource): 1.0}
+def _all_of(target: Target) -> dict[str, Any]:
+    """How to ask for the target's machine, whatever a trial was given for itself."""
+    # Tune runs a trial in a placement group, which would keep what it asks for to itself.
+    anywhere = PlacementGroupSchedulingStrategy(placement_group=None)  # type: ignore[arg-type]
+    return {"resources": {str(target.resource): 1.0}, "scheduling_strategy": anywhere}
 
 
 def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
