@@ -7,7 +7,8 @@ are built, compressed and measured untrained, and a few training steps of each n
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -24,9 +25,10 @@ from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.errors import BadInput
-from search.preparation import brief_of, check_study, needs_of
+from search.preparation import brief_of, check_study, needs_of, student_models
 from search.pupil import Pupil
 from search.records import Cost
+from search.refusals import cause_of, contradictions
 from search.resources import parallel_trials
 from search.sampler import Sampler
 from search.teacher.saved import architecture, check_features
@@ -45,12 +47,17 @@ _OVERHEAD_S = 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted."""
+    """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted.
+
+    Attributes:
+        cause: the refusal in general words, the same for all recipes that share it.
+    """
 
     params: dict[str, Any]
     cost: Cost | None
     refusal: str | None
     seconds: float | None
+    cause: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,9 @@ class Plan:
         images: in training, validation and test.
         classes: of the data.
         recipes: in the space; infinity where a range is continuous.
+        students: the models that globs and filters came to, or that were named.
         draws: recipes drawn at random.
+        contradictions: the share of all recipes that contradict themselves, by reason.
         teacher_s: for training the teacher, where that is asked for, and its soft targets.
         trials_s: for all trials, side by side as the run's settings say.
         disk_bytes: of the students, soft targets and prepared data.
@@ -73,11 +82,19 @@ class Plan:
     images: tuple[int, int, int]
     classes: int
     recipes: float
+    students: tuple[str, ...]
     draws: tuple[Draw, ...]
+    contradictions: Mapping[str, float]
     teacher_s: float
     trials_s: float
     disk_bytes: int
     free_bytes: int
+
+    @property
+    def causes(self) -> dict[str, float]:
+        """The share of the draws that is refused, by cause, the most frequent first."""
+        counted = Counter(draw.cause for draw in self.draws if draw.cause)
+        return {cause: count / len(self.draws) for cause, count in counted.most_common()}
 
     @property
     def fitting(self) -> tuple[Draw, ...]:
@@ -89,6 +106,7 @@ class Plan:
         values = asdict(self)
         values["recipes"] = self.recipes if math.isfinite(self.recipes) else None
         values["share_that_fits"] = len(self.fitting) / len(self.draws)
+        values["share_refused"] = self.causes
         return values
 
 
@@ -113,7 +131,9 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
         recipes=study.search_space().count(),
+        students=student_models(study),
         draws=draws,
+        contradictions=contradictions(study),
         teacher_s=sum(
             _teacher_seconds(study, settings, network, brief, dataset)
             for settings, network in teachers
@@ -175,6 +195,7 @@ def _draws(
             params=recipe.to_params(),
             cost=verdict.cost,
             refusal=verdict.reason or None,
+            cause=None if verdict.admitted else cause_of(verdict, brief),
             seconds=seconds,
         )
 

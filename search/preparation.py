@@ -100,6 +100,12 @@ def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
     return open_teachers(spec.teachers, allow_code=spec.allow_code) if spec.teachers else ()
 
 
+def student_models(study: Study) -> tuple[str, ...]:
+    """The models that may be chosen, in the order in which the study names them."""
+    domain = study.search_space().domains().get("student.timm.model")
+    return tuple(map(str, domain.options)) if isinstance(domain, OneOf) else ()
+
+
 def check_study(study: Study) -> None:
     """Refuses what timm, the disk or this machine does not have, before any work is done.
 
@@ -107,9 +113,7 @@ def check_study(study: Study) -> None:
         BadInput: a line for each student and teacher that timm does not know, with what comes
             near; or a teacher's file is missing; or there are too few cores or no GPU.
     """
-    domain = study.search_space().domains().get("student.timm.model")
-    students = domain.options if isinstance(domain, OneOf) else ()
-    wrong = _unknown("space.student.timm.model", students)
+    wrong = _unknown("space.student.timm.model", student_models(study))
     wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
     if wrong:
         raise BadInput("\n".join(wrong))

@@ -2,6 +2,7 @@
 
 import difflib
 from importlib.resources import files
+from itertools import takewhile
 
 from search.errors import BadInput
 
@@ -26,3 +27,10 @@ def preset_text(name: str) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise BadInput(f"a preset must be one of {', '.join(known)}, but got {name!r}{hint}")
     return (files("spaces.presets") / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+
+
+def preset_summary(name: str) -> str:
+    """What it is for: the first paragraph of its comments."""
+    lines = preset_text(name).splitlines()
+    first = takewhile(lambda line: line.startswith("# "), lines)
+    return " ".join(line.removeprefix("# ") for line in first)

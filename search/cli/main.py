@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from search.cli import browsing, checking, handing, keeping, proving, searching
+from search.cli import browsing, checking, handing, keeping, listing, proving, searching
 from search.cli.terminal import complain
 from search.errors import RetortError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 for command in (
     searching.demo,
     searching.init,
+    listing.methods,
     searching.plan,
     searching.run,
     searching.resume,

@@ -1,7 +1,7 @@
 """What `retort plan` shows."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich import box
 from rich.markup import escape
@@ -26,6 +26,7 @@ def print_plan(plan: Plan) -> None:
         "images": f"{training:,} training, {validation:,} validation, {test:,} test, "
         f"{plan.classes} classes",
         "recipes": recipes,
+        "students": f"{len(plan.students)}: {', '.join(plan.students)}",
         "fit the budget": f"{fits} of {len(plan.draws)} drawn at random "
         f"({fits / len(plan.draws):.0%}); the others are never trained",
         "time": f"teacher {format_duration(plan.teacher_s)}, trials "
@@ -38,7 +39,18 @@ def print_plan(plan: Plan) -> None:
     out.print(facts, highlight=False)
     out.print()
     out.print(_students(plan.draws))
+    _print_shares("contradict themselves", plan.contradictions)
+    _print_shares("would be rejected", plan.causes)
     _print_refusals(plan.draws)
+
+
+def _print_shares(title: str, shares: Mapping[str, float]) -> None:
+    if not shares:
+        return
+    out.print(f"[bold]{title}[/]")
+    for reason, share in shares.items():
+        text = f"  {share:6.1%}  {reason}"
+        out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
 
 
 def _students(draws: Sequence[Draw]) -> Table:
@@ -73,7 +85,7 @@ def _print_refusals(draws: Sequence[Draw]) -> None:
     refused = [draw for draw in draws if draw.refusal]
     if not refused:
         return
-    out.print("[bold]would be rejected[/]")
+    out.print("[bold]such as[/]")
     for draw in refused[:_MOST_REFUSALS]:
         text = f"  {recipe_text(draw.params)}: {draw.refusal}"
         out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from search.cli.terminal import out, say, write_json
 from search.config import Study
 from search.errors import BadInput
 from search.holding import lives
-from search.presets import preset_text
+from search.presets import preset_names, preset_summary, preset_text
 from search.records import TrialRecord
 from search.store import Store
 from search.study_file import load_study, study_from_dict
@@ -51,8 +51,13 @@ def init(
     *,
     preset: Annotated[str, typer.Option(help="Which ready study.")] = "digits",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the ready studies.")] = False,
 ) -> None:
     """Write a commented study.yaml that runs as it is."""
+    if listing:
+        for name in preset_names():
+            say(f"{name:18} {preset_summary(name)}")
+        return
     text = preset_text(preset)
     path = folder / "study.yaml"
     if path.exists() and not force:

@@ -120,3 +120,25 @@ def test_a_factory_is_not_run_and_said_to_be_left_out(stripes_file: Path, tmp_pa
     study = _study(tmp_path, stripes_file, {"factory": "nowhere:make"}, "fitnets")
     assert plan_study(study, progress=said.append).trials_s > 0
     assert any("nowhere:make is not run by a plan" in line for line in said)
+
+
+def test_a_plan_counts_contradictions_and_refusals_by_reason(
+    teacher: dict[str, object], stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, teacher, "labels")
+    space = {
+        "student": {"timm": {"model": ["test_resnet", "test_vit?"], "stem": ["original", "small"]}},
+        "training": {"standard": {"epochs": [1, 2], "batch_size": 16}},
+        "distillation": ["labels"],
+    }
+    changed = Study.model_validate({**study.model_dump(mode="json"), "space": space})
+    plan = plan_study(changed, progress=lambda text: None)
+    assert plan.students == ("test_resnet", "test_vit2", "test_vit3", "test_vit4")
+    # Half of all recipes have one epoch, which the warm-up would fill.
+    ((reason, share),) = plan.contradictions.items()
+    assert reason == "training.standard: warmup_epochs < epochs must hold"
+    assert share == pytest.approx(0.5, abs=0.1)
+    assert reason in plan.causes
+    assert any("can't have a small stem: patch_embed" in cause for cause in plan.causes)
+    assert sum(plan.causes.values()) == pytest.approx(1 - len(plan.fitting) / len(plan.draws))
+    assert plan.to_json()["share_refused"] == plan.causes

@@ -23,9 +23,9 @@ SECRET = "correct-horse"  # noqa: S105 - of no one
 
 def test_every_command_of_the_issue_is_there() -> None:
     assert COMMANDS == [
-        "agent", "best", "dashboard", "db", "demo", "doctor", "evaluate", "export", "init", "plan",
-        "predict", "profile", "report", "resume", "run", "show", "status", "stop", "trials",
-        "verify",
+        "agent", "best", "dashboard", "db", "demo", "doctor", "evaluate", "export", "init",
+        "methods", "plan", "predict", "profile", "report", "resume", "run", "show", "status",
+        "stop", "trials", "verify",
     ]  # fmt: skip
 
 

@@ -1,0 +1,45 @@
+"""The command that lists what may be chosen: methods."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from search.cli.options import Json
+from search.cli.terminal import out, say, write_json
+from search.errors import BadInput
+
+
+def methods(
+    axis: Annotated[
+        str | None,
+        typer.Argument(help="student, training, distillation, pruning or quantization."),
+    ] = None,
+    *,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write tables for a page.")] = False,
+) -> None:
+    """List the methods of an axis, or of all: what they do, shrink and take, and their papers."""
+    # The methods import torch, which takes seconds.
+    from spaces.listing import as_markdown, list_methods
+
+    try:
+        found = list_methods(axis)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    if as_json:
+        write_json([method.to_json() for method in found])
+        return
+    if markdown:
+        say(as_markdown(found))
+        return
+    for method in found:
+        out.print(f"[bold]{method.axis}.{method.name}[/]  {escape(method.summary)}", soft_wrap=True)
+        facts = {"shrinks": method.shrinks, "needs the teacher's": method.needs,
+                 "papers": ", ".join(method.papers)}  # fmt: skip
+        for name, text in facts.items():
+            if text not in ("", "nothing"):
+                out.print(f"  {name} {escape(text)}", style="dim", highlight=False, soft_wrap=True)
+        for one in method.parameters:
+            text = f"  {one.name}: {one.domain}; by default {one.default}"
+            out.print(escape(text), highlight=False, soft_wrap=True)

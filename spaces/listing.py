@@ -1,0 +1,119 @@
+"""What methods there are, as they tell of themselves: for the command, the docs and scripts."""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spaces import catalogue
+from spaces.axes import AXES, Distillation
+from spaces.choice import Choice
+from spaces.domain import Scalar
+
+_ARXIV = re.compile(r"arXiv:\d{4}\.\d{4,5}")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a method: what it may be, and what it is where nothing is said."""
+
+    name: str
+    domain: str
+    default: Scalar
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method, as it tells of itself.
+
+    Attributes:
+        axis: the axis that it is of.
+        name: by which studies call it.
+        summary: what it does, in a sentence.
+        papers: where it comes from, such as `arXiv:1503.02531`.
+        shrinks: what it makes smaller; `nothing` where that is not what it is for.
+        needs: what it asks of the teacher; `nothing` for all but distillations.
+        parameters: in the order in which a study file may give them.
+    """
+
+    axis: str
+    name: str
+    summary: str
+    papers: tuple[str, ...]
+    shrinks: str
+    needs: str
+    parameters: tuple[Parameter, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        parameters = [vars(parameter) for parameter in self.parameters]
+        return {**vars(self), "papers": list(self.papers), "parameters": parameters}
+
+
+def list_methods(axis: str | None = None) -> list[Method]:
+    """The methods of an axis, or of all of them in the order of compression; by name.
+
+    Raises:
+        ValueError: there is no such axis.
+    """
+    axes = [axis] if axis else [one.axis for one in AXES]
+    return [_told(method) for name in axes for method in catalogue.methods(name).values()]
+
+
+def as_markdown(methods: Sequence[Method]) -> str:
+    """A table for each axis, and a list of the parameters."""
+    axes = dict.fromkeys(method.axis for method in methods)
+    return "\n".join(
+        _section(axis, [method for method in methods if method.axis == axis]) for axis in axes
+    )
+
+
+def _told(method: type[Choice]) -> Method:
+    defaults = method().params()
+    module = inspect.getmodule(method)
+    told = f"{inspect.getdoc(method) or ''}\n{(module and module.__doc__) or ''}"
+    return Method(
+        axis=method.axis,
+        name=method.name,
+        summary=method.summary(),
+        papers=tuple(dict.fromkeys(_ARXIV.findall(told))),
+        shrinks=str(method.shrinks),
+        needs=str(method.needs) if issubclass(method, Distillation) else "nothing",
+        parameters=tuple(
+            Parameter(key, str(domain), defaults[key]) for key, domain in method.domains().items()
+        ),
+    )
+
+
+def _section(axis: str, methods: Sequence[Method]) -> str:
+    rows = [
+        f"| `{method.name}` | {method.summary} | {_papers(method)} | {_says(axis, method)} |"
+        for method in methods
+    ]
+    last = "asks of the teacher" if axis == "distillation" else "shrinks"
+    head = [f"### {axis}", "", f"| method | what it does | source | {last} |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, "", *_parameters(methods), ""])
+
+
+def _says(axis: str, method: Method) -> str:
+    return method.needs if axis == "distillation" else method.shrinks
+
+
+def _papers(method: Method) -> str:
+    links = (f"[{paper}](https://arxiv.org/abs/{paper[6:]})" for paper in method.papers)
+    return ", ".join(links) or "–"
+
+
+def _parameters(methods: Sequence[Method]) -> Iterator[str]:
+    for method in methods:
+        if method.parameters:
+            told = "; ".join(
+                f"`{one.name}` {one.domain}, {_yaml(one.default)} by default"
+                for one in method.parameters
+            )
+            yield f"- `{method.name}`: {told}"
+
+
+def _yaml(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
