@@ -1,0 +1,141 @@
+"""Recipes that differ in one thing, trained side by side: the harness of two benchmarks.
+
+Every arm is a few flat parameters in place of a base recipe's; each is trained from several seeds,
+with everything else alike. Results are appended to a CSV as they come, and what it holds already is
+not trained again.
+"""
+
+import argparse
+import csv
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from search.preparation import open_task, prepare_task
+from search.progress import Silent
+from search.records import Outcome, Scalar
+from search.study_file import load_study
+from search.trial import finish, run_trial
+from spaces.recipe import Recipe
+
+STUDY = Path(__file__).parent / "fashion_mnist.yaml"
+_COLUMNS = ("group", "arm", "seed", "accuracy", "agreement", "size_bytes", "latency_ms", "macs",
+            "seconds", "failure")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: parameters in place of the base recipe's.
+
+    Attributes:
+        group: arms of one group are compared with one another.
+        name: shown.
+        params: flat.
+    """
+
+    group: str
+    name: str
+    params: Mapping[str, Scalar]
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """The options of both benchmarks."""
+    options = argparse.ArgumentParser(description=doc)
+    options.add_argument("data", type=Path, help="the folder of Fashion-MNIST's four files")
+    options.add_argument("--out", type=Path, required=True, help="the CSV")
+    options.add_argument("--cache", type=Path, required=True)
+    options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--epochs", type=int, default=6)
+    options.add_argument("--images", type=int, default=10_000)
+    options.add_argument("--student", default="test_efficientnet")
+    options.add_argument("--only", default="", help="groups whose names hold this")
+    return options
+
+
+def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Scalar]) -> None:
+    """Trains what the CSV lacks, and prints its table."""
+    study = load_study(
+        STUDY,
+        [f"data.path={options.data}", f"data.train_images={options.images}",
+         f"run.cache={options.cache}", f"run.artifacts={options.cache / 'artifacts'}",
+         "space.distillation=[labels, soft_targets, fitnets]", "budget={}"],
+    )  # fmt: skip
+    spec, _ = prepare_task(study, Silent())
+    task = open_task(spec)
+    done = {(line["group"], line["arm"], line["seed"]) for line in read(options.out)}
+    chosen = [arm for arm in arms if options.only in arm.group]
+    for seed in range(options.seeds):  # every arm once before any twice
+        for number, arm in enumerate(chosen):
+            if (arm.group, arm.name, str(seed)) in done:
+                continue
+            recipe = Recipe.from_params({**base, **arm.params})
+            outcome = finish(run_trial(recipe, task, number=number, seed=seed))
+            _append(options.out, arm, seed, outcome)
+            print(f"{arm.group}: {arm.name}, seed {seed}: {_told(outcome)}", flush=True)
+    print("\n".join(table(read(options.out))))
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    """The CSV's lines; none where there is no file."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def table(lines: Sequence[Mapping[str, str]]) -> list[str]:
+    """Markdown: each arm's mean and standard deviation over its seeds."""
+    groups: dict[str, dict[str, list[Mapping[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        groups[line["group"]][line["arm"]].append(line)
+    rows = ["| what differs | arm | seeds | accuracy | bytes | latency, ms | MACs |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for group, arms in groups.items():
+        for arm, own in arms.items():
+            ended = [line for line in own if not line["failure"]]
+            if not ended:
+                rows.append(f"| {group} | {arm} | 0 of {len(own)} | {own[0]['failure']} | | | |")
+                continue
+            size, latency, macs = (
+                mean(float(line[key]) for line in ended)
+                for key in ("size_bytes", "latency_ms", "macs")
+            )
+            rows.append(
+                f"| {group} | {arm} | {len(ended)} | {_spread(ended)} | {size:,.0f} "
+                f"| {latency:.3f} | {macs:,.0f} |"
+            )
+    return rows
+
+
+def _spread(lines: Sequence[Mapping[str, str]]) -> str:
+    found = [float(line["accuracy"]) for line in lines]
+    return f"{mean(found):.2%}" + (f" ± {stdev(found):.2%}" if len(found) > 1 else "")
+
+
+def _append(file: Path, arm: Arm, seed: int, outcome: Outcome) -> None:
+    cost, quality = outcome.cost, outcome.quality
+    failure = outcome.reason or (outcome.failure.message if outcome.failure else "")
+    values = (
+        arm.group, arm.name, seed,
+        quality and quality.accuracy, quality and quality.agreement,
+        cost and cost.size_bytes, cost and cost.latency_ms, cost and cost.macs,
+        round(sum(stage.seconds for stage in outcome.stages), 2),
+        "" if quality and cost else " ".join(failure.split())[:300],
+    )  # fmt: skip
+    new = not file.exists()
+    with file.open("a", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        if new:
+            writer.writerow(_COLUMNS)
+        writer.writerow(values)
+
+
+def _told(outcome: Outcome) -> str:
+    if outcome.quality is None:
+        return outcome.reason or str(outcome.failure and outcome.failure.message)
+    return f"{outcome.quality.accuracy:.2%}"

@@ -1,0 +1,116 @@
+"""docs/catalogue.md, from benchmarks/catalogue.csv.
+
+python -m benchmarks.catalogue_page
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.catalogue import FILE, YES, Row, candidates, read_rows
+
+PAGE = Path(__file__).parent.parent / "docs" / "catalogue.md"
+_VERDICTS = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
+
+
+def main() -> None:
+    rows = read_rows(FILE)
+    PAGE.write_text(page(rows, lacking=len(candidates()) - len(rows)))
+
+
+def page(rows: Sequence[Row], *, lacking: int) -> str:
+    """The page, of what the rows hold and nothing else.
+
+    Args:
+        rows: of the catalogue.
+        lacking: how many models have not been tried yet.
+    """
+    pretrained = [row for row in rows if row.pretrained == YES]
+    return "\n".join(
+        [
+            "# Which of timm's small models work here",
+            "",
+            f"Every timm model under 12 million parameters (timm {rows[0].timm}), as found by",
+            "`benchmarks/catalogue.py`: whether it trains, prunes (magnitude, at 25, 50 and",
+            "75% of the channels), exports to ONNX and quantizes to static int8. Images have",
+            "64 pixels, or the model's own size where it can't take those; weights are",
+            "random, since shapes and operators decide what works. Each row, with parameters,",
+            "MACs, bytes and latency, is in [catalogue.csv](../benchmarks/catalogue.csv); its",
+            "latencies were taken on a busy machine, and serve to compare.",
+            "",
+            *_lacking(len(rows), lacking),
+            f"- all models: {_share(rows)} work in all four",
+            f"- those with pretrained weights: {_share(pretrained)}",
+            f"- families with pretrained weights, one model or more: {_families(pretrained)}",
+            "",
+            "What does not work is refused before it is trained: admission builds, prunes, exports",
+            "and quantizes each student untrained, and records the reason. `retort plan` shows it.",
+            "",
+            "## By family",
+            "",
+            *_by_family(rows),
+            "",
+            "## What is refused, and why",
+            "",
+            *_refusals(rows),
+            "",
+        ]
+    )
+
+
+def _lacking(done: int, lacking: int) -> list[str]:
+    if not lacking:
+        return []
+    return [f"**{lacking} of {done + lacking} models have not been tried yet.**", ""]
+
+
+def _share(rows: Sequence[Row]) -> str:
+    works = sum(row.works for row in rows)
+    return f"{works} of {len(rows)} ({works / max(1, len(rows)):.0%})"
+
+
+def _families(rows: Sequence[Row]) -> str:
+    works = {row.family for row in rows if row.works}
+    families = {row.family for row in rows}
+    return f"{len(works)} of {len(families)} ({len(works) / max(1, len(families)):.0%})"
+
+
+def _by_family(rows: Sequence[Row]) -> Iterable[str]:
+    yield "| family | models | trains | prunes | exports | quantizes | all | half pruned leaves |"
+    yield "|---|---|---|---|---|---|---|---|"
+    families: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        families[row.family].append(row)
+    for family, own in sorted(families.items()):
+        counts = [
+            sum(row.trains == YES for row in own),
+            sum(row.prunes_25 == row.prunes_50 == row.prunes_75 == YES for row in own),
+            sum(row.exports == YES for row in own),
+            sum(row.quantizes == YES for row in own),
+            sum(row.works for row in own),
+        ]
+        left = [row.left_50 for row in own if row.left_50]
+        shown = f"{median(left):.0%}" if left else "–"
+        yield f"| {family} | {len(own)} | {' | '.join(map(str, counts))} | {shown} |"
+
+
+def _refusals(rows: Sequence[Row]) -> Iterable[str]:
+    reasons: Counter[tuple[str, str, str]] = Counter()
+    for row in rows:
+        told = row.verdicts()
+        failed = next((name for name in _VERDICTS if told[name] != YES), None)
+        if failed:
+            reasons[row.family, failed.replace("_", " at "), told[failed]] += 1
+    yield "| family | models | first fails | reason |"
+    yield "|---|---|---|---|"
+    for (family, stage, reason), count in sorted(reasons.items()):
+        yield f"| {family} | {count} | {stage} | {_escaped(reason) or 'not tried'} |"
+
+
+def _escaped(reason: str) -> str:
+    return reason.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    main()

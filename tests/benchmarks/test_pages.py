@@ -1,0 +1,43 @@
+"""Tables that benchmarks make of what they measured."""
+
+from benchmarks.arms import table
+from benchmarks.catalogue import YES, Row, read_rows, write_rows
+from benchmarks.catalogue_page import page
+
+_VERDICTS = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
+
+
+def _row(model: str, **changes: object) -> Row:
+    works = dict.fromkeys(_VERDICTS, YES)
+    return Row(model, "resnet", YES, **{**works, "left_50": 0.25, **changes})  # type: ignore[arg-type]
+
+
+def _line(seed: int, accuracy: float, failure: str = "") -> dict[str, str]:
+    costs = {"size_bytes": "1000", "latency_ms": "0.5", "macs": "2000"}
+    arm = {"group": "pruning", "arm": "magnitude", "seed": str(seed), "failure": failure}
+    return {**arm, **costs, "accuracy": str(accuracy)}
+
+
+def test_an_arm_has_its_mean_and_its_spread_over_seeds() -> None:
+    *_, row = table([_line(0, 0.8), _line(1, 0.9), _line(2, 0.85)])
+    assert row == "| pruning | magnitude | 3 | 85.00% ± 5.00% | 1,000 | 0.500 | 2,000 |"
+
+
+def test_an_arm_that_never_ended_shows_why() -> None:
+    *_, row = table([_line(0, 0.0, failure="needs two teachers")])
+    assert row == "| pruning | magnitude | 0 of 1 | needs two teachers | | | |"
+
+
+def test_the_catalogue_counts_what_works_and_names_what_does_not() -> None:
+    rows = [_row("resnet18"), _row("resnet26", prunes_75="ValueError: no | way")]
+    text = page(rows, lacking=3)
+    assert "**3 of 5 models have not been tried yet.**" in text
+    assert "all models: 1 of 2 (50%) work in all four" in text
+    assert "| resnet | 2 | 2 | 1 | 2 | 2 | 1 | 25% |" in text
+    assert "| resnet | 1 | prunes at 75 | ValueError: no \\| way |" in text
+
+
+def test_rows_come_back_from_the_file_as_they_were(tmp_path) -> None:
+    rows = [_row("resnet18", parameters=5, float_ms=0.5), _row("resnet26", trains="no, never")]
+    write_rows(tmp_path / "rows.csv", rows)
+    assert read_rows(tmp_path / "rows.csv") == rows
