@@ -108,7 +108,10 @@ def _search(
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
-        raise Interrupted("stopped by you; every trial that had ended is in the store") from error
+        raise Interrupted(
+            "stopped by you; every trial that had ended is in the store; go on with "
+            f"`retort resume {study.study}`"
+        ) from error
     except StoreUnavailable as error:
         advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).path)
         raise StoreUnavailable(f"{error}. {advice}") from error
