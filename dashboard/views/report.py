@@ -25,9 +25,8 @@ def show() -> None:
         "figure, what failed, and the study file. It opens in any browser without a network, in "
         "light or dark, and may be sent to someone."
     )
-    if (advice := advise(view.records, view.budget)) is not None:
-        for line in reasons(advice, view.budget):
-            st.markdown(f"- {line}")
+    for line in _reasons(here.place):
+        st.markdown(f"- {line}")
     st.download_button(
         "Download the report",
         partial(_made, here.place),
@@ -42,6 +41,13 @@ def show() -> None:
     if url not in (DEFAULT_STORE, "") and safe_url(url) == url:
         words += ["--store", url]
     st.code(shlex.join(words), language="bash", wrap_lines=True)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _reasons(place: Place) -> list[str]:
+    view = load_study(place)
+    advice = advise(view.records, view.budget)
+    return [] if advice is None else reasons(advice, view.budget)
 
 
 def _made(place: Place) -> bytes:
