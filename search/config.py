@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from search.budget import Budget
-from search.units import Bytes, Seconds
+from search.units import Bytes, Room, Seconds
 from spaces.space import SearchSpace
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -251,7 +251,7 @@ class RunSettings(Section):
         Path("~/.cache/retort"),
         description="folder of prepared data, soft targets and trained stages",
     )
-    stages: Bytes = Field(
+    stages: Room = Field(
         5 * 10**9,
         validate_default=False,
         description="trained and pruned students are kept in the cache up to this size, so that "

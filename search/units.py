@@ -20,6 +20,15 @@ def parse_bytes(text: object) -> int:
     return parse_whole(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB")
 
 
+def parse_room(text: object) -> int:
+    """Bytes as `parse_bytes` reads them, or 0: no room at all.
+
+    Raises:
+        ValueError: the text is no such quantity, or negative.
+    """
+    return 0 if text == 0 and not isinstance(text, bool) else parse_bytes(text)
+
+
 def parse_milliseconds(text: object) -> float:
     """Milliseconds of `5ms`, `2s`, `30m`, `2h`; a plain number is refused, having no unit.
 
@@ -70,6 +79,7 @@ def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Room = Annotated[int, BeforeValidator(parse_room)]
 Milliseconds = Annotated[
     float,
     BeforeValidator(parse_milliseconds),

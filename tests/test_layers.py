@@ -17,6 +17,7 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "examples",
     "frontier",
     "history",
+    "holding",
     "importance",
     "predictions",
     "records",

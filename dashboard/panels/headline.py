@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
+from search.holding import standing
 from search.records import Cost, Quality, StudyState, TeacherRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_count, format_milliseconds
 
@@ -28,7 +29,7 @@ _TRIAL_COLOURS = {
 def show_states(view: StudyView) -> None:
     """Where the study stands, and its trials by state."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        show_badges(view.study.state, view.counts)
+        show_badges(standing(view.study), view.counts)
 
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:

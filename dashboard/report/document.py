@@ -23,6 +23,7 @@ from search.budget import cost_texts, stored_budget
 from search.errors import NoStudentFits
 from search.frontier import chosen, frontier
 from search.history import history
+from search.holding import standing
 from search.importance import importances
 from search.records import StudyRecord, TrainingDone, TrialRecord, TrialState
 from search.savings import in_words, savings
@@ -83,8 +84,8 @@ def _head(material: Material) -> Iterator[str]:
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     yield f"<h1>{escape(study.name)}</h1>"
     yield (
-        f'<p class="quiet">{study.state} · started {study.created_at:%Y-%m-%d %H:%M} UTC · last '
-        f"change {study.changed_at:%Y-%m-%d %H:%M} UTC · {len(material.trials)} trials"
+        f'<p class="quiet">{standing(study)} · started {study.created_at:%Y-%m-%d %H:%M} UTC · '
+        f"last change {study.changed_at:%Y-%m-%d %H:%M} UTC · {len(material.trials)} trials"
         f"{': ' if states else ''}{states}<br>budget: {escape(str(stored_budget(study.config)))}"
         "</p>"
     )

@@ -11,6 +11,7 @@ from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
 from search.advice import accuracy_of, cost_of
 from search.budget import stored_budget
+from search.holding import standing
 from search.records import TrialState
 from search.store import safe_url
 from search.units import format_bytes, format_duration, format_milliseconds
@@ -43,7 +44,7 @@ def _show_study(summary: Summary) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             # Text, since Markdown would take a name such as _x_ for emphasis.
             st.subheader(study.name.replace("_", r"\_"), width="content", anchor=False)
-            show_badges(study.state, counts)
+            show_badges(standing(study), counts)
             st.page_link(
                 "views/frontier.py",
                 label="Open",

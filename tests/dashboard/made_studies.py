@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
+from search.holding import this_process
 from search.records import (
     ArtifactRecord,
     Branch,
@@ -69,7 +70,12 @@ def add_study(
         model: the name of every student.
         message: of every failure.
     """
-    store.create_study(name, config={"study": name, "budget": dict(budget)}, artifacts="artifacts")
+    store.create_study(
+        name,
+        config={"study": name, "budget": dict(budget)},
+        artifacts="artifacts",
+        holder=this_process(),
+    )
     store.record_teacher(name, TEACHER)
     chance = random.Random(0)  # noqa: S311 - no secret
     recipes = _recipes(chance, trials, model)

@@ -61,6 +61,14 @@ def test_a_study_in_any_state_has_a_report(make_store: MakeStore, only: TrialSta
     assert "<h1>digits</h1>" in report(material(make_store(fill)))
 
 
+def test_a_study_whose_process_is_gone_is_said_to_be_interrupted(make_store: MakeStore) -> None:
+    def fill(store: Store) -> None:
+        store.create_study("digits", config={}, artifacts="artifacts")
+
+    text = report(material(make_store(fill)))
+    assert re.search(r'<p class="quiet">interrupted · started', text)
+
+
 def test_a_study_without_trials_says_so(make_store: MakeStore) -> None:
     assert "No trial has started yet." in report(material(make_store(partial(add_study, trials=0))))
 

@@ -11,6 +11,7 @@ from search.units import (
     format_milliseconds,
     parse_bytes,
     parse_milliseconds,
+    parse_room,
     parse_seconds,
 )
 from spaces.quantity import parse_count
@@ -83,6 +84,17 @@ def test_a_value_of_another_kind_is_refused(value: object) -> None:
 def test_a_quantity_is_above_zero_and_finite(text: object) -> None:
     with pytest.raises(ValueError, match="must be above 0 and finite"):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(("text", "room"), [(0, 0), ("2kB", 2000), (5, 5)])
+def test_room_may_be_none_at_all(text: object, room: int) -> None:
+    assert parse_room(text) == room
+
+
+@pytest.mark.parametrize("text", [False, "0", -1])
+def test_room_is_a_number_of_bytes_or_the_number_zero(text: object) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        parse_room(text)
 
 
 @pytest.mark.parametrize("text", ["0.4", "0.4B", 0.4])
