@@ -1,13 +1,11 @@
 """Measuring: what a student costs and how well it does, on the file that is served."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch_pruning
 from torch import nn
 
 from search.config import Target
@@ -17,6 +15,7 @@ from search.profiling.client import ask_agent, describe_agent
 from search.records import Cost, Quality
 from search.runtime import Session
 from search.timing import Latency, measure_latency
+from spaces.counting import count_macs, count_parameters
 from spaces.processor import processor_name
 
 _BATCH = 256
@@ -76,12 +75,11 @@ def processor_of(target: Target) -> str:
 
 
 def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates for one image [channels, height, width]."""
-    counted = copy.deepcopy(network).cpu().eval()
-    macs, parameters = torch_pruning.utils.count_ops_and_params(
-        counted, torch.zeros(1, *image_shape)
-    )
-    return int(parameters), int(macs)
+    """Parameters, and multiply-accumulates for one image [channels, height, width].
+
+    The latter are those of convolutions and matrix products, as `spaces.counting` has them.
+    """
+    return count_parameters(network), count_macs(network, torch.zeros(1, *image_shape))
 
 
 def predictions(session: Session, part: Part, dataset: Dataset) -> Predictions:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 
-from search.errors import ArtifactError
+from search.errors import ArtifactError, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +32,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
 
     network.eval()
     example = torch.zeros(2, *image_shape, device=_device_of(network))
-    with warnings.catch_warnings():
+    with _without_pages(), warnings.catch_warnings():
         # The older exporter takes seconds where the newer takes minutes; it says so itself.
         warnings.simplefilter("ignore")
         try:
@@ -49,10 +51,34 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
             RuntimeError,
             AssertionError,
             ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
             torch.onnx.errors.OnnxExporterError,
         ) as error:
+            # The exporter goes on with the graph around what it could not express.
+            reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
             kind = type(network).__name__
-            raise ArtifactError(f"{kind} can't be exported to ONNX: {error}") from error
+            raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
+
+
+@contextmanager
+def _without_pages() -> Iterator[None]:
+    """Keeps the exporter from printing the whole graph, from C++, where it fails.
+
+    Its `verbose=False` is meant to, but torch 2.15 asks whether the log is on by the truth of the
+    function that tells it, and so always turns it on. To redirect the file descriptor instead
+    would swallow what other threads print meanwhile, such as the live picture of a search.
+    """
+    from torch import _C
+
+    turn_on = _C._jit_set_onnx_log_enabled
+    turn_on(False)
+    _C._jit_set_onnx_log_enabled = lambda enabled: None
+    try:
+        yield
+    finally:
+        _C._jit_set_onnx_log_enabled = turn_on
 
 
 class Session:

@@ -13,6 +13,7 @@ COUNTED = ("size_bytes", "parameters", "macs")
 
 # What a network that was really cut may differ by from the law of its student's shapes.
 _LAW_TOLERANCE = 0.002
+# Attention's products follow no weight's shape, so the law tells theirs about.
 _LEAST_MACS_ERROR = 0.01
 
 _Fitted = TypeVar("_Fitted")

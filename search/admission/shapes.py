@@ -5,8 +5,9 @@ from typing import Self
 
 import numpy as np
 import torch
-import torch_pruning
 from torch import nn
+
+from spaces.counting import count_macs_by_layer
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Counts:
     Attributes:
         weights: numbers in tensors of two dimensions or more, which quantization makes smaller.
         vectors: numbers in tensors of one, such as biases, which it does not.
-        macs: multiply-accumulates for one image; within a percent, as biases don't follow weights.
+        macs: multiply-accumulates for one image; those of products without a weight, as attention
+            has them, about.
     """
 
     weights: int
@@ -42,7 +44,7 @@ class ShapeLaw:
         cut: which of the dimensions shrink, of the same shape.
         vectors: which tensors have one dimension, [tensors].
         macs: of the layer that each tensor is the weight of, [tensors].
-        macs_elsewhere: of all layers without a weight, such as activations.
+        macs_elsewhere: of all that is in no layer with a weight, such as attention's products.
         ratio: the cut that this was learned from.
         regular: whether that cut followed the law in every dimension.
     """
@@ -104,15 +106,10 @@ def _padded(shapes: list[tuple[int, ...]]) -> np.ndarray:
 
 
 def _layer_macs(network: nn.Module, example: torch.Tensor) -> tuple[np.ndarray, float]:
-    """The MACs of each parameter's layer, at its first parameter, and those of all other layers."""
-    network.eval()
-    total, _, by_layer, _ = torch_pruning.utils.count_ops_and_params(
-        network, example, layer_wise=True
-    )
-    layers = dict(network.named_modules())
-    macs = []
-    for name, _ in network.named_parameters():
-        owner, _, own_name = name.rpartition(".")
-        leaf = own_name == "weight" and layers[owner] in by_layer
-        macs.append(float(by_layer[layers[owner]] or 0) if leaf else 0.0)
-    return np.array(macs), float(total) - sum(macs)
+    """The MACs of each parameter's layer, at its weight, and those outside of layers with one."""
+    by_layer, elsewhere = count_macs_by_layer(network, example)
+    macs = [
+        float(by_layer.pop(name.removesuffix(".weight"), 0)) if name.endswith(".weight") else 0.0
+        for name, _ in network.named_parameters()
+    ]
+    return np.array(macs), float(elsewhere + sum(by_layer.values()))

@@ -29,7 +29,7 @@ def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> tuple[int,
         dims = model.graph.input[0].type.tensor_type.shape.dim
         for dim, length in zip(dims, batch_shape, strict=True):
             dim.dim_value = length
-    graph = shape_inference.infer_shapes(model).graph
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = _shapes(graph)
     return _parameters(graph), sum(_macs(node, shapes) for node in graph.node)
 

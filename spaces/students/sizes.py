@@ -9,7 +9,8 @@ from pathlib import Path
 import timm
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from spaces.counting import count_macs, count_parameters
 
 # Counted by benchmarks/timm_sizes.py: building a thousand models takes minutes.
 SIZES_FILE = Path(__file__).with_name("timm_sizes.csv")
@@ -50,7 +51,7 @@ def parameters_of(model: str) -> int:
 def macs_of(model: str) -> int:
     """Its MACs; those that the table lacks are counted now, in a second."""
     known = known_sizes().get(model)
-    return known.macs if known and known.macs else count_macs(_without_weights(model))
+    return known.macs if known and known.macs else _count_macs(_without_weights(model))
 
 
 def family_of(model: str) -> str:
@@ -62,24 +63,15 @@ def count_size(model: str, *, most_counted: int) -> Size:
     """Its size, counted without making its weights; no MACs above so many parameters."""
     network = _without_weights(model)
     parameters = count_parameters(network)
-    return Size(parameters, count_macs(network) if parameters <= most_counted else None)
+    return Size(parameters, _count_macs(network) if parameters <= most_counted else None)
 
 
-def count_parameters(network: nn.Module) -> int:
-    """All of them, the classifier's too."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def count_macs(network: nn.Module) -> int:
+def _count_macs(network: nn.Module) -> int:
     """Multiply-accumulates of a timm model that has no weights, for one image."""
     size = network.pretrained_cfg["input_size"]  # type: ignore[index]  # timm's models have it
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        network(torch.empty(1, *size, device="meta"))
-    return int(counter.get_total_flops()) // 2
+    return count_macs(network, torch.empty(1, *size, device="meta"))
 
 
 def _without_weights(model: str) -> nn.Module:
     with torch.device("meta"):
-        # FlopCounterMode stumbles over parameters that are handed from module to module.
-        return timm.create_model(model).eval().requires_grad_(requires_grad=False)
+        return timm.create_model(model)

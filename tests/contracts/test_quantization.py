@@ -116,6 +116,18 @@ def test_the_float_file_is_left_as_it_was(
     assert [path.name for path in tmp_path.iterdir()] == ["converted.onnx"]
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_converting_prints_nothing(
+    name: str,
+    exported: Path,
+    stripes: Dataset,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _convert(name, exported, tmp_path / "converted.onnx", stripes)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", SMALLER)
 def test_the_file_is_smaller_than_that_of_floats(
     name: str, exported: Path, converted: dict[str, Path]

@@ -54,6 +54,24 @@ def test_images_that_are_too_small_for_the_network_cannot_be_exported(tmp_path: 
         export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 8, 8))
 
 
+@pytest.mark.parametrize("model", ["csatv2", "volo_d1_224"])
+def test_an_export_that_fails_tells_why_in_a_line_and_prints_nothing(
+    model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = Timm(model=model).build(classes=3, channels=3, image_size=64)
+    with pytest.raises(ArtifactError, match=r"can't be exported to ONNX: .*operator") as raised:
+        export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 64, 64))
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_network_that_chokes_on_tracing_cannot_be_exported(tmp_path: Path) -> None:
+    network = Timm(model="eva02_tiny_patch14_224").build(classes=3, channels=3, image_size=56)
+    with pytest.raises(ArtifactError, match=r"Eva can't be exported to ONNX: .*must be bool"):
+        export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 56, 56))
+
+
 @pytest.mark.parametrize("content", [b"", b"no protobuf"])
 def test_a_broken_file_is_refused_by_its_path(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(content)
