@@ -14,7 +14,7 @@ from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
 from search.brief import Brief
 from search.budget import Budget
-from search.errors import ArtifactError
+from search.errors import ArtifactError, shortened
 from search.measure import count_operations
 from search.profiling.client import describe_agent
 from search.records import Cost, Setting, Shape
@@ -230,7 +230,13 @@ class Admission:
 
         It spares exporting and quantizing, which take the most of a first sight.
         """
-        parameters, macs = count_operations(pruned, self._brief.image_shape)
+        try:
+            parameters, macs = count_operations(pruned, self._brief.image_shape)
+        except (RuntimeError, AssertionError) as error:
+            size = self._brief.image_size
+            raise ValueError(
+                f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
+            ) from error
         weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
         bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
         least = Cost(
@@ -246,6 +252,8 @@ class Admission:
     def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> Verdict:
         """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""
         reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
+        if reason and basis is Basis.BOUND:
+            reason = f"at the least: {reason}"
         return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learned(self, recipe: Recipe, shape: Shape) -> bool:

@@ -131,7 +131,7 @@ def test_fault_28_a_folder_of_a_newer_version_is_refused_with_both_numbers(
     _replace(student, **{RECIPE: json.dumps({**document, "format": 99}).encode()})
     for command in COMMANDS:
         error = _refusal(command, student, monkeypatch)
-        assert "of format 1 or older, but is of format 99: read it with a newer" in str(error)
+        assert "of format 2 or older, but is of format 99: read it with a newer" in str(error)
 
 
 def test_fault_28_a_file_that_is_missing_is_named(student: Path) -> None:

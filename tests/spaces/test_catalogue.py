@@ -51,8 +51,10 @@ def test_the_list_of_methods_cannot_be_changed() -> None:
 
 
 def test_a_method_in_a_new_file_is_found(add_file: Callable[[str], None]) -> None:
+    before = list(catalogue.methods("pruning"))
+    catalogue.methods.cache_clear()
     add_file(METHOD.format(name="added"))
-    assert list(catalogue.methods("pruning")) == sorted(["added", "magnitude", "none"])
+    assert list(catalogue.methods("pruning")) == sorted([*before, "added"])
 
 
 def test_two_methods_of_one_name_are_refused_with_both_places(

@@ -40,6 +40,7 @@ def test_flat_parameters_hold_every_default() -> None:
     ).keys() | {
         "student.timm.model",
         "student.timm.pretrained",
+        "student.timm.stem",
         "distillation.soft_targets.temperature",
         "distillation.soft_targets.weight",
         "quantization.int8_static.calibration",
