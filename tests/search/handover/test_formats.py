@@ -107,6 +107,16 @@ def test_baked_preprocessing_changes_no_prediction_of_images_as_they_are(
     assert np.array_equal(found, Session(folder / SERVED, threads=1).predict(images))
 
 
+@pytest.mark.parametrize("form", [Format.FLOAT32, Format.FP16, Format.UINT8, Format.PT2])
+def test_writing_a_form_prints_nothing(
+    form: Format, finished: Finished, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    student = finished(quantization=Int8Static())
+    capfd.readouterr()
+    export_student(*student, tmp_path / "student", formats=[form])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_float_student_needs_no_second_float_file(finished: Finished, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--format float32: model\.onnx holds float32 already"):
         export_student(*finished(), tmp_path / "student", formats=[Format.FLOAT32])
