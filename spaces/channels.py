@@ -1,11 +1,9 @@
 """Cutting channels and attention heads out of a network along its dependency graph."""
 
 import copy
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch_pruning
 from timm.layers import Attention
@@ -14,9 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from spaces.axes import Cut, Part
-
-# torch-pruning's score of a group of coupled channels: [channels], or None where it has none.
-Importance: TypeAlias = Callable[..., Tensor | None]
+from spaces.graph import Importance, as_value_errors, build_pruner, run, settle, traced
+from spaces.protection import protected_layers
 
 NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
 MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)
@@ -80,21 +77,17 @@ class Cutter:
         self._cuts: list[Cut] = []
         self._step = 0
         with traced(network), as_value_errors(network):
-            self._pruner = torch_pruning.pruner.BasePruner(
+            self._pruner = build_pruner(
                 network,
                 example,
                 importance=importance,
+                kept=protected_layers(network, example),
                 pruning_ratio=plan.ratio,
                 iterative_steps=plan.steps,
                 global_pruning=plan.scope != "layer",
                 isomorphic=plan.scope == "isomorphic",
                 round_to=plan.round_to if plan.round_to > 1 else None,
-                ignored_layers=classifiers(network),
-                num_heads={module.qkv: module.num_heads for module in self._attentions},
                 prune_head_dims=not plan.whole_heads,
-                # Its own defaults are shared by all pruners, and keep their networks alive.
-                in_channel_groups={},
-                out_channel_groups={},
             )
 
     @property
@@ -124,7 +117,7 @@ class Cutter:
                 self._cut(group)
             for attention, weak in heads:
                 self._cut_heads(attention, weak)
-            _settle(self._network)
+            settle(self._network)
             run(self._network, self._example)
 
     def _cut(self, group: torch_pruning.Group) -> None:
@@ -178,7 +171,7 @@ def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
     pruner = graph.get_pruner_of_module(module)
     function = pruner.prune_out_channels if part == Part.OUTPUTS else pruner.prune_in_channels
     graph.get_pruning_group(module, function, list(indices)).prune(record_history=False)
-    _settle(graph.model)
+    settle(graph.model)
 
 
 def cut_heads(
@@ -190,7 +183,7 @@ def cut_heads(
     channels = [head * width + place for head in heads for place in range(width)]
     _head_group(graph, attention, channels).prune(record_history=False)
     attention.num_heads -= len(heads)
-    _settle(graph.model)
+    settle(graph.model)
 
 
 def _head_group(
@@ -199,57 +192,3 @@ def _head_group(
     # From where heads come together, as the channels of queries, keys and values are not in order.
     function = torch_pruning.prune_linear_in_channels
     return graph.get_pruning_group(attention.proj, function, list(channels))
-
-
-def classifiers(model: nn.Module) -> list[nn.Module]:
-    """The last layers, whose outputs are the classes."""
-    heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
-    return list(heads) if isinstance(heads, tuple) else [heads]
-
-
-def _settle(model: nn.Module) -> None:
-    # timm's attention keeps its width in attributes, which torch-pruning does not know of.
-    for module in model.modules():
-        if isinstance(module, Attention):
-            module.attn_dim = module.qkv.out_features // 3
-            module.head_dim = module.attn_dim // module.num_heads
-            module.scale = module.head_dim**-0.5
-
-
-def run(model: nn.Module, example: Tensor) -> Tensor:
-    """What `model` gives in evaluation mode; it is left in the mode that it was in."""
-    training = model.training
-    try:
-        logits: Tensor = model.eval()(example)
-    finally:
-        model.train(training)
-    return logits
-
-
-@contextmanager
-def traced(model: nn.Module) -> Iterator[None]:
-    """Lets torch-pruning trace the autograd graph of `model`, in evaluation mode."""
-    training = model.training
-    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
-    model.eval()
-    for parameter in frozen:
-        parameter.requires_grad_(True)
-    try:
-        with warnings.catch_warnings():
-            # It warns of each parameter that it finds by itself, which is what we want.
-            warnings.filterwarnings("ignore", category=UserWarning, module="torch_pruning")
-            yield
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        model.train(training)
-
-
-@contextmanager
-def as_value_errors(model: nn.Module) -> Iterator[None]:
-    """Has whatever goes wrong in the graph or in the cut network raised as a ValueError."""
-    try:
-        yield
-    except (RuntimeError, AttributeError, IndexError, KeyError, TypeError, AssertionError) as error:
-        kind = type(model).__name__
-        raise ValueError(f"channels can't be cut out of this {kind}: {error}") from error

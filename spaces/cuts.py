@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch_pruning
 from torch import Tensor, nn
 
 from spaces.axes import Cut, Part
-from spaces.channels import as_value_errors, cut_again, run, traced
+from spaces.channels import cut_again
+from spaces.graph import as_value_errors, dependency_graph, run, traced
 
 
 def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
@@ -24,7 +24,7 @@ def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
                 remove_block(model, name)
         partial = [cut for cut in cuts if cut[1] != Part.ALL]
         if partial:
-            graph = torch_pruning.DependencyGraph().build_dependency(model, example)
+            graph = dependency_graph(model, example)
             for cut in partial:
                 cut_again(graph, cut)
         run(model, example)

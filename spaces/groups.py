@@ -8,7 +8,8 @@ import torch_pruning
 from torch import Tensor, nn
 from torch_pruning.pruner import function
 
-from spaces.channels import classifiers, traced
+from spaces.graph import classifiers, dependency_graph, traced
+from spaces.protection import protected_layers
 
 _OUTPUTS = (
     function.prune_conv_out_channels,
@@ -67,8 +68,9 @@ class Group:
 def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
     """The groups of channels that pruning may cut, all but the classes."""
     with traced(network):
-        graph = torch_pruning.DependencyGraph().build_dependency(network, example)
-        ignored = [layer for head in classifiers(network) for layer in head.modules()]
+        kept = [network.get_submodule(name) for name in protected_layers(network, example)]
+        graph = dependency_graph(network, example)
+        ignored = kept + [layer for head in classifiers(network) for layer in head.modules()]
         found = [
             Group(len(group[0].idxs), tuple(_members(group)))
             for group in graph.get_all_groups(ignored_layers=ignored)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from spaces.axes import Exercise
 from spaces.channel_pruning import ChannelPruning
-from spaces.channels import NORMALISATIONS, Importance, magnitude
+from spaces.channels import NORMALISATIONS, magnitude
 from spaces.choice import FloatRange, param
+from spaces.graph import Importance
 
 
 @dataclass(frozen=True)

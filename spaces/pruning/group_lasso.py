@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from spaces.axes import Exercise
 from spaces.channel_pruning import ChannelPruning
-from spaces.channels import Importance, magnitude
+from spaces.channels import magnitude
 from spaces.choice import FloatRange, param
+from spaces.graph import Importance
 from spaces.groups import find_groups
 
 # Added to squared norms: the root has no gradient at zero.

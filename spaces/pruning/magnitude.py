@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spaces.channel_pruning import ChannelPruning
-from spaces.channels import Importance, magnitude
+from spaces.channels import magnitude
 from spaces.choice import OneOf, param
+from spaces.graph import Importance
 
 
 @dataclass(frozen=True)

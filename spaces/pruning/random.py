@@ -8,8 +8,8 @@ import torch_pruning
 from torch import Tensor
 
 from spaces.channel_pruning import ChannelPruning
-from spaces.channels import Importance
 from spaces.choice import IntRange, param
+from spaces.graph import Importance
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from spaces.axes import Losses
 from spaces.channel_pruning import ChannelPruning
-from spaces.channels import Importance, magnitude
+from spaces.channels import magnitude
+from spaces.graph import Importance
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""The dependency graph of a timm network: which channels of which layers go together."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch_pruning
+from timm.layers import Attention, BlurPool2d
+from torch import Tensor, nn
+from torch_pruning._helpers import _HybridIndex
+from torch_pruning.dependency.dependency import Dependency
+from torch_pruning.dependency.index_mapping import _FlattenIndexMapping, update_index_mapping
+from torch_pruning.dependency.node import Node
+from torch_pruning.dependency.shape_infer import (
+    infer_in_channels_recursively,
+    infer_out_channels_recursively,
+)
+from torch_pruning.ops import OPTYPE
+
+Importance: TypeAlias = Callable[..., Tensor | None]
+"""torch-pruning's score of a group of coupled channels: [channels], or None where it has none."""
+
+
+class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
+    """torch-pruning's graph, whose groups are found in a time that grows with their size.
+
+    Its own follows each way that indices can take through a group anew: where splits and sums
+    follow each other, there are millions of them.
+    """
+
+    def get_pruning_group(
+        self, module: nn.Module, pruning_fn: Callable[..., object], idxs: Sequence[int]
+    ) -> torch_pruning.Group:
+        """The channels that go with those of one layer, by their indices."""
+        if getattr(module, "groups", 1) == getattr(module, "out_channels", None) != 1:
+            pruning_fn = torch_pruning.prune_depthwise_conv_out_channels
+        update_index_mapping(self)
+        group, root = torch_pruning.Group(), self.module2node[module]
+        group._DG = self
+        first = Dependency(pruning_fn, pruning_fn, source=root, target=root)
+        found: dict[tuple[Node, object], tuple[Dependency, dict[int, int | None]]] = {}
+        waiting = [(first, [_HybridIndex(index, index) for index in idxs])]
+        while waiting:
+            link, indices = waiting.pop()
+            _, known = found.setdefault((link.target, link.handler), (link, {}))
+            fresh = list({one.idx: one for one in indices if one.idx not in known}.values())
+            known.update((one.idx, one.root_idx) for one in fresh)
+            waiting += [
+                (onward, _mapped(onward, fresh))
+                for onward in link.target.dependencies
+                if fresh and onward.is_triggered_by(link.handler)
+            ]
+        for link, known in found.values():
+            if known or link is first:
+                group.add_dep(link, list(known))
+                group[-1].root_idxs = list(known.values())
+        return group
+
+
+def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]:
+    """Indices of the source's channels, as the target numbers them; -1 where that is unknown."""
+    for mapping in link.index_mapping:
+        if mapping is not None:
+            try:
+                indices = mapping(indices)
+            except IndexError:  # a split into more parts than torch-pruning saw
+                return [_HybridIndex(-1, indices[0].root_idx)]
+    return indices
+
+
+def dependency_graph(network: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
+    """Which channels of which layers are cut together."""
+    graph = _Graph().build_dependency(network, example)
+    _tell_reshapes(graph)
+    return graph
+
+
+def build_pruner(
+    network: nn.Module,
+    example: Tensor,
+    *,
+    importance: Importance,
+    kept: Sequence[str],
+    **settings: object,
+) -> torch_pruning.pruner.BasePruner:
+    """torch-pruning's pruner, of all layers but the classifier and those whose names are kept."""
+    attentions = [module for module in network.modules() if isinstance(module, Attention)]
+    pruner = torch_pruning.pruner.BasePruner(
+        network,
+        example,
+        importance=importance,
+        # It would look for groups before the graph is put right.
+        ignored_layers=[network],
+        num_heads={module.qkv: module.num_heads for module in attentions},
+        # Its own defaults are shared by all pruners, and keep their networks alive.
+        in_channel_groups={},
+        out_channel_groups={},
+        **settings,
+    )
+    # It makes a graph for itself, and takes no other.
+    pruner.DG.__class__ = _Graph
+    _tell_reshapes(pruner.DG)
+    whole = [layer for head in classifiers(network) for layer in head.modules()]
+    pruner.ignored_layers = whole + [network.get_submodule(name) for name in kept]
+    return pruner
+
+
+def _tell_reshapes(graph: torch_pruning.DependencyGraph) -> None:
+    """Has only those reshapes spread channels that flatten an image, [batch, channels, y, x].
+
+    torch-pruning takes any for one that seems to change the number of channels, so that in
+    attentions indices multiply from reshape to reshape, to millions.
+    """
+    for node in graph.module2node.values():
+        if node.type == OPTYPE.RESHAPE and not _flattens(graph, node):
+            node.type = OPTYPE.ELEMENTWISE
+            around = {*node.inputs, *node.outputs, node}
+            for dependency in (link for one in around for link in one.dependencies):
+                if node in (dependency.source, dependency.target) and isinstance(
+                    dependency.index_mapping[0], _FlattenIndexMapping
+                ):
+                    dependency.index_mapping[0] = None
+
+
+def _flattens(graph: torch_pruning.DependencyGraph, node: Node) -> bool:
+    sizes: tuple[int, ...] = getattr(node.grad_fn, "_saved_self_sym_sizes", ())
+    if len(sizes) != 4:
+        return False
+    _, channels, height, width = sizes
+    given = [infer_out_channels_recursively(graph, one, [0]) for one in node.inputs]
+    taken = [infer_in_channels_recursively(graph, one, [0]) for one in node.outputs]
+    return given == [channels] and set(taken) == {channels * height * width}
+
+
+def classifiers(model: nn.Module) -> list[nn.Module]:
+    """The last layers, whose outputs are the classes."""
+    heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
+    return list(heads) if isinstance(heads, tuple) else [heads]
+
+
+def settle(model: nn.Module) -> None:
+    """Has modules know of a cut that keep their width where torch-pruning does not look."""
+    for module in model.modules():
+        if isinstance(module, BlurPool2d) and module.channels is not None:
+            # The same filter for each channel: without a number, it is for as many as come.
+            assert isinstance(module.filt, Tensor)
+            module.channels, module.filt = None, module.filt[:1]
+        if isinstance(module, Attention):
+            module.attn_dim = module.qkv.out_features // 3
+            module.head_dim = module.attn_dim // module.num_heads
+            module.scale = module.head_dim**-0.5
+
+
+def run(model: nn.Module, example: Tensor) -> Tensor:
+    """What `model` gives in evaluation mode; it is left in the mode that it was in."""
+    training = model.training
+    try:
+        logits: Tensor = model.eval()(example)
+    finally:
+        model.train(training)
+    return logits
+
+
+@contextmanager
+def traced(model: nn.Module) -> Iterator[None]:
+    """Lets torch-pruning trace the autograd graph of `model`, in evaluation mode."""
+    training = model.training
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    model.eval()
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        with warnings.catch_warnings():
+            # It warns of each parameter that it finds by itself, which is what we want.
+            warnings.filterwarnings("ignore", category=UserWarning, module="torch_pruning")
+            yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        model.train(training)
+
+
+@contextmanager
+def as_value_errors(model: nn.Module) -> Iterator[None]:
+    """Has whatever goes wrong in the graph or in the cut network raised as a ValueError."""
+    try:
+        yield
+    except (RuntimeError, AttributeError, IndexError, KeyError, TypeError, AssertionError) as error:
+        kind = type(model).__name__
+        raise ValueError(f"channels can't be cut out of this {kind}: {error}") from error

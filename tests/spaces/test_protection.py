@@ -1,0 +1,106 @@
+"""What stays whole in networks that the dependency graph describes in part."""
+
+import copy
+
+import pytest
+import timm
+import torch
+from timm.layers import BlurPool2d
+from torch import Tensor, nn
+
+from spaces.cuts import replay_cuts
+from spaces.groups import find_groups
+from spaces.protection import protected_layers
+from spaces.pruning.magnitude import Magnitude
+
+EXAMPLE = torch.zeros(1, 3, 64, 64)
+# Gates with fixed splits, attentions of their own, partial convolutions, and blurred strides.
+RESCUED = ("test_mambaout", "edgenext_xx_small", "fasternet_t0", "efficientnet_blur_b0")
+
+
+def _network(model: str, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    network: nn.Module = timm.create_model(model, num_classes=3)
+    return network
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("model", RESCUED)
+def test_the_rest_is_cut_and_can_be_replayed(model: str) -> None:
+    network = _network(model)
+    pruned, cuts = Magnitude(ratio=0.5).apply(network, EXAMPLE)
+    again = copy.deepcopy(network)
+    replay_cuts(again, EXAMPLE, cuts)
+    images = torch.randn(2, 3, 64, 64)
+    assert _parameters(pruned) < 0.8 * _parameters(network)
+    assert torch.equal(again.eval()(images), pruned.eval()(images))
+
+
+@pytest.mark.parametrize("model", ["test_mambaout", "fasternet_t0"])
+def test_shapes_do_not_depend_on_weights(model: str) -> None:
+    shapes = []
+    for seed in (0, 1):
+        pruned, _ = Magnitude(ratio=0.35).apply(_network(model, seed), EXAMPLE)
+        shapes.append([parameter.shape for parameter in pruned.parameters()])
+    assert shapes[0] == shapes[1]
+
+
+def test_larger_ratios_leave_less() -> None:
+    network = _network("edgenext_xx_small")
+    left = [
+        _parameters(Magnitude(ratio=ratio).apply(network, EXAMPLE)[0])
+        for ratio in (0.25, 0.5, 0.75)
+    ]
+    assert _parameters(network) > left[0] > left[1] > left[2]
+
+
+def test_nothing_is_protected_where_the_graph_describes_all() -> None:
+    assert protected_layers(_network("test_resnet"), EXAMPLE) == []
+    assert protected_layers(_network("test_vit"), EXAMPLE) == []
+
+
+def test_groups_leave_out_what_is_protected() -> None:
+    network = _network("edgenext_xx_small")
+    kept = {network.get_submodule(name) for name in protected_layers(network, EXAMPLE)}
+    outputs = {
+        member.layer
+        for group in find_groups(network, EXAMPLE)
+        for member in group.members
+        if member.dimension == 0
+    }
+    assert kept
+    assert not kept & outputs
+
+
+def test_a_blurred_stride_takes_as_many_channels_as_are_left() -> None:
+    network = _network("efficientnet_blur_b0").eval()
+    replay_cuts(network, EXAMPLE, [("blocks.1.0.conv_pw", "outputs", [0, 1])])
+    blurs = [module for module in network.modules() if isinstance(module, BlurPool2d)]
+    images = torch.rand(1, 5, 8, 8)
+    assert blurs
+    assert torch.equal(blurs[0](images)[:, :1], blurs[0](images[:, :1]))
+
+
+class _Mixed(nn.Module):
+    """Channels that must come to eight, as they are laid out over two axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        laid = self.stem(images).mean((2, 3)).reshape(-1, 2, 4).transpose(1, 2)
+        logits: Tensor = self.fc(laid.reshape(-1, 8))
+        return logits
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+
+def test_a_network_that_would_stay_nearly_as_it_was_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"to take 10% of the parameters .* but 100% stay"):
+        Magnitude(ratio=0.5).apply(_Mixed(), EXAMPLE)
