@@ -17,6 +17,7 @@ from search.records import Cost
 from search.store import Store
 from search.task import Task
 from spaces import catalogue
+from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
@@ -203,11 +204,11 @@ def test_what_a_trial_was_found_to_cost_is_taken_up(task: Task, recipe: NewRecip
 def test_a_student_that_cannot_be_cut_is_refused_and_not_tried_again(
     task: Task, recipe: NewRecipe, builds: list[str]
 ) -> None:
-    wanted = recipe(student=Counted(model="test_mambaout"), pruning=Magnitude())
+    wanted = recipe(student=Counted(model="test_efficientnet"), pruning=Depth())
     admission = Admission(_brief(task), CostTable())
     verdict = admission.judge(wanted)
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
-    assert "channels can't be cut out" in verdict.reason
+    assert "must find residual blocks" in verdict.reason
     assert admission.judge(wanted) == verdict
     assert len(builds) == 1
 
