@@ -36,6 +36,16 @@ from spaces.cuts import read_cuts
 from spaces.recipe import Recipe
 
 _LIBRARIES = ("torch", "timm", "torch-pruning")
+# Our own files, besides those of spaces/, that decide what weights a stage comes to.
+TRAINS = (
+    "averaging.py",
+    "making.py",
+    "mixing.py",
+    "operation.py",
+    "pupil.py",
+    "teacher/adapted.py",
+    "training.py",
+)
 _WEIGHTS = "weights.safetensors"
 _STAGE = "stage.json"
 _PART = ".part"
@@ -89,8 +99,7 @@ def _code() -> Mapping[str, str]:
     Whoever works on a method of theirs must not be given what it came to before.
     """
     search = Path(__file__).parent
-    own = [search / "training.py", search / "pupil.py", search / "teacher" / "adapted.py"]
-    files = [*own, *sorted((search.parent / "spaces").rglob("*.py"))]
+    files = [*(search / name for name in TRAINS), *sorted((search.parent / "spaces").rglob("*.py"))]
     content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return {"retort": content, **{library: version(library) for library in _LIBRARIES}}
 

@@ -1,6 +1,8 @@
 """Stages that were computed: kept, found again, thrown away in time, and never wrongly reused."""
 
 import os
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from search.artifacts import load_network
 from search.files import CHECKSUMS
 from search.pinning import FrontierPins
 from search.records import Cost, EpochRecord, Outcome, Quality, StageRecord, TrialState
-from search.stages import Lineage, Stage, StageCache
+from search.stages import TRAINS, Lineage, Stage, StageCache
 from search.task import Task
 from search.trial import finish, run_trial
 from spaces.axes import Part
@@ -217,3 +219,17 @@ def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Pat
     pins.finish(recipe(), 0, replace(_outcome(0.9, 100), violations={"size": 0.5}))
     pins.finish(recipe(), 0, Outcome(state=TrialState.STOPPED))
     assert not (tmp_path / "pins").exists()
+
+
+def test_the_key_follows_every_file_that_training_goes_through() -> None:
+    search = Path(sys.modules["search.stages"].__file__ or "").parent
+    entry = {"making.py", "training.py"}
+    # What merely records, keeps or hands over does not change a weight.
+    others = {"checkpoint", "errors", "notes", "records", "stages", "task"}
+    reached = {
+        f"{name}.py"
+        for file in entry
+        for name in re.findall(r"(?m)^from search\.(\w+) import", (search / file).read_text())
+    }
+    assert reached - {f"{name}.py" for name in others} <= set(TRAINS)
+    assert all((search / name).is_file() for name in TRAINS)
