@@ -48,7 +48,7 @@ from search.errors import shortened
 from search.measure import count_operations
 from search.runtime import Session, export_onnx
 from search.timing import measure_latency
-from spaces.cuts import replay_cuts
+from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.students.sizes import family_of, parameters_of

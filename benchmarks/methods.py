@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from benchmarks.arms import Arm, parser, run
 from search.records import Scalar
 from spaces import catalogue
-from spaces.axes import Pruning, Quantization
+from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
 
 _TAUGHT: Mapping[str, Scalar] = {"distillation": "soft_targets"}
 

@@ -34,7 +34,7 @@ from benchmarks.problem import Problem, Training
 from search.budget import Budget
 from search.records import Cost
 from spaces import catalogue
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar, Suggester
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace

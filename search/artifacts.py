@@ -22,8 +22,8 @@ from torch import nn
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
 from search.files import damaged_files
-from spaces.axes import Cut
-from spaces.cuts import read_cuts, replay_cuts
+from spaces.axes.pruning import Cut
+from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.domain import Scalar
 from spaces.recipe import Recipe
 

@@ -7,7 +7,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 
-from spaces.axes import Pruning, Quantization
+from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
 from spaces.domain import Scalar
 from spaces.recipe import Recipe
 from spaces.space import Methods, SearchSpace

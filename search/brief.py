@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from search.budget import Budget
 from search.config import Target
-from spaces.axes import Student
+from spaces.axes.student import Student
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from torch import nn
 from search.artifacts import SERVED
 from search.measure import count_operations
 from search.runtime import export_onnx
-from spaces.axes import Pruning, Quantization
+from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
 from spaces.packing.packed import pack_sparse
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from search.config import Target
 from search.timing import Latency
 from search.units import format_bytes, format_milliseconds
-from spaces.axes import Pruning
+from spaces.axes.pruning import Pruning
 from spaces.choice import Choice
 from spaces.processor import multiplies_int8_exactly
 from spaces.shrinks import Runtime

@@ -17,8 +17,9 @@ from search.records import EpochRecord
 from search.stages import Stage
 from search.task import Task
 from search.training import Course, sample_losses, train
-from spaces.axes import Cut, Exercise, Needs
-from spaces.cuts import replay_cuts
+from spaces.axes.distillation import Needs
+from spaces.axes.pruning import Cut, Exercise
+from spaces.cutting.cuts import replay_cuts
 from spaces.distillation.labels import Labels
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING

@@ -12,7 +12,7 @@ from search.records import EpochRecord, Outcome, StageRecord
 from search.stages import Stage
 from search.task import Task
 from search.training import accuracy as measured
-from spaces.axes import Cut
+from spaces.axes.pruning import Cut
 
 
 @dataclass

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from search.notes import Notes
 from search.records import EpochRecord
-from spaces.axes import Cut, Exercise, Operation
+from spaces.axes.pruning import Cut, Exercise, Operation
 
 # Trains the exercise's network for so many epochs; the last number counts the trainings before.
 Teach: TypeAlias = Callable[[Exercise, int, int], Iterator[EpochRecord]]

@@ -32,7 +32,9 @@ from search.refusals import cause_of, contradictions
 from search.resources import parallel_trials
 from search.sampler import Sampler
 from search.teacher.saved import architecture, check_features
-from spaces.axes import Distillation, Lesson, Needs, Student, Training
+from spaces.axes.distillation import Distillation, Lesson, Needs
+from spaces.axes.student import Student
+from spaces.axes.training import Training
 from spaces.distillation.labels import Labels
 from spaces.recipe import Recipe
 from spaces.training.standard import Standard

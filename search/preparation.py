@@ -32,7 +32,7 @@ from search.teacher.classroom import Classroom
 from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
 from spaces import catalogue
-from spaces.axes import Distillation, Needs
+from spaces.axes.distillation import Distillation, Needs
 from spaces.domain import OneOf
 from spaces.students.timm_model import check_model_name
 

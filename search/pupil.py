@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.axes import Distillation, FeatureDistillation
+from spaces.axes.distillation import Distillation, FeatureDistillation
 from spaces.features import Feature, features_of, maps_alone, with_maps
 
 Maps = list[tuple[Tensor, Tensor]]

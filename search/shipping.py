@@ -27,7 +27,7 @@ from search.predictions import PREDICTIONS, Predictions, write_predictions
 from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
 from search.runtime import Session
 from search.task import Task
-from spaces.axes import Cut
+from spaces.axes.pruning import Cut
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 

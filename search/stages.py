@@ -31,8 +31,9 @@ from torch import Tensor
 from search.checkpoint import Checkpoint
 from search.files import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
-from spaces.axes import Cut, Needs
-from spaces.cuts import read_cuts
+from spaces.axes.distillation import Needs
+from spaces.axes.pruning import Cut
+from spaces.cutting.cuts import read_cuts
 from spaces.recipe import Recipe
 
 _LIBRARIES = ("torch", "timm", "torch-pruning")

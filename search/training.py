@@ -18,7 +18,8 @@ from search.mixing import draw_mixture
 from search.pupil import Pupil
 from search.records import EpochRecord
 from search.teacher.adapted import as_one
-from spaces.axes import Distillation, Fit, Lesson, Training
+from spaces.axes.distillation import Distillation, Lesson
+from spaces.axes.training import Fit, Training
 
 _EVALUATION_BATCH = 512
 

@@ -15,7 +15,7 @@ from search.notes import Notes
 from search.records import Branch, Cost, EpochRecord, Outcome, TrialState
 from search.shipping import over_budget, ship
 from search.task import Task
-from spaces.axes import Pruning
+from spaces.axes.pruning import Pruning
 from spaces.recipe import Recipe
 
 Progress = Generator[EpochRecord, None, Outcome]

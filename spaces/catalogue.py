@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType, ModuleType
 
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.choice import Choice
 
 _FOLDERS = {

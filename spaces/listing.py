@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spaces import catalogue
-from spaces.axes import AXES, Distillation
+from spaces.axes.distillation import Distillation
+from spaces.axes.order import AXES
 from spaces.choice import Choice
 from spaces.domain import Scalar
 

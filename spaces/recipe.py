@@ -7,7 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from spaces import catalogue
-from spaces.axes import Distillation, Pruning, Quantization, Student, Training
+from spaces.axes.distillation import Distillation
+from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
+from spaces.axes.student import Student
+from spaces.axes.training import Training
 from spaces.choice import Choice
 from spaces.domain import Scalar
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spaces import catalogue
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.domain import Domain, OneOf, Scalar, Suggester, narrow
 
 # What an axis is set to where a study does not open it.

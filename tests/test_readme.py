@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from search.study_file import load_study
-from spaces.axes import Distillation, Lesson
+from spaces.axes.distillation import Distillation, Lesson
 
 README = Path(__file__).parent.parent / "README.md"
 

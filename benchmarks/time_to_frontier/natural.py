@@ -21,7 +21,7 @@ from search.records import EpochRecord
 from search.teacher.classroom import Classroom
 from search.teacher.teacher import prepare_teacher
 from search.training import Course, accuracy
-from spaces.axes import Lesson, Needs
+from spaces.axes.distillation import Lesson, Needs
 
 
 def live_teacher(study: Study, dataset: Dataset) -> nn.Module:

@@ -18,7 +18,7 @@ from search.errors import ArtifactError, shortened
 from search.measure import count_operations
 from search.profiling.client import describe_agent
 from search.records import Cost, Setting, Shape
-from spaces.axes import Student
+from spaces.axes.student import Student
 from spaces.processor import processor_name
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe

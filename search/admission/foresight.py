@@ -14,7 +14,7 @@ from search.brief import Brief
 from search.conversion import Exported, write_files
 from search.measure import count_cost, grown, time_cost
 from search.records import Cost
-from spaces.axes import Student
+from spaces.axes.student import Student
 from spaces.recipe import Recipe
 
 _CALIBRATION_IMAGES = 8

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from search.cost_aware.logits import to_logits
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.domain import Scalar
 from spaces.recipe import Recipe
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes import Distillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, Lesson, Needs
 from spaces.choice import FloatRange, param
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spaces.axes import Distillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, Lesson, Needs
 from spaces.choice import FloatRange, param
 from spaces.distillation.soft_targets import soft_target_loss
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.axes import FeatureDistillation
+from spaces.axes.distillation import FeatureDistillation
 from spaces.choice import FloatRange, param
 from spaces.features import Feature, Pairing, corresponding
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes import FeatureDistillation
+from spaces.axes.distillation import FeatureDistillation
 from spaces.choice import FloatRange, param
 from spaces.features import Feature, Pairing
 

@@ -9,9 +9,9 @@ import onnx
 import torch
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from spaces.codes import Coder
 from spaces.packing.encodings import Encoded, coded
 from spaces.packing.packed import pack
+from spaces.rounding.codes import Coder
 
 # Of fewer numbers a channel's scale takes as much as it saves, and they suffer most.
 _CHANNEL_AT_LEAST = 16

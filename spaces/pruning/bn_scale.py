@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Exercise
-from spaces.channel_pruning import ChannelPruning
-from spaces.channels import NORMALISATIONS, magnitude
+from spaces.axes.pruning import Exercise
 from spaces.choice import FloatRange, param
-from spaces.graph import Importance
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.channels import NORMALISATIONS, magnitude
+from spaces.cutting.graph import Importance
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Cut, Exercise, Losses, Operation, Part, Pruning
-from spaces.blocks import residual_blocks, without
+from spaces.axes.pruning import Cut, Exercise, Losses, Operation, Part, Pruning
 from spaces.choice import FloatRange, OneOf, param
-from spaces.cuts import replay_cuts
+from spaces.cutting.blocks import residual_blocks, without
+from spaces.cutting.cuts import replay_cuts
 from spaces.shrinks import EVERYWHERE, Shrinks
 
 # Blocks of one network differ by so much, of which others than foreseen may go.

@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Exercise
-from spaces.channel_pruning import ChannelPruning
-from spaces.channels import magnitude
+from spaces.axes.pruning import Exercise
 from spaces.choice import FloatRange, param
-from spaces.graph import Importance
-from spaces.groups import find_groups
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.channels import magnitude
+from spaces.cutting.graph import Importance
+from spaces.cutting.groups import find_groups
 
 # Added to squared norms: the root has no gradient at zero.
 _EPSILON = 1e-12

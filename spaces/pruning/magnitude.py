@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.channel_pruning import ChannelPruning
-from spaces.channels import magnitude
 from spaces.choice import OneOf, param
-from spaces.graph import Importance
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.channels import magnitude
+from spaces.cutting.graph import Importance
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes import Losses, Operation, Pruning
+from spaces.axes.pruning import Losses, Operation, Pruning
 from spaces.shrinks import NOTHING, Shrinks
 
 

@@ -7,9 +7,9 @@ import torch
 import torch_pruning
 from torch import Tensor
 
-from spaces.channel_pruning import ChannelPruning
 from spaces.choice import IntRange, param
-from spaces.graph import Importance
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.graph import Importance
 
 
 @dataclass(frozen=True)

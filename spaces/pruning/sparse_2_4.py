@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes import Exercise, Losses, Operation, Pruning
+from spaces.axes.pruning import Exercise, Losses, Operation, Pruning
 from spaces.choice import FloatRange, param
-from spaces.masks import keeper, matrices, two_of_four
+from spaces.cutting.masks import keeper, matrices, two_of_four
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 

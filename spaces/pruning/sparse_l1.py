@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Exercise
+from spaces.axes.pruning import Exercise
 from spaces.choice import FloatRange, param
-from spaces.masks import matrices
+from spaces.cutting.masks import matrices
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes import Exercise, Losses, Operation, Pruning
+from spaces.axes.pruning import Exercise, Losses, Operation, Pruning
 from spaces.choice import FloatRange, IntRange, OneOf, param
-from spaces.masks import keeper, largest, matrices
+from spaces.cutting.masks import keeper, largest, matrices
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 # Of bytes: where weights compete, some layers are too dense to be stored sparsely.

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Losses
-from spaces.channel_pruning import ChannelPruning
-from spaces.channels import magnitude
-from spaces.graph import Importance
+from spaces.axes.pruning import Losses
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.channels import magnitude
+from spaces.cutting.graph import Importance
 
 
 @dataclass(frozen=True)

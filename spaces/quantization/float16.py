@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from spaces.axes import Quantization
-from spaces.int8 import quietly
+from spaces.axes.quantization import Quantization
+from spaces.rounding.int8 import quietly
 from spaces.shrinks import Runtime, Shrinks
 
 

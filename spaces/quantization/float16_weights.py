@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.packing.encodings import halved
 from spaces.packing.packed import pack
 from spaces.shrinks import SIZE_ONLY, Shrinks

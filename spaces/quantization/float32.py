@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.shrinks import NOTHING, Shrinks
 
 

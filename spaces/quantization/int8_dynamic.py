@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from spaces.axes import Quantization
-from spaces.int8 import prepared
+from spaces.axes.quantization import Quantization
 from spaces.processor import multiplies_int8_exactly
+from spaces.rounding.int8 import prepared
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.choice import IntRange, param
-from spaces.int8 import prepared, quantize_int8
-from spaces.sensitivity import sensitivities, weight_counts
+from spaces.rounding.int8 import prepared, quantize_int8
+from spaces.rounding.sensitivity import sensitivities, weight_counts
 from spaces.shrinks import Runtime, Shrinks
 
 # Each layer is measured on so many images.

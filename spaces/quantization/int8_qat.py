@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.choice import FloatRange, param
-from spaces.int8 import largest_int8_weight, prepared, quantize_int8
-from spaces.rounding import rounded_to_int8, rounded_weights
+from spaces.rounding.int8 import largest_int8_weight, prepared, quantize_int8
+from spaces.rounding.training import rounded_to_int8, rounded_weights
 from spaces.shrinks import Runtime, Shrinks
 
 

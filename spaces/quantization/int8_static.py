@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.choice import OneOf, param
-from spaces.int8 import CALIBRATIONS, prepared, quantize_int8
+from spaces.rounding.int8 import CALIBRATIONS, prepared, quantize_int8
 from spaces.shrinks import Runtime, Shrinks
 
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.choice import OneOf, param
-from spaces.codes import kmeans_codes
 from spaces.packing.weights import code_weights
+from spaces.rounding.codes import kmeans_codes
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 

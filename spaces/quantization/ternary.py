@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.choice import FloatRange, param
-from spaces.codes import ternary_codes
 from spaces.packing.weights import code_weights, worth_coding
-from spaces.rounding import rounded_weights
+from spaces.rounding.codes import ternary_codes
+from spaces.rounding.training import rounded_weights
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 

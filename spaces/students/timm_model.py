@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from spaces.axes import Student
+from spaces.axes.student import Student
 from spaces.choice import AnyName, OneOf, param
 from spaces.students.stem import keep_resolution
 from spaces.students.wanted import named_models, near_model

@@ -7,7 +7,7 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from spaces.axes import Fit, Training
+from spaces.axes.training import Fit, Training
 from spaces.choice import FloatRange, IntRange, OneOf, param
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from spaces import catalogue
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.choice import Choice
 from spaces.domain import AnyName, Domain, IntRange, OneOf, Scalar
 from spaces.recipe import Recipe

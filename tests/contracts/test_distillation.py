@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spaces import catalogue
-from spaces.axes import Distillation, FeatureDistillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, FeatureDistillation, Lesson, Needs
 from spaces.features import Feature
 
 CLASSES = 5

@@ -13,9 +13,9 @@ from torch.nn import functional
 from search.measure import count_operations
 from search.runtime import export_onnx
 from spaces import catalogue
-from spaces.axes import Cut, Pruning
-from spaces.channel_pruning import ChannelPruning
-from spaces.cuts import read_cuts, replay_cuts
+from spaces.axes.pruning import Cut, Pruning
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.students.timm_model import Timm

@@ -16,7 +16,7 @@ from search.files import file_digest
 from search.measure import calibration_batches, normalized_batches
 from search.runtime import Session, export_onnx
 from spaces import catalogue
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.packing.packed import unpacked
 from spaces.processor import multiplies_int8_exactly
 from spaces.quantization.int8_mixed import Int8Mixed

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from timm.models import _registry
 
 from spaces import catalogue
-from spaces.axes import Student
+from spaces.axes.student import Student
 from spaces.students.timm_model import Timm
 
 STUDENTS = [

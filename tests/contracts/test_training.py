@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from spaces import catalogue
-from spaces.axes import Training
+from spaces.axes.training import Training
 from spaces.domain import OneOf
 from spaces.training.standard import Standard
 

@@ -17,7 +17,7 @@ from search.artifacts import (
 from search.data.dataset import Dataset
 from search.errors import ArtifactError
 from search.files import CHECKSUMS, written_whole
-from spaces.axes import Pruning
+from spaces.axes.pruning import Pruning
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
 

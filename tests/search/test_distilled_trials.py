@@ -13,7 +13,7 @@ from search.task import Task
 from search.teacher.teacher import Teacher
 from search.trial import finish, run_trial
 from spaces import catalogue
-from spaces.axes import Distillation, Needs
+from spaces.axes.distillation import Distillation, Needs
 from spaces.pruning.magnitude import Magnitude
 from spaces.training.standard import Standard
 

@@ -21,7 +21,7 @@ from search.stages import StageCache
 from search.task import Task
 from search.trial import finish, run_trial
 from spaces import catalogue
-from spaces.axes import Quantization
+from spaces.axes.quantization import Quantization
 from spaces.packing.packed import unpacked
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

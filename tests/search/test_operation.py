@@ -17,7 +17,7 @@ from search.records import EpochRecord, Outcome, TrialState
 from search.task import Task
 from search.trial import finish, run_trial
 from spaces import catalogue
-from spaces.axes import Exercise, Operation, Pruning
+from spaces.axes.pruning import Exercise, Operation, Pruning
 from spaces.pruning.group_lasso import GroupLasso
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.pupil import Pupil
-from spaces.axes import FeatureDistillation
+from spaces.axes.distillation import FeatureDistillation
 from spaces.choice import FloatRange, param
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.labels import Labels

@@ -17,7 +17,7 @@ from search.records import Cost, EpochRecord, Outcome, Quality, StageRecord, Tri
 from search.stages import TRAINS, Lineage, Stage, StageCache
 from search.task import Task
 from search.trial import finish, run_trial
-from spaces.axes import Part
+from spaces.axes.pruning import Part
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude

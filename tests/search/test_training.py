@@ -13,7 +13,7 @@ from search.data.views import View
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training import Course, accuracy, train
-from spaces.axes import Distillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, Lesson, Needs
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.labels import Labels
 from spaces.features import Feature

@@ -17,7 +17,7 @@ from search.stages import StageCache
 from search.task import Task
 from search.training import accuracy
 from search.trial import finish, run_trial
-from spaces.axes import Needs
+from spaces.axes.distillation import Needs
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude

@@ -7,7 +7,7 @@ import pytest
 
 import spaces.pruning
 from spaces import catalogue
-from spaces.axes import Pruning
+from spaces.axes.pruning import Pruning
 
 METHOD = '''
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from timm.task.distillation import FeatureDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.axes import Distillation, Lesson
+from spaces.axes.distillation import Distillation, Lesson
 from spaces.distillation.attention import Attention, attention
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.layerwise import Layerwise

@@ -10,7 +10,7 @@ from timm.task.distillation import LogitDistillationTask
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes import Lesson
+from spaces.axes.distillation import Lesson
 from spaces.distillation.confidence import Confidence, confidences
 from spaces.distillation.dist import DIST
 from spaces.distillation.dkd import DKD, decoupled

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.axes import Pruning
+from spaces.axes.pruning import Pruning
 from spaces.features import Feature, corresponding, features_of, maps_alone, with_maps
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

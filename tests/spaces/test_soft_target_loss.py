@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spaces.axes import Lesson
+from spaces.axes.distillation import Lesson
 from spaces.distillation.soft_targets import SoftTargets, soft_target_loss
 
 # A teacher sure to 3/4 and an undecided student: 3/4 ln(3/4 ÷ 1/2) + 1/4 ln(1/4 ÷ 1/2) nats.

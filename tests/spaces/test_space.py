@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from spaces import catalogue
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.domain import FloatRange, OneOf
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace

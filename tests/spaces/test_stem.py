@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.cuts import replay_cuts
+from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
 from spaces.students.timm_model import Timm
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spaces import catalogue
-from spaces.axes import AXES
+from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods
 
 PAGE = Path(__file__).parents[3] / "docs" / "methods.md"

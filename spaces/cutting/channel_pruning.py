@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes import Exercise, Losses, Operation, Pruning
-from spaces.channels import Cutter, Plan
+from spaces.axes.pruning import Exercise, Losses, Operation, Pruning
 from spaces.choice import FloatRange, IntRange, OneOf, param
-from spaces.graph import Importance
+from spaces.cutting.channels import Cutter, Plan
+from spaces.cutting.graph import Importance
 from spaces.shrinks import EVERYWHERE, Shrinks
 
 # Of parameters, MACs and bytes, where layers compete: scattered weights against trained ones.

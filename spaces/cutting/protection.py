@@ -25,7 +25,7 @@ import torch_pruning
 from torch import Tensor, nn
 from torch_pruning.dependency.dependency import Dependency
 
-from spaces.graph import (
+from spaces.cutting.graph import (
     as_value_errors,
     build_pruner,
     classifiers,

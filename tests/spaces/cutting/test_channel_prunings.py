@@ -7,9 +7,9 @@ import torch
 from timm.layers import Attention
 from torch import Tensor, nn
 
-from spaces.axes import Losses, Part, Pruning
-from spaces.channel_pruning import ChannelPruning
-from spaces.groups import find_groups
+from spaces.axes.pruning import Losses, Part, Pruning
+from spaces.cutting.channel_pruning import ChannelPruning
+from spaces.cutting.groups import find_groups
 from spaces.pruning.bn_scale import BatchNormScale
 from spaces.pruning.group_lasso import GroupLasso
 from spaces.pruning.magnitude import Magnitude

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spaces.axes import Part
-from spaces.blocks import residual_blocks, without
-from spaces.cuts import replay_cuts
+from spaces.axes.pruning import Part
+from spaces.cutting.blocks import residual_blocks, without
+from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.depth import Depth
 from spaces.students.timm_model import Timm
 

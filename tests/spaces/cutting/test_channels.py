@@ -3,9 +3,9 @@ import torch
 from timm.layers import Attention
 from torch import Tensor, nn
 
-from spaces.axes import Cut, Part
-from spaces.channels import Plan, cut_channels, magnitude
-from spaces.cuts import read_cuts, replay_cuts
+from spaces.axes.pruning import Cut, Part
+from spaces.cutting.channels import Plan, cut_channels, magnitude
+from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.students.timm_model import Timm
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spaces.axes import Cut, Part
-from spaces.channels import cut_again
-from spaces.graph import as_value_errors, dependency_graph, run, traced
+from spaces.axes.pruning import Cut, Part
+from spaces.cutting.channels import cut_again
+from spaces.cutting.graph import as_value_errors, dependency_graph, run, traced
 
 
 def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:

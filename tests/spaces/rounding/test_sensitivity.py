@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from spaces.int8 import largest_int8_weight
-from spaces.sensitivity import sensitivities, weight_counts
+from spaces.rounding.int8 import largest_int8_weight
+from spaces.rounding.sensitivity import sensitivities, weight_counts
 
 
 @pytest.fixture

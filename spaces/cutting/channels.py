@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from spaces.axes import Cut, Part
-from spaces.graph import Importance, as_value_errors, build_pruner, run, settle, traced
-from spaces.protection import protected_layers
+from spaces.axes.pruning import Cut, Part
+from spaces.cutting.graph import Importance, as_value_errors, build_pruner, run, settle, traced
+from spaces.cutting.protection import protected_layers
 
 NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
 MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)

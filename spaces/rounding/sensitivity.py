@@ -14,9 +14,9 @@ import onnxruntime
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from spaces.int8 import largest_int8_weight
 from spaces.packing.weights import Layer, weighted_layers
-from spaces.rounding import rounded_to_int8
+from spaces.rounding.int8 import largest_int8_weight
+from spaces.rounding.training import rounded_to_int8
 
 _SWITCHES = "switches"
 _LEVELS = 255

@@ -8,11 +8,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from search.runtime import Session, export_onnx
-from spaces.codes import binary_codes
-from spaces.int8 import largest_int8_weight
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ternary import Ternary
-from spaces.rounding import rounded_to_int8, rounded_weights
+from spaces.rounding.codes import binary_codes
+from spaces.rounding.int8 import largest_int8_weight
+from spaces.rounding.training import rounded_to_int8, rounded_weights
 from spaces.students.timm_model import Timm
 
 SHAPE = (3, 32, 32)

@@ -8,8 +8,8 @@ import torch_pruning
 from torch import Tensor, nn
 from torch_pruning.pruner import function
 
-from spaces.graph import classifiers, dependency_graph, traced
-from spaces.protection import protected_layers
+from spaces.cutting.graph import classifiers, dependency_graph, traced
+from spaces.cutting.protection import protected_layers
 
 _OUTPUTS = (
     function.prune_conv_out_channels,

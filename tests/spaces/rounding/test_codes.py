@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spaces.codes import Coder, binary_codes, four_bit_codes, kmeans_codes, ternary_codes
+from spaces.rounding.codes import Coder, binary_codes, four_bit_codes, kmeans_codes, ternary_codes
 
 CODERS = {
     "four_bit": four_bit_codes,

@@ -8,9 +8,9 @@ import torch
 from timm.layers import BlurPool2d
 from torch import Tensor, nn
 
-from spaces.cuts import replay_cuts
-from spaces.groups import find_groups
-from spaces.protection import protected_layers
+from spaces.cutting.cuts import replay_cuts
+from spaces.cutting.groups import find_groups
+from spaces.cutting.protection import protected_layers
 from spaces.pruning.magnitude import Magnitude
 
 EXAMPLE = torch.zeros(1, 3, 64, 64)

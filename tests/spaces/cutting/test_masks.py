@@ -11,8 +11,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from search.conversion import Exported, write_files
-from spaces.axes import Pruning
-from spaces.masks import keeper, largest, matrices, two_of_four
+from spaces.axes.pruning import Pruning
+from spaces.cutting.masks import keeper, largest, matrices, two_of_four
 from spaces.packing.packed import unpacked
 from spaces.pruning.sparse_2_4 import SparseTwoOfFour
 from spaces.pruning.sparse_l1 import SparseL1

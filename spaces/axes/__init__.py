@@ -1,0 +1,1 @@
+"""The five axes of a recipe, and what a method of each must do."""

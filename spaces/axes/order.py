@@ -1,0 +1,10 @@
+"""The five axes, in the order of compression."""
+
+from spaces.axes.distillation import Distillation
+from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
+from spaces.axes.student import Student
+from spaces.axes.training import Training
+from spaces.choice import Choice
+
+AXES: tuple[type[Choice], ...] = (Student, Training, Distillation, Pruning, Quantization)

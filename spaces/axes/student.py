@@ -1,0 +1,45 @@
+"""The first axis: which network is trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from spaces.choice import Choice
+from spaces.shrinks import NOTHING, Shrinks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Student(Choice, ABC):
+    """Which network is trained."""
+
+    axis: ClassVar[str] = "student"
+    shrinks: ClassVar[Shrinks] = NOTHING
+
+    @property
+    def is_timms_own(self) -> bool:
+        """Whether timm, told the model's name alone, builds the same network."""
+        return True
+
+    @abstractmethod
+    def build(
+        self, *, classes: int, channels: int, image_size: int, blank: bool = False
+    ) -> nn.Module:
+        """A network from [batch, channels, image_size, image_size] to logits [batch, classes].
+
+        Random weights come from torch's global generator.
+
+        Args:
+            classes: number of outputs.
+            channels: of the images, 1 or 3.
+            image_size: height and width, in pixels.
+            blank: leave out pretrained weights, since others will be loaded.
+
+        Raises:
+            ValueError: there is no such network, or it can't take such images.
+            OSError: pretrained weights can't be read.
+        """
