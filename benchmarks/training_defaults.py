@@ -21,6 +21,7 @@ _CHANGES: dict[str, tuple[Scalar, ...]] = {
     "label_smoothing": (0.1,),
     "mixup": (0.2, 0.8),
     "cutmix": (1.0,),
+    "erasing": (0.25,),
     "ema": (0.9, 0.99),
 }
 _LESSONS = ("labels", "soft_targets")

@@ -40,6 +40,7 @@ _LIBRARIES = ("torch", "timm", "torch-pruning")
 # Our own files, besides those of spaces/, that decide what weights a stage comes to.
 TRAINS = (
     "averaging.py",
+    "erasing.py",
     "making.py",
     "mixing.py",
     "operation.py",

@@ -13,6 +13,7 @@ from search.checkpoint import Checkpoint
 from search.data.dataset import Batch, Dataset, Part, normalize
 from search.data.joined import for_learning
 from search.data.views import View
+from search.erasing import erased
 from search.errors import TrialError
 from search.mixing import draw_mixture
 from search.pupil import Pupil
@@ -271,6 +272,7 @@ def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view:
         members = course.targets(view, batch.indices).to(course.device)
     labels = batch.labels
     training = course.training
+    images = erased(images, probability=training.erasing)
     if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
         images = mixture.images(images)
         labels = mixture.labels(labels, len(dataset.info.classes))

@@ -33,6 +33,7 @@ class Training(Choice, ABC):
         label_smoothing: share of each label that is spread over all classes.
         mixup: parameter of the Beta distribution of shares by which images are mixed; 0: none.
         cutmix: likewise, of shares by which they are cut and pasted.
+        erasing: probability with which a rectangle of an image is erased; 0: none.
         ema: decay of the weights' moving average, which then is what was trained; 0: none.
     """
 
@@ -43,6 +44,7 @@ class Training(Choice, ABC):
     label_smoothing: float
     mixup: float
     cutmix: float
+    erasing: float
     ema: float
 
     @abstractmethod

@@ -23,16 +23,18 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Standard(Training):
-    """One of timm's optimizers, a linear warm-up, then a schedule to zero; mixing and averaging.
+    """One of timm's optimizers, a warm-up, a schedule to zero; mixing, erasing and averaging.
 
     `schedule` is a cosine, a line, or a plateau with a fall over the last three tenths (warm-up,
     stable, decay). `mixup` and `cutmix` are the parameters of the Beta distributions by which pairs
-    of images are mixed; `ema` is the decay of the moving average of the weights, which is then
-    what is evaluated and shipped. At 0 each of the three is off.
+    of images are mixed, `erasing` the probability with which a rectangle of an image is erased;
+    `ema` is the decay of the moving average of the weights, which is then what is evaluated and
+    shipped. At 0 each of the four is off.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983 (the cosine, without restarts), and 2019,
     arXiv:1711.05101 (AdamW); Hu et al. 2024, arXiv:2404.06395 (wsd); Zhang et al. 2018,
-    arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899 (CutMix).
+    arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899 (CutMix); Zhong et al. 2020,
+    arXiv:1708.04896 (erasing).
     """
 
     name: ClassVar[str] = "standard"
@@ -46,6 +48,7 @@ class Standard(Training):
     label_smoothing: float = param(0.0, FloatRange(0.0, 0.5))
     mixup: float = param(0.0, FloatRange(0.0, 2.0))
     cutmix: float = param(0.0, FloatRange(0.0, 2.0))
+    erasing: float = param(0.0, FloatRange(0.0, 1.0))
     ema: float = param(0.0, FloatRange(0.0, 0.9999))
 
     def conflict(self, recipe: "Recipe") -> str | None:

@@ -101,7 +101,7 @@ def test_a_cosine_is_half_way_down_in_the_middle() -> None:
     assert _rates("cosine")[50] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("parameter", ["mixup", "cutmix", "ema"])
+@pytest.mark.parametrize("parameter", ["mixup", "cutmix", "erasing", "ema"])
 def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(parameter, recipe) -> None:
     params = recipe().to_params()
     del params[f"training.standard.{parameter}"]

@@ -250,7 +250,7 @@ def _always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
     [
         {"optimizer": "adamw"},
         {"optimizer": "lamb", "schedule": "wsd"},
-        {"optimizer": "sgd", "mixup": 0.4, "cutmix": 1.0},
+        {"optimizer": "sgd", "mixup": 0.4, "cutmix": 1.0, "erasing": 0.5},
         {"ema": 0.9},
     ],
 )
@@ -424,7 +424,10 @@ def test_images_labels_and_predictions_are_mixed_alike(
 
 @pytest.mark.parametrize(
     "options",
-    [{"mixup": 0.2}, {"cutmix": 1.0}, {"ema": 0.9}, {"mixup": 0.2, "cutmix": 1.0, "ema": 0.9}],
+    [
+        *({"mixup": 0.2}, {"cutmix": 1.0}, {"erasing": 0.5}, {"ema": 0.9}),
+        {"mixup": 0.2, "cutmix": 1.0, "erasing": 0.25, "ema": 0.9},
+    ],
 )
 def test_a_student_learns_whatever_is_mixed_and_averaged(
     options: dict[str, float], stripes: Dataset, views: tuple[View, ...]

@@ -1,0 +1,34 @@
+"""Images of which a rectangle is erased, as timm does it. Zhong et al. 2020, arXiv:1708.04896.
+
+A teacher whose predictions were computed before has seen the whole image; one that is compared by
+its features sees what the student sees.
+"""
+
+import random
+
+import torch
+from timm.data.random_erasing import RandomErasing
+from torch import Tensor
+
+
+def erased(images: Tensor, *, probability: float) -> Tensor:
+    """Each image, with that probability, without a rectangle of 2% to 33% of its area.
+
+    Args:
+        images: normalised, [batch, channels, height, width]; left as they are. What is erased
+            becomes 0, the data's mean colour.
+        probability: 0 to 1; at 0 nothing is drawn, and the images themselves come back.
+    """
+    if not probability:
+        return images
+    erase = RandomErasing(probability, device=str(images.device))
+    # timm draws from Python's generator; torch's is the one that a training's seed and checkpoint
+    # restore.
+    before = random.getstate()
+    random.seed(int(torch.randint(2**62, ())))
+    try:
+        found = images.clone()
+        erase(found)
+    finally:
+        random.setstate(before)
+    return found
