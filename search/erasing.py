@@ -21,7 +21,7 @@ def erased(images: Tensor, *, probability: float) -> Tensor:
     """
     if not probability:
         return images
-    erase = RandomErasing(probability, device=str(images.device))
+    erase = RandomErasing(probability, device=str(images.device))  # type: ignore[no-untyped-call]
     # timm draws from Python's generator; torch's is the one that a training's seed and checkpoint
     # restore.
     before = random.getstate()
