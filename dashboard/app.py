@@ -1,10 +1,12 @@
 """The dashboard: `retort dashboard`, or `streamlit run dashboard/app.py`."""
 
+from pathlib import Path
+
 import streamlit as st
 
-from dashboard.access import is_login_configured
 from dashboard.address import show_refused
 from dashboard.panels.messages import show_problem
+from dashboard.panels.page import must_log_in
 from search.errors import StoreError
 
 _PAGES = (
@@ -16,15 +18,17 @@ _PAGES = (
     ("influence", "What matters", ":material/tune:"),
     ("report", "Report", ":material/description:"),
 )
+_ICON = Path(__file__).with_name("icon.svg")
 # Streamlit leaves room above for a toolbar that is two lines high.
 _STYLE = "<style>[data-testid=stMainBlockContainer] { padding-top: 3rem; }</style>"
 
 
 def main() -> None:
     """Lets in who may look, and shows the page that the address names."""
-    st.set_page_config(page_title="retort", page_icon=":material/science:", layout="wide")
+    # A named icon would be fetched from a server of Google's.
+    st.set_page_config(page_title="retort", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
-    if _must_log_in():
+    if must_log_in():
         st.title("retort")
         st.button("Log in", on_click=st.login, type="primary")
         return
@@ -46,14 +50,6 @@ def main() -> None:
 def _go_on() -> None:
     # The default page has no name in the address, so none of ours is it: `/frontier` must work.
     st.switch_page(f"views/{_PAGES[0][0]}.py", query_params=st.query_params.to_dict())
-
-
-def _must_log_in() -> bool:
-    try:
-        return is_login_configured() and not st.user.is_logged_in
-    except ValueError as error:
-        st.error(str(error))
-        st.stop()
 
 
 if __name__ == "__main__":

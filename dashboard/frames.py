@@ -93,6 +93,11 @@ def describe_choice(params: Mapping[str, Scalar], axis: str) -> str:
     return name
 
 
+def recipe_in_words(params: Mapping[str, Scalar]) -> str:
+    """The choice on each axis: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
+    return " · ".join(describe_choice(params, name) for name in params if "." not in name)
+
+
 def family(params: Mapping[str, Scalar]) -> str:
     """The kind of network that the student is: `resnet`, `mobilenetv3`."""
     student = describe_choice(params, "student")

@@ -15,6 +15,7 @@ import streamlit as st
 
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
+from search.advice import Advice, advise
 from search.budget import Budget, stored_budget
 from search.frontier import best
 from search.history import Moment, history
@@ -145,6 +146,13 @@ def load_study(place: Place) -> StudyView:
         parameters=parameters_of(trials),
         best=best(trials, budget),
     )
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def load_advice(place: Place) -> Advice | None:
+    """The student to take within the study's own budget, and its neighbours."""
+    view = load_study(place)
+    return advise(view.records, view.budget)
 
 
 @st.cache_resource(max_entries=500, show_spinner=False)

@@ -9,16 +9,28 @@ from dashboard.charts.figure import new_figure
 
 
 def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
-    """A heat map of shares, [names, names], each 0 to 1, with the share in each field."""
+    """A heat map of shares, [names, names], each 0 to 1, with the share in each field.
+
+    That each agrees with itself is left out.
+    """
+    others = [
+        [None if one == other else share for other, share in enumerate(row)]
+        for one, row in enumerate(shares)
+    ]
+    known = [share for row in others for share in row if share is not None]
     figure = new_figure(height=120 + 44 * len(names))
     figure.add_trace(
         go.Heatmap(
             x=[escape(name) for name in names],
             y=[escape(name) for name in names],
-            z=shares,
-            text=[[f"{share:.1%}" for share in row] for row in shares],
+            z=others,
+            text=[["" if share is None else f"{share:.1%}" for share in row] for row in others],
             texttemplate="%{text}",
-            colorscale=[[0, "#dbeafe"], [1, "#10a37f"]],
+            # From half right up: one image of a thousand must not look like a gulf.
+            zmin=min([0.5, *known]),
+            zmax=1.0,
+            colorscale=[[0, "#b45309"], [0.5, "#475569"], [1, "#0f766e"]],
+            textfont={"color": "#ffffff"},
             showscale=False,
             xgap=2,
             ygap=2,

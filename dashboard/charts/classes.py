@@ -6,7 +6,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
-from dashboard.charts.palette import FRONTIER, TEACHER
+from dashboard.charts.palette import CLOUD, FRONTIER, TEACHER
 
 _MOST_CLASSES = 40
 
@@ -14,7 +14,7 @@ ByClass = Sequence[tuple[int, int]]
 
 
 def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | None) -> go.Figure:
-    """Two bars a class, the class on which the student is worst above.
+    """Two dots a class with a line between them, the class on which the student is worst above.
 
     Args:
         names: of the classes.
@@ -24,29 +24,48 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
     Returns:
         A figure of the 40 worst classes.
     """
-    shares = [right / of if of else 0.0 for of, right in student]
-    worst = sorted(range(len(names)), key=lambda place: shares[place])[:_MOST_CLASSES]
-    figure = new_figure(height=80 + 30 * len(worst), showlegend=True, barmode="group")
-    known = (("Student", student, FRONTIER), ("Teacher", teacher, TEACHER))
-    for label, found, colour in known:
-        if found is None:
-            continue
-        figure.add_trace(
-            go.Bar(
-                name=label,
-                orientation="h",
-                y=[escape(names[place][:30]) for place in worst],
-                x=[found[place][1] / found[place][0] if found[place][0] else 0 for place in worst],
-                customdata=[list(found[place]) for place in worst],
-                marker={"color": colour},
-                hovertemplate=f"<b>%{{y}}</b><br>{label.lower()}: %{{customdata[1]}} of "
-                "%{customdata[0]} right (%{x:.1%})<extra></extra>",
-            )
-        )
+    worst = sorted(range(len(names)), key=lambda place: _share(student[place]))[:_MOST_CLASSES]
+    labels = [escape(names[place][:30]) for place in worst]
+    figure = new_figure(height=80 + 26 * len(worst), showlegend=True)
+    if teacher is not None:
+        figure.add_trace(_gaps(labels, [(_share(student[p]), _share(teacher[p])) for p in worst]))
+        figure.add_trace(_dots("Teacher", labels, [teacher[place] for place in worst], TEACHER))
+    figure.add_trace(_dots("Student", labels, [student[place] for place in worst], FRONTIER))
     figure.update_layout(
-        xaxis={"tickformat": ".0%", "range": [0, 1.001]},
+        xaxis={"tickformat": ".3~p", "autorangeoptions": {"clipmin": -0.02, "clipmax": 1.02}},
         # The first is drawn lowest, and a class may be named as a number.
         yaxis={"autorange": "reversed", "type": "category", "automargin": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     return figure
+
+
+def _share(found: tuple[int, int]) -> float:
+    of, right = found
+    return right / of if of else 0.0
+
+
+def _gaps(labels: Sequence[str], pairs: Sequence[tuple[float, float]]) -> go.Scatter:
+    return go.Scatter(
+        x=[x for student, teacher in pairs for x in (student, teacher, None)],
+        y=[y for label in labels for y in (label, label, None)],
+        mode="lines",
+        line={"color": CLOUD, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _dots(name: str, labels: Sequence[str], found: ByClass, colour: str) -> go.Scatter:
+    # The student's dot lies inside the teacher's, so that both are seen where they are equal.
+    size = 10 if name == "Student" else 15
+    return go.Scatter(
+        name=name,
+        x=[_share(counts) for counts in found],
+        y=list(labels),
+        mode="markers",
+        marker={"color": colour, "size": size},
+        customdata=[list(counts) for counts in found],
+        hovertemplate=f"<b>%{{y}}</b><br>{name.lower()}: %{{customdata[1]}} of "
+        "%{customdata[0]} right (%{x:.1%})<extra></extra>",
+    )

@@ -1,4 +1,4 @@
-"""Accuracy against what a student costs: every trial, the frontier over them, the budget."""
+"""Accuracy against what a student costs: every trial, the frontier over them, the teacher."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,20 +8,28 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.axes import CostAxis
+from dashboard.charts.drawn import frontier_line, thinned, within
 from dashboard.charts.figure import new_figure
-from dashboard.charts.palette import BUDGET, CHOSEN, FRONTIER, LOOKS, RIM, TEACHER
+from dashboard.charts.ground import accuracy_reach, cost_range, draw_limits, lay_out
+from dashboard.charts.palette import CHOSEN, FRONTIER, LOOKS, RIM, TEACHER
 from dashboard.frames import recipe_columns
 from search.records import TeacherRecord, TrialState
 from search.units import format_bytes, format_milliseconds
 
-SHOWN_BESIDE_THE_FRONTIER = 2000
-_RUG_SHARE = 0.07
-_SPACE_SHARE = 0.06
-_BEYOND_LIMITS = 0.18
+_BEYOND_LIMITS = 0.4
+
+
+def cloud_points(trials: pd.DataFrame, axis: CostAxis) -> pd.DataFrame:
+    """Of a frame that `trial_frame` gave: what is drawn against this cost, with its `hover` text.
+
+    At most 2,000 trials beside the frontier.
+    """
+    drawn = thinned(trials[trials[axis.column].notna()])
+    return drawn.assign(hover=list(_hover(drawn)))
 
 
 def accuracy_figure(
-    trials: pd.DataFrame,
+    points: pd.DataFrame,
     axis: CostAxis,
     *,
     limits: Mapping[str, float],
@@ -31,7 +39,7 @@ def accuracy_figure(
     """Accuracy against one cost, on a log axis.
 
     Args:
-        trials: a frame as `trial_frame` gives it.
+        points: as `cloud_points` gives them; they don't hang on the limits.
         axis: the cost.
         limits: bounds by column; trials beyond any of them, or below one on `accuracy`, fade.
         teacher: drawn as a star.
@@ -39,12 +47,10 @@ def accuracy_figure(
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. Trials whose cost is
-        known and whose accuracy is not stand as ticks under it. At most 2,000 trials are drawn
-        beside the frontier.
+        known and whose accuracy is not stand as ticks under it. Where a few accuracies lie far
+        below the rest, the axis begins above them, and says how many there are.
     """
-    known = trials[trials[axis.column].notna()]
-    drawn = thinned(known)
-    drawn = drawn.assign(is_within=within(drawn, limits), hover=list(_hover(drawn)))
+    drawn = points.assign(is_within=within(points, limits))
     trained = drawn[drawn["accuracy"].notna()]
     untrained = drawn[drawn["accuracy"].isna()]
     figure = new_figure(uirevision=axis.column)
@@ -59,47 +65,16 @@ def accuracy_figure(
     )
     if teacher is not None:
         figure.add_traces(list(_star(teacher, axis)))
-    _lay_out(figure, axis, has_rug=not untrained.empty)
-    if (limit := limits.get(axis.column)) is not None:
-        _draw_limit(figure, limit, axis.label(limit))
-    if (floor := limits.get("accuracy")) is not None:
-        line = {"color": BUDGET, "width": 1.5, "dash": "dash"}
-        figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=floor, y1=floor, line=line)
-    _set_range(figure, axis, known, limit=limit, teacher=teacher)
+    others = [float(ring["accuracy"].iloc[0])] if len(ring) else []
+    others += [] if teacher is None else [teacher.accuracy]
+    others += [limits["accuracy"]] if "accuracy" in limits else []
+    reach = accuracy_reach(trained["accuracy"], others)
+    lay_out(figure, axis, reach, has_rug=not untrained.empty)
+    span = cost_range(points, axis, limit=limits.get(axis.column), teacher=teacher)
+    if span is not None:
+        figure.update_xaxes(range=span)
+        draw_limits(figure, axis, limits, span=span)
     return figure
-
-
-def within(trials: pd.DataFrame, limits: Mapping[str, float]) -> "pd.Series[bool]":
-    """Which trials keep all limits that can be checked: upper ones, and a lower one on accuracy."""
-    kept = pd.Series(True, index=trials.index)
-    for column, bound in limits.items():
-        if column == "accuracy":
-            kept &= ~(trials[column] < bound)
-        else:
-            kept &= ~(trials[column] > bound)
-    return kept
-
-
-def frontier_line(trials: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The frontier's trials that no other one betters in accuracy and this cost alone, by cost.
-
-    The frontier is of accuracy, size and latency together, so some of its trials lie below this
-    line: they are better in the cost that is not drawn.
-    """
-    members = trials[trials["on_frontier"] & trials[column].notna()]
-    members = members.sort_values([column, "accuracy"], ascending=[True, False])
-    best_before = members["accuracy"].cummax().shift(fill_value=-math.inf)
-    return members[members["accuracy"] > best_before]
-
-
-def thinned(trials: pd.DataFrame, most: int = SHOWN_BESIDE_THE_FRONTIER) -> pd.DataFrame:
-    """The frontier and at most so many others, by number."""
-    others = trials[~trials["on_frontier"]]
-    if len(others) <= most:
-        return trials
-    # The same ones at each redraw, so that a live chart does not flicker.
-    kept = others.sample(most, random_state=0)
-    return pd.concat([trials[trials["on_frontier"]], kept]).sort_values("number")
 
 
 def _cloud(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
@@ -143,9 +118,12 @@ def _ring(chosen: pd.DataFrame, axis: CostAxis) -> go.Scatter:
     return go.Scatter(
         x=chosen[axis.column],
         y=chosen["accuracy"],
-        mode="markers",
+        mode="markers+text",
         name="Chosen",
         marker={"color": CHOSEN, "symbol": "circle-open", "size": 20, "line": {"width": 3}},
+        text=[f"trial {number}" for number in chosen["number"]],
+        textposition="top center",
+        textfont={"color": CHOSEN},
         hoverinfo="skip",
     )
 
@@ -183,7 +161,10 @@ def _hover(rows: pd.DataFrame) -> Iterator[str]:
             format_bytes(size),
             "not timed" if math.isnan(latency) else format_milliseconds(latency),
         ]
-        lines = [" · ".join(measured), " · ".join(filter(None, choices)), str(note)[:80]]
+        chosen = list(filter(None, choices))
+        # In short lines, or a narrow chart cuts them off.
+        recipe = [" · ".join(chosen[place : place + 3]) for place in range(0, len(chosen), 3)]
+        lines = [" · ".join(measured), *recipe, str(note)[:60]]
         yield "<br>".join(escape(line) for line in lines if line)
 
 
@@ -202,80 +183,3 @@ def _star(teacher: TeacherRecord, axis: CostAxis) -> Iterator[go.Scatter]:
         f"{axis.label(place)}<extra></extra>",
         unselected={"marker": {"opacity": 1.0}},
     )
-
-
-def _draw_limit(figure: go.Figure, bound: float, label: str) -> None:
-    # On a log axis plotly places shapes by value, but annotations by exponent.
-    line = {"color": BUDGET, "width": 1.5, "dash": "dash"}
-    figure.add_shape(type="line", x0=bound, x1=bound, y0=0, y1=1, yref="paper", line=line)
-    figure.add_shape(
-        type="rect",
-        x0=bound,
-        x1=bound * 1e6,
-        y0=0,
-        y1=1,
-        yref="paper",
-        fillcolor=BUDGET,
-        opacity=0.06,
-        line={"width": 0},
-        layer="below",
-    )
-    figure.add_annotation(
-        x=math.log10(bound),
-        y=1,
-        yref="paper",
-        text=f"budget {label}",
-        showarrow=False,
-        xanchor="right",
-        yanchor="bottom",
-        font={"color": BUDGET},
-    )
-
-
-def _lay_out(figure: go.Figure, axis: CostAxis, *, has_rug: bool) -> None:
-    bottom = _RUG_SHARE + _SPACE_SHARE if has_rug else 0.0
-    figure.update_layout(
-        yaxis={"tickformat": ".0%", "domain": [bottom, 1.0], "automargin": True},
-        xaxis={
-            "type": "log",
-            "title": {"text": axis.title},
-            "tickformat": axis.tick_format,
-            # More would run into each other on a phone.
-            "nticks": 4,
-            "minor": {"dtick": "D1", "ticks": "outside", "showgrid": False},
-            "showgrid": True,
-            "anchor": "y2" if has_rug else "y",
-        },
-    )
-    if has_rug:
-        figure.update_layout(
-            yaxis2={
-                "domain": [0.0, _RUG_SHARE],
-                "range": [0, 1],
-                "fixedrange": True,
-                "showgrid": False,
-                "tickvals": [0.5],
-                "ticktext": ["none"],
-                "zeroline": False,
-            }
-        )
-
-
-def _set_range(
-    figure: go.Figure,
-    axis: CostAxis,
-    trials: pd.DataFrame,
-    *,
-    limit: float | None,
-    teacher: TeacherRecord | None,
-) -> None:
-    """Fits the cost axis to all that is drawn, the budget's line included."""
-    places = [float(place) for place in trials[axis.column]]
-    others = (limit, None if teacher is None else axis.of(teacher.cost))
-    places += [place for place in others if place is not None]
-    places = [place for place in places if place > 0]
-    if not places:
-        return
-    low, high = math.log10(min(places)), math.log10(max(places))
-    space = max(0.08, 0.05 * (high - low))
-    figure.update_xaxes(range=[low - space, high + space])

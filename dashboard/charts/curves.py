@@ -19,24 +19,74 @@ class _Stretch:
 
     stage: str
     start: int
-    epochs: Sequence[EpochRecord]
+    epochs: tuple[EpochRecord, ...]
 
 
 def curves_figure(trials: Sequence[TrialRecord]) -> go.Figure:
     """Accuracy above, loss below, by epoch; a stage follows on the one before.
 
-    Several trials differ in colour, the stages of one in colour, those of several in dashes.
+    Several trials differ in colour, the stages of one in colour, those of several in dashes. A
+    stage that trials share, as branches do, is one line, or the last would hide the others.
     """
     figure = new_figure(height=430, showlegend=True)
-    for place, trial in enumerate(trials):
-        for order, stretch in enumerate(_stretches(trial)):
-            is_alone = len(trials) == 1
-            colour = SERIES[(order if is_alone else place) % len(SERIES)]
-            dash = "solid" if is_alone else _DASHES[order % len(_DASHES)]
-            name = stretch.stage if is_alone else f"trial {trial.number}"
-            line = {"color": colour, "width": 2, "dash": dash}
-            figure.add_traces(list(_lines(stretch, trial, name=name, line=line, first=order == 0)))
-    longest = max((len(trial.outcome.epochs) for trial in trials if trial.outcome), default=1)
+    shared: dict[_Stretch, list[int]] = {}
+    for trial in trials:
+        for stretch in _stretches(trial):
+            shared.setdefault(stretch, []).append(trial.number)
+    owners = list(dict.fromkeys(map(_owner, shared.values())))
+    stages = list(dict.fromkeys(stretch.stage for stretch in shared))
+    named = set()
+    for stretch, numbers in shared.items():
+        owner, stage = _owner(numbers), stages.index(stretch.stage)
+        name = stretch.stage if len(trials) == 1 else owner
+        colour = stage if len(trials) == 1 else owners.index(owner)
+        dash = "solid" if len(trials) == 1 else _DASHES[stage % len(_DASHES)]
+        line = {"color": SERIES[colour % len(SERIES)], "width": 2, "dash": dash}
+        lines = _lines(stretch, owner, name=name, line=line, is_named=name not in named)
+        figure.add_traces(list(lines))
+        named.add(name)
+    longest = max((stretch.start + len(stretch.epochs) for stretch in shared), default=1)
+    _lay_out(figure, longest)
+    return figure
+
+
+def _stretches(trial: TrialRecord) -> Iterator[_Stretch]:
+    epochs = trial.outcome.epochs if trial.outcome else ()
+    start = 0
+    while start < len(epochs):
+        stage = epochs[start].stage
+        end = start
+        while end < len(epochs) and epochs[end].stage == stage:
+            end += 1
+        yield _Stretch(stage=stage, start=start, epochs=tuple(epochs[start:end]))
+        start = end
+
+
+def _owner(numbers: Sequence[int]) -> str:
+    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _lines(
+    stretch: _Stretch, owner: str, *, name: str, line: dict[str, object], is_named: bool
+) -> Iterator[go.Scatter]:
+    places = [stretch.start + i + 1 for i in range(len(stretch.epochs))]
+    for column, axis, form in (("accuracy", "y", ".1%"), ("loss", "y2", ".4f")):
+        yield go.Scatter(
+            x=places,
+            y=[getattr(point, column) for point in stretch.epochs],
+            mode="lines+markers",
+            marker={"size": 5},
+            line=line,
+            name=name,
+            legendgroup=name,
+            showlegend=column == "accuracy" and is_named,
+            yaxis=axis,
+            hovertemplate=f"<b>{owner.capitalize()}</b>, {stretch.stage}, epoch %{{x}}<br>"
+            f"{column} %{{y:{form}}}<extra></extra>",
+        )
+
+
+def _lay_out(figure: go.Figure, longest: int) -> None:
     figure.update_layout(
         xaxis={
             "title": {"text": "Epoch"},
@@ -55,36 +105,3 @@ def curves_figure(trials: Sequence[TrialRecord]) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )
-    return figure
-
-
-def _stretches(trial: TrialRecord) -> Iterator[_Stretch]:
-    epochs = trial.outcome.epochs if trial.outcome else ()
-    start = 0
-    while start < len(epochs):
-        stage = epochs[start].stage
-        end = start
-        while end < len(epochs) and epochs[end].stage == stage:
-            end += 1
-        yield _Stretch(stage=stage, start=start, epochs=epochs[start:end])
-        start = end
-
-
-def _lines(
-    stretch: _Stretch, trial: TrialRecord, *, name: str, line: dict[str, object], first: bool
-) -> Iterator[go.Scatter]:
-    places = [stretch.start + i + 1 for i in range(len(stretch.epochs))]
-    for column, axis, form in (("accuracy", "y", ".1%"), ("loss", "y2", ".4f")):
-        yield go.Scatter(
-            x=places,
-            y=[getattr(point, column) for point in stretch.epochs],
-            mode="lines+markers",
-            marker={"size": 5},
-            line=line,
-            name=name,
-            legendgroup=name,
-            showlegend=column == "accuracy" and (first or not name.startswith("trial ")),
-            yaxis=axis,
-            hovertemplate=f"<b>Trial {trial.number}</b>, {stretch.stage}, epoch %{{x}}<br>"
-            f"{column} %{{y:{form}}}<extra></extra>",
-        )

@@ -10,18 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from dashboard.charts.cloud import thinned
+from dashboard.charts.drawn import thinned
 from dashboard.charts.figure import new_figure
 from dashboard.charts.palette import CLOUD, FRONTIER, SERIES
-from dashboard.charts.parallel import Scale, scale, short_name
-from search.units import format_bytes, format_milliseconds
+from dashboard.charts.scale import MEASURED, Scale, scale, short_name
 
 OBJECTIVES = {"accuracy": "Accuracy", "size_bytes": "Size", "latency_ms": "Latency"}
-_FORMS = {
-    "accuracy": lambda value: f"{value:.1%}",
-    "size_bytes": format_bytes,
-    "latency_ms": format_milliseconds,
-}
 _CELLS = 16
 _MOST_BARS = 20
 
@@ -57,15 +51,17 @@ def importance_figure(found: Mapping[str, Mapping[str, float]]) -> go.Figure:
     return figure
 
 
-def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Figure:
-    """The objective against one parameter: the frontier, and at most 2,000 others.
+def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Figure | None:
+    """The objective against one parameter: the frontier, and at most 2,000 others; None of none.
 
     Points carry the trial's number as `customdata[0]`.
     """
     known = trials[trials[objective].notna() & trials[parameter].notna()]
+    if known.empty:
+        return None
     drawn = thinned(known)
     axis = scale(drawn[parameter], parameter)
-    figure = new_figure(height=340)
+    figure = new_figure()
     members = drawn["on_frontier"]
     for rows, colour, size in ((drawn[~members], CLOUD, 7), (drawn[members], FRONTIER, 10)):
         if rows.empty:
@@ -90,8 +86,9 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Fig
 
 
 def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -> go.Figure | None:
-    """The mean of the objective over two parameters, as a contour; None where too little is known.
+    """The mean of the objective over two parameters; None where too little is known.
 
+    Of two ranges of numbers a contour; where one has options, between which nothing lies, fields.
     Points carry the trial's number as `customdata[0]`.
     """
     known = trials[trials[[objective, across, up]].notna().all(axis=1)]
@@ -99,29 +96,18 @@ def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -
         return None
     first, second = scale(known[across], across), scale(known[up], up)
     cells = _cells(first, second, known[objective])
-    figure = new_figure(height=430)
-    figure.add_trace(
-        go.Contour(
-            x=cells.xs,
-            y=cells.ys,
-            z=cells.means,
-            connectgaps=True,
-            colorscale="Viridis",
-            reversescale=objective != "accuracy",
-            colorbar={"title": {"text": OBJECTIVES[objective]}, **_colour_ticks(objective, cells)},
-            hoverinfo="skip",
-            line={"width": 0.5},
-        )
-    )
+    figure = new_figure()
+    is_smooth = first.is_numeric and second.is_numeric
+    figure.add_trace(_ground(cells, objective, is_smooth=is_smooth))
     drawn = thinned(known, 500)
     figure.add_trace(
         go.Scatter(
-            x=first.places.loc[drawn.index],
-            y=second.places.loc[drawn.index],
+            x=first.places.loc[drawn.index] + _jitter(drawn, first),
+            y=second.places.loc[drawn.index] + _jitter(drawn, second),
             mode="markers",
             marker={"size": 5, "color": "#ffffff", "line": {"width": 1, "color": "#333333"}},
             customdata=[
-                [number, _FORMS[objective](value)]
+                [number, MEASURED[objective](value)]
                 for number, value in zip(drawn["number"], drawn[objective], strict=True)
             ],
             hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
@@ -129,6 +115,21 @@ def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -
     )
     figure.update_layout(xaxis=_ticks(first), yaxis=_ticks(second))
     return figure
+
+
+def _ground(cells: "_Cells", objective: str, *, is_smooth: bool) -> go.Contour | go.Heatmap:
+    common = {
+        "x": cells.xs,
+        "y": cells.ys,
+        "z": cells.means,
+        "colorscale": "Viridis",
+        "reversescale": objective != "accuracy",
+        "colorbar": {"title": {"text": OBJECTIVES[objective]}, **_colour_ticks(objective, cells)},
+        "hoverinfo": "skip",
+    }
+    if is_smooth:
+        return go.Contour(**common, connectgaps=True, line={"width": 0.5})
+    return go.Heatmap(**common, xgap=2, ygap=2)
 
 
 @dataclass(frozen=True)
@@ -170,22 +171,37 @@ def _jitter(rows: pd.DataFrame, axis: Scale) -> "pd.Series[float]":
 def _ticks(axis: Scale) -> dict[str, object]:
     return {
         "title": {"text": escape(short_name(axis.name))},
-        "tickvals": [at for at, _ in axis.labels],
-        "ticktext": [escape(label) for _, label in axis.labels],
+        "tickvals": [at for at, _ in axis.ticks],
+        "ticktext": [_in_lines(label) for _, label in axis.ticks],
         "zeroline": False,
-        "range": [-0.08, 1.08],
+        "range": [-0.08, 1.08] if axis.is_numeric else _around_options(axis),
         "automargin": True,
     }
+
+
+def _in_lines(label: str) -> str:
+    """In two lines where it is long, so that several stand beside one another on a phone."""
+    middle = label.find("_", len(label) // 4)
+    if len(label) < 11 or middle < 0:
+        return escape(label)
+    return f"{escape(label[: middle + 1])}<br>{escape(label[middle + 1 :])}"
+
+
+def _around_options(axis: Scale) -> tuple[float, float]:
+    """From half a step before the first option to half a step behind the last."""
+    half = 0.5 / max(1, len(set(axis.places.dropna())) - 1)
+    return -half, 1 + half
 
 
 def _objective_axis(objective: str) -> dict[str, object]:
     axis: dict[str, object] = {"title": {"text": OBJECTIVES[objective]}, "automargin": True}
     if objective == "accuracy":
-        return {**axis, "tickformat": ".0%"}
+        limits = {"clipmin": 0, "clipmax": 1.02}
+        return {**axis, "tickformat": ".0%", "autorangeoptions": limits}
     return {**axis, "type": "log", "tickformat": "~s" if objective == "size_bytes" else "~g"}
 
 
 def _colour_ticks(objective: str, cells: _Cells) -> dict[str, object]:
     low, high = float(np.nanmin(cells.means)), float(np.nanmax(cells.means))
     values = [low + share * (high - low) for share in (0, 0.25, 0.5, 0.75, 1)]
-    return {"tickvals": values, "ticktext": [_FORMS[objective](value) for value in values]}
+    return {"tickvals": values, "ticktext": [MEASURED[objective](value) for value in values]}

@@ -2,47 +2,30 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.cloud import thinned
+from dashboard.charts.drawn import thinned
 from dashboard.charts.figure import GROUND, new_figure
 from dashboard.charts.palette import CHOSEN, CLOUD, FRONTIER
+from dashboard.charts.scale import MEASURED, Scale, scale, short_name
 from dashboard.frames import varying
-from search.units import format_bytes, format_count, format_milliseconds
+from search.units import format_bytes
 
 _SHOWN_BESIDE_THE_FRONTIER = 300
-_WIDTH_OF_AN_AXIS = 105
-_MOST_AXES = 14
-_MOST_LABELS = 8
-# A range of numbers above 0 that spans more is drawn in logarithms.
-_WIDE = 20.0
-
-_MEASURED = {
-    "accuracy": lambda value: f"{value:.1%}",
-    "size_bytes": format_bytes,
-    "latency_ms": format_milliseconds,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """An axis: where each row lies on it, 0 to 1 or NaN, and the labels at their places."""
-
-    name: str
-    places: "pd.Series[float]"
-    labels: Sequence[tuple[float, str]]
-    is_numeric: bool = False
+_WIDTH_OF_AN_AXIS = 84
+# With the three that are measured, as many as a window of 1280 pixels holds.
+_MOST_AXES = 9
+# More lines are drawn fainter, or they would be one blot.
+_CLEAR = 60
 
 
 def parallel_figure(
     trials: pd.DataFrame, parameters: Sequence[str], *, marked: Sequence[int]
-) -> go.Figure:
-    """A line for each trial that was measured.
+) -> go.Figure | None:
+    """A line for each trial that was measured; None where fewer than two were.
 
     Args:
         trials: a frame as `trial_frame` gives it.
@@ -51,13 +34,16 @@ def parallel_figure(
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. The frontier and at most
-        300 others are drawn. Of the parameters those are drawn that differ between trials.
+        300 others are drawn. Of the parameters those are drawn that differ between trials, up to
+        nine, those that most trials have first.
     """
     measured = trials[trials["accuracy"].notna() & trials["size_bytes"].notna()]
+    if len(measured) < 2:
+        return None
     drawn = thinned(measured, _SHOWN_BESIDE_THE_FRONTIER)
     drawn = pd.concat([drawn, measured[measured["number"].isin(marked)]]).drop_duplicates("number")
     scales = [scale(drawn[name], name) for name in varying(drawn, parameters)][:_MOST_AXES]
-    scales += [scale(drawn[name], name) for name in _MEASURED]
+    scales += [scale(drawn[name], name) for name in MEASURED]
     figure = new_figure(height=380, margin={"l": 50, "r": 60, "t": 56, "b": 16})
     is_marked = drawn["number"].isin(marked)
     groups = (
@@ -67,51 +53,10 @@ def parallel_figure(
     )
     for rows, colour, width, opacity in groups:
         if not rows.empty:
-            figure.add_trace(_lines(rows, scales, colour=colour, width=width, opacity=opacity))
+            faint = opacity * min(1.0, max(0.25, _CLEAR / len(rows)))
+            figure.add_trace(_lines(rows, scales, colour=colour, width=width, opacity=faint))
     _lay_out(figure, scales)
     return figure
-
-
-def scale(values: "pd.Series[Any]", name: str) -> Scale:
-    """The axis of a column: numbers from low to high, anything else by its name."""
-    present = values.dropna()
-    if len(present) and all(_is_number(value) for value in present):
-        return _numeric(values.astype("float64"), name)
-    options = sorted({str(value) for value in present})
-    step = 1 / max(1, len(options) - 1)
-    place = {option: i * step if len(options) > 1 else 0.5 for i, option in enumerate(options)}
-    places = values.map(lambda value: math.nan if value is None else place.get(str(value)))
-    every = max(1, math.ceil(len(options) / _MOST_LABELS))
-    labels = [(place[option], option) for option in options[::every]]
-    return Scale(name=name, places=places.astype("float64"), labels=labels)
-
-
-def short_name(name: str) -> str:
-    """A parameter's name without its axis: `soft_targets temperature`, `model`, `size`."""
-    parts = name.removesuffix(".method").split(".")
-    names = {"size_bytes": "size", "latency_ms": "latency"}
-    text = parts[-1] if len(parts) < 3 or parts[-1] == "model" else " ".join(parts[1:])
-    return names.get(text, text).replace("_", " ")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _numeric(values: "pd.Series[float]", name: str) -> Scale:
-    low, high = float(values.min()), float(values.max())
-    is_log = low > 0 and high / low > _WIDE
-    form = _MEASURED.get(name, _form_number)
-    if is_log:
-        values, low, high = values.map(math.log10), math.log10(low), math.log10(high)
-    span = (high - low) or 1.0
-    ends = [(share, low + share * span) for share in (0.0, 0.5, 1.0)]
-    labels = [(share, form(10**value if is_log else value)) for share, value in ends]
-    return Scale(name=name, places=(values - low) / span, labels=labels, is_numeric=True)
-
-
-def _form_number(value: float) -> str:
-    return format_count(value) if abs(value) >= 10_000 else f"{value:.3g}"
 
 
 def _lines(

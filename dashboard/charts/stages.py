@@ -72,15 +72,16 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
     figure = new_figure(height=_ROW * len(rows) + 40)
     for place, (measure, values) in enumerate(rows):
         axis = "y" if place == 0 else f"y{place + 1}"
-        figure.add_trace(_waterfall(measure, values, axis))
+        figure.add_traces([_waterfall(measure, values, axis), _labels(measure, values, axis)])
         top = 1 - place / len(rows)
         highest = max(value for _, value in values)
         figure.layout[axis.replace("y", "yaxis")] = {
             "domain": [top - 1 / len(rows) + 0.05, top - 0.03],
             "title": {"text": measure.title},
             # Room for the labels above the bars.
-            "range": [0, highest * 1.5],
+            "range": [0, highest * 1.6],
             "showticklabels": False,
+            "showgrid": False,
             "fixedrange": True,
         }
     figure.update_layout(
@@ -97,23 +98,33 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
 def _waterfall(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Waterfall:
     levels = [value for _, value in values]
     changes = [levels[0], *(after - before for before, after in pairwise(levels))]
-    kinds = ["absolute", *["relative"] * (len(values) - 1)]
-    # A step is told by what it comes to, and by what it changed.
-    steps = [measure.change(before, after) for before, after in pairwise(levels)]
-    texts = [measure.label(levels[0])]
-    texts += [f"{measure.label(v)}<br>{step}" for v, step in zip(levels[1:], steps, strict=True)]
     up, down = (FRONTIER, LOSS) if measure.is_more_better else (LOSS, FRONTIER)
     return go.Waterfall(
         x=[name for name, _ in values],
         y=changes,
-        measure=kinds,
-        text=texts,
-        textposition="outside",
-        cliponaxis=False,
+        measure=["absolute", *["relative"] * (len(values) - 1)],
         yaxis=axis,
         increasing={"marker": {"color": up}},
         decreasing={"marker": {"color": down}},
         totals={"marker": {"color": _TOTAL}},
         connector={"line": {"width": 1, "color": "rgba(128, 128, 128, 0.5)"}},
+        hoverinfo="skip",
+    )
+
+
+def _labels(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Scatter:
+    """What each step comes to and what it changed, above its bar, also where the bar hangs down."""
+    levels = [value for _, value in values]
+    steps = [measure.change(before, after) for before, after in pairwise(levels)]
+    texts = [measure.label(levels[0])]
+    texts += [f"{measure.label(v)}<br>{step}" for v, step in zip(levels[1:], steps, strict=True)]
+    return go.Scatter(
+        x=[name for name, _ in values],
+        y=[levels[0], *(max(pair) for pair in pairwise(levels))],
+        mode="text",
+        text=texts,
+        textposition="top center",
+        cliponaxis=False,
+        yaxis=axis,
         hovertemplate=f"%{{x}}: {measure.title.lower()} %{{text}}<extra></extra>",
     )

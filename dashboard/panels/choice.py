@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.frames import recipe_in_words
 from dashboard.panels.export import show_export
 from dashboard.panels.headline import explain_absence, show_measures, teacher_in_words
 from dashboard.panels.limits import Limits
@@ -18,9 +19,13 @@ def show_choice(
         return
     study, number = view.study, advice.chosen.number
     with st.container(border=True):
-        st.markdown(
-            f"#### Take trial {number} :gray[· {limits.budget} · {teacher_in_words(study.teacher)}]"
-        )
+        st.markdown(f"#### Take trial {number}")
+        # Text, since a student may be named by others.
+        st.text(recipe_in_words(advice.chosen.params))
+        within = str(limits.budget) if limits.bounds else "no limit is set"
+        teacher = study.teacher
+        beside = "" if teacher is None else f" · beside the teacher's {teacher_in_words(teacher)}"
+        st.caption(f"Your budget: {within}{beside}")
         show_measures(advice.chosen, study.teacher)
         why, take = st.columns([3, 2], gap="large")
         with why:

@@ -34,9 +34,11 @@ def show_states(view: StudyView) -> None:
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
     """A line of states, those of trials with their numbers."""
-    badges = [f":{_STUDY_COLOURS[state]}-badge[**{state}**]", f"{sum(counts.values())} trials:"]
+    count = sum(counts.values())
+    words = "1 trial" if count == 1 else f"{count:,} trials"
+    badges = [f":{_STUDY_COLOURS[state]}-badge[**{state}**]", words + ":" * bool(count)]
     badges += [
-        f":{colour}-badge[{counts[name]} {name}]"
+        f":{colour}-badge[{counts[name]:,} {name}]"
         for name, colour in _TRIAL_COLOURS.items()
         if counts.get(name)
     ]
@@ -54,21 +56,19 @@ def show_measures(trial: TrialRecord, teacher: TeacherRecord | None) -> None:
             _show_cost(cost, None if teacher is None else teacher.cost)
 
 
-def teacher_in_words(teacher: TeacherRecord | None) -> str:
-    """Such as `teacher resnet18: 98.3%, 44.7 MB, 8.40 ms`; empty where there is none."""
-    if teacher is None:
-        return ""
+def teacher_in_words(teacher: TeacherRecord) -> str:
+    """What it has of what is chosen by: `98.3%, 44.7 MB, 8.40 ms`."""
     latency = teacher.cost.latency_ms
     costs = [format_bytes(teacher.cost.size_bytes)]
     costs += [] if latency is None else [format_milliseconds(latency)]
-    return f"teacher: {teacher.accuracy:.1%}, {', '.join(costs)}"
+    return f"{teacher.accuracy:.1%}, {', '.join(costs)}"
 
 
 def _show_accuracy(quality: Quality, teacher: TeacherRecord | None) -> None:
     beside = None
     if teacher is not None:
         points = (quality.accuracy - teacher.accuracy) * 100
-        beside = f"{abs(points):.1f} points {'below' if points < 0 else 'above'} the teacher"
+        beside = f"{abs(points):.1f} points {'below' if points < 0 else 'above'}"
     _show("Accuracy", f"{quality.accuracy:.1%}", beside)
 
 
@@ -100,6 +100,13 @@ def explain_absence(view: StudyView, reason: str) -> None:
     """Why there is no student to show; `reason` is the search's own."""
     if (view.trials["state"] == TrialState.RUNNING.value).all():
         st.info("The first trials are running; none has ended yet.", icon=":material/hourglass:")
-    else:
-        st.warning("No student fits yet.", icon=":material/straighten:")
-        show_text(reason)
+        return
+    st.warning("No student fits yet.", icon=":material/straighten:")
+    show_text(reason)
+    if failed := view.counts.get(TrialState.FAILED):
+        st.page_link(
+            "views/trials.py",
+            label="Why 1 trial failed" if failed == 1 else f"Why {failed:,} trials failed",
+            icon=":material/arrow_forward:",
+            query_params={"study": view.study.name, "states": TrialState.FAILED.value},
+        )

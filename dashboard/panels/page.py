@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from dashboard.access import is_login_configured
 from dashboard.address import arrive, bind, forget_refusals, one_of, say
 from dashboard.launch import STUDY_VARIABLE
 from dashboard.panels.messages import show_text
@@ -39,6 +40,15 @@ class Here:
     def study(self) -> str:
         """The study's name."""
         return self.place.study
+
+
+def must_log_in() -> bool:
+    """Whether this visitor may see nothing yet; where that can't be known, the page ends."""
+    try:
+        return is_login_configured() and not st.user.is_logged_in
+    except ValueError as error:
+        st.error(str(error))
+        st.stop()
 
 
 def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:

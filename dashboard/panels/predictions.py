@@ -27,7 +27,7 @@ _KINDS = {
 
 
 def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
-    """Bars by class, then images on which student and teacher differ; says what is not here."""
+    """Accuracy by class, then images on which student and teacher differ; says what is not here."""
     st.markdown("#### By class")
     folder = artifact_folder(study, trial)
     if folder is None:
@@ -127,7 +127,7 @@ def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _words(place: int, names: DataNames, student: Predictions, teacher: Predictions) -> str:
     def said(found: Predictions) -> str:
-        return f"{names.classes[int(found.classes[place])]} {found.confidence[place]:.0%}"
+        return f"{names.classes[int(found.classes[place])]} ({found.confidence[place]:.0%})"
 
     true = names.classes[int(student.labels[place])]
-    return f"{place}: {true}\nstudent {said(student)}\nteacher {said(teacher)}"
+    return f"{true}, image {place}\nstudent: {said(student)}\nteacher: {said(teacher)}"

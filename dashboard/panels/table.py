@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.address import bind, one_of, say, some_of
-from dashboard.charts.parallel import short_name
+from dashboard.charts.scale import short_name
 from dashboard.panels.marks import remark
 from dashboard.panels.page import Here
 from dashboard.queries import StudyView
@@ -89,16 +89,16 @@ def columns(axes: Sequence[str]) -> dict[str, ColumnConfig]:
         "on_frontier": text("Frontier", width="small", help="No other trial betters it."),
         "accuracy": number("Accuracy", format="%.1f%%"),
         "size_bytes": number("Size", format="bytes"),
-        "latency_ms": number("Latency", format="%.2f ms"),
+        "latency_ms": number("Latency", format="%.3g ms"),
         **{axis: text(label(axis)) for axis in axes},
-        "latency_p95_ms": number("Latency p95", format="%.2f ms"),
+        "latency_p95_ms": number("Latency p95", format="%.3g ms"),
         "parameters": number("Parameters", format="compact"),
         "macs": number("MACs", format="compact"),
         "agreement": number("Agreement", format="%.1f%%", help="With the teacher's predictions."),
         "test_accuracy": number("Test accuracy", format="%.1f%%"),
         "duration_s": number("Took", format="%.1f s"),
         "parent": number("Made of", format="%d", help="The trial whose trained student it took."),
-        "note": text("Why", width="large"),
+        "note": text("Note", width="large", help="Why it ended so, or what gained nothing."),
     }
 
 

@@ -6,9 +6,9 @@ from pathlib import PurePath
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts.parallel import short_name
-from dashboard.frames import axes_of
-from dashboard.panels.headline import show_measures
+from dashboard.charts.scale import short_name
+from dashboard.frames import axes_of, recipe_in_words
+from dashboard.panels.headline import show_measures, teacher_in_words
 from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import Here
@@ -50,10 +50,14 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     st.markdown(f"#### Trial {trial.number} {state}")
+    # Text, since a student may be named by others.
+    st.text(recipe_in_words(trial.params))
     outcome = trial.outcome
     if outcome is None:
         st.info("This trial is still running; its recipe is known, its cost is not yet.")
         return
+    if outcome.cost is not None and view.study.teacher is not None:
+        st.caption(f"Beside the teacher's {teacher_in_words(view.study.teacher)}")
     show_measures(trial, view.study.teacher)
     if outcome.failure is not None:
         show_problem("This trial failed.", f"{outcome.failure.kind}: {outcome.failure.message}")

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import yaml
 
 from dashboard.charts.axes import COST_AXES
-from dashboard.charts.cloud import accuracy_figure
+from dashboard.charts.cloud import accuracy_figure, cloud_points
 from dashboard.charts.influence import OBJECTIVES, importance_figure
 from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
@@ -64,8 +64,10 @@ def _sections(material: Material) -> Iterator[str]:
     yield from _choice(material)
     yield from _clouds(study, frame, trials)
     yield from _members(trials, frame)
-    yield "<h2>What was chosen, and what came of it</h2>"
-    yield _figure("parallel", parallel_figure(frame, parameters_of(trials), marked=()))
+    lines = parallel_figure(frame, parameters_of(trials), marked=())
+    if lines is not None:
+        yield "<h2>What was chosen, and what came of it</h2>"
+        yield _figure("parallel", lines)
     found = {objective: importances(trials, objective) for objective in OBJECTIVES}
     if known := {objective: shares for objective, shares in found.items() if shares}:
         yield "<h2>Importance of each parameter</h2>"
@@ -133,8 +135,9 @@ def _clouds(
     yield '<h2>Accuracy against what a student costs</h2><div class="pair">'
     for axis in COST_AXES:
         if frame[axis.column].notna().any():
+            points = cloud_points(frame, axis)
             figure = accuracy_figure(
-                frame, axis, limits=budget.limits(), teacher=study.teacher, chosen=number
+                points, axis, limits=budget.limits(), teacher=study.teacher, chosen=number
             )
             yield _figure(axis.column, figure)
     yield '</div><p class="legend">'

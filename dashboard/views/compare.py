@@ -11,18 +11,18 @@ from dashboard.charts.curves import curves_figure
 from dashboard.frames import axes_of
 from dashboard.panels.export import artifact_folder
 from dashboard.panels.headline import show_states
-from dashboard.panels.marks import MOST_MARKED, marked_trials, remark
+from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.messages import show_problem
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
-from dashboard.queries import Place, StudyView, load_study, load_trials
+from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.errors import ArtifactError
 from search.predictions import TEACHER, Predictions, kept_predictions
-from search.records import TrialRecord
+from search.records import TrialRecord, TrialState
 
 _PART = "validation"
-_MOST = 12
+_FEWEST, _MOST = 2, 12
 
 
 def show() -> None:
@@ -32,11 +32,11 @@ def show() -> None:
         return
     view = load_study(here.place)
     show_states(view)
-    if len(view.trials) < 2:
+    if len(view.trials) < _FEWEST:
         st.info("There are not two trials yet.", icon=":material/hourglass:")
         return
     numbers = _pick(here, view)
-    if len(numbers) < 2:
+    if len(numbers) < _FEWEST:
         st.info("Choose two trials or more.", icon=":material/compare_arrows:")
         return
     found = load_trials(here.place, tuple(numbers))
@@ -65,12 +65,12 @@ def _curves(place: Place, numbers: Sequence[int]) -> str:
 
 
 def _pick(here: Here, view: StudyView) -> list[int]:
-    """The marked trials; where fewer than two are, the best and its neighbour on the frontier."""
+    """The marked trials; where fewer than two are, the best and the runner-up."""
     marked = marked_trials(here)[:_MOST]
-    members = view.trials.loc[view.trials["on_frontier"]].sort_values("accuracy", ascending=False)
-    known = {str(number) for number in [*members["number"], *marked]}
-    if len(marked) < 2:
-        marked = list(dict.fromkeys([*marked, *members["number"].tolist()[:2]]))[:MOST_MARKED]
+    if len(marked) < _FEWEST:
+        marked = list(dict.fromkeys([*marked, *_first(here, view)]))[:_FEWEST]
+    members = view.trials.loc[view.trials["on_frontier"], "number"].tolist()
+    known = {str(number) for number in [*members, *marked]}
     key = f"{here.page}.chosen"
     st.session_state[key] = [str(number) for number in marked]
     count = len(view.trials)
@@ -88,6 +88,16 @@ def _pick(here: Here, view: StudyView) -> list[int]:
         max_selections=_MOST,
     )
     return [int(text) for text in st.session_state[key]]
+
+
+def _first(here: Here, view: StudyView) -> list[int]:
+    """The trials to begin with: the best and the runner-up, or those that ended last."""
+    advice = load_advice(here.place)
+    if advice is not None and advice.runner_up is not None:
+        return [advice.chosen.number, advice.runner_up.number]
+    best = [] if advice is None else [advice.chosen.number]
+    ended = view.trials.loc[view.trials["state"] != TrialState.RUNNING.value, "number"]
+    return [*best, *reversed(ended.tolist())]
 
 
 def _show_differences(trials: Sequence[TrialRecord]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts.axes import LATENCY, SIZE, CostAxis
-from dashboard.charts.cloud import accuracy_figure
+from dashboard.charts.cloud import accuracy_figure, cloud_points
 from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
 from dashboard.panels.choice import show_choice
@@ -119,11 +120,20 @@ def _cloud(
     choices: Choices,
     number: int | None,
 ) -> str:
-    view = load_study(place)
-    axis: CostAxis = next(axis for axis, _ in _CHARTS if axis.column == column)
-    trials = matching(place, view, choices)
-    figure = accuracy_figure(trials, axis, limits=limits, teacher=view.study.teacher, chosen=number)
+    points = _points(place, column, choices)
+    teacher = load_study(place).study.teacher
+    figure = accuracy_figure(points, _axis(column), limits=limits, teacher=teacher, chosen=number)
     return str(figure.to_json())
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _points(place: Place, column: str, choices: Choices) -> pd.DataFrame:
+    """Kept apart from the figure, which changes with every limit that is moved."""
+    return cloud_points(matching(place, load_study(place), choices), _axis(column))
+
+
+def _axis(column: str) -> CostAxis:
+    return next(axis for axis, _ in _CHARTS if axis.column == column)
 
 
 def _show_parameters(here: Here, choices: Choices, marked: Sequence[int]) -> None:
@@ -131,8 +141,12 @@ def _show_parameters(here: Here, choices: Choices, marked: Sequence[int]) -> Non
         "**What was chosen, and what came of it**",
         help="A line a trial. Click a line, or a point above, and the trial stands out in all.",
     )
+    lines = _parameters(here.place, choices, marked)
+    if lines is None:
+        st.caption("Fewer than two students were measured.")
+        return
     show_plot(
-        _parameters(here.place, choices, marked),
+        lines,
         key=f"plot.{here.study}.parameters",
         alt="Parallel coordinates of the recipes of measured trials",
         on_mark=lambda numbers: remark(here.study, numbers),
@@ -140,11 +154,11 @@ def _show_parameters(here: Here, choices: Choices, marked: Sequence[int]) -> Non
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _parameters(place: Place, choices: Choices, marked: Sequence[int]) -> str:
+def _parameters(place: Place, choices: Choices, marked: Sequence[int]) -> str | None:
     view = load_study(place)
     trials = matching(place, view, choices)
     figure = parallel_figure(trials, view.parameters, marked=marked)
-    return str(figure.to_json())
+    return None if figure is None else str(figure.to_json())
 
 
 if __name__ == "__main__":

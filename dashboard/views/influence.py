@@ -12,16 +12,19 @@ from dashboard.charts.influence import (
     importance_figure,
     slice_figure,
 )
-from dashboard.charts.parallel import parallel_figure, short_name
+from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
+from dashboard.charts.scale import short_name
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.queries import Place, load_history, load_savings, load_study
-from search.importance import importances
+from search.importance import importances, trained_students
 from search.savings import in_words
 
+# A forest over fewer trainings tells by chance.
+_TRUSTED = 30
 _OVER = {"trials": "ended", "time": "hours"}
 
 
@@ -40,12 +43,16 @@ def show() -> None:
     if view.varying:
         _show_slices(here, view.varying, marked)
     st.markdown("#### What was chosen, and what came of it")
-    show_plot(
-        _parallel(here.place, marked),
-        key=f"plot.{here.study}.all_parameters",
-        alt="Parallel coordinates of the recipes of measured trials",
-        on_mark=partial(remark, here.study),
-    )
+    lines = _parallel(here.place, marked)
+    if lines is None:
+        st.caption("Fewer than two students were measured.")
+    else:
+        show_plot(
+            lines,
+            key=f"plot.{here.study}.all_parameters",
+            alt="Parallel coordinates of the recipes of measured trials",
+            on_mark=partial(remark, here.study),
+        )
     _show_progress(here)
     _show_savings(here)
 
@@ -53,13 +60,17 @@ def show() -> None:
 def _show_importance(here: Here) -> None:
     st.markdown(
         "#### Importance",
-        help="How much of what decides whether a trial is among the best tenth lies in each "
-        "parameter: PED-ANOVA, by Optuna. Of at most 2,000 trials.",
+        help="What a random forest tells the objective by (mean decrease of impurity, by Optuna), "
+        "of at most 2,000 trials. Size and latency hang on shapes, so for them only the student, "
+        "its pruning and its number format are weighed.",
     )
     figure = _importance(here.place)
     if figure is None:
         st.caption("Fewer than 12 trials were measured, or all had the same recipe.")
         return
+    trained = trained_students(load_study(here.place).records)
+    if trained < _TRUSTED:
+        st.caption(f"Students trained: {trained}. So few make the shares for accuracy a hint.")
     show_plot(
         figure,
         key=f"plot.{here.study}.importance",
@@ -77,47 +88,54 @@ def _importance(place: Place) -> str | None:
 
 def _show_slices(here: Here, parameters: Sequence[str], marked: Sequence[int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        objective = _pick(here, "objective", list(OBJECTIVES), 0)
-        across = _pick(here, "across", parameters, 0)
-        up = _pick(here, "up", parameters, min(1, len(parameters) - 1))
+        objective = _pick(here, "objective", "Objective", list(OBJECTIVES), 0)
+        across = _pick(here, "across", "Parameter", parameters, 0)
+        up = _pick(here, "up", "Second parameter", parameters, min(1, len(parameters) - 1))
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**{OBJECTIVES[objective]} against {short_name(across)}**")
-        show_plot(
-            _slice(here.place, across, objective),
-            key=f"plot.{here.study}.slice.{across}.{objective}",
-            alt=f"{OBJECTIVES[objective]} of each trial against {short_name(across)}",
-            marked=marked,
-            on_mark=partial(remark, here.study),
-        )
-    with right:
-        st.markdown(f"**{OBJECTIVES[objective]} over {short_name(across)} and {short_name(up)}**")
-        figure = None if across == up else _contour(here.place, across, up, objective)
+        figure = _slice(here.place, across, objective)
         if figure is None:
-            st.caption("Choose two parameters that differ, and that trials have together.")
-            return
-        show_plot(
-            figure,
-            key=f"plot.{here.study}.contour.{across}.{up}.{objective}",
-            alt=f"Mean {objective} over {short_name(across)} and {short_name(up)}",
-            on_mark=partial(remark, here.study),
-        )
+            st.caption("No trial that has this parameter was measured yet.")
+        else:
+            show_plot(
+                figure,
+                key=f"plot.{here.study}.slice.{across}.{objective}",
+                alt=f"{OBJECTIVES[objective]} of each trial against {short_name(across)}",
+                marked=marked,
+                on_mark=partial(remark, here.study),
+            )
+    with right:
+        _show_contour(here, across, up, objective)
 
 
-def _pick(here: Here, name: str, options: Sequence[str], first: int) -> str:
+def _show_contour(here: Here, across: str, up: str, objective: str) -> None:
+    st.markdown(f"**{OBJECTIVES[objective]} over {short_name(across)} and {short_name(up)}**")
+    figure = None if across == up else _contour(here.place, across, up, objective)
+    if figure is None:
+        st.caption("Choose two parameters that differ, and that three measured trials have.")
+        return
+    show_plot(
+        figure,
+        key=f"plot.{here.study}.contour.{across}.{up}.{objective}",
+        alt=f"Mean {objective} over {short_name(across)} and {short_name(up)}",
+        on_mark=partial(remark, here.study),
+    )
+
+
+def _pick(here: Here, name: str, label: str, options: Sequence[str], first: int) -> str:
     key = bind(here.page, name, options[first], one_of(options))
     if st.session_state[key] not in options:
         st.session_state[key] = options[first]
-    picked = st.selectbox(
-        name.capitalize(), options, key=key, format_func=lambda option: short_name(option)
-    )
+    picked = st.selectbox(label, options, key=key, format_func=lambda option: short_name(option))
     say(name, "" if picked == options[first] else picked)
     return picked
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _slice(place: Place, across: str, objective: str) -> str:
-    return str(slice_figure(load_study(place).trials, across, objective).to_json())
+def _slice(place: Place, across: str, objective: str) -> str | None:
+    figure = slice_figure(load_study(place).trials, across, objective)
+    return None if figure is None else str(figure.to_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -127,9 +145,10 @@ def _contour(place: Place, across: str, up: str, objective: str) -> str | None:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _parallel(place: Place, marked: Sequence[int]) -> str:
+def _parallel(place: Place, marked: Sequence[int]) -> str | None:
     view = load_study(place)
-    return str(parallel_figure(view.trials, view.parameters, marked=marked).to_json())
+    figure = parallel_figure(view.trials, view.parameters, marked=marked)
+    return None if figure is None else str(figure.to_json())
 
 
 def _show_progress(here: Here) -> None:

@@ -7,9 +7,9 @@ import streamlit as st
 
 from dashboard.panels.headline import show_states
 from dashboard.panels.page import open_study
-from dashboard.queries import DEFAULT_STORE, Place, load_done, load_study
+from dashboard.queries import DEFAULT_STORE, Place, load_advice, load_done, load_study
 from dashboard.report.document import Material, report
-from search.advice import advise, reasons
+from search.advice import reasons
 from search.store import safe_url
 
 
@@ -25,8 +25,12 @@ def show() -> None:
         "figure, what failed, and the study file. It opens in any browser without a network, in "
         "light or dark, and may be sent to someone."
     )
-    for line in _reasons(here.place):
-        st.markdown(f"- {line}")
+    advice = load_advice(here.place)
+    if advice is None:
+        st.caption("No student within the budget has been made yet; the report says what was near.")
+    else:
+        for line in reasons(advice, view.budget):
+            st.markdown(f"- {line}")
     st.download_button(
         "Download the report",
         partial(_made, here.place),
@@ -41,13 +45,6 @@ def show() -> None:
     if url not in (DEFAULT_STORE, "") and safe_url(url) == url:
         words += ["--store", url]
     st.code(shlex.join(words), language="bash", wrap_lines=True)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _reasons(place: Place) -> list[str]:
-    view = load_study(place)
-    advice = advise(view.records, view.budget)
-    return [] if advice is None else reasons(advice, view.budget)
 
 
 def _made(place: Place) -> bytes:

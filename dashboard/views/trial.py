@@ -29,13 +29,13 @@ def show() -> None:
     number = _pick(here, view)
     trial = load_trials(here.place, (number,))[number]
     show_end(trial, view)
-    left, right = st.columns(2, gap="large")
+    _show_course(here, trial)
+    left, right = st.columns(2, gap="medium")
     with left:
         show_recipe(trial)
-        _show_commands(view, trial, url=here.place.url)
     with right:
         show_facts(trial, view.study)
-    _show_course(here, trial)
+        _show_commands(view, trial, url=here.place.url)
     show_predictions(view.study, trial)
 
 
@@ -66,20 +66,22 @@ def _pick(here: Here, view: StudyView) -> int:
 
 def _show_course(here: Here, trial: TrialRecord) -> None:
     outcome = trial.outcome
+    if outcome is None:
+        return
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("#### Learning curves")
-        if outcome is not None and outcome.epochs:
+        if outcome.epochs:
             show_plot(
                 _curves(here.place, trial.number),
                 key=f"plot.{here.study}.curves",
                 alt=f"Accuracy and loss of trial {trial.number} by epoch",
             )
         else:
-            st.caption("It was not trained, or its curve is not known yet.")
+            st.caption("It was not trained, or its curve is not known.")
     with right:
         st.markdown("#### What each stage did")
-        figure = None if outcome is None else _waterfall(here.place, trial.number)
+        figure = _waterfall(here.place, trial.number)
         if figure is not None:
             show_plot(
                 figure,
@@ -88,7 +90,7 @@ def _show_course(here: Here, trial: TrialRecord) -> None:
             )
         else:
             st.caption("Fewer than two stages were measured.")
-        if outcome is not None and outcome.stages:
+        if outcome.stages:
             st.caption(" · ".join(_in_words(stage) for stage in outcome.stages))
 
 

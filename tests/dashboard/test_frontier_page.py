@@ -105,7 +105,8 @@ def test_fault_17_where_all_trials_failed_the_table_is_pointed_at(
 def test_one_trial_is_drawn(run_app: RunApp, make_store: MakeStore) -> None:
     app = run_app(make_store(partial(add_study, trials=1, only=TrialState.COMPLETE)))
     assert not app.exception
-    assert len(plots(app)) == 3
+    assert len(plots(app)) == 2
+    assert "Fewer than two students were measured" in said(app)
 
 
 def test_the_headline_shows_the_best_student_within_the_budget(

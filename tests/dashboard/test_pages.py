@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.frames import trial_frame
+from dashboard.frames import recipe_in_words, trial_frame
 from dashboard.views.trials import as_csv, as_json
+from search.advice import advise
 from search.budget import Budget
 from search.frontier import best
 from search.records import TrialState
@@ -106,7 +107,7 @@ class TestTheFrontierPage:
             for app in (free, tight)
         ]
         assert chosen[0] != chosen[1]
-        assert "size up to 60.0 KB" in chosen[1]
+        assert "size up to 60.0 KB" in said(run_app(url, "frontier", size="60000"))
 
     def test_a_slider_moves_the_choice_and_the_address(
         self, run_app: RunApp, stores: Callable[[str], str]
@@ -156,6 +157,17 @@ class TestTheFrontierPage:
         assert not app.exception
         assert app.query_params == {"study": "new"}
         assert app.select_slider(key="frontier.size").value == 600_000
+
+    def test_the_student_to_take_is_named_by_its_recipe_beside_the_teacher(
+        self, run_app: RunApp, stores: Callable[[str], str]
+    ) -> None:
+        url = stores("running")
+        with Store.open(url, read_only=True) as store:
+            chosen = best(store.trials("digits"), Budget())
+        assert chosen is not None
+        app = run_app(url)
+        assert recipe_in_words(chosen.params) in [element.value for element in app.text]
+        assert "beside the teacher's 98.3%, 44.7 MB, 8.40 ms" in said(app)
 
 
 class TestTheTrialPage:
@@ -220,6 +232,24 @@ class TestTheTrialsPage:
 
 
 class TestTheComparePage:
+    def test_where_none_is_marked_the_best_and_the_runner_up_are_compared(
+        self, run_app: RunApp, stores: Callable[[str], str]
+    ) -> None:
+        url = stores("no budget")
+        with Store.open(url, read_only=True) as store:
+            advice = advise(store.trials("digits"), Budget())
+        assert advice is not None
+        assert advice.runner_up is not None
+        pair = [str(advice.chosen.number), str(advice.runner_up.number)]
+        assert run_app(url, "compare").multiselect(key="compare.chosen").value == pair
+
+    def test_where_no_student_was_made_those_that_ended_last_are_compared(
+        self, run_app: RunApp, stores: Callable[[str], str]
+    ) -> None:
+        app = run_app(stores("all failed"), "compare")
+        assert app.multiselect(key="compare.chosen").value == ["8", "7"]
+        assert not app.exception
+
     def test_only_what_differs_is_listed(
         self, run_app: RunApp, stores: Callable[[str], str]
     ) -> None:

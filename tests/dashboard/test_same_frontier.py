@@ -58,6 +58,6 @@ def test_the_best_student_is_that_of_the_command(
     best = asked(url, *words)
     assert isinstance(best, dict)
     query = {} if size is None else {"size": str(size), "latency": "any"}
-    assert f"Take trial {best['trial']} " in said(run_app(url, **query))
+    assert f"Take trial {best['trial']}\n" in said(run_app(url, **query))
     if size is None:
         assert f"Trial {best['trial']} is the most accurate" in reported(url)

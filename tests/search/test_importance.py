@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from search.importance import OBJECTIVES, importances
+from search.importance import OBJECTIVES, importances, trained_students
 from search.records import Scalar, TrialRecord
 from tests.search.test_frontier import running, trial
 
@@ -41,6 +41,31 @@ def test_the_parameter_that_decides_comes_first(objective: str, name: str) -> No
 
 def test_a_parameter_that_is_always_the_same_is_left_out() -> None:
     assert "student" not in importances(searched(50), "accuracy")
+
+
+def test_what_does_not_change_shapes_has_no_share_in_a_cost() -> None:
+    for objective in ("size_bytes", "latency_ms"):
+        assert set(importances(searched(50), objective)) == {
+            "pruning.magnitude.ratio",
+            "quantization",
+        }
+
+
+def test_a_sampler_that_tries_good_students_most_does_not_hide_that_the_student_decides() -> None:
+    trials = [
+        replace(one, params={**one.params, "student.timm.model": "poor" if place < 4 else "good"})
+        for place, one in enumerate(searched(40))
+    ]
+    trials = [
+        replace(trial(one.number, 0.2 if place < 4 else 0.98, 1000), params=one.params)
+        for place, one in enumerate(trials)
+    ]
+    assert next(iter(importances(trials, "accuracy"))) == "student.timm.model"
+
+
+def test_students_that_share_a_training_count_once() -> None:
+    first, second = searched(2)
+    assert trained_students([first, replace(second, parent=0), running(2)]) == 1
 
 
 def test_a_parameter_of_only_some_methods_is_weighed() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -12,8 +13,9 @@ from dashboard.charts.agreement import agreement_figure
 from dashboard.charts.classes import classes_figure
 from dashboard.charts.curves import curves_figure
 from dashboard.charts.influence import contour_figure, importance_figure, slice_figure
-from dashboard.charts.parallel import parallel_figure, scale, short_name
+from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
+from dashboard.charts.scale import scale, short_name
 from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
 from dashboard.frames import describe_choice, family, parameters_of, trial_frame, varying
 from search.history import Moment
@@ -56,6 +58,18 @@ def test_curves_of_several_trials_have_a_colour_each(trials: list[TrialRecord]) 
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
 
 
+def test_a_stage_that_trials_share_is_one_line_that_names_them(trials: list[TrialRecord]) -> None:
+    first, second = complete(trials)[:2]
+    assert first.outcome is not None
+    shared = first.outcome.epochs[:8]
+    other = replace(second, outcome=replace(first.outcome, epochs=shared))
+    lines = [trace for trace in curves_figure([first, other]).data if trace.yaxis == "y"]
+    assert [line.name for line in lines] == [
+        f"trials {first.number}, {second.number}",
+        f"trial {first.number}",
+    ]
+
+
 def outcome(*stages: StageRecord) -> Outcome:
     return Outcome(
         state=TrialState.STOPPED, stages=stages, quality=Quality(accuracy=0.8, agreement=0.9)
@@ -77,10 +91,12 @@ def test_a_waterfall_steps_from_each_stage_to_the_next() -> None:
     prune = StageRecord(name="prune", seconds=1, accuracy=0.5)
     figure = waterfall_figure(outcome(distil, prune))
     assert figure is not None
-    (bars,) = figure.data
+    bars, labels = figure.data
     assert list(bars.x) == ["distil", "prune", "shipped"]
     assert list(bars.y) == pytest.approx([0.9, -0.4, 0.3])
-    assert bars.text[1] == "50.0%<br>-40.0 points"
+    assert labels.text[1] == "50.0%<br>-40.0 points"
+    # Above the bar, that is where the step begins if it goes down.
+    assert list(labels.y) == [0.9, 0.9, 0.8]
 
 
 def test_a_waterfall_needs_two_measured_stages() -> None:
@@ -94,12 +110,13 @@ def test_a_complete_trial_has_a_row_for_accuracy_size_and_latency(
     assert found is not None
     figure = waterfall_figure(found)
     assert figure is not None
-    assert len(figure.data) == 3
+    assert [trace.yaxis for trace in figure.data if trace.type == "waterfall"] == ["y", "y2", "y3"]
 
 
 def test_the_class_on_which_the_student_is_worst_comes_first() -> None:
     figure = classes_figure(["<b>", "b", "c"], [(10, 9), (10, 2), (0, 0)], [(10, 10)] * 3)
-    student, teacher = figure.data
+    gaps, teacher, student = figure.data
+    assert list(gaps.x[:3]) == [0, 1, None]
     assert list(student.y) == ["c", "b", "&lt;b&gt;"]
     assert list(student.x) == [0, 0.2, 0.9]
     assert list(teacher.x) == [1, 1, 1]
@@ -108,6 +125,7 @@ def test_the_class_on_which_the_student_is_worst_comes_first() -> None:
 def test_agreement_is_written_into_its_field() -> None:
     (square,) = agreement_figure(["trial 1", "teacher"], [[1, 0.5], [0.5, 1]]).data
     assert square.text[0][1] == "50.0%"
+    assert square.z[0][0] is None
 
 
 def test_parallel_coordinates_draw_every_measured_trial_and_what_varies(
@@ -115,6 +133,7 @@ def test_parallel_coordinates_draw_every_measured_trial_and_what_varies(
 ) -> None:
     frame = trial_frame(trials)
     figure = parallel_figure(frame, parameters_of(trials), marked=())
+    assert figure is not None
     measured = frame[frame["accuracy"].notna() & frame["size_bytes"].notna()]
     assert numbers(figure) == set(measured["number"])
     titles = figure.layout.xaxis.ticktext
@@ -133,9 +152,39 @@ def test_parallel_coordinates_of_ten_thousand_draw_the_frontier_the_marked_and_3
         size_bytes=1e5,
         latency_ms=1.0,
     )
-    drawn = numbers(parallel_figure(frame, [], marked=[9_999]))
+    figure = parallel_figure(frame, [], marked=[9_999])
+    assert figure is not None
+    drawn = numbers(figure)
     assert {0, 1, 2, 3, 4, 9_999} <= drawn
     assert len(drawn) in (305, 306)
+
+
+def test_parallel_coordinates_of_one_student_are_none(trials: list[TrialRecord]) -> None:
+    one = trial_frame(complete(trials)[:1])
+    assert parallel_figure(one, parameters_of(trials), marked=()) is None
+
+
+def test_numbers_that_are_all_the_same_lie_in_the_middle_under_one_label() -> None:
+    axis = scale(pd.Series([0.858, None]), "accuracy")
+    assert axis.places[0] == 0.5
+    assert list(axis.labels) == [(0.5, "85.8%")]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (4, 16, ["5", "10", "15"]),
+        (0.1, 0.6, ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]),
+        (0.0003, 0.02, ["0.0005", "0.001", "0.002", "0.005", "0.01", "0.02"]),
+        (1e-6, 1.0, ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]),
+    ],
+)
+def test_an_axis_has_its_ticks_at_round_numbers(
+    low: float, high: float, expected: list[str]
+) -> None:
+    axis = scale(pd.Series([low, high]), "x")
+    assert [label for _, label in axis.ticks] == expected
+    assert all(-0.01 <= place <= 1.01 for place, _ in axis.ticks)
 
 
 def test_numbers_lie_on_an_axis_from_low_to_high_in_logarithms_where_they_span_much() -> None:
@@ -171,22 +220,30 @@ def test_a_slice_draws_each_trial_that_has_the_parameter(
 ) -> None:
     frame = trial_frame(trials)
     figure = slice_figure(frame, parameter, "accuracy")
+    assert figure is not None
     assert numbers(figure) == set(frame.loc[frame["accuracy"].notna(), "number"])
 
 
+def test_a_slice_of_what_was_never_measured_is_none(trials: list[TrialRecord]) -> None:
+    frame = trial_frame(trials).assign(accuracy=math.nan)
+    assert slice_figure(frame, "student.timm.model", "accuracy") is None
+
+
 @pytest.mark.parametrize(
-    ("across", "up"),
+    ("across", "up", "kind"),
     [
-        ("student.timm.model", "quantization.method"),
-        ("training.standard.learning_rate", "pruning.magnitude.ratio"),
+        ("student.timm.model", "quantization.method", "heatmap"),
+        ("student.timm.model", "pruning.magnitude.ratio", "heatmap"),
+        ("training.standard.learning_rate", "pruning.magnitude.ratio", "contour"),
     ],
 )
-def test_a_contour_holds_means_of_the_objective(
-    trials: list[TrialRecord], across: str, up: str
+def test_a_contour_holds_means_of_the_objective_and_options_are_fields(
+    trials: list[TrialRecord], across: str, up: str, kind: str
 ) -> None:
     frame = trial_frame(trials)
     figure = contour_figure(frame, across, up, "accuracy")
     assert figure is not None
+    assert figure.data[0].type == kind
     means = [value for row in figure.data[0].z for value in row if not math.isnan(value)]
     assert frame["accuracy"].min() <= min(means) <= max(means) <= frame["accuracy"].max()
 

@@ -1,0 +1,157 @@
+"""What accuracy is drawn on: the axes, how far they reach, and the budget's lines."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.axes import CostAxis
+from dashboard.charts.figure import GROUND
+from dashboard.charts.palette import BUDGET
+from search.records import TeacherRecord
+
+_RUG_SHARE = 0.07
+_SPACE_SHARE = 0.06
+# Where most students are as accurate as one another, a point below them is not far out.
+_LEAST_SPREAD = 0.01
+_LINE = {"color": BUDGET, "width": 1.5, "dash": "dash"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """How far an axis of accuracy reaches, and how many trials lie below it."""
+
+    low: float
+    high: float
+    below: int
+
+
+def accuracy_reach(accuracies: "pd.Series[float]", others: Sequence[float]) -> Reach:
+    """All accuracies but those that lie far below the rest, which would press it into a line.
+
+    Args:
+        accuracies: of the trials.
+        others: what must be seen in any case, such as the teacher's.
+
+    Source: Tukey's fence of one and a half interquartile ranges, Exploratory Data Analysis, 1977.
+    """
+    if accuracies.empty and not others:
+        return Reach(low=0.0, high=1.0, below=0)
+    fence = -math.inf
+    if len(accuracies):
+        low, high = (float(accuracies.quantile(share)) for share in (0.25, 0.75))
+        fence = low - 1.5 * max(high - low, _LEAST_SPREAD)
+    seen = [*accuracies[accuracies >= fence], *others]
+    space = max(0.01, 0.07 * (max(seen) - min(seen)))
+    bottom = max(0.0, min(seen) - space)
+    below = int((accuracies < bottom).sum())
+    return Reach(low=bottom - space * bool(below), high=min(1.0, max(seen)) + space, below=below)
+
+
+def lay_out(figure: go.Figure, axis: CostAxis, reach: Reach, *, has_rug: bool) -> None:
+    """The axes; those trials whose accuracy is not known have a band of their own below."""
+    bottom = _RUG_SHARE + _SPACE_SHARE if has_rug else 0.0
+    is_near = reach.high - reach.low < 0.06
+    figure.update_layout(
+        yaxis={
+            "tickformat": ".1%" if is_near else ".0%",
+            "domain": [bottom, 1.0],
+            "range": [reach.low, reach.high],
+            "automargin": True,
+            "zeroline": False,
+        },
+        xaxis={
+            "type": "log",
+            "title": {"text": axis.title},
+            "tickformat": axis.tick_format,
+            # More would run into each other on a phone.
+            "nticks": 4,
+            "minor": {"dtick": "D1", "ticks": "outside", "showgrid": False},
+            "showgrid": True,
+            "anchor": "y2" if has_rug else "y",
+        },
+    )
+    if has_rug:
+        figure.update_layout(
+            yaxis2={
+                "domain": [0.0, _RUG_SHARE],
+                "range": [0, 1],
+                "fixedrange": True,
+                "showgrid": False,
+                "tickvals": [0.5],
+                "ticktext": ["none"],
+                "zeroline": False,
+            }
+        )
+    if reach.below:
+        _tell_of_those_below(figure, reach.below, bottom)
+
+
+def cost_range(
+    trials: pd.DataFrame, axis: CostAxis, *, limit: float | None, teacher: TeacherRecord | None
+) -> tuple[float, float] | None:
+    """The exponents of ten between which all costs lie, the budget's included; None of none."""
+    places = [float(place) for place in trials[axis.column]]
+    others = (limit, None if teacher is None else axis.of(teacher.cost))
+    places = [place for place in [*places, *others] if place is not None and place > 0]
+    if not places:
+        return None
+    low, high = math.log10(min(places)), math.log10(max(places))
+    space = max(0.08, 0.05 * (high - low))
+    return low - space, high + space
+
+
+def draw_limits(
+    figure: go.Figure, axis: CostAxis, limits: Mapping[str, float], *, span: tuple[float, float]
+) -> None:
+    """The budget's bound on the cost as a line and what lies beyond it, and the least accuracy."""
+    if (floor := limits.get("accuracy")) is not None:
+        figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=floor, y1=floor, line=_LINE)
+    if (bound := limits.get(axis.column)) is None:
+        return
+    figure.add_shape(type="line", x0=bound, x1=bound, y0=0, y1=1, yref="paper", line=_LINE)
+    figure.add_shape(
+        type="rect",
+        x0=bound,
+        # To the edge and no further: plotly makes room for all of it where it fits the axes.
+        x1=10 ** span[1],
+        y0=0,
+        y1=1,
+        yref="paper",
+        fillcolor=BUDGET,
+        opacity=0.06,
+        line={"width": 0},
+        layer="below",
+    )
+    # On a log axis plotly places shapes by value, but annotations by exponent.
+    place = math.log10(bound)
+    is_left = place < span[0] + 0.35 * (span[1] - span[0])
+    figure.add_annotation(
+        x=place,
+        y=1,
+        yref="paper",
+        text=f"budget {axis.label(bound)}",
+        showarrow=False,
+        xanchor="left" if is_left else "right",
+        yanchor="bottom",
+        font={"color": BUDGET},
+    )
+
+
+def _tell_of_those_below(figure: go.Figure, count: int, bottom: float) -> None:
+    what = "1 trial lies" if count == 1 else f"{count} trials lie"
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        y=bottom,
+        yref="paper",
+        text=f"↓ {what} below: double-click to see",
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+        font={"size": 11},
+        name=GROUND,
+        opacity=0.85,
+    )
