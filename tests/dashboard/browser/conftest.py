@@ -1,15 +1,18 @@
-"""A real browser, and the dashboard that the launcher's own command serves, over two studies.
+"""A real browser, and dashboards that the launcher's own command serves.
 
-`digits` is made up, of 150 trials; the students of `stripes` were really trained and can be had.
+One shows two studies: `digits` is made up, of 150 trials; the students of `stripes` were really
+trained and can be had. The other shows the demo's study, really searched.
 """
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +25,7 @@ from dashboard.launch import server_command, server_environment
 from search.data.dataset import Dataset
 from search.data.views import View
 from search.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
+from search.presets import preset_text
 from search.records import StudyState
 from search.store import Store
 from search.trial import finish, run_trial
@@ -34,6 +38,7 @@ from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 from tests.conftest import CLASSES, task_in
+from tests.dashboard.browser.gestures import WAIT_MS, settle
 from tests.dashboard.made_studies import TEACHER as MADE_TEACHER
 from tests.dashboard.made_studies import add_study
 
@@ -41,7 +46,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-WAIT_MS = 60_000
 _FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -56,10 +60,11 @@ _FLAGS = [
 
 @dataclass(frozen=True)
 class Served:
-    """A dashboard: its address, and the store that it shows."""
+    """A dashboard: its address, the store that it shows, and the folder that it is in."""
 
     address: str
     store: str
+    folder: Path
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +86,29 @@ def served(
     with Store.open(url) as store:
         _add_stripes(store, stripes, views, folder / "artifacts")
         add_study(store, "digits", trials=150, running=2)
+    with _serving(url, folder) as dashboard:
+        yield dashboard
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The demo's study, of a few trials and short trainings, searched by the command itself."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "study.yaml").write_text(preset_text("digits"))
+    shorter = ["search.trials=3", "run.parallel=1", f"run.cache={folder / 'cache'}"]
+    shorter += ["teacher.train.epochs=3", "space.training.standard.epochs=4"]
+    subprocess.run(retort("run", "study.yaml", *shorter), cwd=folder, check=True)
+    with _serving(f"sqlite:///{folder / 'retort.db'}", folder) as dashboard:
+        yield dashboard
+
+
+def retort(*words: str) -> list[str]:
+    """The command, by this interpreter."""
+    return [sys.executable, "-P", "-c", "from search.cli.main import main; main()", *words]
+
+
+@contextmanager
+def _serving(url: str, folder: Path) -> Iterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -89,7 +117,7 @@ def served(
     server = subprocess.Popen(command, env=dict(server_environment(url, study=None)), cwd=folder)
     try:
         _wait_until_served(f"http://127.0.0.1:{port}/_stcore/health")
-        yield Served(f"http://127.0.0.1:{port}", url)
+        yield Served(f"http://127.0.0.1:{port}", url, folder)
     finally:
         server.terminate()
         server.wait(10)
@@ -146,15 +174,18 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture
-def visit(browser: "Browser", served: Served) -> "Iterator[Callable[..., Page]]":
-    """Opens a page of the dashboard, and waits until it is drawn."""
+def visit(browser: "Browser", request: pytest.FixtureRequest) -> "Iterator[Callable[..., Page]]":
+    """Opens a page of a dashboard, by default that of the two studies; waits until it is drawn."""
     pages = []
 
-    def open_page(path: str, *, width: int = 1280, theme: str = "light") -> "Page":
+    def open_page(
+        path: str, *, at: Served | None = None, width: int = 1280, theme: str = "light"
+    ) -> "Page":
+        dashboard: Served = at or request.getfixturevalue("served")
         viewport = {"width": width, "height": 900}
         page = browser.new_page(viewport=viewport, color_scheme=theme, accept_downloads=True)
         pages.append(page)
-        page.goto(f"{served.address}/{path}")
+        page.goto(f"{dashboard.address}/{path}")
         page.locator("[data-testid=stMain] h2").first.wait_for(timeout=WAIT_MS)
         settle(page)
         return page
@@ -162,24 +193,3 @@ def visit(browser: "Browser", served: Served) -> "Iterator[Callable[..., Page]]"
     yield open_page
     for page in pages:
         page.close()
-
-
-def settle(page: "Page") -> None:
-    """Waits until the app has run and every figure on the page is drawn."""
-    page.wait_for_function(
-        """() => !document.querySelector('[data-test-script-state=running]')
-            && !document.querySelector('[data-testid=stSkeleton]')
-            && document.querySelectorAll('.stBidiComponent').length
-                === document.querySelectorAll('.retort-plot .svg-container').length""",
-        timeout=WAIT_MS,
-    )
-    page.wait_for_timeout(500)
-
-
-def keep_whole(page: "Page", path: Path, *, width: int) -> None:
-    """A screenshot of all of the page, however long."""
-    # Streamlit scrolls a part of the page, so the window is made as high as that part is.
-    script = "document.querySelector('[data-testid=stMain]').scrollHeight"
-    page.set_viewport_size({"width": width, "height": page.evaluate(script) + 20})
-    page.wait_for_timeout(1500)
-    page.screenshot(path=path)

@@ -1,10 +1,8 @@
 """The dashboard in a real browser: what a person sees, moves and clicks."""
 
 import socket
-import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
@@ -13,10 +11,18 @@ from search.budget import Budget
 from search.frontier import best, frontier
 from search.records import TrialState
 from search.store import Store
-from tests.dashboard.browser.conftest import CHROMIUM, WAIT_MS, Served, keep_whole, settle
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.dashboard.browser.conftest import CHROMIUM, Served
+from tests.dashboard.browser.gestures import (
+    WAIT_MS,
+    Visit,
+    click_frontier_point,
+    download_student,
+    drawn,
+    keep_whole,
+    ranges,
+    settle,
+    zoom,
+)
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install it")
 pytestmark = [
@@ -24,8 +30,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium"),
 ]
 
-Visit = "Callable[..., Page]"
-GREEN = "rgb(16, 163, 127)"
 VIEWS = {
     "frontier": "frontier?study=digits&trial=20",
     "studies": "studies",
@@ -35,49 +39,6 @@ VIEWS = {
     "influence": "influence?study=digits&across=pruning.magnitude.ratio",
     "report": "report?study=digits",
 }
-
-
-def click_frontier_point(page: "Page", place: int = 0) -> None:
-    """Clicks the smallest student on the frontier of a chart: none lies over it."""
-    points = (
-        page.locator(".retort-plot")
-        .nth(place)
-        .locator(f"g.trace:has(path.point[style*='{GREEN}']) path.point")
-    )
-    # plotly takes a click for that point whose label it shows.
-    lefts = points.evaluate_all("all => all.map(point => point.getBoundingClientRect().left)")
-    points.nth(lefts.index(min(lefts))).hover(force=True)
-    page.locator(".hoverlayer .hovertext").first.wait_for(timeout=WAIT_MS)
-    page.mouse.down()
-    page.mouse.up()
-
-
-def ranges(page: "Page") -> list[float]:
-    """What the first chart shows of the costs, as exponents of ten."""
-    found: list[float] = page.evaluate(
-        "document.querySelector('.retort-plot')._fullLayout.xaxis.range"
-    )
-    return found
-
-
-def drawn(page: "Page") -> int:
-    """How many points the first chart holds."""
-    count: int = page.evaluate(
-        """document.querySelector('.retort-plot').data
-            .reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0)"""
-    )
-    return count
-
-
-def zoom(page: "Page") -> None:
-    """Draws a box in the first chart."""
-    area = page.locator(".retort-plot .nsewdrag").first.bounding_box()
-    assert area is not None
-    page.mouse.move(area["x"] + 20, area["y"] + 20)
-    page.mouse.down()
-    page.mouse.move(area["x"] + 200, area["y"] + 200, steps=6)
-    page.mouse.up()
-    page.wait_for_timeout(500)
 
 
 def test_a_click_on_the_frontier_leads_to_the_trial(visit: Visit, screenshots: Path) -> None:
@@ -115,14 +76,7 @@ def test_a_slider_moves_the_choice_and_the_address(visit: Visit) -> None:
 
 def test_a_student_is_exported_as_a_file(visit: Visit, tmp_path: Path) -> None:
     page = visit("frontier?study=stripes")
-    page.get_by_role("button", name="Export").first.click()
-    button = page.get_by_role("button", name="Download", exact=True)
-    button.wait_for(timeout=3 * WAIT_MS)
-    with page.expect_download(timeout=WAIT_MS) as download:
-        button.click()
-    file = tmp_path / "student.zip"
-    download.value.save_as(file)
-    names = {Path(name).name for name in zipfile.ZipFile(file).namelist()}
+    names = download_student(page, tmp_path / "student.zip")
     assert {"model.onnx", "recipe.json", "SHA256SUMS", "README.md"} <= names
 
 
@@ -181,7 +135,8 @@ def test_the_dashboard_chooses_what_the_search_chooses(visit: Visit, served: Ser
         chosen = best(store.trials("digits"), Budget())
     assert chosen is not None
     page = visit("frontier?study=digits")
-    page.get_by_role("heading", name=f"Take trial {chosen.number} ").wait_for(timeout=WAIT_MS)
+    heading = page.get_by_role("heading", name=f"Take trial {chosen.number}", exact=True)
+    heading.wait_for(timeout=WAIT_MS)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +154,17 @@ def test_a_deep_link_restores_a_page_without_a_sideways_scroll(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert overflow <= 0
+
+
+def test_a_page_asks_no_other_machine_for_anything(visit: Visit, served: Served) -> None:
+    page = visit("studies")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{served.address}/frontier")
+    page.locator("[data-testid=stMain] h2").first.wait_for(timeout=WAIT_MS)
+    settle(page)
+    assert asked
+    assert [url for url in asked if not url.startswith((served.address, "data:", "blob:"))] == []
 
 
 @pytest.mark.parametrize(("host", "status"), [("127.0.0.1", b"101"), ("rebound.example", b"403")])

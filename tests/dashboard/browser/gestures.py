@@ -1,0 +1,94 @@
+"""What a person does on a page of the dashboard, and what is then to be seen."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    Visit = Callable[..., Page]
+else:
+    Visit = Callable
+
+WAIT_MS = 60_000
+_GREEN = "rgb(16, 163, 127)"
+
+
+def click_frontier_point(page: "Page", place: int = 0) -> None:
+    """Clicks the smallest student on the frontier that a chart shows: none lies over it."""
+    plot = page.locator(".retort-plot").nth(place)
+    points = plot.locator(f"g.trace:has(path.point[style*='{_GREEN}']) path.point")
+    # plotly takes a click for that point whose label it shows.
+    lefts = points.evaluate_all(
+        """all => all.map(point => {
+            const area = point.closest('.retort-plot').querySelector('.nsewdrag');
+            const [box, shown] = [point, area].map(one => one.getBoundingClientRect());
+            return box.bottom < shown.bottom ? box.left : Infinity;
+        })"""
+    )
+    points.nth(lefts.index(min(lefts))).hover(force=True)
+    page.locator(".hoverlayer .hovertext").first.wait_for(timeout=WAIT_MS)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def ranges(page: "Page") -> list[float]:
+    """What the first chart shows of the costs, as exponents of ten."""
+    found: list[float] = page.evaluate(
+        "document.querySelector('.retort-plot')._fullLayout.xaxis.range"
+    )
+    return found
+
+
+def drawn(page: "Page") -> int:
+    """How many points the first chart holds."""
+    count: int = page.evaluate(
+        """document.querySelector('.retort-plot').data
+            .reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0)"""
+    )
+    return count
+
+
+def zoom(page: "Page") -> None:
+    """Draws a box in the first chart."""
+    area = page.locator(".retort-plot .nsewdrag").first.bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 20, area["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(area["x"] + 200, area["y"] + 200, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
+def download_student(page: "Page", path: Path) -> set[str]:
+    """Exports the student that the page shows; the names of the files that came."""
+    page.get_by_role("button", name="Export").first.click()
+    button = page.get_by_role("button", name="Download", exact=True)
+    button.wait_for(timeout=3 * WAIT_MS)
+    with page.expect_download(timeout=WAIT_MS) as download:
+        button.click()
+    download.value.save_as(path)
+    return {Path(name).name for name in zipfile.ZipFile(path).namelist()}
+
+
+def settle(page: "Page") -> None:
+    """Waits until the app has run and every figure on the page is drawn."""
+    page.wait_for_function(
+        """() => !document.querySelector('[data-test-script-state=running]')
+            && !document.querySelector('[data-testid=stSkeleton]')
+            && document.querySelectorAll('.stBidiComponent').length
+                === document.querySelectorAll('.retort-plot .svg-container').length""",
+        timeout=WAIT_MS,
+    )
+    page.wait_for_timeout(500)
+
+
+def keep_whole(page: "Page", path: Path, *, width: int) -> None:
+    """A screenshot of all of the page, however long."""
+    # Streamlit scrolls a part of the page, so the window is made as high as that part is.
+    script = "document.querySelector('[data-testid=stMain]').scrollHeight"
+    page.set_viewport_size({"width": width, "height": page.evaluate(script) + 20})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
