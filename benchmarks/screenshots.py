@@ -19,7 +19,7 @@ from dashboard.launch import server_command, server_environment
 from search.store import Store
 from tests.dashboard.made_studies import add_study
 
-WIDTH, HEIGHT = 1280, 1090
+WIDTH, HEIGHT = 1280, 1300
 
 
 def main(folder: Path) -> None:
