@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch_pruning
 from timm.layers import Attention, BlurPool2d
 from torch import Tensor, nn
+from torch_pruning import dependency
 from torch_pruning._helpers import _HybridIndex
 from torch_pruning.dependency.dependency import Dependency
 from torch_pruning.dependency.index_mapping import _FlattenIndexMapping, update_index_mapping
@@ -18,17 +19,33 @@ from torch_pruning.dependency.shape_infer import (
 )
 from torch_pruning.ops import OPTYPE
 
+# Autograd keeps negative dimensions modulo this.
+_UNSIGNED = 2**64
+
 Importance: TypeAlias = Callable[..., Tensor | None]
 """torch-pruning's score of a group of coupled channels: [channels], or None where it has none."""
 
 
 class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
-    """torch-pruning's graph, whose groups are found in a time that grows with their size.
+    """torch-pruning's graph, put right in what it takes sizes, axes and groups to be."""
 
-    Its own follows each way that indices can take through a group anew: where splits and sums
-    follow each other, there are millions of them.
-    """
+    def build_dependency(
+        self, model: nn.Module, example_inputs: Tensor, **settings: object
+    ) -> "_Graph":
+        """The graph itself, once it describes the network."""
+        super().build_dependency(model, example_inputs, **settings)
+        _tell_reshapes(self)
+        return self
 
+    def _trace(self, *given: object, **settings: object) -> dict[nn.Module, Node]:
+        nodes: dict[nn.Module, Node] = super()._trace(*given, **settings)
+        for node in nodes.values():
+            if node.type == OPTYPE.CONCAT:
+                _tell_concatenation(node)
+        return nodes
+
+    # torch-pruning's own follows each way that indices can take through a group anew: where splits
+    # and sums follow each other, there are millions of them.
     def get_pruning_group(
         self, module: nn.Module, pruning_fn: Callable[..., object], idxs: Sequence[int]
     ) -> torch_pruning.Group:
@@ -71,9 +88,7 @@ def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]
 
 def dependency_graph(network: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
     """Which channels of which layers are cut together."""
-    graph = _Graph().build_dependency(network, example)
-    _tell_reshapes(graph)
-    return graph
+    return _Graph().build_dependency(network, example)
 
 
 def build_pruner(
@@ -86,24 +101,54 @@ def build_pruner(
 ) -> torch_pruning.pruner.BasePruner:
     """torch-pruning's pruner, of all layers but the classifier and those whose names are kept."""
     attentions = [module for module in network.modules() if isinstance(module, Attention)]
-    pruner = torch_pruning.pruner.BasePruner(
-        network,
-        example,
-        importance=importance,
-        # It would look for groups before the graph is put right.
-        ignored_layers=[network],
-        num_heads={module.qkv: module.num_heads for module in attentions},
-        # Its own defaults are shared by all pruners, and keep their networks alive.
-        in_channel_groups={},
-        out_channel_groups={},
-        **settings,
-    )
-    # It makes a graph for itself, and takes no other.
-    pruner.DG.__class__ = _Graph
-    _tell_reshapes(pruner.DG)
+    with _own_graph():
+        pruner = torch_pruning.pruner.BasePruner(
+            network,
+            example,
+            importance=importance,
+            # It would look for groups, only to count them.
+            ignored_layers=[network],
+            num_heads={module.qkv: module.num_heads for module in attentions},
+            # Its own defaults are shared by all pruners, and keep their networks alive.
+            in_channel_groups={},
+            out_channel_groups={},
+            **settings,
+        )
     whole = [layer for head in classifiers(network) for layer in head.modules()]
     pruner.ignored_layers = whole + [network.get_submodule(name) for name in kept]
     return pruner
+
+
+@contextmanager
+def _own_graph() -> Iterator[None]:
+    """Has torch-pruning's pruners, which make a graph for themselves, make it of our class."""
+    theirs = dependency.DependencyGraph
+    dependency.DependencyGraph = _Graph
+    try:
+        yield
+    finally:
+        dependency.DependencyGraph = theirs
+
+
+def _tell_concatenation(node: Node) -> None:
+    """Says how many channels each input of a concatenation has, or that no channels are joined.
+
+    torch-pruning infers it from the layers around, and not always finds any.
+    """
+    joined = node.grad_fn._input_metadata[0].shape
+    dimension = node.grad_fn._saved_dim
+    if dimension >= _UNSIGNED // 2:  # a negative number, as autograd keeps it
+        dimension += len(joined) - _UNSIGNED
+    if len(joined) == 3 and dimension == 1:  # tokens, each of which keeps its channels
+        node.type = OPTYPE.ELEMENTWISE
+        return
+    sizes = [
+        function._input_metadata[output].shape[dimension]
+        for function, output in node.grad_fn.next_functions
+        if hasattr(function, "_input_metadata")
+    ]
+    if len(sizes) == len(node.inputs) and sum(sizes) == joined[dimension]:
+        node.module.concat_sizes = sizes
 
 
 def _tell_reshapes(graph: torch_pruning.DependencyGraph) -> None:

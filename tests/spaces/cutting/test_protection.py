@@ -14,8 +14,15 @@ from spaces.cutting.protection import protected_layers
 from spaces.pruning.magnitude import Magnitude
 
 EXAMPLE = torch.zeros(1, 3, 64, 64)
-# Gates with fixed splits, attentions of their own, partial convolutions, and blurred strides.
-RESCUED = ("test_mambaout", "edgenext_xx_small", "fasternet_t0", "efficientnet_blur_b0")
+# Gates with fixed splits, attentions of their own, partial convolutions, blurred strides, halves
+# that are split and joined again.
+RESCUED = (
+    "test_mambaout",
+    "edgenext_xx_small",
+    "fasternet_t0",
+    "efficientnet_blur_b0",
+    "cs3darknet_focus_s",
+)
 
 
 def _network(model: str, seed: int = 0) -> nn.Module:
