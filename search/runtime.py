@@ -30,9 +30,11 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
     """
     import torch  # the agent on a small board serves without it
 
+    from search.decomposition import Decomposed
+
     network.eval()
     example = torch.zeros(2, *image_shape, device=_device_of(network))
-    with _without_pages(), warnings.catch_warnings():
+    with _without_pages(), _of_images_alone(network), Decomposed(), warnings.catch_warnings():
         # The older exporter takes seconds where the newer takes minutes; it says so itself.
         warnings.simplefilter("ignore")
         try:
@@ -60,6 +62,17 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
             reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
             kind = type(network).__name__
             raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
+
+
+@contextmanager
+def _of_images_alone(network: nn.Module) -> Iterator[None]:
+    """Hides what else `forward` takes: the exporter would give it the defaults, made tensors."""
+    forward = network.forward
+    network.forward = lambda images: forward(images)
+    try:
+        yield
+    finally:
+        del network.forward
 
 
 @contextmanager
@@ -124,8 +137,16 @@ class Session:
         return bool(self._input.type == "tensor(uint8)")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
-        logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
+        """Logits [batch, classes] of normalised images [batch, channels, height, width].
+
+        Raises:
+            ArtifactError: it can't be computed of such images, or not at all.
+        """
+        try:
+            logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
+        # As above; some files are sound until they are run.
+        except Exception as error:
+            raise ArtifactError(f"ONNX Runtime can't run the file: {shortened(error)}") from error
         return logits
 
 

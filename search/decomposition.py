@@ -1,0 +1,106 @@
+"""Operators that torch's older exporter can't express, in terms of those that it can.
+
+The exporter asks for the sizes of what such an operator is given, and loses sight of them behind
+reshapes. While a network runs they are known: so they are looked at there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+
+class Decomposed(TorchFunctionMode):
+    """While it is open, such operators are computed by others, with the same results."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return _PLAIN.get(func, func)(*args, **(kwargs or {}))
+
+
+def _averaged(images: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
+    """Adaptive average pooling of [batch, channels, y, x]."""
+    sizes = _sizes(images, output_size)
+    if sizes == (1, 1):  # which the exporter knows, whatever it is given
+        return functional.adaptive_avg_pool2d(images, 1)
+    kernel = _kernel(images, sizes)
+    return functional.avg_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.mean)
+
+
+def _largest(
+    images: Tensor, output_size: int | Sequence[int | None], *, return_indices: bool = False
+) -> Tensor:
+    """Adaptive maximum pooling of [batch, channels, y, x]."""
+    del return_indices  # torch has another function for those that ask for them
+    sizes = _sizes(images, output_size)
+    kernel = _kernel(images, sizes)
+    return functional.max_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.amax)
+
+
+def _sizes(images: Tensor, output_size: int | Sequence[int | None]) -> tuple[int, int]:
+    wanted = (output_size, output_size) if isinstance(output_size, int) else output_size
+    height, width = (
+        int(own) if size is None else int(size)
+        for own, size in zip(images.shape[2:], wanted, strict=True)
+    )
+    return height, width
+
+
+def _kernel(images: Tensor, sizes: tuple[int, int]) -> tuple[int, int] | None:
+    """The windows' height and width, where all are alike and none overlap."""
+    height, width = int(images.shape[2]), int(images.shape[3])
+    if height % sizes[0] or width % sizes[1]:
+        return None
+    return height // sizes[0], width // sizes[1]
+
+
+def _pooled(
+    images: Tensor, sizes: tuple[int, int], reduced: Callable[[Tensor, int], Tensor]
+) -> Tensor:
+    """What `reduced` makes of even windows, which may overlap."""
+    for dimension, size in zip((2, 3), sizes, strict=True):
+        length = int(images.shape[dimension])
+        parts = []
+        for number in range(size):
+            start, end = number * length // size, -(-(number + 1) * length // size)
+            parts.append(reduced(images.narrow(dimension, start, end - start), dimension))
+        images = torch.stack(parts, dimension)
+    return images
+
+
+def _windows(values: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """As `Tensor.unfold`: windows of that size along the dimension, laid along a last one."""
+    dimension %= values.dim()
+    starts = range(0, int(values.shape[dimension]) - size + 1, step)
+    parts = [values.narrow(dimension, start, size) for start in starts]
+    return torch.stack(parts, dimension).movedim(dimension + 1, -1)
+
+
+def _scaled(
+    values: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Values over their root mean square along the last dimensions, as `functional.rms_norm`."""
+    dimensions = tuple(range(-len(normalized_shape), 0))
+    mean = values.square().mean(dimensions, keepdim=True)
+    scaled = values * torch.rsqrt(mean + (torch.finfo(values.dtype).eps if eps is None else eps))
+    return scaled if weight is None else scaled * weight
+
+
+_PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    functional.adaptive_avg_pool2d: _averaged,
+    functional.adaptive_max_pool2d: _largest,
+    functional.rms_norm: _scaled,
+    torch.rms_norm: _scaled,
+    Tensor.unfold: _windows,
+}
