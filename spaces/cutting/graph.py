@@ -42,6 +42,9 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
         for node in nodes.values():
             if node.type == OPTYPE.CONCAT:
                 _tell_concatenation(node)
+            elif node.type == OPTYPE.EXPAND:
+                # torch-pruning takes any of five axes for keys that several queries share.
+                node.type = OPTYPE.ELEMENTWISE
         return nodes
 
     # torch-pruning's own follows each way that indices can take through a group anew: where splits
@@ -136,9 +139,7 @@ def _tell_concatenation(node: Node) -> None:
     torch-pruning infers it from the layers around, and not always finds any.
     """
     joined = node.grad_fn._input_metadata[0].shape
-    dimension = node.grad_fn._saved_dim
-    if dimension >= _UNSIGNED // 2:  # a negative number, as autograd keeps it
-        dimension += len(joined) - _UNSIGNED
+    dimension = _dimension(node, len(joined))
     if len(joined) == 3 and dimension == 1:  # tokens, each of which keeps its channels
         node.type = OPTYPE.ELEMENTWISE
         return
@@ -149,6 +150,12 @@ def _tell_concatenation(node: Node) -> None:
     ]
     if len(sizes) == len(node.inputs) and sum(sizes) == joined[dimension]:
         node.module.concat_sizes = sizes
+
+
+def _dimension(node: Node, rank: int) -> int:
+    """Along which tensors of that rank are joined."""
+    dimension: int = node.grad_fn._saved_dim
+    return dimension if dimension < rank else dimension + rank - _UNSIGNED
 
 
 def _tell_reshapes(graph: torch_pruning.DependencyGraph) -> None:
@@ -231,6 +238,13 @@ def as_value_errors(model: nn.Module) -> Iterator[None]:
     """Has whatever goes wrong in the graph or in the cut network raised as a ValueError."""
     try:
         yield
-    except (RuntimeError, AttributeError, IndexError, KeyError, TypeError, AssertionError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+    ) as error:
         kind = type(model).__name__
         raise ValueError(f"channels can't be cut out of this {kind}: {error}") from error
