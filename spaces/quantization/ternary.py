@@ -1,24 +1,17 @@
 """Ternary weights. Li et al. 2016, arXiv:1605.04711."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
-from spaces.axes.quantization import Quantization
 from spaces.choice import FloatRange, param
-from spaces.packing.weights import code_weights, worth_coding
-from spaces.rounding.codes import ternary_codes
-from spaces.rounding.training import rounded_weights
-from spaces.shrinks import SIZE_ONLY, Shrinks
+from spaces.packing.coded_weights import TunedCodes
+from spaces.rounding.codes import Codes, ternary_codes
 
 
 @dataclass(frozen=True)
-class Ternary(Quantization):
+class Ternary(TunedCodes):
     """Weights are -1, 0 or 1 times their channel's scale, five to a byte in the file.
 
     The first and the last layer stay floats, as in the paper, and so do depthwise convolutions,
@@ -29,25 +22,8 @@ class Ternary(Quantization):
     """
 
     name: ClassVar[str] = "ternary"
-    shrinks: ClassVar[Shrinks] = SIZE_ONLY
-    keeps_zeros: ClassVar[bool] = False
+    codes_ends: ClassVar[bool] = False
     tuning: float = param(0.5, FloatRange(0.0, 1.0))
 
-    @property
-    def tuning_share(self) -> float:
-        return self.tuning
-
-    def rounded(self, network: nn.Module, example: Tensor) -> AbstractContextManager[None]:
-        return rounded_weights(
-            network,
-            example,
-            lambda weights: ternary_codes(weights).values(),
-            ends=False,
-            worth=worth_coding,
-        )
-
-    def convert(
-        self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
-    ) -> None:
-        del calibration  # weights alone are rounded
-        code_weights(source, destination, ternary_codes, ends=False)
+    def codes(self, weights: Tensor) -> Codes:
+        return ternary_codes(weights)
