@@ -73,6 +73,7 @@ def _sections(material: Material) -> Iterator[str]:
         yield "<h2>Importance of each parameter</h2>"
         yield _figure("importance", importance_figure(known))
     yield from _course(material)
+    yield from _without_gain(trials)
     yield from _failures(trials)
     yield "<h2>The study</h2>"
     yield f"<pre>{escape(yaml.safe_dump(dict(study.config), sort_keys=False))}</pre>"
@@ -183,6 +184,19 @@ def _course(material: Material) -> Iterator[str]:
         yield "<h2>Training that was saved</h2>"
         yield f"<p>{escape(in_words(spared))}</p>"
         yield _figure("savings", savings_figure(spared))
+
+
+def _without_gain(trials: Sequence[TrialRecord]) -> Iterator[str]:
+    found = [
+        (trial.number, trial.outcome.no_op)
+        for trial in trials
+        if trial.outcome is not None and trial.outcome.no_op
+    ]
+    if not found:
+        return
+    yield f"<h2>Stages that made no difference: in {len(found)} trials</h2>"
+    rows = [([str(number)], [why]) for number, why in found[:_MOST_ROWS]]
+    yield from _table(["trial", "stage, and the likely cause"], rows)
 
 
 def _failures(trials: Sequence[TrialRecord]) -> Iterator[str]:
