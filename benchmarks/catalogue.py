@@ -4,8 +4,8 @@
     nice -n 19 python -m benchmarks.catalogue --again    also those that failed somewhere
     python -m benchmarks.catalogue_page                  writes docs/catalogue.md from the CSV
 
-Of each model, untrained and with ten classes: whether it trains (one step of the standard training
-moves every weight's tensor), prunes (the magnitude method at 25, 50 and 75%; the cuts are replayed
+Of each model, untrained and with ten classes: whether it trains (two steps of the standard training
+move most weights' tensors), prunes (the magnitude method at 25, 50 and 75%; the cuts are replayed
 on a new network, and the pruned one takes a training step), exports (ONNX that gives torch's
 logits) and quantizes (static int8, finite logits). Images have 64 pixels, or the model's own size
 where it can't take those. Latencies are of one image, on one thread, by ONNX Runtime.
@@ -283,6 +283,8 @@ def _step(network: nn.Module, brief: Brief) -> Tensor:
 def _train(student: Timm, brief: Brief) -> None:
     network = brief.build(student)
     before = copy.deepcopy(network.state_dict())
+    # Of a last layer that begins at zero, nothing comes back to the others in the first.
+    _step(network, brief)
     _step(network, brief)
     moved = [not torch.equal(value, before[key]) for key, value in network.state_dict().items()]
     if sum(moved) < len(moved) / 2:
