@@ -145,7 +145,8 @@ def _points(
         mode="markers",
         name=name,
         marker={**marker, "opacity": fading},
-        customdata=list(map(list, zip(rows["number"], rows["hover"], strict=True))),
+        # As an array: plotly walks through lists, value by value.
+        customdata=rows[["number", "hover"]].to_numpy(dtype=object),
         hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         unselected={"marker": {"opacity": 0.25}},
         selected={"marker": {"opacity": 1.0}},
