@@ -24,8 +24,22 @@ def multiplies_int8_exactly() -> bool:
 
 @cache
 def processor_name() -> str:
-    """The processor's model as its maker names it."""
+    """The processor's model as its maker names it, or the board that it is on."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    named = named_in(cpuinfo.read_text()) if cpuinfo.exists() else None
+    return named or platform.processor() or platform.machine()
+
+
+def named_in(cpuinfo: str) -> str | None:
+    """What Linux's list of processors calls them; None where it has no name for them.
+
+    Latencies are kept by this name, so boards must differ in it: ARM's kernels tell the board, or
+    no more than the numbers of who made the core and of its design.
+    """
+    lines = [line.partition(":") for line in cpuinfo.splitlines()]
+    told = {key.strip(): value.strip() for key, _, value in reversed(lines)}
+    for key in ("model name", "Model", "Hardware"):
+        if told.get(key):
+            return told[key]
+    core = [told.get(f"CPU {key}") for key in ("implementer", "part")]
+    return f"{platform.machine()} core {' '.join(filter(None, core))}" if all(core) else None
