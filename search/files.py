@@ -1,6 +1,8 @@
 """Files that are written whole or not at all, and their checksums."""
 
 import errno
+import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -27,6 +29,8 @@ def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
     temporary.mkdir()
+    held = os.open(temporary, os.O_RDONLY)
+    _try_to_hold(held)
     try:
         yield temporary
         _write_checksums(temporary)
@@ -37,7 +41,20 @@ def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             _sync(destination.parent)
     finally:
+        os.close(held)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_abandoned(destination: Path) -> None:
+    """Removes what writers of `destination` that were killed have left beside it."""
+    hidden = f".{glob.escape(destination.name)}.*"
+    for pattern in (f"{hidden}.tmp", f"{hidden}.old"):
+        for leftover in destination.parent.glob(pattern):
+            with suppress(OSError):  # it is gone by now
+                held = os.open(leftover, os.O_RDONLY)
+                if _try_to_hold(held):
+                    shutil.rmtree(leftover)
+                os.close(held)
 
 
 def damaged_files(folder: Path) -> list[str]:
@@ -106,6 +123,18 @@ def _are_same(one: Path, other: Path) -> bool:
         return same and not damaged_files(other)
     except OSError:
         return False
+
+
+def _try_to_hold(descriptor: int) -> bool:
+    """Holds what is open until it is closed, or its process ends; not if another process does.
+
+    Nor on a file system that has no such locks for folders: nothing is ever removed there.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:

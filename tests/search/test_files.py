@@ -1,10 +1,11 @@
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from search.files import CHECKSUMS, damaged_files, written_whole
+from search.files import CHECKSUMS, damaged_files, remove_abandoned, written_whole
 
 
 @pytest.fixture
@@ -135,3 +136,54 @@ def test_a_folder_that_was_damaged_is_replaced_by_the_same(folder: Path) -> None
         (temporary / CHECKSUMS).unlink()
         (folder / "weights").write_text("damaged")
     assert damaged_files(folder) == []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from search.files import written_whole
+with written_whole(Path(sys.argv[1])) as folder:
+    (folder / "weights").write_text("half")
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def _writer(destination: Path) -> subprocess.Popen[str]:
+    """A process that is in the midst of writing, and goes on once it is told no more."""
+    root = str(Path(__file__).parents[2])
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(destination)],
+        cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert writer.stdout
+    assert writer.stdout.readline() == "writing\n"
+    return writer
+
+
+def test_fault_18_a_writer_that_is_killed_leaves_no_folder_and_what_it_leaves_is_removed_later(
+    tmp_path: Path,
+) -> None:
+    destination = tmp_path / "folder"
+    with _writer(destination) as writer:
+        writer.kill()
+    assert not destination.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    remove_abandoned(destination)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_process_is_writing_is_not_removed(tmp_path: Path) -> None:
+    destination = tmp_path / "folder"
+    with _writer(destination) as writer:
+        remove_abandoned(destination)
+        writer.communicate("")
+    assert writer.returncode == 0
+    assert damaged_files(destination) == []
+
+
+def test_the_leftovers_of_another_folder_are_not_removed(tmp_path: Path) -> None:
+    other = tmp_path / ".folder2.0123.tmp"
+    other.mkdir()
+    remove_abandoned(tmp_path / "folder")
+    assert other.is_dir()
