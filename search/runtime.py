@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from search.errors import ArtifactError, shortened
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 OUTPUT = "logits"
+ONNX_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(
+        kind
+        for kind in vars(onnxruntime_pybind11_state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+)
+"""What ONNX Runtime raises of a file that it can't load or run; its own have no base in common."""
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -114,8 +125,7 @@ class Session:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
-        # ONNX Runtime's errors have no base of their own.
-        except Exception as error:
+        except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't load {path}: {error}") from error
         self._input = self._session.get_inputs()[0]
 

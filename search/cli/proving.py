@@ -22,6 +22,7 @@ from search.units import format_bytes, format_count, format_milliseconds, parse_
 if TYPE_CHECKING:
     from search.handover.evaluate import Standing
     from search.handover.verify import Check
+    from search.profiling.client import Profile
 
 Folder = Annotated[
     Path, typer.Argument(help="What `retort export` wrote.", metavar="DIR", show_default=False)
@@ -155,40 +156,43 @@ def profile(
     folder: Folder,
     *,
     on: Annotated[
-        str, typer.Option(help="Where: http://host:port of an agent, or ssh://[user@]host.")
+        str, typer.Option(help="Where: http://host:port of an agent, or ssh://[user@]host[:port].")
     ],
     threads: Threads = 1,
+    python: Annotated[
+        str,
+        typer.Option(help="Over ssh: the command of a Python there that has onnxruntime."),
+    ] = "python3",
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of a student on another machine."""
     from search.artifacts import SERVED
     from search.handover.record import read_handover
-    from search.profiling.client import ask_agent, ask_over_ssh
+    from search.profiling.client import ask_agent
+    from search.profiling.over_ssh import ask_over_ssh
 
     told = read_handover(folder)
-    ask = ask_over_ssh if on.startswith("ssh:") else ask_agent
-    if not on.startswith(("ssh:", "http:", "https:")):
-        raise BadInput(f"--on must be ssh://[user@]host or http://host:port, but got {on!r}")
-    found = ask(on, folder / SERVED, threads=threads)
+    with out.status(f"asking {escape(on)}"):
+        if on.startswith("ssh:"):
+            found = ask_over_ssh(on, folder / SERVED, threads=threads, python=python)
+        elif on.startswith(("http:", "https:")):
+            found = ask_agent(on, folder / SERVED, threads=threads)
+        else:
+            raise BadInput(
+                f"--on must be ssh://[user@]host[:port] or http://host:port, but got {on!r}"
+            )
     if as_json:
-        write_json(
-            {
-                "processor": found.machine.processor,
-                "runtime": found.machine.runtime,
-                "threads": found.threads,
-                "latency_ms": found.latency.median_ms,
-                "latency_p95_ms": found.latency.p95_ms,
-                "model_memory_bytes": found.model_memory_bytes,
-                "process_memory_bytes": found.process_memory_bytes,
-            }
-        )
-        return
-    said = told.measured.cost.latency_ms
+        write_json(found.to_json())
+    else:
+        _tell_profile(found, told.measured.cost.latency_ms)
+
+
+def _tell_profile(found: "Profile", said_ms: float | None) -> None:
     say(f"on         {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
     say(
         f"latency    {format_milliseconds(found.latency.median_ms)}, 95th percentile "
         f"{format_milliseconds(found.latency.p95_ms)}"
-        + (f"; {format_milliseconds(said)} where it was searched" if said else "")
+        + (f"; {format_milliseconds(said_ms)} where it was searched" if said_ms else "")
     )
     say(
         f"memory     {format_bytes(found.model_memory_bytes)} for the student, "

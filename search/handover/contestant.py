@@ -18,7 +18,7 @@ from search.handover.operations import count_onnx
 from search.measure import count_operations
 from search.metadata import LABELS, PREPROCESSING
 from search.predictions import Predictions
-from search.runtime import Session, export_onnx
+from search.runtime import ONNX_ERRORS, Session, export_onnx
 from search.timing import Served
 
 _BATCH = 256
@@ -191,8 +191,7 @@ def _check_classes(found: Contestant, info: DataInfo) -> None:
     size = found.image_size
     try:
         outputs = found.logits(torch.zeros(1, info.channels, size, size, dtype=torch.uint8))
-    # ONNX Runtime's errors have no base of their own.
-    except Exception as error:
+    except ONNX_ERRORS as error:
         raise BadInput(
             f"{found.name} must take images of {info.channels} channels and {size} pixels: "
             f"{shortened(error)}"

@@ -1,6 +1,6 @@
 """The agent: a small server on the machine that will serve, which measures ONNX files there.
 
-It needs ONNX Runtime and the standard library, no more: `retort agent --write agent.pyz` packs it
+It needs Python 3.10 or newer and ONNX Runtime, no more: `retort agent --write agent.pyz` packs it
 into one file, which a board runs with `python3 agent.pyz`. Every request must bear the token in
 RETORT_AGENT_TOKEN:
 
@@ -19,15 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from search.errors import ArtifactError, RetortError, shortened
+
 TOKEN_VARIABLE = "RETORT_AGENT_TOKEN"  # noqa: S105  the variable's name
 DEFAULT_PORT = 8765
 MOST_BYTES = 256 * 10**6
+_MAKE_ONE = "make one with `openssl rand -hex 16`"
 _DRAINED_BYTES = 2**24
 _PATIENCE_S = 60.0
 _MOST_THREADS = 256
@@ -66,7 +70,11 @@ class Agent(HTTPServer):
         if len(token) < 16:
             raise ValueError(
                 f"{TOKEN_VARIABLE} must hold a token of 16 characters or more, but holds "
-                f"{len(token)}: make one with `openssl rand -hex 16`"
+                f"{len(token)}: {_MAKE_ONE}"
+            )
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError(
+                f"{TOKEN_VARIABLE} must hold printable ASCII characters alone: {_MAKE_ONE}"
             )
         super().__init__((host, port), _Handler)
         self.token = token
@@ -88,12 +96,20 @@ def describe() -> dict[str, Any]:
 
 
 def measure(model: Path, *, threads: int) -> dict[str, Any]:
-    """Latency and memory of an ONNX file, here, in this process."""
-    from search.runtime import Session
+    """Latency and memory of an ONNX file, here, in this process.
+
+    Raises:
+        ArtifactError: ONNX Runtime can't load or run the file.
+    """
+    from search.runtime import ONNX_ERRORS, Session
     from search.timing import measure_latency
 
     before = _peak_memory_bytes()
-    (latency,) = measure_latency([Session(model, threads=threads)])
+    session = Session(model, threads=threads)
+    try:
+        (latency,) = measure_latency([session])
+    except ONNX_ERRORS as error:
+        raise ArtifactError(f"ONNX Runtime can't run {model}: {shortened(error)}") from error
     after = _peak_memory_bytes()
     return {
         **describe(),
@@ -161,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._reply(self._measured)
 
-    def _reply(self, find: Any) -> None:
+    def _reply(self, find: Callable[[], dict[str, Any]]) -> None:
         try:
             self._check_token()
             status, answer = HTTPStatus.OK, find()
@@ -230,11 +246,16 @@ def serve(host: str, port: int, *, most_bytes: int = MOST_BYTES) -> None:
     Raises:
         ValueError: there is no token, or it is short.
         OSError: the address can't be listened on.
+        ImportError: there is no ONNX Runtime.
     """
+    here = describe()
     with Agent(
         host, port, token=os.environ.get(TOKEN_VARIABLE, ""), most_bytes=most_bytes
     ) as agent:
-        sys.stderr.write(f"measuring at http://{host}:{agent.server_port}; Ctrl-C ends it\n")
+        sys.stderr.write(
+            f"measuring on {here['processor']}, {here['cores']} cores, {here['runtime']}, at "
+            f"http://{host}:{agent.server_port}; Ctrl-C ends it\n"
+        )
         try:
             agent.serve_forever()
         except KeyboardInterrupt:
@@ -257,8 +278,7 @@ def main() -> None:
             serve(given.host, given.port)
         else:
             sys.stdout.write(json.dumps(measure(given.file, threads=given.threads)) + "\n")
-    # The last line that a person, or the agent, reads: no traceback.
-    except Exception as error:  # noqa: BLE001
+    except (RetortError, OSError, ValueError, ImportError) as error:
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 

@@ -1,40 +1,24 @@
-"""Asking a machine what a file takes there: an agent over HTTP, or any machine over ssh."""
+"""Asking an agent, over HTTP, what a file takes on its machine."""
 
 import json
 import os
-import shlex
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from search.errors import ArtifactError, TargetError
 from search.profiling.agent import TOKEN_VARIABLE
-from search.profiling.packing import packed_agent
 from search.timing import Latency
 
 _PATIENCE_S = 180.0
 _TRIES = 3
 _UNLOADABLE = 422
-
-# Takes two files from its standard input, each after a line with its length, and measures.
-_AT_THE_OTHER_END = """\
-import os, subprocess, sys, tempfile
-with tempfile.TemporaryDirectory() as folder:
-    paths = [os.path.join(folder, name) for name in ("agent.pyz", "model.onnx")]
-    for path in paths:
-        length = int(sys.stdin.buffer.readline())
-        with open(path, "wb") as file:
-            file.write(sys.stdin.buffer.read(length))
-    command = [sys.executable, paths[0], "measure", paths[1], *sys.argv[1:]]
-    sys.exit(subprocess.call(command, env={**os.environ, "TMPDIR": folder}))
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +40,18 @@ class Profile:
     model_memory_bytes: int
     process_memory_bytes: int
 
+    def to_json(self) -> dict[str, object]:
+        """Plain values, flat."""
+        return {
+            "processor": self.machine.processor,
+            "runtime": self.machine.runtime,
+            "threads": self.threads,
+            "latency_ms": self.latency.median_ms,
+            "latency_p95_ms": self.latency.p95_ms,
+            "model_memory_bytes": self.model_memory_bytes,
+            "process_memory_bytes": self.process_memory_bytes,
+        }
+
 
 @cache
 def describe_agent(address: str) -> Machine:
@@ -76,64 +72,50 @@ def ask_agent(address: str, model: Path, *, threads: int) -> Profile:
     """
     asked = f"{address.rstrip('/')}/measure?threads={threads}"
     request = urllib.request.Request(asked, data=model.read_bytes(), method="POST")  # noqa: S310
-    return _profile(_answer(address, request))
-
-
-def ask_over_ssh(address: str, model: Path, *, threads: int) -> Profile:
-    """What the ONNX file takes on the machine at `ssh://[user@]host[:port]`.
-
-    Nothing is left there; it needs python3 with ONNX Runtime.
-
-    Raises:
-        TargetError: it can't be reached, or can't measure.
-    """
-    parts = urlsplit(address)
-    if parts.scheme != "ssh" or not parts.hostname or parts.hostname.startswith("-"):
-        raise TargetError(f"a machine must be ssh://[user@]host[:port], but got {address!r}")
-    host = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
-    port = ["-p", str(parts.port)] if parts.port else []
-    remote = shlex.join(["python3", "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
-    command = ["ssh", "-o", "BatchMode=yes", *port, "--", host, remote]
-    files = (packed_agent(), model.read_bytes())
-    sent = b"".join(b"%d\n%b" % (len(file), file) for file in files)
-    try:
-        done = subprocess.run(  # noqa: S603
-            command, input=sent, capture_output=True, timeout=_PATIENCE_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise TargetError(f"{address} can't be asked: {error}") from error
-    if done.returncode:
-        reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
-        raise TargetError(
-            f"{address} could not measure {model.name}: {reason}. It must let `ssh {host}` in "
-            "without a password, and have python3 with onnxruntime"
-        )
-    return _profile(_parsed(address, done.stdout))
+    return profile_of(_answer(address, request))
 
 
 def _answer(address: str, request: urllib.request.Request) -> Mapping[str, Any]:
-    token = os.environ.get(TOKEN_VARIABLE)
-    if not token:
-        raise TargetError(
-            f"the agent at {address} asks for its token: put it into {TOKEN_VARIABLE}"
-        )
     # Unredirected: no other server is ever sent the token.
-    request.add_unredirected_header("Authorization", f"Bearer {token}")
+    request.add_unredirected_header("Authorization", f"Bearer {_token(address)}")
     for tried in range(1, _TRIES + 1):
         try:
             with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
-                return _parsed(address, answer.read())
+                return parsed(address, answer.read())
         except urllib.error.HTTPError as error:
             raise _refused(address, error) from error
-        except (OSError, ValueError) as error:
+        except (InvalidURL, ValueError) as error:
+            raise TargetError(
+                f"an agent's address must be http://host:port, but got {address!r}: {error}"
+            ) from error
+        # HTTPException: something else than HTTP listens there.
+        except (OSError, HTTPException) as error:
             if tried == _TRIES:
                 raise TargetError(
-                    f"the agent at {address} does not answer: {error}. Start it there with "
+                    f"the agent at {address} does not answer: {_cause(error)}. Start it there with "
                     f"`{TOKEN_VARIABLE}=… retort agent --host ADDRESS`, and check the address "
                     "and the network"
                 ) from error
             time.sleep(tried)
     raise AssertionError("every try returns or raises")
+
+
+def _token(address: str) -> str:
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise TargetError(
+            f"the agent at {address} asks for its token: put it into {TOKEN_VARIABLE}"
+        )
+    # A header holds no others; http.client would refuse, and show the token.
+    if not (token.isascii() and token.isprintable()):
+        raise TargetError(f"{TOKEN_VARIABLE} must hold printable ASCII characters alone")
+    return token
+
+
+def _cause(error: OSError | HTTPException) -> str:
+    """What went wrong, without urllib's brackets around it."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return " ".join(str(reason).split()) or type(error).__name__
 
 
 def _refused(address: str, error: urllib.error.HTTPError) -> ArtifactError | TargetError:
@@ -147,7 +129,12 @@ def _refused(address: str, error: urllib.error.HTTPError) -> ArtifactError | Tar
     return TargetError(f"the agent at {address} refuses ({error.code}): {reason}")
 
 
-def _parsed(address: str, text: bytes) -> Mapping[str, Any]:
+def parsed(address: str, text: bytes) -> Mapping[str, Any]:
+    """The JSON that an agent at `address` answered.
+
+    Raises:
+        TargetError: it is none of an agent's.
+    """
     try:
         answer = json.loads(text)
         _machine(answer)
@@ -165,7 +152,8 @@ def _machine(answer: Mapping[str, Any]) -> Machine:
     )
 
 
-def _profile(answer: Mapping[str, Any]) -> Profile:
+def profile_of(answer: Mapping[str, Any]) -> Profile:
+    """What an agent measured, from its JSON."""
     return Profile(
         machine=_machine(answer),
         threads=int(answer["threads"]),

@@ -120,7 +120,7 @@ def test_profile_tells_what_a_student_takes_elsewhere(
 
 
 def test_profile_on_nothing_that_is_known_is_refused(student: Path, retort: Retort) -> None:
-    with pytest.raises(BadInput, match=r"--on must be ssh://\[user@\]host or http://host:port"):
+    with pytest.raises(BadInput, match=r"--on must be ssh://\[user@\]host\[:port\] or http://"):
         retort("profile", "student", "--on", "board")
 
 

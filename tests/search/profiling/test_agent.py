@@ -2,17 +2,21 @@
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, save
 
 from search.errors import ArtifactError, TargetError
 from search.profiling import client
 from search.profiling.agent import TOKEN_VARIABLE, Agent
-from search.profiling.client import ask_agent, ask_over_ssh, describe_agent
+from search.profiling.client import ask_agent, describe_agent
+from search.profiling.over_ssh import ask_over_ssh
 from search.profiling.packing import packed_agent
 from spaces.processor import processor_name
 from tests.search.profiling.conftest import TOKEN, address_of
@@ -124,27 +128,73 @@ def test_the_packed_agent_runs_alone_from_any_folder(tmp_path: Path, model: Path
     assert '"median_ms"' in told.stdout
 
 
-def test_ssh_sends_the_agent_and_the_file_and_leaves_nothing(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Stands for OpenSSH's client and the other machine: the command runs here, by a shell.
-    ssh = tmp_path / "bin" / "ssh"
-    ssh.parent.mkdir()
-    ssh.write_text(
-        f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nfor last; do :; done\n'
-        f'cd {tmp_path} && TMPDIR={tmp_path}/there exec sh -c "$last"\n'
-    )
-    ssh.chmod(0o755)
-    (tmp_path / "there").mkdir()
-    monkeypatch.setenv("PATH", f"{ssh.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    profile = ask_over_ssh("ssh://pi@board:2222", model, threads=1)
-    assert profile.latency.median_ms > 0
-    assert (tmp_path / "asked").read_text().startswith("-o BatchMode=yes -p 2222 -- pi@board ")
-    assert list((tmp_path / "there").iterdir()) == []
-
-
-@pytest.mark.parametrize("address", ["http://board", "ssh://", "ssh://-oProxyCommand=x"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://board", "ssh://", "ssh://-oProxyCommand=x", "ssh://board:huge", "ssh://[board"],
+)
 def test_an_address_that_ssh_might_misread_is_refused(address: str, model: Path) -> None:
     with pytest.raises(TargetError, match=r"a machine must be ssh://"):
         ask_over_ssh(address, model, threads=1)
+
+
+def test_an_address_that_is_none_is_refused_at_once(agent: Agent, model: Path) -> None:
+    with pytest.raises(TargetError, match="must be http://host:port, but got 'http://board:huge'"):
+        ask_agent("http://board:huge", model, threads=1)
+
+
+def test_what_speaks_another_protocol_is_no_agent(
+    agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            for _ in range(3):
+                connection, _ = other.accept()
+                with connection:
+                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                    connection.recv(1 << 16)
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        with pytest.raises(TargetError, match=r"does not answer: SSH-2\.0-OpenSSH_9\.2"):
+            ask_agent(f"http://127.0.0.1:{other.getsockname()[1]}", model, threads=1)
+        greeting.join()
+
+
+@pytest.mark.parametrize("token", ["sesame open, with a new line\n", "sesame open, geöffnet"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
+    with pytest.raises(TargetError, match="must hold printable ASCII") as told:
+        ask_agent("http://127.0.0.1:9", model, threads=1)
+    assert "sesame" not in str(told.value)
+    with pytest.raises(ValueError, match="printable ASCII") as told_by_agent:
+        Agent("127.0.0.1", 0, token=token)
+    assert "sesame" not in str(told_by_agent.value)
+
+
+def test_a_file_that_can_be_loaded_but_not_run_is_told(agent: Agent, tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Not", ["input"], ["logits"])],
+        "of booleans",
+        [helper.make_tensor_value_info("input", TensorProto.BOOL, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.BOOL, ["batch", 1, 8, 8])],
+    )
+    path = tmp_path / "booleans.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(ArtifactError, match="ArtifactError: ONNX Runtime can't run"):
+        ask_agent(address_of(agent), path, threads=1)
+
+
+def test_an_agent_without_onnx_runtime_ends_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None; sys.argv = ['agent', 'serve']\n"
+        "from search.profiling.agent import main; main()"
+    )
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 1
+    assert told.stderr.startswith("ModuleNotFoundError: import of onnxruntime")
+    assert "Traceback" not in told.stderr
