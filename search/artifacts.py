@@ -25,6 +25,7 @@ from search.files import damaged_files
 from spaces.axes.pruning import Cut
 from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.domain import Scalar
+from spaces.quantization.float32 import Float32
 from spaces.recipe import Recipe
 
 
@@ -72,11 +73,25 @@ class Provenance:
         """Whether timm, told the model's name alone, builds the network of these weights."""
         return not self.cuts and Recipe.from_params(self.params).student.is_timms_own
 
+    @property
+    def is_float(self) -> bool:
+        """Whether what is served holds the very floats that were trained."""
+        return self.params["quantization"] == Float32.name
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the weights were trained under the rounding that they are served with."""
+        return Recipe.from_params(self.params).quantization.tuning_share > 0
+
+
+def write_weights(path: Path, network: nn.Module) -> None:
+    """The network's parameters and buffers, as safetensors."""
+    save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, path)
+
 
 def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
     """Writes recipe.json and model.safetensors into `folder`; the served file stands beside."""
-    weights = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    write_weights(folder / WEIGHTS, network)
     document = {
         "format": FORMAT,
         "params": dict(provenance.params),

@@ -30,19 +30,20 @@ from search.artifacts import (
     check_whole,
     load_network,
     read_provenance,
+    write_weights,
 )
 from search.data.dataset import DataInfo, normalize
 from search.data.images import converted, square
 from search.errors import BadInput
-from search.files import written_whole
+from search.files import remove_abandoned, written_whole
 from search.handover.card import Report, model_card
+from search.handover.floats import as_rounded
 from search.handover.formats import Format
 from search.handover.record import Measured, write_handover
-from search.handover.writing import FLOAT32_METHOD, Source, write_formats
+from search.handover.writing import Source, write_formats
 from search.predictions import (
     PREDICTIONS,
     TEACHER,
-    Predictions,
     kept_predictions,
     write_predictions,
 )
@@ -74,41 +75,52 @@ def export_student(
             `force` is not given, or holds something else than an earlier export.
         ArtifactError: the trial's artifact is missing or damaged.
     """
-    if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
-        raise BadInput(
-            f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
-            f"{trial.state}: `retort trials --frontier` lists those worth exporting"
-        )
+    artifact = Path(study.artifacts) / _artifact_of(trial)
     _check_destination(destination, force=force)
-    artifacts, name = Path(study.artifacts), trial.outcome.artifact.path
-    check_whole(artifacts / name)
-    provenance = read_provenance(artifacts / name)
-    network = load_network(artifacts / name)
-    own, taught = (kept_predictions(artifacts, each) for each in (name, TEACHER))
+    check_whole(artifact)
+    formats = tuple(dict.fromkeys(formats))
+    provenance = read_provenance(artifact)
+    network = as_rounded(load_network(artifact), provenance)
     with written_whole(destination.absolute()) as folder:
-        for file in (RECIPE, WEIGHTS, SERVED):
-            shutil.copyfile(artifacts / name / file, folder / file)
+        for file in (RECIPE, SERVED):
+            shutil.copyfile(artifact / file, folder / file)
+        write_weights(folder / WEIGHTS, network)
         write_handover(folder, study, trial)
         _write_config(folder / "config.json", network, provenance)
-        _write_predictions(folder, own, taught)
         source = Source(
-            folder=folder,
-            network=network,
-            data=provenance.data,
-            is_float=_is_float(provenance),
+            folder=folder, network=network, data=provenance.data, is_float=provenance.is_float
         )
         write_formats(source, formats, folder)
-        report = Report(
-            study=study.name,
-            trial=trial.number,
-            measured=Measured.of(study, trial),
-            provenance=provenance,
-            student=own.get("test"),
-            teacher=taught.get("test"),
-            formats=tuple(formats),
-        )
-        (folder / "README.md").write_text(model_card(report), encoding="utf-8")
+        _write_findings(folder, study, trial, provenance, formats=formats)
+    remove_abandoned(destination.absolute())
     return destination
+
+
+def _write_findings(
+    folder: Path,
+    study: StudyRecord,
+    trial: TrialRecord,
+    provenance: Provenance,
+    *,
+    formats: tuple[Format, ...],
+) -> None:
+    """What student and teacher predict, and the model card."""
+    artifacts = Path(study.artifacts)
+    own = kept_predictions(artifacts, _artifact_of(trial))
+    taught = kept_predictions(artifacts, TEACHER)
+    write_predictions(folder / PREDICTIONS, own)
+    if taught:
+        write_predictions(folder / TEACHER_PREDICTIONS, taught)
+    report = Report(
+        study=study.name,
+        trial=trial.number,
+        measured=Measured.of(study, trial),
+        provenance=provenance,
+        student=own.get("test"),
+        teacher=taught.get("test"),
+        formats=formats,
+    )
+    (folder / "README.md").write_text(model_card(report), encoding="utf-8")
 
 
 class Transform:
@@ -165,13 +177,19 @@ def load(folder: Path | str) -> Loaded:
     """
     folder = Path(folder)
     provenance = read_provenance(folder)
-    network = load_network(folder) if _is_float(provenance) else ServedStudent(folder / SERVED)
+    network = load_network(folder) if provenance.is_float else ServedStudent(folder / SERVED)
     data = provenance.data
     return Loaded(network.eval(), Transform(data), data.classes)
 
 
-def _is_float(provenance: Provenance) -> bool:
-    return provenance.params["quantization"] == FLOAT32_METHOD
+def _artifact_of(trial: TrialRecord) -> str:
+    """The folder of a complete trial, among its study's artifacts."""
+    if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
+        raise BadInput(
+            f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
+            f"{trial.state}: `retort trials --frontier` lists those worth exporting"
+        )
+    return trial.outcome.artifact.path
 
 
 def _check_destination(folder: Path, *, force: bool) -> None:
@@ -185,14 +203,6 @@ def _check_destination(folder: Path, *, force: bool) -> None:
             f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
             "another folder"
         )
-
-
-def _write_predictions(
-    folder: Path, own: dict[str, Predictions], taught: dict[str, Predictions]
-) -> None:
-    write_predictions(folder / PREDICTIONS, own)
-    if taught:
-        write_predictions(folder / TEACHER_PREDICTIONS, taught)
 
 
 def _write_config(path: Path, network: nn.Module, provenance: Provenance) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from search.budget import cost_texts
 from search.cli.browsing import choose
 from search.cli.options import (
     DEFAULT_STORE,
@@ -17,9 +18,10 @@ from search.cli.options import (
     StudyName,
     named_or_latest,
 )
-from search.cli.terminal import say, write_json
+from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
 from search.handover.formats import Format
+from search.records import TrialRecord
 from search.store import Store
 
 
@@ -63,9 +65,7 @@ def export(
         ).number  # fmt: skip
         student = opened.trial(name, chosen)
     # Torch takes seconds to import: only once there is something to export.
-    from search.artifacts import read_provenance
     from search.export import export_student
-    from search.handover.card import snippet
     from search.handover.hub import check_hub_name, push
 
     if hub:
@@ -76,10 +76,25 @@ def export(
         told = {"study": name, "trial": student.number, "folder": str(folder)}
         write_json(told | ({"hub": pushed} if pushed else {}))
         return
-    say(f"trial {student.number} of {name} is in {folder}; there, with Pillow and ONNX Runtime:\n")
-    say(snippet(read_provenance(folder).data))
+    _tell_export(student, folder)
     if pushed:
         say(f"pushed to {pushed}")
+
+
+def _tell_export(trial: TrialRecord, folder: Path) -> None:
+    from search.artifacts import read_provenance
+    from search.handover.snippet import snippet
+
+    outcome = trial.outcome
+    assert outcome is not None
+    assert outcome.quality is not None
+    tested = f"{percent(trial.test.accuracy)} on test images" if trial.test else "not tested"
+    size, latency, *_ = cost_texts(outcome.cost)
+    say(f"trial {trial.number} of {trial.study} is in {folder}")
+    say(f"  {recipe_text(trial.params)}")
+    say(f"  {percent(outcome.quality.accuracy)} on validation, {tested}, {size}, {latency}")
+    say(f"\nretort verify {folder}    looks at all of it again; there, with ONNX Runtime alone:\n")
+    say(snippet(read_provenance(folder).data))
 
 
 def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:

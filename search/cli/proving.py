@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -20,8 +20,8 @@ from search.profiling.agent import DEFAULT_PORT, MOST_BYTES, TOKEN_VARIABLE
 from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
 
 if TYPE_CHECKING:
+    from search.handover.check import Check
     from search.handover.evaluate import Standing
-    from search.handover.verify import Check
     from search.profiling.client import Profile
 
 Folder = Annotated[
@@ -37,7 +37,7 @@ Data = Annotated[
 Cache = Annotated[Path, typer.Option(help="Folder of prepared data.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
 _CACHE = Path("~/.cache/retort")
-_MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]"}
+_MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
 
 
 class Part(StrEnum):
@@ -69,16 +69,22 @@ def verify(
         for check in checks_of(folder, data=data, cache=cache, trust=trust, progress=progress):
             found.append(check)
             if not as_json:
-                out.print(
-                    f"{_MARKS[check.holds]:<20} [bold]{escape(check.name)}[/]  "
-                    f"{escape(check.found)}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                _tell_check(check)
+    failed = [check for check in found if check.holds is False]
     if as_json:
         write_json([{"check": c.name, "holds": c.holds, "found": c.found} for c in found])
-    if any(check.holds is False for check in found):
+    else:
+        silent = sum(check.holds is None for check in found)
+        verdict = f"{len(failed)} of them fail" if failed else "none fails"
+        say(f"{len(found)} checks: {verdict}, {silent} make no claim")
+    if failed:
         raise typer.Exit(1)
+
+
+def _tell_check(check: "Check") -> None:
+    mark = _MARKS[check.holds]
+    name = f"[bold]{escape(f'{check.name:<18}')}[/]"
+    out.print(f"{mark} {name} {escape(check.found)}", highlight=False, soft_wrap=True)
 
 
 def predict(
@@ -140,16 +146,20 @@ def evaluate(
         )
         spinner.update("measuring")
         found = standings_of(models, dataset, part=part, teacher=teacher, threads=threads)
-    rows = [each.to_json() for each in found]
-    if as_format is Format.JSON:
-        write_json(rows)
-    elif as_format is Format.CSV:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    else:
+    if as_format is Format.TABLE:
         count = len(getattr(dataset, part))
         out.print(_standings(found, title=f"{count:,} {part} images of {dataset.info.source}"))
+    else:
+        _write_rows([each.to_json() for each in found], as_format)
+
+
+def _write_rows(rows: Sequence[dict[str, Any]], as_format: Format) -> None:
+    if as_format is Format.JSON:
+        write_json(rows)
+        return
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def profile(

@@ -1,6 +1,5 @@
 """The README of an exported student: a Hugging Face model card, every figure of it measured."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,30 +10,18 @@ from search.artifacts import Provenance
 from search.budget import cost_texts
 from search.data.dataset import DataInfo
 from search.handover.formats import Format
+from search.handover.interval import wilson_interval, with_interval
 from search.handover.record import Measured
+from search.handover.snippet import snippet
 from search.predictions import Predictions
 from search.records import Scalar
-
-_SNIPPET = """\
-import json, numpy, onnxruntime
-from PIL import Image
-
-session = onnxruntime.InferenceSession("model.onnx")
-labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-size, mean, std = {size}, numpy.float32({mean}), numpy.float32({std})
-image = Image.open("image.png").convert("{mode}")
-side, (left, top) = min(image.size), [(length - min(image.size)) // 2 for length in image.size]
-image = image.resize((size, size), Image.BILINEAR, box=(left, top, left + side, top + side))
-pixels = (numpy.asarray(image, numpy.float32).reshape(size, size, -1) / 255 - mean) / std
-print(labels[session.run(None, {{"input": pixels.transpose(2, 0, 1)[None]}})[0].argmax()])
-"""
 
 _FORMATS = {
     Format.FLOAT32: "the float network, for ONNX Runtime",
     Format.FP16: "its weights in 16-bit floats, inputs and outputs in 32",
     Format.UINT8: (
         "`model.onnx` with its preprocessing: `pixels`, [batch, height, width, channels], uint8, "
-        "of any size"
+        "of any size; cut and resized within 2 of 255 levels of Pillow"
     ),
     Format.PT2: (
         "the float network as torch.export saves it. Its loader can run code that a file holds: "
@@ -91,10 +78,9 @@ images of {data.channels} × {data.image_size} × {data.image_size} into {len(da
 On the file `model.onnx`, by ONNX Runtime, one image at a time{_hardware(report.measured)}.
 Intervals are of 95% confidence.
 
-{_table(("", "student", "teacher"), _figures(report))}
+{_table(("", "student", _teacher(report)), _figures(report))}
 
-{_by_class(report)}
-## With ONNX Runtime and Pillow alone
+{_by_class(report)}## With ONNX Runtime and Pillow alone
 
 ```python
 {snippet(data)}```
@@ -105,7 +91,7 @@ Intervals are of 95% confidence.
 
 ## Files
 
-{_table(("file", "what it is"), _files(report.formats))}
+{_table(("file", "what it is"), _files(report))}
 
 ## Intended use
 
@@ -130,35 +116,6 @@ images unlike its data was not measured. Measure on your own images before you r
 
 {_table(("what", "value"), [(key, _code(value)) for key, value in origin.items()])}
 """
-
-
-def snippet(data: DataInfo) -> str:
-    """Ten lines that classify an image with ONNX Runtime, NumPy and Pillow alone."""
-    return _SNIPPET.format(
-        mode="L" if data.channels == 1 else "RGB",
-        size=data.image_size,
-        mean=list(data.mean),
-        std=list(data.std),
-    )
-
-
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """The 95% confidence interval of a share that was observed `count` times.
-
-    Source: Wilson 1927, Journal of the American Statistical Association 22.
-    """
-    z = 1.959964
-    center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) * z / (1 + z**2 / count)
-    return max(0.0, center - spread), min(1.0, center + spread)
-
-
-def with_interval(share: float | None, count: int) -> str:
-    """Such as `97.31% (96.80% to 97.75%)`."""
-    if share is None:
-        return "not measured"
-    low, high = wilson_interval(share, count)
-    return f"{share:.2%} ({low:.2%} to {high:.2%})"
 
 
 def _head(report: Report) -> dict[str, object]:
@@ -189,6 +146,11 @@ def _head(report: Report) -> dict[str, object]:
         "metrics": [accuracy, agreement],
     }
     return head | {"model-index": [{"name": report.study, "results": [result]}]}
+
+
+def _teacher(report: Report) -> str:
+    teacher = report.measured.teacher
+    return f"teacher, {_code(teacher.name)}" if teacher else "teacher"
 
 
 def _figures(report: Report) -> list[tuple[str, ...]]:
@@ -242,23 +204,28 @@ def _with_torch(provenance: Provenance) -> str:
     ]
     if provenance.is_timms_own:
         ways.append(
-            "Nothing was pruned, so timm loads the float weights:\n\n"
+            "No channel was cut, so timm loads the float weights"
+            f"{', which are not what was measured' * (not provenance.is_float)}:\n\n"
             "```python\n"
-            'timm.create_model("local-dir:DIR", pretrained=True)\n'
+            "import timm\n"
+            'model = timm.create_model("local-dir:DIR", pretrained=True)\n'
             "```"
         )
     return "\n\n".join(ways)
 
 
-def _files(formats: Sequence[Format]) -> list[tuple[str, str]]:
+def _files(report: Report) -> list[tuple[str, str]]:
+    floats = "the float weights, after pruning"
+    if report.provenance.is_tuned:
+        floats += " and as the rounding that they were trained under leaves them"
     return [
         ("`model.onnx`", "what was measured; classes and preprocessing are in its metadata"),
-        ("`model.safetensors`", "the float weights, after pruning"),
+        ("`model.safetensors`", floats),
         ("`config.json`", "timm's: architecture, classes, preprocessing"),
         ("`recipe.json`", "what was chosen, what was measured, where it comes from"),
         ("`predictions.npz`", "what the student predicts for validation and test images"),
         ("`teacher_predictions.npz`", "the same of its teacher"),
-        *((f"`{form.file}`", _FORMATS[form]) for form in formats),
+        *((f"`{form.file}`", _FORMATS[form]) for form in report.formats),
         ("`SHA256SUMS`", "of all others: `sha256sum --check SHA256SUMS`"),
     ]
 

@@ -10,9 +10,9 @@ from search.artifacts import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.export import TEACHER_PREDICTIONS
-from search.handover.card import wilson_interval
 from search.handover.contestant import Contestant, open_contestant
 from search.handover.images import part_of
+from search.handover.interval import wilson_interval
 from search.predictions import Predictions, read_predictions
 from search.timing import Latency, measure_latency
 

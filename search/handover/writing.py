@@ -5,8 +5,8 @@ import tempfile
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -19,8 +19,6 @@ from search.handover.formats import Format
 from search.handover.pixels import bake
 from search.metadata import append_metadata, described
 from search.runtime import export_onnx
-
-FLOAT32_METHOD = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +54,7 @@ def write_formats(source: Source, formats: Collection[Format], folder: Path) -> 
             _WRITERS[asked](source, destination)
         except RetortError as error:
             raise BadInput(f"--format {asked}: {error}") from error
-        # A converter's own errors have no base in common, and each means that it can't.
-        except Exception as error:
+        except _REFUSALS as error:
             raise BadInput(
                 f"--format {asked} can't hold this student: {type(error).__name__}: "
                 f"{shortened(error)}"
@@ -98,33 +95,45 @@ def _write_pt2(source: Source, destination: Path) -> None:
 
 
 def _write_openvino(source: Source, destination: Path) -> None:
-    _needs("openvino", extra="openvino")
-    openvino = importlib.import_module("openvino")
+    openvino = _converter("openvino")
     model = openvino.convert_model(source.folder / SERVED)
     openvino.save_model(model, destination, compress_to_fp16=False)
 
 
 def _write_tflite(source: Source, destination: Path) -> None:
-    _needs("litert_torch", extra="tflite")
-    litert = importlib.import_module("litert_torch")
+    litert = _converter("litert_torch")
     data = source.data
     example = torch.zeros(1, data.channels, data.image_size, data.image_size)
     litert.convert(source.network, (example,)).export(str(destination))
 
 
-def _needs(module: str, *, extra: str) -> None:
-    if find_spec(module) is None:
-        raise BadInput(_MISSING[extra])
+def _converter(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise BadInput(f"{_MISSING[module]} ({error})") from error
 
 
 _MISSING = {
-    "openvino": "needs OpenVINO's converter: pip install 'retort[openvino]'",
-    "tflite": (
-        "needs litert-torch, whose releases up to 0.10 ask for torch below 2.15, while retort "
-        "needs 2.15; its converter works all the same, installed with `pip install --no-deps` "
-        "together with what it imports"
+    "openvino": "needs OpenVINO's converter: pip install -e '.[openvino]'",
+    "litert_torch": (
+        "needs litert-torch, whose release 0.10 asks for torch below 2.15, while retort needs "
+        "2.15: docs/handover.md has the command that installs it all the same"
     ),
 }
+
+# Converters' errors have no base in common. A full disk is none of them: OSError passes.
+_REFUSALS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    onnx.checker.ValidationError,
+)
 
 _WRITERS: Mapping[Format, Callable[[Source, Path], None]] = {
     Format.FLOAT32: _write_float32,

@@ -9,7 +9,8 @@ from huggingface_hub import ModelCard
 
 from search.artifacts import read_provenance
 from search.export import export_student
-from search.handover.card import Report, model_card, wilson_interval
+from search.handover.card import Report, model_card
+from search.handover.interval import wilson_interval
 from search.handover.record import Measured
 from search.predictions import TEACHER, kept_predictions
 from search.records import StudyRecord, TrialRecord

@@ -12,9 +12,9 @@ from search.artifacts import SERVED
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.export import export_student
-from search.handover.card import wilson_interval
 from search.handover.evaluate import Standing, evaluate
 from search.handover.formats import Format
+from search.handover.interval import wilson_interval
 from search.handover.operations import count_onnx
 from search.measure import count_operations
 from search.metadata import LABELS

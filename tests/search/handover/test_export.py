@@ -20,8 +20,13 @@ from search.records import Outcome, StudyRecord, TrialRecord, TrialState
 from search.runtime import Session
 from search.store import Store
 from search.task import Task
+from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.binary import Binary
+from spaces.quantization.int4_weights import Int4Weights
+from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ternary import Ternary
 from spaces.students.timm_model import Timm
 from tests.conftest import CLASSES, SIZE
 from tests.search.conftest import Finished
@@ -179,6 +184,28 @@ def test_an_export_that_cannot_be_written_leaves_nothing_behind(
     with pytest.raises(OSError, match="file"):
         export_student(study, trial, target / "student")
     assert target.read_text() == ""
+
+
+def test_what_a_killed_export_left_goes_with_the_next(finished: Finished, tmp_path: Path) -> None:
+    abandoned = tmp_path / ".student.0123.tmp"
+    abandoned.mkdir()
+    (abandoned / SERVED).write_text("half")
+    export_student(*finished(), tmp_path / "student")
+    assert not abandoned.exists()
+
+
+@pytest.mark.parametrize("quantization", [Ternary(), Binary(), Int8Qat(), Int4Weights(tuning=0.5)])
+def test_the_floats_of_a_student_trained_under_its_rounding_are_those_that_were_measured(
+    quantization: Quantization, finished: Finished, task: Task, tmp_path: Path
+) -> None:
+    folder = export_student(*finished(quantization=quantization), tmp_path / "student")
+    images = next(normalized_batches(task.dataset.test, task.dataset))
+    served = Session(folder / SERVED, threads=1).predict(images)
+    with torch.no_grad():
+        floats = load_network(folder)(torch.from_numpy(images)).numpy()
+    # Where activations are not rounded, nothing but the order of sums differs.
+    tolerance = 0.2 if isinstance(quantization, Int8Qat) else 1e-3
+    assert np.abs(floats - served).max() <= tolerance * np.abs(served).max()
 
 
 def test_only_a_complete_trial_can_be_exported(finished: Finished, tmp_path: Path) -> None:

@@ -126,8 +126,8 @@ def test_a_float_student_needs_no_second_float_file(finished: Finished, tmp_path
 @pytest.mark.parametrize(
     ("form", "module", "reason"),
     [
-        (Format.OPENVINO, "openvino", r"pip install 'retort\[openvino\]'"),
-        (Format.TFLITE, "litert_torch", "torch below 2.15"),
+        (Format.OPENVINO, "openvino", r"pip install -e '\.\[openvino\]'"),
+        (Format.TFLITE, "litert_torch", "torch below 2.15.*docs/handover.md"),
     ],
 )
 def test_a_form_whose_converter_is_missing_says_how_to_get_it_and_nothing_is_written(

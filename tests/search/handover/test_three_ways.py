@@ -14,7 +14,7 @@ from PIL import Image
 
 from search.artifacts import SERVED, load_network
 from search.export import export_student, load
-from search.handover.card import snippet
+from search.handover.snippet import snippet
 from search.measure import normalized_batches
 from search.predictions import PREDICTIONS, read_predictions
 from search.runtime import Session

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -13,11 +14,17 @@ from search.artifacts import RECIPE, SERVED
 from search.errors import ArtifactError
 from search.export import export_student
 from search.files import CHECKSUMS, file_digest
+from search.handover.check import Check
 from search.handover.formats import Format
-from search.handover.verify import Check, verify
+from search.handover.verify import verify
 from search.predictions import PREDICTIONS, read_predictions, write_predictions
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.sparse_magnitude import SparseMagnitude
+from spaces.quantization.int4_weights import Int4Weights
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.kmeans import KMeans
+from spaces.quantization.ternary import Ternary
+from spaces.students.timm_model import Timm
 from tests.search.handover.conftest import Tested
 
 Checked = Callable[..., dict[str, Check]]
@@ -42,8 +49,17 @@ def _rewrite(folder: Path, name: str, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "choices",
-    [{}, {"pruning": Magnitude(ratio=0.4, recovery=0.5)}, {"quantization": Int8Static()}],
-    ids=["plain", "pruned", "quantized"],
+    [
+        {},
+        {"student": Timm(stem="small")},
+        {"pruning": Magnitude(ratio=0.4, recovery=0.5)},
+        {"pruning": SparseMagnitude()},
+        {"quantization": Int8Static()},
+        {"pruning": Magnitude(ratio=0.4, recovery=0.5), "quantization": Int4Weights()},
+        {"quantization": Ternary()},
+        {"quantization": KMeans()},
+    ],
+    ids=["plain", "stem", "pruned", "sparse", "int8", "pruned int4", "ternary", "k-means"],
 )
 def test_a_sound_student_passes_every_check(
     choices: dict[str, object], tested: Tested, checked: Checked, tmp_path: Path
@@ -51,12 +67,12 @@ def test_a_sound_student_passes_every_check(
     folder = export_student(*tested(**choices), tmp_path / "student")
     found = checked(folder)
     assert [each for each in found.values() if each.holds is False] == []
-    assert {"checksums", SERVED, "search.export.load", "test part", "predictions", "bytes"} <= {
-        *found
-    }
+    assert {"checksums", SERVED, "retort", "test part", "predictions", "bytes"} <= {*found}
     assert found["test part"].holds is True
     assert found["predictions"].found.startswith("0 of 36 images")
-    assert ("timm local-dir" in found) == ("pruning" not in choices)
+    pruned = isinstance(choices.get("pruning"), Magnitude)
+    assert ("timm" in found) == (not pruned and "student" not in choices)
+    assert found["budget"].found == "the study had none"
 
 
 def test_every_further_form_is_loaded_and_compared(
@@ -95,7 +111,7 @@ def test_another_network_under_its_name_is_found_out(
     found = checked(folder)
     assert found["checksums"].holds is True
     assert found[SERVED].holds is False
-    assert found["search.export.load"].holds is False
+    assert found["retort"].holds is False
     assert found[Format.UINT8.file].holds is False
 
 
@@ -134,9 +150,54 @@ def test_a_budget_that_this_machine_breaks_is_said(
     document = json.loads((folder / RECIPE).read_text())
     document["study"]["budget"] = {"latency": "0.0001ms"}
     _rewrite(folder, RECIPE, json.dumps(document).encode())
-    found = checked(folder)["latency"]
+    found = checked(folder)
+    assert found["latency"].holds is None
+    assert found["budget"].holds is False
+    assert "does not hold here: latency" in found["budget"].found
+
+
+def test_a_budget_that_holds_here_is_said_with_all_its_limits(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["budget"] = {"latency": "1m", "size": "1GB", "parameters": 10**9}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["budget"]
+    assert found.holds is True
+    assert found.found.startswith("size up to 1.00 GB, latency up to")
+    document["study"]["budget"] = {"macs": 1000}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["budget"]
     assert found.holds is False
-    assert "does not hold here" in found.found
+    assert "does not hold here: MACs" in found.found
+
+
+def test_a_latency_of_a_device_that_is_not_here_is_not_measured(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has the device")
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["measured"]["hardware"]["device"] = "cuda"
+    document["study"]["budget"] = {"latency": "1m"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)
+    assert found["latency"].found.startswith("not measured: measuring on cuda needs")
+    assert found["budget"].holds is None
+
+
+def test_data_without_a_test_part_are_not_graded(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["test_share"] = 0
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["test part"]
+    assert found.holds is None
+    assert found.found == "not measured: these data have none"
 
 
 def test_data_that_moved_are_taken_from_where_they_are_now(
