@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -111,12 +112,21 @@ def check_study(study: Study) -> None:
 
     Raises:
         BadInput: a line for each student and teacher that timm does not know, with what comes
-            near; or a teacher's file is missing; or there are too few cores or no GPU.
+            near; or every recipe contradicts itself; or a teacher's file is missing; or there are
+            too few cores or no GPU.
     """
     wrong = _unknown("space.student.timm.model", student_models(study))
     wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
     if wrong:
         raise BadInput("\n".join(wrong))
+    from search.refusals import contradictions  # Optuna, which a trial's process has no use for
+
+    refused = contradictions(study)
+    if math.isclose(sum(refused.values()), 1.0):
+        raise BadInput(
+            "a space must hold recipes that don't contradict themselves, but every one that was "
+            f"drawn does: {'; '.join(refused)}"
+        )
     for teacher in study.teachers:
         for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
             if path and not path.expanduser().exists():

@@ -108,6 +108,10 @@ REFUSED = {
         "run.parallel=5000",
         "run.parallel times run.cpus must be at most this machine's",
     ),
+    "a space of contradictions": (
+        "space.training.standard.warmup_epochs=100",
+        "every one that was drawn does: training.standard: warmup_epochs < epochs must hold",
+    ),
     "a typo": ("search.trails=3", "did you mean 'trials'"),
 }
 
