@@ -209,7 +209,11 @@ def _write_config(path: Path, network: nn.Module, provenance: Provenance) -> Non
     """config.json as timm writes it, with this data's classes and preprocessing."""
     data = provenance.data
     shape = (data.channels, data.image_size, data.image_size)
-    config: dict[str, object] = {"label_names": list(data.classes)}
+    # timm would say of these weights that they are the ones that it has for the model.
+    origin: dict[str, object] = {"tag": "retort"}
+    if not provenance.params.get("student.timm.pretrained"):
+        origin["license"] = None
+    config: dict[str, object] = {"label_names": list(data.classes), "pretrained_cfg": origin}
     if not (provenance.cuts or provenance.is_timms_own):
         # The weights would fit timm's network, which computes something else with them: this name
         # is one that timm refuses.

@@ -237,9 +237,11 @@ def agent(
 
 
 def _standings(found: Sequence["Standing"], *, title: str) -> Table:
+    # Eight columns have to fit into eighty characters.
     table = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
-    )
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1), pad_edge=False,
+    )  # fmt: skip
     table.add_column("model", overflow="fold", min_width=12)
     for name in ("accuracy", "95%", "agrees", "bytes", "params", "MACs", "latency"):
         table.add_column(name, justify="right", no_wrap=True)

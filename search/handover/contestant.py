@@ -14,6 +14,7 @@ import torch
 from search.artifacts import RECIPE, SERVED, load_network, read_provenance
 from search.data.dataset import DataInfo, Part, normalize
 from search.errors import BadInput, shortened
+from search.handover.formats import Format
 from search.handover.operations import count_onnx
 from search.measure import count_operations
 from search.metadata import LABELS, PREPROCESSING
@@ -22,6 +23,7 @@ from search.runtime import ONNX_ERRORS, Session, export_onnx
 from search.timing import Served
 
 _BATCH = 256
+_OF_EXPORT = {SERVED, *(form.file for form in Format)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +142,14 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> Contestant:
     size = said.get("image_size", info.image_size) if raw else session.image_shape[1]
     if not isinstance(size, int):
         size = info.image_size
-    parameters, macs = count_onnx(path, batch_shape=None if raw else (1, info.channels, size, size))
+    if path.name in _OF_EXPORT and (path.parent / RECIPE).is_file():
+        # A form of a student, whose packed weights are not what its parameters are.
+        data = read_provenance(path.parent).data
+        counted = (data.channels, data.image_size, data.image_size)
+        parameters, macs = count_operations(load_network(path.parent), counted)
+    else:
+        shape = None if raw else (1, info.channels, size, size)
+        parameters, macs = count_onnx(path, batch_shape=shape)
     return Contestant(
         name=name,
         path=path,

@@ -1,6 +1,8 @@
 """A student, written in the further forms that were asked for, by their makers' converters."""
 
+import contextlib
 import importlib
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.inliner
 import torch
 from torch import nn
 
@@ -54,7 +57,11 @@ def write_formats(source: Source, formats: Collection[Format], folder: Path) -> 
             _WRITERS[asked](source, destination)
         except RetortError as error:
             raise BadInput(f"--format {asked}: {error}") from error
-        except _REFUSALS as error:
+        except OSError:
+            raise  # a full disk is no property of the student
+        # A converter's own errors have no base in common (torch's, MLIR's, OpenVINO's), and each
+        # means that it can't.
+        except Exception as error:
             raise BadInput(
                 f"--format {asked} can't hold this student: {type(error).__name__}: "
                 f"{shortened(error)}"
@@ -96,15 +103,26 @@ def _write_pt2(source: Source, destination: Path) -> None:
 
 def _write_openvino(source: Source, destination: Path) -> None:
     openvino = _converter("openvino")
-    model = openvino.convert_model(source.folder / SERVED)
-    openvino.save_model(model, destination, compress_to_fp16=False)
+    frontend = importlib.import_module("openvino.frontend")
+    with tempfile.TemporaryDirectory() as scratch:
+        # It knows no functions that a file brings along, such as those of packed weights.
+        plain = Path(scratch) / SERVED
+        onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.folder / SERVED)), plain)
+        try:
+            model = openvino.convert_model(plain)
+        except (frontend.GeneralFailure, frontend.OpConversionFailure) as error:
+            # The reason stands last, after where in its own source it failed.
+            reason = str(error).strip().splitlines()[-1].removeprefix("-- ")
+            raise BadInput(f"OpenVINO can't hold this student: {reason}") from error
+        openvino.save_model(model, destination, compress_to_fp16=False)
 
 
 def _write_tflite(source: Source, destination: Path) -> None:
     litert = _converter("litert_torch")
     data = source.data
     example = torch.zeros(1, data.channels, data.image_size, data.image_size)
-    litert.convert(source.network, (example,)).export(str(destination))
+    with contextlib.redirect_stdout(sys.stderr):  # where its progress breaks nobody's JSON
+        litert.convert(source.network, (example,)).export(str(destination))
 
 
 def _converter(module: str) -> Any:
@@ -121,19 +139,6 @@ _MISSING = {
         "2.15: docs/handover.md has the command that installs it all the same"
     ),
 }
-
-# Converters' errors have no base in common. A full disk is none of them: OSError passes.
-_REFUSALS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    onnx.checker.ValidationError,
-)
 
 _WRITERS: Mapping[Format, Callable[[Source, Path], None]] = {
     Format.FLOAT32: _write_float32,

@@ -88,6 +88,9 @@ def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> 
     rows = list(csv.DictReader(io.StringIO(retort(*command, "--format", "csv").stdout)))
     assert [row["accuracy"] for row in rows] == [str(each["accuracy"]) for each in told]
     table = retort(*command).stdout
+    rows = [line for line in table.splitlines() if "%" in line and "95%" not in line]
+    assert rows
+    assert all(line.rstrip().endswith(("µs", "ms")) for line in rows)
     assert "36 test images of npz" in table
     assert "student" in table  # whose column stays where the others leave little room
 

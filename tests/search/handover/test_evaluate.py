@@ -23,6 +23,7 @@ from search.runtime import export_onnx
 from search.task import Task
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ternary import Ternary
 from tests.search.handover.conftest import Tested
 
 Compare = Callable[..., dict[str, Standing]]
@@ -68,6 +69,16 @@ def test_a_teacher_and_a_further_form_stand_beside_it(
     assert found[str(teacher)].agreement == 1.0
     assert found[str(raw)].accuracy == found[str(folder)].accuracy
     assert found[str(folder)].agreement == found[str(raw)].agreement
+
+
+def test_every_form_of_a_student_has_the_parameters_of_its_network(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    study, trial = tested(quantization=Ternary())
+    formats = [Format.UINT8, Format.FP16]
+    folder = export_student(study, trial, tmp_path / "student", formats=formats)
+    found = compare(folder, folder / SERVED, *(folder / form.file for form in formats))
+    assert len({(each.parameters, each.macs) for each in found.values()}) == 1
 
 
 def test_a_model_of_timms_is_served_as_it_says(

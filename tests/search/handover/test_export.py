@@ -1,5 +1,6 @@
 """An export is what others load: whole, checked, and the very network that was measured."""
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_timm_loads_an_unpruned_student_bit_for_bit(
     assert torch.equal(_logits(network), _logits(own))
     assert network.pretrained_cfg["input_size"] == (1, SIZE, SIZE)
     assert len(network.pretrained_cfg["label_names"]) == CLASSES
+
+
+def test_config_json_does_not_take_the_weights_for_timms_own(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = export_student(*finished(), tmp_path / "student")
+    said = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
+    assert said["tag"] == "retort"
+    assert said["license"] is None
 
 
 def test_load_gives_a_pruned_student_bit_for_bit(finished: Finished, tmp_path: Path) -> None:

@@ -21,8 +21,11 @@ from search.measure import normalized_batches
 from search.metadata import LABELS
 from search.runtime import Session
 from search.task import Task
+from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ternary import Ternary
 from tests.search.conftest import Finished
 
 
@@ -140,9 +143,13 @@ def test_a_form_whose_converter_is_missing_says_how_to_get_it_and_nothing_is_wri
     assert not (tmp_path / "student").exists()
 
 
-def test_openvino_gives_the_same(finished: Finished, images: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantization", [Float32(), Ternary()], ids=["float32", "ternary"])
+def test_openvino_gives_the_same(
+    quantization: Quantization, finished: Finished, images: np.ndarray, tmp_path: Path
+) -> None:
     openvino = pytest.importorskip("openvino")
-    folder = export_student(*finished(), tmp_path / "student", formats=[Format.OPENVINO])
+    student = finished(quantization=quantization)
+    folder = export_student(*student, tmp_path / "student", formats=[Format.OPENVINO])
     compiled = openvino.Core().compile_model(folder / Format.OPENVINO.file, "CPU")
     expected = _floats(folder, images)
     difference = np.abs(compiled(images)[0] - expected).max()
