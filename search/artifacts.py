@@ -21,7 +21,7 @@ from torch import nn
 
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
-from search.files import damaged_files
+from search.files import CHECKSUMS, damaged_files
 from spaces.axes.pruning import Cut
 from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.domain import Scalar
@@ -184,6 +184,11 @@ def check_whole(folder: Path) -> None:
     """Raises ArtifactError, naming the files, unless all of `folder` is as it was written."""
     if not folder.is_dir():
         raise ArtifactError(f"a student must be a folder, but {folder} is none")
+    if not any((folder / name).exists() for name in (CHECKSUMS, RECIPE)):
+        raise ArtifactError(
+            f"{folder} must hold a student, but has neither {RECIPE} nor {CHECKSUMS}: name a "
+            "folder that `retort export` wrote"
+        )
     if damaged := damaged_files(folder):
         raise ArtifactError(
             f"{folder} must be as it was written, but differs in {', '.join(damaged)}: "

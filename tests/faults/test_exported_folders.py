@@ -134,6 +134,11 @@ def test_fault_28_a_folder_of_a_newer_version_is_refused_with_both_numbers(
         assert "of format 2 or older, but is of format 99: read it with a newer" in str(error)
 
 
+def test_a_folder_that_holds_no_student_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"must hold a student, but has neither recipe\.json"):
+        load(tmp_path)
+
+
 def test_fault_28_a_file_that_is_missing_is_named(student: Path) -> None:
     (student / SERVED).unlink()
     with pytest.raises(ArtifactError, match=r"differs in model\.onnx"):
