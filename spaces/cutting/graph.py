@@ -42,9 +42,6 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
         for node in nodes.values():
             if node.type == OPTYPE.CONCAT:
                 _tell_concatenation(node)
-            elif node.type == OPTYPE.EXPAND:
-                # torch-pruning takes any of five axes for keys that several queries share.
-                node.type = OPTYPE.ELEMENTWISE
         return nodes
 
     # torch-pruning's own follows each way that indices can take through a group anew: where splits
@@ -84,7 +81,9 @@ def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]
         if mapping is not None:
             try:
                 indices = mapping(indices)
-            except IndexError:  # a split into more parts than torch-pruning saw
+            # A split into more parts than torch-pruning saw; or an expansion, of which it takes any
+            # of five axes for keys that several queries share.
+            except (IndexError, ZeroDivisionError):
                 return [_HybridIndex(-1, indices[0].root_idx)]
     return indices
 
