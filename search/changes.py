@@ -1,9 +1,9 @@
 """What of a study may change between two runs of it: all that leaves its trials comparable."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from search.config import Study
+from search.depot import Depot
 from search.errors import BadInput
 from search.measure import processor_of
 from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
@@ -107,11 +107,11 @@ def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> None:
-    folder = study.run.artifacts.expanduser().resolve() / study.study
-    if folder != (kept := Path(record.artifacts)):
+    depot, kept = Depot.of(study.run.artifacts), Depot.of(record.artifacts)
+    if depot / study.study != kept:
         raise BadInput(
             f"run.artifacts must stay where the study's students are, {kept.parent}, but is "
-            f"{folder.parent}: set run.artifacts={kept.parent}"
+            f"{depot}: set run.artifacts={kept.parent}"
         )
     target = study.budget.target
     if study.run.ray != "local" and not target.agent:

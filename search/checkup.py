@@ -1,10 +1,10 @@
 """Whether what the store says is so: its own consistency, and the artifacts that it names."""
 
 import re
-import shutil
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
+from search.depot import Depot
+from search.errors import ArtifactError
 from search.files import CHECKSUMS, damaged_files, file_digest
 from search.holding import standing
 from search.ledger import journal_of
@@ -24,19 +24,16 @@ def check_store(store: Store) -> list[str]:
     return problems
 
 
-def sweep(artifacts: Path, trials: Collection[TrialRecord]) -> list[Path]:
+def sweep(artifacts: Depot, trials: Collection[TrialRecord]) -> list[str]:
     """Removes what killed trials left behind in a study that does not run; gives what it was."""
     found = list(_orphans(artifacts, trials))
-    for path in found:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return found
+    for depot, name in found:
+        depot.remove(name)
+    return [f"{depot}/{name}" for depot, name in found]
 
 
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
-    trials, artifacts = store.trials(study.name), Path(study.artifacts)
+    trials, artifacts = store.trials(study.name), Depot.of(study.artifacts)
     for trial in trials:
         if trial.outcome and trial.outcome.artifact:
             problem = _check_artifact(artifacts, trial.outcome.artifact)
@@ -51,26 +48,28 @@ def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
     journal = journal_of(store, artifacts).path
     if journal.exists():
         yield f"results that the store could not take wait in {journal}: {resume} reads them back"
-    for path in _orphans(artifacts, trials):
-        yield f"{path} belongs to no trial that ended: {resume} removes it"
+    for depot, name in _orphans(artifacts, trials):
+        yield f"{depot}/{name} belongs to no trial that ended: {resume} removes it"
 
 
-def _check_artifact(artifacts: Path, artifact: ArtifactRecord) -> str:
-    folder = artifacts / artifact.path
+def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:
     try:
+        folder = artifacts.fetched(artifact.path)
         damaged = damaged_files(folder)
         if not damaged and file_digest(folder / CHECKSUMS) != artifact.sha256:
             damaged = [CHECKSUMS]
+    except ArtifactError as error:
+        return str(error)
     except OSError as error:
-        return f"{folder} can't be read: {error.strerror}"
-    return f"{folder} differs from what was written in {', '.join(damaged)}" if damaged else ""
+        return f"{artifacts}/{artifact.path} can't be read: {error.strerror}"
+    name = f"{artifacts}/{artifact.path}"
+    return f"{name} differs from what was written in {', '.join(damaged)}" if damaged else ""
 
 
-def _orphans(artifacts: Path, trials: Collection[TrialRecord]) -> Iterator[Path]:
-    """Folders and files of trials that no trial's row names."""
+def _orphans(artifacts: Depot, trials: Collection[TrialRecord]) -> Iterator[tuple[Depot, str]]:
+    """Folders and files of trials that no trial's row names, and the depot that holds each."""
     named = {t.outcome.artifact.path for t in trials if t.outcome and t.outcome.artifact}
-    for folder in (artifacts, artifacts / _TESTED):
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                if _OF_A_TRIAL.fullmatch(path.name) and path.name not in named:
-                    yield path
+    for depot in (artifacts, artifacts / _TESTED):
+        for name in depot.names():
+            if _OF_A_TRIAL.fullmatch(name) and name not in named:
+                yield depot, name

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from search.budget import Budget
+from search.depot import check_url, is_url
 from search.units import Bytes, Room, Seconds
 from spaces.space import SearchSpace
 
@@ -36,17 +38,17 @@ def _is_name(name: str) -> str:
     return name
 
 
-def _is_no_url(path: Path) -> Path:
-    # `Path` makes one slash of two.
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
-        raise ValueError(
-            f"must be a folder, which all machines of a cluster share, but got the URL {path}: "
-            "mount the bucket, and give the folder"
-        )
-    return path
+def _is_place(address: str) -> str:
+    if is_url(address):
+        check_url(address)
+    return address
 
 
-SharedPath = Annotated[AnyPath, AfterValidator(_is_no_url)]
+def _as_text(given: object) -> object:
+    return str(given) if isinstance(given, Path) else given
+
+
+Address = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_place)]
 
 
 class Section(BaseModel):
@@ -244,12 +246,14 @@ class RunSettings(Section):
         "sqlite:///retort.db",
         description="the store's URL; a SQLite file is relative to the current folder",
     )
-    artifacts: SharedPath = Field(
-        Path("artifacts"), description="folder of the students, relative to the current folder"
+    artifacts: Address = Field(
+        "artifacts",
+        description="where students are kept: a folder, relative to the current folder, or a URL",
     )
-    cache: SharedPath = Field(
-        Path("~/.cache/retort"),
-        description="folder of prepared data, soft targets and trained stages",
+    cache: Address = Field(
+        "~/.cache/retort",
+        description="where prepared data, teachers, soft targets and trained stages are kept: a "
+        "folder or a URL",
     )
     stages: Room = Field(
         5 * 10**9,

@@ -12,6 +12,7 @@ RetortError                 exit 1
 │   ├── NotFinite                    what was to be stored holds NaN or infinity
 │   └── StudyHeld                    another process runs the study
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
+│   └── DepotError                   the URL that keeps it is out of reach; an OSError too
 ├── TargetError             exit 1   the machine that the budget is for does not answer
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
@@ -78,6 +79,10 @@ class StudyHeld(StoreError):
 
 class ArtifactError(RetortError):
     """An artifact is missing, damaged or from a newer version."""
+
+
+class DepotError(ArtifactError, OSError):
+    """The URL of the artifacts or the cache is out of reach, or takes no file."""
 
 
 class TargetError(RetortError):

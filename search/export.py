@@ -34,6 +34,7 @@ from search.artifacts import (
 )
 from search.data.dataset import DataInfo, normalize
 from search.data.images import converted, square
+from search.depot import Depot
 from search.errors import BadInput
 from search.files import remove_abandoned, written_whole
 from search.handover.card import Report, model_card
@@ -73,10 +74,11 @@ def export_student(
     Raises:
         BadInput: the trial has no student; or a format can't hold it; or the folder is there and
             `force` is not given, or holds something else than an earlier export.
-        ArtifactError: the trial's artifact is missing or damaged.
+        ArtifactError: the trial's artifact is missing, damaged or out of reach.
     """
-    artifact = Path(study.artifacts) / _artifact_of(trial)
+    name = _artifact_of(trial)
     _check_destination(destination, force=force)
+    artifact = Depot.of(study.artifacts).fetched(name)
     check_whole(artifact)
     formats = tuple(dict.fromkeys(formats))
     provenance = read_provenance(artifact)
@@ -105,7 +107,7 @@ def _write_findings(
     formats: tuple[Format, ...],
 ) -> None:
     """What student and teacher predict, and the model card."""
-    artifacts = Path(study.artifacts)
+    artifacts = Depot.of(study.artifacts)
     own = kept_predictions(artifacts, _artifact_of(trial))
     taught = kept_predictions(artifacts, TEACHER)
     write_predictions(folder / PREDICTIONS, own)

@@ -68,13 +68,16 @@ def damaged_files(folder: Path) -> list[str]:
     sums = folder / CHECKSUMS
     if not sums.is_file():
         return [CHECKSUMS]
-    expected = {}
-    for line in sums.read_text(errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
-        expected[name] = digest
+    expected = listed_digests(sums.read_bytes())
     unlisted = [name for name in _names(folder) if name not in expected and name != CHECKSUMS]
     changed = [name for name in expected if _digest_or_none(folder / name) != expected[name]]
     return sorted(changed + unlisted)
+
+
+def listed_digests(sums: bytes) -> dict[str, str]:
+    """The digest of each file that a SHA256SUMS with this content lists, by its name."""
+    lines = [line.partition("  ") for line in sums.decode(errors="replace").splitlines()]
+    return {name: digest for digest, _, name in lines}
 
 
 def file_digest(path: Path) -> str:

@@ -3,9 +3,9 @@
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
+from search.depot import Depot
 from search.errors import StoreUnavailable
 from search.journal import Journal
 from search.records import Outcome, Scalar
@@ -83,13 +83,16 @@ class Ledger:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def journal_of(store: Store, artifacts: Path) -> Journal:
+def journal_of(store: Store, artifacts: Depot) -> Journal:
     """A study's journal: beside the store's file, or with its artifacts where there is none.
+
+    Where these are at a URL, it is with their copies, on the machine that drove the search.
 
     Args:
         store: holds the study.
-        artifacts: the study's folder, which bears its name.
+        artifacts: of the study, whose name theirs ends with.
     """
+    folder = artifacts.folder
     if store.file is None:
-        return Journal(artifacts / "unstored.jsonl")
-    return Journal(store.file.with_name(f"{store.file.name}.{artifacts.name}.unstored.jsonl"))
+        return Journal(folder / "unstored.jsonl")
+    return Journal(store.file.with_name(f"{store.file.name}.{folder.name}.unstored.jsonl"))

@@ -24,6 +24,7 @@ from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.data.prepare import prepare
+from search.depot import Depot
 from search.errors import BadInput
 from search.preparation import brief_of, check_study, needs_of, student_models
 from search.pupil import Pupil
@@ -119,9 +120,8 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         BadInput: the study can't be run.
     """
     check_study(study)
-    dataset = prepare(
-        study.data, seed=study.seed, cache=study.run.cache.expanduser(), progress=progress
-    )
+    cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
     brief = brief_of(study, dataset.info)
     teachers = _teachers(study, dataset, progress)
     draws = tuple(_draws(study, brief, dataset, teachers, progress))
@@ -142,7 +142,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         ),
         trials_s=_trials_seconds(study, draws),
         disk_bytes=_disk_bytes(study, draws, dataset),
-        free_bytes=shutil.disk_usage(_existing(study.run.artifacts.expanduser())).free,
+        free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
 
 

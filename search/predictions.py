@@ -20,8 +20,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from search.depot import Depot
 from search.errors import ArtifactError
-from search.files import written_whole
 
 PREDICTIONS = "predictions.npz"
 TEACHER = "teacher"
@@ -96,32 +96,28 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     return found
 
 
-def kept_predictions(artifacts: Path, name: str) -> dict[str, Predictions]:
+def kept_predictions(artifacts: Depot, name: str) -> dict[str, Predictions]:
     """What a study keeps of a network's predictions, by part; a part that is missing is left out.
 
     Args:
-        artifacts: the study's folder of artifacts.
+        artifacts: the study's.
         name: of the network's folder there: an artifact's path, or `TEACHER`.
 
     Raises:
-        ArtifactError: a file is damaged.
+        ArtifactError: a file is damaged, or out of reach.
     """
-    paths = (artifacts / name / PREDICTIONS, _tested(artifacts, name) / PREDICTIONS)
+    folders = (artifacts.fetched(name), (artifacts / _TESTED).fetched(name))
     found: dict[str, Predictions] = {}
-    for path in paths:
+    for path in (folder / PREDICTIONS for folder in folders):
         if path.is_file():
             found |= read_predictions(path)
     return found
 
 
-def keep_test(artifacts: Path, name: str, found: Predictions) -> None:
+def keep_test(artifacts: Depot, name: str, found: Predictions) -> None:
     """Keeps what the network of the folder `name` predicts for the test part."""
-    with written_whole(_tested(artifacts, name)) as folder:
+    with (artifacts / _TESTED).writing(name) as folder:
         write_predictions(folder / PREDICTIONS, {"test": found})
-
-
-def _tested(artifacts: Path, name: str) -> Path:
-    return artifacts / _TESTED / name
 
 
 def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:

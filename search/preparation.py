@@ -16,8 +16,8 @@ from search.config import Study, Target
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
+from search.depot import Depot
 from search.errors import BadInput, TeacherError
-from search.files import written_whole
 from search.measure import count_cost, predictions, time_cost
 from search.metadata import append_metadata, described, metadata_bytes
 from search.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
@@ -46,26 +46,28 @@ class TaskSpec:
     """A task by the paths of its parts: small enough to be sent to any worker.
 
     Attributes:
-        targets: the folder of the teachers' logits; None where no open method asks for them.
-        teachers: the folder of the teachers themselves; None where no open method asks for them.
-        teacher: the folder of the teacher's predictions for the validation images.
-        stages: the folder of the stages that were computed.
+        cache: where the folders are that the next three name.
+        dataset: the prepared images.
+        targets: the teachers' logits; None where no open method asks for them.
+        teachers: the teachers themselves; None where no open method asks for them.
+        artifacts: where the study keeps its artifacts, and the teacher's predictions.
+        stages: where stages that were computed are kept; of a URL, on each machine by itself.
         stages_bytes: the most that it keeps.
         allow_code: whether a teacher's factory may run.
     """
 
     study: str
     brief: Brief
-    dataset: Path
-    targets: Path | None
-    teachers: Path | None
-    teacher: Path
+    cache: Depot
+    dataset: str
+    targets: str | None
+    teachers: str | None
     views: tuple[View, ...]
     device: str
-    artifacts: Path
+    artifacts: Depot
     origin: tuple[tuple[str, Scalar], ...]
     lineage: Lineage
-    stages: Path
+    stages: Depot
     stages_bytes: int
     allow_code: bool
 
@@ -76,19 +78,25 @@ class TaskSpec:
 
     def stage_cache(self) -> StageCache:
         """The stages that were computed before."""
-        return StageCache(self.stages, limit_bytes=self.stages_bytes)
+        return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
+
+    def open_dataset(self) -> Dataset:
+        """The prepared images."""
+        return open_dataset(self.cache.fetched(self.dataset))
 
 
 @cache
 def open_task(spec: TaskSpec) -> Task:
     """The task, its files mapped into memory; opened once in each process."""
+    targets = open_soft_targets(spec.cache.fetched(spec.targets)).of if spec.targets else None
+    taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
     return Task(
         brief=spec.brief,
-        dataset=open_dataset(spec.dataset),
+        dataset=spec.open_dataset(),
         views=spec.views,
-        targets=open_soft_targets(spec.targets).of if spec.targets else None,
+        targets=targets,
         teachers=partial(_teachers, spec),
-        teacher_classes=read_predictions(spec.teacher / PREDICTIONS)["validation"].classes,
+        teacher_classes=taught.classes,
         device=spec.device,
         artifacts=spec.artifacts,
         origin=dict(spec.origin),
@@ -98,7 +106,9 @@ def open_task(spec: TaskSpec) -> Task:
 
 
 def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
-    return open_teachers(spec.teachers, allow_code=spec.allow_code) if spec.teachers else ()
+    if spec.teachers is None:
+        return ()
+    return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
 
 
 def student_models(study: Study) -> tuple[str, ...]:
@@ -113,7 +123,8 @@ def check_study(study: Study) -> None:
     Raises:
         BadInput: a line for each student and teacher that timm does not know, with what comes
             near; or every recipe contradicts itself; or a teacher's file is missing; or there are
-            too few cores or no GPU.
+            too few cores or no GPU; or the file system of a URL is not installed.
+        DepotError: a URL does not answer.
     """
     wrong = _unknown("space.student.timm.model", student_models(study))
     wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
@@ -138,6 +149,8 @@ def check_study(study: Study) -> None:
         )
     parallel_trials(study.run)
     training_device(study.run)
+    for address in (study.run.artifacts, study.run.cache):
+        Depot.of(address).check()
     if study.budget.target.agent:
         describe_agent(study.budget.target.agent)
 
@@ -153,16 +166,15 @@ def prepare_task(
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
     check_study(study)
-    cache_folder = study.run.cache.expanduser().resolve()
-    artifacts = study.run.artifacts.expanduser().resolve() / study.study
+    cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
     device = training_device(study.run)
-    dataset = prepare(study.data, seed=study.seed, cache=cache_folder, progress=watcher.say)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
     needed = needs_of(study)
     teacher = prepare_teacher(
         study.teachers,
         Classroom(
             dataset=dataset,
-            cache=cache_folder,
+            cache=cache,
             seed=study.seed,
             device=device,
             allow_code=allow_code,
@@ -173,17 +185,21 @@ def prepare_task(
     views = views_of(study, dataset)
     targets, teachers = None, None
     if Needs.LOGITS in needed:
-        targets = soft_targets(teacher, dataset, views, cache=cache_folder, progress=watcher.say)
+        targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
     if Needs.FEATURES in needed:
-        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache_folder)
-    record = _measure_teacher(teacher, dataset, artifacts / TEACHER, study.budget.target)
+        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
+    record = _measure_teacher(teacher, dataset, artifacts, study.budget.target)
+
+    def named(folder: Path) -> str:
+        return folder.relative_to(cache.folder).as_posix()
+
     spec = TaskSpec(
         study=study.study,
         brief=brief_of(study, dataset.info),
-        dataset=dataset.folder,
-        targets=targets,
-        teachers=teachers,
-        teacher=artifacts / TEACHER,
+        cache=cache,
+        dataset=named(dataset.folder),
+        targets=named(targets) if targets else None,
+        teachers=named(teachers) if teachers else None,
         views=views,
         device=device,
         artifacts=artifacts,
@@ -194,7 +210,7 @@ def prepare_task(
             teacher=teacher.digest,
             device=device,
         ),
-        stages=cache_folder / "stages",
+        stages=cache / "stages",
         stages_bytes=study.run.stages,
         allow_code=allow_code,
     )
@@ -245,12 +261,12 @@ def _unknown(place: str, models: Iterable[object]) -> list[str]:
 
 
 def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, destination: Path, target: Target
+    teacher: Teacher, dataset: Dataset, artifacts: Depot, target: Target
 ) -> TeacherRecord:
-    """Exports the teacher into `destination` with its predictions, and measures the file."""
+    """Exports the teacher among the artifacts, with its predictions, and measures the file."""
     info = dataset.info
     shape = (info.channels, info.image_size, info.image_size)
-    with written_whole(destination) as folder:
+    with artifacts.writing(TEACHER) as folder:
         served = folder / _SERVED
         export_onnx(teacher.network, served, image_shape=shape)
         append_metadata(served, described(info))

@@ -10,9 +10,9 @@ from search.changes import check_changes, check_made_of_the_same
 from search.checkup import sweep
 from search.config import Study
 from search.data.dataset import Dataset
-from search.data.prepare import open_dataset
 from search.database.holds import held_message
-from search.errors import Interrupted, StoreError, StoreUnavailable, StudyHeld
+from search.depot import Depot
+from search.errors import DepotError, Interrupted, StoreError, StoreUnavailable, StudyHeld
 from search.frontier import chosen, frontier
 from search.holding import Heartbeat, Say, beating, lives, take, this_process
 from search.ledger import journal_of
@@ -79,11 +79,12 @@ def resume_study(
     with beating(store, name) as heartbeat, reaching_target(study):
         record = store.study(name)
         study = _placed(study)
-        read_back_journal(store, name, Path(record.artifacts), watcher.say)
+        artifacts = Depot.of(record.artifacts)
+        read_back_journal(store, name, artifacts, watcher.say)
         for change in check_changes(record, study, store.trials(name)):
             watcher.say(f"changed: {change}")
         store.interrupt_running(name)
-        sweep(Path(record.artifacts), store.trials(name))
+        sweep(artifacts, store.trials(name))
         spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
         check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
         check_alike(study, spec, teacher, store)
@@ -121,15 +122,16 @@ def _search(
 
 
 def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
-    """Leaves nothing running, where the store can be reached; else `resume` will."""
+    """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
     with suppress(StoreError):
         read_back_journal(store, spec.study, spec.artifacts, watcher.say)
         store.interrupt_running(spec.study)
-        sweep(spec.artifacts, store.trials(spec.study))
+        with suppress(DepotError):
+            sweep(spec.artifacts, store.trials(spec.study))
         store.set_study_state(spec.study, state)
 
 
-def read_back_journal(store: Store, study: str, artifacts: Path, say: Say) -> None:
+def read_back_journal(store: Store, study: str, artifacts: Depot, say: Say) -> None:
     """Puts into the store what it could not take before."""
     journal = journal_of(store, artifacts)
     kept, damaged = journal.read_back(partial(store.finish_trial, study))
@@ -146,15 +148,13 @@ def _how_to_go_on(study: str, journal: Path) -> str:
 
 def _placed(study: Study) -> Study:
     """The study with its folders absolute: it may be resumed from elsewhere."""
-    folders = {
-        key: getattr(study.run, key).expanduser().resolve() for key in ("artifacts", "cache")
-    }
-    return study.model_copy(update={"run": study.run.model_copy(update=folders)})
+    depots = {key: Depot.of(getattr(study.run, key)).address for key in ("artifacts", "cache")}
+    return study.model_copy(update={"run": study.run.model_copy(update=depots)})
 
 
 def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
-    dataset = open_dataset(spec.dataset)
+    dataset = spec.open_dataset()
     if not len(dataset.test):
         watcher.say("nothing is tested: no image was set apart for it (data.test_share is 0)")
         return
@@ -173,7 +173,7 @@ def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher
 
 def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
     """What the network in the folder `name` predicts for the test images; kept beside it."""
-    folder = spec.artifacts / name
+    folder = spec.artifacts.fetched(name)
     check_whole(folder)
     target = spec.brief.target
     session = Session(folder / SERVED, threads=target.threads, device=target.device)

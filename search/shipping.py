@@ -11,7 +11,7 @@ from torch import nn
 from search.artifacts import SERVED, Provenance, write_student
 from search.brief import Brief
 from search.conversion import Exported, Files, write_files
-from search.files import CHECKSUMS, file_digest, written_whole
+from search.files import CHECKSUMS, file_digest
 from search.gains import Footprint, runtimes_of, why_no_op
 from search.measure import (
     calibration_batches,
@@ -77,11 +77,12 @@ def ship(
             data=task.dataset.info,
             origin={**task.origin, "artifact": name, "seed": seed},
         )
-        with written_whole(task.artifacts / name) as folder:
+        with task.artifacts.writing(name) as folder:
             shutil.copyfile(files.served, folder / SERVED)
             write_student(folder, student.network, provenance)
             write_predictions(folder / PREDICTIONS, {"validation": predicted})
-        artifact = ArtifactRecord(path=name, sha256=file_digest(task.artifacts / name / CHECKSUMS))
+        listed = task.artifacts.folder / name / CHECKSUMS
+        artifact = ArtifactRecord(path=name, sha256=file_digest(listed))
     return Outcome(
         state=TrialState.COMPLETE,
         cost=cost,

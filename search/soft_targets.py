@@ -17,7 +17,7 @@ from torch import Tensor
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.data.views import View
-from search.files import damaged_files, written_whole
+from search.depot import Depot
 from search.teacher.teacher import Teacher
 
 _FILE = "logits.npy"
@@ -42,15 +42,15 @@ def soft_targets(
     dataset: Dataset,
     views: Sequence[View],
     *,
-    cache: Path,
+    cache: Depot,
     progress: Callable[[str], None],
 ) -> Path:
     """The folder of the logits of each of its members, computed unless it is there and whole."""
     # The folder too: a view is cut otherwise where the data set is streamed.
     key = f"{_FORM}/{teacher.digest}/{dataset.info.digest}/{dataset.folder.name}/{views!r}"
-    folder = cache / "soft_targets" / hashlib.sha256(key.encode()).hexdigest()[:24]
-    if not folder.is_dir() or damaged_files(folder):
-        with written_whole(folder) as temporary:
+    depot, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
+    if depot.kept(name) is None:
+        with depot.writing(name) as temporary:
             learned = for_learning(dataset, by_labels=False)
             images, classes = len(learned.training), len(dataset.info.classes)
             shape = len(teacher.members), len(views), images, classes
@@ -61,7 +61,7 @@ def soft_targets(
                 progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
                 _fill(logits[:, number], teacher, learned, view)
             logits.flush()
-    return folder
+    return depot.folder / name
 
 
 def open_soft_targets(folder: Path) -> SoftTargets:

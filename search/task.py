@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -10,6 +9,7 @@ from torch import nn
 from search.brief import Brief
 from search.data.dataset import Dataset
 from search.data.views import View
+from search.depot import Depot
 from search.records import Scalar
 from search.stages import Lineage, StageCache
 from search.training import Targets
@@ -28,7 +28,7 @@ class Task:
             they are first asked for.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         device: where students are trained.
-        artifacts: the folder of the study's artifacts.
+        artifacts: where the study keeps its artifacts.
         origin: hashes and versions, written into each artifact.
         lineage: what each stage of a trial follows from, besides its recipe.
         stages: those that were computed before.
@@ -41,7 +41,7 @@ class Task:
     teachers: Callable[[], tuple[nn.Module, ...]]
     teacher_classes: np.ndarray
     device: str
-    artifacts: Path
+    artifacts: Depot
     origin: Mapping[str, Scalar]
     lineage: Lineage
     stages: StageCache

@@ -18,6 +18,7 @@ from search.config import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
+from search.depot import Depot
 from search.metadata import metadata_bytes
 from search.stages import Lineage, StageCache
 from search.store import Store
@@ -58,7 +59,7 @@ def stripes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stripes(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The stripes, prepared: [1, 32, 32], shifted by views but not mirrored."""
     settings = DataSettings(source="npz", path=stripes_file, image_size=SIZE, flip=False)
-    return prepare(settings, seed=0, cache=tmp_path_factory.mktemp("cache"))
+    return prepare(settings, seed=0, cache=Depot.of(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +109,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> Task:
         teachers=tuple,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
         device="cpu",
-        artifacts=folder / "artifacts",
+        artifacts=Depot.of(folder / "artifacts"),
         origin={"study": "stripes"},
         lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
         stages=StageCache(folder / "stages", limit_bytes=10**9),

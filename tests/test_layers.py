@@ -19,6 +19,7 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "history",
     "holding",
     "importance",
+    "depot",
     "predictions",
     "records",
     "savings",

@@ -38,6 +38,7 @@ from benchmarks.time_to_frontier.plain_tune import Plan, run_plain
 from benchmarks.time_to_frontier.report import OURS, comparison, draw
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.config import Study
+from search.depot import Depot
 from search.holding import beating, this_process
 from search.preparation import open_task, prepare_task
 from search.progress import Silent
@@ -139,7 +140,7 @@ def _run(arm: str, seed: int, options: argparse.Namespace) -> Trace:
     )
     spec, _ = prepare_task(study, Silent())
     # No run is given what another has trained.
-    spec = replace(spec, stages=options.out / "stages" / f"{name}-{os.getpid()}")
+    spec = replace(spec, stages=Depot.of(options.out / "stages" / f"{name}-{os.getpid()}"))
     log = options.out / f"{name}.jsonl"
     log.unlink(missing_ok=True)
     plan = Plan(study, spec, seconds, os.cpu_count() or 1, log)
@@ -161,7 +162,7 @@ def _run_ours(plan: Plan, *, store: Path) -> None:
         artifacts, holder = str(spec.artifacts), this_process()
         opened.create_study(study.study, config={}, artifacts=artifacts, holder=holder)
         with beating(opened, study.study) as heartbeat:
-            run_trials(study, spec, opened, Stopwatch(plan.log, spec.artifacts), heartbeat)
+            run_trials(study, spec, opened, Stopwatch(plan.log, spec.artifacts.folder), heartbeat)
 
 
 if __name__ == "__main__":

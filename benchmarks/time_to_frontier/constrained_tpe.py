@@ -51,6 +51,6 @@ def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
             log_epoch(plan.log, next(trial).stage)
         except StopIteration as end:
             outcome: Outcome = end.value
-            log_student(plan.log, outcome, task.artifacts)
+            log_student(plan.log, outcome, task.artifacts.folder)
             broken = plan.spec.brief.budget.violations(outcome.cost) if outcome.cost else {}
             return replace(outcome, violations=broken)

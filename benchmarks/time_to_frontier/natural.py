@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 from search.config import Study
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
+from search.depot import Depot
 from search.records import EpochRecord
 from search.teacher.classroom import Classroom
 from search.teacher.teacher import prepare_teacher
@@ -28,7 +29,7 @@ def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
     """The study's teacher, which was trained before, from the cache."""
     room = Classroom(
         dataset=dataset,
-        cache=study.run.cache,
+        cache=Depot.of(study.run.cache),
         seed=study.seed,
         device="cpu",
         allow_code=False,

@@ -49,7 +49,7 @@ class Plan:
     def open_task(self) -> Task:
         """The task without its budget: a plain script trains what it is told to."""
         task = open_task(self.spec)
-        stages = StageCache(self.spec.stages, limit_bytes=0)
+        stages = StageCache(self.spec.stages.folder, limit_bytes=0)
         return replace(task, brief=replace(task.brief, budget=Budget()), stages=stages)
 
 
@@ -146,7 +146,7 @@ class _Plain(tune.Trainable):
             outcome: Outcome = end.value
             if outcome.quality and outcome.cost:
                 self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
-            log_student(self._plan.log, outcome, self._task.artifacts)
+            log_student(self._plan.log, outcome, self._task.artifacts.folder)
             return self._metrics() | {"done": True}
 
     def cleanup(self) -> None:

@@ -17,6 +17,8 @@ import streamlit as st
 from dashboard.launch import server_environment
 from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
+from search.depot import Depot
+from search.errors import ArtifactError
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.store import safe_url
 
@@ -36,7 +38,11 @@ def _lock() -> Lock:
 
 def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -> None:
     """A button that packs the trial's student, and the command that does the same."""
-    folder = artifact_folder(study, trial)
+    try:
+        folder = artifact_folder(study, trial)
+    except ArtifactError as error:
+        show_problem("The student is out of reach.", str(error))
+        return
     if trial.state is not TrialState.COMPLETE or folder is None:
         st.caption("Only a complete trial has a student to take along.")
         return
@@ -62,10 +68,14 @@ def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -
 
 
 def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
-    """Where the trial's student is kept; None where it has none."""
+    """Where the trial's student is on this machine, fetched if need be; None where it has none.
+
+    Raises:
+        ArtifactError: it is damaged, or out of reach.
+    """
     if trial.outcome is None or trial.outcome.artifact is None:
         return None
-    return Path(study.artifacts, trial.outcome.artifact.path)
+    return Depot.of(study.artifacts).fetched(trial.outcome.artifact.path)
 
 
 def export_command(trial: TrialRecord, *, url: str) -> str:

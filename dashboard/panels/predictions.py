@@ -1,7 +1,6 @@
 """What a student predicts: accuracy by class beside the teacher's, and where the two disagree."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -11,6 +10,7 @@ from dashboard.charts.classes import classes_figure
 from dashboard.panels.export import artifact_folder
 from dashboard.panels.messages import show_problem
 from dashboard.panels.plot import show_plot
+from search.depot import Depot
 from search.errors import ArtifactError
 from search.examples import DataNames, data_names, prepared_pixels
 from search.predictions import TEACHER, Predictions, kept_predictions
@@ -29,19 +29,20 @@ _KINDS = {
 def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
     """Accuracy by class, then images on which student and teacher differ; says what is not here."""
     st.markdown("#### By class")
-    folder = artifact_folder(study, trial)
-    if folder is None:
-        st.caption("Only a student that was kept has predictions.")
-        return
     try:
-        student = kept_predictions(folder.parent, folder.name).get(_PART)
+        folder = artifact_folder(study, trial)
+        if folder is None:
+            st.caption("Only a student that was kept has predictions.")
+            return
+        artifacts = Depot.of(study.artifacts)
+        student = kept_predictions(artifacts, folder.name).get(_PART)
         if student is None:
             st.caption(
                 "Its predictions are not on this machine, or it was made before they were kept."
             )
             return
         names = data_names(folder)
-        teacher = kept_predictions(folder.parent, TEACHER).get(_PART)
+        teacher = kept_predictions(artifacts, TEACHER).get(_PART)
         _show(study, trial, names, student, teacher)
     except ArtifactError as error:
         show_problem("Its predictions can't be read.", str(error))
@@ -97,7 +98,7 @@ def _show_disagreements(
         label_visibility="collapsed",
     )
     wanted = kinds[kind]
-    pixels = prepared_pixels(_cache_of(study.config), names.digest, _PART)
+    pixels = prepared_pixels(_cache_of(study.config).folder, names.digest, _PART)
     if pixels is None or len(pixels) != len(student.labels):
         st.caption("The images are not on this machine as prepared pixels; these are their places.")
     shown = wanted[np.argsort(-student.confidence[wanted])][:_MOST_SHOWN]
@@ -111,9 +112,9 @@ def _show_disagreements(
         st.caption(f"The {len(shown)} of {len(wanted)} of which the student is surest.")
 
 
-def _cache_of(config: Mapping[str, object]) -> Path:
+def _cache_of(config: Mapping[str, object]) -> Depot:
     run = config.get("run")
-    return Path(str(run.get("cache", "")) if isinstance(run, Mapping) else "")
+    return Depot.of(str(run.get("cache", "")) if isinstance(run, Mapping) else "")
 
 
 def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

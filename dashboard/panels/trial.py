@@ -1,7 +1,6 @@
 """One trial: its recipe, what it measured, and why it ended so."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePath
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +12,7 @@ from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import Here
 from dashboard.queries import StudyView, load_trials
+from search.depot import Depot
 from search.records import Outcome, Scalar, StudyRecord, TrialRecord
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 
@@ -113,7 +113,7 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows |= measured_rows(trial)
     rows |= {short_name(key).capitalize(): str(value) for key, value in outcome.hardware.items()}
     if outcome.artifact is not None:
-        rows["Artifact"] = str(PurePath(study.artifacts, outcome.artifact.path))
+        rows["Artifact"] = str(Depot.of(study.artifacts) / outcome.artifact.path)
         rows["SHA-256"] = f"{outcome.artifact.sha256[:12]}…"
     return rows
 

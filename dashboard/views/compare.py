@@ -17,6 +17,7 @@ from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
+from search.depot import Depot
 from search.errors import ArtifactError
 from search.predictions import TEACHER, Predictions, kept_predictions
 from search.records import TrialRecord, TrialState
@@ -153,7 +154,7 @@ def _predictions(view: StudyView, trials: Sequence[TrialRecord]) -> dict[str, Pr
         if folder is None:
             continue
         for name, place in ((f"trial {trial.number}", folder.name), ("teacher", TEACHER)):
-            kept = kept_predictions(folder.parent, place).get(_PART)
+            kept = kept_predictions(Depot.of(view.study.artifacts), place).get(_PART)
             if kept is not None:
                 found[name] = kept
     teacher = found.pop("teacher", None)

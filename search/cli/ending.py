@@ -1,7 +1,5 @@
 """How a search ends on the terminal: the frontier, its picture, the student beside its teacher."""
 
-from pathlib import Path
-
 from rich import box
 from rich.table import Table
 
@@ -10,6 +8,7 @@ from search.cli.options import store_option
 from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
 from search.config import Study
+from search.depot import Depot
 from search.frontier import frontier
 from search.occupancy import occupancy, occupancy_text
 from search.records import TeacherRecord, TrialRecord
@@ -21,7 +20,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     """The frontier as a table and as a picture, and the chosen student next to the teacher."""
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
-    picture = draw_frontier(trials, record, Path(record.artifacts) / "frontier.png")
+    picture = draw_frontier(trials, record, Depot.of(record.artifacts).folder / "frontier.png")
     out.print()
     out.print(trial_table(frontier(trials), title="the frontier", teacher=record.teacher))
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")

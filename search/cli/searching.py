@@ -13,6 +13,7 @@ from search.cli.ending import print_ending
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest
 from search.cli.terminal import out, say, write_json
 from search.config import Study
+from search.depot import Depot
 from search.errors import BadInput
 from search.holding import lives
 from search.presets import preset_names, preset_summary, preset_text
@@ -154,7 +155,7 @@ def _stored(study: str | None, store: str, changes: list[str]) -> Study:
         record = opened.study(named_or_latest(opened, study))
     if any(change.startswith("study=") for change in changes):
         raise BadInput("a study keeps its name; start a new one with `retort run`")
-    places = {"run.storage": store, "run.artifacts": Path(record.artifacts).parent}
+    places = {"run.storage": store, "run.artifacts": Depot.of(record.artifacts).parent}
     given = [f"{key}={json.dumps(str(value))}" for key, value in places.items()]
     return study_from_dict(record.config, given + changes)
 

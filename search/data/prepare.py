@@ -22,8 +22,8 @@ from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
-from search.errors import DataError
-from search.files import written_whole
+from search.depot import Depot
+from search.errors import ArtifactError, DataError, DepotError
 
 __all__ = ["open_dataset", "prepare"]
 
@@ -31,7 +31,7 @@ Pools = Mapping[str, Pool]
 
 
 def prepare(
-    settings: DataSettings, *, seed: int, cache: Path, progress: Progress = lambda _: None
+    settings: DataSettings, *, seed: int, cache: Depot, progress: Progress = lambda _: None
 ) -> Dataset:
     """A data set, divided into its three parts, out of the cache or newly prepared.
 
@@ -41,7 +41,7 @@ def prepare(
     Args:
         settings: the `data` section of a study file.
         seed: decides which images fall into which part.
-        cache: folder for what is prepared, of any number of data sets.
+        cache: for what is prepared, of any number of data sets.
         progress: told in a line what is going on.
 
     Raises:
@@ -51,22 +51,31 @@ def prepare(
         key = cache_key(settings, seed)
     except OSError as error:
         raise _unreadable(settings, error) from error
-    folder = cache.expanduser() / "data" / key
-    if folder.exists():
-        try:
-            return open_dataset(folder)
-        except DataError as error:
-            progress(f"{error}: preparing it again")
+    depot = cache / "data"
+    if found := _prepared(depot, key, progress):
+        return found
     source = _read(settings, progress)
     try:
-        with written_whole(folder) as temporary:
+        with depot.writing(key) as temporary:
             _write(temporary, source, settings, seed, progress)
     except OSError as error:
         raise DataError(
-            f"the cache must be writable, but {str(folder)!r} could not be written ({error}); "
+            f"the cache must be writable, but {f'{depot}/{key}'!r} could not be written ({error}); "
             "make room, or set another folder as run.cache"
         ) from error
-    return open_dataset(folder)
+    return open_dataset(depot.folder / key)
+
+
+def _prepared(depot: Depot, key: str, progress: Progress) -> Dataset | None:
+    """What an earlier run prepared; None where it did not, or it is damaged."""
+    try:
+        folder = depot.fetched(key)
+        return open_dataset(folder) if folder.exists() else None
+    except DepotError:
+        raise
+    except (ArtifactError, DataError) as error:
+        progress(f"{error}: preparing it again")
+    return None
 
 
 def _read(settings: DataSettings, progress: Progress) -> Source:

@@ -6,11 +6,12 @@ from pathlib import Path
 from search.config import DataSettings, RunSettings
 from search.data.dataset import Dataset, Part
 from search.data.prepare import prepare
+from search.depot import Depot
 from search.errors import BadInput
 from search.handover.record import HandedOver
 from search.study_file import load_study
 
-DEFAULT_CACHE: Path = RunSettings.model_fields["cache"].default
+DEFAULT_CACHE = Path(RunSettings.model_fields["cache"].default)
 
 
 def open_images(
@@ -34,7 +35,7 @@ def open_images(
         DataError: they can't be used.
     """
     settings, seed = _settings(given, told)
-    return prepare(settings, seed=seed, cache=cache.expanduser(), progress=progress)
+    return prepare(settings, seed=seed, cache=Depot.of(cache), progress=progress)
 
 
 def part_of(dataset: Dataset, name: str) -> Part:

@@ -38,7 +38,7 @@ def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=bridge,
-                scheduler=_Undertaker(bridge, spec.artifacts, run.trial_timeout),
+                scheduler=_Undertaker(bridge, spec.artifacts.folder, run.trial_timeout),
                 num_samples=-1,
                 max_concurrent_trials=trials_at_a_time(run),
                 reuse_actors=True,

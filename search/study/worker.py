@@ -37,7 +37,7 @@ class Worker(tune.Trainable):
         dispatch: Dispatch = new_config["dispatch"]
         self._trial = _trial(dispatch, self._spec)
         if self._limit_s is not None:
-            note = note_of(self._spec.artifacts, dispatch.number)
+            note = note_of(self._spec.artifacts.folder, dispatch.number)
             self._watchdog = Watchdog(note, limit_s=self._limit_s)
         return True
 

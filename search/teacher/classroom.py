@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
 from search.data.dataset import Dataset
+from search.depot import Depot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Classroom:
 
     Attributes:
         dataset: what students learn from.
-        cache: a folder that outlives the run; teachers trained here are kept in it.
+        cache: outlives the run; teachers trained here are kept in it.
         seed: of a training here.
         device: where teachers compute.
         allow_code: whether a `factory:` may run.
@@ -26,7 +26,7 @@ class Classroom:
     """
 
     dataset: Dataset
-    cache: Path
+    cache: Depot
     seed: int
     device: str
     allow_code: bool

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from search.artifacts import load_network
 from search.config import TeacherSettings
 from search.data.dataset import DataInfo
+from search.depot import Depot
 from search.errors import TeacherError
-from search.files import damaged_files, written_whole
+from search.files import damaged_files
 from search.teacher.adapted import adapt
 from search.teacher.origins import from_factory, preprocessing, timm_network
 from search.teacher.probe import with_classes
@@ -25,7 +26,7 @@ _DESCRIPTION = "teacher.json"
 
 
 def save_teacher(
-    teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: Path
+    teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: Depot
 ) -> Path:
     """The folder of each member's weights, and of what it takes to build it again.
 
@@ -42,14 +43,14 @@ def save_teacher(
         },
         indent=1,
     )
-    folder = cache / "live_teachers" / hashlib.sha256(description.encode()).hexdigest()[:24]
-    if folder.is_dir() and not damaged_files(folder):
+    depot, name = cache / "live_teachers", hashlib.sha256(description.encode()).hexdigest()[:24]
+    if folder := depot.kept(name):
         return folder
-    with written_whole(folder) as temporary:
+    with depot.writing(name) as temporary:
         for number, network in enumerate(teacher.members):
             save_file(_weights(network), temporary / _file(number))
         (temporary / _DESCRIPTION).write_text(description)
-    return folder
+    return depot.folder / name
 
 
 @cache

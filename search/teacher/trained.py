@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from search.config import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
-from search.files import damaged_files, written_whole
 from search.records import EpochRecord
 from search.teacher.classroom import Classroom, network_digest
 from search.training import Course, train
@@ -23,13 +22,13 @@ def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> n
     info = room.dataset.info
     views = f"{room.seed}/{info.shift}/{info.flip}"
     key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_digest(network)}"
-    folder = room.cache / "teachers" / hashlib.sha256(key.encode()).hexdigest()[:24]
-    if folder.is_dir() and not damaged_files(folder):
+    depot, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
+    if folder := depot.kept(name):
         room.progress("teacher: trained by an earlier run")
         network.load_state_dict(load_file(folder / _WEIGHTS))
         return network
     _fit(network, training, room)
-    with written_whole(folder) as temporary:
+    with depot.writing(name) as temporary:
         save_file(network.state_dict(), temporary / _WEIGHTS)
     return network
 

@@ -119,7 +119,8 @@ def test_branches_have_artifacts_of_their_own(task: Task, recipe: NewRecipe) -> 
     ]
     assert paths == ["trial-00004", "trial-00004-0", "trial-00004-1"]
     counts = [
-        sum(p.numel() for p in load_network(task.artifacts / p_).parameters()) for p_ in paths
+        sum(p.numel() for p in load_network(task.artifacts.folder / p_).parameters())
+        for p_ in paths
     ]
     assert counts[0] == counts[1] > counts[2]
 
@@ -135,8 +136,8 @@ def test_the_students_of_two_formats_recover_once(task: Task, recipe: NewRecipe)
 def test_a_branch_that_fails_leaves_the_others(task: Task, recipe: NewRecipe) -> None:
     own = recipe()
     # The second folder is a file already, so that its artifact can't be written.
-    task.artifacts.mkdir()
-    (task.artifacts / "trial-00000-0").write_text("in the way")
+    task.artifacts.folder.mkdir()
+    (task.artifacts.folder / "trial-00000-0").write_text("in the way")
     others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
     outcome = finish(run_trial(own, task, number=0, seed=0, branches=others))
     states = [branch.outcome.state for branch in outcome.branches]

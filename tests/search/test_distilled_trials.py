@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from search.artifacts import load_network
+from search.depot import Depot
 from search.records import Outcome, TrialState
 from search.soft_targets import open_soft_targets, soft_targets
 from search.task import Task
@@ -30,7 +31,11 @@ def taught(task: Task, schooled: nn.Module, tmp_path: Path) -> Task:
     schooled = schooled.requires_grad_(requires_grad=False)
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
     folder = soft_targets(
-        teacher, task.dataset, task.views, cache=tmp_path / "cache", progress=lambda _: None
+        teacher,
+        task.dataset,
+        task.views,
+        cache=Depot.of(tmp_path / "cache"),
+        progress=lambda _: None,
     )
     return replace(task, targets=open_soft_targets(folder).of, teachers=lambda: (schooled,))
 
@@ -59,7 +64,7 @@ def test_a_student_learns_and_recovers_from_pruning_under_it(
     assert outcome.quality.accuracy > CHANCE + 0.3
     # The artifact holds the student alone: what was learnt beside it is gone.
     assert outcome.artifact
-    load_network(taught.artifacts / outcome.artifact.path)
+    load_network(taught.artifacts.folder / outcome.artifact.path)
 
 
 @pytest.mark.parametrize("method", METHODS)

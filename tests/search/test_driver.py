@@ -11,6 +11,7 @@ from search.admission.gate import Gate
 from search.admission.table import CostTable
 from search.budget import Budget
 from search.config import Study
+from search.depot import Depot
 from search.driver import Dispatch, Driver
 from search.ledger import Ledger, journal_of
 from search.records import Cost, EpochRecord, Outcome, Scalar, TrialState
@@ -73,7 +74,7 @@ def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
         notebook = _Notebook()
         brief = replace(task.brief, budget=Budget())
         admission = Admission(brief, CostTable(), timed=False)
-        ledger = Ledger(store, "digits", journal_of(store, tmp_path / "digits"))
+        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
         gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
         driver = Driver(

@@ -69,7 +69,7 @@ def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
     assert outcome.artifact
     assert outcome.cost.size_bytes < 0.6 * (stages["distil"].size_bytes or 0)
     assert "no smaller" not in str(outcome.no_op)
-    folder = task.artifacts / outcome.artifact.path
+    folder = task.artifacts.folder / outcome.artifact.path
     check_whole(folder)
     load_network(folder)
     found = predictions(Session(folder / SERVED, threads=1), task.dataset.validation, task.dataset)
@@ -110,7 +110,7 @@ def test_a_format_may_have_a_training_of_its_own(task: Task, recipe: NewRecipe) 
 def test_a_format_with_a_training_is_taken_over_like_any_stage(
     task: Task, recipe: NewRecipe
 ) -> None:
-    cached = replace(task, stages=StageCache(task.artifacts / "stages", limit_bytes=10**9))
+    cached = replace(task, stages=StageCache(task.artifacts.folder / "stages", limit_bytes=10**9))
     wanted = recipe(quantization=Ternary(tuning=1.0))
     once, again = (_run(wanted, cached) for _ in range(2))
     assert [stage.reused for stage in again.stages if stage.name == "tune"] == [True]
@@ -183,12 +183,13 @@ def test_a_packed_file_becomes_a_plain_one_for_other_programs(
 ) -> None:
     outcome = _run(recipe(quantization=_method("int4_weights")), task)
     assert outcome.artifact
-    served = task.artifacts / outcome.artifact.path / SERVED
+    served = task.artifacts.folder / outcome.artifact.path / SERVED
     plain = unpacked(served)
     assert {node.domain for node in plain.graph.node} == {""}
-    onnx.save(plain, task.artifacts / "plain.onnx")
+    onnx.save(plain, task.artifacts.folder / "plain.onnx")
     images = np.zeros((2, 1, 32, 32), np.float32)
     found, expected = (
-        Session(path, threads=1).predict(images) for path in (task.artifacts / "plain.onnx", served)
+        Session(path, threads=1).predict(images)
+        for path in (task.artifacts.folder / "plain.onnx", served)
     )
     assert np.array_equal(found, expected)

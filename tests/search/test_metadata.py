@@ -41,7 +41,7 @@ def test_a_shipped_file_names_its_classes_its_preprocessing_and_what_was_measure
     assert trial.outcome
     assert trial.outcome.artifact
     assert trial.outcome.quality
-    path = task.artifacts / trial.outcome.artifact.path / SERVED
+    path = task.artifacts.folder / trial.outcome.artifact.path / SERVED
     onnx.checker.check_model(path)
     said, info = _said(path), task.dataset.info
     assert said["labels"] == list(info.classes)

@@ -122,7 +122,7 @@ def _run(recipe: Recipe, task: Task) -> Outcome:
 
 def _file(outcome: Outcome, task: Task) -> Path:
     assert outcome.artifact
-    return task.artifacts / outcome.artifact.path
+    return task.artifacts.folder / outcome.artifact.path
 
 
 @pytest.fixture(scope="module", params=["test_resnet", "test_efficientnet", "test_vit"])

@@ -11,6 +11,7 @@ from torch import nn
 
 from search.config import Study, TeacherSettings
 from search.data.dataset import Dataset
+from search.depot import Depot
 from search.errors import TeacherError
 from search.preparation import open_task, prepare_task
 from search.records import TrialState
@@ -43,7 +44,7 @@ def checkpoint(stranger: nn.Module, tmp_path: Path) -> Path:
 def _room(dataset: Dataset, cache: Path, *, features_alone: bool = True) -> Classroom:
     return Classroom(
         dataset=dataset,
-        cache=cache,
+        cache=Depot.of(cache),
         seed=0,
         device="cpu",
         allow_code=False,

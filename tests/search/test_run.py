@@ -10,6 +10,7 @@ from search.artifacts import load_network
 from search.config import Study
 from search.errors import NoStudentFits, StoreError, TeacherError
 from search.frontier import frontier
+from search.predictions import TEACHER
 from search.preparation import open_task, prepare_task
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study
@@ -177,6 +178,8 @@ def test_the_teacher_is_measured_on_the_file_that_would_serve_it(
     stripes_file: Path, tmp_path: Path
 ) -> None:
     spec, teacher = prepare_task(_study(tmp_path, stripes_file), _Notes())
-    assert teacher.cost.size_bytes == (spec.teacher / "model.onnx").stat().st_size
+    assert (
+        teacher.cost.size_bytes == (spec.artifacts.folder / TEACHER / "model.onnx").stat().st_size
+    )
     assert teacher.cost.latency_ms is not None
     assert 0 <= teacher.accuracy <= 1

@@ -13,6 +13,7 @@ from torch import nn
 from search.artifacts import Provenance, write_student
 from search.config import TeacherSettings
 from search.data.dataset import Dataset
+from search.depot import Depot
 from search.errors import TeacherError
 from search.files import written_whole
 from search.teacher.classroom import Classroom
@@ -63,7 +64,7 @@ def saved(stripes: Dataset, tmp_path: Path) -> Callable[..., tuple[tuple[nn.Modu
     def save(*members: dict[str, object]) -> tuple[tuple[nn.Module, ...], Path]:
         room = Classroom(
             dataset=stripes,
-            cache=tmp_path / "cache",
+            cache=Depot.of(tmp_path / "cache"),
             seed=0,
             device="cpu",
             allow_code=True,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
+from search.depot import Depot
 from search.files import damaged_files
 from search.soft_targets import open_soft_targets, soft_targets
 from search.teacher.adapted import Ensemble
@@ -40,7 +41,7 @@ def teacher(asked: _Counted) -> Teacher:
 
 
 def _cached(teacher: Teacher, dataset: Dataset, views: tuple[View, ...], cache: Path) -> Path:
-    return soft_targets(teacher, dataset, views, cache=cache, progress=lambda _: None)
+    return soft_targets(teacher, dataset, views, cache=Depot.of(cache), progress=lambda _: None)
 
 
 def test_logits_are_a_live_teachers_for_the_very_images_that_students_see(

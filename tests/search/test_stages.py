@@ -176,7 +176,7 @@ def test_a_student_comes_out_the_same_from_the_cache_as_without_it(
     for case in (uncached, task, task):
         outcome = _run(_compressed(recipe), case)
         assert outcome.artifact
-        found.append(load_network(task.artifacts / outcome.artifact.path).state_dict())
+        found.append(load_network(task.artifacts.folder / outcome.artifact.path).state_dict())
     for weights in found[1:]:
         assert all(torch.equal(found[0][name], weights[name]) for name in found[0])
 

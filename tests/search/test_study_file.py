@@ -257,7 +257,7 @@ def test_paths_of_data_and_teacher_are_relative_to_the_study_file(path: Path) ->
 
 def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:
     path.write_text(STUDY + "run:\n  artifacts: out\n")
-    assert load_study(path).run.artifacts == Path("out")
+    assert load_study(path).run.artifacts == "out"
 
 
 def test_a_path_in_an_override_is_relative_to_the_current_folder(path: Path) -> None:

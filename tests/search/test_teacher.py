@@ -16,6 +16,7 @@ from torch.nn import functional
 from search.artifacts import Provenance, write_student
 from search.config import TeacherSettings
 from search.data.dataset import Dataset, normalize
+from search.depot import Depot
 from search.errors import TeacherError
 from search.files import written_whole
 from search.teacher.classroom import Classroom
@@ -34,7 +35,7 @@ class _Room:
     def prepare(self, *members: dict[str, object], seed: int = 0, allow: bool = False) -> Teacher:
         room = Classroom(
             dataset=self.dataset,
-            cache=self.cache,
+            cache=Depot.of(self.cache),
             seed=seed,
             device="cpu",
             allow_code=allow,
@@ -143,10 +144,11 @@ from pathlib import Path
 import torch
 from search.config import TeacherSettings
 from search.data.prepare import open_dataset
+from search.depot import Depot
 from search.errors import TeacherError
 from search.teacher.classroom import Classroom
 from search.teacher.teacher import prepare_teacher
-room = Classroom(dataset=open_dataset(Path(sys.argv[1])), cache=Path(sys.argv[2]), seed=0,
+room = Classroom(dataset=open_dataset(Path(sys.argv[1])), cache=Depot.of(sys.argv[2]), seed=0,
                  device="cpu", allow_code=False, progress=print)
 settings = TeacherSettings.model_validate_json(sys.argv[3])
 try:

@@ -50,7 +50,7 @@ def compressed(recipe: NewRecipe) -> Recipe:
 
 
 def _left(task: Task) -> list[str]:
-    return [path.name for path in task.artifacts.iterdir()] if task.artifacts.exists() else []
+    return task.artifacts.names()
 
 
 def test_what_is_measured_is_the_file_that_is_shipped(task: Task, compressed: Recipe) -> None:
@@ -59,7 +59,7 @@ def test_what_is_measured_is_the_file_that_is_shipped(task: Task, compressed: Re
     assert outcome.quality
     assert outcome.cost
     assert outcome.artifact
-    folder = task.artifacts / outcome.artifact.path
+    folder = task.artifacts.folder / outcome.artifact.path
     check_whole(folder)
     served = Session(folder / SERVED, threads=1)
     found = predictions(served, task.dataset.validation, task.dataset)
@@ -76,7 +76,7 @@ def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
     outcome = _run(compressed, task, seed=5)
     assert outcome.artifact
     assert outcome.cost
-    folder = task.artifacts / outcome.artifact.path
+    folder = task.artifacts.folder / outcome.artifact.path
     assert outcome.artifact.sha256 == file_digest(folder / CHECKSUMS)
     network = load_network(folder)
     counted = count_operations(network, task.brief.image_shape)
@@ -158,7 +158,7 @@ def test_the_same_seed_gives_the_same_student(
     for seed in (0, 0, 1):
         outcome = _run(recipe(), task, seed=seed)
         assert outcome.artifact
-        weights.append(load_network(task.artifacts / outcome.artifact.path).state_dict())
+        weights.append(load_network(task.artifacts.folder / outcome.artifact.path).state_dict())
     same, other = (
         all(torch.equal(weights[0][key], again[key]) for key in weights[0]) for again in weights[1:]
     )

@@ -11,6 +11,7 @@ from PIL import Image
 from search.config import DataSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
+from search.depot import Depot
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,10 @@ def prepared(tmp_path: Path) -> Callable[..., Dataset]:
     def _prepare(*, seed: int = 0, progress=lambda _: None, **settings: object) -> Dataset:
         settings = {"image_size": 8, **settings}
         return prepare(
-            DataSettings(**settings), seed=seed, cache=tmp_path / "cache", progress=progress
+            DataSettings(**settings),
+            seed=seed,
+            cache=Depot.of(tmp_path / "cache"),
+            progress=progress,
         )
 
     return _prepare

@@ -10,6 +10,7 @@ import torch
 from search.config import DataSettings
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View, view_of
+from search.depot import Depot
 from search.errors import DataError
 
 VIEW = View(number=0, seed=0, shift=0.25, flip=True)
@@ -215,7 +216,7 @@ def test_two_that_prepare_at_once_find_the_same(tmp_path, folder):
     settings = DataSettings(source="folder", path=folder, image_size=8)
 
     def work(_):
-        return prepare(settings, seed=0, cache=tmp_path / "cache").info.digest
+        return prepare(settings, seed=0, cache=Depot.of(tmp_path / "cache")).info.digest
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(work, range(4)))) == 1

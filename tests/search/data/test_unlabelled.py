@@ -14,6 +14,7 @@ from search.data.dataset import NO_LABEL, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.data.views import View
+from search.depot import Depot
 from search.errors import BadInput, DataError
 from search.preparation import check_study
 from search.records import TrialState
@@ -52,7 +53,7 @@ def _prepared(stripes_file: Path, unlabelled: Path | None, folder: Path, **more:
     settings = DataSettings(
         source="npz", path=stripes_file, image_size=32, flip=False, unlabelled=unlabelled, **more
     )  # type: ignore[arg-type]
-    return prepare(settings, seed=0, cache=folder / "cache")
+    return prepare(settings, seed=0, cache=Depot.of(folder / "cache"))
 
 
 def test_the_three_parts_are_as_they_are_without(both: Dataset, stripes: Dataset) -> None:
@@ -157,7 +158,9 @@ def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
     both: Dataset, schooled: nn.Module, views: tuple[View, ...], task: Task, recipe, tmp_path: Path
 ) -> None:
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
-    folder = soft_targets(teacher, both, views, cache=tmp_path / "soft", progress=lambda _: None)
+    folder = soft_targets(
+        teacher, both, views, cache=Depot.of(tmp_path / "soft"), progress=lambda _: None
+    )
     targets = open_soft_targets(folder)
     training = len(both.training)
     assert targets.logits.shape == (1, len(views), training + IMAGES, 3)

@@ -31,14 +31,14 @@ def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) 
     """Runs a trial, and tests its student and a teacher as a search does at its end."""
 
     def teach() -> tuple[TeacherRecord, Predictions]:
-        with written_whole(task.artifacts / TEACHER) as folder:
+        with written_whole(task.artifacts.folder / TEACHER) as folder:
             export_onnx(schooled, folder / SERVED, image_shape=task.brief.image_shape)
             append_metadata(folder / SERVED, described(task.dataset.info))
             found = _predicted(folder, task, "validation")
             write_predictions(folder / PREDICTIONS, {"validation": found})
             cost = count_cost(schooled, folder / SERVED, task.brief.image_shape)
             cost = time_cost(cost, folder / SERVED, task.brief.target)
-        test = _predicted(task.artifacts / TEACHER, task, "test")
+        test = _predicted(task.artifacts.folder / TEACHER, task, "test")
         keep_test(task.artifacts, TEACHER, test)
         record = TeacherRecord(
             name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
@@ -51,7 +51,7 @@ def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) 
         assert trial.outcome.artifact
         teacher, taught = teach()
         name = trial.outcome.artifact.path
-        found = _predicted(task.artifacts / name, task, "test")
+        found = _predicted(task.artifacts.folder / name, task, "test")
         keep_test(task.artifacts, name, found)
         with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
             store.record_teacher(study.name, teacher)

@@ -8,6 +8,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from search.artifacts import read_provenance
+from search.depot import Depot
 from search.export import export_student
 from search.handover.card import Report, model_card
 from search.handover.interval import wilson_interval
@@ -22,12 +23,12 @@ from tests.search.handover.conftest import Tested
 def _report(study: StudyRecord, trial: TrialRecord) -> Report:
     assert trial.outcome
     assert trial.outcome.artifact
-    artifacts, name = Path(study.artifacts), trial.outcome.artifact.path
+    artifacts, name = Depot.of(study.artifacts), trial.outcome.artifact.path
     return Report(
         study=study.name,
         trial=trial.number,
         measured=Measured.of(study, trial),
-        provenance=read_provenance(artifacts / name),
+        provenance=read_provenance(artifacts.fetched(name)),
         student=kept_predictions(artifacts, name).get("test"),
         teacher=kept_predictions(artifacts, TEACHER).get("test"),
         formats=(),

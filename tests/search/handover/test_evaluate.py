@@ -62,7 +62,7 @@ def test_a_teacher_and_a_further_form_stand_beside_it(
 ) -> None:
     study, trial = tested()
     folder = export_student(study, trial, tmp_path / "student", formats=[Format.UINT8])
-    teacher, raw = task.artifacts / TEACHER, folder / Format.UINT8.file
+    teacher, raw = task.artifacts.folder / TEACHER, folder / Format.UINT8.file
     found = compare(folder, teacher, raw, teacher=str(teacher))
     assert study.teacher
     assert found[str(teacher)].accuracy == study.teacher.test_accuracy
