@@ -4,7 +4,10 @@ A point is a file opened for writing, a rename, a removal, a new folder, an fsyn
 the k-th of them the operation fails as on a full disk, or the process is killed. Then the study is
 resumed, and what must hold is checked.
 
-    python -m tests.faults.sweep FOLDER [--every N]
+    python -m tests.faults.sweep FOLDER [--every N [--first K]] [--at-url]
+
+`--every 4 --first 1`, then 2, 3 and 4, is the whole of it in four parts. With `--at-url` artifacts
+and cache are at `file://` URLs, and every copy to and from them is a point too.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, event
 
+from search import depot
 from search.checkup import check_store
 from search.config import Study
 from search.errors import RetortError
@@ -36,6 +40,38 @@ from tests.faults.without_ray import Notes, one_after_another, study_of
 _EVENTS = {"os.rename": "rename", "os.remove": "remove", "os.mkdir": "mkdir"}
 _WRITING = os.O_WRONLY | os.O_RDWR
 _TRIALS = 2
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where tries are made.
+
+    Attributes:
+        folder: of all tries.
+        data: the images.
+        at_url: whether artifacts and cache are at URLs.
+    """
+
+    folder: Path
+    data: Path
+    at_url: bool
+
+    def cache(self, home: Path) -> Path:
+        """Where the cache of the try in `home` is in truth."""
+        return home / "there" / "cache" if self.at_url else home / "cache"
+
+    def study(self, home: Path) -> Study:
+        """The study of the try in `home`."""
+        there = home / "there"
+        run = {"artifacts": (there / "artifacts").as_uri(), "cache": (there / "cache").as_uri()}
+        depot.COPIES = home / "copies"
+        search = {"trials": _TRIALS}
+        return study_of(home, self.data, search=search, run=run if self.at_url else {})
+
+    def furnish(self, home: Path) -> None:
+        """Gives a try the cache of a whole run, but no stages, so that it trains itself."""
+        made = self.cache(self.folder / "base")
+        shutil.copytree(made, self.cache(home), ignore=shutil.ignore_patterns("stages"))
 
 
 @dataclass(frozen=True)
@@ -120,45 +156,45 @@ class Acknowledged(Notes):
         os.write(self._file, f"{json.dumps([number, outcome.state])}\n".encode())
 
 
-def sweep(folder: Path, *, every: int = 1) -> list[Found]:
-    """Tries each `every`-th point, failing and killed; the first of them is the first point."""
-    data = _stripes(folder)
-    base = folder / "base"
-    base.mkdir()
-    first = _in_child(lambda: _search(base, data, Points(0, kill=False, log=folder / "none")))
-    assert first == "done", first
-    whole = folder / "whole"
-    shutil.copytree(base / "cache", whole / "cache", ignore=shutil.ignore_patterns("stages"))
-    counted = whole / "count"
+def sweep(room: Room, *, every: int = 1, first: int = 1) -> list[Found]:
+    """Tries each `every`-th point from the `first` on, failing and killed."""
+    (room.folder / "base").mkdir()
+    unused = room.folder / "none"
+    ended = _in_child(
+        lambda: _search(room, room.folder / "base", Points(0, kill=False, log=unused))
+    )
+    assert ended == "done", ended
+    whole = room.folder / "whole"
+    room.furnish(whole)
 
     def count() -> None:
-        points = Points(0, kill=False, log=folder / "none")
-        _search(whole, data, points)
+        points = Points(0, kill=False, log=unused)
+        _search(room, whole, points)
         points.active = False
-        counted.write_text(str(points.count))
+        (whole / "count").write_text(str(points.count))
 
     _in_child(count)
-    total = int(counted.read_text())
+    total = int((whole / "count").read_text())
     found = []
     for mode in ("fail", "kill"):
-        for point in range(1, total + 1, every):
-            found.append(_try(folder, base, data, mode, point))
+        for point in range(first, total + 1, every):
+            found.append(_try(room, mode, point))
             print(json.dumps(asdict(found[-1])), flush=True)  # noqa: T201
     return found
 
 
-def _try(folder: Path, base: Path, data: Path, mode: str, point: int) -> Found:
-    home = folder / f"{mode}-{point}"
-    shutil.copytree(base / "cache", home / "cache", ignore=shutil.ignore_patterns("stages"))
+def _try(room: Room, mode: str, point: int) -> Found:
+    home = room.folder / f"{mode}-{point}"
+    room.furnish(home)
     log = home / "operation"
     ended = _in_child(
-        lambda: _search(home, data, Points(point, kill=mode == "kill", log=log)),
+        lambda: _search(room, home, Points(point, kill=mode == "kill", log=log)),
     )
     problems = []
     if ended not in ("done", "signal 9", "RetortError", "OSError"):
         problems.append(f"ended as {ended}")
     # The dead child's number may be given to the next one, but not its start.
-    again = _in_child(lambda: _go_on(home, data))
+    again = _in_child(lambda: _go_on(room, home))
     if again != "done":
         problems.append(f"resumed as {again}")
     else:
@@ -169,8 +205,8 @@ def _try(folder: Path, base: Path, data: Path, mode: str, point: int) -> Found:
     return Found(mode, point, operation, ended, tuple(problems))
 
 
-def _search(home: Path, data: Path, points: Points) -> None:
-    study = _study(home, data)
+def _search(room: Room, home: Path, points: Points) -> None:
+    study = room.study(home)
     notes = Acknowledged(home / "acknowledged")
     with one_after_another():
         points.install()
@@ -178,8 +214,8 @@ def _search(home: Path, data: Path, points: Points) -> None:
             run_study(study, store, notes)
 
 
-def _go_on(home: Path, data: Path) -> None:
-    study = _study(home, data)
+def _go_on(room: Room, home: Path) -> None:
+    study = room.study(home)
     with one_after_another(), Store.open(study.run.storage) as store:
         there = study.study in {known.name for known in store.studies()}
         go_on = resume_study if there else run_study
@@ -187,6 +223,7 @@ def _go_on(home: Path, data: Path) -> None:
 
 
 def _problems(home: Path) -> list[str]:
+    depot.COPIES = home / "copies of another machine"
     with Store.open(f"sqlite:///{home / 'retort.db'}", read_only=True) as store:
         problems = check_store(store)
         trials = {trial.number: trial for trial in store.trials("stripes")}
@@ -202,10 +239,6 @@ def _problems(home: Path) -> list[str]:
         problems.append(f"{len(trials)} trials, of which {len(trained)} have ended")
     left = [str(path) for path in home.rglob("*.tmp") if "cache" not in path.parts]
     return problems + [f"left behind: {path}" for path in left]
-
-
-def _study(home: Path, data: Path) -> Study:
-    return study_of(home, data, search={"trials": _TRIALS})
 
 
 def _in_child(work: Callable[[], None]) -> str:
@@ -246,13 +279,17 @@ def _stripes(folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--every", type=int, default=1, help="try one point in so many")
+    parser.add_argument("--first", type=int, default=1, help="the first point, counted from 1")
+    parser.add_argument("--at-url", action="store_true", help="artifacts and cache at URLs")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(options.folder)
-    found = sweep(options.folder.resolve(), every=options.every)
+    folder = options.folder.resolve()
+    room = Room(folder, _stripes(folder), options.at_url)
+    found = sweep(room, every=options.every, first=options.first)
     broken = [one for one in found if one.problems]
-    print(json.dumps({"points": len(found), "broken": len(broken)}))  # noqa: T201
+    print(json.dumps({"tries": len(found), "broken": len(broken)}))  # noqa: T201
     sys.exit(bool(broken))
 
 
