@@ -2,16 +2,18 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
+from search.database.schema import migrate
 from search.database.tables import SCHEMA, VERSION_TABLE
+from search.depot import Depot
 from search.errors import StoreError, StoreUnavailable, StudyHeld
 from search.holding import BEAT_S, beating, lives, standing, take, this_process
 from search.journal import Journal
@@ -24,6 +26,7 @@ from tests.faults.without_ray import Notes, one_after_another, study_of
 from tests.postgresql import PostgresqlServer
 
 STORES = Path(__file__).parent / "stores"
+EARLIER = [f"{number:04d}" for number in range(1, int(SCHEMA))]
 ENDED = Outcome(
     state=TrialState.FAILED, failure=FailureRecord(kind="made_up", message="x", traceback="…")
 )
@@ -52,7 +55,7 @@ def _locked(path: Path) -> sqlite3.Connection:
 def test_fault_05_a_lock_of_some_seconds_is_waited_for(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}", patience_s=0.5) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger = Ledger(store, "digits", journal_of(store, tmp_path / "digits"))
+        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
         number = ledger.start({}, 0)
         holder = _locked(tmp_path / "retort.db")
         # Longer than the store waits for one lock, shorter than the ledger tries.
@@ -61,7 +64,7 @@ def test_fault_05_a_lock_of_some_seconds_is_waited_for(tmp_path: Path) -> None:
         ledger.finish(number, ENDED)
         release.join()
         assert store.trial("digits", number).outcome == ENDED
-        assert not journal_of(store, tmp_path / "digits").path.exists()
+        assert not journal_of(store, Depot.of(tmp_path / "digits")).path.exists()
 
 
 def test_fault_05_a_lock_for_ever_ends_the_run_and_its_results_are_read_back(
@@ -276,7 +279,7 @@ def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) ->
     assert BEAT_S < 30
 
 
-@pytest.mark.parametrize("revision", [f"{n:04d}" for n in range(1, int(SCHEMA))])
+@pytest.mark.parametrize("revision", EARLIER)
 def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "retort.db"
     with closing(sqlite3.connect(path)) as old:
@@ -294,6 +297,47 @@ def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revi
     with Store.open(f"sqlite:///{path}") as store:
         assert store.backup is None
     assert len(list(tmp_path.glob("*.bak.db"))) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("revision", EARLIER)
+def test_fault_16_an_older_store_in_postgresql_is_upgraded_after_a_backup(
+    new_postgresql: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    revision: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the backup is put
+    url = new_postgresql()
+    _fill_as_of(url, revision, tmp_path / "old.db")
+    with pytest.raises(StoreError, match=f"has schema {revision}, but"):
+        Store.open(url, read_only=True)
+    with Store.open(url) as store:
+        assert store.schema() == SCHEMA
+        assert [trial.state for trial in store.trials("digits")] == [TrialState.COMPLETE]
+        assert store.backup
+        with closing(sqlite3.connect(store.backup)) as kept:
+            found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
+            assert found == (revision,)
+            assert kept.execute("SELECT accuracy FROM trials").fetchall() == [(0.5,)]
+
+
+def _fill_as_of(url: str, revision: str, path: Path) -> None:
+    """Makes the tables that a schema had, and copies into them what its fixture holds."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((STORES / f"schema_{revision}.sql").read_text())
+    source, target = create_engine(f"sqlite:///{path}"), create_engine(url)
+    with source.connect() as fixture, target.begin() as server:
+        migrate(server, revision)
+        held, tables = MetaData(), MetaData()
+        held.reflect(fixture)
+        tables.reflect(server)
+        for table in tables.sorted_tables:
+            rows = fixture.execute(select(held.tables[table.name])).mappings().all()
+            if rows and table.name != VERSION_TABLE:
+                server.execute(insert(table), [dict(row) for row in rows])
+    source.dispose()
+    target.dispose()
 
 
 def test_fault_16_a_newer_store_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
