@@ -111,6 +111,18 @@ REFUSED = {
     "a space of contradictions": (
         "space.training.standard.warmup_epochs=100",
         "every one that was drawn does: training.standard: warmup_epochs < epochs must hold",
+    "a range upside down": (
+        "space.pruning={magnitude: {ratio: {low: 0.9, high: 0.1}}}",
+        r"space\.pruning\.magnitude\.ratio: low <= high must hold",
+    ),
+    "an axis without a method": ("space.pruning=[]", "must name at least one method of"),
+    "a URL that would be stored with its password": (
+        "run.artifacts=s3://me:hunter2@bucket/students",
+        r"run\.artifacts must be a URL without a password",
+    ),
+    "a file system that is not installed": (
+        "run.cache=gs://bucket/cache",
+        r"gs://bucket/cache can't be opened: .*gcsfs",
     ),
     "a typo": ("search.trails=3", "did you mean 'trials'"),
 }
