@@ -1,5 +1,6 @@
 """What of a study may change between two runs of it: all that leaves its trials comparable."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from search.config import Study
@@ -85,7 +86,10 @@ def _differences(
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None else str(value)
+    """A value as it would stand in a study file."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _is_free(place: str) -> bool:

@@ -140,6 +140,12 @@ class Driver:
             or (self._exhausted and not self._running and not self._waiting)
         )
 
+    @property
+    def left_by_time(self) -> int:
+        """How many trials the search's time did not suffice for."""
+        missing = max(self._study.search.trials - self._trained, 0)
+        return missing if time.monotonic() > self._deadline else 0
+
     def interrupt(self, why: str) -> None:
         """Lets running trials end and dispatches no other; what is left can be resumed."""
         self.interrupted = self.draining = True

@@ -61,6 +61,11 @@ def run_trials(
         raise driver.fault
     if driver.interrupted:
         raise Interrupted("stopped; what had finished is in the store")
+    if left := driver.left_by_time:
+        watcher.say(
+            f"search.max_time is used up, and {left} of {study.search.trials} trials were not run: "
+            f"give it more by `retort resume {study.study} search.max_time=…`"
+        )
 
 
 @contextmanager

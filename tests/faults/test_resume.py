@@ -53,8 +53,11 @@ def test_a_wider_space_is_taken_up(stripes_file: Path, tmp_path: Path) -> None:
     wider = {"quantization": ["float32", "int8_static"]}
     with Store.open(study.run.storage) as store:
         run_study(study, store, Notes())
-        more = study_of(tmp_path, stripes_file, space=wider, search={"trials": 2})
-        resume_study(more, store, Notes())
+        more = study_of(tmp_path, stripes_file, space=wider, search={"trials": 2, "stopping": True})
+        notes = Notes()
+        resume_study(more, store, notes)
+        assert 'changed: space.quantization: none, now ["float32", "int8_static"]' in notes.said
+        assert "changed: search.stopping: false, now true" in notes.said
         assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE] * 2
 
 

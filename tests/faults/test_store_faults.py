@@ -262,8 +262,12 @@ def test_the_time_that_was_used_stays_used(stripes_file: Path, tmp_path: Path) -
         run_study(study, store, Notes())
         used = store.study("stripes").elapsed_s
         more = study_of(tmp_path, stripes_file, search={"max_time": f"{used}s", "trials": 2})
-        resume_study(more, store, Notes())
+        notes = Notes()
+        resume_study(more, store, notes)
         assert len(store.trials("stripes")) == 1
+    (told,) = (said for said in notes.said if said.startswith("search.max_time is used up"))
+    assert "1 of 2 trials were not run" in told
+    assert "retort resume stripes search.max_time=…" in told
 
 
 def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) -> None:
