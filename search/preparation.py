@@ -126,33 +126,37 @@ def check_study(study: Study) -> None:
             too few cores or no GPU; or the file system of a URL is not installed.
         DepotError: a URL does not answer.
     """
-    wrong = _unknown("space.student.timm.model", student_models(study))
-    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
-    if wrong:
-        raise BadInput("\n".join(wrong))
-    from search.refusals import contradictions  # Optuna, which a trial's process has no use for
-
-    refused = contradictions(study)
-    if math.isclose(sum(refused.values()), 1.0):
-        raise BadInput(
-            "a space must hold recipes that don't contradict themselves, but every one that was "
-            f"drawn does: {'; '.join(refused)}"
-        )
+    _check_space(study)
     for teacher in study.teachers:
         for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
             if path and not path.expanduser().exists():
                 raise TeacherError(f"teacher.{key} must be there, but {path} is not")
-    if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
-        raise BadInput(
-            "data.unlabelled is learned from by methods that use no labels, but the study opens "
-            "none: open label_free in space.distillation, or leave data.unlabelled out"
-        )
     parallel_trials(study.run)
     training_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         Depot.of(address).check()
     if study.budget.target.agent:
         describe_agent(study.budget.target.agent)
+
+
+def _check_space(study: Study) -> None:
+    from search.refusals import contradictions  # Optuna, which a trial's process has no use for
+
+    wrong = _unknown("space.student.timm.model", student_models(study))
+    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    refused = contradictions(study)
+    if math.isclose(sum(refused.values()), 1.0):
+        raise BadInput(
+            "a space must hold recipes that don't contradict themselves, but every one that was "
+            f"drawn does: {'; '.join(refused)}"
+        )
+    if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
+        raise BadInput(
+            "data.unlabelled is learned from by methods that use no labels, but the study opens "
+            "none: open label_free in space.distillation, or leave data.unlabelled out"
+        )
 
 
 def prepare_task(

@@ -111,6 +111,7 @@ REFUSED = {
     "a space of contradictions": (
         "space.training.standard.warmup_epochs=100",
         "every one that was drawn does: training.standard: warmup_epochs < epochs must hold",
+    ),
     "a range upside down": (
         "space.pruning={magnitude: {ratio: {low: 0.9, high: 0.1}}}",
         r"space\.pruning\.magnitude\.ratio: low <= high must hold",
