@@ -20,12 +20,12 @@ import torch
 from search.admission.admission import Admission, Basis, Verdict
 from search.admission.foresight import foresee_cost
 from search.admission.table import CostTable
-from search.brief import Brief
 from search.budget import Budget
-from search.config import Study
+from search.driving.sampler import Sampler
 from search.records import Cost
-from search.sampler import Sampler
-from search.study_file import load_study
+from search.settings.brief import Brief
+from search.settings.config import Study
+from search.settings.study_file import load_study
 from spaces.recipe import Recipe
 
 _TOLD = (Basis.BOUND, Basis.PREDICTED)

@@ -31,11 +31,11 @@ from torch import Tensor, nn
 from benchmarks.time_to_frontier.natural import live_teacher
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
-from search.preparation import open_task, prepare_task
+from search.making.task import Task
+from search.preparing.preparation import open_task, prepare_task
 from search.progress import Silent
-from search.study_file import load_study
-from search.task import Task
-from search.training import Course, Targets, train
+from search.settings.study_file import load_study
+from search.training.fitting import Course, Targets, train
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.students.timm_model import Timm

@@ -41,13 +41,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.admission.foresight import untrained
-from search.brief import Brief
 from search.budget import Budget
-from search.config import Target
 from search.errors import shortened
-from search.measure import count_operations
-from search.runtime import Session, export_onnx
-from search.timing import measure_latency
+from search.measuring.measure import count_operations
+from search.measuring.runtime import Session, export_onnx
+from search.measuring.timing import measure_latency
+from search.settings.brief import Brief
+from search.settings.config import Target
 from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static

@@ -28,13 +28,13 @@ from rich.progress import track
 from benchmarks.recorded_problem import read_lines
 from search.admission.foresight import foresee_cost
 from search.admission.table import shape_of
-from search.config import Study
-from search.preparation import open_task, prepare_task
+from search.making.task import Task
+from search.making.trial import finish, run_trial
+from search.preparing.preparation import open_task, prepare_task
 from search.progress import Silent
 from search.records import Outcome, Scalar
-from search.study_file import load_study
-from search.task import Task
-from search.trial import finish, run_trial
+from search.settings.config import Study
+from search.settings.study_file import load_study
 from spaces.recipe import Recipe
 
 _FILE = Path(__file__).parent / "record_recipes.yaml"

@@ -4,8 +4,8 @@
 
 For each student, on one thread and batches of 64 grey images of 32×32: the median step in plain
 PyTorch (contiguous, unfused), and as a share of it the step with channels last, with the fused
-optimizer too (as `search.training` does it), then with cached logits and with a live resnet18
-teacher. The variants take turns.
+optimizer too (as `search.training.fitting` does it), then with cached logits and with a live
+resnet18 teacher. The variants take turns.
 """
 
 import argparse

@@ -15,12 +15,12 @@ import streamlit as st
 
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
-from search.advice import Advice, advise
 from search.budget import Budget, stored_budget
-from search.frontier import best
-from search.history import Moment, history
+from search.findings.advice import Advice, advise
+from search.findings.frontier import best
+from search.findings.history import Moment, history
+from search.findings.savings import Savings, savings
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
-from search.savings import Savings, savings
 from search.store import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"

@@ -22,16 +22,6 @@ from PIL import Image
 from timm.models._hub import save_config_for_hf
 from torch import Tensor, nn
 
-from search.artifacts import (
-    RECIPE,
-    SERVED,
-    WEIGHTS,
-    Provenance,
-    check_whole,
-    load_network,
-    read_provenance,
-    write_weights,
-)
 from search.data.dataset import DataInfo, normalize
 from search.data.images import converted, square
 from search.depot import Depot
@@ -42,14 +32,24 @@ from search.handover.floats import as_rounded
 from search.handover.formats import Format
 from search.handover.record import Measured, write_handover
 from search.handover.writing import Source, write_formats
-from search.predictions import (
+from search.keeping.artifacts import (
+    RECIPE,
+    SERVED,
+    WEIGHTS,
+    Provenance,
+    check_whole,
+    load_network,
+    read_provenance,
+    write_weights,
+)
+from search.measuring.predictions import (
     PREDICTIONS,
     TEACHER,
     kept_predictions,
     write_predictions,
 )
+from search.measuring.runtime import Session
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.runtime import Session
 
 TEACHER_PREDICTIONS = "teacher_predictions.npz"
 
@@ -171,8 +171,8 @@ def load(folder: Path | str) -> Loaded:
     """An exported student as it was measured, in evaluation mode; pruned or quantized or neither.
 
     A student in float32 is a network of torch's, which can be trained further. A quantized one is
-    its measured file in ONNX Runtime; `search.artifacts.load_network` gives the floats it was
-    made from.
+    its measured file in ONNX Runtime; `search.keeping.artifacts.load_network` gives the floats it
+    was made from.
 
     Raises:
         ArtifactError: the folder is no export, is damaged, or was written by a newer retort.

@@ -5,27 +5,27 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from search.artifacts import SERVED, check_whole
-from search.changes import check_changes, check_made_of_the_same
-from search.checkup import sweep
-from search.config import Study
 from search.data.dataset import Dataset
 from search.database.holds import held_message
 from search.depot import Depot
+from search.driving.changes import check_changes, check_made_of_the_same
+from search.driving.warm_start import check_alike
 from search.errors import DepotError, Interrupted, StoreError, StoreUnavailable, StudyHeld
-from search.frontier import chosen, frontier
-from search.holding import Heartbeat, Say, beating, lives, take, this_process
-from search.ledger import journal_of
-from search.measure import predictions, quality
-from search.predictions import TEACHER, Predictions, keep_test
-from search.preparation import TaskSpec, prepare_task
+from search.findings.frontier import chosen, frontier
+from search.keeping.artifacts import SERVED, check_whole
+from search.keeping.checkup import sweep
+from search.keeping.holding import Heartbeat, Say, beating, lives, take, this_process
+from search.keeping.ledger import journal_of
+from search.measuring.measure import predictions, quality
+from search.measuring.predictions import TEACHER, Predictions, keep_test
+from search.measuring.runtime import Session
+from search.preparing.preparation import TaskSpec, prepare_task
 from search.progress import Watcher
 from search.records import StudyState, TeacherRecord, TrialRecord
-from search.runtime import Session
+from search.settings.config import Study
+from search.settings.study_file import dump_study
 from search.store import Store
 from search.study.tuning import reaching_target, run_trials
-from search.study_file import dump_study
-from search.warm_start import check_alike
 
 
 def run_study(

@@ -12,18 +12,18 @@ import pytest
 import torch
 from torch import nn
 
-from search.brief import Brief
 from search.budget import Budget
-from search.config import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
 from search.depot import Depot
-from search.metadata import metadata_bytes
-from search.stages import Lineage, StageCache
+from search.making.stages import Lineage, StageCache
+from search.making.task import Task
+from search.measuring.metadata import metadata_bytes
+from search.settings.brief import Brief
+from search.settings.config import DataSettings, Target
 from search.store import Store
-from search.task import Task
-from search.training import Course, train
+from search.training.fitting import Course, train
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32

@@ -37,15 +37,15 @@ from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import Plan, run_plain
 from benchmarks.time_to_frontier.report import OURS, comparison, draw
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
-from search.config import Study
 from search.depot import Depot
-from search.holding import beating, this_process
-from search.preparation import open_task, prepare_task
+from search.keeping.holding import beating, this_process
+from search.preparing.preparation import open_task, prepare_task
 from search.progress import Silent
 from search.records import EpochRecord, Outcome, Scalar
+from search.settings.config import Study
+from search.settings.study_file import load_study
 from search.store import Store
 from search.study.tuning import run_trials
-from search.study_file import load_study
 
 _FILE = Path(__file__).parent / "problem.yaml"
 BASELINES = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe", "natural")

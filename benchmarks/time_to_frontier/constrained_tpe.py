@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import Plan
+from search.driving.sampler import Proposal, Sampler
+from search.making.trial import run_trial
 from search.records import Outcome, Scalar
-from search.sampler import Proposal, Sampler
-from search.trial import run_trial
 from spaces.recipe import Recipe
 
 

@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
-from search.config import Study
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
 from search.depot import Depot
 from search.records import EpochRecord
+from search.settings.config import Study
 from search.teacher.classroom import Classroom
 from search.teacher.teacher import prepare_teacher
-from search.training import Course, accuracy
+from search.training.fitting import Course, accuracy
 from spaces.axes.distillation import Lesson, Needs
 
 
@@ -54,7 +54,7 @@ class _Augmented(TorchDataset[tuple[Tensor, int]]):
 def train_naturally(
     network: nn.Module, dataset: Dataset, course: Course, *, teacher: nn.Module
 ) -> Iterator[EpochRecord]:
-    """Does what `search.training.train` does, in its own way."""
+    """Does what `search.training.fitting.train` does, in its own way."""
     torch.manual_seed(course.seed)
     loader = _loader(dataset, course.training.batch_size)
     fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=len(loader))

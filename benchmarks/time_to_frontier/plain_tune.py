@@ -1,6 +1,6 @@
 """What a user would write instead: Ray Tune with OptunaSearch, as their documents show it.
 
-It shares this project's stages (`search.trial`) and its soft targets, so that only the
+It shares this project's stages (`search.making.trial`) and its soft targets, so that only the
 orchestration differs: every proposed recipe is trained, and what breaks the budget is penalised.
 The arm `natural` trains in its own way as well, as natural.py does.
 """
@@ -21,17 +21,17 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
-import search.making
+import search.making.maker
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
 from search.admission.foresight import foresee_cost
 from search.budget import Budget, total_violation
-from search.config import Study
-from search.preparation import TaskSpec, open_task
+from search.making.stages import StageCache
+from search.making.task import Task
+from search.making.trial import run_trial
+from search.preparing.preparation import TaskSpec, open_task
 from search.records import Outcome
-from search.stages import StageCache
-from search.task import Task
-from search.trial import run_trial
+from search.settings.config import Study
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 

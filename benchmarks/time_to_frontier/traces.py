@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
-from search.artifacts import SERVED
 from search.budget import Budget
-from search.config import Target
 from search.data.dataset import Dataset
-from search.frontier import hypervolume
-from search.measure import predictions
-from search.runtime import Session
-from search.timing import measure_latency
+from search.findings.frontier import hypervolume
+from search.keeping.artifacts import SERVED
+from search.measuring.measure import predictions
+from search.measuring.runtime import Session
+from search.measuring.timing import measure_latency
+from search.settings.config import Target
 
 WORST_ERROR = 0.5
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
-from search.holding import standing
+from search.keeping.holding import standing
 from search.records import Cost, Quality, StudyState, TeacherRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_count, format_milliseconds
 

@@ -12,8 +12,8 @@ from dashboard.panels.messages import show_problem
 from dashboard.panels.plot import show_plot
 from search.depot import Depot
 from search.errors import ArtifactError
-from search.examples import DataNames, data_names, prepared_pixels
-from search.predictions import TEACHER, Predictions, kept_predictions
+from search.findings.examples import DataNames, data_names, prepared_pixels
+from search.measuring.predictions import TEACHER, Predictions, kept_predictions
 from search.records import StudyRecord, TrialRecord
 
 _PART = "validation"

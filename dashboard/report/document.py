@@ -18,15 +18,15 @@ from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.frames import parameters_of, recipe_columns, trial_frame
-from search.advice import accuracy_of, advise, cost_of, reasons
 from search.budget import cost_texts, stored_budget
 from search.errors import NoStudentFits
-from search.frontier import chosen, frontier
-from search.history import history
-from search.holding import standing
-from search.importance import importances
+from search.findings.advice import accuracy_of, advise, cost_of, reasons
+from search.findings.frontier import chosen, frontier
+from search.findings.history import history
+from search.findings.importance import importances
+from search.findings.savings import in_words, savings
+from search.keeping.holding import standing
 from search.records import StudyRecord, TrainingDone, TrialRecord, TrialState
-from search.savings import in_words, savings
 
 _FOLDER = Path(__file__).parent
 _THEME = _FOLDER.parent / "charts/theme.js"

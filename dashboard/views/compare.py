@@ -19,7 +19,7 @@ from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.depot import Depot
 from search.errors import ArtifactError
-from search.predictions import TEACHER, Predictions, kept_predictions
+from search.measuring.predictions import TEACHER, Predictions, kept_predictions
 from search.records import TrialRecord, TrialState
 
 _PART = "validation"

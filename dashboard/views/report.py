@@ -9,7 +9,7 @@ from dashboard.panels.headline import show_states
 from dashboard.panels.page import open_study
 from dashboard.queries import DEFAULT_STORE, Place, load_advice, load_done, load_study
 from dashboard.report.document import Material, report
-from search.advice import reasons
+from search.findings.advice import reasons
 from search.store import safe_url
 
 

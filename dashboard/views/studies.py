@@ -9,9 +9,9 @@ from dashboard.panels.headline import show_badges
 from dashboard.panels.messages import show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
-from search.advice import accuracy_of, cost_of
 from search.budget import stored_budget
-from search.holding import standing
+from search.findings.advice import accuracy_of, cost_of
+from search.keeping.holding import standing
 from search.records import TrialState
 from search.store import safe_url
 from search.units import format_bytes, format_duration, format_milliseconds

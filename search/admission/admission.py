@@ -12,12 +12,12 @@ from search.admission.estimate import COUNTED, Estimate, Estimator
 from search.admission.foresight import is_certain, least_cost, measure_untrained, untrained
 from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
-from search.brief import Brief
 from search.budget import Budget
 from search.errors import ArtifactError, shortened
-from search.measure import count_operations
+from search.measuring.measure import count_operations
 from search.profiling.client import describe_agent
 from search.records import Cost, Setting, Shape
+from search.settings.brief import Brief
 from spaces.axes.student import Student
 from spaces.processor import processor_name
 from spaces.pruning.magnitude import Magnitude

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from search.brief import Brief
-from search.conversion import Exported, write_files
-from search.measure import count_cost, grown, time_cost
+from search.measuring.conversion import Exported, write_files
+from search.measuring.measure import count_cost, grown, time_cost
 from search.records import Cost
+from search.settings.brief import Brief
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
 

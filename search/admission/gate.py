@@ -2,12 +2,12 @@
 
 from search.admission.admission import Admission, Verdict, setting_of
 from search.admission.table import CostTable
-from search.brief import Brief
-from search.config import Study
-from search.ledger import Ledger
-from search.measure import grown, processor_of
+from search.keeping.ledger import Ledger
+from search.measuring.measure import grown, processor_of
 from search.progress import Watcher
 from search.records import Cost, Outcome, TrialState
+from search.settings.brief import Brief
+from search.settings.config import Study
 from search.store import Store
 from spaces.recipe import Recipe
 

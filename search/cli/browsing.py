@@ -15,7 +15,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from search.again import study_of_trial
 from search.budget import Budget, stored_budget
 from search.cli.options import (
     DEFAULT_STORE,
@@ -31,9 +30,9 @@ from search.cli.options import (
 )
 from search.cli.terminal import out, percent, say, state_text, trial_table, write_json
 from search.errors import BadInput
-from search.frontier import best as best_of
-from search.frontier import chosen, frontier
-from search.holding import standing
+from search.findings.frontier import best as best_of
+from search.findings.frontier import chosen, frontier
+from search.keeping.holding import standing
 from search.records import (
     Cost,
     Outcome,
@@ -43,6 +42,7 @@ from search.records import (
     TrialRecord,
     TrialState,
 )
+from search.settings.again import study_of_trial
 from search.store import Store
 from search.units import (
     format_bytes,

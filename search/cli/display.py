@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cli.terminal import out, recipe_text, state_text, trial_table
-from search.config import Study
-from search.frontier import frontier
+from search.findings.frontier import frontier
 from search.progress import Watcher
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
+from search.settings.config import Study
 from search.store import Store
 from search.units import format_bytes, format_duration, format_milliseconds
 

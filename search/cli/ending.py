@@ -7,12 +7,12 @@ from search.budget import cost_texts
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
-from search.config import Study
 from search.depot import Depot
-from search.frontier import frontier
-from search.occupancy import occupancy, occupancy_text
+from search.findings.frontier import frontier
+from search.findings.occupancy import occupancy, occupancy_text
 from search.records import TeacherRecord, TrialRecord
-from search.resources import parallel_trials
+from search.settings.config import Study
+from search.settings.resources import parallel_trials
 from search.store import Store
 
 

@@ -82,8 +82,8 @@ def export(
 
 
 def _tell_export(trial: TrialRecord, folder: Path) -> None:
-    from search.artifacts import read_provenance
     from search.handover.snippet import snippet
+    from search.keeping.artifacts import read_provenance
 
     outcome = trial.outcome
     assert outcome is not None

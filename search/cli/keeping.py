@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from search.checkup import check_store
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import say, write_json
+from search.keeping.checkup import check_store
 from search.store import Store
 
 app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_is_help=True)

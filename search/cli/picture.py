@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from search.budget import stored_budget
-from search.frontier import frontier
+from search.findings.frontier import frontier
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_milliseconds
 

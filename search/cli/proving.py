@@ -133,10 +133,10 @@ def evaluate(
     as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
 ) -> None:
     """Compare students, teachers and foreign models on the same images and this machine."""
-    from search.artifacts import RECIPE
     from search.handover.evaluate import evaluate as standings_of
     from search.handover.images import open_images
     from search.handover.record import read_handover
+    from search.keeping.artifacts import RECIPE
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
     told = read_handover(exported[0]) if exported else None
@@ -176,8 +176,8 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of a student on another machine."""
-    from search.artifacts import SERVED
     from search.handover.record import read_handover
+    from search.keeping.artifacts import SERVED
     from search.profiling.client import ask_agent
     from search.profiling.over_ssh import ask_over_ssh
 

@@ -12,14 +12,14 @@ from search.cli.display import watching
 from search.cli.ending import print_ending
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest
 from search.cli.terminal import out, say, write_json
-from search.config import Study
 from search.depot import Depot
 from search.errors import BadInput
-from search.holding import lives
-from search.presets import preset_names, preset_summary, preset_text
+from search.keeping.holding import lives
 from search.records import TrialRecord
+from search.settings.config import Study
+from search.settings.presets import preset_names, preset_summary, preset_text
+from search.settings.study_file import load_study, study_from_dict
 from search.store import Store
-from search.study_file import load_study, study_from_dict
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
 Overrides = Annotated[
@@ -74,7 +74,7 @@ def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False
     typed = load_study(study, overrides or [])
     # Torch takes seconds to import; `retort --help` and what only reads the store do without.
     from search.cli.planning import print_plan
-    from search.planning import plan_study
+    from search.planning.plan import plan_study
 
     with out.status("looking at the data") as spinner:
         planned = plan_study(typed, progress=lambda text: spinner.update(escape(text)))
@@ -164,7 +164,7 @@ def _search(study: Study, *, allow_code: bool, again: bool = False) -> TrialReco
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
-        from search.preparation import check_study
+        from search.preparing.preparation import check_study
         from search.run import resume_study, run_study
 
         check_study(study)  # before the store is made

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from search.config import DataSettings
 from search.data.cache_key import cache_key
 from search.data.dataset import Dataset
 from search.data.prepared import (
@@ -24,6 +23,7 @@ from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
 from search.depot import Depot
 from search.errors import ArtifactError, DataError, DepotError
+from search.settings.config import DataSettings
 
 __all__ = ["open_dataset", "prepare"]
 

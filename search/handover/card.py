@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import timm
 import yaml
 
-from search.artifacts import Provenance
 from search.budget import cost_texts
 from search.data.dataset import DataInfo
 from search.handover.formats import Format
 from search.handover.interval import wilson_interval, with_interval
 from search.handover.record import Measured
 from search.handover.snippet import snippet
-from search.predictions import Predictions
+from search.keeping.artifacts import Provenance
+from search.measuring.predictions import Predictions
 from search.records import Scalar
 
 _FORMATS = {

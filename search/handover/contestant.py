@@ -11,16 +11,16 @@ import numpy as np
 import timm
 import torch
 
-from search.artifacts import RECIPE, SERVED, load_network, read_provenance
 from search.data.dataset import DataInfo, Part, normalize
 from search.errors import BadInput, shortened
 from search.handover.formats import Format
 from search.handover.operations import count_onnx
-from search.measure import count_operations
-from search.metadata import LABELS, PREPROCESSING
-from search.predictions import Predictions
-from search.runtime import ONNX_ERRORS, Session, export_onnx
-from search.timing import Served
+from search.keeping.artifacts import RECIPE, SERVED, load_network, read_provenance
+from search.measuring.measure import count_operations
+from search.measuring.metadata import LABELS, PREPROCESSING
+from search.measuring.predictions import Predictions
+from search.measuring.runtime import ONNX_ERRORS, Session, export_onnx
+from search.measuring.timing import Served
 
 _BATCH = 256
 _OF_EXPORT = {SERVED, *(form.file for form in Format)}

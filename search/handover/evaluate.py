@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.artifacts import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.export import TEACHER_PREDICTIONS
 from search.handover.contestant import Contestant, open_contestant
 from search.handover.images import part_of
 from search.handover.interval import wilson_interval
-from search.predictions import Predictions, read_predictions
-from search.timing import Latency, measure_latency
+from search.keeping.artifacts import RECIPE, read_provenance
+from search.measuring.predictions import Predictions, read_predictions
+from search.measuring.timing import Latency, measure_latency
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from search.artifacts import Provenance
+from search.keeping.artifacts import Provenance
 from spaces.recipe import Recipe
 
 

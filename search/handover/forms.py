@@ -7,12 +7,12 @@ import numpy as np
 import timm
 import torch
 
-from search.artifacts import SERVED, load_network, read_provenance
 from search.data.dataset import DataInfo, Dataset, normalize
 from search.export import load
 from search.handover.check import Check
 from search.handover.formats import Format
-from search.runtime import Session
+from search.keeping.artifacts import SERVED, load_network, read_provenance
+from search.measuring.runtime import Session
 
 _PROBES = 64
 

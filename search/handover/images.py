@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from search.config import DataSettings, RunSettings
 from search.data.dataset import Dataset, Part
 from search.data.prepare import prepare
 from search.depot import Depot
 from search.errors import BadInput
 from search.handover.record import HandedOver
-from search.study_file import load_study
+from search.settings.config import DataSettings, RunSettings
+from search.settings.study_file import load_study
 
 DEFAULT_CACHE = Path(RunSettings.model_fields["cache"].default)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from search.artifacts import SERVED, read_provenance
 from search.data.dataset import normalize
 from search.data.images import load_image
-from search.runtime import Session
+from search.keeping.artifacts import SERVED, read_provenance
+from search.measuring.runtime import Session
 
 
 @dataclass(frozen=True)

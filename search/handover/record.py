@@ -1,6 +1,6 @@
 """What recipe.json tells of an exported student, beside what it takes to rebuild it.
 
-To the artifact's own record (see `search.artifacts`) an export adds three keys:
+To the artifact's own record (see `search.keeping.artifacts`) an export adds three keys:
 
 chosen    the study, the trial, its parent, its seed, and when it ended
 measured  cost, quality, the test part, hardware, and the teacher's figures
@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from search.artifacts import RECIPE, read_recipe
-from search.config import DataSettings
 from search.errors import ArtifactError
+from search.keeping.artifacts import RECIPE, read_recipe
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
+from search.settings.config import DataSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from search.artifacts import SERVED, load_network, read_provenance
 from search.budget import stored_budget
 from search.data.dataset import DataInfo, Dataset
 from search.errors import ArtifactError, BadInput, DataError
@@ -15,11 +14,12 @@ from search.handover.forms import Forms, probes
 from search.handover.images import DEFAULT_CACHE, open_images
 from search.handover.interval import wilson_interval, with_interval
 from search.handover.record import HandedOver, read_handover
-from search.measure import count_operations, predictions
-from search.predictions import PREDICTIONS, read_predictions
+from search.keeping.artifacts import SERVED, load_network, read_provenance
+from search.measuring.measure import count_operations, predictions
+from search.measuring.predictions import PREDICTIONS, read_predictions
+from search.measuring.runtime import Session
+from search.measuring.timing import measure_latency
 from search.records import Cost
-from search.runtime import Session
-from search.timing import measure_latency
 from search.units import format_milliseconds
 from spaces.processor import processor_name
 

@@ -15,13 +15,13 @@ import onnx.inliner
 import torch
 from torch import nn
 
-from search.artifacts import SERVED
 from search.data.dataset import DataInfo
 from search.errors import BadInput, RetortError, shortened
 from search.handover.formats import Format
 from search.handover.pixels import bake
-from search.metadata import append_metadata, described
-from search.runtime import export_onnx
+from search.keeping.artifacts import SERVED
+from search.measuring.metadata import append_metadata, described
+from search.measuring.runtime import export_onnx
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,8 +101,8 @@ def measure(model: Path, *, threads: int) -> dict[str, Any]:
     Raises:
         ArtifactError: ONNX Runtime can't load or run the file.
     """
-    from search.runtime import ONNX_ERRORS, Session
-    from search.timing import measure_latency
+    from search.measuring.runtime import ONNX_ERRORS, Session
+    from search.measuring.timing import measure_latency
 
     before = _peak_memory_bytes()
     session = Session(model, threads=threads)

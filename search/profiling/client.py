@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import ArtifactError, TargetError
+from search.measuring.timing import Latency
 from search.profiling.agent import TOKEN_VARIABLE
-from search.timing import Latency
 
 _PATIENCE_S = 180.0
 _TRIES = 3

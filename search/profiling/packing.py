@@ -8,8 +8,9 @@ _ROOT = Path(__file__).parents[2]
 _MODULES = (
     "search/__init__.py",
     "search/errors.py",
-    "search/runtime.py",
-    "search/timing.py",
+    "search/measuring/__init__.py",
+    "search/measuring/runtime.py",
+    "search/measuring/timing.py",
     "search/profiling/__init__.py",
     "search/profiling/agent.py",
     "spaces/__init__.py",

@@ -10,17 +10,16 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search.config import RunSettings
-from search.driver import Driver
+from search.driving.driver import Driver
 from search.errors import shortened
-from search.failures import failure_of
-from search.preparation import TaskSpec
+from search.making.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
+from search.preparing.preparation import TaskSpec
 from search.records import FailureRecord
-from search.retries import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT
+from search.settings.config import RunSettings
 from search.study.cluster import trials_at_a_time
+from search.study.watchdog import note_of, take_note
 from search.study.worker import EPOCH, OUTCOME, Worker
 from search.units import format_duration
-from search.watchdog import note_of, take_note
 
 # What Ray adds for those who debug Ray.
 _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")

@@ -11,9 +11,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from search.config import RunSettings, Target
 from search.errors import RetortError, shortened
-from search.resources import parallel_trials
+from search.settings.config import RunSettings, Target
+from search.settings.resources import parallel_trials
 
 _ANSWER_S = 10.0
 

@@ -9,10 +9,10 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from search.config import Target
 from search.errors import TrialError
-from search.measure import time_files
-from search.timing import Latency
+from search.measuring.measure import time_files
+from search.measuring.timing import Latency
+from search.settings.config import Target
 from spaces.processor import processor_name
 
 _PATIENCE_S = 600.0

@@ -17,22 +17,22 @@ os.environ.update(
 )
 
 from search.admission.gate import Gate, open_admission
-from search.config import Study
 from search.cost_aware.candidates import CostSource
-from search.driver import Driver
+from search.driving.driver import Driver
+from search.driving.pinning import FrontierPins
+from search.driving.recall import recall
+from search.driving.sampler import Sampler
+from search.driving.scheduler import Rungs
+from search.driving.warm_start import teach
 from search.errors import Interrupted
-from search.holding import Heartbeat
-from search.ledger import Ledger, journal_of
-from search.pinning import FrontierPins
-from search.preparation import TaskSpec, open_task
+from search.keeping.holding import Heartbeat
+from search.keeping.ledger import Ledger, journal_of
+from search.preparing.preparation import TaskSpec, open_task
 from search.progress import Watcher
-from search.recall import recall
-from search.sampler import Sampler
-from search.scheduler import Rungs
+from search.settings.config import Study
 from search.store import Store
 from search.study.bridge import drive
 from search.study.cluster import check_target, ray_of
-from search.warm_start import teach
 
 
 def run_trials(

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.driver import Dispatch
-from search.failures import failure_of
-from search.preparation import TaskSpec, open_task
+from search.driving.driver import Dispatch
+from search.making.failures import failure_of
+from search.making.trial import Progress, run_trial
+from search.preparing.preparation import TaskSpec, open_task
 from search.records import Outcome, TrialState
-from search.trial import Progress, run_trial
-from search.watchdog import Watchdog, note_of
+from search.study.watchdog import Watchdog, note_of
 
 OUTCOME = "outcome"
 EPOCH = "epoch"

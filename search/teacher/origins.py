@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from search.artifacts import read_provenance
-from search.config import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
+from search.keeping.artifacts import read_provenance
+from search.settings.config import TeacherSettings
 from search.teacher.probe import classifier_name, with_classes
 from spaces.students.timm_model import Timm
 

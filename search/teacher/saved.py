@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from search.artifacts import load_network
-from search.config import TeacherSettings
 from search.data.dataset import DataInfo
 from search.depot import Depot
 from search.errors import TeacherError
 from search.files import damaged_files
+from search.keeping.artifacts import load_network
+from search.settings.config import TeacherSettings
 from search.teacher.adapted import adapt
 from search.teacher.origins import from_factory, preprocessing, timm_network
 from search.teacher.probe import with_classes

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from search.artifacts import load_network
-from search.config import TeacherSettings
 from search.errors import TeacherError
+from search.keeping.artifacts import load_network
+from search.settings.config import TeacherSettings
 from search.teacher.adapted import Ensemble, adapt
 from search.teacher.classroom import Classroom, network_digest
 from search.teacher.origins import from_factory, from_timm, preprocessing
 from search.teacher.probe import outputs_of, probed
 from search.teacher.trained import trained
-from search.training import accuracy
+from search.training.fitting import accuracy
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ import hashlib
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from search.config import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
 from search.records import EpochRecord
+from search.settings.config import TeacherTraining
 from search.teacher.classroom import Classroom, network_digest
-from search.training import Course, train
+from search.training.fitting import Course, train
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from search.data.dataset import Dataset
 from search.files import file_digest
-from search.measure import calibration_batches, normalized_batches
-from search.runtime import Session, export_onnx
+from search.measuring.measure import calibration_batches, normalized_batches
+from search.measuring.runtime import Session, export_onnx
 from spaces import catalogue
 from spaces.axes.quantization import Quantization
 from spaces.packing.packed import unpacked

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from search.holding import this_process
+from search.keeping.holding import this_process
 from search.records import (
     ArtifactRecord,
     Branch,

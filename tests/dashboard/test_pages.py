@@ -11,9 +11,9 @@ import pytest
 
 from dashboard.frames import recipe_in_words, trial_frame
 from dashboard.views.trials import as_csv, as_json
-from search.advice import advise
 from search.budget import Budget
-from search.frontier import best
+from search.findings.advice import advise
+from search.findings.frontier import best
 from search.records import TrialState
 from search.store import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said

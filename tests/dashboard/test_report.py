@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.report.document import Material, report
-from search.frontier import frontier
+from search.findings.frontier import frontier
 from search.records import StudyRecord, StudyState, TrialState
 from search.store import Store
 from tests.dashboard.conftest import MakeStore

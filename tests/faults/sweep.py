@@ -29,11 +29,11 @@ import numpy as np
 from sqlalchemy import Engine, event
 
 from search import depot
-from search.checkup import check_store
-from search.config import Study
 from search.errors import RetortError
+from search.keeping.checkup import check_store
 from search.records import Outcome, Scalar, TrialState
 from search.run import resume_study, run_study
+from search.settings.config import Study
 from search.store import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 

@@ -8,15 +8,15 @@ import pytest
 
 from dashboard.panels.export import artifact_folder
 from search import depot as depots
-from search.checkup import check_store
-from search.config import Study
 from search.depot import Depot
-from search.examples import data_names
 from search.export import export_student, load
-from search.frontier import chosen
-from search.predictions import TEACHER, kept_predictions
+from search.findings.examples import data_names
+from search.findings.frontier import chosen
+from search.keeping.checkup import check_store
+from search.measuring.predictions import TEACHER, kept_predictions
 from search.records import TrialState
 from search.run import resume_study, run_study
+from search.settings.config import Study
 from search.store import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from search.artifacts import RECIPE, WEIGHTS, Provenance, load_network, write_student
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, StudyFileError
 from search.files import CHECKSUMS, file_digest, written_whole
-from search.study_file import dump_study, load_study
+from search.keeping.artifacts import RECIPE, WEIGHTS, Provenance, load_network, write_student
+from search.settings.study_file import dump_study, load_study
 from spaces.pruning.magnitude import Magnitude
-from tests.search.test_study_file import PIECES, STUDY
+from tests.search.settings.test_study_file import PIECES, STUDY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 INPUTS = settings(

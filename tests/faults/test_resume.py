@@ -169,8 +169,8 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
 
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
     from search.budget import Budget
+    from search.driving.warm_start import judged
     from search.records import Cost, Quality
-    from search.warm_start import judged
 
     cost = Cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
     complete = Outcome(

@@ -15,9 +15,9 @@ from search.database.schema import migrate
 from search.database.tables import SCHEMA, VERSION_TABLE
 from search.depot import Depot
 from search.errors import StoreError, StoreUnavailable, StudyHeld
-from search.holding import BEAT_S, beating, lives, standing, take, this_process
-from search.journal import Journal
-from search.ledger import Ledger, journal_of
+from search.keeping.holding import BEAT_S, beating, lives, standing, take, this_process
+from search.keeping.journal import Journal
+from search.keeping.ledger import Ledger, journal_of
 from search.records import FailureRecord, Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
 from search.store import Store
@@ -244,7 +244,7 @@ def test_fault_15_durations_are_monotonic_though_the_clock_jumps(
             cls.looks += 1
             return datetime.now(UTC) - timedelta(days=cls.looks)
 
-    for module in ("search.store", "search.database.queries", "search.holding"):
+    for module in ("search.store", "search.database.queries", "search.keeping.holding"):
         monkeypatch.setattr(f"{module}.datetime", Jumping)
     study = study_of(tmp_path, stripes_file, search={"max_time": "1h"})
     with Store.open(study.run.storage) as store:

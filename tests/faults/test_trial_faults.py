@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from search.checkup import check_store
 from search.errors import NoStudentFits
 from search.files import damaged_files
+from search.keeping.checkup import check_store
 from search.records import TrialState
 from search.run import resume_study, run_study
 from search.store import Store

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.config import RunSettings, Study
-from search.driver import Dispatch, Driver
-from search.preparation import TaskSpec, open_task
+from search.driving.driver import Dispatch, Driver
+from search.making.trial import run_trial
+from search.preparing.preparation import TaskSpec, open_task
 from search.records import EpochRecord, Outcome, Scalar
+from search.settings.config import RunSettings, Study
 from search.study import tuning
-from search.trial import run_trial
 
 STRIPES_SPACE = {
     "student": {"timm": {"model": "test_resnet"}},

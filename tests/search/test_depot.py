@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from search import depot as depots
-from search.config import RunSettings
 from search.depot import Depot
 from search.errors import ArtifactError, BadInput, DepotError
 from search.files import CHECKSUMS
+from search.settings.config import RunSettings
 
 
 @pytest.fixture

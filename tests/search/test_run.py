@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.artifacts import load_network
-from search.config import Study
 from search.errors import NoStudentFits, StoreError, TeacherError
-from search.frontier import frontier
-from search.predictions import TEACHER
-from search.preparation import open_task, prepare_task
+from search.findings.frontier import frontier
+from search.keeping.artifacts import load_network
+from search.measuring.predictions import TEACHER
+from search.preparing.preparation import open_task, prepare_task
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study
+from search.settings.config import Study
 from search.store import Store
 
 

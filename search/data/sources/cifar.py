@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.safe_pickle import read_pickle
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
+from search.settings.config import DataSettings
 
 _VALUES = 3 * 32 * 32
 

@@ -12,10 +12,10 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source
 from search.errors import DataError
+from search.settings.config import DataSettings
 
 _DIGITS = tuple("0123456789")
 _GARMENTS = (

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config import DataSettings
 from search.data.dataset import Labels
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
+from search.settings.config import DataSettings
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -24,11 +24,11 @@ import pytest
 from dashboard.launch import server_command, server_environment
 from search.data.dataset import Dataset
 from search.data.views import View
-from search.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
-from search.presets import preset_text
+from search.making.trial import finish, run_trial
+from search.measuring.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
 from search.records import StudyState
+from search.settings.presets import preset_text
 from search.store import Store
-from search.trial import finish, run_trial
 from spaces.distillation.labels import Labels
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

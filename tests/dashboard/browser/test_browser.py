@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from search.budget import Budget
-from search.frontier import best, frontier
+from search.findings.frontier import best, frontier
 from search.records import TrialState
 from search.store import Store
 from tests.dashboard.browser.conftest import CHROMIUM, Served

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from search.cli.display import LivePicture, PlainLines
-from search.config import Study
 from search.records import EpochRecord, Outcome
+from search.settings.config import Study
 from search.store import Store
 from tests.search.cli.made_outcomes import (
     COMPLETE,

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from search.errors import BadInput, StudyFileError
-from search.presets import preset_names
+from search.settings.presets import preset_names
 from tests.search.cli.conftest import Retort, RetortProcess
 
 WriteStudy = Callable[..., Path]

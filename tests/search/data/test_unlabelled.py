@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search.config import DataSettings, Study
 from search.data.dataset import NO_LABEL, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.data.views import View
 from search.depot import Depot
 from search.errors import BadInput, DataError
-from search.preparation import check_study
+from search.making.task import Task
+from search.making.trial import finish, run_trial
+from search.preparing.preparation import check_study
+from search.preparing.soft_targets import open_soft_targets, soft_targets
 from search.records import TrialState
-from search.soft_targets import open_soft_targets, soft_targets
-from search.task import Task
+from search.settings.config import DataSettings, Study
 from search.teacher.teacher import Teacher
-from search.trial import finish, run_trial
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
 

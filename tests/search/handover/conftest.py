@@ -7,15 +7,21 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from search.artifacts import SERVED
 from search.files import written_whole
-from search.measure import count_cost, predictions, quality, time_cost
-from search.metadata import append_metadata, described
-from search.predictions import PREDICTIONS, TEACHER, Predictions, keep_test, write_predictions
+from search.keeping.artifacts import SERVED
+from search.making.task import Task
+from search.measuring.measure import count_cost, predictions, quality, time_cost
+from search.measuring.metadata import append_metadata, described
+from search.measuring.predictions import (
+    PREDICTIONS,
+    TEACHER,
+    Predictions,
+    keep_test,
+    write_predictions,
+)
+from search.measuring.runtime import Session, export_onnx
 from search.records import StudyRecord, TeacherRecord, TrialRecord
-from search.runtime import Session, export_onnx
 from search.store import Store
-from search.task import Task
 from tests.search.conftest import Finished
 
 Tested = Callable[..., tuple[StudyRecord, TrialRecord]]

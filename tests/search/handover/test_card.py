@@ -7,13 +7,13 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from search.artifacts import read_provenance
 from search.depot import Depot
 from search.export import export_student
 from search.handover.card import Report, model_card
 from search.handover.interval import wilson_interval
 from search.handover.record import Measured
-from search.predictions import TEACHER, kept_predictions
+from search.keeping.artifacts import read_provenance
+from search.measuring.predictions import TEACHER, kept_predictions
 from search.records import StudyRecord, TrialRecord
 from spaces.pruning.magnitude import Magnitude
 from tests.search.conftest import Finished

@@ -8,7 +8,6 @@ import pytest
 import timm
 from torch import nn
 
-from search.artifacts import SERVED
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.export import export_student
@@ -16,11 +15,12 @@ from search.handover.evaluate import Standing, evaluate
 from search.handover.formats import Format
 from search.handover.interval import wilson_interval
 from search.handover.operations import count_onnx
-from search.measure import count_operations
-from search.metadata import LABELS
-from search.predictions import TEACHER
-from search.runtime import export_onnx
-from search.task import Task
+from search.keeping.artifacts import SERVED
+from search.making.task import Task
+from search.measuring.measure import count_operations
+from search.measuring.metadata import LABELS
+from search.measuring.predictions import TEACHER
+from search.measuring.runtime import export_onnx
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary

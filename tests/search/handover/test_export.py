@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search.artifacts import RECIPE, SERVED, WEIGHTS, load_network, read_provenance
 from search.errors import ArtifactError, BadInput
 from search.export import export_student, load
 from search.handover.record import Measured, read_handover
-from search.measure import normalized_batches
+from search.keeping.artifacts import RECIPE, SERVED, WEIGHTS, load_network, read_provenance
+from search.making.task import Task
+from search.measuring.measure import normalized_batches
+from search.measuring.runtime import Session
 from search.records import Outcome, StudyRecord, TrialRecord, TrialState
-from search.runtime import Session
 from search.store import Store
-from search.task import Task
 from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.binary import Binary

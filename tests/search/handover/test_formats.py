@@ -10,17 +10,17 @@ import torch
 from onnx import TensorProto
 from PIL import Image
 
-from search.artifacts import SERVED, load_network
 from search.data.images import square
 from search.errors import BadInput
 from search.export import export_student
 from search.handover.formats import Format
 from search.handover.pixels import PIXELS
 from search.handover.verify import verify
-from search.measure import normalized_batches
-from search.metadata import LABELS
-from search.runtime import Session
-from search.task import Task
+from search.keeping.artifacts import SERVED, load_network
+from search.making.task import Task
+from search.measuring.measure import normalized_batches
+from search.measuring.metadata import LABELS
+from search.measuring.runtime import Session
 from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32

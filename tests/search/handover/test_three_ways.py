@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from search.artifacts import SERVED, load_network
 from search.export import export_student, load
 from search.handover.snippet import snippet
-from search.measure import normalized_batches
-from search.predictions import PREDICTIONS, read_predictions
-from search.runtime import Session
-from search.task import Task
+from search.keeping.artifacts import SERVED, load_network
+from search.making.task import Task
+from search.measuring.measure import normalized_batches
+from search.measuring.predictions import PREDICTIONS, read_predictions
+from search.measuring.runtime import Session
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from tests.search.handover.conftest import Tested

@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from search.artifacts import RECIPE, SERVED
 from search.errors import ArtifactError
 from search.export import export_student
 from search.files import CHECKSUMS, file_digest
 from search.handover.check import Check
 from search.handover.formats import Format
 from search.handover.verify import verify
-from search.predictions import PREDICTIONS, read_predictions, write_predictions
+from search.keeping.artifacts import RECIPE, SERVED
+from search.measuring.predictions import PREDICTIONS, read_predictions, write_predictions
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 from spaces.quantization.int4_weights import Int4Weights

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 
 from search.admission.admission import setting_of
 from search.admission.gate import open_admission
-from search.brief import Brief
 from search.budget import Budget
-from search.config import Study, Target
+from search.making.task import Task
+from search.making.trial import finish, run_trial
 from search.profiling.agent import Agent
 from search.records import TrialState
+from search.settings.brief import Brief
+from search.settings.config import Study, Target
 from search.store import Store
-from search.task import Task
-from search.trial import finish, run_trial
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
 from tests.search.profiling.conftest import TOKEN, address_of

@@ -7,7 +7,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from search.runtime import Session, export_onnx
+from search.measuring.runtime import Session, export_onnx
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ternary import Ternary
 from spaces.rounding.codes import binary_codes

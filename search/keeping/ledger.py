@@ -1,0 +1,98 @@
+"""A running study's way to the store: patient where it is out of reach, and with a journal."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from search.depot import Depot
+from search.errors import StoreUnavailable
+from search.keeping.journal import Journal
+from search.records import Outcome, Scalar
+from search.store import Store
+
+# Tried for so many times as long as the store waits for one lock.
+_LOCKS = 3
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+
+_Answer = TypeVar("_Answer")
+
+
+class Ledger:
+    """Writes a study's trials, each write once, whatever becomes of the store meanwhile.
+
+    A write that the store can't take is tried again, for three times as long as the store waits for
+    a lock.
+    A result that it does not take then goes to the journal, and `StoreUnavailable` tells so.
+
+    Args:
+        store: holds the study.
+        study: its name.
+        journal: of its results; read back when the study is resumed.
+    """
+
+    def __init__(self, store: Store, study: str, journal: Journal) -> None:
+        self._store = store
+        self._study = study
+        self._journal = journal
+
+    def start(self, params: Mapping[str, Scalar], seed: int) -> int:
+        """Adds a running trial, and gives its number."""
+        key = uuid.uuid4().hex
+        return self._patiently(
+            lambda: self._store.start_trial(self._study, params=params, seed=seed, key=key)
+        )
+
+    def restart(self, number: int, params: Mapping[str, Scalar]) -> None:
+        """Makes a trial running once more."""
+        self._patiently(lambda: self._store.restart_trial(self._study, number, params=params))
+
+    def reject(self, params: Mapping[str, Scalar], seed: int, outcome: Outcome) -> int:
+        """Adds a trial that ended before it began, and gives its number."""
+        key = uuid.uuid4().hex
+        return self._patiently(
+            lambda: self._store.record_rejected(
+                self._study, params=params, seed=seed, outcome=outcome, key=key
+            )
+        )
+
+    def finish(self, number: int, outcome: Outcome) -> list[int]:
+        """Ends a trial and its branches, whose numbers it gives.
+
+        Raises:
+            StoreUnavailable: the result is in the journal.
+        """
+        try:
+            return self._patiently(lambda: self._store.finish_trial(self._study, number, outcome))
+        except StoreUnavailable:
+            self._journal.write(number, outcome)
+            raise
+
+    def _patiently(self, write: Callable[[], _Answer]) -> _Answer:
+        """The answer of `write`, which is safe to be done twice."""
+        end = time.monotonic() + _LOCKS * self._store.patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return write()
+            except StoreUnavailable:
+                if time.monotonic() + pause_s > end:
+                    raise
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def journal_of(store: Store, artifacts: Depot) -> Journal:
+    """A study's journal: beside the store's file, or with its artifacts where there is none.
+
+    Where these are at a URL, it is with their copies, on the machine that drove the search.
+
+    Args:
+        store: holds the study.
+        artifacts: of the study, whose name theirs ends with.
+    """
+    folder = artifacts.folder
+    if store.file is None:
+        return Journal(folder / "unstored.jsonl")
+    return Journal(store.file.with_name(f"{store.file.name}.{folder.name}.unstored.jsonl"))

@@ -1,0 +1,1 @@
+"""One recipe's way: from a student to its measured artifact, stage by stage."""

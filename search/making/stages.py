@@ -1,0 +1,211 @@
+"""Stages that were computed, kept by what they follow from: none is computed twice.
+
+A stage is a network after its training, after a pruning and its recovery, or after tuning for its
+number format. Its key is the hash of
+all that it follows from: the recipe up to there, the data, the views, the teacher where it is
+asked, the seed, the device and the code that computes. A folder holds
+
+    KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
+    KEY-N.part/   the stage's training N, under way: its last checkpoint
+    pins/STUDY    the keys that a study's frontier was made of, one a line
+
+Each is written whole or not at all, and one that is damaged is computed again. Beyond a limit of
+bytes the least recently used go first; what is pinned stays.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from search.files import damaged_files, written_whole
+from search.records import EpochRecord, StageRecord
+from search.training.checkpoint import Checkpoint
+from spaces.axes.distillation import Needs
+from spaces.axes.pruning import Cut
+from spaces.cutting.cuts import read_cuts
+from spaces.recipe import Recipe
+
+_LIBRARIES = ("torch", "timm", "torch-pruning")
+# Our own files, besides those of spaces/, that decide what weights a stage comes to.
+TRAINS = (
+    "making/maker.py",
+    "making/operation.py",
+    "teacher/adapted.py",
+    "training/averaging.py",
+    "training/erasing.py",
+    "training/fitting.py",
+    "training/mixing.py",
+    "training/pupil.py",
+)
+_WEIGHTS = "weights.safetensors"
+_STAGE = "stage.json"
+_PART = ".part"
+_PINS = "pins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What every stage of a study follows from, besides its recipe and seed.
+
+    Attributes:
+        data: digest of the prepared images.
+        views: of the images, as students see them.
+        teacher: digest of the teacher.
+        device: where students are trained.
+    """
+
+    data: str
+    views: str
+    teacher: str
+    device: str
+
+    def training_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training."""
+        return self._key(recipe, seed, ("student", "training", "distillation"))
+
+    def pruning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its pruning and recovery."""
+        return self._key(recipe, seed, ("student", "training", "distillation", "pruning"))
+
+    def tuning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training under its format's rounding."""
+        axes = ("student", "training", "distillation", "pruning", "quantization")
+        return self._key(recipe, seed, axes)
+
+    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...]) -> str:
+        given = asdict(self)
+        if recipe.distillation.needs is Needs.NOTHING:
+            del given["teacher"]
+        params = {
+            key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
+        }
+        whole = json.dumps([given, params, seed, _code()], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+@cache
+def _code() -> Mapping[str, str]:
+    """What computes: libraries by version, and our own by content.
+
+    Whoever works on a method of theirs must not be given what it came to before.
+    """
+    search = Path(__file__).parents[1]
+    files = [*(search / name for name in TRAINS), *sorted((search.parent / "spaces").rglob("*.py"))]
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return {"retort": content, **{library: version(library) for library in _LIBRARIES}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A computed stage: what was cut, what was recorded, and the weights by name."""
+
+    cuts: tuple[Cut, ...]
+    stages: tuple[StageRecord, ...]
+    epochs: tuple[EpochRecord, ...]
+    weights: Mapping[str, Tensor]
+
+
+class StageCache:
+    """The stages in a folder; any number of processes may share it.
+
+    Args:
+        folder: made when the first stage is written.
+        limit_bytes: what is kept at the most, pinned stages aside; 0 keeps none.
+    """
+
+    def __init__(self, folder: Path, *, limit_bytes: int) -> None:
+        self._folder = folder
+        self._limit = limit_bytes
+
+    def read(self, key: str) -> Stage | None:
+        """The stage; None where it is not there, or not as it was written."""
+        folder = self._folder / key
+        try:
+            if damaged_files(folder):
+                return None
+            os.utime(folder)
+            document = json.loads((folder / _STAGE).read_text())
+            return Stage(
+                cuts=read_cuts(document["cuts"]),
+                stages=tuple(StageRecord(**record) for record in document["stages"]),
+                epochs=tuple(EpochRecord(**record) for record in document["epochs"]),
+                weights=load_file(folder / _WEIGHTS),
+            )
+        # Another process may be throwing it out just now.
+        except (OSError, SafetensorError):
+            return None
+
+    def write(self, key: str, stage: Stage) -> None:
+        """Keeps a stage, and makes room for it."""
+        if not self._limit:
+            return
+        document = {
+            "cuts": stage.cuts,
+            "stages": [asdict(record) for record in stage.stages],
+            "epochs": [asdict(record) for record in stage.epochs],
+        }
+        with written_whole(self._folder / key, durable=False) as folder:
+            weights = {name: value.contiguous() for name, value in stage.weights.items()}
+            save_file(weights, folder / _WEIGHTS)
+            (folder / _STAGE).write_text(json.dumps(document))
+        for part in self._folder.glob(f"{key}*{_PART}"):
+            shutil.rmtree(part, ignore_errors=True)
+        self._trim(keep=key)
+
+    def checkpoint(self, key: str, place: int = 0) -> Checkpoint | None:
+        """Where a training that leads to the stage is kept while it is under way.
+
+        Args:
+            key: the stage's.
+            place: of the training among those that lead to it.
+        """
+        return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
+
+    def pin(self, study: str, keys: Iterable[str]) -> None:
+        """From now on these stages stay, and of the study no others."""
+        pins = self._folder / _PINS
+        pins.mkdir(parents=True, exist_ok=True)
+        beside = pins / f".{study}.{os.getpid()}"
+        beside.write_text("\n".join(sorted(keys)))
+        beside.replace(pins / study)
+
+    def _trim(self, keep: str) -> None:
+        pinned = {keep}
+        for file in (self._folder / _PINS).glob("[!.]*"):
+            pinned.update(file.read_text().split())
+        entries = sorted(
+            (entry for entry in self._entries() if entry.folder.name not in pinned),
+            key=lambda entry: entry.used_at,
+        )
+        excess = sum(entry.size_bytes for entry in entries) - self._limit
+        for entry in entries:
+            if excess <= 0:
+                break
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            excess -= entry.size_bytes
+
+    def _entries(self) -> "Iterable[_Entry]":
+        for folder in self._folder.iterdir():
+            if folder.name == _PINS:
+                continue
+            with suppress(FileNotFoundError):
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                yield _Entry(folder, size, folder.stat().st_mtime)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    folder: Path
+    size_bytes: int
+    used_at: float

@@ -1,0 +1,1 @@
+"""Before the first trial: data, teacher and soft targets made ready."""

@@ -1,0 +1,302 @@
+"""Before the first trial: data, teacher and soft targets, made ready and handed over by path."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+from torch import nn
+
+from search.data.dataset import DataInfo, Dataset
+from search.data.prepare import open_dataset, prepare
+from search.data.views import View
+from search.depot import Depot
+from search.errors import BadInput, TeacherError
+from search.making.stages import Lineage, StageCache
+from search.making.task import Task
+from search.measuring.measure import count_cost, predictions, time_cost
+from search.measuring.metadata import append_metadata, described, metadata_bytes
+from search.measuring.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
+from search.measuring.runtime import Session, export_onnx
+from search.preparing.soft_targets import open_soft_targets, soft_targets
+from search.profiling.client import describe_agent
+from search.progress import Watcher
+from search.records import Scalar, TeacherRecord
+from search.settings.brief import Brief
+from search.settings.config import Study, Target
+from search.settings.resources import parallel_trials, training_device
+from search.teacher.classroom import Classroom
+from search.teacher.saved import open_teachers, save_teacher
+from search.teacher.teacher import Teacher, prepare_teacher
+from spaces import catalogue
+from spaces.axes.distillation import Distillation, Needs
+from spaces.domain import OneOf
+from spaces.students.timm_model import check_model_name
+
+_SERVED = "model.onnx"
+_LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A task by the paths of its parts: small enough to be sent to any worker.
+
+    Attributes:
+        cache: where the folders are that the next three name.
+        dataset: the prepared images.
+        targets: the teachers' logits; None where no open method asks for them.
+        teachers: the teachers themselves; None where no open method asks for them.
+        artifacts: where the study keeps its artifacts, and the teacher's predictions.
+        stages: where stages that were computed are kept; of a URL, on each machine by itself.
+        stages_bytes: the most that it keeps.
+        allow_code: whether a teacher's factory may run.
+    """
+
+    study: str
+    brief: Brief
+    cache: Depot
+    dataset: str
+    targets: str | None
+    teachers: str | None
+    views: tuple[View, ...]
+    device: str
+    artifacts: Depot
+    origin: tuple[tuple[str, Scalar], ...]
+    lineage: Lineage
+    stages: Depot
+    stages_bytes: int
+    allow_code: bool
+
+    @property
+    def data_digest(self) -> str:
+        """Of the prepared data, as `DataInfo` gives it."""
+        return str(dict(self.origin)["data_sha256"])
+
+    def stage_cache(self) -> StageCache:
+        """The stages that were computed before."""
+        return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
+
+    def open_dataset(self) -> Dataset:
+        """The prepared images."""
+        return open_dataset(self.cache.fetched(self.dataset))
+
+
+@cache
+def open_task(spec: TaskSpec) -> Task:
+    """The task, its files mapped into memory; opened once in each process."""
+    targets = open_soft_targets(spec.cache.fetched(spec.targets)).of if spec.targets else None
+    taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
+    return Task(
+        brief=spec.brief,
+        dataset=spec.open_dataset(),
+        views=spec.views,
+        targets=targets,
+        teachers=partial(_teachers, spec),
+        teacher_classes=taught.classes,
+        device=spec.device,
+        artifacts=spec.artifacts,
+        origin=dict(spec.origin),
+        lineage=spec.lineage,
+        stages=spec.stage_cache(),
+    )
+
+
+def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
+    if spec.teachers is None:
+        return ()
+    return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
+
+
+def student_models(study: Study) -> tuple[str, ...]:
+    """The models that may be chosen, in the order in which the study names them."""
+    domain = study.search_space().domains().get("student.timm.model")
+    return tuple(map(str, domain.options)) if isinstance(domain, OneOf) else ()
+
+
+def check_study(study: Study) -> None:
+    """Refuses what timm, the disk or this machine does not have, before any work is done.
+
+    Raises:
+        BadInput: a line for each student and teacher that timm does not know, with what comes
+            near; or every recipe contradicts itself; or a teacher's file is missing; or there are
+            too few cores or no GPU; or the file system of a URL is not installed.
+        DepotError: a URL does not answer.
+    """
+    _check_space(study)
+    for teacher in study.teachers:
+        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
+            if path and not path.expanduser().exists():
+                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
+    parallel_trials(study.run)
+    training_device(study.run)
+    for address in (study.run.artifacts, study.run.cache):
+        Depot.of(address).check()
+    if study.budget.target.agent:
+        describe_agent(study.budget.target.agent)
+
+
+def _check_space(study: Study) -> None:
+    from search.planning.refusals import (
+        contradictions,  # Optuna, which a trial's process has no use for
+    )
+
+    wrong = _unknown("space.student.timm.model", student_models(study))
+    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    if wrong:
+        raise BadInput("\n".join(wrong))
+    refused = contradictions(study)
+    if math.isclose(sum(refused.values()), 1.0):
+        raise BadInput(
+            "a space must hold recipes that don't contradict themselves, but every one that was "
+            f"drawn does: {'; '.join(refused)}"
+        )
+    if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
+        raise BadInput(
+            "data.unlabelled is learned from by methods that use no labels, but the study opens "
+            "none: open label_free in space.distillation, or leave data.unlabelled out"
+        )
+
+
+def prepare_task(
+    study: Study, watcher: Watcher, *, allow_code: bool = False
+) -> tuple[TaskSpec, TeacherRecord]:
+    """Makes everything ready that trials share, and measures the teacher as its students will be.
+
+    Raises:
+        BadInput: as `check_study`.
+        DataError: the data can't be used.
+        TeacherError: the teacher can't be loaded or does not fit the data.
+    """
+    check_study(study)
+    cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
+    device = training_device(study.run)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
+    needed = needs_of(study)
+    teacher = prepare_teacher(
+        study.teachers,
+        Classroom(
+            dataset=dataset,
+            cache=cache,
+            seed=study.seed,
+            device=device,
+            allow_code=allow_code,
+            progress=watcher.say,
+            features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
+        ),
+    )
+    views = views_of(study, dataset)
+    targets, teachers = None, None
+    if Needs.LOGITS in needed:
+        targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
+    if Needs.FEATURES in needed:
+        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
+    record = _measure_teacher(teacher, dataset, artifacts, study.budget.target)
+
+    def named(folder: Path) -> str:
+        return folder.relative_to(cache.folder).as_posix()
+
+    spec = TaskSpec(
+        study=study.study,
+        brief=brief_of(study, dataset.info),
+        cache=cache,
+        dataset=named(dataset.folder),
+        targets=named(targets) if targets else None,
+        teachers=named(teachers) if teachers else None,
+        views=views,
+        device=device,
+        artifacts=artifacts,
+        origin=_origin(study, dataset, teacher),
+        lineage=Lineage(
+            data=f"{dataset.info.digest}/{dataset.folder.name}",
+            views=repr(views),
+            teacher=teacher.digest,
+            device=device,
+        ),
+        stages=cache / "stages",
+        stages_bytes=study.run.stages,
+        allow_code=allow_code,
+    )
+    return spec, record
+
+
+def brief_of(study: Study, info: DataInfo) -> Brief:
+    """What every student of the study must be."""
+    return Brief(
+        classes=len(info.classes),
+        channels=info.channels,
+        image_size=info.image_size,
+        budget=study.budget,
+        target=study.budget.target,
+        metadata_bytes=metadata_bytes(info),
+    )
+
+
+def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
+    """The augmented views of each training image that students see."""
+    info = dataset.info
+    return tuple(
+        View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
+        for number in range(study.search.views)
+    )
+
+
+def needs_of(study: Study) -> set[Needs]:
+    """What the open distillation methods ask of the teacher."""
+    return {method.needs for method in _distillations(study)}
+
+
+def _distillations(study: Study) -> list[type[Distillation]]:
+    opened = study.search_space().axes[Distillation.axis]
+    methods = [catalogue.method(Distillation.axis, name) for name in opened]
+    return [method for method in methods if issubclass(method, Distillation)]
+
+
+def _unknown(place: str, models: Iterable[object]) -> list[str]:
+    """A line for each name that timm does not have."""
+    lines = []
+    for model in models:
+        try:
+            check_model_name(str(model))
+        except ValueError as error:
+            lines.append(f"{place} {error}")
+    return lines
+
+
+def _measure_teacher(
+    teacher: Teacher, dataset: Dataset, artifacts: Depot, target: Target
+) -> TeacherRecord:
+    """Exports the teacher among the artifacts, with its predictions, and measures the file."""
+    info = dataset.info
+    shape = (info.channels, info.image_size, info.image_size)
+    with artifacts.writing(TEACHER) as folder:
+        served = folder / _SERVED
+        export_onnx(teacher.network, served, image_shape=shape)
+        append_metadata(served, described(info))
+        session = Session(served, threads=target.threads, device=target.device)
+        found = predictions(session, dataset.validation, dataset)
+        write_predictions(folder / PREDICTIONS, {"validation": found})
+        cost = time_cost(count_cost(teacher.network, served, shape), served, target)
+    return TeacherRecord(
+        name=teacher.name,
+        digest=teacher.digest,
+        accuracy=found.accuracy,
+        cost=cost,
+    )
+
+
+def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
+    """Where a student comes from: study, hashes and versions."""
+    config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
+    origin: Mapping[str, Scalar] = {
+        "study": study.study,
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "data_sha256": dataset.info.digest,
+        "teacher": teacher.name,
+        "teacher_sha256": teacher.digest,
+        **{library: version(library) for library in _LIBRARIES},
+    }
+    return tuple(origin.items())

@@ -1,0 +1,44 @@
+"""What of this machine a study uses."""
+
+import os
+
+import torch
+
+from search.errors import BadInput
+from search.settings.config import RunSettings
+
+
+def parallel_trials(run: RunSettings) -> int:
+    """Trials at a time: as set, else as many as this machine's cores and GPUs allow.
+
+    Raises:
+        BadInput: what is set needs more cores than a local Ray would have.
+    """
+    cores = os.cpu_count() or 1
+    if run.parallel:
+        if run.ray == "local" and run.parallel * run.cpus > cores:
+            raise BadInput(
+                f"run.parallel times run.cpus must be at most this machine's {cores} cores, but "
+                f"got {run.parallel} times {run.cpus}: lower one of them"
+            )
+        return run.parallel
+    by_cores = max(1, cores // run.cpus)
+    if not run.gpus:
+        return by_cores
+    return min(by_cores, max(1, int(torch.cuda.device_count() / run.gpus)))
+
+
+def training_device(run: RunSettings) -> str:
+    """Where students and teachers compute: on a GPU where trials are given one.
+
+    Raises:
+        BadInput: trials are given a GPU, but torch finds none.
+    """
+    if not run.gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise BadInput(
+            f"run.gpus is {run.gpus:g}, but torch finds no CUDA device here: set run.gpus=0, or "
+            "run where there is one"
+        )
+    return "cuda"

@@ -1,0 +1,80 @@
+"""The gate of a running study: real store, real sampler, real networks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from optuna.trial import TrialState as OptunaState
+
+from search.admission.admission import Admission
+from search.admission.gate import Gate
+from search.admission.table import CostTable
+from search.budget import Budget
+from search.driving.sampler import Sampler
+from search.keeping.ledger import Ledger, journal_of
+from search.making.task import Task
+from search.records import EpochRecord, Outcome, Scalar, TrialState
+from search.store import Store
+from spaces.space import SearchSpace
+
+SPACE = {
+    "student": {"timm": {"model": ["test_resnet"]}},
+    "pruning": {"none": {}, "magnitude": {"ratio": [0.3, 0.5, 0.7]}},
+    "training": {"standard": {"epochs": [2, 3]}},
+}
+
+
+class _Notes:
+    def __init__(self) -> None:
+        self.ended: list[int] = []
+
+    def say(self, text: str) -> None: ...
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
+
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        self.ended.append(number)
+
+
+def _gate(task: Task, store: Store, size: int, notes: _Notes | None = None) -> Gate:
+    admission = Admission(replace(task.brief, budget=Budget(size=size)), CostTable(), timed=False)
+    ledger = Ledger(store, "digits", journal_of(store, task.artifacts.parent / "digits"))
+    return Gate(admission, ledger=ledger, seed=3, watcher=notes or _Notes())
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_a_space_in_which_nothing_fits_comes_to_its_end_with_every_recipe_on_record(
+    name: str, task: Task, store: Store
+) -> None:
+    notes = _Notes()
+    gate = _gate(task, store, 1000, notes)
+    assert Sampler(SearchSpace.from_config(SPACE), name=name, seed=0, gate=gate).ask() is None
+    trials = store.trials("digits")
+    assert [trial.state for trial in trials] == [TrialState.INFEASIBLE] * 8
+    assert all(t.outcome and t.outcome.cost and t.outcome.violations for t in trials)
+    assert notes.ended == list(range(8))
+
+
+def test_what_is_turned_away_is_told_as_pruned_with_its_excess(task: Task, store: Store) -> None:
+    gate = _gate(task, store, 1000)
+    sampler = Sampler(SearchSpace.from_config(SPACE), name="tpe", seed=0, gate=gate)
+    sampler.ask()
+    told = [t for t in sampler._study.trials if t.state is OptunaState.PRUNED]
+    recorded = [t.outcome.violations for t in store.trials("digits") if t.outcome]
+    assert [t.constraints for t in told] == recorded
+    assert all(violations["size_bytes"] > 0 for violations in recorded)
+
+
+def test_what_fits_is_proposed_and_leaves_no_record(task: Task, store: Store) -> None:
+    gate = _gate(task, store, 10**9)
+    assert Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
+    assert store.trials("digits") == []
+
+
+def test_a_recipe_that_was_measured_has_a_known_cost(task: Task, store: Store) -> None:
+    gate = _gate(task, store, 10**9)
+    proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
+    assert proposal
+    assert gate.known_cost(proposal.recipe) is not None

@@ -1,0 +1,145 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from search.driving.branching import branches_of
+from search.keeping.artifacts import load_network
+from search.making.task import Task
+from search.making.trial import finish, run_trial
+from search.records import TrialState
+from spaces import catalogue
+from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.int8_static import Int8Static
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+from spaces.training.standard import Standard
+
+NewRecipe = Callable[..., Recipe]
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return SearchSpace.from_config(
+        {
+            "student": {"timm": {"model": "test_resnet"}},
+            "distillation": ["labels", "soft_targets"],
+            "pruning": {"none": None, "magnitude": {"ratio": {"low": 0.2, "high": 0.6}}},
+            "quantization": ["float32", "int8_static"],
+        }
+    )
+
+
+def test_branches_share_all_but_pruning_and_quantization(
+    recipe: NewRecipe, space: SearchSpace
+) -> None:
+    own = recipe(training=Standard(epochs=3))
+    for branch in branches_of(own, space, prunings=2):
+        assert (branch.student, branch.training, branch.distillation) == (
+            own.student,
+            own.training,
+            own.distillation,
+        )
+
+
+def test_every_pruning_meets_every_quantization_once(recipe: NewRecipe, space: SearchSpace) -> None:
+    own = recipe(pruning=Magnitude(ratio=0.25), quantization=Int8Static())
+    found = branches_of(own, space, prunings=2)
+    made = [
+        (getattr(branch.pruning, "ratio", None), branch.quantization.name)
+        for branch in (own, *found)
+    ]
+    assert sorted(made, key=str) == sorted(
+        [
+            (ratio, name)
+            for ratio in (0.25, None, pytest.approx(0.3), pytest.approx(0.5))
+            for name in ("float32", "int8_static")
+        ],
+        key=str,
+    )
+
+
+def test_the_quantizations_of_its_own_pruning_come_first(
+    recipe: NewRecipe, space: SearchSpace
+) -> None:
+    own = recipe(pruning=Magnitude(ratio=0.25))
+    assert branches_of(own, space, prunings=2)[0] == replace(own, quantization=Int8Static())
+
+
+def test_of_many_prunings_each_student_is_given_some_and_all_come_in_turn(
+    recipe: NewRecipe,
+) -> None:
+    names = sorted(catalogue.methods("pruning"))
+    space = SearchSpace.from_config(
+        {"student": {"timm": {"model": "test_resnet"}}, "pruning": names}
+    )
+    found = [
+        [branch.pruning.name for branch in branches_of(recipe(training=one), space, prunings=1)]
+        for one in (Standard(epochs=epochs) for epochs in range(8, 38))
+    ]
+    # Its own, none, may be among the four.
+    assert {len(branches) for branches in found} <= {3, 4}
+    assert {name for branches in found for name in branches} == set(names) - {"none"}
+
+
+def test_the_same_recipe_has_the_same_branches(recipe: NewRecipe) -> None:
+    space = SearchSpace.from_config(
+        {
+            "student": {"timm": {"model": "test_resnet"}},
+            "pruning": sorted(catalogue.methods("pruning")),
+        }
+    )
+    assert branches_of(recipe(), space, prunings=2) == branches_of(recipe(), space, prunings=2)
+
+
+def test_a_space_without_choice_has_no_branches(recipe: NewRecipe) -> None:
+    closed = SearchSpace.from_config({"student": {"timm": {"model": "test_resnet"}}})
+    assert branches_of(recipe(), closed, prunings=3) == []
+
+
+def test_a_branch_is_what_a_trial_of_its_own_would_have_been(task: Task, recipe: NewRecipe) -> None:
+    own = recipe(training=Standard(epochs=2, batch_size=16, warmup_epochs=0))
+    other = replace(own, pruning=Magnitude(ratio=0.4, recovery=0.5), quantization=Int8Static())
+    (branch,) = finish(run_trial(own, task, number=0, seed=3, branches=[other])).branches
+    alone = finish(run_trial(other, task, number=1, seed=3))
+    assert branch.params == other.to_params()
+    assert branch.outcome.quality == alone.quality
+    assert branch.outcome.cost is not None
+    assert alone.cost is not None
+    assert branch.outcome.cost.parameters == alone.cost.parameters
+    assert branch.outcome.epochs == alone.epochs
+
+
+def test_branches_have_artifacts_of_their_own(task: Task, recipe: NewRecipe) -> None:
+    own = recipe()
+    others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
+    outcome = finish(run_trial(own, task, number=4, seed=0, branches=others))
+    paths = [
+        o.artifact.path for o in (outcome, *(b.outcome for b in outcome.branches)) if o.artifact
+    ]
+    assert paths == ["trial-00004", "trial-00004-0", "trial-00004-1"]
+    counts = [
+        sum(p.numel() for p in load_network(task.artifacts.folder / p_).parameters())
+        for p_ in paths
+    ]
+    assert counts[0] == counts[1] > counts[2]
+
+
+def test_the_students_of_two_formats_recover_once(task: Task, recipe: NewRecipe) -> None:
+    own = recipe(training=Standard(epochs=2, batch_size=16, warmup_epochs=0))
+    pruned = replace(own, pruning=Magnitude(ratio=0.4, recovery=0.5))
+    others = [pruned, replace(pruned, quantization=Int8Static())]
+    progress = run_trial(own, task, number=0, seed=0, branches=others)
+    assert [point.stage for point in progress] == ["distil", "distil", "recover"]
+
+
+def test_a_branch_that_fails_leaves_the_others(task: Task, recipe: NewRecipe) -> None:
+    own = recipe()
+    # The second folder is a file already, so that its artifact can't be written.
+    task.artifacts.folder.mkdir()
+    (task.artifacts.folder / "trial-00000-0").write_text("in the way")
+    others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
+    outcome = finish(run_trial(own, task, number=0, seed=0, branches=others))
+    states = [branch.outcome.state for branch in outcome.branches]
+    assert outcome.state is TrialState.COMPLETE
+    assert states == [TrialState.FAILED, TrialState.COMPLETE]

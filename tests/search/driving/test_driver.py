@@ -1,0 +1,187 @@
+"""The driver of a search: real store, real sampler, real networks; no Ray."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from search.admission.admission import Admission
+from search.admission.gate import Gate
+from search.admission.table import CostTable
+from search.budget import Budget
+from search.depot import Depot
+from search.driving.driver import Dispatch, Driver
+from search.driving.sampler import Sampler
+from search.driving.scheduler import Rungs
+from search.keeping.ledger import Ledger, journal_of
+from search.making.task import Task
+from search.making.trial import finish, run_trial
+from search.records import Cost, EpochRecord, Outcome, Scalar, TrialState
+from search.settings.config import Study
+from search.store import Store
+
+SPACE = {
+    "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
+    "training": {"standard": {"epochs": 4, "batch_size": 16, "learning_rate": [1e-3, 3e-3, 1e-2]}},
+    "distillation": "labels",
+    "quantization": ["float32", "int8_static"],
+}
+
+
+@dataclass
+class _Notebook:
+    said: list[str] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
+
+    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
+
+    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        self.ended.append(number)
+
+
+@dataclass
+class _Stage:
+    driver: Driver
+    store: Store
+    notebook: _Notebook
+    sampler: Sampler
+
+
+NewStage = Callable[..., _Stage]
+
+
+@pytest.fixture
+def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
+    """Gives a driver of a study named `digits`, with the search's settings that are named."""
+
+    def make(*, rungs: Rungs | None = None, retries: int = 0, **search: object) -> _Stage:
+        study = Study.model_validate(
+            {
+                "study": "digits",
+                "data": {"source": "digits"},
+                "teacher": {"model": "test_resnet", "train": {}},
+                "space": SPACE,
+                "search": {"sampler": "random", "branches": 0, "trials": 2, **search},
+                "run": {"retries": retries},
+            }
+        )
+        notebook = _Notebook()
+        brief = replace(task.brief, budget=Budget())
+        admission = Admission(brief, CostTable(), timed=False)
+        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
+        gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
+        sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
+        driver = Driver(
+            study, sampler=sampler, gate=gate, rungs=rungs, ledger=ledger, watcher=notebook
+        )
+        return _Stage(driver, store, notebook, sampler)
+
+    return make
+
+
+def _next(driver: Driver) -> Dispatch:
+    dispatch = driver.next()
+    assert dispatch is not None
+    return dispatch
+
+
+def _point(epoch: int, accuracy: float) -> EpochRecord:
+    return EpochRecord(stage="distil", epoch=epoch, loss=1.0, accuracy=accuracy, learning_rate=1e-3)
+
+
+def test_a_trial_is_on_record_before_it_is_dispatched(stage: NewStage) -> None:
+    given = stage()
+    dispatch = _next(given.driver)
+    trial = given.store.trial("digits", dispatch.number)
+    assert trial.state is TrialState.RUNNING
+    assert trial.params == dispatch.recipe.to_params()
+
+
+def test_no_more_trials_are_dispatched_than_were_asked_for(stage: NewStage) -> None:
+    given = stage(trials=2)
+    first, _ = _next(given.driver), _next(given.driver)
+    assert given.driver.next() is None
+    assert not given.driver.is_over
+    given.driver.end(first.number, Outcome(state=TrialState.INFEASIBLE, reason="too slow"))
+    _next(given.driver)
+
+
+def test_it_is_over_once_enough_were_trained(stage: NewStage) -> None:
+    given = stage(trials=1)
+    given.driver.end(_next(given.driver).number, None)
+    assert given.driver.is_over
+    assert given.driver.next() is None
+
+
+def test_a_trial_without_a_word_of_its_own_failed(stage: NewStage) -> None:
+    given = stage()
+    number = _next(given.driver).number
+    given.driver.advance(number, _point(0, 0.5))
+    given.driver.end(number, None)
+    trial = given.store.trial("digits", number)
+    assert trial.outcome
+    assert trial.outcome.failure
+    assert trial.outcome.failure.kind == "process_died"
+    assert trial.outcome.epochs == (_point(0, 0.5),)
+
+
+def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage) -> None:
+    rungs = Rungs(validation_images=1000)
+    given = stage(rungs=rungs, trials=4)
+    free = Cost(size_bytes=1, parameters=1, macs=1, latency_ms=0.001)
+    for number in (100, 101, 102):
+        rungs.hopeless(number, share=0.25, accuracy=0.8, cost=free)
+        rungs.finish(number, accuracy=0.9, cost=free)
+    dispatch = _next(given.driver)
+    assert not given.driver.advance(dispatch.number, _point(0, 0.3))
+    given.driver.end(dispatch.number, None)
+    trial = given.store.trial("digits", dispatch.number)
+    assert trial.state is TrialState.STOPPED
+    assert trial.outcome
+    assert trial.outcome.quality is None
+    assert trial.outcome.epochs == (_point(0, 0.3),)
+    assert "trial 100" in (trial.outcome.reason or "")
+
+
+def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
+    stage: NewStage, task: Task
+) -> None:
+    given = stage(branches=1, trials=12)
+    dispatch = _next(given.driver)
+    assert len(dispatch.branches) == 1
+    assert not given.sampler.claim(dispatch.branches[0])
+    trial = run_trial(
+        dispatch.recipe,
+        task,
+        number=dispatch.number,
+        seed=dispatch.seed,
+        foreseen=dispatch.foreseen,
+        branches=dispatch.branches,
+    )
+    given.driver.end(dispatch.number, finish(trial))
+    branch = given.store.trial("digits", dispatch.number + 1)
+    assert branch.parent == dispatch.number
+    assert branch.params == dispatch.branches[0].to_params()
+    assert branch.state is TrialState.COMPLETE
+    assert given.notebook.ended == [dispatch.number, branch.number]
+
+
+def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) -> None:
+    given = stage(trials=100)
+    while (dispatch := given.driver.next()) is not None:
+        given.driver.end(dispatch.number, None)
+    assert given.driver.is_over
+    assert len(given.store.trials("digits")) == 12
+    assert given.notebook.said == ["no recipe is left that is new and fits the budget"]
+
+
+def test_after_the_time_is_up_nothing_is_dispatched(stage: NewStage) -> None:
+    given = stage(max_time="1us")
+    assert given.driver.next() is None
+    assert given.driver.is_over

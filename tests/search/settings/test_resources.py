@@ -1,0 +1,42 @@
+import os
+
+import pytest
+import torch
+
+from search.errors import BadInput
+from search.settings.config import RunSettings
+from search.settings.resources import parallel_trials, training_device
+
+CORES = os.cpu_count() or 1
+
+
+def test_as_many_trials_run_as_the_cores_allow() -> None:
+    assert parallel_trials(RunSettings(cpus=1)) == CORES
+    assert parallel_trials(RunSettings(cpus=CORES)) == 1
+    assert parallel_trials(RunSettings(cpus=2 * CORES)) == 1
+
+
+def test_more_than_the_cores_are_refused() -> None:
+    told = f"at most this machine's {CORES} cores, but got {CORES} times 2: lower"
+    with pytest.raises(BadInput, match=told):
+        parallel_trials(RunSettings(parallel=CORES, cpus=2))
+
+
+def test_a_cluster_may_have_more_cores_than_this_machine() -> None:
+    assert parallel_trials(RunSettings(parallel=5000, ray="10.0.0.1:6379")) == 5000
+
+
+def test_without_a_share_of_a_gpu_students_are_trained_on_the_processor() -> None:
+    assert training_device(RunSettings()) == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_torch_does_not_find_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"run\.gpus is 0\.5, but torch finds no CUDA device"):
+        training_device(RunSettings(gpus=0.5))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_with_a_share_of_a_gpu_students_are_trained_on_it() -> None:
+    assert training_device(RunSettings(gpus=0.5)) == "cuda"
