@@ -21,6 +21,9 @@ from torch_pruning.ops import OPTYPE
 
 # Autograd keeps negative dimensions modulo this.
 _UNSIGNED = 2**64
+# Of one layer, with all places of an image that it flattens. Where torch-pruning misreads a reshape
+# its indices grow without end, round by round.
+_MOST_CHANNELS = 200_000
 
 Importance: TypeAlias = Callable[..., Tensor | None]
 """torch-pruning's score of a group of coupled channels: [channels], or None where it has none."""
@@ -63,6 +66,11 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
             _, known = found.setdefault((link.target, link.handler), (link, {}))
             fresh = list({one.idx: one for one in indices if one.idx not in known}.values())
             known.update((one.idx, one.root_idx) for one in fresh)
+            if len(known) > _MOST_CHANNELS:
+                raise ValueError(
+                    "a layer's channels must be traceable, but those of "
+                    f"{self._module2name[module]} seem to go on for ever"
+                )
             waiting += [
                 (onward, _mapped(onward, fresh))
                 for onward in link.target.dependencies
