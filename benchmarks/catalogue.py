@@ -58,7 +58,7 @@ from spaces.training.standard import Standard
 FILE = Path(__file__).with_name("catalogue.csv")
 LARGEST, CLASSES, SIZE, BATCH = 12_000_000, 10, 64, 4
 YES = "yes"
-_LIMIT_S = 60  # of computing
+_LIMIT_S = 120  # of computing
 _WAIT_S = 1800  # for a process that does not even compute
 _RATIOS = (0.25, 0.5, 0.75)
 

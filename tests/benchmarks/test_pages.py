@@ -1,8 +1,10 @@
 """Tables that benchmarks make of what they measured."""
 
-from benchmarks.arms import table
-from benchmarks.catalogue import YES, Row, read_rows, write_rows
-from benchmarks.catalogue_page import page
+import pytest
+
+from benchmarks.arms import read, table
+from benchmarks.catalogue import FILE, YES, Row, candidates, read_rows, write_rows
+from benchmarks.catalogue_page import PAGE, page
 
 _VERDICTS = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
 
@@ -41,3 +43,22 @@ def test_rows_come_back_from_the_file_as_they_were(tmp_path) -> None:
     rows = [_row("resnet18", parameters=5, float_ms=0.5), _row("resnet26", trains="no, never")]
     write_rows(tmp_path / "rows.csv", rows)
     assert read_rows(tmp_path / "rows.csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("shown", "measured"),
+    [
+        ("methods.md", "methods.csv"),
+        ("methods.md", "methods_convnext.csv"),
+        ("training.md", "training.csv"),
+    ],
+)
+def test_a_page_shows_what_was_measured(shown: str, measured: str) -> None:
+    lines = table(read(FILE.with_name(measured)))
+    assert len(lines) > 2
+    assert "\n".join(lines) in (PAGE.parent / shown).read_text()
+
+
+def test_the_catalogues_page_is_that_of_its_rows() -> None:
+    rows = read_rows(FILE)
+    assert PAGE.read_text() == page(rows, lacking=len(candidates()) - len(rows))
