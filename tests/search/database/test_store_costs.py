@@ -86,7 +86,10 @@ def test_a_rejected_recipe_is_a_trial_that_has_ended(store: Store) -> None:
     assert store.start_trial("digits", params={}, seed=8) == number + 1
 
 
-def test_a_store_of_the_first_schema_is_upgraded_with_what_it_holds(store_url: str) -> None:
+def test_a_store_of_the_first_schema_is_upgraded_with_what_it_holds(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a server's backup is put
     config = Config()
     migrations = Path(sys.modules["search.database.tables"].__file__ or "").parent / "migrations"
     config.set_main_option("script_location", str(migrations))
