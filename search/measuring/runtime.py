@@ -122,7 +122,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors are raised
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
         except ONNX_ERRORS as error:
