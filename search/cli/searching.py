@@ -164,7 +164,7 @@ def _search(study: Study, *, allow_code: bool, again: bool = False) -> TrialReco
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
-        from search.preparing.preparation import check_study
+        from search.preparing.checks import check_study
         from search.run import resume_study, run_study
 
         check_study(study)  # before the store is made

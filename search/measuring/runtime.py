@@ -154,8 +154,8 @@ class Session:
         """
         try:
             logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
-        # As above; some files are sound until they are run.
-        except Exception as error:
+        # Some files are sound until they are run.
+        except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't run the file: {shortened(error)}") from error
         return logits
 

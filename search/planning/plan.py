@@ -26,7 +26,8 @@ from search.depot import Depot
 from search.driving.sampler import Sampler
 from search.errors import BadInput
 from search.planning.refusals import cause_of, contradictions
-from search.preparing.preparation import brief_of, check_study, needs_of, student_models
+from search.preparing.checks import check_study, needs_of, student_models
+from search.preparing.preparation import brief_of
 from search.records import Cost
 from search.settings.brief import Brief
 from search.settings.config import Study, TeacherSettings

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -15,27 +14,23 @@ from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.depot import Depot
-from search.errors import BadInput, TeacherError
 from search.making.stages import Lineage, StageCache
 from search.making.task import Task
 from search.measuring.measure import count_cost, predictions, time_cost
 from search.measuring.metadata import append_metadata, described, metadata_bytes
 from search.measuring.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
 from search.measuring.runtime import Session, export_onnx
+from search.preparing.checks import check_study, needs_of
 from search.preparing.soft_targets import open_soft_targets, soft_targets
-from search.profiling.client import describe_agent
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.settings.brief import Brief
 from search.settings.config import Study, Target
-from search.settings.resources import parallel_trials, training_device
+from search.settings.resources import training_device
 from search.teacher.classroom import Classroom
 from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
-from spaces import catalogue
-from spaces.axes.distillation import Distillation, Needs
-from spaces.domain import OneOf
-from spaces.students.timm_model import check_model_name
+from spaces.axes.distillation import Needs
 
 _SERVED = "model.onnx"
 _LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
@@ -109,56 +104,6 @@ def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
     if spec.teachers is None:
         return ()
     return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
-
-
-def student_models(study: Study) -> tuple[str, ...]:
-    """The models that may be chosen, in the order in which the study names them."""
-    domain = study.search_space().domains().get("student.timm.model")
-    return tuple(map(str, domain.options)) if isinstance(domain, OneOf) else ()
-
-
-def check_study(study: Study) -> None:
-    """Refuses what timm, the disk or this machine does not have, before any work is done.
-
-    Raises:
-        BadInput: a line for each student and teacher that timm does not know, with what comes
-            near; or every recipe contradicts itself; or a teacher's file is missing; or there are
-            too few cores or no GPU; or the file system of a URL is not installed.
-        DepotError: a URL does not answer.
-    """
-    _check_space(study)
-    for teacher in study.teachers:
-        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
-            if path and not path.expanduser().exists():
-                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
-    parallel_trials(study.run)
-    training_device(study.run)
-    for address in (study.run.artifacts, study.run.cache):
-        Depot.of(address).check()
-    if study.budget.target.agent:
-        describe_agent(study.budget.target.agent)
-
-
-def _check_space(study: Study) -> None:
-    from search.planning.refusals import (
-        contradictions,  # Optuna, which a trial's process has no use for
-    )
-
-    wrong = _unknown("space.student.timm.model", student_models(study))
-    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
-    if wrong:
-        raise BadInput("\n".join(wrong))
-    refused = contradictions(study)
-    if math.isclose(sum(refused.values()), 1.0):
-        raise BadInput(
-            "a space must hold recipes that don't contradict themselves, but every one that was "
-            f"drawn does: {'; '.join(refused)}"
-        )
-    if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
-        raise BadInput(
-            "data.unlabelled is learned from by methods that use no labels, but the study opens "
-            "none: open label_free in space.distillation, or leave data.unlabelled out"
-        )
 
 
 def prepare_task(
@@ -242,28 +187,6 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
         View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
         for number in range(study.search.views)
     )
-
-
-def needs_of(study: Study) -> set[Needs]:
-    """What the open distillation methods ask of the teacher."""
-    return {method.needs for method in _distillations(study)}
-
-
-def _distillations(study: Study) -> list[type[Distillation]]:
-    opened = study.search_space().axes[Distillation.axis]
-    methods = [catalogue.method(Distillation.axis, name) for name in opened]
-    return [method for method in methods if issubclass(method, Distillation)]
-
-
-def _unknown(place: str, models: Iterable[object]) -> list[str]:
-    """A line for each name that timm does not have."""
-    lines = []
-    for model in models:
-        try:
-            check_model_name(str(model))
-        except ValueError as error:
-            lines.append(f"{place} {error}")
-    return lines
 
 
 def _measure_teacher(

@@ -17,7 +17,7 @@ from search.depot import Depot
 from search.errors import BadInput, DataError
 from search.making.task import Task
 from search.making.trial import finish, run_trial
-from search.preparing.preparation import check_study
+from search.preparing.checks import check_study
 from search.preparing.soft_targets import open_soft_targets, soft_targets
 from search.records import TrialState
 from search.settings.config import DataSettings, Study

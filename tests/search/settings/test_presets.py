@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import BadInput
-from search.preparing.preparation import student_models
+from search.preparing.checks import student_models
 from search.records import EpochRecord, Outcome, Scalar, TrialState
 from search.run import run_study
 from search.settings.config import Study
