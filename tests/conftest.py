@@ -4,12 +4,14 @@ SQLite files, and one PostgreSQL server a session where its binaries are.
 """
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from timm.models import _registry as timm_registry
 from torch import nn
 
 from search.budget import Budget
@@ -39,6 +41,13 @@ SIZE = 32
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test registers with timm is forgotten at its end: other tests list all models."""
+    for name in ("_model_entrypoints", "_module_to_models", "_model_to_module"):
+        monkeypatch.setattr(timm_registry, name, deepcopy(getattr(timm_registry, name)))
 
 
 @pytest.fixture(scope="session")

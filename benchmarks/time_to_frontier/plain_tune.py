@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ray
 import torch
@@ -21,11 +22,11 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
-import search.making.maker
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
 from search.admission.foresight import foresee_cost
 from search.budget import Budget, total_violation
+from search.making import maker
 from search.making.stages import StageCache
 from search.making.task import Task
 from search.making.trial import run_trial
@@ -184,5 +185,5 @@ class _Natural(_Plain):
         torch.set_num_threads(1)
         teacher = live_teacher(plan.study, plan.open_task().dataset)
         # This process runs nothing else: its trials now train as a script of one's own would.
-        search.making.train = partial(train_naturally, teacher=teacher)  # type: ignore[attr-defined]
+        patch.object(maker, "train", partial(train_naturally, teacher=teacher)).start()
         super().setup(config, plan=plan)

@@ -106,17 +106,13 @@ def test_sizes_are_those_that_the_paper_names() -> None:
     assert size.macs == pytest.approx(1.8e9, rel=0.02)
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_a_model_that_is_new_to_the_table_is_counted() -> None:
     def wholly_new_model(pretrained: bool = False, **given: object) -> object:
         return timm.create_model("test_resnet", pretrained=pretrained, **given)
 
     wholly_new_model.__module__ = "timm.models.resnet"
     register_model(wholly_new_model)
-    try:
-        assert named_models({"glob": "wholly_new_*", "max_params": "1M"}) == ["wholly_new_model"]
-        assert parameters_of("wholly_new_model") == parameters_of("test_resnet")
-        assert macs_of("wholly_new_model") == macs_of("test_resnet")
-    finally:
-        timm.models._registry._model_entrypoints.pop("wholly_new_model")
-        timm.models._registry._module_to_models["resnet"].discard("wholly_new_model")
-        timm.models._registry._model_to_module.pop("wholly_new_model")
+    assert named_models({"glob": "wholly_new_*", "max_params": "1M"}) == ["wholly_new_model"]
+    assert parameters_of("wholly_new_model") == parameters_of("test_resnet")
+    assert macs_of("wholly_new_model") == macs_of("test_resnet")

@@ -95,7 +95,6 @@ class _Bare(nn.Module):
         return logits
 
 
-@register_model
 def bare_classifier(
     pretrained: bool = False,
     *,
@@ -106,9 +105,11 @@ def bare_classifier(
     return _Bare(num_classes, in_chans)
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_a_teacher_without_features_is_refused_where_a_method_needs_them(
     stripes_file: Path, tmp_path: Path
 ) -> None:
+    register_model(bare_classifier)
     teacher = {"model": "bare_classifier", "train": {}}
     plan_study(_study(tmp_path, stripes_file, teacher, "soft_targets"), progress=print)
     with pytest.raises(TeacherError, match="can't teach by its features: a _Bare does not"):
