@@ -17,9 +17,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from search.admission.admission import Admission, Basis, Verdict
+from search.admission.admission import Admission
 from search.admission.foresight import foresee_cost
 from search.admission.table import CostTable
+from search.admission.verdict import Basis, Verdict
 from search.budget import Budget
 from search.driving.sampler import Sampler
 from search.records import Cost

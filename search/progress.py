@@ -19,6 +19,9 @@ class Watcher(Protocol):
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         """A trial's end; of one that was rejected, or made of another's student, the first word."""
 
+    def trial_left(self, number: int) -> None:
+        """A trial that had started is over, and so is what else is made of its student."""
+
 
 class Silent:
     """Watches without a word; what wants to hear of one thing alone derives from it."""
@@ -30,3 +33,5 @@ class Silent:
     def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
 
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...
+
+    def trial_left(self, number: int) -> None: ...

@@ -15,11 +15,11 @@ from typing import Self
 from sqlalchemy import select
 
 from search.database.address import safe_url, without_secrets
+from search.database.branches import keep_branches
 from search.database.connection import Database
 from search.database.costs import keep_cost
 from search.database.holds import HeldStore
 from search.database.queries import (
-    branch_numbers,
     find_trial,
     keyed_trial,
     new_trial,
@@ -218,33 +218,27 @@ class Store(HeldStore):
             return row.number
 
     def finish_trial(self, study: str, number: int, outcome: Outcome) -> list[int]:
-        """Ends a trial and its branches, at once or not at all; gives the branches' numbers.
+        """Ends a trial and adds its branches, at once or not at all; gives the branches' numbers.
 
-        The same outcome may be given twice, as after a commit whose answer was lost; another one
-        is refused. An interruption is no outcome: one that comes late takes its place.
+        The same outcome may be given again, as after a commit whose answer was lost, or with
+        branches that have ended since; another one is refused. An interruption is no outcome: one
+        that comes late takes its place.
         """
-        branches = [(branch.params, storable(branch.outcome)) for branch in outcome.branches]
+        branches = [replace(one, outcome=storable(one.outcome)) for one in outcome.branches]
         outcome = storable(replace(outcome, branches=()))
         with self._database.writing() as session:
             owner = self._changing(session, study)
             row = find_trial(session, owner, number, whole=True)
             known = trial_record(row, study=study, whole=True).outcome
-            if known == outcome:
-                return list(session.scalars(branch_numbers(owner, number)))
-            if known is not None and known.state is not TrialState.INTERRUPTED:
+            if known is None or known.state is TrialState.INTERRUPTED:
+                put_outcome(row, outcome)
+                row.finished_at = datetime.now(UTC)
+            elif known != outcome:
                 raise StoreError(
                     f"trial {number} of {study} ended already as {known.state}, and can't end "
                     f"again with another outcome ({outcome.state})"
                 )
-            put_outcome(row, outcome)
-            row.finished_at = datetime.now(UTC)
-            for params, found in branches:
-                check_finite(params)
-                branch = new_trial(session, owner, params=params, seed=row.seed, parent=number)
-                branch.started_at, branch.finished_at = row.started_at, row.finished_at
-                put_outcome(branch, found)
-                session.flush()
-            return list(session.scalars(branch_numbers(owner, number)))
+            return keep_branches(session, owner, row, branches)
 
     def record_test(self, study: str, number: int, quality: Quality) -> None:
         """Keeps how a complete trial's artifact did on the test images."""

@@ -48,7 +48,8 @@ def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
     trial = run_trial(Recipe.from_params(params), task, number=name, seed=0)
     while True:
         try:
-            log_epoch(plan.log, next(trial).stage)
+            next(trial)
+            log_epoch(plan.log, "epoch")
         except StopIteration as end:
             outcome: Outcome = end.value
             log_student(plan.log, outcome, task.artifacts.folder)

@@ -31,7 +31,7 @@ from search.making.stages import StageCache
 from search.making.task import Task
 from search.making.trial import run_trial
 from search.preparing.preparation import TaskSpec, open_task
-from search.records import Outcome
+from search.records import EpochRecord, Outcome
 from search.settings.config import Study
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
@@ -164,9 +164,11 @@ class _Plain(tune.Trainable):
         )
         while True:
             try:
-                yield next(trial).accuracy
+                news = next(trial)
             except StopIteration as end:
                 return end.value
+            assert isinstance(news, EpochRecord)  # there are no branches
+            yield news.accuracy
 
     def _metrics(self) -> dict[str, Any]:
         budget = self._plan.spec.brief.budget

@@ -2,8 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from importlib.metadata import version
 
 from torch import nn
@@ -12,6 +11,7 @@ from search.admission.estimate import COUNTED, Estimate, Estimator
 from search.admission.foresight import is_certain, least_cost, measure_untrained, untrained
 from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
+from search.admission.verdict import Basis, Verdict
 from search.budget import Budget
 from search.errors import ArtifactError, shortened
 from search.measuring.measure import count_operations
@@ -28,33 +28,6 @@ _NETWORKS = 4
 _SURELY_STORED = 0.98
 # Of a cost that is told from a uniform ratio for a pruning that follows none.
 _NOMINAL_ERROR = 0.25
-
-
-class Basis(StrEnum):
-    """What a verdict rests on."""
-
-    CONFLICT = "conflict"  # the recipe contradicts itself
-    UNSOUND = "unsound"  # its student can't be built, pruned, exported or quantized
-    MEASURED = "measured"  # its own untrained student
-    BOUND = "bound"  # its weights alone, or a student of the family that is smaller for certain
-    PREDICTED = "predicted"  # others, with the budget's limits outside the error
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether a recipe may be trained.
-
-    Attributes:
-        admitted: whether it may.
-        cost: what is known of it; measured, or as it is predicted; None where nothing is.
-        reason: why it may not; empty where it may.
-        basis: what the verdict rests on.
-    """
-
-    admitted: bool
-    cost: Cost | None
-    reason: str
-    basis: Basis
 
 
 def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
@@ -108,13 +81,20 @@ class Admission:
 
     def judge(self, recipe: Recipe) -> Verdict:
         """Whether the recipe may be trained."""
+        return self.foretell(recipe) or self._found(recipe, shape_of(recipe))
+
+    def foretell(self, recipe: Recipe) -> Verdict | None:
+        """Whether the recipe may be trained; None where its student has to be measured first."""
         if reason := recipe.conflict():
             return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
-        return self._known(recipe, shape) or self._told(recipe, shape) or self._found(recipe, shape)
+        return self._known(recipe, shape) or self._told(recipe, shape)
 
     def predict(self, recipe: Recipe) -> Cost | None:
-        """What the recipe will cost, measured or told from others; None where nothing tells."""
+        """What the recipe will cost, measured or told from others; None where nothing tells.
+
+        Of one that is sure to break the budget it may be the least that it costs.
+        """
         shape = shape_of(recipe)
         known = self._foreseen.get(shape) or self._table.get(shape)
         if known and known.latency_ms is not None:
@@ -122,7 +102,10 @@ class Admission:
         estimate = self.estimate(recipe)
         if known and estimate:
             return replace(known, latency_ms=estimate.cost.latency_ms)
-        return known or (estimate.cost if estimate else None)
+        if found := known or (estimate and estimate.cost):
+            return found
+        floor = self._floor(recipe, shape)
+        return None if floor is None or self.budget.admits(floor) else floor
 
     def estimate(self, recipe: Recipe) -> Estimate | None:
         """What others tell of the recipe's cost, with its error; about 0.1 ms.
@@ -184,9 +167,7 @@ class Admission:
         if ratio is None:
             return None
         curve = self._table.curve(shape.student, shape.quantization)
-        bounds = self._bounds[shape.student, shape.quantization]
-        smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
-        floor = _extreme(smaller, max)
+        floor = self._floor(recipe, shape)
         ceiling = _extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
         estimate = self.estimate(recipe)
         told = _between(estimate.cost, floor, ceiling) if estimate else floor
@@ -195,6 +176,18 @@ class Admission:
         if told is None or estimate is None:
             return None
         return self._by_estimate(Estimate(told, estimate.errors), ceiling)
+
+    def _floor(self, recipe: Recipe, shape: Shape) -> Cost | None:
+        """What the recipe costs at the least, by its weights or by what is cut more; if known."""
+        ratio = recipe.pruning.uniform_ratio
+        if ratio is None:
+            return None
+        curve = self._table.curve(shape.student, shape.quantization)
+        bounds = self._bounds[shape.student, shape.quantization]
+        smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
+        if counts := self._estimator.least_counts(shape.student, ratio):
+            smaller.append(_least(recipe, counts.weights, counts.parameters, round(counts.macs)))
+        return _extreme(smaller, max)
 
     def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> Verdict | None:
         """The verdict, unless a limit lies within an error, which only measuring can resolve."""
@@ -238,10 +231,7 @@ class Admission:
                 f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
             ) from error
         weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
-        bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
-        least = Cost(
-            size_bytes=int(_SURELY_STORED * weights * bits / 8), parameters=parameters, macs=macs
-        )
+        least = _least(recipe, weights, parameters, macs)
         verdict = self._verdict(least, Basis.BOUND, recipe)
         if verdict.admitted:
             return None
@@ -285,6 +275,13 @@ class Admission:
         if len(self._networks) > _NETWORKS:
             self._networks.popitem(last=False)
         return self._networks[student]
+
+
+def _least(recipe: Recipe, weights: int, parameters: int, macs: int) -> Cost:
+    """The cost of so many weights at the least, in the recipe's number format."""
+    bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
+    size_bytes = int(_SURELY_STORED * weights * bits / 8)
+    return Cost(size_bytes=size_bytes, parameters=parameters, macs=macs)
 
 
 def _extreme(costs: list[Cost], pick: Callable[[Iterable[int]], int]) -> Cost | None:

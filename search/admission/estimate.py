@@ -54,6 +54,17 @@ class Estimator:
     def knows_shapes(self, student: str) -> bool:
         return student in self._laws
 
+    def least_counts(self, student: str, ratio: float) -> Counts | None:
+        """What the student is made of at the least; None where its law is not to be relied on."""
+        if student not in self._laws or (errors := self._law_errors(student)) is None:
+            return None
+        counts = self._laws[student].count(ratio)
+        return Counts(
+            weights=round(counts.weights * (1 - errors["parameters"])),
+            vectors=round(counts.vectors * (1 - errors["parameters"])),
+            macs=counts.macs * (1 - errors["macs"]),
+        )
+
     def estimate(self, shape: Shape, ratio: float) -> Estimate | None:
         """What the shape costs; None where its student's shapes or sizes are not known yet."""
         if (law := self._laws.get(shape.student)) is None:

@@ -1,7 +1,8 @@
 """The gate of a running study: recipes that are not admitted end here, on record."""
 
-from search.admission.admission import Admission, Verdict, setting_of
+from search.admission.admission import Admission, setting_of
 from search.admission.table import CostTable
+from search.admission.verdict import Verdict
 from search.keeping.ledger import Ledger
 from search.measuring.measure import grown, processor_of
 from search.progress import Watcher
@@ -55,10 +56,12 @@ class Gate:
         verdict = self.admission.judge(recipe)
         return None if verdict.admitted else self._reject(recipe, verdict)
 
-    def may_fit(self, recipe: Recipe) -> bool:
-        """Whether nothing that is known of its cost speaks against it."""
-        cost = self.admission.predict(recipe)
-        return cost is None or self.admission.budget.admits(cost)
+    def foretells(self, recipe: Recipe) -> bool | None:
+        """Whether the recipe fits, as far as is known; None where that is to be measured."""
+        verdict = self.admission.foretell(recipe)
+        if verdict is None:
+            return None if self.admission.budget.limits() else True
+        return verdict.admitted
 
     def known_cost(self, recipe: Recipe) -> Cost | None:
         """What the recipe was measured to cost, if that settles that it fits."""

@@ -57,6 +57,9 @@ class PlainLines:
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.say(f"trial {number} {outcome.state}: {_result(outcome)} ({recipe_text(params)})")
 
+    def trial_left(self, number: int) -> None:
+        """Not told: its last branch was."""
+
 
 @dataclass
 class LivePicture:
@@ -88,14 +91,17 @@ class LivePicture:
 
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         # What was rejected, or made of another trial's student, has not run.
-        if self.running.pop(number, None) and outcome.state is not TrialState.INFEASIBLE:
+        if number in self.running and outcome.state is not TrialState.INFEASIBLE:
             self.trained += 1
-        self.points.pop(number, None)
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
             self.best_so_far = frontier(self.store.trials(self.study.study))
         if outcome.state is TrialState.FAILED:
             self.news = f"trial {number} failed: {_result(outcome)}"
+
+    def trial_left(self, number: int) -> None:
+        self.running.pop(number)
+        self.points.pop(number, None)
 
     def render(self) -> RenderableType:
         """What the terminal shows now."""

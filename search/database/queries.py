@@ -51,12 +51,6 @@ def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow 
     return session.scalar(trials_query(study, whole=False).where(*own))
 
 
-def branch_numbers(study: StudyRow, parent: int) -> Select[int]:
-    """The numbers of a trial's branches, ascending."""
-    own = TrialRow.study_id == study.id, TrialRow.parent == parent
-    return select(TrialRow.number).where(*own).order_by(TrialRow.number)
-
-
 def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
     query = select(StudyRow).where(StudyRow.name == name)
     row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)

@@ -5,7 +5,8 @@ Training takes minutes, pruning with a short recovery a fraction of that, quanti
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
@@ -15,10 +16,20 @@ from spaces.space import Methods, SearchSpace
 
 # Each is trained on for some epochs, one after another.
 _METHODS_AT_MOST = 4
+# Of so many times as many settings those are taken that may fit the budget; odd, so that they are
+# in the middle of their parts of the range where all may.
+_FINER = 3
+_One = TypeVar("_One")
 _BRANCHED = (Pruning.axis, Quantization.axis)
 
 
-def branches_of(recipe: Recipe, space: SearchSpace, *, prunings: int) -> list[Recipe]:
+def branches_of(
+    recipe: Recipe,
+    space: SearchSpace,
+    *,
+    prunings: int,
+    may_fit: Callable[[Recipe], bool] = lambda branch: True,
+) -> list[Recipe]:
     """Recipes that share the training of `recipe`, without itself.
 
     First every quantization of its own pruning, which costs nothing but converting and measuring;
@@ -30,26 +41,31 @@ def branches_of(recipe: Recipe, space: SearchSpace, *, prunings: int) -> list[Re
     Args:
         recipe: what is trained.
         space: where the branches come from.
-        prunings: how many settings of each method of pruning are tried, spread over its ranges.
+        prunings: how many settings of each method of pruning are tried, spread over those parts of
+            its ranges in which anything may fit.
+        may_fit: whether a branch may be worth making.
     """
     own = recipe.to_params()
     trained = {key: own[key] for key in own if key.partition(".")[0] not in _BRANCHED}
     pruned, quantized = (
         {key: own[key] for key in own if key.partition(".")[0] == axis} for axis in _BRANCHED
     )
-    found = dict.fromkeys(
-        Recipe.from_params(trained | pruning | quantization)
-        for pruning in (pruned, *_settings(Pruning.axis, _some_prunings(space, own), prunings))
-        for quantization in (
-            quantized,
-            *_settings(Quantization.axis, space.axes[Quantization.axis], 1),
+    others = _settings(Quantization.axis, space.axes[Quantization.axis], 1)
+    formats = [quantized, *(setting for (setting,) in others)]
+
+    def made_by(pruning: dict[str, Scalar]) -> tuple[Recipe, ...]:
+        found = (Recipe.from_params(trained | pruning | each) for each in formats)
+        return tuple(
+            one
+            for one in dict.fromkeys(found)
+            if not one.quantization.tuning_share and not one.conflict() and may_fit(one)
         )
-    )
-    return [
-        branch
-        for branch in found
-        if branch != recipe and not branch.quantization.tuning_share and not branch.conflict()
-    ]
+
+    branches = list(made_by(pruned))
+    for settings in _settings(Pruning.axis, _some_prunings(space, own), _FINER * prunings):
+        fitting = dict.fromkeys(made for setting in settings if (made := made_by(setting)))
+        branches += [one for made in _spread(list(fitting), prunings) for one in made]
+    return [branch for branch in dict.fromkeys(branches) if branch != recipe]
 
 
 def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
@@ -63,11 +79,21 @@ def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
     return {names[place]: methods[names[place]] for place in places}
 
 
-def _settings(axis: str, methods: Methods, count: int) -> Iterator[dict[str, Scalar]]:
-    """Each method of the axis, with its parameters at `count` even places of their ranges."""
+def _settings(axis: str, methods: Methods, count: int) -> list[list[dict[str, Scalar]]]:
+    """For each method of the axis its parameters at `count` even places of their ranges."""
+    found = []
     for name, domains in methods.items():
         places = count if any(domain.count() > 1 for domain in domains.values()) else 1
-        for place in range(places):
+        settings: list[dict[str, Scalar]] = [{axis: name} for _ in range(places)]
+        for place, setting in enumerate(settings):
             share = (place + 0.5) / places
-            values = {f"{axis}.{name}.{key}": domain.at(share) for key, domain in domains.items()}
-            yield {axis: name, **values}
+            setting |= {f"{axis}.{name}.{key}": one.at(share) for key, one in domains.items()}
+        found.append(settings)
+    return found
+
+
+def _spread(found: Sequence[_One], count: int) -> Sequence[_One]:
+    """So many of them at even distances, or all where there are no more."""
+    if len(found) <= count:
+        return found
+    return [found[int((place + 0.5) * len(found) / count)] for place in range(count)]

@@ -7,78 +7,23 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from search.admission.gate import Gate
+from search.admission.survey import Survey
 from search.driving.branching import branches_of
 from search.driving.pinning import FrontierPins
 from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
-from search.driving.sampler import Sampler
+from search.driving.running import Dispatch, Running
+from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
 from search.errors import NotFinite, StoreError
 from search.keeping.ledger import Ledger
-from search.making.failures import PROCESS_DIED
 from search.progress import Watcher
-from search.records import Cost, EpochRecord, FailureRecord, Outcome, TrialState
+from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.settings.config import Study
 from spaces.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Dispatch:
-    """A trial to run: its number, its recipe, what it is known to cost, and its branches."""
-
-    number: int
-    recipe: Recipe
-    seed: int
-    foreseen: Cost | None
-    branches: tuple[Recipe, ...]
-
-
-@dataclass
-class _Running:
-    """A trial under way, as the driver sees it."""
-
-    dispatch: Dispatch
-    candidate: Candidate
-    cost: Cost | None
-    epochs: list[EpochRecord] = field(default_factory=list)
-    stopped: str | None = None
-    started: float = field(default_factory=time.monotonic)
-
-    def settled(self, outcome: Outcome | None, cause: FailureRecord | None) -> Outcome:
-        """How it ended, whatever it said of that itself."""
-        if self.stopped:
-            return self._cut_short(TrialState.STOPPED, reason=self.stopped, cost=self.cost)
-        return outcome or self._cut_short(TrialState.FAILED, failure=cause or _SILENT)
-
-    def not_finite(self, error: NotFinite) -> Outcome:
-        failure = FailureRecord(kind="non_finite", message=f"a measurement of it: {error}")
-        return self._cut_short(TrialState.FAILED, failure=failure)
-
-    def _cut_short(
-        self,
-        state: TrialState,
-        *,
-        reason: str | None = None,
-        cost: Cost | None = None,
-        failure: FailureRecord | None = None,
-    ) -> Outcome:
-        return Outcome(
-            state=state,
-            cost=cost,
-            reason=reason,
-            failure=failure,
-            epochs=tuple(self.epochs),
-            duration_s=time.monotonic() - self.started,
-        )
-
-
-_SILENT = FailureRecord(
-    kind=PROCESS_DIED,
-    message="the trial's process ended without a result; it may have run out of memory",
-)
 
 
 class Driver:
@@ -93,6 +38,7 @@ class Driver:
         sampler: asked for recipes, told of outcomes.
         gate: knows what recipes cost.
         rungs: says which trial is hopeless; None lets all of them end.
+        survey: measures students while the workers start, if any are unknown.
         pins: keeps what the frontier was made of; None where no stage is kept.
         ledger: where everything is kept.
         watcher: told as well.
@@ -107,6 +53,7 @@ class Driver:
         sampler: Sampler,
         gate: Gate,
         rungs: Rungs | None,
+        survey: Survey | None = None,
         pins: FrontierPins | None = None,
         ledger: Ledger,
         watcher: Watcher,
@@ -118,12 +65,14 @@ class Driver:
         self._sampler = sampler
         self._gate = gate
         self._rungs = rungs
+        self._survey = survey
         self._pins = pins
         self._ledger = ledger
         self._watcher = watcher
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._waiting = deque(past.interrupted)
         self._trained = past.trained
+        self._ahead: Proposal | None = None
         self._exhausted = False
         self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
         self.draining = False
@@ -135,11 +84,15 @@ class Driver:
     def is_over(self) -> bool:
         """Whether no further trial is to be dispatched."""
         return (
-            self.draining
+            self._is_ending
             or self._trained >= self._study.search.trials
-            or time.monotonic() > self._deadline
             or (self._exhausted and not self._running and not self._waiting)
         )
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether what runs is to end, and no more is to be made of it."""
+        return self.draining or time.monotonic() > self._deadline
 
     @property
     def left_by_time(self) -> int:
@@ -154,7 +107,7 @@ class Driver:
 
     def next(self) -> Dispatch | None:
         """The next trial to run, on record already; None where there is none, for now or at all."""
-        if self.is_over or self._trained + len(self._running) >= self._study.search.trials:
+        if not self._wants_more:
             return None
         try:
             candidate = self._again() if self._waiting else self._new()
@@ -163,17 +116,45 @@ class Driver:
             self._give_up(error)
             return None
 
+    def look_ahead(self) -> None:
+        """Does what is of use while all workers are busy.
+
+        While they start, it gets to know what students cost. Once one of them is about to be free,
+        the next trial is chosen: what a trial has taught is known as soon as its branches alone are
+        under way.
+        """
+        if self._survey and not any(running.epochs for running in self._running.values()):
+            self._survey.go_on()
+        about_to_end = any(running.recorded for running in self._running.values())
+        if about_to_end and self._ahead is None and not self._waiting and self._wants_more:
+            try:
+                self._ahead = self._proposal()
+            except StoreError as error:
+                self._give_up(error)
+
+    @property
+    def _wants_more(self) -> bool:
+        training = sum(running.recorded is None for running in self._running.values())
+        return not self.is_over and self._trained + training < self._study.search.trials
+
+    def _proposal(self) -> Proposal | None:
+        """The sampler's, asked for in advance or now; None where it has no more."""
+        proposal, self._ahead = self._ahead, None
+        if proposal is None and not self._exhausted:
+            proposal = self._sampler.ask()
+            if proposal is None:
+                self._exhausted = True
+                self._watcher.say("no recipe is left that is new and fits the budget")
+        return proposal
+
     def _again(self) -> Candidate:
         candidate = self._waiting[0]
         self._ledger.restart(candidate.number, candidate.recipe.to_params())
         return self._waiting.popleft()
 
     def _new(self) -> Candidate | None:
-        proposal = None if self._exhausted else self._sampler.ask()
+        proposal = self._proposal()
         if proposal is None:
-            if not self._exhausted:
-                self._watcher.say("no recipe is left that is new and fits the budget")
-            self._exhausted = True
             return None
         recipe, seed = proposal.recipe, self._study.seed
         number = self._ledger.start(recipe.to_params(), seed)
@@ -181,29 +162,46 @@ class Driver:
 
     def _dispatch(self, candidate: Candidate) -> Dispatch:
         recipe, branches = candidate.recipe, candidate.branches
+        if branches is None:
+            branches = tuple(self._branches(recipe))
         dispatch = Dispatch(
             number=candidate.number,
             recipe=recipe,
             seed=candidate.seed,
             foreseen=self._gate.known_cost(recipe),
-            branches=tuple(self._branches(recipe)) if branches is None else branches,
+            branches=branches,
+            doubtful=frozenset(one for one in branches if self._gate.foretells(one) is None),
         )
         cost = dispatch.foreseen or self._gate.admission.predict(recipe)
-        self._running[dispatch.number] = _Running(dispatch, candidate, cost)
+        self._running[dispatch.number] = Running(dispatch, candidate, cost)
         self._watcher.trial_started(dispatch.number, recipe.to_params())
         return dispatch
 
     def advance(self, number: int, point: EpochRecord) -> bool:
         """Hears of an epoch; whether the trial may go on."""
         running = self._running[number]
-        running.epochs.append(point)
         self._watcher.trial_advanced(number, point)
+        if running.recorded:
+            return not self._is_ending
+        running.epochs.append(point)
         if self._rungs and running.cost and point.stage == "distil":
             share = (point.epoch + 1) / running.dispatch.recipe.training.epochs
             running.stopped = self._rungs.hopeless(
                 number, share=share, accuracy=point.accuracy, cost=running.cost
             )
         return running.stopped is None
+
+    def hear(self, number: int, outcome: Outcome) -> bool:
+        """Records what a trial has come to so far; whether its next branch is to be made.
+
+        Args:
+            number: the trial's.
+            outcome: its own, with the branches that have ended.
+        """
+        running = self._running[number]
+        self._record(running, outcome)
+        failed = running.recorded is not None and running.recorded.state is TrialState.FAILED
+        return not failed and not self._is_ending
 
     def end(self, number: int, outcome: Outcome | None, cause: FailureRecord | None = None) -> None:
         """Records how a trial ended, then tells the sampler; or lets it be tried once more.
@@ -214,20 +212,20 @@ class Driver:
             cause: why it did, where that is known.
         """
         running = self._running.pop(number)
-        outcome = running.settled(outcome, cause)
-        if self._tries_again(running, outcome):
-            return
-        try:
-            try:
-                branches = self._ledger.finish(number, outcome)
-            except NotFinite as error:
-                outcome = running.not_finite(error)
-                branches = self._ledger.finish(number, outcome)
-            self._learn(running, outcome, branches)
-        except StoreError as error:
-            self._give_up(error)
+        if running.recorded is None:
+            outcome = running.settled(outcome, cause)
+            if self._tries_again(running, outcome):
+                return
+        elif cause:
+            self._watcher.say(
+                f"trial {number} ended with {len(running.recorded.branches)} of "
+                f"{len(running.dispatch.branches)} branches: {cause.kind}, {cause.message}"
+            )
+        if outcome:
+            self._record(running, outcome)
+        self._watcher.trial_left(number)
 
-    def _tries_again(self, running: _Running, outcome: Outcome) -> bool:
+    def _tries_again(self, running: Running, outcome: Outcome) -> bool:
         candidate, failure = running.candidate, outcome.failure
         again = next_try(candidate, failure, retries=self._study.run.retries)
         if again is None or failure is None:
@@ -243,18 +241,55 @@ class Driver:
         )
         return True
 
-    def _learn(self, running: _Running, outcome: Outcome, branches: Sequence[int]) -> None:
+    def _record(self, running: Running, outcome: Outcome) -> None:
+        """Records and learns what is new of an outcome: all of it, or branches."""
+        own, new = running.recorded is None, running.unrecorded(outcome)
+        first = len(outcome.branches) - len(new.branches)
+        number = running.dispatch.number
+        try:
+            try:
+                branches = self._ledger.finish(number, new)
+            except NotFinite as error:
+                new = running.not_finite(error, new)
+                branches = self._ledger.finish(number, new)
+            running.recorded = replace(new, branches=outcome.branches)
+            if own:
+                self._learn(running, new)
+            self._learn_branches(running, new, first, branches)
+        except StoreError as error:
+            running.recorded = outcome  # it is in the journal
+            self._give_up(error)
+
+    def _learn(self, running: Running, outcome: Outcome) -> None:
         dispatch, proposal = running.dispatch, running.candidate.proposal
-        self._gate.learn(dispatch.recipe, outcome)
+        self._keep(dispatch, dispatch.recipe, outcome, branch=False)
         if proposal:
             self._sampler.tell(proposal, outcome)
         else:
             self._sampler.learn(dispatch.recipe, outcome)
-        self._tell_rungs(dispatch.number, outcome)
-        self._pin(dispatch, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
-        self._end_branches(dispatch.branches, outcome, branches)
+
+    def _learn_branches(
+        self, running: Running, outcome: Outcome, first: int, numbers: Sequence[int]
+    ) -> None:
+        """Learns of the outcome's branches, of which the first is the `first` of the trial's."""
+        dispatch = running.dispatch
+        recipes = dispatch.branches[first : first + len(numbers)]
+        for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
+            self._keep(dispatch, recipe, branch.outcome, branch=True)
+            self._sampler.learn(recipe, branch.outcome)
+            self._watcher.trial_ended(number, branch.params, branch.outcome)
+
+    def _keep(self, dispatch: Dispatch, recipe: Recipe, outcome: Outcome, *, branch: bool) -> None:
+        """Tells all that learn from a student's cost and accuracy, but the sampler."""
+        self._gate.learn(recipe, outcome)
+        if self._rungs and outcome.quality and outcome.cost:
+            accuracy, cost = outcome.quality.accuracy, outcome.cost
+            self._rungs.finish(dispatch.number, accuracy=accuracy, cost=cost, branch=branch)
+        if self._pins:
+            with suppress(OSError):  # what the cache throws out is computed again
+                self._pins.finish(recipe, dispatch.seed, outcome)
 
     def _give_up(self, fault: StoreError) -> None:
         """Ends the search for the store's sake. Trials that run may end: the journal takes them."""
@@ -263,43 +298,14 @@ class Driver:
         self.fault = self.fault or fault
         self.draining = True
 
-    def _tell_rungs(self, number: int, outcome: Outcome) -> None:
-        for found in (outcome, *(branch.outcome for branch in outcome.branches)):
-            if self._rungs and found.quality and found.cost:
-                self._rungs.finish(
-                    number,
-                    accuracy=found.quality.accuracy,
-                    cost=found.cost,
-                    branch=found is not outcome,
-                )
-
-    def _pin(self, dispatch: Dispatch, outcome: Outcome) -> None:
-        if self._pins is None:
-            return
-        recipes = (dispatch.recipe, *dispatch.branches)
-        found = (outcome, *(branch.outcome for branch in outcome.branches))
-        # A trial that failed or stopped has made none of its branches.
-        for recipe, one in zip(recipes, found, strict=False):
-            with suppress(OSError):  # what the cache throws out is computed again
-                self._pins.finish(recipe, dispatch.seed, one)
-
     def _branches(self, recipe: Recipe) -> Sequence[Recipe]:
         """What else to make of the student, of which nothing says that it breaks the budget."""
         if not self._study.search.branches:
             return []
-        return [
-            branch
-            for branch in branches_of(recipe, self._space, prunings=self._study.search.branches)
-            if branch.conflict() is None
-            and self._gate.may_fit(branch)
-            and self._sampler.claim(branch)
-        ]
-
-    def _end_branches(
-        self, recipes: Sequence[Recipe], outcome: Outcome, numbers: Sequence[int]
-    ) -> None:
-        # A trial that failed or stopped has made none of them.
-        for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=False):
-            self._gate.learn(recipe, branch.outcome)
-            self._sampler.learn(recipe, branch.outcome)
-            self._watcher.trial_ended(number, branch.params, branch.outcome)
+        found = branches_of(
+            recipe,
+            self._space,
+            prunings=self._study.search.branches,
+            may_fit=lambda branch: self._gate.foretells(branch) is not False,
+        )
+        return [branch for branch in found if self._sampler.claim(branch)]

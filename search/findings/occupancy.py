@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search.records import TrialRecord, TrialState
+from search.records import TrialRecord
 from search.units import format_duration
 
 
@@ -39,21 +39,16 @@ def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int) 
     """How busy the workers were.
 
     Args:
-        trials: all of a study. Those that were made of another's student were made in its time, and
-            those that were rejected took no worker's.
+        trials: all of a study. Those that were rejected took no worker's time.
         elapsed_s: how long the study searched.
         workers: trials at a time.
     """
-    ran = [
-        trial.outcome
-        for trial in trials
-        if trial.parent is None and trial.outcome and not _was_rejected(trial)
-    ]
+    ran = [trial for trial in trials if trial.outcome and trial.outcome.duration_s]
     return Occupancy(
         workers=workers,
         elapsed_s=elapsed_s,
-        busy_s=sum(outcome.duration_s for outcome in ran),
-        trials=len(ran),
+        busy_s=sum(trial.outcome.duration_s for trial in ran if trial.outcome),
+        trials=sum(trial.parent is None for trial in ran),
     )
 
 
@@ -63,8 +58,3 @@ def occupancy_text(found: Occupancy) -> str:
         f"{found.workers} at a time for {format_duration(found.elapsed_s)}: {found.share:.0%} of "
         f"it in trials, {format_duration(found.around_s)} of a worker around each"
     )
-
-
-def _was_rejected(trial: TrialRecord) -> bool:
-    assert trial.outcome
-    return trial.state is TrialState.INFEASIBLE and not trial.outcome.duration_s

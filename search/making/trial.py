@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,10 +15,12 @@ from search.making.shipping import over_budget, ship
 from search.making.task import Task
 from search.measuring.conversion import Exported
 from search.records import Branch, Cost, EpochRecord, Outcome, TrialState
+from search.settings.brief import Brief
 from spaces.axes.pruning import Pruning
 from spaces.recipe import Recipe
 
-Progress = Generator[EpochRecord, None, Outcome]
+Training = Generator[EpochRecord, None, Outcome]
+Progress = Generator[EpochRecord | Outcome, None, Outcome]
 
 
 def run_trial(
@@ -29,8 +31,12 @@ def run_trial(
     seed: int,
     foreseen: Cost | None = None,
     branches: Sequence[Recipe] = (),
+    doubtful: Collection[Recipe] = (),
 ) -> Progress:
     """All that one recipe comes to: an epoch at a time, and at last its outcome.
+
+    Where there are branches, the outcome comes as soon as it is known, and again with each branch
+    that has ended since.
 
     A recipe that contradicts itself, or whose cost breaks the budget, is INFEASIBLE and is never
     trained. Nothing is raised: what goes wrong is FAILED, with its cause.
@@ -43,6 +49,7 @@ def run_trial(
         foreseen: what its student was measured to cost untrained; None has that measured here.
         branches: recipes that differ from `recipe` in pruning and quantization alone. They are
             made of the student that it trained, which takes seconds.
+        doubtful: those of the branches that may break the budget: each is measured untrained first.
 
     Returns:
         A generator of the learning curve's points that returns the outcome; closed early, it
@@ -51,10 +58,11 @@ def run_trial(
     notes = Notes(task)
     trial = _Trial(recipe, task, name=f"trial-{number:05d}", seed=seed)
     try:
-        outcome = trial.refusal(foreseen) or (yield from trial.run(notes, branches))
+        if refusal := trial.refusal(foreseen):
+            return notes.attached_to(refusal)
+        return (yield from trial.run(notes, branches, doubtful))
     except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, and the search goes on
-        outcome = _failed(error)
-    return notes.attached_to(outcome)
+        return notes.attached_to(_failed(error))
 
 
 def finish(trial: Progress) -> Outcome:
@@ -80,35 +88,35 @@ class _Trial:
         """INFEASIBLE, unless the recipe is sound and its cost within the budget."""
         if reason := self.recipe.conflict():
             return Outcome(state=TrialState.INFEASIBLE, reason=reason)
-        brief = self.task.brief
-        try:
-            cost = foreseen or least_cost(foresee_cost(self.recipe, brief), self.recipe)
-        except (ValueError, ArtifactError) as error:
-            return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
-        return None if brief.budget.admits(cost) else over_budget(cost, brief)
+        return _refusal(self.recipe, self.task.brief, foreseen)
 
-    def run(self, notes: Notes, branches: Sequence[Recipe]) -> Progress:
+    def run(
+        self, notes: Notes, branches: Sequence[Recipe], doubtful: Collection[Recipe]
+    ) -> Progress:
         """The stages, in the order in which compression is done; then those of the branches."""
         notes.end_stage("admit")
         maker = Maker(self.task, self.seed)
         trained = yield from maker.train(self.recipe, notes)
         with tempfile.TemporaryDirectory() as folder:
             workbench = _Workbench(self.task, maker, trained, notes.branch(), Path(folder))
-            made = workbench.compress(self.recipe, notes, name=self.name)
-            outcome = yield from made
-            found = []
+            made = yield from workbench.compress(self.recipe, notes, name=self.name)
+            outcome = notes.attached_to(made)
             for place, recipe in enumerate(branches):
-                branch = self._branch(workbench, recipe, name=f"{self.name}-{place}")
-                found.append((yield from branch))
-        return replace(outcome, branches=tuple(found))
+                yield outcome
+                name = f"{self.name}-{place}"
+                doubted = recipe in doubtful
+                branch = yield from self._branch(workbench, recipe, name=name, doubted=doubted)
+                outcome = replace(outcome, branches=(*outcome.branches, branch))
+        return outcome
 
     def _branch(
-        self, workbench: "_Workbench", recipe: Recipe, *, name: str
+        self, workbench: "_Workbench", recipe: Recipe, *, name: str, doubted: bool
     ) -> Generator[EpochRecord, None, Branch]:
         """What `recipe` makes of the student that was trained."""
         notes = workbench.before.branch()
         try:
-            outcome = yield from workbench.compress(recipe, notes, name=name)
+            refusal = _refusal(recipe, self.task.brief) if doubted else None
+            outcome = refusal or (yield from workbench.compress(recipe, notes, name=name))
         except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
             outcome = _failed(error)
         return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))
@@ -145,7 +153,7 @@ class _Workbench:
         self._unpruned = self._exported(trained)
         self._pruned: dict[Pruning, _Pruned] = {}
 
-    def compress(self, recipe: Recipe, notes: Notes, *, name: str) -> Progress:
+    def compress(self, recipe: Recipe, notes: Notes, *, name: str) -> Training:
         """What the recipe's pruning and quantization make of the student."""
         pruned = self._pruned.get(recipe.pruning)
         if pruned is None:
@@ -172,6 +180,15 @@ class _Workbench:
     def _exported(self, made: Made) -> Exported:
         path = self._folder / f"{uuid.uuid4().hex}.onnx"
         return Exported(made.network, path, self._task.brief.image_shape)
+
+
+def _refusal(recipe: Recipe, brief: Brief, foreseen: Cost | None = None) -> Outcome | None:
+    """INFEASIBLE, unless the recipe's student is sound and its cost within the budget."""
+    try:
+        cost = foreseen or least_cost(foresee_cost(recipe, brief), recipe)
+    except (ValueError, ArtifactError) as error:
+        return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
+    return None if brief.budget.admits(cost) else over_budget(cost, brief)
 
 
 def _failed(error: Exception) -> Outcome:

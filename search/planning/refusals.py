@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from itertools import islice
 
-from search.admission.admission import Basis, Verdict
+from search.admission.verdict import Basis, Verdict
 from search.driving.sampler import Sampler
 from search.errors import shortened
 from search.settings.brief import Brief

@@ -27,7 +27,8 @@ _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|nam
 
 def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
     """Lets Ray call the driver until it is over."""
-    bridge = _Bridge(driver)
+    parallel = trials_at_a_time(run)
+    bridge = _Bridge(driver, parallel)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
@@ -39,7 +40,8 @@ def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
                 search_alg=bridge,
                 scheduler=_Undertaker(bridge, spec.artifacts.folder, run.trial_timeout),
                 num_samples=-1,
-                max_concurrent_trials=trials_at_a_time(run),
+                # One more is asked for than runs, and not given: it is chosen in advance.
+                max_concurrent_trials=parallel + 1,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -54,14 +56,19 @@ def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
 class _Bridge(Searcher):
     """Ray's names for what the driver does."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, parallel: int) -> None:
         super().__init__()
         self._driver = driver
+        self._parallel = parallel
         self._numbers: dict[str, int] = {}
         self._causes: dict[str, FailureRecord] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        dispatch = self._driver.next()
+        dispatch = None
+        if len(self._numbers) < self._parallel:
+            dispatch = self._driver.next()
+        else:
+            self._driver.look_ahead()
         if dispatch is None:
             return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
         self._numbers[trial_id] = dispatch.number
@@ -85,9 +92,11 @@ class _Bridge(Searcher):
         self._causes[trial_id] = cause
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether the trial ends here, after the epoch that `result` tells of."""
-        point = result.get(EPOCH)
-        return point is not None and not self._driver.advance(self._numbers[trial_id], point)
+        """Whether the trial ends here, after what `result` tells of."""
+        number = self._numbers[trial_id]
+        if EPOCH in result:
+            return not self._driver.advance(number, result[EPOCH])
+        return not (result["done"] or self._driver.hear(number, result[OUTCOME]))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
@@ -98,7 +107,7 @@ class _Bridge(Searcher):
 
 
 class _Stopper(tune.Stopper):
-    """Asks the driver at each epoch; Ray pickles it, to restore what is never restored."""
+    """Asks the driver at each step; Ray pickles it, to restore what is never restored."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge

@@ -17,6 +17,7 @@ os.environ.update(
 )
 
 from search.admission.gate import Gate, open_admission
+from search.admission.survey import Survey
 from search.cost_aware.candidates import CostSource
 from search.driving.driver import Driver
 from search.driving.pinning import FrontierPins
@@ -107,6 +108,7 @@ def _driver(
         sampler=sampler,
         gate=gate,
         rungs=rungs,
+        survey=Survey(study.search_space(), admission, seed=study.seed),
         pins=pins,
         ledger=ledger,
         watcher=watcher,

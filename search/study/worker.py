@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.driving.driver import Dispatch
+from search.driving.running import Dispatch
 from search.making.failures import failure_of
 from search.making.trial import Progress, run_trial
 from search.preparing.preparation import TaskSpec, open_task
-from search.records import Outcome, TrialState
+from search.records import EpochRecord, Outcome, TrialState
 from search.study.watchdog import Watchdog, note_of
 
 OUTCOME = "outcome"
@@ -18,7 +18,10 @@ EPOCH = "epoch"
 
 
 class Worker(tune.Trainable):
-    """A process that runs one trial after another, an epoch a step, and stays warm in between."""
+    """A process that runs one trial after another, and stays warm in between.
+
+    A step is an epoch, or what lies between two of them.
+    """
 
     _trial: Progress | None = None
     _watchdog: Watchdog | None = None
@@ -45,9 +48,10 @@ class Worker(tune.Trainable):
         assert self._trial is not None
         with self._watchdog.watching() if self._watchdog else nullcontext():
             try:
-                return {EPOCH: next(self._trial)}
+                news = next(self._trial)
             except StopIteration as end:
                 return {OUTCOME: end.value, "done": True}
+        return {EPOCH if isinstance(news, EpochRecord) else OUTCOME: news}
 
     def cleanup(self) -> None:
         if self._trial:
@@ -71,5 +75,6 @@ def _trial(dispatch: Dispatch, spec: TaskSpec) -> Progress:
             seed=dispatch.seed,
             foreseen=dispatch.foreseen,
             branches=dispatch.branches,
+            doubtful=dispatch.doubtful,
         )
     )

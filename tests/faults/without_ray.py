@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.driving.driver import Dispatch, Driver
+from search.driving.driver import Driver
+from search.driving.running import Dispatch
 from search.making.trial import run_trial
 from search.preparing.preparation import TaskSpec, open_task
+from search.progress import Silent
 from search.records import EpochRecord, Outcome, Scalar
 from search.settings.config import RunSettings, Study
 from search.study import tuning
@@ -25,7 +27,7 @@ STRIPES_SPACE = {
 }
 
 
-class Notes:
+class Notes(Silent):
     """Watches, notes what is said, and does what is asked when a trial starts."""
 
     def __init__(self, on_start: Callable[[int], None] = lambda number: None) -> None:
@@ -39,10 +41,6 @@ class Notes:
     def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.started.append(number)
         self._on_start(number)
-
-    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
-
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...
 
 
 def study_of(folder: Path, file: Path, /, **sections: dict[str, object]) -> Study:
@@ -99,9 +97,14 @@ def _outcome(driver: Driver, dispatch: Dispatch, spec: TaskSpec) -> Outcome | No
     )
     while True:
         try:
-            if not driver.advance(dispatch.number, next(trial)):
-                trial.close()
-                return None
+            news = next(trial)
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
+        if isinstance(news, EpochRecord):
+            goes_on = driver.advance(dispatch.number, news)
+        else:
+            goes_on = driver.hear(dispatch.number, news)
+        if not goes_on:
+            trial.close()
+            return None

@@ -11,13 +11,14 @@ from search.findings.frontier import frontier
 from search.keeping.artifacts import load_network
 from search.measuring.predictions import TEACHER
 from search.preparing.preparation import open_task, prepare_task
+from search.progress import Silent
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study
 from search.settings.config import Study
 from search.store import Store
 
 
-class _Notes:
+class _Notes(Silent):
     """Watches, and notes what it is told."""
 
     def __init__(self) -> None:

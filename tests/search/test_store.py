@@ -353,6 +353,15 @@ class TestBranches:
         assert store.finish_trial("digits", number, self.OUTCOME) == first
         assert store.pulse("digits")[0] == 3
 
+    def test_branches_are_added_as_they_end(self, store: Store) -> None:
+        number = start(store)
+        first, second = self.OUTCOME.branches
+        assert store.finish_trial("digits", number, COMPLETE) == []
+        assert store.finish_trial("digits", number, replace(COMPLETE, branches=(first,))) == [1]
+        assert store.finish_trial("digits", number, replace(COMPLETE, branches=(second,))) == [2]
+        assert store.finish_trial("digits", number, self.OUTCOME) == [1, 2]
+        assert [trial.parent for trial in store.trials("digits")] == [None, 0, 0]
+
     def test_a_branch_that_is_not_finite_keeps_all_of_them_out(self, store: Store) -> None:
         number = start(store)
         broken = replace(COMPLETE, quality=Quality(accuracy=math.nan, agreement=0.5))

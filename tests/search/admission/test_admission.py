@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.admission.admission import Admission, Basis, setting_of
+from search.admission.admission import Admission, setting_of
 from search.admission.foresight import measure_untrained, untrained
 from search.admission.table import CostTable, shape_of
+from search.admission.verdict import Basis
 from search.budget import Budget
 from search.making.task import Task
 from search.records import Cost

@@ -13,7 +13,8 @@ from search.budget import Budget
 from search.driving.sampler import Sampler
 from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
-from search.records import EpochRecord, Outcome, Scalar, TrialState
+from search.progress import Silent
+from search.records import Outcome, Scalar, TrialState
 from search.store import Store
 from spaces.space import SearchSpace
 
@@ -24,15 +25,9 @@ SPACE = {
 }
 
 
-class _Notes:
+class _Notes(Silent):
     def __init__(self) -> None:
         self.ended: list[int] = []
-
-    def say(self, text: str) -> None: ...
-
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
-
-    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
 
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append(number)

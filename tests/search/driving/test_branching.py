@@ -3,13 +3,15 @@ from dataclasses import replace
 
 import pytest
 
+from search.budget import Budget
 from search.driving.branching import branches_of
 from search.keeping.artifacts import load_network
 from search.making.task import Task
 from search.making.trial import finish, run_trial
-from search.records import TrialState
+from search.records import EpochRecord, Outcome, TrialState
 from spaces import catalogue
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.none import NoPruning
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
@@ -130,7 +132,54 @@ def test_the_students_of_two_formats_recover_once(task: Task, recipe: NewRecipe)
     pruned = replace(own, pruning=Magnitude(ratio=0.4, recovery=0.5))
     others = [pruned, replace(pruned, quantization=Int8Static())]
     progress = run_trial(own, task, number=0, seed=0, branches=others)
-    assert [point.stage for point in progress] == ["distil", "distil", "recover"]
+    points = [news.stage for news in progress if isinstance(news, EpochRecord)]
+    assert points == ["distil", "distil", "recover"]
+
+
+def test_the_outcome_is_told_before_the_branches_and_with_each(
+    task: Task, recipe: NewRecipe
+) -> None:
+    own = recipe()
+    others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
+    trial = run_trial(own, task, number=0, seed=0, branches=others)
+    told, last = [], None
+    while last is None:
+        try:
+            told.append(next(trial))
+        except StopIteration as end:
+            last = end.value
+    outcomes = [news for news in told if isinstance(news, Outcome)]
+    assert [len(outcome.branches) for outcome in (*outcomes, last)] == [0, 1, 2]
+    assert {outcome.artifact for outcome in (*outcomes, last)} == {last.artifact}
+    assert last.duration_s == outcomes[0].duration_s
+
+
+def test_a_doubtful_branch_that_breaks_the_budget_is_not_made(
+    task: Task, recipe: NewRecipe
+) -> None:
+    own = recipe(pruning=Magnitude(ratio=0.6, recovery=0.5), quantization=Int8Static())
+    size = finish(run_trial(own, task, number=0, seed=0)).cost
+    assert size is not None
+    small = replace(task, brief=replace(task.brief, budget=Budget(size=size.size_bytes + 2000)))
+    larger = replace(own, pruning=NoPruning())
+    trial = run_trial(
+        own, small, number=1, seed=0, foreseen=size, branches=[larger], doubtful={larger}
+    )
+    (branch,) = finish(trial).branches
+    assert branch.outcome.state is TrialState.INFEASIBLE
+    assert branch.outcome.artifact is None
+    assert "is above" in (branch.outcome.reason or "")
+
+
+def test_settings_that_may_fit_are_spread_where_they_lie(
+    recipe: NewRecipe, space: SearchSpace
+) -> None:
+    own = recipe(pruning=Magnitude(ratio=0.6))
+    found = branches_of(
+        own, space, prunings=2, may_fit=lambda branch: getattr(branch.pruning, "ratio", 0) > 0.4
+    )
+    ratios = {getattr(branch.pruning, "ratio", 0.0) for branch in found} - {0.6}
+    assert sorted(ratios) == pytest.approx([0.2 + 0.4 * share for share in (3.5 / 6, 5.5 / 6)])
 
 
 def test_a_branch_that_fails_leaves_the_others(task: Task, recipe: NewRecipe) -> None:

@@ -11,13 +11,24 @@ from search.admission.gate import Gate
 from search.admission.table import CostTable
 from search.budget import Budget
 from search.depot import Depot
-from search.driving.driver import Dispatch, Driver
+from search.driving.driver import Driver
+from search.driving.running import Dispatch
 from search.driving.sampler import Sampler
 from search.driving.scheduler import Rungs
 from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
 from search.making.trial import finish, run_trial
-from search.records import Cost, EpochRecord, Outcome, Scalar, TrialState
+from search.progress import Silent
+from search.records import (
+    Branch,
+    Cost,
+    EpochRecord,
+    FailureRecord,
+    Outcome,
+    Quality,
+    Scalar,
+    TrialState,
+)
 from search.settings.config import Study
 from search.store import Store
 
@@ -30,19 +41,19 @@ SPACE = {
 
 
 @dataclass
-class _Notebook:
+class _Notebook(Silent):
     said: list[str] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
-
-    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
-
     def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append(number)
+
+    def trial_left(self, number: int) -> None:
+        self.left.append(number)
 
 
 @dataclass
@@ -170,6 +181,92 @@ def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
     assert branch.params == dispatch.branches[0].to_params()
     assert branch.state is TrialState.COMPLETE
     assert given.notebook.ended == [dispatch.number, branch.number]
+
+
+def _complete(accuracy: float = 0.9) -> Outcome:
+    return Outcome(
+        state=TrialState.COMPLETE,
+        quality=Quality(accuracy=accuracy, agreement=0.8),
+        cost=Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5),
+    )
+
+
+def _with_branches(dispatch: Dispatch, count: int, accuracy: float = 0.9) -> Outcome:
+    made = (
+        Branch(params=recipe.to_params(), outcome=_complete(accuracy))
+        for recipe in dispatch.branches[:count]
+    )
+    return replace(_complete(), branches=tuple(made))
+
+
+def test_a_trial_and_each_of_its_branches_is_on_record_once_it_is_known(stage: NewStage) -> None:
+    given = stage(branches=3, trials=12)
+    dispatch = _next(given.driver)
+    assert dispatch.branches
+    for made in range(len(dispatch.branches)):
+        assert given.driver.hear(dispatch.number, _with_branches(dispatch, made))
+        assert len(given.store.trials("digits")) == 1 + made
+        assert given.notebook.ended == list(range(1 + made))
+    assert given.store.trial("digits", 0).state is TrialState.COMPLETE
+    given.driver.end(dispatch.number, _with_branches(dispatch, len(dispatch.branches)))
+    assert given.notebook.ended == list(range(1 + len(dispatch.branches)))
+    assert given.notebook.left == [dispatch.number]
+
+
+def test_a_process_that_dies_over_a_branch_leaves_what_was_told(stage: NewStage) -> None:
+    given = stage(branches=3, trials=12, retries=1)
+    dispatch = _next(given.driver)
+    given.driver.hear(dispatch.number, _with_branches(dispatch, 1))
+    given.driver.end(dispatch.number, None, FailureRecord(kind="process_died", message="killed"))
+    states = [trial.state for trial in given.store.trials("digits")]
+    assert states == [TrialState.COMPLETE, TrialState.COMPLETE]
+    assert "trial 0 ended with 1 of" in given.notebook.said[-1]
+    assert _next(given.driver).recipe != dispatch.recipe
+
+
+def test_a_search_that_is_stopped_makes_no_more_branches(stage: NewStage) -> None:
+    given = stage(branches=3, trials=12)
+    dispatch = _next(given.driver)
+    given.driver.interrupt("stopping")
+    assert given.driver.advance(dispatch.number, _point(0, 0.5))
+    assert not given.driver.hear(dispatch.number, _complete())
+    assert not given.driver.advance(dispatch.number, _point(1, 0.5))
+
+
+def test_a_branch_that_is_not_finite_fails_alone(stage: NewStage) -> None:
+    given = stage(branches=3, trials=12)
+    dispatch = _next(given.driver)
+    given.driver.hear(dispatch.number, _complete())
+    assert given.driver.hear(dispatch.number, _with_branches(dispatch, 1, accuracy=float("nan")))
+    own, branch = given.store.trials("digits", whole=True)
+    assert own.state is TrialState.COMPLETE
+    assert branch.state is TrialState.FAILED
+    assert branch.outcome
+    assert branch.outcome.failure
+    assert branch.outcome.failure.kind == "non_finite"
+
+
+def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked_for(
+    stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = stage(branches=1, trials=12)
+    dispatch = _next(given.driver)
+    given.driver.look_ahead()
+    given.driver.hear(dispatch.number, _complete())
+    given.driver.look_ahead()
+    assert [trial.number for trial in given.store.trials("digits")] == [0]
+    given.driver.end(dispatch.number, _with_branches(dispatch, 1))
+    monkeypatch.setattr(given.sampler, "ask", lambda: pytest.fail("it was asked already"))
+    assert _next(given.driver).number == 2
+
+
+def test_no_more_are_chosen_ahead_than_were_asked_for(stage: NewStage) -> None:
+    given = stage(branches=1, trials=1)
+    dispatch = _next(given.driver)
+    given.driver.hear(dispatch.number, _complete())
+    given.driver.look_ahead()
+    assert given.driver.is_over
+    assert given.driver.next() is None
 
 
 def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) -> None:

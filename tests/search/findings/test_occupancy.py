@@ -33,14 +33,14 @@ def test_the_share_is_of_all_workers_time() -> None:
     assert found.around_s == pytest.approx(1.0)
 
 
-def test_a_branch_was_made_in_its_parents_time_and_a_rejected_recipe_took_none() -> None:
+def test_a_branch_takes_time_but_no_worker_of_its_own_and_a_rejected_recipe_neither() -> None:
     trials = [
         _trial(0, TrialState.COMPLETE, 30.0),
         _trial(1, TrialState.COMPLETE, 5.0, parent=0),
         _trial(2, TrialState.INFEASIBLE, 0.0),
     ]
     found = occupancy(trials, elapsed_s=40.0, workers=1)
-    assert (found.busy_s, found.trials) == (30.0, 1)
+    assert (found.busy_s, found.trials) == (35.0, 1)
 
 
 def test_a_search_that_never_began_has_no_share() -> None:

@@ -1,13 +1,13 @@
 """The ready studies: each is sound as it stands, and runs, shortened, on images made here."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from search.errors import BadInput
 from search.preparing.checks import student_models
-from search.records import EpochRecord, Outcome, Scalar, TrialState
+from search.progress import Silent
+from search.records import TrialState
 from search.run import run_study
 from search.settings.config import Study
 from search.settings.presets import preset_names, preset_summary, preset_text
@@ -32,16 +32,6 @@ SHORTENED = (
     "run.cpus=1",
     "run.gpus=0",
 )
-
-
-class _Silent:
-    def say(self, text: str) -> None: ...
-
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None: ...
-
-    def trial_advanced(self, number: int, point: EpochRecord) -> None: ...
-
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None: ...
 
 
 def _loaded(name: str, folder: Path, *overrides: str) -> Study:
@@ -86,7 +76,7 @@ def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -
     shortened = [override.replace("STRIPES", str(stripes_file)) for override in SHORTENED]
     study = _loaded(name, tmp_path, *shortened, *places)
     with Store.open(study.run.storage) as store:
-        run_study(study, store, _Silent())
+        run_study(study, store, Silent())
         trials = store.trials(study.study, whole=True)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3, [
         (trial.params, trial.outcome and (trial.outcome.reason, trial.outcome.failure))

@@ -1,0 +1,41 @@
+"""Getting to know what a space's students cost while the processor has nothing better to do."""
+
+import numpy as np
+
+from search.admission.admission import Admission
+from search.cost_aware.candidates import Draw
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+# Recipes in a row whose costs are told, after which those of the space count as known.
+_ENOUGH = 50
+
+
+class Survey:
+    """Measures students, drawn from a space, of which nothing tells what they cost.
+
+    A sampler that is told costs proposes what it knows to fit; it should know all kinds of students
+    before it settles on some.
+
+    Args:
+        space: where they are drawn from.
+        admission: measures them, and learns.
+        seed: of the draws.
+    """
+
+    def __init__(self, space: SearchSpace, admission: Admission, *, seed: int) -> None:
+        self._space = space
+        self._admission = admission
+        self._draw = Draw(np.random.default_rng(seed))
+        self._told = 0
+
+    def go_on(self) -> None:
+        """Measures one more student, about a second long, unless enough are known."""
+        while self._told < _ENOUGH:
+            recipe = Recipe.from_params(self._space.suggest(self._draw))
+            if recipe.conflict() or self._admission.predict(recipe):
+                self._told += 1
+                continue
+            self._told = 0
+            self._admission.measure(recipe)
+            return

@@ -1,0 +1,46 @@
+"""Students are measured until the costs of a space's are told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.admission.admission import Admission
+from search.admission.survey import Survey
+from search.admission.table import CostTable
+from search.budget import Budget
+from search.cost_aware.candidates import Draw
+from search.making.task import Task
+from search.records import Shape
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+SPACE = SearchSpace.from_config(
+    {
+        "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
+        "pruning": {"none": None, "magnitude": {"ratio": {"low": 0.2, "high": 0.6}}},
+        "quantization": ["float32", "int8_static"],
+    }
+)
+
+
+def _costs_told(survey: Survey, admission: Admission, *, measured: list[Shape]) -> int:
+    """Lets the survey go on until it measures nothing any more; how many it measured."""
+    for _ in range(30):
+        survey.go_on()
+    draw = Draw(np.random.default_rng(1))
+    assert all(admission.predict(Recipe.from_params(SPACE.suggest(draw))) for _ in range(100))
+    return len(measured)
+
+
+@pytest.mark.parametrize("size", ["10MB", "1MB"])
+def test_students_are_measured_one_a_step_until_all_costs_are_told(task: Task, size: str) -> None:
+    measured: list[Shape] = []
+    table = CostTable(keep=lambda shape, cost: measured.append(shape))
+    brief = replace(task.brief, budget=Budget(size=size))
+    admission = Admission(brief, table, timed=False)
+    survey = Survey(SPACE, admission, seed=0)
+    survey.go_on()
+    assert len(measured) <= 1
+    # Two of each student in each format tell of the rest; what is too large is not measured.
+    assert 4 <= _costs_told(survey, admission, measured=measured) <= 12
