@@ -1,6 +1,7 @@
 """How long the frontier takes: retort against what a user would write instead.
 
-    python -m benchmarks.time_to_frontier DATA --out FOLDER [--seeds 3] [--minutes 10]
+    python -m benchmarks.time_to_frontier DATA --out FOLDER [--seeds 0 1 2] [--minutes 10]
+    python -m benchmarks.time_to_frontier --out FOLDER --report
 
 DATA is the folder of Fashion-MNIST's four files. All arms have the same space, data, teacher,
 epochs, cores and seeds, and run one after the other, their order turned from seed to seed:
@@ -17,16 +18,22 @@ All but the last share the stages of a trial and the cached logits, so that only
 differs. Every baseline runs for the same minutes; ours for a share of them. `--ablations` runs ours
 without its parts in place of the baselines.
 
-The students that moved a frontier are measured again when all is over: on the test images, their
-latencies in turns. The hypervolume is of those that fit the budget, in (error, bytes, latency), as
-a share of the box between nothing and (50%, the budget). FOLDER keeps the logs and the plot.
+When a run ends, the students that moved its frontier are measured again at once, on the test images
+and with their latencies in turns, and kept in `runs.csv` and `students.csv`. What these hold of the
+same arm, seed and minutes is not run again, so that the work can be done in several sessions.
+
+The report is made from the CSVs alone: of all their runs that had these minutes, or this share of
+them where they are ours. The hypervolume is of the students that fit the budget, in (error, bytes,
+latency), as a share of the box between nothing and (50%, the budget). The first table is against
+the baselines, the second against ours without its parts; the plot shows the first. FOLDER keeps the
+logs, the artifacts, the tables and, unless told otherwise, the plot.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +42,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from benchmarks.time_to_frontier.constrained_tpe import run_constrained
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import Plan, run_plain
-from benchmarks.time_to_frontier.report import OURS, comparison, draw
+from benchmarks.time_to_frontier.report import comparisons, draw, table
+from benchmarks.time_to_frontier.results import keep_trace, read_traces
+from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, OURS, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.depot import Depot
 from search.keeping.holding import beating, this_process
@@ -47,17 +56,8 @@ from search.settings.study_file import load_study
 from search.store import Store
 from search.study.tuning import run_trials
 
-_FILE = Path(__file__).parent / "problem.yaml"
-BASELINES = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe", "natural")
-# What is changed of the study to do without one part of it.
-ABLATIONS: Mapping[str, tuple[str, ...]] = {
-    "without admission": ("budget.size=null", "budget.latency=null"),
-    "without stopping": ("search.stopping=false",),
-    "without branches": ("search.branches=0",),
-    "without kept stages": ("run.stages=0",),
-    "tpe in place of gp": ("search.sampler=tpe",),
-    "random in place of gp": ("search.sampler=random",),
-}
+_HERE = Path(__file__).parent
+_PROBLEM = _HERE / "problem.yaml"
 
 
 @dataclass
@@ -74,47 +74,63 @@ class Stopwatch(Silent):
         log_student(self.log, outcome, self.artifacts)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    terms = Terms(options.minutes, options.share)
+    if not options.report:
+        # Now, not when the first run ends, is told that this can't be written to.
+        options.csv.mkdir(parents=True, exist_ok=True)
+        arms = (OURS, *(ABLATIONS if options.ablations else options.arms))
+        for run in terms.planned(arms, options.seeds):
+            _carry_out(run, options)
+    _report(terms, options)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--csv", type=Path, default=_HERE, help="the folder of both")
+    parser.add_argument("--plot", type=Path, help="a file; default: hypervolume.png in FOLDER")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=10, help="of each baseline")
     parser.add_argument("--share", type=float, default=0.2, help="of that, for ours")
     parser.add_argument("--arms", nargs="*", choices=BASELINES, default=list(BASELINES))
     parser.add_argument("--ablations", action="store_true")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    arms = (OURS, *(ABLATIONS if options.ablations else options.arms))
-    traces = []
-    for seed in range(options.seeds):
-        turn = seed % len(arms)
-        for arm in (*arms[turn:], *arms[:turn]):
-            trace = _run(arm, seed, options)
-            traces.append(trace)
-            print(
-                f"seed {seed}, {arm}: {trace.finished} students, {trace.epochs} epochs", flush=True
-            )
-    _report(traces, options)
+    parser.add_argument("--again", action="store_true", help="also what the CSVs hold")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    options = parser.parse_args(arguments)
+    if options.data is None and not options.report:
+        parser.error("DATA must be given, but for --report")
+    return options
 
 
-def _report(traces: list[Trace], options: argparse.Namespace) -> None:
-    study = _study(options, seed=0)
-    dataset = open_task(prepare_task(study, Silent())[0]).dataset
-    order = [OURS, *BASELINES, *ABLATIONS]
-    found = measured_again(traces, study.budget, dataset, study.budget.target)
-    found.sort(key=lambda trace: (order.index(trace.arm), trace.seed))
-    table = comparison(found, study.budget)
-    (options.out / "table.md").write_text(table + "\n")
-    draw(found, study.budget, options.out / "hypervolume.png")
-    print(f"\n{table}")
+def _carry_out(run: Run, options: argparse.Namespace) -> None:
+    """Runs what the CSVs lack, and keeps what it came to."""
+    told = f"{run.arm}, seed {run.seed}, {run.minutes:g} minutes"
+    if run in read_traces(options.csv) and not options.again:
+        print(f"{told}: kept from before", flush=True)
+        return
+    trace = _run(run, options)
+    keep_trace(options.csv, trace)
+    print(f"{told}: {trace.finished} students, {trace.epochs} epochs", flush=True)
+
+
+def _report(terms: Terms, options: argparse.Namespace) -> None:
+    found = comparisons(read_traces(options.csv), terms, load_study(_PROBLEM).budget)
+    text = "\n\n".join(map(table, found)) or "No such runs to compare."
+    (options.out / "table.md").write_text(text + "\n")
+    if found:
+        draw(found[0], options.plot or options.out / "hypervolume.png")
+    print(f"\n{text}")
 
 
 def _study(options: argparse.Namespace, *, seed: int, changes: tuple[str, ...] = ()) -> Study:
     return load_study(
-        _FILE,
+        _PROBLEM,
         [
             f"data.path={options.data.absolute()}",
             f"seed={seed}",
@@ -125,35 +141,30 @@ def _study(options: argparse.Namespace, *, seed: int, changes: tuple[str, ...] =
     )
 
 
-def _run(arm: str, seed: int, options: argparse.Namespace) -> Trace:
-    name = f"{arm.replace(' ', '-')}-{seed}"
-    ours = arm == OURS or arm in ABLATIONS
-    seconds = 60 * options.minutes * (options.share if ours else 1.0)
-    study = _study(
-        options,
-        seed=seed,
-        changes=(
-            f"study={name}",
-            f"search.max_time={seconds}s",
-            *ABLATIONS.get(arm, ()),
-        ),
-    )
+def _run(run: Run, options: argparse.Namespace) -> Trace:
+    name = f"{run.arm.replace(' ', '-')}-{run.seed}"
+    allowed = 60 * run.minutes
+    changes = (f"study={name}", f"search.max_time={allowed}s", *ABLATIONS.get(run.arm, ()))
+    study = _study(options, seed=run.seed, changes=changes)
     spec, _ = prepare_task(study, Silent())
     # No run is given what another has trained.
     spec = replace(spec, stages=Depot.of(options.out / "stages" / f"{name}-{os.getpid()}"))
     log = options.out / f"{name}.jsonl"
     log.unlink(missing_ok=True)
-    plan = Plan(study, spec, seconds, os.cpu_count() or 1, log)
+    plan = Plan(study, spec, allowed, os.cpu_count() or 1, log)
     start = time.time()
-    if ours:
+    if run.is_ours:
         _run_ours(plan, store=options.out / f"{name}-{os.getpid()}.db")
-    elif arm == "constrained-tpe":
+    elif run.arm == "constrained-tpe":
         run_constrained(plan)
     else:
-        run_plain(arm, plan)
-    trace = read_trace(log, arm=arm, seed=seed, start=start, seconds=time.time() - start)
-    (options.out / f"{name}.json").write_text(json.dumps({"start": start, "seconds": seconds}))
-    return trace
+        run_plain(run.arm, plan)
+    seconds = time.time() - start
+    (options.out / f"{name}.json").write_text(json.dumps({"start": start, "seconds": allowed}))
+    # Of the problem, for an ablation's study may have none.
+    budget = load_study(_PROBLEM).budget
+    trace = read_trace(log, run, start=start, seconds=seconds, budget=budget)
+    return measured_again(trace, budget, open_task(spec).dataset, budget.target)
 
 
 def _run_ours(plan: Plan, *, store: Path) -> None:

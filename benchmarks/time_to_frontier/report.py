@@ -1,93 +1,163 @@
 """Tables in Markdown, and a plot, of what the arms came to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.time_to_frontier.traces import Student, Trace
+from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, OURS, Run, Terms
+from benchmarks.time_to_frontier.traces import Trace
 from search.budget import Budget
 
-OURS = "retort"
+# Parts of a baseline's minutes after which ours is looked at.
+_EARLY = (20, 10)
+_CLOCKS = ("seconds", "epochs")
 
 
-def comparison(traces: Sequence[Trace], budget: Budget) -> str:
+@dataclass(frozen=True)
+class Comparison:
+    """Ours against others, seed by seed.
+
+    Attributes:
+        traces: those of an arm stand together, in the order of their seeds.
+        budget: what bounds the hypervolume.
+    """
+
+    traces: Sequence[Trace]
+    budget: Budget
+
+    @property
+    def arms(self) -> dict[str, list[Trace]]:
+        """The traces of each arm."""
+        names = dict.fromkeys(trace.run.arm for trace in self.traces)
+        return {name: [one for one in self.traces if one.run.arm == name] for name in names}
+
+    def ours(self, seed: int) -> Trace | None:
+        """Ours from that seed; None where it has not been run yet."""
+        return next((one for one in self.arms.get(OURS, []) if one.run.seed == seed), None)
+
+
+def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list[Comparison]:
+    """Against the baselines, and against ours without its parts; either where there are any."""
+    found = []
+    for others in (BASELINES, tuple(ABLATIONS)):
+        runs = terms.chosen(kept, (OURS, *others))
+        if any(run.arm != OURS for run in runs):
+            found.append(Comparison([kept[run] for run in runs], budget))
+    return found
+
+
+def table(comparison: Comparison) -> str:
     """What each arm reached, and how much sooner ours reached it."""
-    lines = [
-        "| arm | hypervolume, median (range) | seconds | epochs | students | fit | "
-        "ours as good after: seconds (1/…) | epochs (1/…) |",
-        "|---|---|---|---|---|---|---|---|",
+    early = any(not trace.run.is_ours for trace in comparison.traces)
+    parts = ", ".join(f"1/{part}" for part in _EARLY)
+    columns = [
+        "arm",
+        "seeds",
+        "hypervolume, median (range)",
+        "seconds",
+        "epochs",
+        "students (fit)",
+        f"{OURS} as good after: seconds (1/…)",
+        "epochs (1/…)",
+        *([f"at {parts} of its minutes {OURS} has"] if early else []),
     ]
-    for arm in dict.fromkeys(trace.arm for trace in traces):
-        runs = [trace for trace in traces if trace.arm == arm]
-        cells = [
-            arm,
-            _spread([run.final(budget) for run in runs], "{:.4f}"),
-            f"{median(run.seconds for run in runs):.0f}",
-            f"{median(run.epochs for run in runs):.0f}",
-            f"{median(run.finished for run in runs):.0f}",
-            f"{median(run.feasible(budget) for run in runs):.0%}",
-            "" if arm == OURS else _overtaken(runs, traces, budget, lambda one: one.seconds),
-            "" if arm == OURS else _overtaken(runs, traces, budget, lambda one: one.epochs),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    lines = [columns, ["---"] * len(columns)]
+    for arm, traces in comparison.arms.items():
+        compared = [] if arm == OURS else _compared(traces, comparison, early=early)
+        cells = [arm, *_reached(traces, comparison.budget), *compared]
+        lines.append(cells + [""] * (len(columns) - len(cells)))
+    processors = sorted({trace.processor for trace in comparison.traces})
+    rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{rows}\n\nBudget: {comparison.budget}. Processor: {', '.join(processors)}."
 
 
-def draw(traces: Sequence[Trace], budget: Budget, path: Path) -> None:
+def draw(comparison: Comparison, path: Path) -> None:
     """Hypervolume over seconds and over epochs: each seed a thin line, each arm a colour."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
-    arms = list(dict.fromkeys(trace.arm for trace in traces))
-    axes_of = figure.subplots(1, 2, sharey=True)
-    for axes, label in zip(axes_of, ("seconds", "epochs"), strict=True):
-        for trace in traces:
-            first = trace is next(one for one in traces if one.arm == trace.arm)
-            steps = trace.steps(budget)
-            xs = [float(getattr(student, label)) for student, _ in steps]
-            ys = [volume for _, volume in steps]
-            end = max([float(getattr(trace, label)), *xs])
-            axes.step(
-                [*xs, end],
-                [*ys, ys[-1] if ys else 0.0],
-                where="post",
-                color=f"C{arms.index(trace.arm)}",
-                label=trace.arm if first else None,
-                linewidth=2 if trace.arm == OURS else 1,
-            )
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, clock in zip((left, right), _CLOCKS, strict=True):
+        for number, (arm, traces) in enumerate(comparison.arms.items()):
+            for trace in traces:
+                _draw_trace(axes, trace, comparison.budget, clock=clock, colour=f"C{number}")
+            axes.lines[-1].set_label(arm)
         axes.set_xscale("log")
-        axes.set_xlabel(label)
+        axes.set_xlabel(clock)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    axes_of[0].set_ylabel("hypervolume within the budget, on test images")
-    handles, labels = axes_of[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(arms), frameon=False)
+    left.set_ylabel("hypervolume within the budget, on test images")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
 
-def _overtaken(
-    runs: Iterable[Trace],
-    traces: Sequence[Trace],
-    budget: Budget,
-    value: Callable[[Student], float],
-) -> str:
-    """By seed, when ours had what the baseline had at its end, and which share of its way."""
-    cells = []
-    for run in runs:
-        ours = next(one for one in traces if (one.arm, one.seed) == (OURS, run.seed))
-        moved = run.steps(budget)
-        reached = ours.reaches(run.final(budget), budget)
-        if not moved:
-            cells.append("it found none")
-        elif reached is None:
-            cells.append("never")
-        else:
-            # The baseline's clock stops at its last student that counts, not at its budget's end.
-            last = value(moved[-1][0])
-            cells.append(f"{value(reached):.0f} (1/{last / max(value(reached), 1e-9):.1f})")
-    return ", ".join(cells)
+def _draw_trace(axes: Axes, trace: Trace, budget: Budget, *, clock: str, colour: str) -> None:
+    steps = trace.steps(budget)
+    xs = [float(getattr(student, clock)) for student, _ in steps]
+    ys = [volume for _, volume in steps]
+    end = max([float(getattr(trace, clock)), *xs])
+    width = 2 if trace.run.arm == OURS else 1
+    axes.step([*xs, end], [*ys, trace.volume(budget)], where="post", color=colour, linewidth=width)
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _reached(traces: Sequence[Trace], budget: Budget) -> list[str]:
+    """Cells of what an arm came to by itself."""
+    finished = sum(trace.finished for trace in traces)
+    fitting = sum(trace.fitting for trace in traces)
+    return [
+        str(len(traces)),
+        _spread([trace.volume(budget) for trace in traces]),
+        f"{median(trace.seconds for trace in traces):.0f}",
+        f"{median(trace.epochs for trace in traces):.0f}",
+        f"{median(trace.finished for trace in traces):.0f} ({fitting / max(finished, 1):.0%})",
+    ]
+
+
+def _compared(traces: Sequence[Trace], comparison: Comparison, *, early: bool) -> list[str]:
+    """Cells of an arm beside ours."""
+    pairs = [(trace, comparison.ours(trace.run.seed)) for trace in traces]
+    cells = [
+        "; ".join(_overtaken(trace, ours, comparison.budget, clock) for trace, ours in pairs)
+        for clock in _CLOCKS
+    ]
+    return [*cells, _early_shares(pairs, comparison.budget)] if early else cells
+
+
+def _overtaken(trace: Trace, ours: Trace | None, budget: Budget, clock: str) -> str:
+    """When ours had what the trace had at its end, and which part of the trace's way that is."""
+    moved = trace.steps(budget)
+    if not moved:
+        return "it found none"
+    if ours is None:
+        return "not run"
+    reached = ours.reaches(trace.volume(budget), budget)
+    if reached is None:
+        return "never"
+    # The other's clock stops at its last student that counts, not at its budget's end.
+    mine, last = getattr(reached, clock), getattr(moved[-1][0], clock)
+    return f"{mine:.0f} (1/{last / max(mine, 1e-9):.1f})"
+
+
+def _early_shares(pairs: Sequence[tuple[Trace, Trace | None]], budget: Budget) -> str:
+    """Medians over seeds of ours, early on, as shares of what the others had at their ends."""
+    known = [(trace, ours) for trace, ours in pairs if ours and trace.volume(budget)]
+    if not known:
+        return "–"
+    shares = [
+        median(_early_share(trace, ours, budget, part) for trace, ours in known) for part in _EARLY
+    ]
+    return f"{', '.join(f'{share:.0%}' for share in shares)} of it"
+
+
+def _early_share(trace: Trace, ours: Trace, budget: Budget, part: int) -> float:
+    until = 60 * trace.run.minutes / part
+    return ours.volume(budget, until=until) / trace.volume(budget)
+
+
+def _spread(values: Sequence[float]) -> str:
     low, middle, high = min(values), median(values), max(values)
-    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})" if len(values) > 1 else f"{middle:.3f}"

@@ -1,10 +1,11 @@
 """From an arm's log to its hypervolume over time and over training steps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
+from benchmarks.time_to_frontier.runs import Run
 from search.budget import Budget
 from search.data.dataset import Dataset
 from search.findings.frontier import hypervolume
@@ -13,20 +14,24 @@ from search.measuring.measure import predictions
 from search.measuring.runtime import Session
 from search.measuring.timing import measure_latency
 from search.settings.config import Target
+from spaces.processor import processor_name
 
 WORST_ERROR = 0.5
 
 
 @dataclass(frozen=True)
 class Student:
-    """A finished student: seconds and epochs since its arm's start, and what was measured of it."""
+    """A finished student: seconds and epochs since its run's start, and what was measured of it.
+
+    Its folder is known while its run's files are there.
+    """
 
     seconds: float
     epochs: int
-    folder: str
     accuracy: float
-    size_bytes: float
+    size_bytes: int
     latency_ms: float
+    folder: Path | None = None
 
     def point(self, budget: Budget) -> tuple[float, float, float]:
         """Error, bytes and latency as shares of the worst error and of the budget's limits."""
@@ -37,95 +42,96 @@ class Student:
             self.latency_ms / limits["latency_ms"],
         )
 
+    def fits(self, budget: Budget) -> bool:
+        """Whether it can add to the hypervolume."""
+        return max(self.point(budget)) < 1
+
 
 @dataclass(frozen=True)
 class Trace:
-    """An arm's run: its students as they were finished, and how long it ran."""
+    """What a run came to.
 
-    arm: str
-    seed: int
+    Attributes:
+        run: which.
+        students: as they were finished; of one that was measured again, those alone that moved the
+            frontier.
+        seconds: how long it ran.
+        epochs: how many it trained.
+        finished: how many students were trained to their end and exported.
+        fitting: how many of these fitted the budget, as the search measured them.
+        processor: what it ran on.
+    """
+
+    run: Run
     students: tuple[Student, ...]
     seconds: float
     epochs: int
     finished: int
+    fitting: int
+    processor: str
 
     def steps(self, budget: Budget) -> list[tuple[Student, float]]:
         """Each student that moved the frontier, and the hypervolume from then on."""
         volume, seen, moved = 0.0, [], []
         for student in self.students:
-            point = student.point(budget)
-            if max(point) >= 1:
+            if not student.fits(budget):
                 continue
-            seen.append(point)
+            seen.append(student.point(budget))
             if (found := hypervolume(seen, (1.0, 1.0, 1.0))) > volume:
                 volume = found
                 moved.append((student, volume))
         return moved
 
-    def final(self, budget: Budget) -> float:
-        """The hypervolume at the end."""
-        return max((volume for _, volume in self.steps(budget)), default=0.0)
+    def volume(self, budget: Budget, *, until: float = math.inf) -> float:
+        """The hypervolume after so many seconds, or at the end."""
+        found = [volume for student, volume in self.steps(budget) if student.seconds <= until]
+        return found[-1] if found else 0.0
 
     def reaches(self, volume: float, budget: Budget) -> Student | None:
         """The student that brings the hypervolume up to so much; None where none does."""
         return next((student for student, found in self.steps(budget) if found >= volume), None)
 
-    def feasible(self, budget: Budget) -> float:
-        """The share of the finished students that fit the budget."""
-        fitting = [student for student in self.students if max(student.point(budget)) < 1]
-        return len(fitting) / self.finished if self.finished else 0.0
 
-
-def read_trace(log: Path, *, arm: str, seed: int, start: float, seconds: float) -> Trace:
-    """What the log says of a run that began at `start` (Unix time) and had so many seconds."""
-    epochs, students, finished = 0, [], 0
+def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Budget) -> Trace:
+    """What the log says of a run that began at `start` (Unix time) and took so many seconds."""
+    epochs, students = 0, []
     for line in read_log(log):
-        passed = float(line["time"]) - start
         if "epoch" in line:
             epochs += 1
             continue
-        finished += 1
         students.append(
             Student(
-                seconds=passed,
+                seconds=float(line["time"]) - start,
                 epochs=epochs,
-                folder=str(line["folder"]),
                 accuracy=float(line["accuracy"]),
-                size_bytes=float(line["size_bytes"]),
+                size_bytes=int(line["size_bytes"]),
                 latency_ms=float(line["latency_ms"]),
+                folder=Path(str(line["folder"])),
             )
         )
-    return Trace(arm, seed, tuple(students), seconds, epochs, finished)
+    fitting = sum(student.fits(budget) for student in students)
+    return Trace(run, tuple(students), seconds, epochs, len(students), fitting, processor_name())
 
 
-def measured_again(
-    traces: Sequence[Trace], budget: Budget, dataset: Dataset, target: Target
-) -> list[Trace]:
-    """The students that moved a frontier, on the test images and with latencies taken in turns.
+def measured_again(trace: Trace, budget: Budget, dataset: Dataset, target: Target) -> Trace:
+    """The students that moved the frontier, on the test images and with latencies in turns.
 
-    What never moved its arm's frontier is left out: it would change nothing, and takes time.
+    What never moved it is left out: it would change nothing, and takes time.
     """
-    folders = sorted({student.folder for trace in traces for student, _ in trace.steps(budget)})
-    sessions = {
-        folder: Session(Path(folder) / SERVED, threads=target.threads, device=target.device)
-        for folder in folders
-    }
-    latencies = measure_latency(list(sessions.values()))
-    found = {
-        folder: (_test_accuracy(session, dataset), latency.median_ms)
-        for (folder, session), latency in zip(sessions.items(), latencies, strict=True)
-    }
-    return [replace(trace, students=tuple(_again(trace.students, found))) for trace in traces]
+    students = [student for student, _ in trace.steps(budget)]
+    sessions = [_session(student, target) for student in students]
+    # Before the latencies: meanwhile the last of the run's processes can end.
+    accuracies = [predictions(session, dataset.test, dataset).accuracy for session in sessions]
+    found = zip(students, accuracies, measure_latency(sessions), strict=True)
+    return replace(
+        trace,
+        students=tuple(
+            replace(student, accuracy=accuracy, latency_ms=latency.median_ms)
+            for student, accuracy, latency in found
+        ),
+    )
 
 
-def _again(
-    students: Iterable[Student], found: Mapping[str, tuple[float, float]]
-) -> Iterable[Student]:
-    for student in students:
-        if student.folder in found:
-            accuracy, latency_ms = found[student.folder]
-            yield replace(student, accuracy=accuracy, latency_ms=latency_ms)
-
-
-def _test_accuracy(session: Session, dataset: Dataset) -> float:
-    return predictions(session, dataset.test, dataset).accuracy
+def _session(student: Student, target: Target) -> Session:
+    assert student.folder
+    return Session(student.folder / SERVED, threads=target.threads, device=target.device)

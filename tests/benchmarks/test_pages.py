@@ -1,5 +1,7 @@
 """Tables that benchmarks make of what they measured."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.arms import read, table
@@ -39,7 +41,7 @@ def test_the_catalogue_counts_what_works_and_names_what_does_not() -> None:
     assert "| resnet | 1 | prunes at 75 | ValueError: no \\| way |" in text
 
 
-def test_rows_come_back_from_the_file_as_they_were(tmp_path) -> None:
+def test_rows_come_back_from_the_file_as_they_were(tmp_path: Path) -> None:
     rows = [_row("resnet18", parameters=5, float_ms=0.5), _row("resnet26", trains="no, never")]
     write_rows(tmp_path / "rows.csv", rows)
     assert read_rows(tmp_path / "rows.csv") == rows

@@ -1,63 +1,164 @@
-"""From an arm's log to what it reached, and when."""
+"""From an arm's log to what it reached and when, to the CSVs, and to the report."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks.time_to_frontier.log import log_epoch, read_log
-from benchmarks.time_to_frontier.report import comparison
+from benchmarks.time_to_frontier.__main__ import main
+from benchmarks.time_to_frontier.log import log_epoch
+from benchmarks.time_to_frontier.report import comparisons, draw, table
+from benchmarks.time_to_frontier.results import keep_trace, read_traces
+from benchmarks.time_to_frontier.runs import Run, Terms
 from benchmarks.time_to_frontier.traces import Student, Trace, read_trace
 from search.budget import Budget
 
 BUDGET = Budget(size=1000, latency="1ms")
+TERMS = Terms(minutes=10, share=0.2)
+RUN = TERMS.run("natural", 0)
+LINE = '{{"time": {time}, "accuracy": 0.9, "size_bytes": {size}, "latency_ms": 0.5, "folder": "a"}}'
 
 
-def _student(seconds: float, accuracy: float, size: float, epochs: int = 1) -> Student:
-    return Student(seconds, epochs, f"s{seconds}", accuracy, size, latency_ms=0.5)
+def _student(seconds: float, accuracy: float, size: int, epochs: int = 1) -> Student:
+    return Student(seconds, epochs, accuracy, size, latency_ms=0.5)
 
 
-def _trace(arm: str, *students: Student) -> Trace:
-    return Trace(arm, 0, students, seconds=100.0, epochs=50, finished=len(students))
+def _trace(*students: Student, run: Run = RUN) -> Trace:
+    return Trace(run, students, 100.0, 50, 2 * len(students), len(students), "a processor")
+
+
+def _tables(*traces: Trace) -> list[str]:
+    return [table(found) for found in comparisons({one.run: one for one in traces}, TERMS, BUDGET)]
+
+
+def _cells(text: str, arm: str) -> list[str]:
+    row = next(line for line in text.splitlines() if line.startswith(f"| {arm} |"))
+    return row[2:-2].split(" | ")
 
 
 def test_the_hypervolume_grows_with_each_student_that_moves_the_frontier() -> None:
-    trace = _trace("a", _student(1, 0.75, 500), _student(2, 0.70, 800), _student(3, 1.0, 500))
+    trace = _trace(_student(1, 0.75, 500), _student(2, 0.70, 800), _student(3, 1.0, 500))
+    seconds, volumes = zip(
+        *((one.seconds, volume) for one, volume in trace.steps(BUDGET)), strict=True
+    )
+    assert seconds == (1, 3)
     # The box is 50% of error by 1000 bytes by 1 ms: half of each of the last two is left.
-    assert [(one.seconds, volume) for one, volume in trace.steps(BUDGET)] == [
-        (1, pytest.approx(0.5 * 0.5 * 0.5)),
-        (3, pytest.approx(0.5 * 0.5)),
-    ]
-    assert trace.final(BUDGET) == pytest.approx(0.25)
+    assert volumes == pytest.approx((0.5 * 0.5 * 0.5, 0.5 * 0.5))
+    assert trace.volume(BUDGET) == pytest.approx(0.25)
+
+
+def test_the_hypervolume_of_a_moment_is_of_what_was_finished_by_then() -> None:
+    trace = _trace(_student(1, 0.75, 500), _student(3, 1.0, 500))
+    assert trace.volume(BUDGET, until=0.5) == 0
+    assert trace.volume(BUDGET, until=2.9) == pytest.approx(0.125)
+    assert trace.volume(BUDGET, until=3) == pytest.approx(0.25)
 
 
 def test_a_student_over_the_budget_adds_nothing() -> None:
-    trace = _trace("a", _student(1, 0.99, 1001), _student(2, 0.75, 500))
-    assert trace.final(BUDGET) == pytest.approx(0.125)
-    assert trace.feasible(BUDGET) == 0.5
-
-
-def test_the_comparison_tells_when_ours_had_what_the_baseline_had_at_its_end() -> None:
-    ours = _trace("retort", _student(2, 0.75, 500, epochs=3), _student(5, 0.9, 400, epochs=6))
-    base = _trace("plain", _student(10, 0.6, 900, epochs=9), _student(50, 0.75, 500, epochs=30))
-    last = comparison([ours, base], BUDGET).splitlines()[-1]
-    assert "2 (1/25.0)" in last
-    assert "3 (1/10.0)" in last
-
-
-def test_a_baseline_that_is_never_overtaken_is_said_to_be() -> None:
-    ours = _trace("retort", _student(2, 0.6, 900))
-    base = _trace("plain", _student(50, 0.75, 500))
-    assert comparison([ours, base], BUDGET).splitlines()[-1].count("never") == 2
+    trace = _trace(_student(1, 0.99, 1001), _student(2, 0.75, 500))
+    assert trace.volume(BUDGET) == pytest.approx(0.125)
 
 
 def test_a_log_is_read_in_the_order_of_its_times(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log_epoch(log, "distil")
-    student = '"accuracy": 0.9, "size_bytes": 1, "latency_ms": 1.0, "folder": "a"'
-    late, early = f'{{"time": 9e12, {student}}}\n', f'{{"time": 5.0, {student}}}\n'
     with log.open("a") as file:
-        file.write(late + early)
-    times = [float(line["time"]) for line in read_log(log)]
-    assert times == sorted(times)
-    trace = read_trace(log, arm="a", seed=0, start=0.0, seconds=10.0)
-    assert [one.epochs for one in trace.students] == [0, 1]
+        file.write(f"{LINE.format(time=9e12, size=1001)}\n{LINE.format(time=5.0, size=1)}\n")
+    trace = read_trace(log, RUN, start=3.0, seconds=10.0, budget=BUDGET)
+    assert [(one.seconds, one.epochs) for one in trace.students] == [(2.0, 0), (9e12 - 3, 1)]
+    assert (trace.epochs, trace.finished, trace.fitting) == (1, 2, 1)
+
+
+def test_ours_have_a_share_of_the_minutes_and_arms_take_turns_in_being_first() -> None:
+    runs = Terms(minutes=7, share=0.1).planned(("retort", "natural"), [0, 1])
+    ours, natural = ("retort", 0.7), ("natural", 7)
+    assert [(run.arm, run.minutes) for run in runs] == [ours, natural, natural, ours]
+    assert [run.seed for run in runs] == [0, 0, 1, 1]
+
+
+def test_traces_come_back_from_the_csvs_as_they_were(tmp_path: Path) -> None:
+    trace = _trace(_student(1.5, 0.75, 500), _student(2.5, 0.8, 600))
+    without = _trace(run=TERMS.run("retort", 1))
+    assert read_traces(tmp_path) == {}
+    keep_trace(tmp_path, trace)
+    keep_trace(tmp_path, without)
+    assert read_traces(tmp_path) == {trace.run: trace, without.run: without}
+
+
+def test_a_run_that_is_repeated_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    other = _trace(_student(1, 0.75, 500), run=Run("natural", seed=0, minutes=5))
+    before, after = _trace(_student(1, 0.75, 500)), _trace(_student(2, 0.8, 600))
+    for trace in (other, before, after):
+        keep_trace(tmp_path, trace)
+    assert read_traces(tmp_path) == {other.run: other, RUN: after}
+
+
+def test_what_the_csvs_hold_is_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arm in ("retort", "natural"):
+        keep_trace(tmp_path, _trace(_student(1, 0.75, 500), run=TERMS.run(arm, 4)))
+    folders = ["--out", str(tmp_path / "out"), "--csv", str(tmp_path)]
+    # There are no data: to run anything would fail.
+    main([str(tmp_path / "none"), *folders, "--seeds", "4", "--arms", "natural"])
+    told = capsys.readouterr().out
+    assert told.count("kept from before") == 2
+    assert (tmp_path / "out" / "table.md").read_text() in told
+    assert (tmp_path / "out" / "hypervolume.png").exists()
+
+
+def test_the_comparison_tells_when_ours_had_what_the_baseline_had_at_its_end() -> None:
+    [text] = _tables(
+        _trace(_student(2, 0.75, 500, 3), _student(5, 0.9, 400, 6), run=TERMS.run("retort", 0)),
+        _trace(_student(1, 0.6, 900), run=TERMS.run("retort", 1)),
+        _trace(_student(10, 0.6, 900, 9), _student(50, 0.75, 500, 30), run=TERMS.run("natural", 0)),
+        _trace(_student(50, 0.75, 500), run=TERMS.run("natural", 1)),
+        _trace(_student(50, 0.75, 500), run=TERMS.run("natural", 2)),
+        _trace(run=TERMS.run("natural", 3)),
+    )
+    natural = _cells(text, "natural")
+    assert natural[1] == "4"
+    assert natural[5] == "2 (50%)"
+    assert natural[6] == "2 (1/25.0); never; not run; it found none"
+    assert natural[7] == "3 (1/10.0); never; not run; it found none"
+
+
+def test_the_comparison_tells_what_ours_had_early_in_the_baselines_minutes() -> None:
+    [text] = _tables(
+        _trace(_student(29, 0.75, 500), _student(59, 1.0, 500), run=TERMS.run("retort", 0)),
+        _trace(_student(500, 0.875, 500), run=TERMS.run("natural", 0)),
+    )
+    # 10 minutes' 20th and 10th parts: 30 and 60 seconds.
+    assert _cells(text, "natural")[8] == "67%, 133% of it"
+
+
+def test_ablations_have_a_table_of_their_own() -> None:
+    arms = ("tpe in place of gp", "natural", "without branches", "retort")
+    traces = [_trace(_student(1, 0.75, 500), run=TERMS.run(arm, 0)) for arm in arms]
+    baselines, ablations = _tables(*traces)
+    assert [line.split(" | ")[0] for line in baselines.splitlines()[2:4]] == [
+        "| retort",
+        "| natural",
+    ]
+    assert [line.split(" | ")[0] for line in ablations.splitlines()[2:5]] == [
+        "| retort",
+        "| without branches",
+        "| tpe in place of gp",
+    ]
+    assert len(_tables(*traces[:1])) == 1
+    assert _tables(traces[-1]) == []
+
+
+def test_runs_on_other_terms_are_not_compared() -> None:
+    longer = Terms(minutes=30, share=0.2)
+    runs = [terms.run(arm, 0) for terms in (TERMS, longer) for arm in ("retort", "natural")]
+    [text] = _tables(*(_trace(_student(1, 0.75, 500), run=run) for run in runs))
+    assert _cells(text, "retort")[1] == "1"
+    assert _cells(text, "natural")[1] == "1"
+
+
+def test_the_plot_is_drawn_where_it_is_asked_for(tmp_path: Path) -> None:
+    students = _student(1, 0.75, 500), _student(3, 1.0, 500)
+    traces = [_trace(*students, run=TERMS.run("natural", seed)) for seed in (0, 1)]
+    [found] = comparisons({one.run: one for one in traces}, TERMS, BUDGET)
+    draw(found, tmp_path / "images" / "plot.svg")
+    assert (tmp_path / "images" / "plot.svg").stat().st_size > 0

@@ -1,0 +1,56 @@
+"""Which runs there are: an arm, from a seed, for so many minutes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+OURS = "retort"
+BASELINES = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe", "natural")
+# What is changed of the study to do without one part of it.
+ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "without admission": ("budget.size=null", "budget.latency=null"),
+    "without stopping": ("search.stopping=false",),
+    "without branches": ("search.branches=0",),
+    "without kept stages": ("run.stages=0",),
+    "tpe in place of gp": ("search.sampler=tpe",),
+    "random in place of gp": ("search.sampler=random",),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An arm's run from one seed; it may take so many minutes."""
+
+    arm: str
+    seed: int
+    minutes: float
+
+    @property
+    def is_ours(self) -> bool:
+        return self.arm not in BASELINES
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Minutes of each baseline's run, and the share of them that ours are given."""
+
+    minutes: float
+    share: float
+
+    def run(self, arm: str, seed: int) -> Run:
+        """The run that these terms give an arm."""
+        share = 1.0 if arm in BASELINES else self.share
+        # Rounded, for it is looked up in the CSV: 7 minutes by 0.1 are not 0.7000000000000001.
+        return Run(arm, seed, float(f"{self.minutes * share:.6g}"))
+
+    def planned(self, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+        """Each arm from each seed, the arms' order turned from seed to seed."""
+        return [
+            self.run(arms[(place + seed) % len(arms)], seed)
+            for seed in seeds
+            for place in range(len(arms))
+        ]
+
+    def chosen(self, runs: Collection[Run], arms: Sequence[str]) -> list[Run]:
+        """Those of the runs that are of these arms, on these terms; by arm, then by seed."""
+        chosen = [run for run in runs if run.arm in arms and run == self.run(run.arm, run.seed)]
+        return sorted(chosen, key=lambda run: (arms.index(run.arm), run.seed))
