@@ -1,17 +1,20 @@
-"""What a training step costs: memory layout, fused optimizer, and the teacher's part.
+"""What a training step costs: memory layout, fused optimizer, the teacher's part, and on CUDA more.
 
-    python -m benchmarks.training_step [MODEL …]
+    python -m benchmarks.training_step [MODEL …] [--device cuda] [--compile]
 
-For each student, on one thread and batches of 64 grey images of 32×32: the median step in plain
-PyTorch (contiguous, unfused), and as a share of it the step with channels last, with the fused
-optimizer too (as `search.training.fitting` does it), then with cached logits and with a live
-resnet18 teacher. The variants take turns.
+For each student, on batches of 64 grey images of 32×32, and one thread where it is a processor: the
+median step in plain PyTorch (contiguous, unfused), and as a share of it the step with channels
+last, with the fused optimizer too (as `search.training.fitting` does it), then with cached logits
+and with a live resnet18 teacher. On CUDA also with cached logits under bfloat16 autocast, as trials
+run there, and with `--compile` the step with cached logits compiled by torch.compile, after the
+seconds that compiling took. The variants take turns.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -28,27 +31,58 @@ from spaces.distillation.soft_targets import soft_target_loss
 MODELS = ("test_efficientnet", "test_resnet", "test_byobnet", "lcnet_050", "tinynet_e", "resnet10t")
 CLASSES, BATCH, SIZE, ROUNDS = 10, 64, 32, 15
 
+Teach = Callable[[Tensor], Tensor]
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """How a step is done."""
+
+    device: str
+    last: bool = True
+    fused: bool = True
+    autocast: bool = False
+    compiled: bool = False
+    teach: Teach | None = None
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| student | plain, ms | channels last | + fused | + cached logits | + live teacher |")
-    print("|---|---|---|---|---|---|")
-    for model in parser.parse_args().models:
-        print(_row(model), flush=True)
+    variants = _variants(options.device, compiled=options.compile)
+    print(f"| student | plain, ms | {' | '.join(list(variants)[1:])} |")
+    print("|---" * (len(variants) + 1) + "|")
+    for model in options.models:
+        print(_row(model, list(variants.values())), flush=True)
 
 
-def _row(model: str) -> str:
-    teacher = timm.create_model("resnet18", num_classes=CLASSES, in_chans=1).eval()
-    cached = torch.randn(BATCH, CLASSES)
-    steps = [
-        _step(model, last=False, fused=False),
-        _step(model, last=True, fused=False),
-        _step(model, last=True, fused=True),
-        _step(model, last=True, fused=True, teach=lambda _: cached),
-        _step(model, last=True, fused=True, teach=_without_gradients(teacher)),
-    ]
+def _variants(device: str, *, compiled: bool) -> dict[str, Variant]:
+    teacher = timm.create_model("resnet18", num_classes=CLASSES, in_chans=1).eval().to(device)
+    cached = torch.randn(BATCH, CLASSES, device=device)
+    taught = Variant(device=device, teach=lambda _: cached)
+    found = {
+        "plain": Variant(device=device, last=False, fused=False),
+        "channels last": Variant(device=device, fused=False),
+        "+ fused": Variant(device=device),
+        "+ cached logits": taught,
+        "+ live teacher": Variant(device=device, teach=_without_gradients(teacher)),
+    }
+    if device == "cuda":
+        found["cached, autocast"] = replace(taught, autocast=True)
+    if compiled:
+        found["cached, compiled (s to compile)"] = replace(
+            taught, autocast=device == "cuda", compiled=True
+        )
+    return found
+
+
+def _row(model: str, variants: Sequence[Variant]) -> str:
+    steps = [_step(model, variant) for variant in variants]
     taken: list[list[float]] = [[] for _ in steps]
     for _ in range(ROUNDS):
         for step, times in zip(steps, taken, strict=True):
@@ -56,35 +90,39 @@ def _row(model: str) -> str:
             step()
             times.append(time.perf_counter() - start)
     plain, *others = (median(times[2:]) for times in taken)
-    shares = " | ".join(f"{other / plain:.2f}" for other in others)
-    return f"| {model} | {plain * 1e3:.0f} | {shares} |"
+    shares = [f"{other / plain:.2f}" for other in others]
+    if variants[-1].compiled:
+        shares[-1] += f" ({taken[-1][0]:.0f})"
+    return f"| {model} | {plain * 1e3:.0f} | {' | '.join(shares)} |"
 
 
-def _step(
-    model: str, *, last: bool, fused: bool, teach: Callable[[Tensor], Tensor] | None = None
-) -> Callable[[], None]:
+def _step(model: str, how: Variant) -> Step:
     torch.manual_seed(0)
-    layout = torch.channels_last if last else torch.contiguous_format
+    layout = torch.channels_last if how.last else torch.contiguous_format
     network = timm.create_model(model, num_classes=CLASSES, in_chans=1).train()
-    network.to(memory_format=layout)
-    options: dict[str, Any] = {"fused": True} if fused else {}
+    network.to(how.device).to(memory_format=layout)
+    options: dict[str, Any] = {"fused": True} if how.fused else {}
     optimizer = create_optimizer_v2(network, opt="adamw", lr=1e-3, weight_decay=0.02, **options)
-    images = torch.randn(BATCH, 1, SIZE, SIZE).contiguous(memory_format=layout)
-    labels = torch.randint(CLASSES, (BATCH,))
+    images = torch.randn(BATCH, 1, SIZE, SIZE, device=how.device).contiguous(memory_format=layout)
+    labels = torch.randint(CLASSES, (BATCH,), device=how.device)
+    forward = torch.compile(network) if how.compiled else network
 
     def step() -> None:
-        logits = network(images)
-        loss = functional.cross_entropy(logits, labels)
-        if teach is not None:
-            loss = loss + soft_target_loss(logits, teach(images), temperature=4.0)
+        with torch.autocast(how.device, torch.bfloat16, enabled=how.autocast):
+            logits = forward(images)
+        loss = functional.cross_entropy(logits.float(), labels)
+        if how.teach is not None:
+            loss = loss + soft_target_loss(logits.float(), how.teach(images), temperature=4.0)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        if how.device == "cuda":
+            torch.cuda.synchronize()
 
     return step
 
 
-def _without_gradients(teacher: nn.Module) -> Callable[[Tensor], Tensor]:
+def _without_gradients(teacher: nn.Module) -> Teach:
     def teach(images: Tensor) -> Tensor:
         with torch.inference_mode():
             logits: Tensor = teacher(images)

@@ -1,4 +1,4 @@
-"""Getting to know what a space's students cost while the processor has nothing better to do."""
+"""Getting to know what a space's students cost, before any is chosen."""
 
 import numpy as np
 
@@ -29,8 +29,8 @@ class Survey:
         self._draw = Draw(np.random.default_rng(seed))
         self._told = 0
 
-    def go_on(self) -> None:
-        """Measures one more student, about a second long, unless enough are known."""
+    def go_on(self) -> bool:
+        """Measures one more student, about a second long; False where enough are known."""
         while self._told < _ENOUGH:
             recipe = Recipe.from_params(self._space.suggest(self._draw))
             if recipe.conflict() or self._admission.predict(recipe):
@@ -38,4 +38,5 @@ class Survey:
                 continue
             self._told = 0
             self._admission.measure(recipe)
-            return
+            return True
+        return False

@@ -1,6 +1,7 @@
 """Which candidate is proposed: at first the most different one, then the most promising one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _REFINED, _REFINEMENTS = 6, 60
 _OBSERVATIONS, _REMEMBERED = 300, 600
 # Recipes of the same methods whose numbers all lie nearer than this share of their range are one.
 _NEAR = 0.03
+# Of the best branch's promise: what promises less is not made.
+_NEXT_TO_NOTHING = 0.05
 # Students that know less than this share of what the best one does are worth nothing.
 _WORTH = 0.5
 
@@ -52,6 +55,44 @@ class Chooser:
         if not history.finished or trained + len(history.pending) < _START:
             return self._most_different(pool, history)
         return self._most_promising(pool, candidates, history)
+
+    def promising(
+        self, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
+    ) -> list[Recipe]:
+        """Recipes of so many groups at the most, the most promising group first.
+
+        What is chosen is believed to come out as expected, so that the next adds to it. What
+        promises next to nothing is left out.
+        """
+        pool = [
+            Candidate(recipe.to_params(), recipe, self._predict(recipe))
+            for group in groups
+            for recipe in group
+        ]
+        if not pool:
+            return []
+        group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        surrogate = self._surrogate(history)
+        front = self._front(surrogate, pool, history)
+        rows = self._candidate_rows(pool)
+        quantiles, believed = surrogate.quantiles(rows), surrogate.believe(rows)
+        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+        chosen: list[int] = []
+        least = 0.0
+        for _ in range(count):
+            scores = expected_improvements(quantiles, costs, front)
+            scores[np.isin(group_of, group_of[chosen])] = 0.0
+            least = least or _NEXT_TO_NOTHING * float(scores.max())
+            best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
+            if not len(best):
+                break
+            chosen += [int(place) for place in best[np.argsort(-scores[best])]]
+            front = replace(
+                front,
+                accuracies=np.append(front.accuracies, believed[best]),
+                costs=np.concatenate([front.costs, costs[best]]),
+            )
+        return [pool[place].recipe for place in chosen]
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Those unlike all that was tried; else those that were not tried; else all."""

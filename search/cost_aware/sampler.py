@@ -19,6 +19,7 @@ from search.budget import Budget
 from search.cost_aware.candidates import Candidates, CostSource
 from search.cost_aware.choosing import Chooser
 from search.cost_aware.evidence import read_history
+from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
 
@@ -71,6 +72,22 @@ class CostAwareSampler(BaseSampler):
         # Matrices are small: more threads would take cores from trials, and win no time.
         with threadpool_limits(1):
             return dict(self._chooser.choose(candidates, history).params)
+
+    def promising(
+        self, study: Study, groups: Sequence[tuple[Recipe, ...]], count: int
+    ) -> list[Recipe] | None:
+        """Those of the groups' recipes that promise the most; None before anything has finished.
+
+        Args:
+            study: what is known so far.
+            groups: of recipes that it costs little more to make together.
+            count: so many groups at the most.
+        """
+        history = read_history(study.get_trials(deepcopy=False))
+        if not history.finished:
+            return None
+        with threadpool_limits(1):
+            return self._chooser.promising(groups, count, history)
 
     def sample_independent(
         self,

@@ -6,7 +6,6 @@ Training takes minutes, pruning with a short recovery a fraction of that, quanti
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
@@ -19,7 +18,11 @@ _METHODS_AT_MOST = 4
 # Of so many times as many settings those are taken that may fit the budget; odd, so that they are
 # in the middle of their parts of the range where all may.
 _FINER = 3
-_One = TypeVar("_One")
+# Recipes that differ in quantization alone.
+Group = tuple[Recipe, ...]
+# Those of the groups' recipes that are worth making, of so many groups at the most, the best first.
+Promising = Callable[[Sequence[Group], int], list[Recipe] | None]
+
 _BRANCHED = (Pruning.axis, Quantization.axis)
 
 
@@ -29,11 +32,13 @@ def branches_of(
     *,
     prunings: int,
     may_fit: Callable[[Recipe], bool] = lambda branch: True,
+    promising: Promising = lambda groups, count: None,
 ) -> list[Recipe]:
     """Recipes that share the training of `recipe`, without itself.
 
     First every quantization of its own pruning, which costs nothing but converting and measuring;
-    then those of other prunings, which need a recovery each. Where the space has more methods of
+    then those of other prunings, which need a recovery each, from the far end of a method's ranges:
+    small students are the quickest to make, and push the frontier the furthest. Where the space has more methods of
     pruning than that is worth, each student is given some, and another student others. A
     quantization that needs training of its own is no branch: it would cost a training for each
     pruning.
@@ -41,9 +46,10 @@ def branches_of(
     Args:
         recipe: what is trained.
         space: where the branches come from.
-        prunings: how many settings of each method of pruning are tried, spread over those parts of
-            its ranges in which anything may fit.
+        prunings: how many settings of each method of pruning are tried at the most.
         may_fit: whether a branch may be worth making.
+        promising: chooses among prunings, each a group of recipes that differ in quantization, so
+            many at the most; where it says None they are spread over the ranges in which any fits.
     """
     own = recipe.to_params()
     trained = {key: own[key] for key in own if key.partition(".")[0] not in _BRANCHED}
@@ -53,7 +59,7 @@ def branches_of(
     others = _settings(Quantization.axis, space.axes[Quantization.axis], 1)
     formats = [quantized, *(setting for (setting,) in others)]
 
-    def made_by(pruning: dict[str, Scalar]) -> tuple[Recipe, ...]:
+    def made_by(pruning: dict[str, Scalar]) -> Group:
         found = (Recipe.from_params(trained | pruning | each) for each in formats)
         return tuple(
             one
@@ -61,11 +67,15 @@ def branches_of(
             if not one.quantization.tuning_share and not one.conflict() and may_fit(one)
         )
 
-    branches = list(made_by(pruned))
-    for settings in _settings(Pruning.axis, _some_prunings(space, own), _FINER * prunings):
-        fitting = dict.fromkeys(made for setting in settings if (made := made_by(setting)))
-        branches += [one for made in _spread(list(fitting), prunings) for one in made]
-    return [branch for branch in dict.fromkeys(branches) if branch != recipe]
+    by_method = [
+        list(dict.fromkeys(made for setting in settings if (made := made_by(setting))))
+        for settings in _settings(Pruning.axis, _some_prunings(space, own), _FINER * prunings)
+    ]
+    chosen = [group for groups in by_method for group in _spread(groups, prunings)]
+    all_groups = [group for groups in by_method for group in groups]
+    best = promising(all_groups, len(chosen))
+    rest = [one for group in chosen for one in group] if best is None else best
+    return [branch for branch in dict.fromkeys((*made_by(pruned), *rest)) if branch != recipe]
 
 
 def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
@@ -92,8 +102,8 @@ def _settings(axis: str, methods: Methods, count: int) -> list[list[dict[str, Sc
     return found
 
 
-def _spread(found: Sequence[_One], count: int) -> Sequence[_One]:
-    """So many of them at even distances, or all where there are no more."""
+def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:
+    """So many of them at even distances, or all where there are no more; the last one first."""
     if len(found) <= count:
-        return found
-    return [found[int((place + 0.5) * len(found) / count)] for place in range(count)]
+        return found[::-1]
+    return [found[int((place + 0.5) * len(found) / count)] for place in range(count)][::-1]

@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from search.admission.gate import Gate
-from search.admission.survey import Survey
 from search.driving.branching import branches_of
+from search.driving.dispatch import Dispatch
 from search.driving.pinning import FrontierPins
 from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
-from search.driving.running import Dispatch, Running
+from search.driving.running import Running
 from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
 from search.errors import NotFinite, StoreError
@@ -38,7 +38,6 @@ class Driver:
         sampler: asked for recipes, told of outcomes.
         gate: knows what recipes cost.
         rungs: says which trial is hopeless; None lets all of them end.
-        survey: measures students while the workers start, if any are unknown.
         pins: keeps what the frontier was made of; None where no stage is kept.
         ledger: where everything is kept.
         watcher: told as well.
@@ -53,7 +52,6 @@ class Driver:
         sampler: Sampler,
         gate: Gate,
         rungs: Rungs | None,
-        survey: Survey | None = None,
         pins: FrontierPins | None = None,
         ledger: Ledger,
         watcher: Watcher,
@@ -65,7 +63,6 @@ class Driver:
         self._sampler = sampler
         self._gate = gate
         self._rungs = rungs
-        self._survey = survey
         self._pins = pins
         self._ledger = ledger
         self._watcher = watcher
@@ -117,14 +114,10 @@ class Driver:
             return None
 
     def look_ahead(self) -> None:
-        """Does what is of use while all workers are busy.
+        """Chooses the next trial while all workers are busy, once one of them is about to be free.
 
-        While they start, it gets to know what students cost. Once one of them is about to be free,
-        the next trial is chosen: what a trial has taught is known as soon as its branches alone are
-        under way.
+        What a trial has taught is known as soon as its branches alone are under way.
         """
-        if self._survey and not any(running.epochs for running in self._running.values()):
-            self._survey.go_on()
         about_to_end = any(running.recorded for running in self._running.values())
         if about_to_end and self._ahead is None and not self._waiting and self._wants_more:
             try:
@@ -307,5 +300,6 @@ class Driver:
             self._space,
             prunings=self._study.search.branches,
             may_fit=lambda branch: self._gate.foretells(branch) is not False,
+            promising=self._sampler.promising,
         )
         return [branch for branch in found if self._sampler.claim(branch)]

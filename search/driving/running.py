@@ -3,31 +3,16 @@
 import time
 from dataclasses import dataclass, field, replace
 
+from search.driving.dispatch import Dispatch
 from search.driving.retries import Candidate
 from search.errors import NotFinite
 from search.making.failures import PROCESS_DIED
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
-from spaces.recipe import Recipe
 
 _SILENT = FailureRecord(
     kind=PROCESS_DIED,
     message="the trial's process ended without a result; it may have run out of memory",
 )
-
-
-@dataclass(frozen=True)
-class Dispatch:
-    """A trial to run: its number, its recipe, what it is known to cost, and its branches.
-
-    Of the branches that are doubtful nothing tells whether they fit the budget.
-    """
-
-    number: int
-    recipe: Recipe
-    seed: int
-    foreseen: Cost | None
-    branches: tuple[Recipe, ...]
-    doubtful: frozenset[Recipe]
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Which recipe next: Optuna, made aware of the budget."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -95,6 +95,13 @@ class Sampler:
                 return proposal
             self.tell(proposal, refusal)
         return None
+
+    def promising(self, groups: Sequence[tuple[Recipe, ...]], count: int) -> list[Recipe] | None:
+        """The recipes that are worth most, of so many groups; None where the sampler can't say."""
+        sampler = self._study.sampler
+        if not isinstance(sampler, CostAwareSampler):
+            return None
+        return sampler.promising(self._study, groups, count)
 
     def tell(self, proposal: Proposal, outcome: Outcome) -> None:
         """What became of a proposal. Only complete trials teach values; all teach constraints."""

@@ -1,7 +1,10 @@
 """Ray Tune's names for what the driver does."""
 
+import math
 import re
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +21,28 @@ from search.records import FailureRecord
 from search.settings.config import RunSettings
 from search.study.cluster import trials_at_a_time
 from search.study.watchdog import note_of, take_note
-from search.study.worker import EPOCH, OUTCOME, Worker
+from search.study.worker import DISPATCH, EPOCH, OUTCOME, Worker
 from search.units import format_duration
 
+# So long after the first process has started the others are no longer waited for.
+_LATE_S = 10.0
 # What Ray adds for those who debug Ray.
 _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
 
 
-def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
-    """Lets Ray call the driver until it is over."""
+def drive(
+    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], object]
+) -> None:
+    """Lets Ray call the driver until it is over.
+
+    Args:
+        driver: knows what to run.
+        run: how many trials at a time, with how much each.
+        spec: what trials are run on.
+        meanwhile: called again and again while the workers start.
+    """
     parallel = trials_at_a_time(run)
-    bridge = _Bridge(driver, parallel)
+    bridge = _Bridge(driver, parallel, meanwhile)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
@@ -56,23 +70,39 @@ def drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
 class _Bridge(Searcher):
     """Ray's names for what the driver does."""
 
-    def __init__(self, driver: Driver, parallel: int) -> None:
+    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], object]) -> None:
         super().__init__()
         self._driver = driver
         self._parallel = parallel
+        self._meanwhile = meanwhile
+        self._to_start = parallel
+        # Trials that do nothing but start their processes, and whether they have: what is to run
+        # there is chosen when more is known. They end together, for Ray would take the first
+        # process that is free and end one that is still to come.
+        self._starting: dict[str, bool] = {}
+        self._patience = math.inf
         self._numbers: dict[str, int] = {}
         self._causes: dict[str, FailureRecord] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        if self._to_start and not self._driver.is_over:
+            self._to_start -= 1
+            self._starting[trial_id] = False
+            return {DISPATCH: None}
         dispatch = None
-        if len(self._numbers) < self._parallel:
+        if len(self._starting) + len(self._numbers) < self._parallel:
             dispatch = self._driver.next()
         else:
-            self._driver.look_ahead()
+            self._use_the_wait()
         if dispatch is None:
             return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
         self._numbers[trial_id] = dispatch.number
-        return {"dispatch": dispatch}
+        return {DISPATCH: dispatch}
+
+    def _use_the_wait(self) -> None:
+        if self._starting and not any(self._starting.values()):
+            self._meanwhile()
+        self._driver.look_ahead()
 
     def on_trial_complete(
         self,
@@ -80,12 +110,15 @@ class _Bridge(Searcher):
         result: dict[str, Any] | None = None,
         error: bool = False,  # noqa: FBT001, FBT002  Ray's signature
     ) -> None:
+        if trial_id in self._starting:
+            del self._starting[trial_id]
+            return
         outcome, cause = (result or {}).get(OUTCOME), self._causes.pop(trial_id, None)
         self._driver.end(self._numbers.pop(trial_id), outcome, cause)
 
-    def number(self, trial_id: str) -> int:
-        """The driver's number of a trial under way."""
-        return self._numbers[trial_id]
+    def number(self, trial_id: str) -> int | None:
+        """The driver's number of a trial under way; None of one that starts its process alone."""
+        return self._numbers.get(trial_id)
 
     def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
         """Why the trial's process ended, told before its end is."""
@@ -93,10 +126,16 @@ class _Bridge(Searcher):
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial ends here, after what `result` tells of."""
+        if trial_id in self._starting:
+            self._starting[trial_id] = True
+            self._patience = min(self._patience, time.monotonic() + _LATE_S)
+            return all(self._starting.values()) or time.monotonic() > self._patience
+        if result["done"]:
+            return False
         number = self._numbers[trial_id]
         if EPOCH in result:
             return not self._driver.advance(number, result[EPOCH])
-        return not (result["done"] or self._driver.hear(number, result[OUTCOME]))
+        return not self._driver.hear(number, result[OUTCOME])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
@@ -129,7 +168,10 @@ class _Undertaker(FIFOScheduler):
         self._limit_s = limit_s
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        note = note_of(self._artifacts, self._bridge.number(trial.trial_id))
+        number = self._bridge.number(trial.trial_id)
+        if number is None:
+            return
+        note = note_of(self._artifacts, number)
         hung = take_note(note)
         cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
         self._bridge.note_cause(trial.trial_id, cause)

@@ -16,6 +16,7 @@ os.environ.update(
     TUNE_GLOBAL_CHECKPOINT_S="1000000",
 )
 
+from search.admission.admission import Admission
 from search.admission.gate import Gate, open_admission
 from search.admission.survey import Survey
 from search.cost_aware.candidates import CostSource
@@ -50,12 +51,14 @@ def run_trials(
         StoreError: the store can't be written; results are in the journal.
         RetortError: Ray can't be started or reached.
     """
-    driver = _driver(study, spec, store, watcher, elapsed_s=heartbeat.elapsed_s)
+    admission = open_admission(study, spec.brief, store)
+    survey = Survey(study.search_space(), admission, seed=study.seed)
+    driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
     heartbeat.begin_search(driver.interrupt)
     try:
         if not driver.is_over:
             with ray_of(study.run), _draining(driver):
-                drive(driver, study.run, spec)
+                drive(driver, study.run, spec, meanwhile=survey.go_on)
     finally:
         heartbeat.end_search()
     if driver.fault:
@@ -81,11 +84,16 @@ def reaching_target(study: Study) -> Iterator[None]:
 
 
 def _driver(
-    study: Study, spec: TaskSpec, store: Store, watcher: Watcher, *, elapsed_s: float
+    study: Study,
+    spec: TaskSpec,
+    store: Store,
+    watcher: Watcher,
+    admission: Admission,
+    *,
+    elapsed_s: float,
 ) -> Driver:
     """A driver that knows what the store knows."""
     trials = store.trials(study.study, whole=True)
-    admission = open_admission(study, spec.brief, store)
     ledger = Ledger(store, study.study, journal_of(store, spec.artifacts))
     gate = Gate(admission, ledger=ledger, seed=study.seed, watcher=watcher)
     sampler = Sampler(
@@ -108,7 +116,6 @@ def _driver(
         sampler=sampler,
         gate=gate,
         rungs=rungs,
-        survey=Survey(study.search_space(), admission, seed=study.seed),
         pins=pins,
         ledger=ledger,
         watcher=watcher,

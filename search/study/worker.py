@@ -1,19 +1,23 @@
 """The process in which trials run."""
 
+import time
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from ray import tune
 
-from search.driving.running import Dispatch
+from search.driving.dispatch import Dispatch
 from search.making.failures import failure_of
 from search.making.trial import Progress, run_trial
 from search.preparing.preparation import TaskSpec, open_task
 from search.records import EpochRecord, Outcome, TrialState
 from search.study.watchdog import Watchdog, note_of
 
+DISPATCH = "dispatch"
 OUTCOME = "outcome"
+# Between two words of a process that has started.
+_PAUSE_S = 0.02
 EPOCH = "epoch"
 
 
@@ -37,7 +41,9 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes up the next trial in this very process."""
         self.cleanup()
-        dispatch: Dispatch = new_config["dispatch"]
+        dispatch: Dispatch | None = new_config[DISPATCH]
+        if dispatch is None:
+            return True
         self._trial = _trial(dispatch, self._spec)
         if self._limit_s is not None:
             note = note_of(self._spec.artifacts.folder, dispatch.number)
@@ -45,7 +51,9 @@ class Worker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        assert self._trial is not None
+        if self._trial is None:
+            time.sleep(_PAUSE_S)
+            return {}  # there is nothing to do but to start
         with self._watchdog.watching() if self._watchdog else nullcontext():
             try:
                 news = next(self._trial)

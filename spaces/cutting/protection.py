@@ -18,6 +18,7 @@ architecture's own, whatever its weights, and the same for each method and ratio
 
 import copy
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -40,10 +41,13 @@ _RATIO = 0.4
 # Of the parameters that a trial leaves; where all channels can be cut, it is about 0.4.
 _MOST_LEFT = 0.9
 _MOST_TRIALS = 40
+# The architectures whose answer is remembered: those of a search's students, most often.
+_REMEMBERED = 256
+_known: OrderedDict[str, list[str]] = OrderedDict()
 
 
 def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
-    """Names of the layers whose channels must all stay.
+    """Names of the layers whose channels must all stay; found once for each architecture.
 
     Args:
         network: left as it is.
@@ -52,6 +56,22 @@ def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
     Raises:
         ValueError: so much must stay that pruning would leave the network nearly as it was.
     """
+    key = _architecture(network, example)
+    if key not in _known:
+        _known[key] = _found(network, example)
+    _known.move_to_end(key)
+    if len(_known) > _REMEMBERED:
+        _known.popitem(last=False)
+    return list(_known[key])
+
+
+def _architecture(network: nn.Module, example: Tensor) -> str:
+    """Tells architectures apart: their modules with their settings, and all shapes."""
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
+    return f"{network!r}\n{shapes}\n{tuple(example.shape)}"
+
+
+def _found(network: nn.Module, example: Tensor) -> list[str]:
     with as_value_errors(network):
         unsound, roots = _roots(copy.deepcopy(network), example)
         trials = _Trials(network, example, unsound, roots)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
+from search.driving.dispatch import Dispatch
 from search.driving.driver import Driver
-from search.driving.running import Dispatch
 from search.making.trial import run_trial
 from search.preparing.preparation import TaskSpec, open_task
 from search.progress import Silent
@@ -66,12 +67,11 @@ def study_of(folder: Path, file: Path, /, **sections: dict[str, object]) -> Stud
 @contextmanager
 def one_after_another() -> Iterator[None]:
     """Lets no Ray into the searches of the block."""
-    before = tuning.drive, tuning.ray_of
-    tuning.drive, tuning.ray_of = _drive, _no_ray  # type: ignore[assignment]
-    try:
+    with (
+        patch.object(tuning, "drive", _drive),
+        patch.object(tuning, "ray_of", _no_ray),
+    ):
         yield
-    finally:
-        tuning.drive, tuning.ray_of = before
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _no_ray(run: RunSettings) -> Iterator[None]:
     yield
 
 
-def _drive(driver: Driver, run: RunSettings, spec: TaskSpec) -> None:
+def _drive(driver: Driver, run: RunSettings, spec: TaskSpec, **_: object) -> None:
     while not driver.is_over:
         dispatch = driver.next()
         if dispatch is not None:

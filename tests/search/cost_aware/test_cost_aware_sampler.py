@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -18,6 +19,9 @@ from search.cost_aware.surrogate import RecipeKernel, Surrogate
 from search.findings.frontier import hypervolume
 from search.records import Cost
 from spaces.domain import Scalar
+from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.float32 import Float32
+from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
@@ -258,6 +262,38 @@ def test_no_proposal_measures_more_than_three_costs() -> None:
     costs = CostSource(lambda _: None, lambda recipe: asked.append(recipe))
     _asked(_study_of(CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0)))
     assert len(asked) == 3
+
+
+def _groups(recipe: Recipe, ratios: tuple[float, ...]) -> list[tuple[Recipe, ...]]:
+    """Each ratio in both number formats."""
+    cut = [replace(recipe, pruning=Magnitude(ratio=ratio)) for ratio in ratios]
+    formats = Float32(), Int8Static()
+    return [tuple(replace(one, quantization=way) for way in formats) for one in cut]
+
+
+def test_before_anything_has_finished_no_branch_is_known_to_promise_anything() -> None:
+    study = _study()
+    _, recipe = _asked(study)
+    sampler = study.sampler
+    assert isinstance(sampler, CostAwareSampler)
+    assert sampler.promising(study, _groups(recipe, (0.2, 0.5)), 2) is None
+
+
+def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() -> None:
+    study = _study()
+    known = list(_recipes(study, 12))
+    sampler = study.sampler
+    assert isinstance(sampler, CostAwareSampler)
+    own = max((one for one in known if BUDGET.admits(_cost(one))), key=_accuracy)
+    groups = _groups(own, (0.15, 0.3, 0.45, 0.6, 0.75))
+    chosen = sampler.promising(study, groups, 2)
+    assert chosen
+    assert len({one.pruning for one in chosen}) <= 2
+    assert set(chosen) <= {one for group in groups for one in group}
+    # What breaks the budget, or what is on the frontier already, promises nothing.
+    assert all(BUDGET.admits(_cost(one)) for one in chosen)
+    assert sampler.promising(study, [(own,)], 1) == []
+    assert sampler.promising(study, [], 1) == []
 
 
 def test_nothing_needs_to_be_known_of_any_cost() -> None:

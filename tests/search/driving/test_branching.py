@@ -1,10 +1,10 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from search.budget import Budget
-from search.driving.branching import branches_of
+from search.driving.branching import Group, branches_of
 from search.keeping.artifacts import load_network
 from search.making.task import Task
 from search.making.trial import finish, run_trial
@@ -12,6 +12,7 @@ from search.records import EpochRecord, Outcome, TrialState
 from spaces import catalogue
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
@@ -82,6 +83,27 @@ def test_of_many_prunings_each_student_is_given_some_and_all_come_in_turn(
     # Its own, none, may be among the four.
     assert {len(branches) for branches in found} <= {3, 4}
     assert {name for branches in found for name in branches} == set(names) - {"none"}
+
+
+def test_what_promises_the_most_is_chosen_among_finer_settings(
+    recipe: NewRecipe, space: SearchSpace
+) -> None:
+    own = recipe(quantization=Int8Static())
+    asked: list[int] = []
+
+    def promising(groups: Sequence[Group], count: int) -> list[Recipe]:
+        asked.extend((len(groups), count))
+        return [groups[-1][1], groups[1][0]]
+
+    found = branches_of(own, space, prunings=2, promising=promising)
+    assert asked == [7, 3]
+    assert found == [
+        replace(own, quantization=Float32()),
+        replace(own, pruning=found[1].pruning, quantization=Float32()),
+        replace(own, pruning=found[2].pruning),
+    ]
+    ratios = [getattr(one.pruning, "ratio", 0.0) for one in found[1:]]
+    assert ratios == pytest.approx([0.2 + 0.4 * 5.5 / 6, 0.2 + 0.4 * 0.5 / 6])
 
 
 def test_the_same_recipe_has_the_same_branches(recipe: NewRecipe) -> None:

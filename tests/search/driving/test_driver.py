@@ -11,8 +11,8 @@ from search.admission.gate import Gate
 from search.admission.table import CostTable
 from search.budget import Budget
 from search.depot import Depot
+from search.driving.dispatch import Dispatch
 from search.driving.driver import Driver
-from search.driving.running import Dispatch
 from search.driving.sampler import Sampler
 from search.driving.scheduler import Rungs
 from search.keeping.ledger import Ledger, journal_of
