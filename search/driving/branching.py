@@ -38,10 +38,10 @@ def branches_of(
 
     First every quantization of its own pruning, which costs nothing but converting and measuring;
     then those of other prunings, which need a recovery each, from the far end of a method's ranges:
-    small students are the quickest to make, and push the frontier the furthest. Where the space has more methods of
-    pruning than that is worth, each student is given some, and another student others. A
-    quantization that needs training of its own is no branch: it would cost a training for each
-    pruning.
+    small students are the quickest to make, and push the frontier the furthest. Where the space has
+    more methods of pruning than that is worth, each student is given some, and another student
+    others. A quantization that needs training of its own is no branch: it would cost a training for
+    each pruning.
 
     Args:
         recipe: what is trained.

@@ -1,7 +1,11 @@
 """How busy the workers of a search were: what their time went into, and what lay between. Pure."""
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from statistics import median
 
 from search.records import TrialRecord
 from search.units import format_duration
@@ -15,24 +19,19 @@ class Occupancy:
         workers: trials at a time.
         elapsed_s: from the search's beginning, with the start of the workers, to its end.
         busy_s: of all workers together, in trials: training, compressing and measuring.
-        trials: that they ran.
+        around_s: that a worker spent around a trial: since the one before, and until its work
+            began or its end was known; the median of the trials.
     """
 
     workers: int
     elapsed_s: float
     busy_s: float
-    trials: int
+    around_s: float
 
     @property
     def share(self) -> float:
         """Of the workers' time, 0 to 1, that went into trials."""
         return min(1.0, self.busy_s / (self.workers * self.elapsed_s)) if self.elapsed_s else 0.0
-
-    @property
-    def around_s(self) -> float:
-        """Seconds of a worker for each trial that went into anything else."""
-        idle_s = max(0.0, self.workers * self.elapsed_s - self.busy_s)
-        return idle_s / self.trials if self.trials else 0.0
 
 
 def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int) -> Occupancy:
@@ -43,12 +42,12 @@ def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int) 
         elapsed_s: how long the study searched.
         workers: trials at a time.
     """
-    ran = [trial for trial in trials if trial.outcome and trial.outcome.duration_s]
+    stays = _stays(trials)
     return Occupancy(
         workers=workers,
         elapsed_s=elapsed_s,
-        busy_s=sum(trial.outcome.duration_s for trial in ran if trial.outcome),
-        trials=sum(trial.parent is None for trial in ran),
+        busy_s=sum(stay.busy_s for stay in stays),
+        around_s=median(_around(stays, workers) or [0.0]),
     )
 
 
@@ -58,3 +57,41 @@ def occupancy_text(found: Occupancy) -> str:
         f"{found.workers} at a time for {format_duration(found.elapsed_s)}: {found.share:.0%} of "
         f"it in trials, {format_duration(found.around_s)} of a worker around each"
     )
+
+
+@dataclass(frozen=True, order=True)
+class _Stay:
+    """A trial at its worker, with all that was made of its student."""
+
+    begin: datetime
+    end: datetime
+    busy_s: float
+
+
+def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
+    """Those of all trials that ran, by their beginning."""
+
+    def owner(trial: TrialRecord) -> int:
+        return trial.number if trial.parent is None else trial.parent
+
+    ran = [trial for trial in trials if trial.outcome and trial.outcome.duration_s]
+    found = []
+    for _, group in groupby(sorted(ran, key=owner), key=owner):
+        made = list(group)
+        ends = [trial.finished_at for trial in made if trial.finished_at]
+        busy_s = sum(trial.outcome.duration_s for trial in made if trial.outcome)
+        if ends:
+            found.append(_Stay(min(trial.started_at for trial in made), max(ends), busy_s))
+    return sorted(found)
+
+
+def _around(stays: Sequence[_Stay], workers: int) -> list[float]:
+    """Seconds around each stay; of each worker's first, no more than those within it."""
+    free: list[datetime] = []
+    found = []
+    for stay in stays:
+        since = heapq.heappop(free) if len(free) == workers else stay.begin
+        heapq.heappush(free, stay.end)
+        taken_s = (stay.end - min(since, stay.begin)).total_seconds()
+        found.append(max(0.0, taken_s - stay.busy_s))
+    return found

@@ -55,6 +55,7 @@ def _end(picture: LivePicture, outcome: Outcome) -> None:
     picture.trial_started(number, PARAMS)
     picture.store.finish_trial("digits", number, outcome)
     picture.trial_ended(number, PARAMS, outcome)
+    picture.trial_left(number)
 
 
 def test_the_picture_begins_with_what_is_going_on(picture: LivePicture) -> None:
@@ -100,6 +101,20 @@ def test_a_trial_that_ended_no_longer_runs_and_its_failure_is_news(picture: Live
     shown = _shown(picture)
     assert "trial 0 failed: non_finite: the loss is nan" in shown
     assert picture.running == {}
+
+
+def test_a_trial_is_shown_until_its_last_branch_has_ended(picture: LivePicture) -> None:
+    for _ in range(2):
+        number = picture.store.start_trial("digits", params=PARAMS, seed=0)
+        picture.trial_started(number, PARAMS)
+    picture.store.finish_trial("digits", 1, COMPLETE)
+    picture.trial_ended(1, PARAMS, COMPLETE)
+    picture.trial_advanced(1, POINT)
+    shown = _shown(picture, width=100)
+    assert "1/4 trained" in shown
+    assert "trial 1" in shown
+    picture.trial_left(1)
+    assert "trial 1 " not in _shown(picture, width=100)
 
 
 @pytest.mark.parametrize("width", [80, 100])
