@@ -33,18 +33,23 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from ray import tune
 
 from benchmarks.time_to_frontier.constrained_tpe import run_constrained
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import Plan, run_plain
 from benchmarks.time_to_frontier.report import comparisons, draw, table
 from benchmarks.time_to_frontier.results import keep_trace, read_traces
-from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, OURS, Run, Terms
+from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, COLD, OURS, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.depot import Depot
 from search.keeping.holding import beating, this_process
@@ -154,7 +159,8 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     plan = Plan(study, spec, allowed, os.cpu_count() or 1, log)
     start = time.time()
     if run.is_ours:
-        _run_ours(plan, store=options.out / f"{name}-{os.getpid()}.db")
+        store = options.out / f"{name}-{os.getpid()}.db"
+        _run_ours(plan, store=store, cold=run.arm == COLD)
     elif run.arm == "constrained-tpe":
         run_constrained(plan)
     else:
@@ -167,13 +173,28 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     return measured_again(trace, budget, open_task(spec).dataset, budget.target)
 
 
-def _run_ours(plan: Plan, *, store: Path) -> None:
+def _run_ours(plan: Plan, *, store: Path, cold: bool) -> None:
     study, spec = plan.study, plan.spec
     with Store.open(f"sqlite:///{store}") as opened:
         artifacts, holder = str(spec.artifacts), this_process()
         opened.create_study(study.study, config={}, artifacts=artifacts, holder=holder)
-        with beating(opened, study.study) as heartbeat:
-            run_trials(study, spec, opened, Stopwatch(plan.log, spec.artifacts.folder), heartbeat)
+        watcher = Stopwatch(plan.log, spec.artifacts.folder)
+        with beating(opened, study.study) as heartbeat, _workers(cold=cold):
+            run_trials(study, spec, opened, watcher, heartbeat)
+
+
+@contextmanager
+def _workers(*, cold: bool) -> Iterator[None]:
+    if not cold:
+        yield
+        return
+    warm = tune.TuneConfig
+
+    def told(**settings: Any) -> tune.TuneConfig:
+        return warm(**settings | {"reuse_actors": False})
+
+    with patch.object(tune, "TuneConfig", told):
+        yield
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from benchmarks.time_to_frontier.log import log_epoch, log_student
-from benchmarks.time_to_frontier.plain_tune import Plan
+from benchmarks.time_to_frontier.plain_tune import UNKNOWN_COST, Plan
 from search.driving.sampler import Proposal, Sampler
 from search.making.trial import run_trial
 from search.records import Outcome, Scalar
@@ -45,7 +45,8 @@ def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
     torch.set_num_threads(1)
     task = plan.open_task()
     name = os.getpid() * 1000 + number
-    trial = run_trial(Recipe.from_params(params), task, number=name, seed=0)
+    recipe = Recipe.from_params(params)
+    trial = run_trial(recipe, task, number=name, seed=0, foreseen=UNKNOWN_COST)
     while True:
         try:
             next(trial)

@@ -31,10 +31,13 @@ from search.making.stages import StageCache
 from search.making.task import Task
 from search.making.trial import run_trial
 from search.preparing.preparation import TaskSpec, open_task
-from search.records import EpochRecord, Outcome
+from search.records import Cost, EpochRecord, Outcome
 from search.settings.config import Study
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
+
+# Given as known, it spares a trial from measuring beforehand what no budget of its own asks for.
+UNKNOWN_COST = Cost(size_bytes=0, parameters=0, macs=0, latency_ms=0.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ def run_plain(arm: str, plan: Plan) -> None:
         logging_level=logging.ERROR,
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    worker = tune.with_parameters(_Natural if arm == "natural" else _Plain, plan=plan)
+    worker = tune.with_parameters(
+        _Natural if arm == "natural" else _Plain, plan=plan, foresees=arm.endswith("asha")
+    )
     try:
         with tempfile.TemporaryDirectory() as folder:
             tune.Tuner(
@@ -123,16 +128,23 @@ def _scheduler(arm: str, space: SearchSpace) -> ASHAScheduler | None:
 
 
 class _Plain(tune.Trainable):
-    """A trial of the plain script, an epoch a step."""
+    """A trial of the plain script, an epoch a step.
 
-    def setup(self, config: dict[str, Any], *, plan: Plan) -> None:  # type: ignore[override]
+    Where its scheduler looks at trials that have not ended, it foresees what they will cost.
+    """
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], *, plan: Plan, foresees: bool
+    ) -> None:
         torch.set_num_threads(1)
         self._plan, self._task, self._number = plan, plan.open_task(), 0
+        self._foresees = foresees
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._recipe = Recipe.from_params(new_config)
-        self._cost = foresee_cost(self._recipe, self._task.brief)
+        brief = self._task.brief
+        self._cost = foresee_cost(self._recipe, brief) if self._foresees else UNKNOWN_COST
         self._accuracy = 0.0
         self._number += 1
         self._epochs = self._train()
@@ -145,8 +157,9 @@ class _Plain(tune.Trainable):
             return self._metrics() | {"done": False}
         except StopIteration as end:
             outcome: Outcome = end.value
-            if outcome.quality and outcome.cost:
-                self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
+            if not (outcome.quality and outcome.cost):
+                raise RuntimeError(outcome.failure or outcome.reason) from end
+            self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
             log_student(self._plan.log, outcome, self._task.artifacts.folder)
             return self._metrics() | {"done": True}
 
@@ -183,9 +196,11 @@ class _Plain(tune.Trainable):
 class _Natural(_Plain):
     """The same with a live teacher and a DataLoader."""
 
-    def setup(self, config: dict[str, Any], *, plan: Plan) -> None:  # type: ignore[override]
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], *, plan: Plan, foresees: bool
+    ) -> None:
         torch.set_num_threads(1)
         teacher = live_teacher(plan.study, plan.open_task().dataset)
         # This process runs nothing else: its trials now train as a script of one's own would.
         patch.object(maker, "train", partial(train_naturally, teacher=teacher)).start()
-        super().setup(config, plan=plan)
+        super().setup(config, plan=plan, foresees=foresees)

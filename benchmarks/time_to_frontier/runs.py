@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 OURS = "retort"
 BASELINES = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe", "natural")
+# Ray starts a process for each trial, as it does unless it is told not to.
+COLD = "cold workers"
 # What is changed of the study to do without one part of it.
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "without admission": ("budget.size=null", "budget.latency=null"),
@@ -13,6 +15,7 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "without kept stages": ("run.stages=0",),
     "tpe in place of gp": ("search.sampler=tpe",),
     "random in place of gp": ("search.sampler=random",),
+    COLD: (),
 }
 
 

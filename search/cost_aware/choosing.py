@@ -107,11 +107,14 @@ class Chooser:
         return [one for one, is_alike in zip(new, alike, strict=True) if not is_alike] or new
 
     def _most_different(self, pool: Sequence[Candidate], history: History) -> Candidate:
-        """The candidate whose shape and cost are the furthest from all that was trained."""
+        """The candidate whose shape and cost are the furthest from all that was trained.
+
+        The very first is the cheapest: whatever its accuracy, it pushes the frontier the furthest.
+        """
         before = [one.recipe for one in history.finished]
         before += [*(one.recipe for one in history.stopped), *history.pending]
         if not before:
-            return pool[0]
+            return self._cheapest(pool)
         columns = self._features.shape_columns
         squared = squared_differences(
             self._candidate_rows(pool)[:, columns],
@@ -119,6 +122,12 @@ class Chooser:
             self._features.categorical[columns],
         )
         return pool[int(squared.sum(axis=2).min(axis=1).argmax())]
+
+    def _cheapest(self, pool: Sequence[Candidate]) -> Candidate:
+        """The candidate that leaves the most of the box below the worst costs."""
+        worst = self._worst_costs([], pool)
+        costs = np.array([_coordinates(one.cost, worst) for one in pool])
+        return pool[int((1 - costs / worst).prod(axis=1).argmax())]
 
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History

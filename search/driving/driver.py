@@ -82,7 +82,7 @@ class Driver:
         """Whether no further trial is to be dispatched."""
         return (
             self._is_ending
-            or self._trained >= self._study.search.trials
+            or not self.missing
             or (self._exhausted and not self._running and not self._waiting)
         )
 
@@ -94,8 +94,7 @@ class Driver:
     @property
     def left_by_time(self) -> int:
         """How many trials the search's time did not suffice for."""
-        missing = max(self._study.search.trials - self._trained, 0)
-        return missing if time.monotonic() > self._deadline else 0
+        return self.missing if time.monotonic() > self._deadline else 0
 
     def interrupt(self, why: str) -> None:
         """Lets running trials end and dispatches no other; what is left can be resumed."""
@@ -126,9 +125,14 @@ class Driver:
                 self._give_up(error)
 
     @property
+    def missing(self) -> int:
+        """How many trials are still to be trained, those under way included."""
+        return max(0, self._study.search.trials - self._trained)
+
+    @property
     def _wants_more(self) -> bool:
         training = sum(running.recorded is None for running in self._running.values())
-        return not self.is_over and self._trained + training < self._study.search.trials
+        return not self.is_over and training < self.missing
 
     def _proposal(self) -> Proposal | None:
         """The sampler's, asked for in advance or now; None where it has no more."""
@@ -237,6 +241,8 @@ class Driver:
     def _record(self, running: Running, outcome: Outcome) -> None:
         """Records and learns what is new of an outcome: all of it, or branches."""
         own, new = running.recorded is None, running.unrecorded(outcome)
+        if not own and not new.branches:
+            return
         first = len(outcome.branches) - len(new.branches)
         number = running.dispatch.number
         try:

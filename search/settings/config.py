@@ -209,7 +209,9 @@ class SearchSettings(Section):
         30, ge=1, description="recipes that are trained, to their end or until stopped"
     )
     max_time: Seconds | None = Field(
-        None, description="start no trial later, such as 2h; all runs of the study together"
+        None,
+        description="start no trial, and make no branch, later, such as 2h; all runs of the study "
+        "together",
     )
     stopping: bool = Field(
         True, description="stop trials that cheaper ones leave behind, a quarter in or later"

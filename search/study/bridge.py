@@ -31,7 +31,7 @@ _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|nam
 
 
 def drive(
-    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], object]
+    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], None]
 ) -> None:
     """Lets Ray call the driver until it is over.
 
@@ -70,12 +70,12 @@ def drive(
 class _Bridge(Searcher):
     """Ray's names for what the driver does."""
 
-    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], None]) -> None:
         super().__init__()
         self._driver = driver
         self._parallel = parallel
         self._meanwhile = meanwhile
-        self._to_start = parallel
+        self._to_start = min(parallel, driver.missing)
         # Trials that do nothing but start their processes, and whether they have: what is to run
         # there is chosen when more is known. They end together, for Ray would take the first
         # process that is free and end one that is still to come.

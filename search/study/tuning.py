@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # Ray reads these when it is imported. No usage statistics, no result files that nobody reads, and
 # Ctrl-C is ours: the first drains.
@@ -26,7 +26,7 @@ from search.driving.recall import recall
 from search.driving.sampler import Sampler
 from search.driving.scheduler import Rungs
 from search.driving.warm_start import teach
-from search.errors import Interrupted
+from search.errors import Interrupted, StoreError
 from search.keeping.holding import Heartbeat
 from search.keeping.ledger import Ledger, journal_of
 from search.preparing.preparation import TaskSpec, open_task
@@ -53,12 +53,17 @@ def run_trials(
     """
     admission = open_admission(study, spec.brief, store)
     survey = Survey(study.search_space(), admission, seed=study.seed)
+
+    def survey_on() -> None:
+        with suppress(StoreError):  # the next that is written tells of it
+            survey.go_on()
+
     driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
     heartbeat.begin_search(driver.interrupt)
     try:
         if not driver.is_over:
             with ray_of(study.run), _draining(driver):
-                drive(driver, study.run, spec, meanwhile=survey.go_on)
+                drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
         heartbeat.end_search()
     if driver.fault:
