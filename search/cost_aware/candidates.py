@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -127,10 +127,17 @@ class Candidates:
         self._costs: dict[object, Cost | None] = {}
 
     def pool(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Distinct candidates, of which some share is drawn and the rest mutated from parents."""
+        """Distinct candidates, of which some share is drawn and the rest mutated from parents.
+
+        Some whose cost can't be told are measured; while there are no parents, for which trials
+        wait, that is done only where none is known to fit.
+        """
         drawn = round(count * _DRAWN_SHARE) if parents else count
         found = [self._candidate(Draw(self._rng)) for _ in range(drawn)]
-        return _distinct(found + self.mutants(parents, count - drawn))
+        found = _distinct(found + self.mutants(parents, count - drawn))
+        if not parents and self.fitting(found):
+            return found
+        return [self._looked_at(one) if one.cost is None else one for one in found]
 
     def mutants(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
         """Candidates near the parents, each of which has as many, by small and large changes."""
@@ -176,18 +183,25 @@ class Candidates:
         return Candidate(params, recipe, self._cost(recipe))
 
     def _cost(self, recipe: Recipe) -> Cost | None:
-        # Costs depend on shapes and their number format, not on how weights are learned.
-        key = recipe.student, recipe.pruning, recipe.quantization
+        key = _key(recipe)
         if key not in self._costs:
-            self._costs[key] = self._source.predict(recipe) or self._look(recipe)
+            self._costs[key] = self._source.predict(recipe)
         return self._costs[key]
 
-    def _look(self, recipe: Recipe) -> Cost | None:
-        """The cost as it is measured, while this proposal may measure any more."""
-        if self._looks == 0 or self._source.measure is None or recipe.conflict():
-            return None
-        self._looks -= 1
-        return self._source.measure(recipe)
+    def _looked_at(self, candidate: Candidate) -> Candidate:
+        """With the cost as others tell it by now, or as it is measured, if that may still be."""
+        recipe = candidate.recipe
+        cost = self._source.predict(recipe)
+        if cost is None and self._looks and self._source.measure:
+            self._looks -= 1
+            cost = self._source.measure(recipe)
+        self._costs[_key(recipe)] = cost
+        return replace(candidate, cost=cost)
+
+
+def _key(recipe: Recipe) -> tuple[object, ...]:
+    """What its cost depends on: shapes and their number format, not how weights are learned."""
+    return recipe.student, recipe.pruning, recipe.quantization
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
