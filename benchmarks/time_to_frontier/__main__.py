@@ -25,8 +25,9 @@ same arm, seed and minutes is not run again, so that the work can be done in sev
 The report is made from the CSVs alone: of all their runs that had these minutes, or this share of
 them where they are ours. The hypervolume is of the students that fit the budget, in (error, bytes,
 latency), as a share of the box between nothing and (50%, the budget). The first table is against
-the baselines, the second against ours without its parts; the plot shows the first. FOLDER keeps the
-logs, the artifacts, the tables and, unless told otherwise, the plot.
+the baselines that share our training, which the plot shows, the second against the natural one, the
+third against ours without its parts. FOLDER keeps the logs, the artifacts, the tables and, unless
+told otherwise, the plot.
 """
 
 import argparse

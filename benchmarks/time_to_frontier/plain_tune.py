@@ -24,6 +24,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
+from benchmarks.time_to_frontier.runs import NATURAL
 from search.admission.foresight import foresee_cost
 from search.budget import Budget, total_violation
 from search.making import maker
@@ -68,7 +69,7 @@ def run_plain(arm: str, plan: Plan) -> None:
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     worker = tune.with_parameters(
-        _Natural if arm == "natural" else _Plain, plan=plan, foresees=arm.endswith("asha")
+        _Natural if arm == NATURAL else _Plain, plan=plan, foresees=arm.endswith("asha")
     )
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from statistics import median
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, OURS, Run, Terms
+from benchmarks.time_to_frontier.runs import ABLATIONS, NATURAL, OURS, SHARING, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace
 from search.budget import Budget
 
@@ -41,9 +41,12 @@ class Comparison:
 
 
 def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list[Comparison]:
-    """Against the baselines, and against ours without its parts; either where there are any."""
+    """Against those that share our training, the natural one, and ours without its parts.
+
+    Each where there are any.
+    """
     found = []
-    for others in (BASELINES, tuple(ABLATIONS)):
+    for others in (SHARING, (NATURAL,), tuple(ABLATIONS)):
         runs = terms.chosen(kept, (OURS, *others))
         if any(run.arm != OURS for run in runs):
             found.append(Comparison([kept[run] for run in runs], budget))

@@ -4,7 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 OURS = "retort"
-BASELINES = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe", "natural")
+# They share the stages of a trial with ours; the other trains in a way of its own.
+SHARING = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe")
+NATURAL = "natural"
+BASELINES = (*SHARING, NATURAL)
 # Ray starts a process for each trial, as it does unless it is told not to.
 COLD = "cold workers"
 # What is changed of the study to do without one part of it.

@@ -42,7 +42,7 @@ def drive(
         meanwhile: called again and again while the workers start.
     """
     parallel = trials_at_a_time(run)
-    bridge = _Bridge(driver, parallel, meanwhile)
+    bridge = Bridge(driver, parallel, meanwhile)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
@@ -67,7 +67,7 @@ def drive(
         ).fit()
 
 
-class _Bridge(Searcher):
+class Bridge(Searcher):
     """Ray's names for what the driver does."""
 
     def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], None]) -> None:
@@ -148,7 +148,7 @@ class _Bridge(Searcher):
 class _Stopper(tune.Stopper):
     """Asks the driver at each step; Ray pickles it, to restore what is never restored."""
 
-    def __init__(self, bridge: _Bridge) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -161,7 +161,7 @@ class _Stopper(tune.Stopper):
 class _Undertaker(FIFOScheduler):
     """Asks why a trial's process ended: to the searcher Ray does not tell it."""
 
-    def __init__(self, bridge: _Bridge, artifacts: Path, limit_s: float | None) -> None:
+    def __init__(self, bridge: Bridge, artifacts: Path, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._bridge = bridge
         self._artifacts = artifacts

@@ -67,8 +67,21 @@ def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
 
 def _architecture(network: nn.Module, example: Tensor) -> str:
     """Tells architectures apart: their modules with their settings, and all shapes."""
+    modules = [
+        (name, type(module).__qualname__, _settings(module))
+        for name, module in network.named_modules()
+    ]
     shapes = [(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()]
-    return f"{network!r}\n{shapes}\n{tuple(example.shape)}"
+    return repr((modules, shapes, tuple(example.shape)))
+
+
+def _settings(module: nn.Module) -> list[tuple[str, object]]:
+    """What a module's forward pass may hang on besides its tensors, such as a number of heads."""
+    return sorted(
+        (name, value)
+        for name, value in vars(module).items()
+        if isinstance(value, bool | int | float | str | tuple) and name != "training"
+    )
 
 
 def _found(network: nn.Module, example: Tensor) -> list[str]:

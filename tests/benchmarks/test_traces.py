@@ -156,6 +156,16 @@ def test_runs_on_other_terms_are_not_compared() -> None:
     assert _cells(text, "natural")[1] == "1"
 
 
+def test_a_baseline_that_trains_in_its_own_way_has_a_table_of_its_own() -> None:
+    arms = ("retort", "tune-optuna", "natural", "without stopping")
+    runs = [_trace(_student(1, 0.75, 500), run=TERMS.run(arm, 0)) for arm in arms]
+    shared, natural, parts = _tables(*runs)
+    assert "| tune-optuna |" in shared
+    assert "| natural |" in natural
+    assert "| without stopping |" in parts
+    assert all("| retort |" in text for text in (shared, natural, parts))
+
+
 def test_the_plot_is_drawn_where_it_is_asked_for(tmp_path: Path) -> None:
     students = _student(1, 0.75, 500), _student(3, 1.0, 500)
     traces = [_trace(*students, run=TERMS.run("natural", seed)) for seed in (0, 1)]

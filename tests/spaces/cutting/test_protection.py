@@ -1,6 +1,7 @@
 """What stays whole in networks that the dependency graph describes in part."""
 
 import copy
+from collections import OrderedDict
 
 import pytest
 import timm
@@ -8,6 +9,7 @@ import torch
 from timm.layers import BlurPool2d
 from torch import Tensor, nn
 
+from spaces.cutting import protection
 from spaces.cutting.cuts import replay_cuts
 from spaces.cutting.groups import find_groups
 from spaces.cutting.protection import protected_layers
@@ -50,6 +52,7 @@ def test_the_rest_is_cut_and_can_be_replayed(model: str) -> None:
 def test_shapes_do_not_depend_on_weights(model: str) -> None:
     shapes = []
     for seed in (0, 1):
+        protection._known.clear()
         pruned, _ = Magnitude(ratio=0.35).apply(_network(model, seed), EXAMPLE)
         shapes.append([parameter.shape for parameter in pruned.parameters()])
     assert shapes[0] == shapes[1]
@@ -62,6 +65,25 @@ def test_larger_ratios_leave_less() -> None:
         for ratio in (0.25, 0.5, 0.75)
     ]
     assert _parameters(network) > left[0] > left[1] > left[2]
+
+
+def test_an_architecture_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protection, "_known", OrderedDict())
+    first = protected_layers(_network("test_mambaout"), EXAMPLE)
+    monkeypatch.setattr(protection, "_found", lambda network, example: pytest.fail("again"))
+    assert protected_layers(_network("test_mambaout", seed=1), EXAMPLE) == first
+
+
+def test_networks_of_the_same_shapes_with_other_heads_are_not_taken_for_one_another() -> None:
+    two, four = (
+        timm.create_model("vit_tiny_patch16_224", img_size=64, depth=1, num_heads=heads)
+        for heads in (2, 4)
+    )
+    shapes = [[p.shape for p in network.parameters()] for network in (two, four)]
+    assert shapes[0] == shapes[1]
+    assert protection._architecture(two, EXAMPLE) != protection._architecture(four, EXAMPLE)
+    again = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=1, num_heads=2)
+    assert protection._architecture(two, EXAMPLE) == protection._architecture(again, EXAMPLE)
 
 
 def test_nothing_is_protected_where_the_graph_describes_all() -> None:
