@@ -7,6 +7,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.time_to_frontier.runs import ABLATIONS, NATURAL, OURS, SHARING, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace
@@ -88,6 +89,9 @@ def draw(comparison: Comparison, path: Path) -> None:
                 _draw_trace(axes, trace, comparison.budget, clock=clock, colour=f"C{number}")
             axes.lines[-1].set_label(arm)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(clock)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

@@ -62,6 +62,7 @@ def run_trials(
     heartbeat.begin_search(driver.interrupt)
     try:
         if not driver.is_over:
+            watcher.say("starting the workers; measuring meanwhile what students cost")
             with ray_of(study.run), _draining(driver):
                 drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
