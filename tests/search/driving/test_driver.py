@@ -13,7 +13,7 @@ from search.budget import Budget
 from search.depot import Depot
 from search.driving.dispatch import Dispatch
 from search.driving.driver import Driver
-from search.driving.sampler import Sampler
+from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
 from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
@@ -251,19 +251,30 @@ def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked
 ) -> None:
     given = stage(branches=1, trials=12)
     dispatch = _next(given.driver)
+    asked: list[Proposal | None] = []
+    ask = given.sampler.ask
+    monkeypatch.setattr(given.sampler, "ask", lambda: asked.append(ask()) or asked[-1])
     given.driver.look_ahead()
+    assert asked == []
     given.driver.hear(dispatch.number, _complete())
-    given.driver.look_ahead()
+    for _ in range(2):
+        given.driver.look_ahead()
+    assert len(asked) == 1
     assert [trial.number for trial in given.store.trials("digits")] == [0]
     given.driver.end(dispatch.number, _with_branches(dispatch, 1))
-    monkeypatch.setattr(given.sampler, "ask", lambda: pytest.fail("it was asked already"))
-    assert _next(given.driver).number == 2
+    following = _next(given.driver)
+    assert len(asked) == 1
+    assert asked[0] is not None
+    assert (following.number, following.recipe) == (2, asked[0].recipe)
 
 
-def test_no_more_are_chosen_ahead_than_were_asked_for(stage: NewStage) -> None:
+def test_no_more_are_chosen_ahead_than_were_asked_for(
+    stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = stage(branches=1, trials=1)
     dispatch = _next(given.driver)
     given.driver.hear(dispatch.number, _complete())
+    monkeypatch.setattr(given.sampler, "ask", lambda: pytest.fail("there is to be no other"))
     given.driver.look_ahead()
     assert given.driver.is_over
     assert given.driver.next() is None
