@@ -30,9 +30,41 @@ function withMarks(traces, marked) {
   });
 }
 
+// The ranges that a layout gives its axes, by name.
+function rangesOf(layout) {
+  const axes = Object.entries(layout).filter(([name, axis]) => /^[xy]axis\d*$/.test(name) && axis.range);
+  return Object.fromEntries(axes.map(([name, axis]) => [name, [...axis.range]]));
+}
+
+const isSame = (ranges, others) => JSON.stringify(ranges) === JSON.stringify(others);
+
+// Whether a person has zoomed or panned away from the ranges that plotly was given.
+const isMoved = ({ layout, given }) =>
+  Object.entries(given ?? {}).some(([name, range]) => !isSame(layout[name]?.range, range));
+
+// Plotly keeps a zoom while it is given the ranges of before, and leads back to those it began
+// with: so it begins anew where the figure's ranges have changed, but only once nobody has zoomed.
+async function show(Plotly, place, traces, layout) {
+  const own = rangesOf(layout);
+  if (isMoved(place)) {
+    const kept = Object.entries(place.given).filter(([name]) => layout[name]);
+    place.given = Object.fromEntries(kept);
+    const axes = kept.map(([name, range]) => [name, { ...layout[name], range: [...range] }]);
+    await Plotly.react(place, traces, { ...layout, ...Object.fromEntries(axes) }, CONFIG);
+  } else {
+    const draw = isSame(place.given, own) ? Plotly.react : Plotly.newPlot;
+    place.given = own;
+    await draw(place, traces, layout, CONFIG);
+  }
+  place.removeAllListeners("plotly_relayout");
+  place.on("plotly_relayout", () => {
+    if (!isMoved(place) && !isSame(place.given, own)) show(Plotly, place, traces, layout);
+  });
+}
+
 function listen(place, component) {
-  place.removeAllListeners?.("plotly_click");
-  place.removeAllListeners?.("plotly_selected");
+  place.removeAllListeners("plotly_click");
+  place.removeAllListeners("plotly_selected");
   const mark = (numbers) => component.setTriggerValue("marked", [...new Set(numbers)]);
   place.on("plotly_click", ({ points, event }) => {
     const number = points.map(trialOf).find((found) => found !== undefined);
@@ -62,7 +94,7 @@ export default async function draw(component) {
   parentElement.style.overflowX = "auto";
   const Plotly = await load();
   const layout = themed(figure.layout, getComputedStyle(parentElement));
-  await Plotly.react(place, withMarks(figure.data, data.marked), layout, CONFIG);
+  await show(Plotly, place, withMarks(figure.data, data.marked), layout);
   listen(place, component);
   return () => Plotly.purge(place);
 }

@@ -17,18 +17,30 @@ _GREEN = "rgb(16, 163, 127)"
 
 
 def click_frontier_point(page: "Page", place: int = 0) -> None:
-    """Clicks the smallest student on the frontier that a chart shows: none lies over it."""
+    """Clicks the student on the frontier of a chart that stands farthest from all others.
+
+    Plotly takes a click for that point whose label it shows: of two near twins it may be the one
+    that is not on the frontier.
+    """
     plot = page.locator(".retort-plot").nth(place)
     points = plot.locator(f"g.trace:has(path.point[style*='{_GREEN}']) path.point")
-    # plotly takes a click for that point whose label it shows.
-    lefts = points.evaluate_all(
+    room = points.evaluate_all(
         """all => all.map(point => {
-            const area = point.closest('.retort-plot').querySelector('.nsewdrag');
-            const [box, shown] = [point, area].map(one => one.getBoundingClientRect());
-            return box.bottom < shown.bottom ? box.left : Infinity;
+            const plot = point.closest('.retort-plot');
+            const area = plot.querySelector('.nsewdrag').getBoundingClientRect();
+            if (point.getBoundingClientRect().bottom >= area.bottom) return 0;
+            const middle = (one) => {
+                const box = one.getBoundingClientRect();
+                return [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+            };
+            const [x, y] = middle(point);
+            const others = [...plot.querySelectorAll('path.point')].filter(one => one !== point);
+            const aways = others.map(middle).map(([left, top]) => Math.hypot(left - x, top - y));
+            // Of the chosen student the ring lies around the point itself.
+            return Math.min(1000, ...aways.filter(away => away > 0.01));
         })"""
     )
-    points.nth(lefts.index(min(lefts))).hover(force=True)
+    points.nth(room.index(max(room))).hover(force=True)
     page.locator(".hoverlayer .hovertext").first.wait_for(timeout=WAIT_MS)
     page.mouse.down()
     page.mouse.up()
@@ -60,6 +72,12 @@ def zoom(page: "Page") -> None:
     page.mouse.move(area["x"] + 200, area["y"] + 200, steps=6)
     page.mouse.up()
     page.wait_for_timeout(500)
+
+
+def zoom_out(page: "Page") -> None:
+    """Asks the first chart for all that it holds."""
+    page.locator(".retort-plot .nsewdrag").first.dblclick(force=True)
+    page.wait_for_timeout(1000)
 
 
 def download_student(page: "Page", path: Path) -> set[str]:

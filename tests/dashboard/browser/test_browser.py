@@ -1,5 +1,6 @@
 """The dashboard in a real browser: what a person sees, moves and clicks."""
 
+import math
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.dashboard.browser.gestures import (
     ranges,
     settle,
     zoom,
+    zoom_out,
 )
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install it")
@@ -92,9 +94,13 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
     seen, points = ranges(page), drawn(page)
     with Store.open(served.store) as store:
         running = store.trials("digits", states=[TrialState.RUNNING])[0]
-        pattern = frontier(store.trials("digits", whole=True))[-1].outcome
-        assert pattern is not None
-        store.finish_trial("digits", running.number, replace(pattern, duration_s=1.5))
+        known = frontier(store.trials("digits", whole=True))
+        pattern, smallest = known[-1].outcome, known[0].outcome
+        assert pattern is not None and pattern.cost is not None
+        assert smallest is not None and smallest.cost is not None
+        # So small that the axis must reach further.
+        cost = replace(pattern.cost, size_bytes=smallest.cost.size_bytes // 4)
+        store.finish_trial("digits", running.number, replace(pattern, cost=cost))
     page.wait_for_function(
         f"""document.querySelector('.retort-plot').data
             .reduce((sum, trace) => sum + (trace.customdata?.length ?? 0), 0) > {points}""",
@@ -103,6 +109,8 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
     settle(page)
     assert ranges(page) == pytest.approx(seen)
     assert drawn(page) == points + 1
+    zoom_out(page)
+    assert ranges(page)[0] < math.log10(cost.size_bytes) < ranges(page)[1]
 
 
 def test_a_paused_view_offers_what_is_new_and_draws_it_when_asked(
