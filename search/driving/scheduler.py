@@ -82,7 +82,7 @@ class Rungs:
         rung = max((rung for rung in _RUNGS if before < rung <= share), default=None)
         if rung is None or share == 1.0 or (ratio := self._error_ratio(share)) is None:
             return None
-        hoped = (1 - accuracy) * ratio
+        hoped = min(1.0, (1 - accuracy) * ratio)
         better = [student for student in self._students if self._beats(student, hoped, cost)]
         if not better:
             return None
@@ -94,23 +94,29 @@ class Rungs:
         )
 
     def _error_ratio(self, share: float) -> float | None:
-        """What an error at this share becomes: a ratio that only a quarter of trials went below."""
+        """What an error at this share becomes: a ratio that only a quarter of trials went below.
+
+        Where trials train for different numbers of epochs, each is taken at its last point before
+        the share: it had then more to gain, so that no trial is thought hopeless for that.
+        """
         smallest = 0.5 / self._images
-        ratios = [
-            max(trial.last, smallest) / max(trial.errors[share], smallest)
-            for trial in self._trials.values()
-            if trial.last is not None and share in trial.errors
-        ]
+        ratios = []
+        for trial in self._trials.values():
+            before = [point for point in trial.errors if point <= share]
+            if trial.last is not None and before:
+                error = trial.errors[max(before)]
+                ratios.append(max(trial.last, smallest) / max(error, smallest))
         return quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) >= _ENOUGH else None
 
     def _beats(self, other: _Student, hoped: float, cost: Cost) -> bool:
         """Whether `other` costs no more, and its error is lower by more than chance explains."""
-        cheaper = other.cost.size_bytes <= cost.size_bytes and (
-            _latency(other.cost) <= _latency(cost) * _SAME_LATENCY
-        )
+        cheaper = other.cost.size_bytes <= cost.size_bytes and _is_as_fast(other.cost, cost)
         variance = sum(error * (1 - error) for error in (other.error, hoped)) / self._images
         return cheaper and other.error < hoped - _DEVIATIONS * math.sqrt(variance)
 
 
-def _latency(cost: Cost) -> float:
-    return math.inf if cost.latency_ms is None else cost.latency_ms
+def _is_as_fast(one: Cost, other: Cost) -> bool:
+    """Whether the one is no slower; False where one latency alone is known, which tells nothing."""
+    if one.latency_ms is None or other.latency_ms is None:
+        return one.latency_ms is other.latency_ms
+    return one.latency_ms <= other.latency_ms * _SAME_LATENCY

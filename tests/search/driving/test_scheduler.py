@@ -89,6 +89,33 @@ def test_a_latency_that_is_not_known_counts_as_the_longest() -> None:
     assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR)) is None
 
 
+def test_a_trial_whose_own_latency_is_not_known_is_left_behind_by_no_timed_one(
+    rungs: Rungs,
+) -> None:
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR, None)) is None
+
+
+def test_where_no_latency_is_known_bytes_decide() -> None:
+    rungs = Rungs(validation_images=1000)
+    for trial in range(3):
+        _finish(rungs, trial, 0.8, 0.9, _cost(CHEAP, None))
+    assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(DEAR, None)) is not None
+
+
+def test_trials_of_other_numbers_of_epochs_tell_what_may_be_gained(rungs: Rungs) -> None:
+    # Three of eleven epochs: the others were looked at after a quarter of theirs.
+    assert rungs.hopeless(8, share=3 / 11, accuracy=0.6, cost=_cost(DEAR)) is not None
+    assert rungs.hopeless(9, share=3 / 11, accuracy=0.83, cost=_cost(DEAR)) is None
+
+
+def test_what_came_later_tells_nothing_of_an_earlier_point() -> None:
+    late = Rungs(validation_images=1000)
+    for trial in range(3):
+        late.note(trial, share=0.5, accuracy=0.8)
+        late.finish(trial, accuracy=0.9, cost=_cost(CHEAP))
+    assert late.hopeless(9, share=0.25, accuracy=0.1, cost=_cost(DEAR)) is None
+
+
 def test_a_trial_without_any_error_is_no_division_by_zero() -> None:
     rungs = Rungs(validation_images=1000)
     for trial in range(3):
@@ -103,6 +130,8 @@ def test_what_compression_takes_away_is_part_of_what_a_trial_may_hope_for() -> N
     lossy.finish(0, accuracy=0.7, cost=_cost(CHEAP), branch=True)
     # At 75% now it is ahead of 70%, but such errors doubled with the others.
     assert lossy.hopeless(9, share=0.25, accuracy=0.75, cost=_cost(CHEAP)) is not None
+    # No error is more than all, though twice that of one at chance would be.
+    assert lossy.hopeless(10, share=0.25, accuracy=0.1, cost=_cost(CHEAP)) is not None
 
 
 def test_a_branch_can_leave_a_trial_behind_but_tells_nothing_of_gains(rungs: Rungs) -> None:
