@@ -20,23 +20,33 @@ class FrontierPins:
     """Follows a study's frontier, and pins its stages as it moves.
 
     Args:
-        study: its name.
+        owner: a name that no other study has that shares the cache.
         lineage: of its stages.
         cache: that keeps them.
     """
 
-    def __init__(self, study: str, lineage: Lineage, cache: StageCache) -> None:
-        self._study = study
+    def __init__(self, owner: str, lineage: Lineage, cache: StageCache) -> None:
+        self._owner = owner
         self._lineage = lineage
         self._cache = cache
         self._frontier: list[_Student] = []
 
     def finish(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
-        """Hears how a trial ended, or a branch of one."""
+        """Hears how a trial ended, or a branch of one; pins what the frontier is made of now."""
+        if self.note(recipe, seed, outcome):
+            self.keep()
+
+    def keep(self) -> None:
+        """Pins what the frontier is made of, as far as has been heard, and nothing else."""
+        if self._frontier:
+            self._cache.pin(self._owner, {key for one in self._frontier for key in one.keys})
+
+    def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> bool:
+        """Hears how a trial ended, or a branch of one; whether the frontier has moved."""
         if outcome.state is not TrialState.COMPLETE or any(
             excess > 0 for excess in outcome.violations.values()
         ):
-            return
+            return False
         assert outcome.cost
         assert outcome.quality
         student = _Student(
@@ -45,15 +55,10 @@ class FrontierPins:
                 outcome.cost.size_bytes,
                 outcome.cost.latency_ms or float("inf"),
             ),
-            frozenset(
-                (
-                    self._lineage.training_key(recipe, seed),
-                    self._lineage.pruning_key(recipe, seed),
-                )
-            ),
+            self._lineage.keys(recipe, seed),
         )
         if any(other.beats(student) for other in self._frontier):
-            return
+            return False
         left = [other for other in self._frontier if not student.beats(other)]
         self._frontier = [*left, student]
-        self._cache.pin(self._study, {key for one in self._frontier for key in one.keys})
+        return True

@@ -7,7 +7,7 @@ asked, the seed, the device and the code that computes. A folder holds
 
     KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
     KEY-N.part/   the stage's training N, under way: its last checkpoint
-    pins/STUDY    the keys that a study's frontier was made of, one a line
+    pins/OWNER    the keys that a study's frontier was made of, one a line
 
 Each is written whole or not at all, and one that is damaged is computed again. Beyond a limit of
 bytes the least recently used go first; what is pinned stays.
@@ -20,14 +20,13 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from search.code import computed_by
 from search.files import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
@@ -35,8 +34,8 @@ from spaces.axes.distillation import Needs
 from spaces.axes.pruning import Cut
 from spaces.cutting.cuts import read_cuts
 from spaces.recipe import Recipe
+from spaces.rounding.int8 import largest_int8_weight
 
-_LIBRARIES = ("torch", "timm", "torch-pruning")
 # Our own files, besides those of spaces/, that decide what weights a stage comes to.
 TRAINS = (
     "making/maker.py",
@@ -78,32 +77,28 @@ class Lineage:
         """The key of the recipe's student after its pruning and recovery."""
         return self._key(recipe, seed, ("student", "training", "distillation", "pruning"))
 
+    def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
+        """The keys of all stages that the recipe's student was made through."""
+        found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
+        if recipe.quantization.tuning_share:
+            found.add(self.tuning_key(recipe, seed))
+        return frozenset(found)
+
     def tuning_key(self, recipe: Recipe, seed: int) -> str:
         """The key of the recipe's student after its training under its format's rounding."""
         axes = ("student", "training", "distillation", "pruning", "quantization")
-        return self._key(recipe, seed, axes)
+        # The integers to which this machine's processor makes int8 weights be rounded.
+        return self._key(recipe, seed, axes, largest_int8=largest_int8_weight())
 
-    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...]) -> str:
-        given = asdict(self)
+    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
+        given = asdict(self) | more
         if recipe.distillation.needs is Needs.NOTHING:
             del given["teacher"]
         params = {
             key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
         }
-        whole = json.dumps([given, params, seed, _code()], sort_keys=True)
+        whole = json.dumps([given, params, seed, computed_by(*TRAINS)], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()[:32]
-
-
-@cache
-def _code() -> Mapping[str, str]:
-    """What computes: libraries by version, and our own by content.
-
-    Whoever works on a method of theirs must not be given what it came to before.
-    """
-    search = Path(__file__).parents[1]
-    files = [*(search / name for name in TRAINS), *sorted((search.parent / "spaces").rglob("*.py"))]
-    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return {"retort": content, **{library: version(library) for library in _LIBRARIES}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +127,7 @@ class StageCache:
         """The stage; None where it is not there, or not as it was written."""
         folder = self._folder / key
         try:
-            if damaged_files(folder):
+            if not self._limit or damaged_files(folder):
                 return None
             os.utime(folder)
             document = json.loads((folder / _STAGE).read_text())
@@ -172,13 +167,13 @@ class StageCache:
         """
         return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
 
-    def pin(self, study: str, keys: Iterable[str]) -> None:
-        """From now on these stages stay, and of the study no others."""
+    def pin(self, owner: str, keys: Iterable[str]) -> None:
+        """From now on these stages stay, and of the owner no others."""
         pins = self._folder / _PINS
         pins.mkdir(parents=True, exist_ok=True)
-        beside = pins / f".{study}.{os.getpid()}"
+        beside = pins / f".{owner}.{os.getpid()}"
         beside.write_text("\n".join(sorted(keys)))
-        beside.replace(pins / study)
+        beside.replace(pins / owner)
 
     def _trim(self, keep: str) -> None:
         pinned = {keep}

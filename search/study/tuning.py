@@ -1,5 +1,6 @@
 """A study's trials, from the first to the last: the driver is set up, and Ray calls it."""
 
+import hashlib
 import os
 import signal
 from collections.abc import Iterator
@@ -112,7 +113,9 @@ def _driver(
         gate=gate,
     )
     rungs = Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None
-    pins = FrontierPins(study.study, spec.lineage, spec.stage_cache())
+    # Studies of one name, in two stores, may share the stages; they don't share their artifacts.
+    where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
+    pins = FrontierPins(f"{study.study}-{where}", spec.lineage, spec.stage_cache())
     if taught := teach(study, sampler, store):
         known = ", ".join(study.search.warm_start)
         watcher.say(f"{taught} trials of {known} are known to the sampler")

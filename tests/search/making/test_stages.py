@@ -21,6 +21,7 @@ from spaces.axes.pruning import Part
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.training.standard import Standard
@@ -76,6 +77,8 @@ def test_nothing_is_kept_where_the_limit_is_zero(tmp_path: Path) -> None:
     cache.write("key", _stage())
     assert cache.checkpoint("key") is None
     assert not (tmp_path / "stages").exists()
+    _cache(tmp_path / "stages").write("key", _stage())
+    assert cache.read("key") is None
 
 
 def test_the_least_recently_used_stage_goes_first(tmp_path: Path) -> None:
@@ -202,9 +205,11 @@ def test_the_stages_of_the_frontier_are_pinned_as_it_moves(
         return set((tmp_path / "pins" / "study").read_text().split())
 
     def keys(one: Recipe) -> set[str]:
-        return {LINEAGE.training_key(one, 0), LINEAGE.pruning_key(one, 0)}
+        tuned = {LINEAGE.tuning_key(one, 0)} if one.quantization == Int8Qat() else set()
+        return {LINEAGE.training_key(one, 0), LINEAGE.pruning_key(one, 0)} | tuned
 
-    small, accurate, better = (recipe(training=Standard(epochs=n)) for n in (2, 3, 4))
+    small, accurate = (recipe(training=Standard(epochs=n)) for n in (2, 3))
+    better = recipe(training=Standard(epochs=4), quantization=Int8Qat())
     pins = FrontierPins("study", LINEAGE, _cache(tmp_path))
     pins.finish(small, 0, _outcome(0.5, 100))
     pins.finish(accurate, 0, _outcome(0.9, 200))
@@ -212,6 +217,7 @@ def test_the_stages_of_the_frontier_are_pinned_as_it_moves(
     assert pinned() == keys(small) | keys(accurate)
     pins.finish(better, 0, _outcome(0.9, 150))
     assert pinned() == keys(small) | keys(better)
+    assert len(pinned()) == 5
 
 
 def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Path) -> None:
