@@ -1,8 +1,9 @@
 """What a trial notes of itself as it goes: its stages and its learning curve."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from torch import nn
 
@@ -14,20 +15,51 @@ from search.records import EpochRecord, Outcome, StageRecord
 from search.training.fitting import accuracy as measured
 from spaces.axes.pruning import Cut
 
+_News = TypeVar("_News")
+_Result = TypeVar("_Result")
+
+
+class WorkClock:
+    """Seconds, but for those in which a trial waits until it may go on."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    def now(self) -> float:
+        """Seconds of work since some moment."""
+        return time.monotonic() - self._waited
+
+    def over(self, work: Generator[_News, None, _Result]) -> Generator[_News, None, _Result]:
+        """The same work; the clock stands still from each of its news until the next is asked."""
+        try:
+            while True:
+                try:
+                    news = next(work)
+                except StopIteration as end:
+                    result: _Result = end.value
+                    return result
+                told = time.monotonic()
+                yield news
+                self._waited += time.monotonic() - told
+        finally:
+            work.close()
+
 
 @dataclass
 class Notes:
     """Stages and epochs so far, and when the present stage began."""
 
     task: Task
+    clock: WorkClock = field(default_factory=WorkClock)
     stages: list[StageRecord] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
-    start: float = field(default_factory=time.monotonic)
-    lap: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._start = self._lap = self.clock.now()
 
     def branch(self) -> "Notes":
         """A copy that goes on by itself: it shares what came before, and its time starts now."""
-        return Notes(self.task, list(self.stages), list(self.epochs))
+        return Notes(self.task, self.clock, list(self.stages), list(self.epochs))
 
     def go_on_from(self, other: "Notes") -> None:
         """Takes up all that another has noted so far."""
@@ -40,7 +72,7 @@ class Notes:
 
         Its accuracy is measured, unless it is known.
         """
-        seconds = time.monotonic() - self.lap
+        seconds = self.clock.now() - self._lap
         parameters = macs = None
         if network is not None:
             parameters, macs = count_operations(network, self.task.brief.image_shape)
@@ -51,16 +83,16 @@ class Notes:
                 name=name, seconds=seconds, accuracy=accuracy, parameters=parameters, macs=macs
             )
         )
-        self.lap = time.monotonic()
+        self._lap = self.clock.now()
 
     def take_over(self, stage: Stage) -> None:
         """Notes a stage that was computed before: its records, and the time that fetching took."""
-        seconds = time.monotonic() - self.lap
+        seconds = self.clock.now() - self._lap
         for record in stage.stages:
             self.stages.append(replace(record, seconds=seconds, reused=True))
             seconds = 0.0
         self.epochs.extend(stage.epochs)
-        self.lap = time.monotonic()
+        self._lap = self.clock.now()
 
     def since(self, before: "Notes", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
         """The stage that has come of `network` since there were no notes but these."""
@@ -96,12 +128,12 @@ class Notes:
                 return
 
     def attached_to(self, outcome: Outcome) -> Outcome:
-        """The outcome with these notes, and the time since they were begun."""
+        """The outcome with these notes, and the work since they were begun."""
         no_ops = [f"{stage.name}: {stage.no_op}" for stage in self.stages if stage.no_op]
         return replace(
             outcome,
             stages=tuple(self.stages),
             epochs=tuple(self.epochs),
-            duration_s=time.monotonic() - self.start,
+            duration_s=self.clock.now() - self._start,
             no_op="\n".join(no_ops) or None,
         )

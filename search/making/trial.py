@@ -10,7 +10,7 @@ from search.admission.foresight import foresee_cost, least_cost
 from search.errors import ArtifactError
 from search.making.failures import failure_of
 from search.making.maker import Made, Maker
-from search.making.notes import Notes
+from search.making.notes import Notes, WorkClock
 from search.making.shipping import over_budget, ship
 from search.making.task import Task
 from search.measuring.conversion import Exported
@@ -46,7 +46,7 @@ def run_trial(
         task: what to do it to.
         number: the trial's, in its study.
         seed: of weights, order and dropout.
-        foreseen: what its student was measured to cost untrained; None has that measured here.
+        foreseen: what its student will cost, where that is settled; None has it measured here.
         branches: recipes that differ from `recipe` in pruning and quantization alone. They are
             made of the student that it trained, which takes seconds.
         doubtful: those of the branches that may break the budget: each is measured untrained first.
@@ -55,12 +55,13 @@ def run_trial(
         A generator of the learning curve's points that returns the outcome; closed early, it
         leaves nothing behind but the last checkpoint of its training.
     """
-    notes = Notes(task)
+    clock = WorkClock()
+    notes = Notes(task, clock)
     trial = _Trial(recipe, task, name=f"trial-{number:05d}", seed=seed)
     try:
         if refusal := trial.refusal(foreseen):
             return notes.attached_to(refusal)
-        return (yield from trial.run(notes, branches, doubtful))
+        return (yield from clock.over(trial.run(notes, branches, doubtful)))
     except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, and the search goes on
         return notes.attached_to(_failed(error))
 
