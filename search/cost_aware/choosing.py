@@ -169,10 +169,9 @@ class Chooser:
         accuracies = [one.accuracy for one in feasible]
         costs = [(one.size_bytes, one.latency_ms) for one in feasible]
         worst = self._worst_costs(costs, pool)
-        if history.pending:
-            accuracies += list(surrogate.believe(self._known_rows(history.pending)))
-            running = [self._predict(recipe) for recipe in history.pending]
-            costs += [_coordinates(cost, worst) for cost in running]
+        if running := [*history.pending, *history.under_way]:
+            accuracies += list(surrogate.believe(self._known_rows(running)))
+            costs += [_coordinates(self._predict(recipe), worst) for recipe in running]
         return Front(
             np.array(accuracies),
             np.array(costs).reshape(-1, 2),
@@ -200,7 +199,7 @@ class Chooser:
         return np.stack([self._features.row(one.params, one.cost) for one in pool])
 
     def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        """Features of recipes that were tried; kept, since what they hold of costs is exact."""
+        """Features of recipes that were tried; kept, once their costs can be told."""
         for recipe in recipes:
             if recipe not in self._rows and (cost := self._predict(recipe)):
                 self._rows[recipe] = self._features.row(recipe.to_params(), cost)

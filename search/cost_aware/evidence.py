@@ -52,21 +52,29 @@ class Stopped:
 class History:
     """All that was proposed, sorted by what became of it.
 
-    `tried` holds every recipe, whatever became of it, so that none is proposed again.
+    `under_way` is what is being made beside the pending trials. `tried` holds every recipe,
+    whatever became of it, so that none is proposed again.
     """
 
     finished: tuple[Finished, ...]
     stopped: tuple[Stopped, ...]
     pending: tuple[Recipe, ...]
+    under_way: tuple[Recipe, ...]
     tried: tuple[Recipe, ...]
 
 
-def read_history(trials: Iterable[FrozenTrial]) -> History:
-    """Optuna's trials, told in this project's words. Trials that hold no whole recipe are none."""
+def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
+    """Optuna's trials, told in this project's words. Trials that hold no whole recipe are none.
+
+    Args:
+        trials: of a study.
+        under_way: what is being made beside them.
+    """
+    beside = tuple(under_way)
     finished: list[Finished] = []
     stopped: list[Stopped] = []
     pending: list[Recipe] = []
-    tried: list[Recipe] = []
+    tried = list(beside)
     for trial in trials:
         recipe = _recipe(trial.params)
         if recipe is None:
@@ -80,7 +88,7 @@ def read_history(trials: Iterable[FrozenTrial]) -> History:
         elif curve:
             share, accuracy = curve[-1]
             stopped.append(Stopped(recipe, accuracy, share))
-    return History(tuple(finished), tuple(stopped), tuple(pending), tuple(tried))
+    return History(tuple(finished), tuple(stopped), tuple(pending), beside, tuple(tried))
 
 
 def foreseen_gain(share: float, finished: Sequence[Finished]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """An Optuna sampler that is told what recipes cost, and learns their accuracy alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,11 @@ class CostAwareSampler(BaseSampler):
 
     Accuracy is learned by a Gaussian process; bytes and latency are predicted by who knows them.
     Trials have three values: accuracy, bytes and milliseconds. One that was stopped early may carry
-    its learning curve as the user attribute `evidence.CURVE`. Running trials are believed to come
-    out as expected, so that parallel proposals differ.
+    its learning curve as the user attribute `evidence.CURVE`. Running trials, and what else is
+    under way, are believed to come out as expected, so that parallel proposals differ.
 
-    A proposal depends on the seed, the trial's number and the trials before it, and on nothing
-    else: a study that is rebuilt from its store goes on as it would have.
+    A proposal depends on the seed, the trial's number, the trials before it and what is under way,
+    and on nothing else: a study that is rebuilt from its store goes on as it would have.
 
     Args:
         space: where recipes come from; what `suggest` asks of a trial is answered with one whole
@@ -40,13 +40,23 @@ class CostAwareSampler(BaseSampler):
         costs: what a recipe will cost.
         budget: proposals stay within it wherever a recipe is found that does.
         seed: decides all draws.
+        under_way: recipes that are being made and are no trials of the study's yet.
     """
 
-    def __init__(self, space: SearchSpace, *, costs: CostSource, budget: Budget, seed: int) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        costs: CostSource,
+        budget: Budget,
+        seed: int,
+        under_way: Callable[[], Iterable[Recipe]] = tuple,
+    ) -> None:
         self._space = space
         self._costs = costs
         self._budget = budget
         self._seed = seed
+        self._under_way = under_way
         self._independent = RandomSampler(seed=seed)
         self._chooser = Chooser(space.domains(), predict=costs.predict, budget=budget)
 
@@ -64,7 +74,8 @@ class CostAwareSampler(BaseSampler):
     ) -> dict[str, Any]:
         """One whole recipe's parameters; none where every recipe has been tried."""
         others = study.get_trials(deepcopy=False)
-        history = read_history(other for other in others if other.number != trial.number)
+        before = (other for other in others if other.number != trial.number)
+        history = read_history(before, self._under_way())
         if len(set(history.tried)) >= self._space.count():
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
@@ -83,7 +94,7 @@ class CostAwareSampler(BaseSampler):
             groups: of recipes that it costs little more to make together.
             count: so many groups at the most.
         """
-        history = read_history(study.get_trials(deepcopy=False))
+        history = read_history(study.get_trials(deepcopy=False), self._under_way())
         if not history.finished:
             return None
         with threadpool_limits(1):

@@ -141,7 +141,7 @@ class Driver:
             proposal = self._sampler.ask()
             if proposal is None:
                 self._exhausted = True
-                self._watcher.say("no recipe is left that is new and fits the budget")
+                self._watcher.say("no recipe is found any more that is new and fits the budget")
         return proposal
 
     def _again(self) -> Candidate:
@@ -165,7 +165,7 @@ class Driver:
             number=candidate.number,
             recipe=recipe,
             seed=candidate.seed,
-            foreseen=self._gate.known_cost(recipe),
+            foreseen=self._gate.settled_cost(recipe),
             branches=branches,
             doubtful=frozenset(one for one in branches if self._gate.foretells(one) is None),
         )
@@ -220,7 +220,14 @@ class Driver:
             )
         if outcome:
             self._record(running, outcome)
+        self._release_branches(running)
         self._watcher.trial_left(number)
+
+    def _release_branches(self, running: Running) -> None:
+        """Those that were not made may be proposed."""
+        made = len(running.recorded.branches) if running.recorded else 0
+        for branch in running.dispatch.branches[made:]:
+            self._sampler.release(branch)
 
     def _tries_again(self, running: Running, outcome: Outcome) -> bool:
         candidate, failure = running.candidate, outcome.failure
@@ -231,6 +238,8 @@ class Driver:
             self._sampler.tell(candidate.proposal, outcome)  # of this recipe it was the last word
         if again.recipe == candidate.recipe:
             again = again.with_branches(running.dispatch.branches)
+        else:
+            self._release_branches(running)
         self._waiting.append(again)
         how = "with half the batch" if again.halved != candidate.halved else "once more"
         self._watcher.say(
@@ -277,7 +286,7 @@ class Driver:
         recipes = dispatch.branches[first : first + len(numbers)]
         for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
             self._keep(dispatch, recipe, branch.outcome, branch=True)
-            self._sampler.learn(recipe, branch.outcome)
+            self._sampler.learn(recipe, branch.outcome, branch=True)
             self._watcher.trial_ended(number, branch.params, branch.outcome)
 
     def _keep(self, dispatch: Dispatch, recipe: Recipe, outcome: Outcome, *, branch: bool) -> None:
@@ -308,4 +317,4 @@ class Driver:
             may_fit=lambda branch: self._gate.foretells(branch) is not False,
             promising=self._sampler.promising,
         )
-        return [branch for branch in found if self._sampler.claim(branch)]
+        return [branch for branch in found if self._sampler.expect(branch)]

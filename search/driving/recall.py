@@ -1,6 +1,7 @@
 """What a study learned before: its trials in the store teach the sampler, gate and rungs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from search.admission.gate import Gate
@@ -52,17 +53,20 @@ def recall(
     interrupted: list[Candidate] = []
     for trial in trials:
         recipe = recipe_of(trial)
-        sampler.claim(recipe)
+        sampler.expect(recipe)
         if trial.state in _UNFINISHED:
             interrupted.append(Candidate(number=trial.number, recipe=recipe, seed=trial.seed))
             continue
         assert trial.outcome is not None
-        sampler.learn(recipe, trial.outcome)
+        sampler.learn(recipe, trial.outcome, branch=trial.parent is not None)
         gate.learn(recipe, trial.outcome)
         _teach_rungs(rungs, trial, recipe, trial.outcome)
         if pins:
-            pins.finish(recipe, trial.seed, trial.outcome)
+            pins.note(recipe, trial.seed, trial.outcome)
         trained += trial.parent is None and trial.state is not TrialState.INFEASIBLE
+    if pins:
+        with suppress(OSError):  # what the cache throws out is computed again
+            pins.keep()
     return Past(trained, tuple(interrupted))
 
 

@@ -16,7 +16,7 @@ class Candidate:
         number: the trial's.
         recipe: what to do.
         seed: of weights, order and dropout.
-        proposal: the sampler's; None for a recipe that it only claimed.
+        proposal: the sampler's; None for a recipe that it only expects.
         branches: what else is made of its student; None while that is not chosen.
         deaths: how often its process ended without a result, in this run.
         halved: whether its batch was halved, for want of memory.

@@ -1,7 +1,7 @@
 """Which recipe next: Optuna, made aware of the budget."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -32,7 +32,7 @@ from spaces.space import SearchSpace
 # Proposals in a row that may repeat a recipe before the space counts as exhausted.
 _PATIENCE = 200
 # Recipes in a row that may be turned away before the space counts as one in which nothing fits.
-_MOST_TURNED_AWAY = 300
+_MOST_TURNED_AWAY = 1000
 
 _POPULATION = 16
 _GENERATION = "NSGAIISampler:generation"
@@ -79,9 +79,10 @@ class Sampler:
         self._space = space
         self._gate = gate
         self._tried: set[str] = set()
+        self._under_way: dict[str, Recipe] = {}
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"],
-            sampler=_cost_aware(space, seed, costs, budget)
+            sampler=_cost_aware(space, seed, costs, budget, lambda: self._under_way.values())
             if name == "gp"
             else _sampler(name, seed + earlier),
         )
@@ -113,20 +114,36 @@ class Sampler:
         state, values = _verdict(outcome)
         self._study.tell(trial, values=values, state=state)
 
-    def claim(self, recipe: Recipe) -> bool:
-        """Takes a recipe out of what is still to be proposed; False where it is out already."""
-        digest = recipe.digest()
-        new = digest not in self._tried
-        self._tried.add(digest)
+    def expect(self, recipe: Recipe) -> bool:
+        """Hears of a recipe that is to be tried without having been proposed.
+
+        Returns:
+            False where it was proposed, or is expected, already.
+        """
+        new = self._take(recipe)
+        if new:
+            self._under_way[recipe.digest()] = recipe
         return new
 
-    def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """What became of a recipe that was claimed, not proposed; none outside the space helps."""
+    def release(self, recipe: Recipe) -> None:
+        """Hears that a recipe that was expected is not to be tried for now."""
+        del self._under_way[recipe.digest()]
+        self._tried.remove(recipe.digest())
+
+    def learn(self, recipe: Recipe, outcome: Outcome, *, branch: bool = False) -> None:
+        """What became of a recipe that was not proposed; none outside the space helps.
+
+        Args:
+            recipe: what was done; expected, unless it is another study's.
+            outcome: what it came to.
+            branch: whether another trial trained the student, whose learning curve it bears.
+        """
+        self._under_way.pop(recipe.digest(), None)
         params = recipe.to_params()
         if not self._space.contains(params):
             return
         state, values = _verdict(outcome)
-        curve = _curve(recipe, outcome)
+        curve = [] if branch else _curve(recipe, outcome)
         domains = {key: domain for key, domain in self._space.domains().items() if key in params}
         self._study.add_trial(
             optuna.trial.create_trial(
@@ -147,11 +164,18 @@ class Sampler:
         complete = len(self._study.get_trials(deepcopy=False, states=(OptunaState.COMPLETE,)))
         return {_GENERATION: complete // self._generation_size}
 
+    def _take(self, recipe: Recipe) -> bool:
+        """Takes a recipe out of what is still to be proposed; False where it is out already."""
+        digest = recipe.digest()
+        new = digest not in self._tried
+        self._tried.add(digest)
+        return new
+
     def _new_proposal(self) -> Proposal | None:
         for _ in range(_PATIENCE):
             trial = self._study.ask()
             recipe = Recipe.from_params(self._space.suggest(trial))
-            if self.claim(recipe):
+            if self._take(recipe):
                 return Proposal(recipe, trial)
             self._study.tell(trial, state=OptunaState.FAIL)
         return None
@@ -195,11 +219,17 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 
 def _cost_aware(
-    space: SearchSpace, seed: int, costs: CostSource | None, budget: Budget | None
+    space: SearchSpace,
+    seed: int,
+    costs: CostSource | None,
+    budget: Budget | None,
+    under_way: Callable[[], Iterable[Recipe]],
 ) -> BaseSampler:
     if costs is None:
         raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
-    return CostAwareSampler(space, costs=costs, budget=budget or Budget(), seed=seed)
+    return CostAwareSampler(
+        space, costs=costs, budget=budget or Budget(), seed=seed, under_way=under_way
+    )
 
 
 def _sampler(name: str, seed: int) -> BaseSampler:

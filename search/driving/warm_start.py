@@ -46,7 +46,7 @@ def teach(study: Study, sampler: Sampler, store: Store) -> int:
         for trial in store.trials(name, whole=True):
             outcome = trial.outcome and judged(trial.outcome, study.budget)
             if outcome and study.search_space().contains(trial.params):
-                sampler.learn(recipe_of(trial), outcome)
+                sampler.learn(recipe_of(trial), outcome, branch=trial.parent is not None)
                 taught += 1
     return taught
 

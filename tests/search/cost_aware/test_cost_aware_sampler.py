@@ -294,6 +294,35 @@ def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() ->
     assert all(BUDGET.admits(_cost(one)) for one in chosen)
     assert sampler.promising(study, [], 1) == []
 
+    def point(one: Recipe) -> Point:
+        return 1 - _accuracy(one), float(_cost(one).size_bytes), float(_cost(one).latency_ms or 0)
+
+    def gain(group: tuple[Recipe, ...]) -> float:
+        reached = [point(one) for one in known if BUDGET.admits(_cost(one))]
+        added = [point(one) for one in group if BUDGET.admits(_cost(one))]
+        return hypervolume([*reached, *added], WORST) - hypervolume(reached, WORST)
+
+    first = next(group for group in groups if chosen[0] in group)
+    assert gain(first) >= sorted(map(gain, groups))[-2] > 0
+
+
+def test_what_is_under_way_is_not_proposed_and_believed_to_come_out_as_expected() -> None:
+    def proposed(under_way: list[Recipe]) -> Recipe:
+        held: list[Recipe] = []
+        costs = CostSource(_cost)
+        sampler = CostAwareSampler(
+            SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held
+        )
+        study = _study_of(sampler)
+        assert len(list(_recipes(study, 12))) == 12
+        held += under_way
+        return _asked(study)[1]
+
+    alone = proposed([])
+    beside = proposed([alone])
+    assert beside != alone
+    assert proposed([alone, beside]) not in (alone, beside)
+
 
 def test_nothing_needs_to_be_known_of_any_cost() -> None:
     study = _study_of(

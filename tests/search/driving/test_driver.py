@@ -145,7 +145,7 @@ def test_a_trial_without_a_word_of_its_own_failed(stage: NewStage) -> None:
 def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage) -> None:
     rungs = Rungs(validation_images=1000)
     given = stage(rungs=rungs, trials=4)
-    free = Cost(size_bytes=1, parameters=1, macs=1, latency_ms=0.001)
+    free = Cost(size_bytes=1, parameters=1, macs=1)
     for number in (100, 101, 102):
         rungs.hopeless(number, share=0.25, accuracy=0.8, cost=free)
         rungs.finish(number, accuracy=0.9, cost=free)
@@ -166,7 +166,7 @@ def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
     given = stage(branches=1, trials=12)
     dispatch = _next(given.driver)
     assert len(dispatch.branches) == 1
-    assert not given.sampler.claim(dispatch.branches[0])
+    assert not given.sampler.expect(dispatch.branches[0])
     trial = run_trial(
         dispatch.recipe,
         task,
@@ -286,7 +286,7 @@ def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) ->
         given.driver.end(dispatch.number, None)
     assert given.driver.is_over
     assert len(given.store.trials("digits")) == 12
-    assert given.notebook.said == ["no recipe is left that is new and fits the budget"]
+    assert given.notebook.said == ["no recipe is found any more that is new and fits the budget"]
 
 
 def test_after_the_time_is_up_nothing_is_dispatched(stage: NewStage) -> None:

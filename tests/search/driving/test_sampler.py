@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState as OptunaState
@@ -75,6 +76,21 @@ def test_recipes_that_still_run_are_not_proposed_again(name: str) -> None:
     assert len({proposal.recipe.digest() for proposal in proposals if proposal}) == 8
 
 
+def test_what_is_expected_is_not_proposed_until_it_is_released() -> None:
+    space = SearchSpace.from_config(FINITE)
+    proposals = [Sampler(space, name="random", seed=seed).ask() for seed in range(40)]
+    recipes = list(dict.fromkeys(proposal.recipe for proposal in proposals if proposal))
+    assert len(recipes) == 8
+    sampler = Sampler(space, name="random", seed=0)
+    assert all(sampler.expect(recipe) for recipe in recipes)
+    assert not sampler.expect(recipes[0])
+    assert sampler.ask() is None
+    sampler.release(recipes[3])
+    proposal = sampler.ask()
+    assert proposal
+    assert proposal.recipe == recipes[3]
+
+
 @over_samplers
 def test_the_same_seed_gives_the_same_proposals(name: str) -> None:
     runs = [
@@ -149,3 +165,16 @@ def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
     sampler.tell(proposal, Outcome(state=TrialState.STOPPED, epochs=points))
     (trial,) = sampler._study.trials
     assert (trial.values, trial.user_attrs) == (None, {CURVE: [(1 / 8, 0.0), (2 / 8, 0.2)]})
+
+
+def test_the_learning_curve_of_a_branch_is_that_of_another_student() -> None:
+    point = EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1)
+    sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
+    trained, branch = (sampler.ask() for _ in range(2))
+    assert trained
+    assert branch
+    for proposal, is_branch in ((trained, False), (branch, True)):
+        outcome = replace(_complete(proposal), epochs=(point,))
+        sampler.learn(proposal.recipe, outcome, branch=is_branch)
+    curves = [trial.user_attrs for trial in sampler._study.trials if trial.values]
+    assert curves == [{CURVE: [(1 / 8, 0.5)]}, {}]
