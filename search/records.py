@@ -50,7 +50,7 @@ class Cost:
 class Setting:
     """What costs hold for: the images and classes of a study, and the machine that serves.
 
-    `runtime` names what runs the student and its version.
+    `runtime` names what runs the student, its version, and what its file is made by.
     """
 
     channels: int

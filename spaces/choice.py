@@ -34,6 +34,8 @@ class Choice:
     axis: ClassVar[str]
     name: ClassVar[str]
     shrinks: ClassVar[Shrinks]
+    costless: ClassVar[frozenset[str]] = frozenset()
+    """Parameters on which neither shapes nor bytes hang: they decide what is learned alone."""
 
     def __post_init__(self) -> None:
         for key, domain in self.domains().items():

@@ -1,5 +1,7 @@
 """Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
 
+import hashlib
+import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -13,7 +15,8 @@ from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
 from search.admission.verdict import Basis, Verdict
 from search.budget import Budget
-from search.errors import ArtifactError, shortened
+from search.code import computed_by
+from search.errors import ArtifactError, TargetError, TrialError, shortened
 from search.measuring.measure import count_operations
 from search.profiling.client import describe_agent
 from search.records import Cost, Setting, Shape
@@ -24,6 +27,13 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
 
 _NETWORKS = 4
+# Our own files, besides those of spaces/, that decide how many bytes a student has.
+_SIZES = (
+    "admission/foresight.py",
+    "measuring/conversion.py",
+    "measuring/decomposition.py",
+    "measuring/runtime.py",
+)
 # Of the weights' bytes: what a file holds at the least, though equal tensors may be kept once.
 _SURELY_STORED = 0.98
 # Of a cost that is told from a uniform ratio for a pruning that follows none.
@@ -33,12 +43,16 @@ _NOMINAL_ERROR = 0.25
 def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
     """What the costs of a brief's students hold for; of this machine, unless another is named.
 
-    Where the target has an agent, they hold for whatever has its processor and its runtime.
+    Where the target has an agent, they hold for whatever has its processor and its runtime; in any
+    case for students that were made by the same code.
 
     Raises:
         TargetError: the agent does not answer.
     """
     agent = describe_agent(brief.target.agent) if brief.target.agent else None
+    here = f"onnxruntime {version('onnxruntime')}"
+    made = json.dumps([here, computed_by(*_SIZES)], sort_keys=True)
+    digest = hashlib.sha256(made.encode()).hexdigest()[:12]
     return Setting(
         channels=brief.channels,
         image_size=brief.image_size,
@@ -46,7 +60,7 @@ def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
         processor=agent.processor if agent else processor or processor_name(),
         device=brief.target.device,
         threads=brief.target.threads,
-        runtime=agent.runtime if agent else f"onnxruntime {version('onnxruntime')}",
+        runtime=f"{agent.runtime if agent else here}, of files by {digest}",
     )
 
 
@@ -67,13 +81,13 @@ class Admission:
         self._brief = brief
         self._table = table
         self._timed = timed
-        self._estimator = Estimator(table)
+        # Of students whose cost depends on what they learn: in no store, as each comes out anew.
+        self._foreseen = CostTable()
+        self._estimators = {True: Estimator(table), False: Estimator(self._foreseen)}
         self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
         self._unsound: dict[Shape, str] = {}
         # By student and quantization: the least that it may cost, cut by each ratio.
         self._bounds: defaultdict[tuple[str, str], dict[float, Cost]] = defaultdict(dict)
-        # Of students whose shapes depend on what they learn: in no table, as each comes out anew.
-        self._foreseen: dict[Shape, Cost] = {}
 
     @property
     def budget(self) -> Budget:
@@ -111,24 +125,31 @@ class Admission:
         """What others tell of the recipe's cost, with its error; about 0.1 ms.
 
         The first question about a student builds and cuts it once, if others of it were measured.
-        A pruning whose shapes follow no ratio alone is told from the ratio that is nearest to it.
+        A pruning whose shapes follow no ratio alone is told from the ratio that is nearest to it, a
+        format whose bytes follow what is learned from others of that format.
         """
         shape, ratio = shape_of(recipe), recipe.pruning.nominal_ratio
-        if ratio is None or not self._table.curve(shape.student, shape.quantization):
+        error = recipe.quantization.size_error
+        table = self._foreseen if error else self._table
+        if ratio is None or not table.curve(shape.student, shape.quantization):
             return None
-        if not self._estimator.knows_shapes(shape.student) and not self._learned(recipe, shape):
+        if not self._knows_shapes(shape.student) and not self._learned(recipe, shape):
             return None
-        estimate = self._estimator.estimate(shape, ratio)
-        if estimate is None or recipe.pruning.uniform_ratio is not None:
+        estimate = self._estimators[not error].estimate(shape, ratio)
+        if recipe.pruning.uniform_ratio is None:
+            error = max(error, _NOMINAL_ERROR)
+        if estimate is None or not error:
             return estimate
-        errors = {name: max(error, _NOMINAL_ERROR) for name, error in estimate.errors.items()}
-        return replace(estimate, errors=errors)
+        return replace(estimate, errors={key: max(e, error) for key, e in estimate.errors.items()})
 
-    def measured(self, recipe: Recipe) -> Cost | None:
-        """The recipe's cost as it was measured, each limited part of it; None where it was not."""
-        cost = self._table.get(shape_of(recipe))
-        lacking = cost and cost.latency_ms is None and self.budget.latency is not None
-        return None if lacking else cost
+    def settled(self, recipe: Recipe) -> Cost | None:
+        """A cost of which it is settled that it fits; None where a worker has to measure it."""
+        verdict = self.foretell(recipe)
+        cost = verdict.cost if verdict else None
+        if verdict is None or cost is None or not self.budget.admits(cost):
+            return None
+        timed = cost.latency_ms is not None and (self._timed or verdict.basis is Basis.MEASURED)
+        return cost if timed or self.budget.latency is None else None
 
     def measure(self, recipe: Recipe) -> Cost | None:
         """The recipe's cost, measured now if it was not; None where its student can't be made.
@@ -146,7 +167,7 @@ class Admission:
         if is_certain(recipe):
             self._table.add(shape, cost)
         else:
-            self._foreseen[shape] = cost
+            self._foreseen.put(shape, cost)
 
     def _known(self, recipe: Recipe, shape: Shape) -> Verdict | None:
         if reason := self._unsound.get(shape):
@@ -185,7 +206,7 @@ class Admission:
         curve = self._table.curve(shape.student, shape.quantization)
         bounds = self._bounds[shape.student, shape.quantization]
         smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
-        if counts := self._estimator.least_counts(shape.student, ratio):
+        if counts := self._estimators[True].least_counts(shape.student, ratio):
             smaller.append(_least(recipe, counts.weights, counts.parameters, round(counts.macs)))
         return _extreme(smaller, max)
 
@@ -211,12 +232,22 @@ class Admission:
             self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
             if too_large := self._counted(recipe, shape, pruned):
                 return too_large
-            cost = measure_untrained(pruned, recipe, self._brief, timed=self._timed)
+            cost = self._measured(pruned, recipe)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
             return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
         self._keep(recipe, shape, cost)
         return self._verdict(cost, Basis.MEASURED, recipe)
+
+    def _measured(self, pruned: nn.Module, recipe: Recipe) -> Cost:
+        """The pruned student's cost; untimed while the target does not answer.
+
+        Its trial asks the target again, and fails alone where that is still away.
+        """
+        try:
+            return measure_untrained(pruned, recipe, self._brief, timed=self._timed)
+        except (TargetError, TrialError):
+            return measure_untrained(pruned, recipe, self._brief, timed=False)
 
     def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> Verdict | None:
         """The verdict on a student of which the weights alone are too much; None on any other.
@@ -262,10 +293,14 @@ class Admission:
     def _learn_shapes(
         self, recipe: Recipe, shape: Shape, pruned: nn.Module, ratio: float | None
     ) -> None:
-        if ratio and not self._estimator.knows_shapes(shape.student):
+        if ratio and not self._knows_shapes(shape.student):
             network, example = self._network(recipe.student), self._brief.example()
             law = ShapeLaw.learn(network, pruned, ratio, example)
-            self._estimator.learn(shape.student, law)
+            for estimator in self._estimators.values():
+                estimator.learn(shape.student, law)
+
+    def _knows_shapes(self, student: str) -> bool:
+        return self._estimators[True].knows_shapes(student)
 
     def _network(self, student: Student) -> nn.Module:
         """The student's network, untrained; the last few are kept."""

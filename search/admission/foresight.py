@@ -94,7 +94,7 @@ def measure_untrained(
 
 @torch.no_grad()
 def _scatter(network: nn.Module) -> None:
-    """Makes every weight differ from every other, as training does.
+    """Makes every weight and every running statistic differ from every other, as training does.
 
     timm starts the last normalisation of each residual block at zero; folded into the convolution
     before it, that gives tensors of zeros, of which the exporter keeps one: an untrained resnet18
@@ -102,3 +102,8 @@ def _scatter(network: nn.Module) -> None:
     """
     for parameter in network.parameters():
         parameter.normal_(std=0.05)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(std=0.05)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)

@@ -63,9 +63,9 @@ class Gate:
             return None if self.admission.budget.limits() else True
         return verdict.admitted
 
-    def known_cost(self, recipe: Recipe) -> Cost | None:
-        """What the recipe was measured to cost, if that settles that it fits."""
-        return self.admission.measured(recipe)
+    def settled_cost(self, recipe: Recipe) -> Cost | None:
+        """What the recipe is known to cost, if that settles that it fits."""
+        return self.admission.settled(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
         """Takes up what a trial that ended was found to cost."""

@@ -27,7 +27,8 @@ def uniform_ratio(shape: Shape) -> float | None:
 
 
 def _text(choice: Choice) -> str:
-    return json.dumps({choice.name: choice.params()}, sort_keys=True)
+    params = {key: one for key, one in choice.params().items() if key not in choice.costless}
+    return json.dumps({choice.name: params}, sort_keys=True)
 
 
 class CostTable:
@@ -50,7 +51,7 @@ class CostTable:
         self.version = 0
         """Grows with each addition."""
         for shape, cost in (known or {}).items():
-            self._put(shape, cost)
+            self.put(shape, cost)
 
     def get(self, shape: Shape) -> Cost | None:
         return self._costs.get(shape)
@@ -59,7 +60,7 @@ class CostTable:
         """Keeps a cost, unless one is known that says as much."""
         known = self._costs.get(shape)
         if known is None or (known.latency_ms is None and cost.latency_ms is not None):
-            self._put(shape, cost)
+            self.put(shape, cost)
             self._keep(shape, cost)
 
     def curve(self, student: str, quantization: str) -> Mapping[float, Cost]:
@@ -75,7 +76,8 @@ class CostTable:
         """All that have a latency."""
         return [pair for pair in self._costs.items() if pair[1].latency_ms is not None]
 
-    def _put(self, shape: Shape, cost: Cost) -> None:
+    def put(self, shape: Shape, cost: Cost) -> None:
+        """Takes a cost in the place of what was known, for as long as the table lives."""
         self._costs[shape] = cost
         ratio = uniform_ratio(shape)
         if ratio is not None:

@@ -72,6 +72,7 @@ class Pruning(Choice, ABC):
     """Which part of a trained student is taken out."""
 
     axis: ClassVar[str] = "pruning"
+    costless: ClassVar[frozenset[str]] = frozenset({"recovery", "sparsify", "strength"})
     leaves_zeros: ClassVar[bool] = False
     """Whether weights are set to zero rather than taken out: they are then stored sparsely."""
 

@@ -23,6 +23,7 @@ class Quantization(Choice, ABC):
     """The number format in which the student is shipped."""
 
     axis: ClassVar[str] = "quantization"
+    costless: ClassVar[frozenset[str]] = frozenset({"calibration", "tuning"})
     keeps_zeros: ClassVar[bool] = True
     """Whether weights that pruning set to zero stay so, and can be stored as what they are."""
     least_bits: ClassVar[float] = 1.0

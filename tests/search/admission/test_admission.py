@@ -20,7 +20,10 @@ from search.store import Store
 from spaces import catalogue
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.sparse_2_4 import SparseTwoOfFour
 from spaces.quantization.float32 import Float32
+from spaces.quantization.int8_mixed import Int8Mixed
+from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
@@ -171,6 +174,21 @@ def test_a_prediction_within_its_error_of_the_limit_is_measured(
     assert verdicts[1].judge(wanted).basis is Basis.MEASURED
 
 
+def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
+    task: Task, recipe: NewRecipe
+) -> None:
+    table, wanted = _schooled_table(recipe, task), _cut(recipe, 0.45)
+    foreseen = Admission(_brief(task), table).predict(wanted)
+    assert foreseen
+    ample, tight, short = (
+        Admission(_brief(task, size=round(foreseen.size_bytes * share)), table, timed=False)
+        for share in (1.1, 1.0, 0.9)
+    )
+    assert ample.settled(wanted) == foreseen
+    assert tight.settled(wanted) is None  # the limit lies within the error
+    assert short.settled(wanted) is None
+
+
 def test_a_latency_that_is_clearly_too_long_is_not_measured(task: Task, recipe: NewRecipe) -> None:
     table = CostTable()
     for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
@@ -191,7 +209,7 @@ def test_a_target_elsewhere_is_not_timed_here(task: Task, recipe: NewRecipe) -> 
     assert verdict.admitted
     assert verdict.cost
     assert verdict.cost.latency_ms is None
-    assert admission.measured(_cut(recipe, 0.5)) is None
+    assert admission.settled(_cut(recipe, 0.5)) is None
 
 
 def test_what_a_trial_was_found_to_cost_is_taken_up(task: Task, recipe: NewRecipe) -> None:
@@ -268,7 +286,6 @@ def test_costs_that_depend_on_what_is_learned_are_kept_in_no_table(
     admission = Admission(_brief(task), table, timed=False)
     admission.judge(chosen)
     assert table.version == 0
-    assert admission.measured(chosen) is None
     shipped = Cost(size_bytes=1, parameters=2, macs=3, latency_ms=4.0)
     admission.learn(chosen, shipped)
     assert admission.predict(chosen) == shipped
@@ -290,9 +307,32 @@ def test_a_cost_that_follows_no_ratio_is_told_from_the_nearest(
     assert min(rounded.errors.values()) > max(uniform.errors.values())
 
 
+def test_bytes_that_follow_what_is_learned_are_told_from_others_of_the_format(
+    task: Task, recipe: NewRecipe
+) -> None:
+    admission = Admission(_brief(task), CostTable(), timed=False)
+    for ratio in (0.2, 0.6):
+        admission.measure(_cut(recipe, ratio, quantization=Int8Mixed()))
+    wanted = _cut(recipe, 0.4, quantization=Int8Mixed())
+    estimate = admission.estimate(wanted)
+    assert estimate
+    assert estimate.cost.size_bytes == pytest.approx(_size(wanted, task.brief), rel=0.1)
+    assert estimate.errors["size_bytes"] >= Int8Mixed().size_error
+    assert admission.estimate(_cut(recipe, 0.4)) is None
+
+
+def test_how_a_student_is_trained_does_not_change_its_shape(recipe: NewRecipe) -> None:
+    for one, other in (
+        ({"quantization": Int8Qat(tuning=0.1)}, {"quantization": Int8Qat(tuning=0.5)}),
+        ({"pruning": SparseTwoOfFour(recovery=0.1)}, {"pruning": SparseTwoOfFour()}),
+    ):
+        assert shape_of(recipe(**one)) == shape_of(recipe(**other))
+    assert shape_of(recipe(pruning=Depth(ratio=0.2))) != shape_of(recipe(pruning=Depth()))
+
+
 def test_rounded_shapes_are_known_exactly(task: Task, recipe: NewRecipe) -> None:
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, round_to=8))
     admission = Admission(_brief(task), CostTable(), timed=False)
     admission.judge(chosen)
-    assert (cost := admission.measured(chosen))
+    assert (cost := admission.settled(chosen))
     assert cost.size_bytes == _size(chosen, task.brief)

@@ -68,8 +68,8 @@ def test_what_fits_is_proposed_and_leaves_no_record(task: Task, store: Store) ->
     assert store.trials("digits") == []
 
 
-def test_a_recipe_that_was_measured_has_a_known_cost(task: Task, store: Store) -> None:
+def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store) -> None:
     gate = _gate(task, store, 10**9)
     proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
     assert proposal
-    assert gate.known_cost(proposal.recipe) is not None
+    assert gate.settled_cost(proposal.recipe) is not None

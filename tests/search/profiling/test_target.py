@@ -50,6 +50,21 @@ def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
     assert open_admission(_study(), brief, store).measure(recipe()) == cost
 
 
+def test_an_agent_that_does_not_measure_ends_no_search(
+    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+) -> None:
+    agent.most_bytes = 0
+    admission = open_admission(_study(), brief, store)
+    verdict = admission.judge(recipe())
+    assert verdict.admitted
+    assert verdict.cost
+    assert verdict.cost.latency_ms is None
+    assert admission.settled(recipe()) is None  # the trial asks again
+    agent.most_bytes = 10**7
+    assert (cost := admission.measure(recipe()))
+    assert cost.latency_ms is not None
+
+
 def test_a_trials_latency_is_the_agents(
     brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
 ) -> None:
