@@ -26,16 +26,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
-from benchmarks.time_to_frontier.natural import live_teacher
-from search.data.dataset import Dataset, normalize
-from search.data.views import View
+from benchmarks.live_teacher import live_targets, live_teacher
 from search.making.task import Task
 from search.preparing.preparation import open_task, prepare_task
 from search.progress import Silent
 from search.settings.study_file import load_study
-from search.training.fitting import Course, Targets, train
+from search.training.fitting import Course, train
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.students.timm_model import Timm
@@ -84,29 +82,16 @@ def _courses(task: Task, teacher: nn.Module) -> Mapping[str, Course]:
         distillation=_LESSON,
         epochs=_EPOCHS,
         views=tuple(replace(task.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
-        targets=_live_targets(teacher, task.dataset, clean=False),
+        targets=live_targets(teacher, task.dataset),
         seed=0,
     )
     cached = {
         f"{count} views": replace(live, views=task.views[:count], targets=task.targets)
         for count in _VIEWS
     }
-    clean = replace(live, targets=_live_targets(teacher, task.dataset, clean=True))
+    clean = replace(live, targets=live_targets(teacher, task.dataset, clean=True))
     labels = replace(live, distillation=Labels(), targets=None)
     return {"live": live, **cached, "clean": clean, "labels": labels}
-
-
-def _live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool) -> Targets:
-    @torch.inference_mode()
-    def targets(view: View, indices: Tensor) -> Tensor:
-        (batch,) = dataset.training.batches(
-            len(indices), order=indices, view=None if clean else view
-        )
-        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-        logits: Tensor = teacher(images)
-        return logits[None].clone()
-
-    return targets
 
 
 def _accuracy(student: str, task: Task, course: Course) -> float:

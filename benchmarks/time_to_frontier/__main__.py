@@ -45,12 +45,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ray import tune
 
+from benchmarks.live_teacher import LiveSpec
 from benchmarks.time_to_frontier.constrained_tpe import run_constrained
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import Plan, run_plain
 from benchmarks.time_to_frontier.report import comparisons, draw, table
 from benchmarks.time_to_frontier.results import keep_trace, read_traces
-from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, COLD, OURS, Run, Terms
+from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, COLD, LIVE, OURS, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.depot import Depot
 from search.keeping.holding import beating, this_process
@@ -155,6 +156,8 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     spec, _ = prepare_task(study, Silent())
     # No run is given what another has trained.
     spec = replace(spec, stages=Depot.of(options.out / "stages" / f"{name}-{os.getpid()}"))
+    if run.arm == LIVE:
+        spec = LiveSpec.of(spec, study)
     log = options.out / f"{name}.jsonl"
     log.unlink(missing_ok=True)
     plan = Plan(study, spec, allowed, os.cpu_count() or 1, log)

@@ -16,26 +16,9 @@ from torchvision.transforms import v2
 
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
-from search.depot import Depot
 from search.records import EpochRecord
-from search.settings.config import Study
-from search.teacher.classroom import Classroom
-from search.teacher.teacher import prepare_teacher
 from search.training.fitting import Course, accuracy
 from spaces.axes.distillation import Lesson, Needs
-
-
-def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
-    """The study's teacher, which was trained before, from the cache."""
-    room = Classroom(
-        dataset=dataset,
-        cache=Depot.of(study.run.cache),
-        seed=study.seed,
-        device="cpu",
-        allow_code=False,
-        progress=lambda text: None,
-    )
-    return prepare_teacher(study.teachers, room).network
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
+from benchmarks.live_teacher import live_teacher
 from benchmarks.time_to_frontier.log import log_epoch, log_student
-from benchmarks.time_to_frontier.natural import live_teacher, train_naturally
+from benchmarks.time_to_frontier.natural import train_naturally
 from benchmarks.time_to_frontier.runs import NATURAL
 from search.admission.foresight import foresee_cost
 from search.budget import Budget, total_violation

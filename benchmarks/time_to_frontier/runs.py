@@ -10,6 +10,8 @@ NATURAL = "natural"
 BASELINES = (*SHARING, NATURAL)
 # Ray starts a process for each trial, as it does unless it is told not to.
 COLD = "cold workers"
+# The teacher is asked in every step.
+LIVE = "live teacher"
 # What is changed of the study to do without one part of it.
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "without admission": ("budget.size=null", "budget.latency=null"),
@@ -19,6 +21,7 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "tpe in place of gp": ("search.sampler=tpe",),
     "random in place of gp": ("search.sampler=random",),
     COLD: (),
+    LIVE: (),
 }
 
 

@@ -30,6 +30,7 @@ from search.settings.resources import training_device
 from search.teacher.classroom import Classroom
 from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
+from search.training.fitting import Targets
 from spaces.axes.distillation import Needs
 
 _SERVED = "model.onnx"
@@ -79,17 +80,20 @@ class TaskSpec:
         """The prepared images."""
         return open_dataset(self.cache.fetched(self.dataset))
 
+    def open_targets(self) -> Targets | None:
+        """The teachers' logits, mapped into memory."""
+        return open_soft_targets(self.cache.fetched(self.targets)).of if self.targets else None
+
 
 @cache
 def open_task(spec: TaskSpec) -> Task:
     """The task, its files mapped into memory; opened once in each process."""
-    targets = open_soft_targets(spec.cache.fetched(spec.targets)).of if spec.targets else None
     taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
     return Task(
         brief=spec.brief,
         dataset=spec.open_dataset(),
         views=spec.views,
-        targets=targets,
+        targets=spec.open_targets(),
         teachers=partial(_teachers, spec),
         teacher_classes=taught.classes,
         device=spec.device,

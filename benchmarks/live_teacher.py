@@ -1,0 +1,59 @@
+"""A study's teacher that is asked in every step, as scripts do without cached logits."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from search.data.dataset import Dataset, normalize
+from search.data.views import View
+from search.depot import Depot
+from search.preparing.preparation import TaskSpec
+from search.settings.config import Study
+from search.teacher.classroom import Classroom
+from search.teacher.teacher import prepare_teacher
+from search.training.fitting import Targets
+
+
+def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
+    """The study's teacher, which was trained before, from the cache."""
+    room = Classroom(
+        dataset=dataset,
+        cache=Depot.of(study.run.cache),
+        seed=study.seed,
+        device="cpu",
+        allow_code=False,
+        progress=lambda text: None,
+    )
+    return prepare_teacher(study.teachers, room).network
+
+
+def live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool = False) -> Targets:
+    """Asks the teacher about the very view that the student sees, or about the clean image."""
+
+    @torch.inference_mode()
+    def targets(view: View, indices: Tensor) -> Tensor:
+        (batch,) = dataset.training.batches(
+            len(indices), order=indices, view=None if clean else view
+        )
+        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+        logits: Tensor = teacher(images)
+        return logits[None].clone()
+
+    return targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSpec(TaskSpec):
+    """A task whose students are taught by a live teacher in place of its cached logits."""
+
+    asked: Study = field(compare=False)
+
+    def open_targets(self) -> Targets:
+        dataset = self.open_dataset()
+        return live_targets(live_teacher(self.asked, dataset), dataset)
+
+    @classmethod
+    def of(cls, spec: TaskSpec, study: Study) -> "LiveSpec":
+        """The same task, its teacher live."""
+        return cls(**vars(spec), asked=study)
