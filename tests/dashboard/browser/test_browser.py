@@ -96,8 +96,10 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
         running = store.trials("digits", states=[TrialState.RUNNING])[0]
         known = frontier(store.trials("digits", whole=True))
         pattern, smallest = known[-1].outcome, known[0].outcome
-        assert pattern is not None and pattern.cost is not None
-        assert smallest is not None and smallest.cost is not None
+        assert pattern is not None
+        assert pattern.cost is not None
+        assert smallest is not None
+        assert smallest.cost is not None
         # So small that the axis must reach further.
         cost = replace(pattern.cost, size_bytes=smallest.cost.size_bytes // 4)
         store.finish_trial("digits", running.number, replace(pattern, cost=cost))
