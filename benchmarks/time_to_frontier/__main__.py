@@ -20,7 +20,9 @@ without its parts in place of the baselines.
 
 When a run ends, the students that moved its frontier are measured again at once, on the test images
 and with their latencies in turns, and kept in `runs.csv` and `students.csv`. What these hold of the
-same arm, seed and minutes is not run again, so that the work can be done in several sessions.
+same arm, seed and minutes is not run again, so that the work can be done in several sessions; all
+arms of a seed should see the same machine. One network is measured beside the students of each run,
+and latencies are compared as multiples of its own: minutes of a shared machine differ.
 
 The report is made from the CSVs alone: of all their runs that had these minutes, or this share of
 them where they are ours. The hypervolume is of the students that fit the budget, in (error, bytes,
@@ -174,7 +176,7 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     # Of the problem, for an ablation's study may have none.
     budget = load_study(_PROBLEM).budget
     trace = read_trace(log, run, start=start, seconds=seconds, budget=budget)
-    return measured_again(trace, budget, open_task(spec).dataset, budget.target)
+    return measured_again(trace, budget, open_task(spec))
 
 
 def _run_ours(plan: Plan, *, store: Path, cold: bool) -> None:

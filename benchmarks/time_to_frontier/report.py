@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.time_to_frontier.runs import ABLATIONS, NATURAL, OURS, SHARING, Run, Terms
-from benchmarks.time_to_frontier.traces import Trace
+from benchmarks.time_to_frontier.traces import REFERENCE, Trace
 from search.budget import Budget
+from search.units import format_milliseconds
 
 # Parts of a baseline's minutes after which ours is looked at.
 _EARLY = (20, 10)
@@ -44,13 +45,14 @@ class Comparison:
 def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list[Comparison]:
     """Against those that share our training, the natural one, and ours without its parts.
 
-    Each where there are any.
+    Each where there are any; latencies at the pace of the median run.
     """
     found = []
     for others in (SHARING, (NATURAL,), tuple(ABLATIONS)):
         runs = terms.chosen(kept, (OURS, *others))
         if any(run.arm != OURS for run in runs):
-            found.append(Comparison([kept[run] for run in runs], budget))
+            pace_ms = median(kept[run].pace_ms for run in runs)
+            found.append(Comparison([kept[run].at_pace(pace_ms) for run in runs], budget))
     return found
 
 
@@ -76,7 +78,11 @@ def table(comparison: Comparison) -> str:
         lines.append(cells + [""] * (len(columns) - len(cells)))
     processors = sorted({trace.processor for trace in comparison.traces})
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{rows}\n\nBudget: {comparison.budget}. Processor: {', '.join(processors)}."
+    pace = format_milliseconds(comparison.traces[0].pace_ms)
+    return (
+        f"{rows}\n\nBudget: {comparison.budget}. Processor: {', '.join(processors)}, on which "
+        f"an untrained {REFERENCE} takes {pace}."
+    )
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -12,7 +12,10 @@ from pathlib import Path
 from benchmarks.time_to_frontier.runs import Run
 from benchmarks.time_to_frontier.traces import Student, Trace
 
-_RUNS = ("arm", "seed", "minutes", "seconds", "epochs", "finished", "fitting", "processor")
+_RUNS = (
+    *("arm", "seed", "minutes", "seconds", "epochs", "finished", "fitting", "processor"),
+    "pace_ms",
+)
 _STUDENTS = ("arm", "seed", "minutes", "seconds", "epochs", "accuracy", "size_bytes", "latency_ms")
 
 _Values = tuple[str | int | float, ...]
@@ -32,6 +35,7 @@ def read_traces(folder: Path) -> dict[Run, Trace]:
             finished=int(line["finished"]),
             fitting=int(line["fitting"]),
             processor=line["processor"],
+            pace_ms=float(line["pace_ms"]),
         )
         for line in _read(folder / "runs.csv")
         for run in [_run(line)]
@@ -73,6 +77,7 @@ def _run_values(trace: Trace) -> _Values:
         trace.finished,
         trace.fitting,
         trace.processor,
+        round(trace.pace_ms, 5),
     )
 
 

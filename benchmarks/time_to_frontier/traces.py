@@ -1,22 +1,27 @@
 """From an arm's log to its hypervolume over time and over training steps."""
 
 import math
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
 from benchmarks.time_to_frontier.runs import Run
+from search.admission.foresight import untrained
 from search.budget import Budget
-from search.data.dataset import Dataset
 from search.findings.frontier import hypervolume
 from search.keeping.artifacts import SERVED
+from search.making.task import Task
 from search.measuring.measure import predictions
-from search.measuring.runtime import Session
+from search.measuring.runtime import Session, export_onnx
 from search.measuring.timing import measure_latency
+from search.settings.brief import Brief
 from search.settings.config import Target
 from spaces.processor import processor_name
+from spaces.students.timm_model import Timm
 
 WORST_ERROR = 0.5
+REFERENCE = "test_resnet"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Trace:
         finished: how many students were trained to their end and exported.
         fitting: how many of these fitted the budget, as the search measured them.
         processor: what it ran on.
+        pace_ms: the latency of the one network that is measured beside every run's students: in
+            some minutes a shared machine is slower than in others.
     """
 
     run: Run
@@ -69,6 +76,13 @@ class Trace:
     finished: int
     fitting: int
     processor: str
+    pace_ms: float = 1.0
+
+    def at_pace(self, pace_ms: float) -> "Trace":
+        """The same, with the latencies of a machine on which that network takes so long."""
+        factor = pace_ms / self.pace_ms
+        students = (replace(one, latency_ms=one.latency_ms * factor) for one in self.students)
+        return replace(self, students=tuple(students), pace_ms=pace_ms)
 
     def steps(self, budget: Budget) -> list[tuple[Student, float]]:
         """Each student that moved the frontier, and the hypervolume from then on."""
@@ -113,25 +127,40 @@ def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Bud
     return Trace(run, tuple(students), seconds, epochs, len(students), fitting, processor_name())
 
 
-def measured_again(trace: Trace, budget: Budget, dataset: Dataset, target: Target) -> Trace:
+def measured_again(trace: Trace, budget: Budget, task: Task) -> Trace:
     """The students that moved the frontier, on the test images and with latencies in turns.
 
     What never moved it is left out: it would change nothing, and takes time.
     """
     students = [student for student, _ in trace.steps(budget)]
-    sessions = [_session(student, target) for student in students]
+    sessions = [
+        _session(student.folder / SERVED, task.brief.target)
+        for student in students
+        if student.folder
+    ]
     # Before the latencies: meanwhile the last of the run's processes can end.
-    accuracies = [predictions(session, dataset.test, dataset).accuracy for session in sessions]
-    found = zip(students, accuracies, measure_latency(sessions), strict=True)
+    accuracies = [
+        predictions(session, task.dataset.test, task.dataset).accuracy for session in sessions
+    ]
+    pace, *latencies = measure_latency([_reference(task.brief), *sessions])
+    found = zip(students, accuracies, latencies, strict=True)
     return replace(
         trace,
         students=tuple(
             replace(student, accuracy=accuracy, latency_ms=latency.median_ms)
             for student, accuracy, latency in found
         ),
+        pace_ms=pace.median_ms,
     )
 
 
-def _session(student: Student, target: Target) -> Session:
-    assert student.folder
-    return Session(student.folder / SERVED, threads=target.threads, device=target.device)
+def _reference(brief: Brief) -> Session:
+    """The one network that sets the pace."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SERVED
+        export_onnx(untrained(Timm(model=REFERENCE), brief), path, image_shape=brief.image_shape)
+        return _session(path, brief.target)
+
+
+def _session(path: Path, target: Target) -> Session:
+    return Session(path, threads=target.threads, device=target.device)

@@ -1,5 +1,7 @@
 """From an arm's log to what it reached and when, to the CSVs, and to the report."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,13 @@ from benchmarks.time_to_frontier.log import log_epoch
 from benchmarks.time_to_frontier.report import comparisons, draw, table
 from benchmarks.time_to_frontier.results import keep_trace, read_traces
 from benchmarks.time_to_frontier.runs import Run, Terms
-from benchmarks.time_to_frontier.traces import Student, Trace, read_trace
+from benchmarks.time_to_frontier.traces import Student, Trace, measured_again, read_trace
 from search.budget import Budget
+from search.making.task import Task
+from search.making.trial import finish, run_trial
+from spaces.recipe import Recipe
+
+NewRecipe = Callable[..., Recipe]
 
 BUDGET = Budget(size=1000, latency="1ms")
 TERMS = Terms(minutes=10, share=0.2)
@@ -66,6 +73,32 @@ def test_a_log_is_read_in_the_order_of_its_times(tmp_path: Path) -> None:
     trace = read_trace(log, RUN, start=3.0, seconds=10.0, budget=BUDGET)
     assert [(one.seconds, one.epochs) for one in trace.students] == [(2.0, 0), (9e12 - 3, 1)]
     assert (trace.epochs, trace.finished, trace.fitting) == (1, 2, 1)
+
+
+def test_latencies_of_slow_minutes_are_compared_at_the_pace_of_the_others() -> None:
+    students = _student(1, 0.75, 500), _student(3, 1.0, 500)
+    slow = replace(_trace(*students), pace_ms=2.0)
+    steady = slow.at_pace(1.0)
+    assert [one.latency_ms for one in steady.students] == [0.25, 0.25]
+    assert steady.volume(BUDGET) == pytest.approx(0.5 * 0.75)
+    assert steady.at_pace(2.0) == slow
+
+
+def test_what_is_measured_again_has_its_pace(task: Task, recipe: NewRecipe) -> None:
+    made = finish(run_trial(recipe(), task, number=0, seed=0))
+    assert made.artifact
+    folder = task.artifacts.folder / made.artifact.path
+    budget = Budget(size="1MB", latency="1s")
+    found = measured_again(
+        _trace(replace(_student(1, 0.6, 10), folder=folder), _student(2, 0.1, 999_999)),
+        budget,
+        task,
+    )
+    (student,) = found.students  # the other never moved the frontier
+    assert student.accuracy != 0.6
+    assert student.latency_ms != 0.5
+    assert 0 < found.pace_ms < 1000
+    assert found.pace_ms != 1.0
 
 
 def test_ours_have_a_share_of_the_minutes_and_arms_take_turns_in_being_first() -> None:
