@@ -44,7 +44,9 @@ const isMoved = ({ layout, given }) =>
 
 // Plotly keeps a zoom while it is given the ranges of before, and leads back to those it began
 // with: so it begins anew where the figure's ranges have changed, but only once nobody has zoomed.
-async function show(Plotly, place, traces, layout) {
+async function show(Plotly, place, traces, figureLayout, component) {
+  const dragmode = place.layout?.dragmode ?? figureLayout.dragmode;
+  const layout = { ...figureLayout, dragmode };
   const own = rangesOf(layout);
   if (isMoved(place)) {
     const kept = Object.entries(place.given).filter(([name]) => layout[name]);
@@ -56,9 +58,12 @@ async function show(Plotly, place, traces, layout) {
     place.given = own;
     await draw(place, traces, layout, CONFIG);
   }
+  listen(place, component);
   place.removeAllListeners("plotly_relayout");
   place.on("plotly_relayout", () => {
-    if (!isMoved(place) && !isSame(place.given, own)) show(Plotly, place, traces, layout);
+    if (!isMoved(place) && !isSame(place.given, own)) {
+      show(Plotly, place, traces, layout, component);
+    }
   });
 }
 
@@ -94,7 +99,6 @@ export default async function draw(component) {
   parentElement.style.overflowX = "auto";
   const Plotly = await load();
   const layout = themed(figure.layout, getComputedStyle(parentElement));
-  await show(Plotly, place, withMarks(figure.data, data.marked), layout);
-  listen(place, component);
+  await show(Plotly, place, withMarks(figure.data, data.marked), layout, component);
   return () => Plotly.purge(place);
 }

@@ -1,7 +1,7 @@
 """A figure on a page that keeps zoom, pan and selection when it is drawn again with new data.
 
 Streamlit's own chart is taken down and set up anew whenever its data change, which undoes zooming
-in a live view; this one hands the new data to plotly's `react`.
+in a live view; this one has plotly draw the new data in its place.
 """
 
 from collections.abc import Callable, Sequence

@@ -136,11 +136,15 @@ class Admission:
         if not self._knows_shapes(shape.student) and not self._learned(recipe, shape):
             return None
         estimate = self._estimators[not error].estimate(shape, ratio)
+        if estimate is None:
+            return None
+        errors = dict(estimate.errors)
         if recipe.pruning.uniform_ratio is None:
-            error = max(error, _NOMINAL_ERROR)
-        if estimate is None or not error:
-            return estimate
-        return replace(estimate, errors={key: max(e, error) for key, e in estimate.errors.items()})
+            errors = {name: max(known, _NOMINAL_ERROR) for name, known in errors.items()}
+        for name in errors.keys() & {"size_bytes", "latency_ms"}:
+            # Of the untrained file, and from there to the trained one's.
+            errors[name] = 1 - (1 - errors[name]) * (1 - error)
+        return replace(estimate, errors=errors)
 
     def settled(self, recipe: Recipe) -> Cost | None:
         """A cost of which it is settled that it fits; None where a worker has to measure it."""

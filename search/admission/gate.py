@@ -69,7 +69,7 @@ class Gate:
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
         """Takes up what a trial that ended was found to cost."""
-        if outcome.cost:
+        if outcome.cost and outcome.state is not TrialState.STOPPED:  # that was foreseen
             self.admission.learn(recipe, outcome.cost)
 
     def _reject(self, recipe: Recipe, verdict: Verdict) -> Outcome:

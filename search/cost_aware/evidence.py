@@ -70,11 +70,10 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         trials: of a study.
         under_way: what is being made beside them.
     """
-    beside = tuple(under_way)
     finished: list[Finished] = []
     stopped: list[Stopped] = []
     pending: list[Recipe] = []
-    tried = list(beside)
+    tried: list[Recipe] = []
     for trial in trials:
         recipe = _recipe(trial.params)
         if recipe is None:
@@ -88,7 +87,8 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         elif curve:
             share, accuracy = curve[-1]
             stopped.append(Stopped(recipe, accuracy, share))
-    return History(tuple(finished), tuple(stopped), tuple(pending), beside, tuple(tried))
+    beside = tuple(under_way)
+    return History(tuple(finished), tuple(stopped), tuple(pending), beside, (*tried, *beside))
 
 
 def foreseen_gain(share: float, finished: Sequence[Finished]) -> tuple[float, float]:

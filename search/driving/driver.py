@@ -228,17 +228,18 @@ class Driver:
         made = len(running.recorded.branches) if running.recorded else 0
         for branch in running.dispatch.branches[made:]:
             self._sampler.release(branch)
+            self._exhausted = False
 
     def _tries_again(self, running: Running, outcome: Outcome) -> bool:
         candidate, failure = running.candidate, outcome.failure
         again = next_try(candidate, failure, retries=self._study.run.retries)
         if again is None or failure is None:
             return False
-        if again.halved != candidate.halved and candidate.proposal:
-            self._sampler.tell(candidate.proposal, outcome)  # of this recipe it was the last word
         if again.recipe == candidate.recipe:
             again = again.with_branches(running.dispatch.branches)
         else:
+            self._teach(candidate, outcome)  # of this recipe it was the last word
+            self._sampler.expect(again.recipe)
             self._release_branches(running)
         self._waiting.append(again)
         how = "with half the batch" if again.halved != candidate.halved else "once more"
@@ -269,14 +270,18 @@ class Driver:
             self._give_up(error)
 
     def _learn(self, running: Running, outcome: Outcome) -> None:
-        dispatch, proposal = running.dispatch, running.candidate.proposal
+        dispatch = running.dispatch
         self._keep(dispatch, dispatch.recipe, outcome, branch=False)
-        if proposal:
-            self._sampler.tell(proposal, outcome)
-        else:
-            self._sampler.learn(dispatch.recipe, outcome)
+        self._teach(running.candidate, outcome)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
+
+    def _teach(self, candidate: Candidate, outcome: Outcome) -> None:
+        """Tells the sampler what became of a recipe, its own or not."""
+        if candidate.proposal:
+            self._sampler.tell(candidate.proposal, outcome)
+        else:
+            self._sampler.learn(candidate.recipe, outcome)
 
     def _learn_branches(
         self, running: Running, outcome: Outcome, first: int, numbers: Sequence[int]

@@ -127,8 +127,8 @@ class Sampler:
 
     def release(self, recipe: Recipe) -> None:
         """Hears that a recipe that was expected is not to be tried for now."""
-        del self._under_way[recipe.digest()]
-        self._tried.remove(recipe.digest())
+        if self._under_way.pop(recipe.digest(), None):
+            self._tried.remove(recipe.digest())
 
     def learn(self, recipe: Recipe, outcome: Outcome, *, branch: bool = False) -> None:
         """What became of a recipe that was not proposed; none outside the space helps.

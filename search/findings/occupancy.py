@@ -18,7 +18,8 @@ class Occupancy:
     Attributes:
         workers: trials at a time.
         elapsed_s: from the search's beginning, with the start of the workers, to its end.
-        busy_s: of all workers together, in trials: training, compressing and measuring.
+        busy_s: of all workers together, in trials: training, compressing and measuring; of trials
+            that were stopped or died all that went by.
         around_s: that a worker spent around a trial: since the one before, until its work began or
             its end was known, and waiting to go on with it; the median of the trials.
     """

@@ -113,6 +113,8 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
     assert drawn(page) == points + 1
     zoom_out(page)
     assert ranges(page)[0] < math.log10(cost.size_bytes) < ranges(page)[1]
+    click_frontier_point(page)
+    page.get_by_text("on the frontier").wait_for(timeout=WAIT_MS)
 
 
 def test_a_paused_view_offers_what_is_new_and_draws_it_when_asked(

@@ -306,7 +306,22 @@ def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() ->
     assert gain(first) >= sorted(map(gain, groups))[-2] > 0
 
 
-def test_what_is_under_way_is_not_proposed_and_believed_to_come_out_as_expected() -> None:
+def test_branches_that_are_being_made_promise_nothing_new() -> None:
+    held: list[Recipe] = []
+    costs = CostSource(_cost)
+    sampler = CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held)
+    study = _study_of(sampler)
+    known = [one for one in _recipes(study, 12) if BUDGET.admits(_cost(one))]
+    groups = _groups(max(known, key=_accuracy), (0.15, 0.45, 0.75))
+    first = sampler.promising(study, groups, 1)
+    assert first
+    held += next(group for group in groups if first[0] in group)
+    second = sampler.promising(study, groups, 1)
+    assert second
+    assert not set(first) & set(second)
+
+
+def test_what_is_under_way_is_not_proposed() -> None:
     def proposed(under_way: list[Recipe]) -> Recipe:
         held: list[Recipe] = []
         costs = CostSource(_cost)

@@ -160,6 +160,17 @@ def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage)
     assert "trial 100" in (trial.outcome.reason or "")
 
 
+def test_branches_that_were_not_made_may_be_proposed(stage: NewStage) -> None:
+    given = stage(branches=1, trials=100)
+    under_way = []
+    while (dispatch := given.driver.next()) is not None:
+        under_way.append(dispatch)
+    assert not given.driver.is_over
+    stopped = next(dispatch for dispatch in under_way if dispatch.branches)
+    given.driver.end(stopped.number, None)
+    assert _next(given.driver).recipe in stopped.branches
+
+
 def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
     stage: NewStage, task: Task
 ) -> None:

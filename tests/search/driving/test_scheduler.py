@@ -82,7 +82,7 @@ def test_nobody_stops_at_the_end(rungs: Rungs) -> None:
     assert rungs.hopeless(9, share=1.0, accuracy=0.1, cost=_cost(DEAR)) is None
 
 
-def test_a_latency_that_is_not_known_counts_as_the_longest() -> None:
+def test_a_student_of_unknown_latency_leaves_no_timed_trial_behind() -> None:
     rungs = Rungs(validation_images=1000)
     for trial in range(3):
         _finish(rungs, trial, 0.8, 0.9, _cost(CHEAP, None))
