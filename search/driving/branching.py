@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
-from spaces.domain import Scalar
+from spaces.domain import Domain, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 from spaces.space import Methods, SearchSpace
 
@@ -67,9 +67,10 @@ def branches_of(
             if not one.quantization.tuning_share and not one.conflict() and may_fit(one)
         )
 
+    tried = _settings(Pruning.axis, _some_prunings(space, own), _FINER * prunings, unlike=own)
     by_method = [
         list(dict.fromkeys(made for setting in settings if (made := made_by(setting))))
-        for settings in _settings(Pruning.axis, _some_prunings(space, own), _FINER * prunings)
+        for settings in tried
     ]
     chosen = [group for groups in by_method for group in _spread(groups, prunings)]
     all_groups = [group for groups in by_method for group in groups]
@@ -89,17 +90,39 @@ def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
     return {names[place]: methods[names[place]] for place in places}
 
 
-def _settings(axis: str, methods: Methods, count: int) -> list[list[dict[str, Scalar]]]:
-    """For each method of the axis its parameters at `count` even places of their ranges."""
+def _settings(
+    axis: str, methods: Methods, count: int, *, unlike: Mapping[str, Scalar] | None = None
+) -> list[list[dict[str, Scalar]]]:
+    """For each method of the axis its parameters at `count` even places of their ranges.
+
+    Those parameters that are given as `unlike` stand for their place themselves.
+    """
     found = []
     for name, domains in methods.items():
         places = count if any(domain.count() > 1 for domain in domains.values()) else 1
-        settings: list[dict[str, Scalar]] = [{axis: name} for _ in range(places)]
-        for place, setting in enumerate(settings):
-            share = (place + 0.5) / places
-            setting |= {f"{axis}.{name}.{key}": one.at(share) for key, one in domains.items()}
+        known = {f"{axis}.{name}.{key}": domain for key, domain in domains.items()}
+        settings: list[dict[str, Scalar]] = []
+        for place in range(places):
+            low, middle, high = ((place + part) / places for part in (0.0, 0.5, 1.0))
+            if (
+                unlike
+                and unlike[axis] == name
+                and all(_is_at(domain, unlike[key], low, high) for key, domain in known.items())
+            ):
+                continue
+            setting: dict[str, Scalar] = {axis: name}
+            setting |= {key: domain.at(middle) for key, domain in known.items()}
+            settings.append(setting)
         found.append(settings)
     return found
+
+
+def _is_at(domain: Domain, value: Scalar, low: float, high: float) -> bool:
+    """Whether the value lies between these shares of the way through the domain."""
+    first, last = domain.at(low), domain.at(high)
+    if isinstance(domain, FloatRange | IntRange):
+        return float(first) <= float(value) <= float(last)
+    return value == domain.at((low + high) / 2)
 
 
 def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:
