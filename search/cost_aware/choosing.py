@@ -26,7 +26,7 @@ _OBSERVATIONS, _REMEMBERED = 300, 600
 # Recipes of the same methods whose numbers all lie nearer than this share of their range are one.
 _NEAR = 0.03
 # Of the best branch's promise: what promises less is not made.
-_NEXT_TO_NOTHING = 0.2
+_NEXT_TO_NOTHING = 0.05
 # Students that know less than this share of what the best one does are worth nothing.
 _WORTH = 0.5
 

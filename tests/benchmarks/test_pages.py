@@ -7,6 +7,8 @@ import pytest
 from benchmarks.arms import read, table
 from benchmarks.catalogue import FILE, YES, Row, candidates, read_rows, write_rows
 from benchmarks.catalogue_page import PAGE, page
+from benchmarks.time_to_frontier import report, results, runs
+from search.settings.study_file import load_study
 
 _VERDICTS = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
 
@@ -64,3 +66,13 @@ def test_a_page_shows_what_was_measured(shown: str, measured: str) -> None:
 def test_the_catalogues_page_is_that_of_its_rows() -> None:
     rows = read_rows(FILE)
     assert PAGE.read_text() == page(rows, lacking=len(candidates()) - len(rows))
+
+
+def test_the_tables_of_the_time_to_the_frontier_are_those_of_its_runs() -> None:
+    folder = Path(results.__file__).parent
+    terms = runs.Terms(minutes=10, share=0.2)
+    budget = load_study(folder / "problem.yaml").budget
+    found = report.comparisons(results.read_traces(folder), terms, budget)
+    text = (PAGE.parent / "time_to_frontier.md").read_text()
+    assert len(found) >= 2
+    assert [one for one in found if report.table(one) not in text] == []
