@@ -1,67 +1,28 @@
 """Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
 
-import hashlib
-import json
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib.metadata import version
 
 from torch import nn
 
+from search.admission.bounds import between, extreme, least_of
 from search.admission.estimate import COUNTED, Estimate, Estimator
 from search.admission.foresight import is_certain, least_cost, measure_untrained, untrained
 from search.admission.shapes import ShapeLaw
 from search.admission.table import CostTable, shape_of
 from search.admission.verdict import Basis, Verdict
 from search.budget import Budget
-from search.code import computed_by
 from search.errors import ArtifactError, TargetError, TrialError, shortened
 from search.measuring.measure import count_operations
-from search.profiling.client import describe_agent
-from search.records import Cost, Setting, Shape
+from search.records import Cost, Shape
 from search.settings.brief import Brief
 from spaces.axes.student import Student
-from spaces.processor import processor_name
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
 
 _NETWORKS = 4
-# Our own files, besides those of spaces/, that decide how many bytes a student has.
-_SIZES = (
-    "admission/foresight.py",
-    "measuring/conversion.py",
-    "measuring/decomposition.py",
-    "measuring/runtime.py",
-)
-# Of the weights' bytes: what a file holds at the least, though equal tensors may be kept once.
-_SURELY_STORED = 0.98
 # Of a cost that is told from a uniform ratio for a pruning that follows none.
 _NOMINAL_ERROR = 0.25
-
-
-def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
-    """What the costs of a brief's students hold for; of this machine, unless another is named.
-
-    Where the target has an agent, they hold for whatever has its processor and its runtime; in any
-    case for students that were made by the same code.
-
-    Raises:
-        TargetError: the agent does not answer.
-    """
-    agent = describe_agent(brief.target.agent) if brief.target.agent else None
-    here = f"onnxruntime {version('onnxruntime')}"
-    made = json.dumps([here, computed_by(*_SIZES)], sort_keys=True)
-    digest = hashlib.sha256(made.encode()).hexdigest()[:12]
-    return Setting(
-        channels=brief.channels,
-        image_size=brief.image_size,
-        classes=brief.classes,
-        processor=agent.processor if agent else processor or processor_name(),
-        device=brief.target.device,
-        threads=brief.target.threads,
-        runtime=f"{agent.runtime if agent else here}, of files by {digest}",
-    )
 
 
 class Admission:
@@ -193,9 +154,9 @@ class Admission:
             return None
         curve = self._table.curve(shape.student, shape.quantization)
         floor = self._floor(recipe, shape)
-        ceiling = _extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
+        ceiling = extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
         estimate = self.estimate(recipe)
-        told = _between(estimate.cost, floor, ceiling) if estimate else floor
+        told = between(estimate.cost, floor, ceiling) if estimate else floor
         if told and floor and not self.budget.admits(floor):
             return self._verdict(told, Basis.BOUND)
         if told is None or estimate is None:
@@ -211,8 +172,8 @@ class Admission:
         bounds = self._bounds[shape.student, shape.quantization]
         smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
         if counts := self._estimators[True].least_counts(shape.student, ratio):
-            smaller.append(_least(recipe, counts.weights, counts.parameters, round(counts.macs)))
-        return _extreme(smaller, max)
+            smaller.append(least_of(recipe, counts.weights, counts.parameters, round(counts.macs)))
+        return extreme(smaller, max)
 
     def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> Verdict | None:
         """The verdict, unless a limit lies within an error, which only measuring can resolve."""
@@ -266,7 +227,7 @@ class Admission:
                 f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
             ) from error
         weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
-        least = _least(recipe, weights, parameters, macs)
+        least = least_of(recipe, weights, parameters, macs)
         verdict = self._verdict(least, Basis.BOUND, recipe)
         if verdict.admitted:
             return None
@@ -314,26 +275,3 @@ class Admission:
         if len(self._networks) > _NETWORKS:
             self._networks.popitem(last=False)
         return self._networks[student]
-
-
-def _least(recipe: Recipe, weights: int, parameters: int, macs: int) -> Cost:
-    """The cost of so many weights at the least, in the recipe's number format."""
-    bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
-    size_bytes = int(_SURELY_STORED * weights * bits / 8)
-    return Cost(size_bytes=size_bytes, parameters=parameters, macs=macs)
-
-
-def _extreme(costs: list[Cost], pick: Callable[[Iterable[int]], int]) -> Cost | None:
-    """Each count's largest or smallest; None where there are no costs."""
-    if not costs:
-        return None
-    return Cost(**{name: pick(getattr(cost, name) for cost in costs) for name in COUNTED})
-
-
-def _between(cost: Cost, floor: Cost | None, ceiling: Cost | None) -> Cost:
-    """The cost, no count of it below the floor's or above the ceiling's."""
-    counts = {name: getattr(cost, name) for name in COUNTED}
-    for name, value in counts.items():
-        raised = max(value, getattr(floor, name)) if floor else value
-        counts[name] = min(raised, getattr(ceiling, name)) if ceiling else raised
-    return replace(cost, **counts)

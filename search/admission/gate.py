@@ -1,6 +1,7 @@
 """The gate of a running study: recipes that are not admitted end here, on record."""
 
-from search.admission.admission import Admission, setting_of
+from search.admission.admission import Admission
+from search.admission.setting import setting_of
 from search.admission.table import CostTable
 from search.admission.verdict import Verdict
 from search.keeping.ledger import Ledger

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.admission.admission import Admission, setting_of
+from search.admission.admission import Admission
 from search.admission.foresight import measure_untrained, untrained
+from search.admission.setting import setting_of
 from search.admission.table import CostTable, shape_of
 from search.admission.verdict import Basis
 from search.budget import Budget

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 import pytest
 from pydantic import ValidationError
 
-from search.admission.admission import setting_of
 from search.admission.gate import open_admission
+from search.admission.setting import setting_of
 from search.budget import Budget
 from search.making.task import Task
 from search.making.trial import finish, run_trial
