@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from search.cost_aware.improvement import Front, expected_improvements, non_domi
 from search.cost_aware.logits import to_accuracies, to_logits
 from search.cost_aware.surrogate import Surrogate
 from search.records import Cost
-from spaces.domain import Domain, Scalar
+from spaces.axes.distillation import Distillation
+from spaces.axes.training import Training
+from spaces.domain import Domain, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 
 # So many trials fill the space before any is chosen for its promise.
@@ -27,6 +30,8 @@ _OBSERVATIONS, _REMEMBERED = 300, 600
 _NEAR = 0.03
 # Of the best branch's promise: what promises less is not made.
 _NEXT_TO_NOTHING = 0.05
+# Of these nothing changes what a student costs.
+_COSTLESS = (Training.axis, Distillation.axis)
 # Students that know less than this share of what the best one does are worth nothing.
 _WORTH = 0.5
 
@@ -42,6 +47,11 @@ class Chooser:
 
     def __init__(self, domains: Mapping[str, Domain], *, predict: Predict, budget: Budget) -> None:
         self._features = Features(domains)
+        self._middles = {
+            key: domain.at(0.5)
+            for key, domain in domains.items()
+            if isinstance(domain, FloatRange | IntRange) and key.partition(".")[0] in _COSTLESS
+        }
         self._predict = predict
         self._budget = budget
         self._rows: dict[Recipe, np.ndarray] = {}
@@ -53,27 +63,28 @@ class Chooser:
         pool = self._fresh(candidates.admitted(found, _CANDIDATES), history)
         trained = len(history.finished) + len(history.stopped)
         if not history.finished or trained + len(history.pending) < _START:
-            return self._most_different(pool, history)
+            return self._most_different(pool, candidates, history)
         return self._most_promising(pool, candidates, history)
 
     def promising(
-        self, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
+        self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
     ) -> list[Recipe]:
         """Recipes of so many groups at the most, the most promising group first.
 
         What is chosen is believed to come out as expected, so that the next adds to it. What
-        promises next to nothing is left out.
+        promises next to nothing is left out, and what promises less for each epoch than `own` does,
+        whose training they share: another trial gains more in the time. Before anything has
+        finished the cheapest group alone is taken, as it pushes the frontier the furthest.
         """
-        pool = [
-            Candidate(recipe.to_params(), recipe, self._predict(recipe))
-            for group in groups
-            for recipe in group
-        ]
+        pool = [_with_cost(recipe, self._predict) for group in groups for recipe in group]
         if not pool:
             return []
         group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        if not history.finished:
+            return list(groups[group_of[self._cheapest_first(pool)[0]]])
         surrogate = self._surrogate(history)
         front = self._front(surrogate, pool, history)
+        enough = self._promise_of(own, history) * _epochs_beside(own, pool)
         rows = self._candidate_rows(pool)
         quantiles, believed = surrogate.quantiles(rows), surrogate.believe(rows)
         costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
@@ -81,7 +92,7 @@ class Chooser:
         least = 0.0
         for _ in range(count):
             scores = expected_improvements(quantiles, costs, front)
-            scores[np.isin(group_of, group_of[chosen])] = 0.0
+            scores[np.isin(group_of, group_of[chosen]) | (scores < enough)] = 0.0
             least = least or _NEXT_TO_NOTHING * float(scores.max())
             best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
             if not len(best):
@@ -93,6 +104,15 @@ class Chooser:
                 costs=np.concatenate([front.costs, costs[best]]),
             )
         return [pool[place].recipe for place in chosen]
+
+    def _promise_of(self, own: Recipe, history: History) -> float:
+        """By how much a recipe that is pending pushes out the frontier, as was expected of it."""
+        pending = tuple(recipe for recipe in history.pending if recipe != own)
+        before = replace(history, pending=pending)
+        pool = [_with_cost(own, self._predict)]
+        surrogate = self._surrogate(before)
+        front = self._front(surrogate, pool, before)
+        return float(self._improvements(pool, surrogate, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Those unlike all that was tried; else those that were not tried; else all."""
@@ -106,7 +126,9 @@ class Chooser:
         alike = (squared.max(axis=2, initial=0.0) < _NEAR**2).any(axis=1)
         return [one for one, is_alike in zip(new, alike, strict=True) if not is_alike] or new
 
-    def _most_different(self, pool: Sequence[Candidate], history: History) -> Candidate:
+    def _most_different(
+        self, pool: Sequence[Candidate], candidates: Candidates, history: History
+    ) -> Candidate:
         """The candidate whose shape and cost are the furthest from all that was trained.
 
         The very first is the cheapest: whatever its accuracy, it pushes the frontier the furthest.
@@ -114,7 +136,7 @@ class Chooser:
         before = [one.recipe for one in history.finished]
         before += [*(one.recipe for one in history.stopped), *history.pending]
         if not before:
-            return self._cheapest(pool)
+            return self._cheapest(pool, candidates, history)
         columns = self._features.shape_columns
         squared = squared_differences(
             self._candidate_rows(pool)[:, columns],
@@ -123,11 +145,26 @@ class Chooser:
         )
         return pool[int(squared.sum(axis=2).min(axis=1).argmax())]
 
-    def _cheapest(self, pool: Sequence[Candidate]) -> Candidate:
-        """The candidate that leaves the most of the box below the worst costs."""
+    def _cheapest(
+        self, pool: Sequence[Candidate], candidates: Candidates, history: History
+    ) -> Candidate:
+        """What leaves the most of the box below the worst costs, in the pool or around its best.
+
+        Numbers that change no cost are in the middle of their ranges.
+        """
+        best = [pool[i] for i in self._cheapest_first(pool)[:_REFINED]]
+        mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
+        nearby = [*best, *self._fresh(candidates.fitting(mutants), history)]
+        found = nearby[int(self._cheapest_first(nearby)[0])]
+        params = {key: self._middles.get(key, value) for key, value in found.params.items()}
+        settled = Candidate(params, Recipe.from_params(params), found.cost)
+        return found if settled.recipe in history.tried else settled
+
+    def _cheapest_first(self, pool: Sequence[Candidate]) -> Any:
+        """Their places, by how much of the box below the worst costs they leave."""
         worst = self._worst_costs([], pool)
         costs = np.array([_coordinates(one.cost, worst) for one in pool])
-        return pool[int((1 - costs / worst).prod(axis=1).argmax())]
+        return np.argsort(-(1 - costs / worst).prod(axis=1), kind="stable")
 
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
@@ -142,11 +179,16 @@ class Chooser:
         return pool[int(self._scores(pool, surrogate, front).argmax())]
 
     def _scores(self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front) -> np.ndarray:
+        # Where nothing promises to improve on the frontier, the most accurate comes first.
+        quantiles = surrogate.quantiles(self._candidate_rows(pool))
+        return self._improvements(pool, surrogate, front) + 1e-9 * quantiles[:, -1]
+
+    def _improvements(
+        self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front
+    ) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
         costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
-        improvements = expected_improvements(quantiles, costs, front)
-        # Where nothing promises to improve on the frontier, the most accurate comes first.
-        return improvements + 1e-9 * quantiles[:, -1]
+        return expected_improvements(quantiles, costs, front)
 
     def _surrogate(self, history: History) -> Surrogate:
         """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
@@ -164,10 +206,14 @@ class Chooser:
         )
 
     def _front(self, surrogate: Surrogate, pool: Sequence[Candidate], history: History) -> Front:
-        """What has been reached, or is believed to be reached by what runs."""
+        """What has been reached, or is believed to be reached by what runs.
+
+        Costs are those that are foretold, as the pool's are: of a latency that was measured in slow
+        minutes it would otherwise seem that the same shape could better it.
+        """
         feasible = [one for one in history.finished if one.feasible]
         accuracies = [one.accuracy for one in feasible]
-        costs = [(one.size_bytes, one.latency_ms) for one in feasible]
+        costs = [self._cost_of(one) for one in feasible]
         worst = self._worst_costs(costs, pool)
         if running := [*history.pending, *history.under_way]:
             accuracies += list(surrogate.believe(self._known_rows(running)))
@@ -178,6 +224,12 @@ class Chooser:
             _WORTH * max(accuracies, default=0.0),
             worst,
         )
+
+    def _cost_of(self, finished: Finished) -> tuple[float, float]:
+        foretold = self._predict(finished.recipe)
+        if foretold is None or foretold.latency_ms is None:
+            return finished.size_bytes, finished.latency_ms
+        return float(foretold.size_bytes), foretold.latency_ms
 
     def _worst_costs(
         self, reached: Sequence[tuple[float, float]], pool: Sequence[Candidate]
@@ -208,6 +260,16 @@ class Chooser:
     def _known_row(self, recipe: Recipe) -> np.ndarray:
         row = self._rows.get(recipe)
         return self._features.row(recipe.to_params(), None) if row is None else row
+
+
+def _with_cost(recipe: Recipe, predict: Predict) -> Candidate:
+    return Candidate(recipe.to_params(), recipe, predict(recipe))
+
+
+def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
+    """Epochs of what each branch adds to the training that it shares, as shares of `own`'s."""
+    whole = 1 + own.pruning.training_share + own.quantization.tuning_share
+    return np.array([one.recipe.pruning.training_share / whole for one in branches])
 
 
 def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:

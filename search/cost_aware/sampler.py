@@ -85,20 +85,19 @@ class CostAwareSampler(BaseSampler):
             return dict(self._chooser.choose(candidates, history).params)
 
     def promising(
-        self, study: Study, groups: Sequence[tuple[Recipe, ...]], count: int
-    ) -> list[Recipe] | None:
-        """Those of the groups' recipes that promise the most; None before anything has finished.
+        self, study: Study, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
+    ) -> list[Recipe]:
+        """Those of the groups' recipes that promise the most.
 
         Args:
             study: what is known so far.
+            own: the trial's recipe that they are branches of.
             groups: of recipes that it costs little more to make together.
             count: so many groups at the most.
         """
         history = read_history(study.get_trials(deepcopy=False), self._under_way())
-        if not history.finished:
-            return None
         with threadpool_limits(1):
-            return self._chooser.promising(groups, count, history)
+            return self._chooser.promising(own, groups, count, history)
 
     def sample_independent(
         self,

@@ -22,6 +22,9 @@ from search.cost_aware.logits import to_accuracies, to_logits
 
 # A training that failed to learn tells no more than one this far, in logits, below the best.
 _DEPTH = 5.0
+# How far recipes' logits lie apart before any is known, and how many observations that is worth:
+# the first ones are of few trainings, and alike.
+_SPREAD, _SPREAD_WORTH = 0.3, 3
 # Hyperparameters are found on so many observations at most, in so many steps at most.
 _FITTED_ON = 100
 _STEPS = 15
@@ -96,8 +99,9 @@ class Surrogate:
         logits = to_logits(accuracies)
         logits = np.maximum(logits, logits.max() - _DEPTH)
         self._mean = float(logits.mean())
-        self._scale = float(logits.std()) if len(logits) > 1 else 1.0
-        self._scale = max(self._scale, 0.1)
+        worth = len(logits) + _SPREAD_WORTH
+        squares = len(logits) * float(logits.var()) + _SPREAD_WORTH * _SPREAD**2
+        self._scale = math.sqrt(squares / worth)
         self._rows = rows
         self._targets = (logits - self._mean) / self._scale
         self._variances = 1e-6 + variances / self._scale**2

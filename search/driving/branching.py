@@ -15,13 +15,13 @@ from spaces.space import Methods, SearchSpace
 
 # Each is trained on for some epochs, one after another.
 _METHODS_AT_MOST = 4
-# Of so many times as many settings those are taken that may fit the budget; odd, so that they are
-# in the middle of their parts of the range where all may.
+# Of so many times as many settings those are taken that may fit the budget.
 _FINER = 3
 # Recipes that differ in quantization alone.
 Group = tuple[Recipe, ...]
-# Those of the groups' recipes that are worth making, of so many groups at the most, the best first.
-Promising = Callable[[Sequence[Group], int], list[Recipe] | None]
+# Those of the groups' recipes that are worth making beside a trial's own, of so many groups at the
+# most, the best first.
+Promising = Callable[[Recipe, Sequence[Group], int], list[Recipe] | None]
 
 _BRANCHED = (Pruning.axis, Quantization.axis)
 
@@ -32,7 +32,7 @@ def branches_of(
     *,
     prunings: int,
     may_fit: Callable[[Recipe], bool] = lambda branch: True,
-    promising: Promising = lambda groups, count: None,
+    promising: Promising = lambda own, groups, count: None,
 ) -> list[Recipe]:
     """Recipes that share the training of `recipe`, without itself.
 
@@ -74,7 +74,7 @@ def branches_of(
     ]
     chosen = [group for groups in by_method for group in _spread(groups, prunings)]
     all_groups = [group for groups in by_method for group in groups]
-    best = promising(all_groups, len(chosen))
+    best = promising(recipe, all_groups, len(chosen))
     rest = [one for group in chosen for one in group] if best is None else best
     return [branch for branch in dict.fromkeys((*made_by(pruned), *rest)) if branch != recipe]
 
@@ -93,17 +93,20 @@ def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
 def _settings(
     axis: str, methods: Methods, count: int, *, unlike: Mapping[str, Scalar] | None = None
 ) -> list[list[dict[str, Scalar]]]:
-    """For each method of the axis its parameters at `count` even places of their ranges.
+    """For each method of the axis its parameters at `count` even places, from end to end.
 
-    Those parameters that are given as `unlike` stand for their place themselves.
+    A single place is the middle. Those parameters that are given as `unlike` stand for their place
+    themselves.
     """
     found = []
     for name, domains in methods.items():
         places = count if any(domain.count() > 1 for domain in domains.values()) else 1
+        half = 0.5 / max(places - 1, 1)
         known = {f"{axis}.{name}.{key}": domain for key, domain in domains.items()}
         settings: list[dict[str, Scalar]] = []
         for place in range(places):
-            low, middle, high = ((place + part) / places for part in (0.0, 0.5, 1.0))
+            middle = place / (places - 1) if places > 1 else 0.5
+            low, high = max(middle - half, 0.0), min(middle + half, 1.0)
             if (
                 unlike
                 and unlike[axis] == name
@@ -126,7 +129,9 @@ def _is_at(domain: Domain, value: Scalar, low: float, high: float) -> bool:
 
 
 def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:
-    """So many of them at even distances, or all where there are no more; the last one first."""
+    """So many of them from end to end, or all where there are no more; the last one first."""
     if len(found) <= count:
         return found[::-1]
-    return [found[int((place + 0.5) * len(found) / count)] for place in range(count)][::-1]
+    if count == 1:
+        return [found[len(found) // 2]]
+    return [found[round(place * (len(found) - 1) / (count - 1))] for place in range(count)][::-1]

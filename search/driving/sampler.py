@@ -97,12 +97,14 @@ class Sampler:
             self.tell(proposal, refusal)
         return None
 
-    def promising(self, groups: Sequence[tuple[Recipe, ...]], count: int) -> list[Recipe] | None:
-        """The recipes that are worth most, of so many groups; None where the sampler can't say."""
+    def promising(
+        self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
+    ) -> list[Recipe] | None:
+        """The branches of `own` that are worth most, of so many groups; None if it can't say."""
         sampler = self._study.sampler
         if not isinstance(sampler, CostAwareSampler):
             return None
-        return sampler.promising(self._study, groups, count)
+        return sampler.promising(self._study, own, groups, count)
 
     def tell(self, proposal: Proposal, outcome: Outcome) -> None:
         """What became of a proposal. Only complete trials teach values; all teach constraints."""

@@ -191,6 +191,31 @@ def test_the_first_proposals_differ_in_student_and_size() -> None:
     assert max(sizes) > 5 * min(sizes)
 
 
+def test_the_first_proposal_is_the_cheapest_with_the_rest_in_the_middle() -> None:
+    for seed in range(3):
+        _, first = _asked(_study(seed))
+        params = first.to_params()
+        assert params["student.timm.model"] == min(SIZES, key=SIZES.__getitem__)
+        assert params["quantization"] == "int8_static"
+        assert float(params["pruning.magnitude.ratio"]) > 0.75
+        assert params["training.standard.learning_rate"] == pytest.approx(10**-2.5)
+
+
+def test_latencies_measured_in_slow_minutes_change_no_proposal() -> None:
+    """What they are known to cost counts: the same shape could not better it."""
+
+    def proposals(slower: float) -> Iterator[Recipe]:
+        study = _study()
+        for _ in range(10):
+            trial, recipe = _asked(study)
+            cost = _cost(recipe)
+            latency = slower * (cost.latency_ms or 0.0)
+            study.tell(trial, (_accuracy(recipe), float(cost.size_bytes), latency))
+            yield recipe
+
+    assert list(proposals(1.0)) == list(proposals(1.9))
+
+
 def test_twenty_trials_come_to_more_than_with_random_recipes_that_fit() -> None:
     ours = [_volume(_study(seed)) for seed in range(5)]
     random = [_volume(_study_of(optuna.samplers.RandomSampler(seed))) for seed in range(5)]
@@ -271,28 +296,44 @@ def _groups(recipe: Recipe, ratios: tuple[float, ...]) -> list[tuple[Recipe, ...
     return [tuple(replace(one, quantization=way) for way in formats) for one in cut]
 
 
-def test_before_anything_has_finished_no_branch_is_known_to_promise_anything() -> None:
+def test_before_anything_has_finished_the_cheapest_branches_alone_are_made() -> None:
     study = _study()
     _, recipe = _asked(study)
     sampler = study.sampler
     assert isinstance(sampler, CostAwareSampler)
-    assert sampler.promising(study, _groups(recipe, (0.2, 0.5)), 2) is None
+    groups = _groups(recipe, (0.2, 0.7, 0.5))
+    assert sampler.promising(study, recipe, groups, 2) == list(groups[1])
+
+
+def test_branches_that_promise_less_for_an_epoch_than_their_trial_are_not_made() -> None:
+    study = _study()
+    assert len(list(_recipes(study, 12))) == 12
+    _, ahead = _asked(study)
+    sampler = study.sampler
+    assert isinstance(sampler, CostAwareSampler)
+
+    def chosen(recovery: float) -> list[Recipe]:
+        pruned = (Magnitude(ratio=ratio, recovery=recovery) for ratio in (0.2, 0.5, 0.7))
+        groups = [(replace(ahead, pruning=one),) for one in pruned]
+        return sampler.promising(study, ahead, groups, 3)
+
+    assert [len(chosen(recovery)) for recovery in (0.0, 0.5, 1.0)] == [3, 2, 1]
 
 
 def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() -> None:
     study = _study()
-    known = list(_recipes(study, 12))
+    known = list(_recipes(study, 16))
     sampler = study.sampler
     assert isinstance(sampler, CostAwareSampler)
     own = max((one for one in known if BUDGET.admits(_cost(one))), key=_accuracy)
     groups = _groups(own, (0.15, 0.3, 0.45, 0.6, 0.75))
-    chosen = sampler.promising(study, groups, 2)
+    chosen = sampler.promising(study, own, groups, 2)
     assert chosen
     assert len({one.pruning for one in chosen}) <= 2
     assert set(chosen) <= {one for group in groups for one in group}
     # What breaks the budget promises nothing.
     assert all(BUDGET.admits(_cost(one)) for one in chosen)
-    assert sampler.promising(study, [], 1) == []
+    assert sampler.promising(study, own, [], 1) == []
 
     def point(one: Recipe) -> Point:
         return 1 - _accuracy(one), float(_cost(one).size_bytes), float(_cost(one).latency_ms or 0)
@@ -312,11 +353,12 @@ def test_branches_that_are_being_made_promise_nothing_new() -> None:
     sampler = CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held)
     study = _study_of(sampler)
     known = [one for one in _recipes(study, 12) if BUDGET.admits(_cost(one))]
-    groups = _groups(max(known, key=_accuracy), (0.15, 0.45, 0.75))
-    first = sampler.promising(study, groups, 1)
+    own = max(known, key=_accuracy)
+    groups = _groups(own, (0.15, 0.45, 0.75))
+    first = sampler.promising(study, own, groups, 1)
     assert first
     held += next(group for group in groups if first[0] in group)
-    second = sampler.promising(study, groups, 1)
+    second = sampler.promising(study, own, groups, 1)
     assert second
     assert not set(first) & set(second)
 

@@ -55,8 +55,8 @@ def test_every_pruning_meets_every_quantization_once(recipe: NewRecipe, space: S
     assert sorted(made, key=str) == sorted(
         [
             (ratio, name)
-            # Its own stands for the first sixth of the range.
-            for ratio in (0.25, None, pytest.approx(0.2 + 0.4 * 2.5 / 6), pytest.approx(0.5))
+            # Its own stands for the second of six places; those that are left are spread.
+            for ratio in (0.25, None, pytest.approx(0.2), pytest.approx(0.6))
             for name in ("float32", "int8_static")
         ],
         key=str,
@@ -92,7 +92,8 @@ def test_what_promises_the_most_is_chosen_among_finer_settings(
     own = recipe(quantization=Int8Static())
     asked: list[int] = []
 
-    def promising(groups: Sequence[Group], count: int) -> list[Recipe]:
+    def promising(trial: Recipe, groups: Sequence[Group], count: int) -> list[Recipe]:
+        assert trial == own
         asked.extend((len(groups), count))
         return [groups[-1][1], groups[1][0]]
 
@@ -104,7 +105,7 @@ def test_what_promises_the_most_is_chosen_among_finer_settings(
         replace(own, pruning=found[2].pruning),
     ]
     ratios = [getattr(one.pruning, "ratio", 0.0) for one in found[1:]]
-    assert ratios == pytest.approx([0.2 + 0.4 * 5.5 / 6, 0.2 + 0.4 * 1.5 / 6])
+    assert ratios == pytest.approx([0.6, 0.2 + 0.4 / 5])
 
 
 def test_the_same_recipe_has_the_same_branches(recipe: NewRecipe) -> None:
@@ -202,7 +203,7 @@ def test_settings_that_may_fit_are_spread_where_they_lie(
         own, space, prunings=2, may_fit=lambda branch: getattr(branch.pruning, "ratio", 0) > 0.4
     )
     ratios = {getattr(branch.pruning, "ratio", 0.0) for branch in found} - {0.6}
-    assert sorted(ratios) == pytest.approx([0.2 + 0.4 * share for share in (3.5 / 6, 4.5 / 6)])
+    assert sorted(ratios) == pytest.approx([0.44, 0.52])
 
 
 def test_a_branch_that_fails_leaves_the_others(task: Task, recipe: NewRecipe) -> None:
