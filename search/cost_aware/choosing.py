@@ -112,7 +112,8 @@ class Chooser:
         pool = [_with_cost(own, self._predict)]
         surrogate = self._surrogate(before)
         front = self._front(surrogate, pool, before)
-        return float(self._improvements(pool, surrogate, front)[0])
+        quantiles = surrogate.quantiles(self._candidate_rows(pool))
+        return float(_improvements(pool, quantiles, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Those unlike all that was tried; else those that were not tried; else all."""
@@ -164,7 +165,8 @@ class Chooser:
         """Their places, by how much of the box below the worst costs they leave."""
         worst = self._worst_costs([], pool)
         costs = np.array([_coordinates(one.cost, worst) for one in pool])
-        return np.argsort(-(1 - costs / worst).prod(axis=1), kind="stable")
+        left = np.maximum(1 - costs / worst, 0.0).prod(axis=1)
+        return np.argsort(-left, kind="stable")
 
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
@@ -179,16 +181,10 @@ class Chooser:
         return pool[int(self._scores(pool, surrogate, front).argmax())]
 
     def _scores(self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front) -> np.ndarray:
+        quantiles = surrogate.quantiles(self._candidate_rows(pool))
+        improvements = _improvements(pool, quantiles, front)
         # Where nothing promises to improve on the frontier, the most accurate comes first.
-        quantiles = surrogate.quantiles(self._candidate_rows(pool))
-        return self._improvements(pool, surrogate, front) + 1e-9 * quantiles[:, -1]
-
-    def _improvements(
-        self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front
-    ) -> np.ndarray:
-        quantiles = surrogate.quantiles(self._candidate_rows(pool))
-        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
-        return expected_improvements(quantiles, costs, front)
+        return improvements + 1e-9 * quantiles[:, -1]
 
     def _surrogate(self, history: History) -> Surrogate:
         """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
@@ -270,6 +266,11 @@ def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
     """Epochs of what each branch adds to the training that it shares, as shares of `own`'s."""
     whole = 1 + own.pruning.training_share + own.quantization.tuning_share
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
+
+
+def _improvements(pool: Sequence[Candidate], quantiles: np.ndarray, front: Front) -> np.ndarray:
+    costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+    return expected_improvements(quantiles, costs, front)
 
 
 def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
