@@ -1,6 +1,6 @@
 """What a student loses by learning from cached logits of a few views instead of a live teacher.
 
-    python -m benchmarks.cached_views DATA --cache FOLDER [--seeds 5]
+    python -m benchmarks.cached_views DATA --cache FOLDER [--seeds 5] [--students NAME …]
 
 DATA is the folder of Fashion-MNIST's four files. Each student is trained for the same epochs with
 
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--students", nargs="+", default=list(_STUDENTS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     study = load_study(
@@ -65,7 +66,7 @@ def main() -> None:
     task = open_task(prepare_task(study, Silent())[0])
     courses = _courses(task, live_teacher(study, task.dataset))
     print("| student | lesson | accuracy | less live |\n|---|---|---|---|")
-    for student in _STUDENTS:
+    for student in options.students:
         found = {
             name: [_accuracy(student, task, replace(course, seed=seed)) for seed in seeds]
             for name, course in courses.items()

@@ -8,10 +8,10 @@ import numpy as np
 
 from search.budget import Budget
 from search.cost_aware.candidates import Candidate, Candidates, Predict
-from search.cost_aware.evidence import Finished, History, foreseen_gain
+from search.cost_aware.evidence import Finished, History, ending_of
 from search.cost_aware.features import Features, squared_differences
 from search.cost_aware.improvement import Front, expected_improvements, non_dominated
-from search.cost_aware.logits import to_accuracies, to_logits
+from search.cost_aware.logits import to_accuracies
 from search.cost_aware.surrogate import Surrogate
 from search.records import Cost
 from spaces.axes.distillation import Distillation
@@ -190,14 +190,16 @@ class Chooser:
         """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
         finished = history.finished[-_OBSERVATIONS:]
         stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
-        gains = np.array([foreseen_gain(one.share, finished) for one in stopped]).reshape(-1, 2)
-        reached = to_logits(np.array([one.accuracy for one in stopped]))
+        endings = [ending_of(one, finished) for one in stopped]
         return Surrogate(
             self._known_rows([one.recipe for one in stopped] + [one.recipe for one in finished]),
             np.concatenate(
-                [to_accuracies(reached + gains[:, 0]), [one.accuracy for one in finished]]
+                [
+                    to_accuracies(np.array([one.logit for one in endings])),
+                    [one.accuracy for one in finished],
+                ]
             ),
-            np.concatenate([gains[:, 1], np.zeros(len(finished))]),
+            np.array([one.variance for one in endings] + [0.0] * len(finished)),
             self._features.categorical,
         )
 

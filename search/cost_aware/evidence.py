@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import fmean, median
 
 import numpy as np
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from search.cost_aware.endings import ENOUGH, Ending, foreseen_ending
 from search.cost_aware.logits import to_logits
 from spaces.axes.order import AXES
 from spaces.domain import Scalar
@@ -18,10 +18,9 @@ from spaces.recipe import Recipe
 # User attribute of a trial: its learning curve, [share of its epochs, accuracy] for each point.
 CURVE = "curve"
 
-# Before three finished curves have told how much is to be gained after a stop: the gain, in
-# logits, for each natural logarithm of training time, and its standard deviation.
+# Before finished curves tell how much is to be gained after a stop: the gain, in logits, for each
+# natural logarithm of training time, and its standard deviation.
 _GAIN, _GAIN_DEVIATION = 0.4, 0.4
-_ENOUGH_CURVES = 3
 
 Curve = Sequence[tuple[float, float]]
 
@@ -91,22 +90,17 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
     return History(tuple(finished), tuple(stopped), tuple(pending), beside, (*tried, *beside))
 
 
-def foreseen_gain(share: float, finished: Sequence[Finished]) -> tuple[float, float]:
-    """What a stopped trial would still have gained, in logits, and the variance of that.
+def ending_of(stopped: Stopped, finished: Sequence[Finished]) -> Ending:
+    """What a stopped trial would have come to, compression included.
 
-    It is what finished trials gained since the same share of their epochs, compression included:
-    the median, and the mean square about it.
+    Finished trials tell, by what they had reached after the same share of their epochs.
     """
-    gains = [
-        float(np.subtract(*to_logits(np.array([trial.accuracy, _at(share, trial.curve)]))))
-        for trial in finished
-        if trial.curve
-    ]
-    if len(gains) < _ENOUGH_CURVES:
-        missing = -math.log(min(max(share, 0.01), 1.0))
-        return _GAIN * missing, 0.05 + (_GAIN_DEVIATION * missing) ** 2
-    middle = median(gains)
-    return middle, 0.05 + fmean((gain - middle) ** 2 for gain in gains)
+    (reached,) = to_logits(np.array([stopped.accuracy])).tolist()
+    ended = [(_at(stopped.share, one.curve), one.accuracy) for one in finished if one.curve]
+    if len(ended) >= ENOUGH:
+        return foreseen_ending(reached, to_logits(np.array(ended)).tolist())
+    missing = -math.log(min(max(stopped.share, 0.01), 1.0))
+    return Ending(reached + _GAIN * missing, 0.05 + (_GAIN_DEVIATION * missing) ** 2)
 
 
 def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:

@@ -11,15 +11,19 @@ non-domination in the place of its quantile, as Schmucker et al. 2021, arXiv:210
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from statistics import quantiles
+from statistics import NormalDist
 
+import numpy as np
+
+from search.cost_aware.endings import ENOUGH, foreseen_ending
+from search.cost_aware.logits import to_accuracies, to_logits
 from search.records import Cost
 from search.units import format_bytes
 
 # Shares of the training after which trials are compared.
 _RUNGS = (0.25, 0.5, 0.75)
-# Before so many trials ended, nothing tells how much is still to be gained after a rung.
-_ENOUGH = 3
+# A trial may come out better than so large a share of those like it would.
+_HOPE = 0.75
 # Two latencies that differ by less are equal: so much the median of one file varies.
 _SAME_LATENCY = 1.05
 # Standard errors of a difference between two measured accuracies: 95%, one-sided.
@@ -47,7 +51,8 @@ class Rungs:
     """Remembers how trials came along, and says who is hopeless.
 
     A trial is hopeless if it would stay behind a finished student that costs no more even if it
-    still gained more than most trials gained after the same rung, compression included.
+    came out better than three quarters of those that are as accurate at the same rung, compression
+    included.
 
     Args:
         validation_images: that accuracies are measured on; fewer images, wider margins.
@@ -80,9 +85,8 @@ class Rungs:
         before = max(self._trials[trial].errors, default=0.0)
         self.note(trial, share=share, accuracy=accuracy)
         rung = max((rung for rung in _RUNGS if before < rung <= share), default=None)
-        if rung is None or share == 1.0 or (ratio := self._error_ratio(share)) is None:
+        if rung is None or share == 1.0 or (hoped := self._hoped(share, accuracy)) is None:
             return None
-        hoped = min(1.0, (1 - accuracy) * ratio)
         better = [student for student in self._students if self._beats(student, hoped, cost)]
         if not better:
             return None
@@ -93,20 +97,23 @@ class Rungs:
             f"({format_bytes(best.cost.size_bytes)}) has {1 - best.error:.1%}"
         )
 
-    def _error_ratio(self, share: float) -> float | None:
-        """What an error at this share becomes: a ratio that only a quarter of trials went below.
+    def _hoped(self, share: float, accuracy: float) -> float | None:
+        """The error that a trial may come to; None while nothing tells.
 
         Where trials train for different numbers of epochs, each is taken at its last point before
         the share: it had then more to gain, so that no trial is thought hopeless for that.
         """
-        smallest = 0.5 / self._images
-        ratios = []
+        ended = []
         for trial in self._trials.values():
             before = [point for point in trial.errors if point <= share]
             if trial.last is not None and before:
-                error = trial.errors[max(before)]
-                ratios.append(max(trial.last, smallest) / max(error, smallest))
-        return quantiles(ratios, n=4, method="inclusive")[0] if len(ratios) >= _ENOUGH else None
+                ended.append((1 - trial.errors[max(before)], 1 - trial.last))
+        if len(ended) < ENOUGH:
+            return None
+        reached, *points = to_logits(np.array([(accuracy, accuracy), *ended])).tolist()
+        ending = foreseen_ending(reached[0], points)
+        hope = NormalDist(ending.logit, math.sqrt(ending.variance)).inv_cdf(_HOPE)
+        return 1 - float(to_accuracies(np.array(hope)))
 
     def _beats(self, other: _Student, hoped: float, cost: Cost) -> bool:
         """Whether `other` costs no more, and its error is lower by more than chance explains."""

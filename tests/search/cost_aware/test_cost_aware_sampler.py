@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search.budget import Budget
 from search.cost_aware.candidates import CostSource
-from search.cost_aware.evidence import CURVE, foreseen_gain, read_history
+from search.cost_aware.evidence import CURVE, Stopped, ending_of, read_history
 from search.cost_aware.improvement import Front, expected_improvements, non_dominated
 from search.cost_aware.sampler import CostAwareSampler
 from search.cost_aware.surrogate import RecipeKernel, Surrogate
@@ -405,15 +405,17 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
     history = read_history(study.trials)
     (stopped,) = history.stopped
     assert (stopped.accuracy, stopped.share) == (0.5, 0.5)
-    gain, variance = foreseen_gain(stopped.share, history.finished)
-    assert gain == pytest.approx(math.log(0.75 / 0.25) - math.log(0.6 / 0.4))
-    assert variance > 0
+    ending = ending_of(stopped, history.finished)
+    gain = math.log(0.75 / 0.25) - math.log(0.6 / 0.4)
+    assert ending.logit == pytest.approx(0.0 + gain)
+    assert ending.variance > 0
 
 
 def test_before_any_trial_finished_an_earlier_stop_is_the_less_certain() -> None:
-    (early, early_variance), (late, late_variance) = (foreseen_gain(at, []) for at in (0.1, 0.9))
-    assert early > late > 0
-    assert early_variance > late_variance
+    _, recipe = _asked(_study())
+    early, late = (ending_of(Stopped(recipe, 0.5, share), []) for share in (0.1, 0.9))
+    assert early.logit > late.logit > 0
+    assert early.variance > late.variance
 
 
 def test_stopped_trials_alone_lead_to_a_proposal() -> None:

@@ -1,0 +1,62 @@
+"""How well the ends of trainings are foreseen from their first epochs, on recorded ones.
+
+    python -m benchmarks.endings benchmarks/recipes.csv
+
+For every epoch but the last, and for some numbers of trainings that have ended, draws as many and
+one more of the table at random, and foresees that one's end. Prints a Markdown table: the root mean
+square error, in logits, of the line (`search/cost_aware/endings.py`) and of the same gain for all;
+and the share of ends above what a trial may hope for, which is meant to be a quarter.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist, fmean, median
+
+import numpy as np
+
+from benchmarks.recorded_problem import read_lines
+from search.cost_aware.endings import foreseen_ending
+from search.cost_aware.logits import to_logits
+
+_COUNTS = (5, 15, 40)
+_DRAWS = 1000
+_HOPE = NormalDist().inv_cdf(0.75)
+
+Point = tuple[float, float]
+
+
+def row(points: Sequence[Point], count: int) -> str:
+    """Errors, and the share above the hope, where so many trainings have ended."""
+    rng = np.random.default_rng(0)
+    lines, gains, above = [], [], []
+    for _ in range(_DRAWS):
+        drawn = rng.choice(len(points), count + 1, replace=False)
+        (reached, last), *ended = (points[place] for place in drawn)
+        ending = foreseen_ending(reached, ended)
+        lines.append(last - ending.logit)
+        gains.append(last - reached - median(end - at for at, end in ended))
+        above.append(lines[-1] > _HOPE * math.sqrt(ending.variance))
+    return f"{_spread(lines):.2f} | {_spread(gains):.2f} | {fmean(above):.0%}"
+
+
+def _spread(misses: Sequence[float]) -> float:
+    return math.sqrt(fmean(miss**2 for miss in misses))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("table", type=Path)
+    options = parser.parse_args(arguments)
+    trainings = [line.training for line in read_lines(options.table)]
+    print("| after epoch | ended before | line | same gain | above the hope |\n" + "|---" * 5 + "|")
+    for epoch in range(1, max(len(one.curve) for one in trainings)):
+        told = [(one.curve[epoch - 1], one.accuracy) for one in trainings if len(one.curve) > epoch]
+        points = [(at, last) for at, last in to_logits(np.array(told)).tolist()]
+        for count in _COUNTS:
+            print(f"| {epoch} | {count} | {row(points, count)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""What a training that is under way, or was stopped, comes to: by those that ended before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+# Before so many have ended, nothing tells what is still to be gained.
+ENOUGH = 3
+# Expected before any has ended: that who is ahead stays ahead, by as much; and how wrong that is.
+_SLOPE, _SLOPE_DEVIATION = 1.0, 0.2
+# How far endings lie from what is foreseen, in logits, and how many trainings that is worth.
+_DEVIATION, _DEVIATION_WORTH = 0.2, 3
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The logit of an accuracy that is foreseen, and the variance about it."""
+
+    logit: float
+    variance: float
+
+
+def foreseen_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
+    """What a training comes to, compression included.
+
+    A line through what others reached at the same point and ended with. Early accuracies are noise
+    in good part: who is far behind after the first epoch ends little behind, and a line says so,
+    where a gain that is the same for all would not.
+
+    Args:
+        reached: the logit of its accuracy at some point of its training.
+        ended: of others, the logits of the accuracy at the same point and of the last one; at
+            least one.
+
+    Source: linear regression with a normal prior on its slope, Bishop 2006, Pattern Recognition
+    and Machine Learning, section 3.3.
+    """
+    worth = (_DEVIATION / _SLOPE_DEVIATION) ** 2
+    middle = fmean(at for at, _ in ended)
+    level = fmean(last for _, last in ended)
+    spread = sum((at - middle) ** 2 for at, _ in ended) + worth
+    shared = sum((at - middle) * (last - level) for at, last in ended) + worth * _SLOPE
+    slope = shared / spread
+    misses = sum((last - level - slope * (at - middle)) ** 2 for at, last in ended)
+    count = len(ended)
+    noise = (misses + _DEVIATION_WORTH * _DEVIATION**2) / (count + _DEVIATION_WORTH)
+    away = reached - middle
+    return Ending(level + slope * away, noise * (1 + 1 / count + away**2 / spread))
