@@ -110,7 +110,8 @@ def test_a_blurred_stride_takes_as_many_channels_as_are_left() -> None:
     blurs = [module for module in network.modules() if isinstance(module, BlurPool2d)]
     images = torch.rand(1, 5, 8, 8)
     assert blurs
-    assert torch.equal(blurs[0](images)[:, :1], blurs[0](images[:, :1]))
+    # Kernels for other numbers of channels may round otherwise, on some processors.
+    torch.testing.assert_close(blurs[0](images)[:, :1], blurs[0](images[:, :1]))
 
 
 class _Mixed(nn.Module):
