@@ -81,7 +81,8 @@ class Chooser:
             return []
         group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         if not history.finished:
-            return list(groups[group_of[self._cheapest_first(pool)[0]]])
+            # Of groups whose costs can't be told the last one, which is cut the most.
+            return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
         surrogate = self._surrogate(history)
         front = self._front(surrogate, pool, history)
         enough = self._promise_of(own, history) * _epochs_beside(own, pool)

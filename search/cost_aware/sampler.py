@@ -92,7 +92,8 @@ class CostAwareSampler(BaseSampler):
         Args:
             study: what is known so far.
             own: the trial's recipe that they are branches of.
-            groups: of recipes that it costs little more to make together.
+            groups: of recipes that it costs little more to make together; of each method of
+                pruning those that are cut the most come last.
             count: so many groups at the most.
         """
         history = read_history(study.get_trials(deepcopy=False), self._under_way())

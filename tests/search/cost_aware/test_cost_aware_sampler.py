@@ -305,6 +305,15 @@ def test_before_anything_has_finished_the_cheapest_branches_alone_are_made() -> 
     assert sampler.promising(study, recipe, groups, 2) == list(groups[1])
 
 
+def test_of_first_branches_whose_costs_are_not_known_the_last_are_made() -> None:
+    costs = CostSource(lambda one: _cost(one) if one.quantization.name == "float32" else None)
+    sampler = CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0)
+    study = _study_of(sampler)
+    _, recipe = _asked(study)
+    quantized = [group[1:] for group in _groups(recipe, (0.2, 0.5, 0.7))]
+    assert sampler.promising(study, recipe, quantized, 2) == list(quantized[-1])
+
+
 def test_branches_that_promise_less_for_an_epoch_than_their_trial_are_not_made() -> None:
     study = _study()
     assert len(list(_recipes(study, 12))) == 12
