@@ -7,8 +7,11 @@ from search.cost_aware.candidates import Draw
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
-# Recipes in a row whose costs are told, after which those of the space count as known.
+# So many recipes whose costs are told, since the last measurement, and the space counts as known.
 _ENOUGH = 50
+# Of so many whose costs are not told the one that is cut the most is measured: it tells the most of
+# others, and the sampler begins with the cheapest.
+_COMPARED = 8
 
 
 class Survey:
@@ -31,12 +34,15 @@ class Survey:
 
     def go_on(self) -> bool:
         """Measures one more student, about a second long; False where enough are known."""
-        while self._told < _ENOUGH:
+        unknown: list[Recipe] = []
+        while self._told < _ENOUGH and len(unknown) < _COMPARED:
             recipe = Recipe.from_params(self._space.suggest(self._draw))
             if recipe.conflict() or self._admission.predict(recipe):
                 self._told += 1
-                continue
-            self._told = 0
-            self._admission.measure(recipe)
-            return True
-        return False
+            else:
+                unknown.append(recipe)
+        if not unknown:
+            return False
+        self._told = 0
+        self._admission.measure(max(unknown, key=lambda one: one.pruning.nominal_ratio or 0.0))
+        return True

@@ -44,3 +44,15 @@ def test_students_are_measured_one_a_step_until_all_costs_are_told(task: Task, s
     assert len(measured) <= 1
     # Two of each student in each format tell of the rest; what is too large is not measured.
     assert 4 <= _costs_told(survey, admission, measured=measured) <= 12
+
+
+def test_of_eight_whose_costs_are_not_told_the_most_cut_is_measured(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Recipe] = []
+    admission = Admission(task.brief, CostTable(), timed=False)
+    monkeypatch.setattr(admission, "measure", asked.append)
+    assert Survey(SPACE, admission, seed=0).go_on()
+    draw = Draw(np.random.default_rng(0))
+    drawn = [Recipe.from_params(SPACE.suggest(draw)) for _ in range(8)]
+    assert asked == [max(drawn, key=lambda one: one.pruning.nominal_ratio or 0.0)]
