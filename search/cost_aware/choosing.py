@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -162,12 +161,13 @@ class Chooser:
         settled = Candidate(params, Recipe.from_params(params), found.cost)
         return found if settled.recipe in history.tried else settled
 
-    def _cheapest_first(self, pool: Sequence[Candidate]) -> Any:
+    def _cheapest_first(self, pool: Sequence[Candidate]) -> np.ndarray:
         """Their places, by how much of the box below the worst costs they leave."""
         worst = self._worst_costs([], pool)
         costs = np.array([_coordinates(one.cost, worst) for one in pool])
         left = np.maximum(1 - costs / worst, 0.0).prod(axis=1)
-        return np.argsort(-left, kind="stable")
+        places: np.ndarray = np.argsort(-left, kind="stable")
+        return places
 
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
