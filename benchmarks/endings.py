@@ -12,7 +12,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist, fmean, median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from search.cost_aware.logits import to_logits
 
 _COUNTS = (5, 15, 40)
 _DRAWS = 1000
-_HOPE = NormalDist().inv_cdf(0.75)
 
 Point = tuple[float, float]
 
@@ -37,7 +36,7 @@ def row(points: Sequence[Point], count: int) -> str:
         ending = foreseen_ending(reached, ended)
         lines.append(last - ending.logit)
         gains.append(last - reached - median(end - at for at, end in ended))
-        above.append(lines[-1] > _HOPE * math.sqrt(ending.variance))
+        above.append(last > ending.hope)
     return f"{_spread(lines):.2f} | {_spread(gains):.2f} | {fmean(above):.0%}"
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from math import sqrt
+from statistics import NormalDist, fmean
 
 # Before so many have ended, nothing tells what is still to be gained.
 ENOUGH = 3
+# Hope is to come out better than so large a share of those like it.
+_HOPE = 0.75
 # Expected before any has ended: that who is ahead stays ahead, by as much; and how wrong that is.
 _SLOPE, _SLOPE_DEVIATION = 1.0, 0.2
 # How far endings lie from what is foreseen, in logits, and how many trainings that is worth.
@@ -18,6 +21,11 @@ class Ending:
 
     logit: float
     variance: float
+
+    @property
+    def hope(self) -> float:
+        """The logit above which a quarter of such trainings end."""
+        return NormalDist(self.logit, sqrt(self.variance)).inv_cdf(_HOPE)
 
 
 def foreseen_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:

@@ -11,7 +11,6 @@ non-domination in the place of its quantile, as Schmucker et al. 2021, arXiv:210
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from search.units import format_bytes
 
 # Shares of the training after which trials are compared.
 _RUNGS = (0.25, 0.5, 0.75)
-# A trial may come out better than so large a share of those like it would.
-_HOPE = 0.75
 # Two latencies that differ by less are equal: so much the median of one file varies.
 _SAME_LATENCY = 1.05
 # Standard errors of a difference between two measured accuracies: 95%, one-sided.
@@ -111,8 +108,7 @@ class Rungs:
         if len(ended) < ENOUGH:
             return None
         reached, *points = to_logits(np.array([(accuracy, accuracy), *ended])).tolist()
-        ending = foreseen_ending(reached[0], points)
-        hope = NormalDist(ending.logit, math.sqrt(ending.variance)).inv_cdf(_HOPE)
+        hope = foreseen_ending(reached[0], points).hope
         return 1 - float(to_accuracies(np.array(hope)))
 
     def _beats(self, other: _Student, hoped: float, cost: Cost) -> bool:
