@@ -26,8 +26,8 @@ _DRAWS = 1000
 Point = tuple[float, float]
 
 
-def row(points: Sequence[Point], count: int) -> str:
-    """Errors, and the share above the hope, where so many trainings have ended."""
+def errors(points: Sequence[Point], count: int) -> tuple[float, float, float]:
+    """Where so many trainings have ended: the line's, the same gain's; the share above the hope."""
     rng = np.random.default_rng(0)
     lines, gains, above = [], [], []
     for _ in range(_DRAWS):
@@ -37,7 +37,7 @@ def row(points: Sequence[Point], count: int) -> str:
         lines.append(last - ending.logit)
         gains.append(last - reached - median(end - at for at, end in ended))
         above.append(last > ending.hope)
-    return f"{_spread(lines):.2f} | {_spread(gains):.2f} | {fmean(above):.0%}"
+    return _spread(lines), _spread(gains), fmean(above)
 
 
 def _spread(misses: Sequence[float]) -> float:
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = [(one.curve[epoch - 1], one.accuracy) for one in trainings if len(one.curve) > epoch]
         points = [(at, last) for at, last in to_logits(np.array(told)).tolist()]
         for count in _COUNTS:
-            print(f"| {epoch} | {count} | {row(points, count)} |")
+            line, gain, above = errors(points, count)
+            print(f"| {epoch} | {count} | {line:.2f} | {gain:.2f} | {above:.0%} |")
 
 
 if __name__ == "__main__":

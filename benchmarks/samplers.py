@@ -1,7 +1,7 @@
 """Compares who proposes recipes, at equal numbers of trained trials.
 
     python -m benchmarks.samplers                                 on a made-up problem
-    python -m benchmarks.samplers --table recipes.csv --size 300KB --latency 0.5
+    python -m benchmarks.samplers --table recipes.csv --size 300KB --latency 0.5ms
                                                                   on recorded trainings
 
 Every sampler runs with admission (a recipe over the budget is refused untrained, and told to the

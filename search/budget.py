@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from search.records import Cost
 from search.units import (
@@ -28,10 +28,10 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Bytes | None = None
-    latency: Milliseconds | None = None
-    parameters: Count | None = None
-    macs: Count | None = None
+    size: Bytes | None = Field(None, description="of the file that is shipped")
+    latency: Milliseconds | None = Field(None, description="the median, for one image at a time")
+    parameters: Count | None = Field(None, description="numbers that were learned")
+    macs: Count | None = Field(None, description="multiply-accumulates for one image")
 
     def limits(self) -> dict[str, float]:
         """The bound of each cost that is limited, by the name it has in `Cost`."""

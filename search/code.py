@@ -1,11 +1,12 @@
 """What computes, by version and content: what other code came to is not what this one would."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+_SEARCH = Path(__file__).parent
 _LIBRARIES = ("torch", "timm", "torch-pruning")
 
 
@@ -15,7 +16,16 @@ def computed_by(*names: str) -> Mapping[str, str]:
 
     Whoever works on a method of theirs must not be given what it came to before.
     """
-    search = Path(__file__).parent
-    files = [*(search / name for name in names), *sorted((search.parent / "spaces").rglob("*.py"))]
-    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    spaces = sorted((_SEARCH.parent / "spaces").rglob("*.py"))
+    content = _digest([*(_SEARCH / name for name in names), *spaces])
     return {"retort": content, **{library: version(library) for library in _LIBRARIES}}
+
+
+@cache
+def content_of(*names: str) -> str:
+    """The digest of these files of search/ alone."""
+    return _digest([_SEARCH / name for name in names])
+
+
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

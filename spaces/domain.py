@@ -51,9 +51,8 @@ class FloatRange:
 
     def at(self, share: float) -> Scalar:
         """The value at that share of the way, 0 to 1, from `low` to `high`."""
-        if self.log:
-            return float(self.low * (self.high / self.low) ** share)
-        return float(self.low + (self.high - self.low) * share)
+        # Rounding errors would lead beyond the ends: 0.3 + (0.9 - 0.3) is more than 0.9.
+        return float(min(max(_between(self, share), self.low), self.high))
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
@@ -84,9 +83,7 @@ class IntRange:
 
     def at(self, share: float) -> Scalar:
         """The value at about that share of the way, 0 to 1, from `low` to `high`."""
-        if self.log:
-            return round(float(self.low * (self.high / self.low) ** share))
-        return round(self.low + (self.high - self.low) * share)
+        return min(max(round(_between(self, share)), self.low), self.high)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
         return trial.suggest_int(name, self.low, self.high, log=self.log)
@@ -198,6 +195,12 @@ def _narrow_range(domain: Domain, wanted: dict[object, object]) -> Domain:
     if not isinstance(log, bool):
         raise ValueError(f"log must be true or false, but got {log!r}")
     return type(domain)(low, high, log)  # type: ignore[arg-type]
+
+
+def _between(bounds: FloatRange | IntRange, share: float) -> float:
+    if bounds.log:
+        return float(bounds.low * (bounds.high / bounds.low) ** share)
+    return float(bounds.low + (bounds.high - bounds.low) * share)
 
 
 def _check_bounds(bounds: FloatRange | IntRange) -> None:

@@ -22,7 +22,8 @@ When a run ends, the students that moved its frontier are measured again at once
 and with their latencies in turns, and kept in `runs.csv` and `students.csv`. What these hold of the
 same arm, seed and minutes is not run again, so that the work can be done in several sessions; all
 arms of a seed should see the same machine. One network is measured beside the students of each run,
-and latencies are compared as multiples of its own: minutes of a shared machine differ.
+and the latencies of a seed's runs are compared as multiples of that network's: minutes of a shared
+machine differ.
 
 The report is made from the CSVs alone: of all their runs that had these minutes, or this share of
 them where they are ours. The hypervolume is of the students that fit the budget, in (error, bytes,

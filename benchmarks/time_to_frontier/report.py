@@ -1,5 +1,6 @@
 """Tables in Markdown, and a plot, of what the arms came to."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from benchmarks.time_to_frontier.runs import ABLATIONS, NATURAL, OURS, SHARING, Run, Terms
+from benchmarks.time_to_frontier.runs import (
+    ABLATIONS,
+    BASELINES,
+    NATURAL,
+    OURS,
+    SHARING,
+    Run,
+    Terms,
+)
 from benchmarks.time_to_frontier.traces import REFERENCE, Trace
 from search.budget import Budget
 from search.units import format_milliseconds
@@ -24,7 +33,8 @@ class Comparison:
     """Ours against others, seed by seed.
 
     Attributes:
-        traces: those of an arm stand together, in the order of their seeds.
+        traces: those of an arm stand together, in the order of their seeds; a seed's are at one
+            pace.
         budget: what bounds the hypervolume.
     """
 
@@ -45,15 +55,26 @@ class Comparison:
 def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list[Comparison]:
     """Against those that share our training, the natural one, and ours without its parts.
 
-    Each where there are any; latencies at the pace of the median run.
+    Each where there are any, with the seeds that any of them has; latencies at the pace of the
+    seed's median run, for other seeds may have run on other machines.
     """
+    paces = _paces([kept[run] for run in terms.chosen(kept, (OURS, *BASELINES, *ABLATIONS))])
     found = []
     for others in (SHARING, (NATURAL,), tuple(ABLATIONS)):
-        runs = terms.chosen(kept, (OURS, *others))
-        if any(run.arm != OURS for run in runs):
-            pace_ms = median(kept[run].pace_ms for run in runs)
-            found.append(Comparison([kept[run].at_pace(pace_ms) for run in runs], budget))
+        chosen = terms.chosen(kept, (OURS, *others))
+        seeds = {run.seed for run in chosen if run.arm != OURS}
+        traces = [kept[run].at_pace(paces[run.seed]) for run in chosen if run.seed in seeds]
+        if traces:
+            found.append(Comparison(traces, budget))
     return found
+
+
+def _paces(traces: Sequence[Trace]) -> dict[int, float]:
+    """The median of each seed's runs, in milliseconds."""
+    by_seed: dict[int, list[float]] = defaultdict(list)
+    for trace in traces:
+        by_seed[trace.run.seed].append(trace.pace_ms)
+    return {seed: median(found) for seed, found in by_seed.items()}
 
 
 def table(comparison: Comparison) -> str:
@@ -76,12 +97,15 @@ def table(comparison: Comparison) -> str:
         compared = [] if arm == OURS else _compared(traces, comparison, early=early)
         cells = [arm, *_reached(traces, comparison.budget), *compared]
         lines.append(cells + [""] * (len(columns) - len(cells)))
-    processors = sorted({trace.processor for trace in comparison.traces})
+    machines = {one.run.seed: (one.processor, one.pace_ms) for one in comparison.traces}
+    told = "; ".join(
+        f"seed {seed}: {processor}, {format_milliseconds(pace_ms)}"
+        for seed, (processor, pace_ms) in sorted(machines.items())
+    )
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    pace = format_milliseconds(comparison.traces[0].pace_ms)
     return (
-        f"{rows}\n\nBudget: {comparison.budget}. Processor: {', '.join(processors)}, on which "
-        f"an untrained {REFERENCE} takes {pace}."
+        f"{rows}\n\nBudget: {comparison.budget}. What it ran on, and how long an untrained "
+        f"{REFERENCE} takes there: {told}."
     )
 
 

@@ -69,8 +69,12 @@ class Gate:
         return self.admission.settled(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """Takes up what a trial that ended was found to cost."""
-        if outcome.cost and outcome.state is not TrialState.STOPPED:  # that was foreseen
+        """Takes up what a trial that ended was found to cost.
+
+        Of one that was stopped, or was rejected and so took no time, it was foreseen.
+        """
+        measured = outcome.duration_s > 0 and outcome.state is not TrialState.STOPPED
+        if outcome.cost and measured:
             self.admission.learn(recipe, outcome.cost)
 
     def _reject(self, recipe: Recipe, verdict: Verdict) -> Outcome:

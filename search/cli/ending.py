@@ -27,7 +27,10 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     out.print(_comparison(best, record.teacher))
     out.print()
     named = f"{store_option(study.run.storage)} --study {study.study}"
-    found = occupancy(trials, elapsed_s=record.elapsed_s, workers=parallel_trials(study.run))
+    # Of a cluster that decides by itself how many run, this machine can't tell.
+    told = study.run.ray == "local" or study.run.parallel
+    workers = parallel_trials(study.run) if told else None
+    found = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
     say(f"workers    {occupancy_text(found)}")
     say(f"picture    {picture}")
     say(f"dashboard  retort dashboard{named}")

@@ -1,4 +1,4 @@
-"""The command that lists what may be chosen: methods."""
+"""The commands that list what a study may choose and say: methods and settings."""
 
 from typing import Annotated
 
@@ -9,6 +9,8 @@ from search.cli.options import Json
 from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
 
+Markdown = Annotated[bool, typer.Option("--markdown", help="Write tables for a page.")]
+
 
 def methods(
     axis: Annotated[
@@ -17,7 +19,7 @@ def methods(
     ] = None,
     *,
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Write tables for a page.")] = False,
+    markdown: Markdown = False,
 ) -> None:
     """List the methods of an axis, or of all: what they do, shrink and take, and their papers."""
     # The methods import torch, which takes seconds.
@@ -43,3 +45,32 @@ def methods(
         for one in method.parameters:
             text = f"  {one.name}: {one.domain}; by default {one.default}"
             out.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def settings(
+    part: Annotated[
+        str | None,
+        typer.Argument(help="study, seed, data, teacher, space, budget, search or run."),
+    ] = None,
+    *,
+    as_json: Json = False,
+    markdown: Markdown = False,
+) -> None:
+    """List what a study file may say, or a part of it: what each key takes, is, and defaults to."""
+    # Students are resolved by timm, which takes seconds to import.
+    from search.settings.reference import as_markdown, list_settings
+
+    try:
+        found = list_settings(part)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    if as_json:
+        write_json([vars(setting) for setting in found])
+        return
+    if markdown:
+        say(as_markdown(found))
+        return
+    for one in found:
+        default = "must be given" if one.default is None else f"by default {one.default}"
+        out.print(f"[bold]{one.key}[/]  {escape(one.meaning)}", soft_wrap=True, highlight=False)
+        out.print(escape(f"  {one.takes}; {default}"), style="dim", highlight=False, soft_wrap=True)

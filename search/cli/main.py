@@ -21,6 +21,7 @@ for command in (
     searching.demo,
     searching.init,
     listing.methods,
+    listing.settings,
     searching.plan,
     searching.run,
     searching.resume,

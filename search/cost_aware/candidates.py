@@ -89,6 +89,14 @@ class Mutation(Draw):
         self._parent = parent
         self._rate = rate
 
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        kept = self._kept(name, low, high)
+        return super().suggest_float(name, low, high, log=log) if kept is None else float(kept)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        kept = self._kept(name, low, high)
+        return super().suggest_int(name, low, high, log=log) if kept is None else int(kept)
+
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         if self._keeps(name) and self._parent[name] in choices:
             return self._parent[name]
@@ -98,9 +106,16 @@ class Mutation(Draw):
         if name not in self._parent:
             return super()._share(name, low, high, log=log)
         share = _share_of(float(self._parent[name]), low, high, log=log)
-        if not self._keeps(name):
-            share += _STEP * self._rng.standard_normal()
+        share += _STEP * self._rng.standard_normal()
         return min(max(share, 0.0), 1.0)
+
+    def _kept(self, name: str, low: float, high: float) -> float | None:
+        """The parent's number to the last digit, so that what was made of it is found again.
+
+        None where it is to change, or lies outside the range.
+        """
+        value = float(self._parent[name]) if self._keeps(name) else None
+        return value if value is not None and low <= value <= high else None
 
     def _keeps(self, name: str) -> bool:
         return name in self._parent and self._rng.random() >= self._rate
@@ -140,18 +155,18 @@ class Candidates:
         return [self._looked_at(one) if one.cost is None else one for one in found]
 
     def mutants(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Candidates near the parents, each of which has as many, by small and large changes."""
-        return [
-            self._candidate(
-                Mutation(
-                    self._rng,
-                    parents[i % len(parents)],
-                    rate=_MUTATION_RATES[i // len(parents) % len(_MUTATION_RATES)],
-                )
-            )
-            for i in range(count)
-            if parents
+        """Candidates near the parents, each of which has as many, by small and large changes.
+
+        Those that contradict themselves are left out.
+        """
+        if not parents:
+            return []
+        rates = (_MUTATION_RATES[i // len(parents) % len(_MUTATION_RATES)] for i in range(count))
+        found = [
+            self._candidate(Mutation(self._rng, parents[i % len(parents)], rate=rate))
+            for i, rate in enumerate(rates)
         ]
+        return [one for one in found if one.recipe.conflict() is None]
 
     def fitting(self, pool: Sequence[Candidate]) -> list[Candidate]:
         """Those of the pool that fit the budget for all that is known."""

@@ -1,6 +1,7 @@
 """Which candidate is proposed: at first the most different one, then the most promising one."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -82,11 +83,13 @@ class Chooser:
         if not history.finished:
             # Of groups whose costs can't be told the last one, which is cut the most.
             return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
-        surrogate = self._surrogate(history)
-        front = self._front(surrogate, pool, history)
-        enough = self._promise_of(own, history) * _epochs_beside(own, pool)
+        fitted, whole = self._surrogate(history), _with_cost(own, self._predict)
+        promised = self._promise_of(whole, pool, copy(fitted), history)
+        enough = promised * _epochs_beside(own, pool)
+        surrogate = copy(fitted)
+        front = self._front(surrogate, [whole, *pool], history)
         rows = self._candidate_rows(pool)
-        quantiles, believed = surrogate.quantiles(rows), surrogate.believe(rows)
+        quantiles, believed = surrogate.quantiles(rows), surrogate.expected(rows)
         costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
         chosen: list[int] = []
         least = 0.0
@@ -105,15 +108,21 @@ class Chooser:
             )
         return [pool[place].recipe for place in chosen]
 
-    def _promise_of(self, own: Recipe, history: History) -> float:
-        """By how much a recipe that is pending pushes out the frontier, as was expected of it."""
-        pending = tuple(recipe for recipe in history.pending if recipe != own)
-        before = replace(history, pending=pending)
-        pool = [_with_cost(own, self._predict)]
-        surrogate = self._surrogate(before)
-        front = self._front(surrogate, pool, before)
-        quantiles = surrogate.quantiles(self._candidate_rows(pool))
-        return float(_improvements(pool, quantiles, front)[0])
+    def _promise_of(
+        self, own: Candidate, others: Sequence[Candidate], surrogate: Surrogate, history: History
+    ) -> float:
+        """By how much a recipe that runs pushes out the frontier, as was expected of it.
+
+        In the box that holds the others as well, so that it can be compared with what they promise.
+        """
+        before = replace(
+            history,
+            pending=tuple(recipe for recipe in history.pending if recipe != own.recipe),
+            under_way=tuple(recipe for recipe in history.under_way if recipe != own.recipe),
+        )
+        front = self._front(surrogate, [own, *others], before)
+        quantiles = surrogate.quantiles(self._candidate_rows([own]))
+        return float(_improvements([own], quantiles, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Those unlike all that was tried; else those that were not tried; else all."""
@@ -159,7 +168,8 @@ class Chooser:
         found = nearby[int(self._cheapest_first(nearby)[0])]
         params = {key: self._middles.get(key, value) for key, value in found.params.items()}
         settled = Candidate(params, Recipe.from_params(params), found.cost)
-        return found if settled.recipe in history.tried else settled
+        taken = settled.recipe in history.tried or settled.recipe.conflict()
+        return found if taken else settled
 
     def _cheapest_first(self, pool: Sequence[Candidate]) -> np.ndarray:
         """Their places, by how much of the box below the worst costs they leave."""
@@ -210,7 +220,7 @@ class Chooser:
         Costs are those that are foretold, as the pool's are: of a latency that was measured in slow
         minutes it would otherwise seem that the same shape could better it.
         """
-        feasible = [one for one in history.finished if one.feasible]
+        feasible = [one for one in history.finished if one.feasible and not one.elsewhere]
         accuracies = [one.accuracy for one in feasible]
         costs = [self._cost_of(one) for one in feasible]
         worst = self._worst_costs(costs, pool)

@@ -18,6 +18,9 @@ from spaces.recipe import Recipe
 # User attribute of a trial: its learning curve, [share of its epochs, accuracy] for each point.
 CURVE = "curve"
 
+# User attribute of a trial: whether its student is another study's, and still to be made in this.
+ELSEWHERE = "elsewhere"
+
 # Before finished curves tell how much is to be gained after a stop: the gain, in logits, for each
 # natural logarithm of training time, and its standard deviation.
 _GAIN, _GAIN_DEVIATION = 0.4, 0.4
@@ -27,7 +30,10 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial with its final accuracy and its measured cost. `feasible`: it broke no limit."""
+    """A trial with its final accuracy and its measured cost.
+
+    `feasible`: it broke no limit. `elsewhere`: this study has no such student yet.
+    """
 
     params: Mapping[str, Scalar]
     recipe: Recipe
@@ -36,6 +42,7 @@ class Finished:
     latency_ms: float
     feasible: bool
     curve: Curve
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class History:
     """All that was proposed, sorted by what became of it.
 
     `under_way` is what is being made beside the pending trials. `tried` holds every recipe,
-    whatever became of it, so that none is proposed again.
+    whatever became of it in this study, so that none is proposed again.
     """
 
     finished: tuple[Finished, ...]
@@ -77,7 +84,8 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         recipe = _recipe(trial.params)
         if recipe is None:
             continue
-        tried.append(recipe)
+        if not trial.user_attrs.get(ELSEWHERE):
+            tried.append(recipe)
         curve: Curve = trial.user_attrs.get(CURVE, ())
         if trial.state is OptunaState.COMPLETE:
             finished.append(_finished(trial, recipe, curve))
@@ -128,6 +136,7 @@ def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> Finished:
         latency_ms=latency_ms,
         feasible=all(excess <= 0 for excess in trial.constraints.values()),
         curve=curve,
+        elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
     )
 
 

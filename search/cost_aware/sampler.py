@@ -32,7 +32,7 @@ class CostAwareSampler(BaseSampler):
     under way, are believed to come out as expected, so that parallel proposals differ.
 
     A proposal depends on the seed, the trial's number, the trials before it and what is under way,
-    and on nothing else: a study that is rebuilt from its store goes on as it would have from there.
+    and on nothing else: a study that is rebuilt of the same trials goes on as it would have.
 
     Args:
         space: where recipes come from; what `suggest` asks of a trial is answered with one whole

@@ -123,7 +123,11 @@ class Surrogate:
         self._targets = np.concatenate([self._targets, expected])
         self._variances = np.concatenate([self._variances, np.full(len(rows), 1e-6)])
         self._condition()
-        return to_accuracies(expected * self._scale + self._mean)
+        return self._accuracies(expected)
+
+    def expected(self, rows: np.ndarray) -> np.ndarray:
+        """The accuracy that is expected at each row, [rows]."""
+        return self._accuracies(self._process.predict(rows))
 
     def quantiles(self, rows: np.ndarray) -> np.ndarray:
         """Accuracies that are equally likely at each row, ascending, [rows, 16].
@@ -133,7 +137,10 @@ class Surrogate:
         mean, deviation = self._process.predict(rows, return_std=True)
         noise = self._kernel.k2.noise_level
         deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-8))
-        standard = mean[:, None] + deviation[:, None] * _QUANTILES
+        return self._accuracies(mean[:, None] + deviation[:, None] * _QUANTILES)
+
+    def _accuracies(self, standard: np.ndarray) -> np.ndarray:
+        """Accuracies of logits by the mean and the scale of those observed."""
         return to_accuracies(standard * self._scale + self._mean)
 
     def _condition(self) -> None:

@@ -112,7 +112,7 @@ def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
         )
     except ImportError:
         raise StoreError(
-            f"the store {place} needs psycopg: pip install 'retort[postgresql]'"
+            f"the store {place} needs psycopg: pip install -e '.[postgresql]'"
         ) from None
 
     @event.listens_for(engine, "connect")

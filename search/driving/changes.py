@@ -9,6 +9,7 @@ from search.measuring.measure import processor_of
 from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.settings.config import Study
 from search.settings.study_file import dump_study, study_from_dict
+from spaces.domain import Domain, Scalar
 
 # Whatever stands here or below may change. Paths may: what is at them is compared by its hash.
 _FREE = (
@@ -36,10 +37,10 @@ def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
     Raises:
         BadInput: a change would mix trials that can't be compared; names all of them.
     """
-    before = dump_study(study_from_dict(record.config))  # with the defaults of what is new since
-    changes = list(_differences(before, dump_study(study)))
+    before = study_from_dict(record.config)  # with the defaults of what is new since
+    changes = list(_differences(dump_study(before), dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
-    refused += _outside(study, trials)
+    refused += _outside(before, study, trials)
     if refused:
         raise BadInput(
             f"{study.study} can't be resumed so, since its trials could not be compared:\n  "
@@ -98,16 +99,22 @@ def _is_free(place: str) -> bool:
     )
 
 
-def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """A line for the first trial whose recipe the space no longer holds."""
-    space = study.search_space()
-    domains = space.domains()
+def _outside(before: Study, study: Study, trials: Sequence[TrialRecord]) -> list[str]:
+    """A line for the first trial whose recipe the space held, and no longer holds.
+
+    It never held a batch that was halved for want of memory.
+    """
+    old, new = before.search_space().domains(), study.search_space().domains()
     for trial in trials:
         for key, value in trial.params.items():
-            if key not in domains or not domains[key].contains(value):
-                held = f"holds {domains[key]}" if key in domains else "does not open it"
+            if _holds(old, key, value) and not _holds(new, key, value):
+                held = f"holds {new[key]}" if key in new else "does not open it"
                 return [f"space: trial {trial.number} has {key} = {value}, but now it {held}"]
     return []
+
+
+def _holds(domains: Mapping[str, Domain], key: str, value: Scalar) -> bool:
+    return key in domains and domains[key].contains(value)
 
 
 def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> None:

@@ -6,18 +6,16 @@ Plain Python; `search.study` lets Ray call it, in one process, one call at a tim
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
-from search.admission.gate import Gate
 from search.driving.branching import branches_of
+from search.driving.curve import learning_curve
 from search.driving.dispatch import Dispatch
-from search.driving.pinning import FrontierPins
+from search.driving.learners import Learners
 from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
 from search.driving.running import Running
-from search.driving.sampler import Proposal, Sampler
-from search.driving.scheduler import Rungs
+from search.driving.sampler import Proposal
 from search.errors import NotFinite, StoreError
 from search.keeping.ledger import Ledger
 from search.progress import Watcher
@@ -35,13 +33,10 @@ class Driver:
 
     Args:
         study: the study.
-        sampler: asked for recipes, told of outcomes.
-        gate: knows what recipes cost.
-        rungs: says which trial is hopeless; None lets all of them end.
-        pins: keeps what the frontier was made of; None where no stage is kept.
+        learners: asked for recipes, what they cost and who is hopeless; told of outcomes.
         ledger: where everything is kept.
         watcher: told as well.
-        past: what earlier runs came to, which sampler, gate and rungs have learned already.
+        past: what earlier runs came to, which the learners have heard already.
         elapsed_s: how long they searched.
     """
 
@@ -49,10 +44,7 @@ class Driver:
         self,
         study: Study,
         *,
-        sampler: Sampler,
-        gate: Gate,
-        rungs: Rungs | None,
-        pins: FrontierPins | None = None,
+        learners: Learners,
         ledger: Ledger,
         watcher: Watcher,
         past: Past = Past(),  # noqa: B008  frozen
@@ -60,10 +52,9 @@ class Driver:
     ) -> None:
         self._study = study
         self._space = study.search_space()
-        self._sampler = sampler
-        self._gate = gate
-        self._rungs = rungs
-        self._pins = pins
+        self._learners = learners
+        self._sampler = learners.sampler
+        self._gate = learners.gate
         self._ledger = ledger
         self._watcher = watcher
         self._running: dict[int, Running] = {}
@@ -138,8 +129,8 @@ class Driver:
         """The sampler's, asked for in advance or now; None where it has no more."""
         proposal, self._ahead = self._ahead, None
         if proposal is None and not self._exhausted:
-            proposal = self._sampler.ask()
-            if proposal is None:
+            proposal = self._sampler.ask(lambda: self._is_ending)
+            if proposal is None and not self._is_ending:
                 self._exhausted = True
                 self._watcher.say("no recipe is found any more that is new and fits the budget")
         return proposal
@@ -181,11 +172,12 @@ class Driver:
         if running.recorded:
             return not self._is_ending
         running.epochs.append(point)
-        if self._rungs and running.cost and point.stage == "distil":
-            share = (point.epoch + 1) / running.dispatch.recipe.training.epochs
-            running.stopped = self._rungs.hopeless(
-                number, share=share, accuracy=point.accuracy, cost=running.cost
-            )
+        rungs = self._learners.rungs
+        if rungs and running.cost:
+            for share, accuracy in learning_curve(running.dispatch.recipe, [point]):
+                running.stopped = rungs.hopeless(
+                    number, share=share, accuracy=accuracy, cost=running.cost
+                )
         return running.stopped is None
 
     def hear(self, number: int, outcome: Outcome) -> bool:
@@ -235,11 +227,16 @@ class Driver:
         again = next_try(candidate, failure, retries=self._study.run.retries)
         if again is None or failure is None:
             return False
-        if again.recipe == candidate.recipe:
+        same = again.recipe == candidate.recipe
+        if not same and not self._sampler.expect(again.recipe):
+            return False  # another trial has that recipe
+        if same:
             again = again.with_branches(running.dispatch.branches)
         else:
-            self._teach(candidate, outcome)  # of this recipe it was the last word
-            self._sampler.expect(again.recipe)
+            # Of this recipe it was the last word.
+            self._learners.tell_sampler(
+                candidate.recipe, outcome, branch=False, proposal=candidate.proposal
+            )
             self._release_branches(running)
         self._waiting.append(again)
         how = "with half the batch" if again.halved != candidate.halved else "once more"
@@ -271,17 +268,9 @@ class Driver:
 
     def _learn(self, running: Running, outcome: Outcome) -> None:
         dispatch = running.dispatch
-        self._keep(dispatch, dispatch.recipe, outcome, branch=False)
-        self._teach(running.candidate, outcome)
+        self._tell(dispatch, dispatch.recipe, outcome, proposal=running.candidate.proposal)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
-
-    def _teach(self, candidate: Candidate, outcome: Outcome) -> None:
-        """Tells the sampler what became of a recipe, its own or not."""
-        if candidate.proposal:
-            self._sampler.tell(candidate.proposal, outcome)
-        else:
-            self._sampler.learn(candidate.recipe, outcome)
 
     def _learn_branches(
         self, running: Running, outcome: Outcome, first: int, numbers: Sequence[int]
@@ -290,19 +279,28 @@ class Driver:
         dispatch = running.dispatch
         recipes = dispatch.branches[first : first + len(numbers)]
         for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
-            self._keep(dispatch, recipe, branch.outcome, branch=True)
-            self._sampler.learn(recipe, branch.outcome, branch=True)
+            self._tell(dispatch, recipe, branch.outcome, branch=True)
             self._watcher.trial_ended(number, branch.params, branch.outcome)
 
-    def _keep(self, dispatch: Dispatch, recipe: Recipe, outcome: Outcome, *, branch: bool) -> None:
-        """Tells all that learn from a student's cost and accuracy, but the sampler."""
-        self._gate.learn(recipe, outcome)
-        if self._rungs and outcome.quality and outcome.cost:
-            accuracy, cost = outcome.quality.accuracy, outcome.cost
-            self._rungs.finish(dispatch.number, accuracy=accuracy, cost=cost, branch=branch)
-        if self._pins:
-            with suppress(OSError):  # what the cache throws out is computed again
-                self._pins.finish(recipe, dispatch.seed, outcome)
+    def _tell(
+        self,
+        dispatch: Dispatch,
+        recipe: Recipe,
+        outcome: Outcome,
+        *,
+        branch: bool = False,
+        proposal: Proposal | None = None,
+    ) -> None:
+        """Tells all that learn how the trial ended, or a branch of it."""
+        self._learners.tell(
+            recipe,
+            outcome,
+            trial=dispatch.number,
+            seed=dispatch.seed,
+            branch=branch,
+            proposal=proposal,
+        )
+        self._learners.keep_frontier()
 
     def _give_up(self, fault: StoreError) -> None:
         """Ends the search for the store's sake. Trials that run may end: the journal takes them."""

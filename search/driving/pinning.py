@@ -17,7 +17,7 @@ class _Student:
 
 
 class FrontierPins:
-    """Follows a study's frontier, and pins its stages as it moves.
+    """Follows a study's frontier, and pins the stages that it was made of.
 
     Args:
         owner: a name that no other study has that shares the cache.
@@ -30,23 +30,20 @@ class FrontierPins:
         self._lineage = lineage
         self._cache = cache
         self._frontier: list[_Student] = []
-
-    def finish(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
-        """Hears how a trial ended, or a branch of one; pins what the frontier is made of now."""
-        if self.note(recipe, seed, outcome):
-            self.keep()
+        self._moved = False
 
     def keep(self) -> None:
-        """Pins what the frontier is made of, as far as has been heard, and nothing else."""
-        if self._frontier:
+        """Pins what the frontier is made of, and nothing else, if it has moved since."""
+        if self._moved:
             self._cache.pin(self._owner, {key for one in self._frontier for key in one.keys})
+            self._moved = False
 
-    def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> bool:
-        """Hears how a trial ended, or a branch of one; whether the frontier has moved."""
+    def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
+        """Hears how a trial ended, or a branch of one."""
         if outcome.state is not TrialState.COMPLETE or any(
             excess > 0 for excess in outcome.violations.values()
         ):
-            return False
+            return
         assert outcome.cost
         assert outcome.quality
         student = _Student(
@@ -58,7 +55,7 @@ class FrontierPins:
             self._lineage.keys(recipe, seed),
         )
         if any(other.beats(student) for other in self._frontier):
-            return False
+            return
         left = [other for other in self._frontier if not student.beats(other)]
         self._frontier = [*left, student]
-        return True
+        self._moved = True

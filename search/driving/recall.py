@@ -1,16 +1,12 @@
-"""What a study learned before: its trials in the store teach the sampler, gate and rungs."""
+"""What a study learned before: its trials in the store teach the sampler and all the others."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from search.admission.gate import Gate
-from search.driving.pinning import FrontierPins
+from search.driving.learners import Learners
 from search.driving.retries import Candidate
-from search.driving.sampler import Sampler
-from search.driving.scheduler import Rungs
 from search.errors import StoreError
-from search.records import Outcome, TrialRecord, TrialState
+from search.records import TrialRecord, TrialState
 from spaces.recipe import Recipe
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.INTERRUPTED)
@@ -29,22 +25,12 @@ class Past:
     interrupted: tuple[Candidate, ...] = ()
 
 
-def recall(
-    trials: Sequence[TrialRecord],
-    *,
-    sampler: Sampler,
-    gate: Gate,
-    rungs: Rungs | None,
-    pins: FrontierPins | None = None,
-) -> Past:
+def recall(trials: Sequence[TrialRecord], learners: Learners) -> Past:
     """Teaches all that the trials tell, in the order of their numbers.
 
     Args:
         trials: the study's, whole.
-        sampler: proposes none of them again.
-        gate: learns what they cost.
-        rungs: learn how they came along.
-        pins: learn what the frontier was made of.
+        learners: are told of each; the sampler proposes none of them again.
 
     Raises:
         StoreError: a trial's recipe is one that this version does not know.
@@ -53,20 +39,18 @@ def recall(
     interrupted: list[Candidate] = []
     for trial in trials:
         recipe = recipe_of(trial)
-        sampler.expect(recipe)
+        learners.sampler.expect(recipe)
         if trial.state in _UNFINISHED:
             interrupted.append(Candidate(number=trial.number, recipe=recipe, seed=trial.seed))
             continue
         assert trial.outcome is not None
-        sampler.learn(recipe, trial.outcome, branch=trial.parent is not None)
-        gate.learn(recipe, trial.outcome)
-        _teach_rungs(rungs, trial, recipe, trial.outcome)
-        if pins:
-            pins.note(recipe, trial.seed, trial.outcome)
-        trained += trial.parent is None and trial.state is not TrialState.INFEASIBLE
-    if pins:
-        with suppress(OSError):  # what the cache throws out is computed again
-            pins.keep()
+        trainer = trial.number if trial.parent is None else trial.parent
+        own = trainer == trial.number
+        if own:
+            learners.note_curve(trainer, recipe, trial.outcome.epochs)
+        learners.tell(recipe, trial.outcome, trial=trainer, seed=trial.seed, branch=not own)
+        trained += own and trial.state is not TrialState.INFEASIBLE
+    learners.keep_frontier()
     return Past(trained, tuple(interrupted))
 
 
@@ -83,17 +67,3 @@ def recipe_of(trial: TrialRecord) -> Recipe:
             f"trial {trial.number} of {trial.study} has a recipe that this retort does not know: "
             f"{error}; go on with the version that wrote it, or start a new study"
         ) from error
-
-
-def _teach_rungs(rungs: Rungs | None, trial: TrialRecord, recipe: Recipe, outcome: Outcome) -> None:
-    if rungs is None:
-        return
-    branch = trial.parent is not None
-    if not branch:
-        for point in outcome.epochs:
-            if point.stage == "distil":
-                share = (point.epoch + 1) / recipe.training.epochs
-                rungs.note(trial.number, share=share, accuracy=point.accuracy)
-    if outcome.quality and outcome.cost:
-        owner = trial.number if trial.parent is None else trial.parent
-        rungs.finish(owner, accuracy=outcome.quality.accuracy, cost=outcome.cost, branch=branch)

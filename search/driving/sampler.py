@@ -22,15 +22,17 @@ from optuna.trial import TrialState as OptunaState
 
 from search.budget import Budget
 from search.cost_aware.candidates import CostSource
-from search.cost_aware.evidence import CURVE
+from search.cost_aware.evidence import CURVE, ELSEWHERE
 from search.cost_aware.sampler import CostAwareSampler
+from search.driving.curve import learning_curve
 from search.records import Outcome, TrialState
 from spaces.domain import Domain, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
-# Proposals in a row that may repeat a recipe before the space counts as exhausted.
-_PATIENCE = 200
+# Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler `gp`
+# looks through hundreds of recipes for each.
+_PATIENCE, _PATIENCE_WITH_GP = 200, 10
 # Recipes in a row that may be turned away before the space counts as one in which nothing fits.
 _MOST_TURNED_AWAY = 1000
 
@@ -86,11 +88,18 @@ class Sampler:
             if name == "gp"
             else _sampler(name, seed + earlier),
         )
+        self._patience = _PATIENCE_WITH_GP if name == "gp" else _PATIENCE
         self._generation_size = _POPULATION if name == "nsga2" else None
 
-    def ask(self) -> Proposal | None:
-        """A recipe that is new and passes the gate; None where none is to be found any more."""
+    def ask(self, give_up: Callable[[], bool] = lambda: False) -> Proposal | None:
+        """A recipe that is new and passes the gate; None where none is to be found any more.
+
+        Args:
+            give_up: asked before each recipe; once it says so, none is looked for any longer.
+        """
         for _ in range(_MOST_TURNED_AWAY):
+            if give_up():
+                return None
             proposal = self._new_proposal()
             if proposal is None or (refusal := self._gate(proposal.recipe)) is None:
                 return proposal
@@ -132,13 +141,16 @@ class Sampler:
         if self._under_way.pop(recipe.digest(), None):
             self._tried.remove(recipe.digest())
 
-    def learn(self, recipe: Recipe, outcome: Outcome, *, branch: bool = False) -> None:
+    def learn(
+        self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
+    ) -> None:
         """What became of a recipe that was not proposed; none outside the space helps.
 
         Args:
-            recipe: what was done; expected, unless it is another study's.
+            recipe: what was done; expected, unless that was elsewhere.
             outcome: what it came to.
             branch: whether another trial trained the student, whose learning curve it bears.
+            elsewhere: whether the student is another study's; this one may make it too.
         """
         self._under_way.pop(recipe.digest(), None)
         params = recipe.to_params()
@@ -146,6 +158,9 @@ class Sampler:
             return
         state, values = _verdict(outcome)
         curve = [] if branch else _curve(recipe, outcome)
+        attributes: dict[str, object] = {CURVE: curve} if curve else {}
+        if elsewhere:
+            attributes[ELSEWHERE] = True
         domains = {key: domain for key, domain in self._space.domains().items() if key in params}
         self._study.add_trial(
             optuna.trial.create_trial(
@@ -154,7 +169,7 @@ class Sampler:
                 params={key: params[key] for key in domains},
                 distributions={key: _distribution(domain) for key, domain in domains.items()},
                 constraints=dict(_constraints(outcome)),
-                user_attrs={CURVE: curve} if curve else {},
+                user_attrs=attributes,
                 system_attrs=self._generation(state),
             )
         )
@@ -174,7 +189,7 @@ class Sampler:
         return new
 
     def _new_proposal(self) -> Proposal | None:
-        for _ in range(_PATIENCE):
+        for _ in range(self._patience):
             trial = self._study.ask()
             recipe = Recipe.from_params(self._space.suggest(trial))
             if self._take(recipe):
@@ -201,11 +216,9 @@ def _constraints(outcome: Outcome) -> Mapping[str, float]:
 
 
 def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
-    """Shares of the epochs before pruning, and the accuracy at each, of trials that went well."""
-    if outcome.state not in (TrialState.COMPLETE, TrialState.STOPPED):
-        return []
-    points = [point for point in outcome.epochs if point.stage == "distil"]
-    return [((point.epoch + 1) / recipe.training.epochs, point.accuracy) for point in points]
+    """The learning curve of a trial that went well."""
+    went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
+    return learning_curve(recipe, outcome.epochs) if went_well else []
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

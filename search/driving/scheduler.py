@@ -60,9 +60,26 @@ class Rungs:
         self._trials: dict[int, _Trial] = defaultdict(_Trial)
         self._students: list[_Student] = []
 
-    def finish(self, trial: int, *, accuracy: float, cost: Cost, branch: bool = False) -> None:
-        """Hears of a finished student: the trial's own, or one that was branched off from it."""
-        self._students.append(_Student(trial, cost, 1 - accuracy))
+    def finish(
+        self,
+        trial: int,
+        *,
+        accuracy: float,
+        cost: Cost,
+        branch: bool = False,
+        feasible: bool = True,
+    ) -> None:
+        """Hears of a finished student.
+
+        Args:
+            trial: that trained it.
+            accuracy: of the student as it is shipped.
+            cost: likewise.
+            branch: whether it was branched off, so that the trial has one of its own.
+            feasible: whether it keeps to the budget; else none is stopped for its sake.
+        """
+        if feasible:
+            self._students.append(_Student(trial, cost, 1 - accuracy))
         if not branch:
             self._trials[trial].last = 1 - accuracy
 

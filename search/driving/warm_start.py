@@ -41,12 +41,13 @@ def teach(study: Study, sampler: Sampler, store: Store) -> int:
     Recipes outside of the space are left out. All may be proposed again: their students belong to
     the other study.
     """
-    taught = 0
+    taught, space = 0, study.search_space()
     for name in study.search.warm_start:
         for trial in store.trials(name, whole=True):
             outcome = trial.outcome and judged(trial.outcome, study.budget)
-            if outcome and study.search_space().contains(trial.params):
-                sampler.learn(recipe_of(trial), outcome, branch=trial.parent is not None)
+            if outcome and space.contains(trial.params):
+                branch = trial.parent is not None
+                sampler.learn(recipe_of(trial), outcome, branch=branch, elsewhere=True)
                 taught += 1
     return taught
 

@@ -35,15 +35,16 @@ class Occupancy:
         return min(1.0, self.busy_s / (self.workers * self.elapsed_s)) if self.elapsed_s else 0.0
 
 
-def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int) -> Occupancy:
+def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int | None) -> Occupancy:
     """How busy the workers were.
 
     Args:
         trials: all of a study. Those that were rejected took no worker's time.
         elapsed_s: how long the study searched.
-        workers: trials at a time.
+        workers: trials at a time; None for as many as there were.
     """
     stays = _stays(trials)
+    workers = workers or _most_at_once(stays)
     return Occupancy(
         workers=workers,
         elapsed_s=elapsed_s,
@@ -84,6 +85,18 @@ def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
         if ends:
             found.append(_Stay(min(trial.started_at for trial in made), max(ends), busy_s))
     return sorted(found)
+
+
+def _most_at_once(stays: Sequence[_Stay]) -> int:
+    """How many of the stays, which are in the order of their beginnings, were under way at once."""
+    ends: list[datetime] = []
+    most = 1
+    for stay in stays:
+        while ends and ends[0] <= stay.begin:
+            heapq.heappop(ends)
+        heapq.heappush(ends, stay.end)
+        most = max(most, len(ends))
+    return most
 
 
 def _around(stays: Sequence[_Stay], workers: int) -> list[float]:

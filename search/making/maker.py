@@ -15,7 +15,7 @@ from search.making.notes import Notes
 from search.making.operation import carry_out
 from search.making.stages import Stage
 from search.making.task import Task
-from search.records import EpochRecord
+from search.records import TRAINING, EpochRecord
 from search.training.fitting import Course, sample_losses, train
 from spaces.axes.distillation import Needs
 from spaces.axes.pruning import Cut, Exercise
@@ -60,9 +60,9 @@ class Maker:
         before = notes.branch()
         torch.manual_seed(self.seed)
         network = self.task.brief.build(recipe.student)
-        course = self._course("distil", recipe, epochs=recipe.training.epochs)
+        course = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
         yield from self._teach(network, course, notes, key=key)
-        notes.end_stage("distil", network)
+        notes.end_stage(TRAINING, network)
         self.task.stages.write(key, notes.since(before, network, cuts=()))
         return Made(network, ())
 

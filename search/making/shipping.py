@@ -25,7 +25,15 @@ from search.measuring.measure import (
 from search.measuring.metadata import append_metadata, described
 from search.measuring.predictions import PREDICTIONS, Predictions, write_predictions
 from search.measuring.runtime import Session
-from search.records import ArtifactRecord, Cost, Outcome, Quality, Scalar, TrialState
+from search.records import (
+    TRAINING,
+    ArtifactRecord,
+    Cost,
+    Outcome,
+    Quality,
+    Scalar,
+    TrialState,
+)
 from search.settings.brief import Brief
 from spaces.axes.pruning import Cut
 from spaces.recipe import Recipe
@@ -142,7 +150,7 @@ def _measure(
     served = found[-1]
     exported = found[-2] if recipe.quantization.shrinks != NOTHING else served
     runtimes = runtimes_of(target)
-    notes.describe("distil", found[0])
+    notes.describe(TRAINING, found[0])
     notes.describe("prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, runtimes))
     notes.describe("recover", exported)
     notes.describe("tune", exported)

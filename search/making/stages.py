@@ -38,6 +38,9 @@ from spaces.rounding.int8 import largest_int8_weight
 
 # Our own files, besides those of spaces/, that decide what weights a stage comes to.
 TRAINS = (
+    "data/dataset.py",
+    "data/joined.py",
+    "data/views.py",
     "making/maker.py",
     "making/operation.py",
     "teacher/adapted.py",
@@ -115,7 +118,7 @@ class StageCache:
     """The stages in a folder; any number of processes may share it.
 
     Args:
-        folder: made when the first stage is written.
+        folder: made when it is first written to.
         limit_bytes: what is kept at the most, pinned stages aside; 0 keeps none.
     """
 

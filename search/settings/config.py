@@ -220,8 +220,8 @@ class SearchSettings(Section):
         1,
         ge=0,
         le=16,
-        description="settings of each other pruning, with every quantization, that are made of "
-        "each trained student; 0: none",
+        description="settings of each method of pruning, with every quantization that needs no "
+        "training, that are made of each trained student; 0: none",
     )
     warm_start: list[Annotated[str, AfterValidator(_is_name)]] = Field(
         [], description="like studies in the same store, whose trials teach the sampler"

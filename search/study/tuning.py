@@ -22,6 +22,7 @@ from search.admission.gate import Gate, open_admission
 from search.admission.survey import Survey
 from search.cost_aware.candidates import CostSource
 from search.driving.driver import Driver
+from search.driving.learners import Learners
 from search.driving.pinning import FrontierPins
 from search.driving.recall import recall
 from search.driving.sampler import Sampler
@@ -119,16 +120,13 @@ def _driver(
     if taught := teach(study, sampler, store):
         known = ", ".join(study.search.warm_start)
         watcher.say(f"{taught} trials of {known} are known to the sampler")
-    past = recall(trials, sampler=sampler, gate=gate, rungs=rungs, pins=pins)
+    learners = Learners(sampler, gate, rungs, pins)
     return Driver(
         study,
-        sampler=sampler,
-        gate=gate,
-        rungs=rungs,
-        pins=pins,
+        learners=learners,
         ledger=ledger,
         watcher=watcher,
-        past=past,
+        past=recall(trials, learners),
         elapsed_s=elapsed_s,
     )
 

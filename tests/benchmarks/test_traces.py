@@ -84,6 +84,25 @@ def test_latencies_of_slow_minutes_are_compared_at_the_pace_of_the_others() -> N
     assert steady.at_pace(2.0) == slow
 
 
+def test_each_seed_is_compared_at_a_pace_of_its_own() -> None:
+    kept = [
+        replace(_trace(_student(1, 0.75, 500), run=TERMS.run(arm, seed)), pace_ms=pace)
+        for arm, seed, pace in (
+            ("retort", 0, 1.0),
+            ("natural", 0, 3.0),
+            ("retort", 1, 4.0),
+            ("natural", 1, 4.0),
+        )
+    ]
+    [found] = comparisons({one.run: one for one in kept}, TERMS, BUDGET)
+    assert {(one.run.seed, one.pace_ms) for one in found.traces} == {(0, 2.0), (1, 4.0)}
+    latencies = {(one.run.arm, one.run.seed): one.students[0].latency_ms for one in found.traces}
+    assert latencies["retort", 0] == 1.0
+    assert latencies["natural", 0] == pytest.approx(1 / 3)
+    assert latencies["retort", 1] == latencies["natural", 1] == 0.5
+    assert table(found).endswith("seed 0: a processor, 2.00 ms; seed 1: a processor, 4.00 ms.")
+
+
 def test_what_is_measured_again_has_its_pace(task: Task, recipe: NewRecipe) -> None:
     made = finish(run_trial(recipe(), task, number=0, seed=0))
     assert made.artifact
@@ -179,6 +198,12 @@ def test_ablations_have_a_table_of_their_own() -> None:
     ]
     assert len(_tables(*traces[:1])) == 1
     assert _tables(traces[-1]) == []
+
+
+def test_ours_from_a_seed_that_no_other_has_is_not_compared() -> None:
+    arms = (("retort", 0), ("retort", 1), ("natural", 0))
+    [text] = _tables(*(_trace(_student(1, 0.75, 500), run=TERMS.run(*arm)) for arm in arms))
+    assert _cells(text, "retort")[1] == "1"
 
 
 def test_runs_on_other_terms_are_not_compared() -> None:

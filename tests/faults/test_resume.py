@@ -1,10 +1,12 @@
 """Resuming: what is learned again, what may change in between, and warm starts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from search.driving.changes import check_changes
 from search.errors import BadInput, StoreError
 from search.records import Outcome, TrialState
 from search.run import resume_study, run_study
@@ -95,6 +97,20 @@ def test_what_would_mix_unlike_trials_is_refused_and_nothing_is_written(
         assert after[1] == before[1]
         assert (after[0].state, after[0].config) == (before[0].state, before[0].config)
         assert after[0].holder is None
+
+
+def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
+    ended: Path, stripes_file: Path
+) -> None:
+    study = study_of(ended, stripes_file, search={"trials": 2})
+    with Store.open(study.run.storage) as store:
+        record, trials = store.study("stripes"), store.trials("stripes")
+    halved = {**trials[0].params, "training.standard.batch_size": 8}
+    trials = [replace(trials[0], params=halved), *trials[1:]]
+    assert check_changes(record, study, trials) == []
+    narrower = {"distillation": "soft_targets"}
+    with pytest.raises(BadInput, match="trial 0 has distillation = labels, but now it holds soft"):
+        check_changes(record, study_of(ended, stripes_file, space=narrower), trials)
 
 
 def test_other_data_under_the_same_name_are_refused(stripes_file: Path, tmp_path: Path) -> None:

@@ -57,6 +57,22 @@ def test_a_domain_does_not_contain_what_is_outside_or_of_another_type(
     assert not domain.contains(value)
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [
+        FloatRange(0.3, 0.9),  # 0.3 + (0.9 - 0.3) is 0.9000000000000001
+        FloatRange(0.1, 0.7),
+        FloatRange(1e-3, 0.7, log=True),
+        FloatRange(3e-3, 1e-2, log=True),
+        IntRange(3, 10),
+        IntRange(1, 7, log=True),
+    ],
+)
+def test_no_place_of_a_range_lies_outside_of_it(domain: FloatRange | IntRange) -> None:
+    assert [share for share in (0.0, 0.5, 1.0) if not domain.contains(domain.at(share))] == []
+    assert domain.at(1.0) == pytest.approx(domain.high)
+
+
 def test_a_float_range_contains_an_integer() -> None:
     assert SHARE.contains(1)
 

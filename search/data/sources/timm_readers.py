@@ -103,7 +103,7 @@ def _check_readable(name: str) -> None:
     if prefix == "hfds" and importlib.util.find_spec("datasets") is None:
         raise DataError(
             f"{name!r} needs Hugging Face's datasets, which is not installed; "
-            "run pip install 'retort[datasets]'"
+            "run pip install -e '.[datasets]'"
         )
 
 

@@ -68,6 +68,20 @@ def test_what_fits_is_proposed_and_leaves_no_record(task: Task, store: Store) ->
     assert store.trials("digits") == []
 
 
+def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(task: Task, store: Store) -> None:
+    space = SearchSpace.from_config(SPACE)
+    proposal = Sampler(space, name="random", seed=0).ask()
+    assert proposal
+    rejection = _gate(task, store, 1000)(proposal.recipe)
+    assert rejection
+    assert rejection.cost
+    roomy = _gate(task, store, 10**9)
+    roomy.learn(proposal.recipe, rejection)
+    assert roomy.settled_cost(proposal.recipe) is None
+    roomy.learn(proposal.recipe, replace(rejection, duration_s=0.1))  # a worker's word
+    assert roomy.settled_cost(proposal.recipe) == rejection.cost
+
+
 def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store) -> None:
     gate = _gate(task, store, 10**9)
     proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()

@@ -1,4 +1,4 @@
-"""What `retort methods` says, and the page that is made of it."""
+"""What `retort methods` and `retort settings` say, and the pages that are made of them."""
 
 import json
 import subprocess
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from search.settings import reference
 from spaces import catalogue
 from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods
 
-PAGE = Path(__file__).parents[3] / "docs" / "methods.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def _methods(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _retort(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = "from search.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "methods", *arguments]
+    command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -34,24 +35,77 @@ def test_a_method_is_told_with_its_parameters_its_paper_and_what_it_shrinks() ->
 
 
 def test_scripts_get_json_of_one_axis() -> None:
-    done = _methods("distillation", "--json")
+    done = _retort("methods", "distillation", "--json")
     found = json.loads(done.stdout)
     assert {method["axis"] for method in found} == {"distillation"}
     assert {method["name"]: method["needs"] for method in found}["soft_targets"] == "logits"
 
 
 def test_people_get_a_line_for_each_parameter() -> None:
-    done = _methods("training")
+    done = _retort("methods", "training")
     assert "training.standard" in done.stdout
     assert "  learning_rate: 1e-05 to 1 (log); by default 0.01" in done.stdout
 
 
 def test_an_axis_that_is_not_there_is_refused() -> None:
-    done = _methods("prunning")
+    done = _retort("methods", "prunning")
     assert done.returncode == 2
     assert "axis must be one of" in done.stderr
 
 
 def test_the_page_shows_the_methods_that_there_are() -> None:
-    if as_markdown(list_methods()) not in PAGE.read_text():
-        pytest.fail(f"write the output of `retort methods --markdown` into {PAGE}")
+    page = DOCS / "methods.md"
+    if as_markdown(list_methods()) not in page.read_text():
+        pytest.fail(f"write the output of `retort methods --markdown` into {page}")
+
+
+def test_every_setting_has_a_meaning_and_some_must_be_given() -> None:
+    told = {setting.key: setting for setting in reference.list_settings()}
+    assert [key for key, setting in told.items() if not setting.meaning] == []
+    required = [key for key, setting in told.items() if setting.default is None]
+    assert required == ["study", "data", "data.source", "teacher", "space"]
+
+
+@pytest.mark.parametrize(
+    ("key", "takes", "default"),
+    [
+        ("budget.size", "bytes, such as 2MB", "null"),
+        ("budget.target.device", "one of cpu, cuda", "cpu"),
+        ("data.in_memory", "bytes, such as 2MB", "2.00 GB"),
+        ("data.image_size", "whole number, at least 8, at most 1024", "32"),
+        ("data.test_share", "number, at least 0, below 1", "0.15"),
+        ("data.path", "path", "null"),
+        ("search.stopping", "true or false", "true"),
+        ("search.max_time", "time, such as 2h", "null"),
+        ("search.warm_start", "list; each: text", "[]"),
+        ("teacher", "the keys below, or a list of such", None),
+        ("teacher.train.epochs", "whole number, at least 1", "20"),
+        ("teacher.std", "list; each: number, above 0", "null"),
+    ],
+)
+def test_a_setting_is_told_with_what_it_takes(key: str, takes: str, default: str | None) -> None:
+    told = {setting.key: setting for setting in reference.list_settings()}[key]
+    assert (told.takes, told.default) == (takes, default)
+
+
+def test_scripts_get_json_of_one_part_of_a_study() -> None:
+    found = json.loads(_retort("settings", "budget", "--json").stdout)
+    assert [setting["key"] for setting in found][:3] == ["budget", "budget.size", "budget.latency"]
+
+
+def test_people_get_the_settings_with_their_defaults() -> None:
+    done = _retort("settings", "search")
+    assert "search.trials  recipes that are trained, to their end or until stopped" in done.stdout
+    assert "  whole number, at least 1; by default 30" in done.stdout
+
+
+def test_a_part_that_is_not_there_is_refused() -> None:
+    done = _retort("settings", "serach")
+    assert done.returncode == 2
+    assert "part must be one of study, seed, data" in done.stderr
+
+
+def test_the_page_shows_the_settings_that_there_are() -> None:
+    page = DOCS / "settings.md"
+    if reference.as_markdown(reference.list_settings()) not in page.read_text():
+        pytest.fail(f"write the output of `retort settings --markdown` into {page}")

@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from search.budget import Budget
-from search.cost_aware.candidates import CostSource
+from search.cost_aware.candidates import Candidates, CostSource, Mutation
 from search.cost_aware.evidence import CURVE, Stopped, ending_of, read_history
 from search.cost_aware.improvement import Front, expected_improvements, non_dominated
 from search.cost_aware.sampler import CostAwareSampler
@@ -354,6 +354,59 @@ def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() ->
 
     first = next(group for group in groups if chosen[0] in group)
     assert gain(first) >= sorted(map(gain, groups))[-2] > 0
+
+
+def test_a_trial_that_goes_on_after_a_restart_has_the_branches_that_it_had() -> None:
+    def chosen(*, restarted: bool) -> list[Recipe]:
+        held: list[Recipe] = []
+        costs = CostSource(_cost)
+        sampler = CostAwareSampler(
+            SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held
+        )
+        study = _study_of(sampler)
+        assert len(list(_recipes(study, 12))) == 12
+        trial, ahead = _asked(study)
+        if restarted:
+            study.tell(trial, state=OptunaState.FAIL)
+            held.append(ahead)
+        pruned = (Magnitude(ratio=ratio, recovery=1.0) for ratio in (0.2, 0.5, 0.7))
+        return sampler.promising(
+            study, ahead, [(replace(ahead, pruning=one),) for one in pruned], 3
+        )
+
+    assert chosen(restarted=True) == chosen(restarted=False)
+
+
+def test_what_is_kept_of_a_parent_is_kept_to_the_last_digit() -> None:
+    parent = {"float": 0.3 + 1e-16, "log": 0.017, "int": 7}
+    kept = Mutation(np.random.default_rng(0), parent, rate=0.0)
+    values = np.random.default_rng(1).uniform(1e-4, 0.1, 200)
+    for value in values.tolist():
+        mutation = Mutation(np.random.default_rng(0), {"log": value}, rate=0.0)
+        assert mutation.suggest_float("log", 1e-4, 0.1, log=True) == value
+    assert kept.suggest_float("float", 0.1, 0.9) == parent["float"]
+    assert kept.suggest_int("int", 1, 9) == 7
+    # Outside of the range it can't be kept.
+    assert kept.suggest_float("log", 0.1, 0.9) == pytest.approx(0.1, abs=0.5)
+    changed = Mutation(np.random.default_rng(0), parent, rate=1.0)
+    assert changed.suggest_float("float", 0.1, 0.9) != parent["float"]
+
+
+def test_no_mutant_contradicts_itself() -> None:
+    space = SearchSpace.from_config(
+        {
+            "student": {"timm": {"model": "test_resnet"}},
+            "training": {
+                "standard": {"epochs": {"low": 2, "high": 20}, "warmup_epochs": [0, 3, 10]}
+            },
+        }
+    )
+    candidates = Candidates(space, CostSource(_cost), Budget(), np.random.default_rng(0))
+    parents = [one.params for one in candidates.pool([], 20)]
+    mutants = candidates.mutants(parents, 300)
+    assert len(mutants) > 100
+    assert [one for one in mutants if one.recipe.conflict()] == []
+    assert candidates.mutants([], 300) == []
 
 
 def test_branches_that_are_being_made_promise_nothing_new() -> None:

@@ -85,5 +85,5 @@ def test_streams_are_refused(prepared, name):
     importlib.util.find_spec("datasets") is not None, reason="Hugging Face's datasets is installed"
 )
 def test_hugging_faces_data_sets_name_the_extra_they_need(prepared):
-    with pytest.raises(DataError, match=r"pip install 'retort\[datasets\]'"):
+    with pytest.raises(DataError, match=r"pip install -e '\.\[datasets\]'"):
         prepared(source="timm", name="hfds/food101")

@@ -69,7 +69,7 @@ def test_what_is_no_url_is_refused() -> None:
 
 def test_a_missing_psycopg_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StoreError, match=r"pip install 'retort\[postgresql\]'"):
+    with pytest.raises(StoreError, match=r"pip install -e '\.\[postgresql\]'"):
         Store.open("postgresql+psycopg://me@host/db")
 
 

@@ -13,9 +13,13 @@ from search.budget import Budget
 from search.depot import Depot
 from search.driving.dispatch import Dispatch
 from search.driving.driver import Driver
+from search.driving.learners import Learners
+from search.driving.pinning import FrontierPins
 from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
 from search.keeping.ledger import Ledger, journal_of
+from search.making.failures import OUT_OF_MEMORY
+from search.making.stages import StageCache
 from search.making.task import Task
 from search.making.trial import finish, run_trial
 from search.progress import Silent
@@ -88,9 +92,9 @@ def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
         ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
         gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
-        driver = Driver(
-            study, sampler=sampler, gate=gate, rungs=rungs, ledger=ledger, watcher=notebook
-        )
+        pins = FrontierPins("digits", task.lineage, StageCache(tmp_path / "kept", limit_bytes=1))
+        learners = Learners(sampler, gate, rungs, pins)
+        driver = Driver(study, learners=learners, ledger=ledger, watcher=notebook)
         return _Stage(driver, store, notebook, sampler)
 
     return make
@@ -224,6 +228,49 @@ def test_a_trial_and_each_of_its_branches_is_on_record_once_it_is_known(stage: N
     assert given.notebook.left == [dispatch.number]
 
 
+def test_what_the_frontier_was_made_of_is_pinned_as_it_moves(
+    stage: NewStage, task: Task, tmp_path: Path
+) -> None:
+    given = stage(branches=1, trials=12)
+    dispatch = _next(given.driver)
+    pins = tmp_path / "kept" / "pins" / "digits"
+    given.driver.hear(dispatch.number, _complete())
+    own = task.lineage.keys(dispatch.recipe, dispatch.seed)
+    assert set(pins.read_text().split()) == own
+    given.driver.end(dispatch.number, _with_branches(dispatch, 1, accuracy=0.95))
+    branch = task.lineage.keys(dispatch.branches[0], dispatch.seed)
+    assert set(pins.read_text().split()) == branch
+
+
+def test_a_trial_that_lacked_memory_gets_half_the_batch_unless_another_has_that_recipe(
+    stage: NewStage,
+) -> None:
+    given = stage(trials=12)
+    first, second = _next(given.driver), _next(given.driver)
+    smaller = [
+        replace(one.recipe, training=replace(one.recipe.training, batch_size=8))
+        for one in (first, second)
+    ]
+    assert given.sampler.expect(smaller[1])
+    lacking = FailureRecord(kind=OUT_OF_MEMORY, message="it did not suffice")
+    for dispatch in (first, second):
+        given.driver.end(dispatch.number, Outcome(state=TrialState.FAILED, failure=lacking))
+    again = _next(given.driver)
+    assert (again.number, again.recipe) == (first.number, smaller[0])
+    assert given.store.trial("digits", second.number).state is TrialState.FAILED
+    assert _next(given.driver).number not in (first.number, second.number)
+
+
+def test_pins_that_cannot_be_written_end_nothing(stage: NewStage, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("in the way")
+    given = stage()
+    dispatch = _next(given.driver)
+    given.driver.end(dispatch.number, _complete())
+    assert given.store.trial("digits", dispatch.number).state is TrialState.COMPLETE
+    assert given.notebook.ended == [dispatch.number]
+    assert _next(given.driver).number != dispatch.number
+
+
 def test_a_process_that_dies_over_a_branch_leaves_what_was_told(stage: NewStage) -> None:
     given = stage(branches=3, trials=12, retries=1)
     dispatch = _next(given.driver)
@@ -264,7 +311,7 @@ def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked
     dispatch = _next(given.driver)
     asked: list[Proposal | None] = []
     ask = given.sampler.ask
-    monkeypatch.setattr(given.sampler, "ask", lambda: asked.append(ask()) or asked[-1])
+    monkeypatch.setattr(given.sampler, "ask", lambda _: asked.append(ask()) or asked[-1])
     given.driver.look_ahead()
     assert asked == []
     given.driver.hear(dispatch.number, _complete())
@@ -285,7 +332,7 @@ def test_no_more_are_chosen_ahead_than_were_asked_for(
     given = stage(branches=1, trials=1)
     dispatch = _next(given.driver)
     given.driver.hear(dispatch.number, _complete())
-    monkeypatch.setattr(given.sampler, "ask", lambda: pytest.fail("there is to be no other"))
+    monkeypatch.setattr(given.sampler, "ask", lambda _: pytest.fail("there is to be no other"))
     given.driver.look_ahead()
     assert given.driver.is_over
     assert given.driver.next() is None

@@ -149,3 +149,15 @@ def test_a_branch_can_leave_a_trial_behind_but_tells_nothing_of_gains(rungs: Run
 def test_a_running_trial_leaves_nobody_behind(rungs: Rungs) -> None:
     rungs.hopeless(8, share=0.25, accuracy=0.99, cost=_cost(CHEAP - 50))
     assert rungs.hopeless(9, share=0.25, accuracy=0.3, cost=_cost(CHEAP - 1)) is None
+
+
+def test_a_student_over_the_budget_stops_no_trial() -> None:
+    def reason(*, feasible: bool) -> str | None:
+        rungs = Rungs(validation_images=1000)
+        for trial in range(3):
+            rungs.hopeless(trial, share=0.25, accuracy=0.8, cost=_cost(CHEAP))
+            rungs.finish(trial, accuracy=0.9, cost=_cost(CHEAP), feasible=feasible)
+        return rungs.hopeless(9, share=0.25, accuracy=0.5, cost=_cost(DEAR))
+
+    assert reason(feasible=True) is not None
+    assert reason(feasible=False) is None

@@ -59,6 +59,13 @@ def test_a_branch_is_work_of_its_parents_worker_and_a_rejected_recipe_is_none() 
     assert (found.busy_s, found.around_s) == (35.0, pytest.approx(1.0))
 
 
+def test_where_no_one_says_how_many_ran_at_a_time_it_is_as_many_as_did() -> None:
+    spans = ((0.0, 10.0), (1.0, 12.0), (2.0, 9.0), (10.0, 20.0))
+    trials = [_trial(i, TrialState.COMPLETE, *span, 7.0) for i, span in enumerate(spans)]
+    assert occupancy(trials, elapsed_s=20.0, workers=None).workers == 3
+    assert occupancy([], elapsed_s=20.0, workers=None).workers == 1
+
+
 def test_a_search_that_never_began_has_no_share() -> None:
     found = occupancy([], elapsed_s=0.0, workers=2)
     assert (found.share, found.around_s) == (0.0, 0.0)

@@ -211,29 +211,32 @@ def test_the_stages_of_the_frontier_are_pinned_as_it_moves(
     small, accurate = (recipe(training=Standard(epochs=n)) for n in (2, 3))
     better = recipe(training=Standard(epochs=4), quantization=Int8Qat())
     pins = FrontierPins("study", LINEAGE, _cache(tmp_path))
-    pins.finish(small, 0, _outcome(0.5, 100))
-    pins.finish(accurate, 0, _outcome(0.9, 200))
-    pins.finish(recipe(), 0, _outcome(0.4, 300))
+    pins.note(small, 0, _outcome(0.5, 100))
+    pins.note(accurate, 0, _outcome(0.9, 200))
+    pins.note(recipe(), 0, _outcome(0.4, 300))
+    pins.keep()
     assert pinned() == keys(small) | keys(accurate)
-    pins.finish(better, 0, _outcome(0.9, 150))
+    pins.note(better, 0, _outcome(0.9, 150))
+    pins.keep()
     assert pinned() == keys(small) | keys(better)
     assert len(pinned()) == 5
 
 
 def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Path) -> None:
     pins = FrontierPins("study", LINEAGE, _cache(tmp_path))
-    pins.finish(recipe(), 0, replace(_outcome(0.9, 100), violations={"size": 0.5}))
-    pins.finish(recipe(), 0, Outcome(state=TrialState.STOPPED))
+    pins.note(recipe(), 0, replace(_outcome(0.9, 100), violations={"size": 0.5}))
+    pins.note(recipe(), 0, Outcome(state=TrialState.STOPPED))
+    pins.keep()
     assert not (tmp_path / "pins").exists()
 
 
 def test_the_key_follows_every_file_that_training_goes_through() -> None:
     search = Path(sys.modules["search.making.stages"].__file__ or "").parents[1]
     entry = {"making/maker.py", "training/fitting.py"}
-    # What merely records, keeps or hands over does not change a weight; data have their own digest.
+    # What merely records, keeps or hands over does not change a weight.
     others = {
         *("errors.py", "records.py", "making/notes.py", "making/stages.py", "making/task.py"),
-        *("training/checkpoint.py", "data/dataset.py", "data/joined.py", "data/views.py"),
+        "training/checkpoint.py",
     }
     reached = {
         f"{name.replace('.', '/')}.py"
