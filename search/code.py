@@ -7,6 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 _SEARCH = Path(__file__).parent
+# Our own files that decide what a network is shown of an image.
+SHOWS = tuple(
+    f"data/{name}.py" for name in ("dataset", "images", "joined", "parts", "pictures", "views")
+)
+
 _LIBRARIES = ("torch", "timm", "torch-pruning")
 
 

@@ -97,10 +97,11 @@ def table(comparison: Comparison) -> str:
         compared = [] if arm == OURS else _compared(traces, comparison, early=early)
         cells = [arm, *_reached(traces, comparison.budget), *compared]
         lines.append(cells + [""] * (len(columns) - len(cells)))
-    machines = {one.run.seed: (one.processor, one.pace_ms) for one in comparison.traces}
     told = "; ".join(
         f"seed {seed}: {processor}, {format_milliseconds(pace_ms)}"
-        for seed, (processor, pace_ms) in sorted(machines.items())
+        for seed, processor, pace_ms in sorted(
+            {(one.run.seed, one.processor, one.pace_ms) for one in comparison.traces}
+        )
     )
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return (

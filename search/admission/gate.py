@@ -1,6 +1,7 @@
 """The gate of a running study: recipes that are not admitted end here, on record."""
 
 from search.admission.admission import Admission
+from search.admission.foresight import is_certain
 from search.admission.setting import setting_of
 from search.admission.table import CostTable
 from search.admission.verdict import Verdict
@@ -69,12 +70,8 @@ class Gate:
         return self.admission.settled(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """Takes up what a trial that ended was found to cost.
-
-        Of one that was stopped, or was rejected and so took no time, it was foreseen.
-        """
-        measured = outcome.duration_s > 0 and outcome.state is not TrialState.STOPPED
-        if outcome.cost and measured:
+        """Takes up what a trial that ended was found to cost."""
+        if outcome.cost and _is_measured(recipe, outcome):
             self.admission.learn(recipe, outcome.cost)
 
     def _reject(self, recipe: Recipe, verdict: Verdict) -> Outcome:
@@ -89,3 +86,13 @@ class Gate:
         number = self._ledger.reject(params, self._seed, outcome)
         self._watcher.trial_ended(number, params, outcome)
         return outcome
+
+
+def _is_measured(recipe: Recipe, outcome: Outcome) -> bool:
+    """Whether the cost is a file's. It was foreseen of a trial that was stopped, and of one that
+    was rejected, which took no time; a worker that rejects one tells the least that it may cost.
+    """
+    if outcome.quality is not None:
+        return True
+    rejected_by_worker = outcome.state is TrialState.INFEASIBLE and outcome.duration_s > 0
+    return rejected_by_worker and is_certain(recipe)

@@ -1,7 +1,6 @@
 """Which candidate is proposed: at first the most different one, then the most promising one."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -83,11 +82,11 @@ class Chooser:
         if not history.finished:
             # Of groups whose costs can't be told the last one, which is cut the most.
             return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
-        fitted, whole = self._surrogate(history), _with_cost(own, self._predict)
-        promised = self._promise_of(whole, pool, copy(fitted), history)
+        fitted, itself = self._surrogate(history), _with_cost(own, self._predict)
+        promised = self._promise_of(itself, pool, fitted, history)
         enough = promised * _epochs_beside(own, pool)
-        surrogate = copy(fitted)
-        front = self._front(surrogate, [whole, *pool], history)
+        surrogate = self._believing(fitted, history)
+        front = self._front(surrogate, [itself, *pool], history)
         rows = self._candidate_rows(pool)
         quantiles, believed = surrogate.quantiles(rows), surrogate.expected(rows)
         costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
@@ -120,8 +119,9 @@ class Chooser:
             pending=tuple(recipe for recipe in history.pending if recipe != own.recipe),
             under_way=tuple(recipe for recipe in history.under_way if recipe != own.recipe),
         )
-        front = self._front(surrogate, [own, *others], before)
-        quantiles = surrogate.quantiles(self._candidate_rows([own]))
+        believing = self._believing(surrogate, before)
+        front = self._front(believing, [own, *others], before)
+        quantiles = believing.quantiles(self._candidate_rows([own]))
         return float(_improvements([own], quantiles, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
@@ -182,7 +182,7 @@ class Chooser:
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        surrogate = self._surrogate(history)
+        surrogate = self._believing(self._surrogate(history), history)
         front = self._front(surrogate, pool, history)
         scores = self._scores(pool, surrogate, front)
         best = [pool[i] for i in np.argsort(-scores, kind="stable")[:_REFINED]]
@@ -214,23 +214,29 @@ class Chooser:
             self._features.categorical,
         )
 
+    def _believing(self, surrogate: Surrogate, history: History) -> Surrogate:
+        """The surrogate as if what runs had come out as expected."""
+        running = _running(history)
+        return surrogate.believing(self._known_rows(running)) if running else surrogate
+
     def _front(self, surrogate: Surrogate, pool: Sequence[Candidate], history: History) -> Front:
         """What has been reached, or is believed to be reached by what runs.
 
         Costs are those that are foretold, as the pool's are: of a latency that was measured in slow
         minutes it would otherwise seem that the same shape could better it.
         """
-        feasible = [one for one in history.finished if one.feasible and not one.elsewhere]
-        accuracies = [one.accuracy for one in feasible]
-        costs = [self._cost_of(one) for one in feasible]
+        known = [one.accuracy for one in history.finished if one.feasible]
+        reached = [one for one in history.finished if one.feasible and not one.elsewhere]
+        accuracies = [one.accuracy for one in reached]
+        costs = [self._cost_of(one) for one in reached]
         worst = self._worst_costs(costs, pool)
-        if running := [*history.pending, *history.under_way]:
-            accuracies += list(surrogate.believe(self._known_rows(running)))
+        if running := _running(history):
+            accuracies += list(surrogate.expected(self._known_rows(running)))
             costs += [_coordinates(self._predict(recipe), worst) for recipe in running]
         return Front(
             np.array(accuracies),
             np.array(costs).reshape(-1, 2),
-            _WORTH * max(accuracies, default=0.0),
+            _WORTH * max([*accuracies, *known], default=0.0),
             worst,
         )
 
@@ -269,6 +275,10 @@ class Chooser:
     def _known_row(self, recipe: Recipe) -> np.ndarray:
         row = self._rows.get(recipe)
         return self._features.row(recipe.to_params(), None) if row is None else row
+
+
+def _running(history: History) -> list[Recipe]:
+    return [*history.pending, *history.under_way]
 
 
 def _with_cost(recipe: Recipe, predict: Predict) -> Candidate:

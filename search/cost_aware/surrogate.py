@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from copy import copy
 from statistics import NormalDist
 from typing import Any
 
@@ -112,18 +113,18 @@ class Surrogate:
         self._kernel = fitted.kernel_
         self._condition()
 
-    def believe(self, rows: np.ndarray) -> np.ndarray:
-        """Takes its own expectations at `rows` for observed, and gives them as accuracies, [rows].
+    def believing(self, rows: np.ndarray) -> "Surrogate":
+        """Another one that takes the expectations of this one at `rows` for observed.
 
         Source: the kriging believer of Ginsbourger, Le Riche and Carraro 2010, Kriging is
         well-suited to parallelize optimization.
         """
-        expected = self._process.predict(rows)
-        self._rows = np.concatenate([self._rows, rows])
-        self._targets = np.concatenate([self._targets, expected])
-        self._variances = np.concatenate([self._variances, np.full(len(rows), 1e-6)])
-        self._condition()
-        return self._accuracies(expected)
+        other = copy(self)
+        other._rows = np.concatenate([self._rows, rows])
+        other._targets = np.concatenate([self._targets, self._process.predict(rows)])
+        other._variances = np.concatenate([self._variances, np.full(len(rows), 1e-6)])
+        other._condition()
+        return other
 
     def expected(self, rows: np.ndarray) -> np.ndarray:
         """The accuracy that is expected at each row, [rows]."""

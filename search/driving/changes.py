@@ -37,10 +37,10 @@ def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
     Raises:
         BadInput: a change would mix trials that can't be compared; names all of them.
     """
-    before = study_from_dict(record.config)  # with the defaults of what is new since
-    changes = list(_differences(dump_study(before), dump_study(study)))
+    before = dump_study(study_from_dict(record.config))  # with the defaults of what is new since
+    changes = list(_differences(before, dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
-    refused += _outside(before, study, trials)
+    refused += _outside(study, trials)
     if refused:
         raise BadInput(
             f"{study.study} can't be resumed so, since its trials could not be compared:\n  "
@@ -99,22 +99,23 @@ def _is_free(place: str) -> bool:
     )
 
 
-def _outside(before: Study, study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """A line for the first trial whose recipe the space held, and no longer holds.
-
-    It never held a batch that was halved for want of memory.
-    """
-    old, new = before.search_space().domains(), study.search_space().domains()
+def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
+    """A line for the first trial whose recipe the space no longer holds."""
+    domains = study.search_space().domains()
     for trial in trials:
         for key, value in trial.params.items():
-            if _holds(old, key, value) and not _holds(new, key, value):
-                held = f"holds {new[key]}" if key in new else "does not open it"
+            if key not in domains or not _holds(domains[key], key, value):
+                held = f"holds {domains[key]}" if key in domains else "does not open it"
                 return [f"space: trial {trial.number} has {key} = {value}, but now it {held}"]
     return []
 
 
-def _holds(domains: Mapping[str, Domain], key: str, value: Scalar) -> bool:
-    return key in domains and domains[key].contains(value)
+def _holds(domain: Domain, key: str, value: Scalar) -> bool:
+    """Whether the domain holds the value, or the batch that was halved to it for want of memory."""
+    values = [value]
+    if key.endswith(".batch_size") and isinstance(value, int):
+        values += [2 * value, 2 * value + 1]
+    return any(domain.contains(one) for one in values)
 
 
 def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> None:

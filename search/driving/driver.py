@@ -132,7 +132,7 @@ class Driver:
             proposal = self._sampler.ask(lambda: self._is_ending)
             if proposal is None and not self._is_ending:
                 self._exhausted = True
-                self._watcher.say("no recipe is found any more that is new and fits the budget")
+                self._watcher.say("no recipe is found now that is new and fits the budget")
         return proposal
 
     def _again(self) -> Candidate:
@@ -270,6 +270,8 @@ class Driver:
         dispatch = running.dispatch
         self._tell(dispatch, dispatch.recipe, outcome, proposal=running.candidate.proposal)
         self._trained += outcome.state is not TrialState.INFEASIBLE
+        if outcome.state is TrialState.COMPLETE:
+            self._exhausted = False  # what it taught may lead to others
         self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
 
     def _learn_branches(

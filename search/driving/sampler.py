@@ -152,7 +152,8 @@ class Sampler:
             branch: whether another trial trained the student, whose learning curve it bears.
             elsewhere: whether the student is another study's; this one may make it too.
         """
-        self._under_way.pop(recipe.digest(), None)
+        if not elsewhere:
+            self._under_way.pop(recipe.digest(), None)
         params = recipe.to_params()
         if not self._space.contains(params):
             return

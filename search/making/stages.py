@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from search.code import computed_by
+from search.code import SHOWS, computed_by
 from search.files import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
@@ -38,9 +38,7 @@ from spaces.rounding.int8 import largest_int8_weight
 
 # Our own files, besides those of spaces/, that decide what weights a stage comes to.
 TRAINS = (
-    "data/dataset.py",
-    "data/joined.py",
-    "data/views.py",
+    *SHOWS,
     "making/maker.py",
     "making/operation.py",
     "teacher/adapted.py",

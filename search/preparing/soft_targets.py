@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.code import content_of
+from search.code import SHOWS, content_of
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.data.views import View
@@ -25,8 +25,6 @@ _FILE = "logits.npy"
 _BATCH = 256
 # What the file holds. Another form has another, so that no older file is taken for it.
 _FORM = "teachers, views, images, classes"
-# Our own files that decide what the teacher is shown.
-_SEES = ("data/dataset.py", "data/joined.py", "data/views.py")
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def soft_targets(
 ) -> Path:
     """The folder of the logits of each of its members, computed unless it is there and whole."""
     # The folder too: a view is cut otherwise where the data set is streamed.
-    seen = f"{dataset.info.digest}/{dataset.folder.name}/{views!r}/{content_of(*_SEES)}"
+    seen = f"{dataset.info.digest}/{dataset.folder.name}/{views!r}/{content_of(*SHOWS)}"
     key = f"{_FORM}/{teacher.digest}/{seen}"
     depot, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
     if depot.kept(name) is None:

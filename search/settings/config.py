@@ -80,7 +80,9 @@ class DataSettings(Section):
     name: str | None = Field(None, description="timm data set name, such as hfds/food101")
     image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
     train_images: int | None = Field(None, ge=1, description="use at most so many for training")
-    validation_share: Share = Field(0.15, description="of each class; unless data hold a part")
+    validation_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
+        0.15, description="of each class; unless data hold a part"
+    )
     test_share: Share = Field(0.15, description="likewise; not used where data hold a test part")
     max_corrupt_share: Share = Field(
         0.01, description="damaged images are named and skipped up to this share of all"
@@ -99,8 +101,6 @@ class DataSettings(Section):
             raise ValueError("source timm needs the data set's name, such as name: hfds/food101")
         if self.source not in ("digits", "timm") and self.path is None:
             raise ValueError(f"source {self.source} needs a path")
-        if self.validation_share == 0:
-            raise ValueError("validation_share must be above 0: the search compares on validation")
         return self
 
 

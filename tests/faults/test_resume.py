@@ -108,6 +108,9 @@ def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
     halved = {**trials[0].params, "training.standard.batch_size": 8}
     trials = [replace(trials[0], params=halved), *trials[1:]]
     assert check_changes(record, study, trials) == []
+    other = {**trials[1].params, "training.standard.warmup_epochs": 3}
+    with pytest.raises(BadInput, match=r"trial 1 has .*warmup_epochs = 3, but now it holds 0"):
+        check_changes(record, study, [trials[0], replace(trials[1], params=other)])
     narrower = {"distillation": "soft_targets"}
     with pytest.raises(BadInput, match="trial 0 has distillation = labels, but now it holds soft"):
         check_changes(record, study_of(ended, stripes_file, space=narrower), trials)

@@ -70,7 +70,7 @@ def test_a_domain_does_not_contain_what_is_outside_or_of_another_type(
 )
 def test_no_place_of_a_range_lies_outside_of_it(domain: FloatRange | IntRange) -> None:
     assert [share for share in (0.0, 0.5, 1.0) if not domain.contains(domain.at(share))] == []
-    assert domain.at(1.0) == pytest.approx(domain.high)
+    assert (domain.at(0.0), domain.at(1.0)) == domain.edges()
 
 
 def test_a_float_range_contains_an_integer() -> None:

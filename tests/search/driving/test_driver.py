@@ -326,6 +326,19 @@ def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked
     assert (following.number, following.recipe) == (2, asked[0].recipe)
 
 
+def test_what_a_trial_taught_may_lead_to_a_recipe_where_none_was_found(
+    stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = stage(trials=12)
+    first = _next(given.driver)
+    with monkeypatch.context() as patched:
+        patched.setattr(given.sampler, "ask", lambda _: None)
+        assert given.driver.next() is None
+    assert given.driver.next() is None  # nothing was learned since
+    given.driver.end(first.number, _complete())
+    assert given.driver.next() is not None
+
+
 def test_no_more_are_chosen_ahead_than_were_asked_for(
     stage: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,7 +357,7 @@ def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) ->
         given.driver.end(dispatch.number, None)
     assert given.driver.is_over
     assert len(given.store.trials("digits")) == 12
-    assert given.notebook.said == ["no recipe is found any more that is new and fits the budget"]
+    assert given.notebook.said == ["no recipe is found now that is new and fits the budget"]
 
 
 def test_after_the_time_is_up_nothing_is_dispatched(stage: NewStage) -> None:

@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from search.cost_aware.candidates import CostSource
-from search.cost_aware.evidence import CURVE
+from search.cost_aware.evidence import CURVE, read_history
 from search.driving.sampler import Proposal, Sampler
 from search.records import Cost, EpochRecord, FailureRecord, Outcome, Quality, TrialState
 from spaces.space import SearchSpace
@@ -194,5 +194,8 @@ def test_students_of_another_study_may_be_made_in_this_one(name: str) -> None:
     sampler = Sampler(space, name=name, seed=0, costs=COSTS)
     for proposal in proposals:
         sampler.learn(proposal.recipe, _complete(proposal), elsewhere=True)
+    history = read_history(sampler._study.trials)
+    assert [one.elsewhere for one in history.finished] == [True] * 8
+    assert history.tried == ()
     assert len(set(_proposed(sampler, 8))) == 8
     assert sampler.ask() is None

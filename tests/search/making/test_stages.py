@@ -232,7 +232,7 @@ def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Pat
 
 def test_the_key_follows_every_file_that_training_goes_through() -> None:
     search = Path(sys.modules["search.making.stages"].__file__ or "").parents[1]
-    entry = {"making/maker.py", "training/fitting.py"}
+    entry = {"making/maker.py", "training/fitting.py", "data/parts.py"}
     # What merely records, keeps or hands over does not change a weight.
     others = {
         *("errors.py", "records.py", "making/notes.py", "making/stages.py", "making/task.py"),
