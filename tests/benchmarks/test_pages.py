@@ -74,5 +74,5 @@ def test_the_tables_of_the_time_to_the_frontier_are_those_of_its_runs() -> None:
     budget = load_study(folder / "problem.yaml").budget
     found = report.comparisons(results.read_traces(folder), terms, budget)
     text = (PAGE.parent / "time_to_frontier.md").read_text()
-    assert len(found) >= 2
+    assert len(found) == 3
     assert [one for one in found if report.table(one) not in text] == []
