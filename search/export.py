@@ -37,7 +37,7 @@ from search.keeping.artifacts import (
     SERVED,
     WEIGHTS,
     Provenance,
-    check_whole,
+    check_own,
     load_network,
     read_provenance,
     write_weights,
@@ -49,7 +49,7 @@ from search.measuring.predictions import (
     write_predictions,
 )
 from search.measuring.runtime import Session
-from search.records import StudyRecord, TrialRecord, TrialState
+from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
 
 TEACHER_PREDICTIONS = "teacher_predictions.npz"
 
@@ -76,10 +76,10 @@ def export_student(
             `force` is not given, or holds something else than an earlier export.
         ArtifactError: the trial's artifact is missing, damaged or out of reach.
     """
-    name = _artifact_of(trial)
+    kept = _artifact_of(trial)
     _check_destination(destination, force=force)
-    artifact = Depot.of(study.artifacts).fetched(name)
-    check_whole(artifact)
+    artifact = Depot.of(study.artifacts).fetched(kept.path)
+    check_own(artifact, kept)
     formats = tuple(dict.fromkeys(formats))
     provenance = read_provenance(artifact)
     network = as_rounded(load_network(artifact), provenance)
@@ -108,7 +108,7 @@ def _write_findings(
 ) -> None:
     """What student and teacher predict, and the model card."""
     artifacts = Depot.of(study.artifacts)
-    own = kept_predictions(artifacts, _artifact_of(trial))
+    own = kept_predictions(artifacts, _artifact_of(trial).path)
     taught = kept_predictions(artifacts, TEACHER)
     write_predictions(folder / PREDICTIONS, own)
     if taught:
@@ -184,14 +184,14 @@ def load(folder: Path | str) -> Loaded:
     return Loaded(network.eval(), Transform(data), data.classes)
 
 
-def _artifact_of(trial: TrialRecord) -> str:
-    """The folder of a complete trial, among its study's artifacts."""
+def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
+    """What a complete trial left among its study's artifacts."""
     if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
         raise BadInput(
             f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
             f"{trial.state}: `retort trials --frontier` lists those worth exporting"
         )
-    return trial.outcome.artifact.path
+    return trial.outcome.artifact
 
 
 def _check_destination(folder: Path, *, force: bool) -> None:

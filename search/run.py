@@ -10,9 +10,16 @@ from search.database.holds import held_message
 from search.depot import Depot
 from search.driving.changes import check_changes, check_made_of_the_same
 from search.driving.warm_start import check_alike
-from search.errors import DepotError, Interrupted, StoreError, StoreUnavailable, StudyHeld
+from search.errors import (
+    ArtifactError,
+    DepotError,
+    Interrupted,
+    StoreError,
+    StoreUnavailable,
+    StudyHeld,
+)
 from search.findings.frontier import chosen, frontier
-from search.keeping.artifacts import SERVED, check_whole
+from search.keeping.artifacts import SERVED, check_own, check_whole
 from search.keeping.checkup import sweep
 from search.keeping.holding import Heartbeat, Say, beating, lives, take, this_process
 from search.keeping.ledger import journal_of
@@ -51,6 +58,7 @@ def run_study(
             data_digest=spec.data_digest,
             holder=this_process(),
         )
+        _set_aside_journal(journal_of(store, spec.artifacts).path, watcher.say)
         with beating(store, study.study) as heartbeat:
             return _search(study, spec, teacher, store, watcher, heartbeat)
 
@@ -103,7 +111,7 @@ def _search(
     """Tries recipes, and tests the frontier, in a study that this process holds."""
     state = StudyState.FAILED
     try:
-        store.record_teacher(study.study, teacher)
+        store.record_teacher(study.study, _as_tested(teacher, store.study(study.study).teacher))
         run_trials(study, spec, store, watcher, heartbeat)
         grade_frontier(spec, teacher, store, watcher)
         state = StudyState.FINISHED
@@ -121,6 +129,13 @@ def _search(
     return chosen(store.trials(study.study), study.budget)
 
 
+def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
+    """The teacher with what an earlier run found on the test images."""
+    if before is None or before.digest != teacher.digest:
+        return teacher
+    return replace(teacher, test_accuracy=before.test_accuracy)
+
+
 def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
     """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
     with suppress(StoreError):
@@ -134,11 +149,24 @@ def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watch
 def read_back_journal(store: Store, study: str, artifacts: Depot, say: Say) -> None:
     """Puts into the store what it could not take before."""
     journal = journal_of(store, artifacts)
-    kept, damaged = journal.read_back(partial(store.finish_trial, study))
-    if kept:
-        say(f"{kept} results that the store could not take before are in it now")
-    if damaged:
-        say(f"{damaged} lines of {journal.path} were damaged: their trials are run again")
+    read = journal.read_back(partial(store.finish_trial, study))
+    if read.kept:
+        say(f"{read.kept} results that the store could not take before are in it now")
+    if read.damaged:
+        say(f"{read.damaged} lines of {journal.path} were damaged: their trials are run again")
+    if read.refused:
+        say(
+            f"{read.refused} results of {journal.path} contradict the store, so they are set aside "
+            f"in {journal.refused_path}"
+        )
+
+
+def _set_aside_journal(path: Path, say: Say) -> None:
+    """A new study has no results yet: what waits under its name is of one that was removed."""
+    if path.exists():
+        aside = path.with_name(f"{path.name}.old")
+        path.replace(aside)
+        say(f"results of an earlier study of that name waited in {path}; they are in {aside} now")
 
 
 def _how_to_go_on(study: str, journal: Path) -> str:
@@ -166,8 +194,16 @@ def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher
     )
     for student in students:
         assert student.outcome is not None
-        assert student.outcome.artifact is not None
-        found = _tested(student.outcome.artifact.path, spec, dataset)
+        artifact = student.outcome.artifact
+        assert artifact is not None
+        try:
+            check_own(spec.artifacts.fetched(artifact.path), artifact)
+            found = _tested(artifact.path, spec, dataset)
+        except DepotError:
+            raise
+        except ArtifactError as error:
+            watcher.say(f"trial {student.number} is not tested: {error}")
+            continue
         store.record_test(spec.study, student.number, quality(found, teacher=taught.classes))
 
 

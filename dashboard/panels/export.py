@@ -18,7 +18,7 @@ from dashboard.launch import server_environment
 from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
 from search.depot import Depot
-from search.errors import ArtifactError
+from search.errors import RetortError
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.store import safe_url
 
@@ -40,7 +40,7 @@ def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -
     """A button that packs the trial's student, and the command that does the same."""
     try:
         folder = artifact_folder(study, trial)
-    except ArtifactError as error:
+    except RetortError as error:
         show_problem("The student is out of reach.", str(error))
         return
     if trial.state is not TrialState.COMPLETE or folder is None:

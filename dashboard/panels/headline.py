@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
-from search.keeping.holding import standing
+from search.keeping.holding import standing, standing_counts
 from search.records import Cost, Quality, StudyState, TeacherRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_count, format_milliseconds
 
@@ -34,6 +34,7 @@ def show_states(view: StudyView) -> None:
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
     """A line of states, those of trials with their numbers."""
+    counts = standing_counts(state, counts)
     count = sum(counts.values())
     words = "1 trial" if count == 1 else f"{count:,} trials"
     badges = [f":{_STUDY_COLOURS[state]}-badge[**{state}**]", words + ":" * bool(count)]

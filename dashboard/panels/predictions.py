@@ -11,7 +11,7 @@ from dashboard.panels.export import artifact_folder
 from dashboard.panels.messages import show_problem
 from dashboard.panels.plot import show_plot
 from search.depot import Depot
-from search.errors import ArtifactError
+from search.errors import RetortError
 from search.findings.examples import DataNames, data_names, prepared_pixels
 from search.measuring.predictions import TEACHER, Predictions, kept_predictions
 from search.records import StudyRecord, TrialRecord
@@ -44,7 +44,7 @@ def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
         names = data_names(folder)
         teacher = kept_predictions(artifacts, TEACHER).get(_PART)
         _show(study, trial, names, student, teacher)
-    except ArtifactError as error:
+    except RetortError as error:
         show_problem("Its predictions can't be read.", str(error))
 
 

@@ -13,7 +13,8 @@ from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import Here
 from dashboard.queries import StudyView, load_trials
 from search.depot import Depot
-from search.records import Outcome, Scalar, StudyRecord, TrialRecord
+from search.keeping.holding import standing
+from search.records import Outcome, Scalar, StudyRecord, StudyState, TrialRecord
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 
 
@@ -54,7 +55,10 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     st.text(recipe_in_words(trial.params))
     outcome = trial.outcome
     if outcome is None:
-        st.info("This trial is still running; its recipe is known, its cost is not yet.")
+        if standing(view.study) is StudyState.RUNNING:
+            st.info("This trial is still running; its recipe is known, its cost is not yet.")
+        else:
+            st.info("This trial was interrupted; `retort resume` runs it again.")
         return
     if outcome.cost is not None and view.study.teacher is not None:
         st.caption(f"Beside the teacher's {teacher_in_words(view.study.teacher)}")

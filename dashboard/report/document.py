@@ -1,5 +1,6 @@
 """The report: everything in one file that needs no network, safe against what others named."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,7 +26,7 @@ from search.findings.frontier import chosen, frontier
 from search.findings.history import history
 from search.findings.importance import importances
 from search.findings.savings import in_words, savings
-from search.keeping.holding import standing
+from search.keeping.holding import standing, standing_counts
 from search.records import StudyRecord, TrainingDone, TrialRecord, TrialState
 
 _FOLDER = Path(__file__).parent
@@ -81,10 +82,8 @@ def _sections(material: Material) -> Iterator[str]:
 
 def _head(material: Material) -> Iterator[str]:
     study = material.study
-    counts = dict.fromkeys(TrialState, 0)
-    for trial in material.trials:
-        counts[trial.state] += 1
-    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    found = standing_counts(standing(study), Counter(trial.state for trial in material.trials))
+    states = ", ".join(f"{found[state]} {state}" for state in TrialState if state in found)
     yield f"<h1>{escape(study.name)}</h1>"
     yield (
         f'<p class="quiet">{standing(study)} · started {study.created_at:%Y-%m-%d %H:%M} UTC · '

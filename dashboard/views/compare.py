@@ -18,7 +18,7 @@ from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.depot import Depot
-from search.errors import ArtifactError
+from search.errors import RetortError
 from search.measuring.predictions import TEACHER, Predictions, kept_predictions
 from search.records import TrialRecord, TrialState
 
@@ -128,7 +128,7 @@ def _facts(trial: TrialRecord) -> Mapping[str, str]:
 def _show_agreement(here: Here, view: StudyView, trials: Sequence[TrialRecord]) -> None:
     try:
         known = _predictions(view, trials)
-    except ArtifactError as error:
+    except RetortError as error:
         show_problem("Their predictions can't be read.", str(error))
         return
     if len(known) < 2:

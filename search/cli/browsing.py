@@ -32,7 +32,7 @@ from search.cli.terminal import out, percent, say, state_text, trial_table, writ
 from search.errors import BadInput
 from search.findings.frontier import best as best_of
 from search.findings.frontier import chosen, frontier
-from search.keeping.holding import standing
+from search.keeping.holding import standing, standing_counts
 from search.records import (
     Cost,
     Outcome,
@@ -176,16 +176,16 @@ def choose(
     """
     budget = stored_budget(study.config)
     if max_size is not None or max_latency is not None:
-        budget = Budget(
-            size=_parsed("--max-size", max_size, parse_bytes),
-            latency=_parsed("--max-latency", max_latency, parse_milliseconds),
-        )
+        _check("--max-size", max_size, parse_bytes)
+        _check("--max-latency", max_latency, parse_milliseconds)
+        budget = Budget.model_validate({"size": max_size, "latency": max_latency})
     return chosen(trials, budget, min_accuracy=min_accuracy)
 
 
-def _parsed(option: str, text: str | None, parse: Callable[[object], _Number]) -> _Number | None:
+def _check(option: str, text: str | None, parse: Callable[[object], float]) -> None:
     try:
-        return None if text is None else parse(text)
+        if text is not None:
+            parse(text)
     except ValueError as error:
         raise BadInput(f"{option} {error}") from error
 
@@ -227,12 +227,8 @@ def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]
     }
 
 
-def _states(study: StudyRecord, trials: Sequence[TrialRecord]) -> Counter[TrialState]:
-    """Trials by state; none runs where the study does not."""
-    states = Counter(trial.state for trial in trials)
-    if standing(study) is not StudyState.RUNNING and (left := states.pop(TrialState.RUNNING, 0)):
-        states[TrialState.INTERRUPTED] += left
-    return states
+def _states(study: StudyRecord, trials: Sequence[TrialRecord]) -> Mapping[TrialState, int]:
+    return standing_counts(standing(study), Counter(trial.state for trial in trials))
 
 
 def _show_outcome(outcome: Outcome) -> None:

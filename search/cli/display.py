@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.cli.terminal import out, recipe_text, state_text, trial_table
+from search.errors import StoreError
 from search.findings.frontier import frontier
 from search.progress import Watcher
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
@@ -95,7 +96,8 @@ class LivePicture:
             self.trained += 1
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
-            self.best_so_far = frontier(self.store.trials(self.study.study))
+            with suppress(StoreError):  # the picture can wait, the search can't
+                self.best_so_far = frontier(self.store.trials(self.study.study))
         if outcome.state is TrialState.FAILED:
             self.news = f"trial {number} failed: {_result(outcome)}"
 

@@ -31,12 +31,15 @@ class Advice:
             and no more in time; None where there is none.
         upgrades: for each limit that alone keeps out a more accurate student, the one that breaks
             it by the least; where each of them breaks several, the nearest of these.
+        lost: the most accurate trial that was trained, is more accurate, and broke the study's own
+            budget, so that its student was not kept; None where there is none.
     """
 
     chosen: TrialRecord
     runner_up: TrialRecord | None
     cheaper: TrialRecord | None
     upgrades: tuple[Upgrade, ...]
+    lost: TrialRecord | None = None
 
 
 def advise(
@@ -60,6 +63,7 @@ def advise(
         runner_up=best(others, budget, min_accuracy=min_accuracy),
         cheaper=best(smaller, budget, min_accuracy=min_accuracy),
         upgrades=_upgrades(others, budget, above=accuracy_of(chosen)),
+        lost=_lost(trials, above=accuracy_of(chosen)),
     )
 
 
@@ -76,7 +80,14 @@ def reasons(advice: Advice, budget: Budget) -> list[str]:
     if advice.cheaper is not None and advice.cheaper != advice.runner_up:
         lines.append(f"A cheaper one, {_beside(advice.cheaper, chosen)}.")
     lines += [_in_words(upgrade, advice.chosen, budget) for upgrade in advice.upgrades]
-    if not advice.upgrades:
+    if advice.upgrades:
+        return lines
+    if advice.lost is not None:
+        lines.append(
+            f"Trial {advice.lost.number} came to {accuracy_of(advice.lost):.2%}, but broke the "
+            "study's budget, so that its student was not kept: a study with more may find it."
+        )
+    else:
         lines.append("No trial so far is more accurate, so more budget would buy nothing yet.")
     return lines
 
@@ -118,6 +129,16 @@ def _upgrades(
         Upgrade(trial=trial, needs=_needs(trial, budget))
         for _, _, trial in sorted(shown, key=lambda found: found[:2])
     )
+
+
+def _lost(trials: Sequence[TrialRecord], *, above: float) -> TrialRecord | None:
+    trained = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.INFEASIBLE and trial.outcome and trial.outcome.quality
+    ]
+    best_lost = max(trained, key=accuracy_of, default=None)
+    return best_lost if best_lost and accuracy_of(best_lost) > above else None
 
 
 def _needs(trial: TrialRecord, budget: Budget) -> dict[str, float]:

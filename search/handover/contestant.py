@@ -12,14 +12,14 @@ import timm
 import torch
 
 from search.data.dataset import DataInfo, Part, normalize
-from search.errors import BadInput, shortened
+from search.errors import ArtifactError, BadInput, shortened
 from search.handover.formats import Format
 from search.handover.operations import count_onnx
 from search.keeping.artifacts import RECIPE, SERVED, load_network, read_provenance
 from search.measuring.measure import count_operations
 from search.measuring.metadata import LABELS, PREPROCESSING
 from search.measuring.predictions import Predictions
-from search.measuring.runtime import ONNX_ERRORS, Session, export_onnx
+from search.measuring.runtime import Session, export_onnx
 from search.measuring.timing import Served
 
 _BATCH = 256
@@ -200,7 +200,7 @@ def _check_classes(found: Contestant, info: DataInfo) -> None:
     size = found.image_size
     try:
         outputs = found.logits(torch.zeros(1, info.channels, size, size, dtype=torch.uint8))
-    except ONNX_ERRORS as error:
+    except ArtifactError as error:
         raise BadInput(
             f"{found.name} must take images of {info.channels} channels and {size} pixels: "
             f"{shortened(error)}"

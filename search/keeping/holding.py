@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from search.errors import StoreError, StudyHeld
-from search.records import Holder, StudyRecord, StudyState
+from search.records import Holder, StudyRecord, StudyState, TrialState
 from search.store import Store
 
 BEAT_S = 5.0
@@ -50,6 +51,17 @@ def standing(study: StudyRecord) -> StudyState:
         return study.state
     dead = study.holder is None or lives(study.holder) is False
     return StudyState.INTERRUPTED if dead else StudyState.RUNNING
+
+
+def standing_counts(
+    state: StudyState, counts: Mapping[TrialState, int]
+) -> Mapping[TrialState, int]:
+    """Trials by state, where the study stands so in truth: none runs where the study does not."""
+    if state is StudyState.RUNNING:
+        return counts
+    found = Counter(counts)
+    found[TrialState.INTERRUPTED] += found.pop(TrialState.RUNNING, 0)
+    return +found
 
 
 def take(

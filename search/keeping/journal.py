@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search.errors import StoreError, StoreUnavailable, StudyHeld
 from search.records import (
     ArtifactRecord,
     Branch,
@@ -21,6 +22,21 @@ from search.records import (
 )
 
 Keep = Callable[[int, Outcome], object]
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """How many results a journal gave back.
+
+    Attributes:
+        kept: in the store now.
+        damaged: lines that are not as they were written; their trials have to be run again.
+        refused: that contradict what the store holds.
+    """
+
+    kept: int = 0
+    damaged: int = 0
+    refused: int = 0
 
 
 class Journal:
@@ -49,30 +65,45 @@ class Journal:
             os.fsync(file.fileno())
         _sync_folder(self.path.parent)
 
-    def read_back(self, keep: Keep) -> tuple[int, int]:
+    @property
+    def refused_path(self) -> Path:
+        """Of the file with the results that the store would not have."""
+        return self.path.with_name(f"{self.path.name}.refused")
+
+    def read_back(self, keep: Keep) -> ReadBack:
         """Gives every result to `keep`, then removes the file.
 
         Args:
-            keep: told the trial's number and outcome; may be told of one twice.
+            keep: told the trial's number and outcome; may be told of one twice. Those that it
+                refuses by a StoreError are set aside.
 
-        Returns:
-            How many were kept, and how many lines were damaged, whose trials have to be run again.
+        Raises:
+            StoreUnavailable, StudyHeld: by `keep`; the file stays as it is.
         """
         if not self.path.exists():
-            return 0, 0
+            return ReadBack()
         kept = damaged = 0
+        refused: list[bytes] = []
         for line in self.path.read_bytes().splitlines():
             if not line.strip():
                 continue
             entry = _checked(line)
             if entry is None:
                 damaged += 1
-            else:
+                continue
+            try:
                 keep(entry["trial"], _outcome(entry["outcome"]))
                 kept += 1
+            except (StoreUnavailable, StudyHeld):
+                raise
+            except StoreError:
+                refused.append(line)
+        if refused:
+            with self.refused_path.open("ab") as file:
+                file.writelines(line + b"\n" for line in refused)
         self.path.unlink()
         _sync_folder(self.path.parent)
-        return kept, damaged
+        return ReadBack(kept, damaged, len(refused))
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:

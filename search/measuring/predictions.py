@@ -12,6 +12,7 @@ looked at when these folders have long been written, is in `tested/`, under the 
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,16 @@ TEACHER = "teacher"
 """The folder of the teacher, among a study's artifacts."""
 PARTS = ("validation", "test")
 _TESTED = "tested"
+# What reading a file raises that is missing, cut short or damaged.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +102,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
         found = {part: _part(held, part) for part in PARTS if f"{part}_classes" in held}
-    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ArtifactError(f"the predictions in {path} can't be read: {error}") from error
     return found
 

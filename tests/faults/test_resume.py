@@ -1,5 +1,6 @@
 """Resuming: what is learned again, what may change in between, and warm starts."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from search.driving.changes import check_changes
-from search.errors import BadInput, StoreError
-from search.records import Outcome, TrialState
+from search.errors import BadInput, Interrupted, StoreError
+from search.keeping.journal import Journal
+from search.records import Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
 from search.store import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
@@ -114,6 +116,58 @@ def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
     narrower = {"distillation": "soft_targets"}
     with pytest.raises(BadInput, match="trial 0 has distillation = labels, but now it holds soft"):
         check_changes(record, study_of(ended, stripes_file, space=narrower), trials)
+
+
+def test_a_student_that_is_gone_is_not_tested_and_ends_nothing(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = study_of(tmp_path, stripes_file, search={"trials": 1})
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+        before = store.study("stripes").teacher
+        shutil.rmtree(tmp_path / "artifacts" / "stripes" / "trial-00000")
+        notes = Notes()
+        resume_study(study_of(tmp_path, stripes_file, search={"trials": 2}), store, notes)
+        record = store.study("stripes")
+        assert record.state is StudyState.FINISHED
+        assert any("trial 0 is not tested: a student must be a folder" in one for one in notes.said)
+        assert before
+        assert before.test_accuracy is not None
+        assert record.teacher == before
+
+
+def test_an_interrupted_resume_keeps_the_teachers_test_accuracy(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    def interrupt(number: int) -> None:
+        raise KeyboardInterrupt
+
+    study = study_of(tmp_path, stripes_file, search={"trials": 1})
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, Notes())
+        before = store.study("stripes").teacher
+        more = study_of(tmp_path, stripes_file, search={"trials": 2})
+        with pytest.raises(Interrupted):
+            resume_study(more, store, Notes(interrupt))
+        assert before
+        assert before.test_accuracy is not None
+        assert store.study("stripes").teacher == before
+
+
+def test_a_journal_of_a_study_that_was_removed_is_set_aside(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = study_of(tmp_path, stripes_file, search={"trials": 1})
+    journal = Journal(tmp_path / "retort.db.stripes.unstored.jsonl")
+    journal.write(0, Outcome(state=TrialState.INFEASIBLE, reason="of long ago"))
+    notes = Notes()
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, notes)
+        assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE]
+        assert store.study("stripes").state is StudyState.FINISHED
+    assert any("results of an earlier study of that name" in one for one in notes.said)
+    assert not journal.path.exists()
+    assert journal.path.with_name(f"{journal.path.name}.old").exists()
 
 
 def test_other_data_under_the_same_name_are_refused(stripes_file: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from search.database.tables import SCHEMA, VERSION_TABLE
 from search.depot import Depot
 from search.errors import StoreError, StoreUnavailable, StudyHeld
 from search.keeping.holding import BEAT_S, beating, lives, standing, take, this_process
-from search.keeping.journal import Journal
+from search.keeping.journal import Journal, ReadBack
 from search.keeping.ledger import Ledger, journal_of
 from search.records import FailureRecord, Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
@@ -374,7 +374,8 @@ class TestJournal:
         journal, kept = Journal(tmp_path / "new" / "j.jsonl"), []
         journal.write(3, ENDED)
         journal.write(4, replace(ENDED, reason="a\0b\udcff"))
-        assert journal.read_back(lambda number, outcome: kept.append((number, outcome))) == (2, 0)
+        read = journal.read_back(lambda number, outcome: kept.append((number, outcome)))
+        assert read == ReadBack(kept=2)
         assert kept == [(3, ENDED), (4, replace(ENDED, reason="a\0b\udcff"))]
         assert not journal.path.exists()
 
@@ -392,5 +393,36 @@ class TestJournal:
         }[fault]
         journal.path.write_bytes(damaged)
         journal.write(4, ENDED)
-        assert journal.read_back(lambda number, outcome: kept.append(number)) == (1, 1)
+        assert journal.read_back(lambda number, outcome: kept.append(number)) == ReadBack(
+            1, damaged=1
+        )
         assert kept == [4]
+
+    def test_what_the_store_refuses_is_set_aside_and_the_rest_is_kept(self, tmp_path: Path) -> None:
+        journal, kept = Journal(tmp_path / "j.jsonl"), []
+        for number in (3, 4, 5):
+            journal.write(number, ENDED)
+
+        def keep(number: int, outcome: Outcome) -> None:
+            if number == 4:
+                raise StoreError("trial 4 ended already, with another outcome")
+            kept.append(number)
+
+        assert journal.read_back(keep) == ReadBack(kept=2, refused=1)
+        assert kept == [3, 5]
+        assert not journal.path.exists()
+        again: list[int] = []
+        journal.refused_path.rename(journal.path)
+        assert journal.read_back(lambda number, outcome: again.append(number)) == ReadBack(kept=1)
+        assert again == [4]
+
+    def test_what_another_process_holds_stays_in_the_journal(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path / "j.jsonl")
+        journal.write(3, ENDED)
+
+        def keep(number: int, outcome: Outcome) -> None:
+            raise StudyHeld("another process runs it")
+
+        with pytest.raises(StudyHeld):
+            journal.read_back(keep)
+        assert journal.path.exists()

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -153,6 +154,22 @@ def test_best_names_the_nearest_miss(retort: Retort, add_study: AddStudy) -> Non
     near = r"The nearest is trial 1: size 80.0 KB is above 50.0 KB"
     with pytest.raises(NoStudentFits, match=near):
         retort("best", "--max-size", "50KB")
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        (("--max-latency", "5ms"), 0),
+        (("--max-latency", "0.3ms"), 1),
+        (("--max-size", "100KB", "--max-latency", "1s"), 1),
+    ],
+)
+def test_best_within_other_limits_than_the_studys(
+    retort: Retort, add_study: AddStudy, options: tuple[str, ...], number: int
+) -> None:
+    assert SMALLER.cost
+    add_study(COMPLETE, replace(SMALLER, cost=replace(SMALLER.cost, latency_ms=0.2)))
+    assert f"retort export {number} " in retort("best", *options).stdout
 
 
 def test_best_names_the_most_accurate_where_none_is_accurate_enough(

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from search.cli.display import LivePicture, PlainLines
+from search.errors import StoreError
 from search.records import EpochRecord, Outcome
 from search.settings.config import Study
 from search.store import Store
@@ -138,3 +139,16 @@ def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixt
     assert started.endswith("trial 3 started: test_resnet, labels, magnitude 0.25, float32")
     assert "trial 3 complete: accuracy 90.00%, 200 KB, 500 µs (test_resnet" in complete
     assert "trial 4 infeasible: size 450 KB is above 300 KB (test_resnet" in infeasible
+
+
+def test_a_store_that_cannot_be_read_for_the_picture_ends_nothing(
+    picture: LivePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("it does not answer")
+
+    _end(picture, SMALLER)
+    monkeypatch.setattr(picture.store, "trials", fail)
+    _end(picture, COMPLETE)
+    assert "2/4 trained" in _shown(picture)
+    assert "frontier so far (1 students)" in _shown(picture)

@@ -86,6 +86,17 @@ def test_the_reasons_say_so_where_no_budget_would_buy_more() -> None:
     assert "more budget would buy nothing yet" in reasons(advice, BUDGET)[-1]
 
 
+def test_the_reasons_name_a_better_student_that_broke_the_studys_budget() -> None:
+    lost = [trial(n, 0.9 + n / 100, 330, state=TrialState.INFEASIBLE) for n in (1, 3, 2)]
+    advice = advise([trial(0, 0.9, 100), *lost], BUDGET)
+    assert advice is not None
+    assert "Trial 3 came to 93.00%, but broke the study's budget" in reasons(advice, BUDGET)[-1]
+    worse = trial(1, 0.8, 330, state=TrialState.INFEASIBLE)
+    advice = advise([trial(0, 0.9, 100), worse], BUDGET)
+    assert advice is not None
+    assert advice.lost is None
+
+
 @pytest.mark.parametrize(("size", "words"), [(400, "2.0 times larger"), (200, "as large")])
 def test_a_ratio_is_said_as_a_person_would(size: int, words: str) -> None:
     advice = advise([trial(0, 0.9, 200), trial(1, 0.88, size)], Budget())

@@ -137,6 +137,15 @@ def test_a_model_of_other_classes_is_refused(compare: Compare, tmp_path: Path) -
         compare(tmp_path / "seven.onnx")
 
 
+def test_a_model_that_takes_other_images_is_refused_by_name(
+    compare: Compare, tmp_path: Path
+) -> None:
+    network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
+    export_onnx(network, tmp_path / "colour.onnx", image_shape=(3, 32, 32))
+    with pytest.raises(BadInput, match=r"colour\.onnx must take images of 1 channels and 32 pix"):
+        compare(tmp_path / "colour.onnx")
+
+
 def test_a_model_whose_classes_stand_in_another_order_is_refused(
     tested: Tested, compare: Compare, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from search.errors import ArtifactError, BadInput
 from search.export import export_student, load
+from search.files import written_whole
 from search.handover.record import Measured, read_handover
 from search.keeping.artifacts import RECIPE, SERVED, WEIGHTS, load_network, read_provenance
 from search.making.task import Task
@@ -183,6 +184,19 @@ def test_fault_28_a_damaged_artifact_is_refused_by_name_and_nothing_is_written(
     with pytest.raises(ArtifactError, match=f"differs in {name}"):
         export_student(study, trial, tmp_path / "out" / "student")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_student_that_a_study_of_the_same_name_has_written_over_is_refused(
+    finished: Finished, tmp_path: Path
+) -> None:
+    study, trial = finished()
+    folder = _artifact(study, trial)
+    with written_whole(folder) as other:  # whole, but another
+        for name in (RECIPE, WEIGHTS, SERVED):
+            (other / name).write_bytes((folder / name).read_bytes())
+        (other / RECIPE).write_text((folder / RECIPE).read_text() + "\n")
+    with pytest.raises(ArtifactError, match="holds another student than the one that the store"):
+        export_student(study, trial, tmp_path / "student")
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing_behind(
