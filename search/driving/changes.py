@@ -21,7 +21,6 @@ _FREE = (
     "search.trials",
     "search.warm_start",
     "data.path",
-    "data.in_memory",
     "space",
 )
 _PATHS = ("checkpoint", "exported")

@@ -62,7 +62,7 @@ class Maker:
         network = self.task.brief.build(recipe.student)
         course = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
         yield from self._teach(network, course, notes, key=key)
-        notes.end_stage(TRAINING, network)
+        notes.end_stage(TRAINING, network, accuracy=notes.epochs[-1].accuracy)
         self.task.stages.write(key, notes.since(before, network, cuts=()))
         return Made(network, ())
 
@@ -162,11 +162,12 @@ class Maker:
         )
 
     def _losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
-        """What the network loses on a few batches of training images.
+        """What the network loses on a few batches of training images, nothing of which is random.
 
         Projectors of features are gone with the training: labels stand for what they compared.
         """
-        course = self._course("weigh", recipe, epochs=1)
+        plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
+        course = replace(self._course("weigh", recipe, epochs=1), training=plain)
         if course.teachers:
             course = replace(course, distillation=Labels(), teachers=())
         return sample_losses(network, self.task.dataset, course, batches=_WEIGHED_BATCHES)

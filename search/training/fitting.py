@@ -106,6 +106,11 @@ class _Fitting:
         }
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
+    def fits(self, state: Mapping[str, Any]) -> bool:
+        """Whether the state is of a pupil of the same shapes."""
+        own = {name: value.shape for name, value in self.pupil.state_dict().items()}
+        return own == {name: value.shape for name, value in state["pupil"].items()}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """As it was when its state was asked for."""
         self.pupil.load_state_dict(state["pupil"])
@@ -159,6 +164,8 @@ def _restored(fitting: _Fitting, course: Course) -> list[EpochRecord]:
     """The epochs that the checkpoint has behind it, with everything as it was after the last."""
     if course.checkpoint is None or (state := course.checkpoint.load()) is None:
         return []
+    if not fitting.fits(state):
+        return []  # it was cut otherwise before
     fitting.load_state_dict(state)
     torch.set_rng_state(state["chance"])
     if course.device == "cuda":
@@ -275,7 +282,8 @@ def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view:
     images = erased(images, probability=training.erasing)
     if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
         images = mixture.images(images)
-        labels = mixture.labels(labels, len(dataset.info.classes))
+        if course.distillation.uses_labels:  # an image without one has no class to be mixed
+            labels = mixture.labels(labels, len(dataset.info.classes))
         members = None if members is None else mixture.logits(members)
     # Not float16, the default: its range is too small to train in without scaling gradients.
     with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Beta
+from torch.distributions import Gamma
 from torch.nn import functional
 
 
@@ -59,8 +59,21 @@ def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> Mixture | No
         return None
     cuts = bool(cutmix) and (not mixup or bool(torch.rand(()) < 0.5))
     concentration = cutmix if cuts else mixup
-    share = float(Beta(concentration, concentration).sample())
+    share = _drawn_share(concentration)
     return _cut(images, share) if cuts else Mixture(share)
+
+
+def _drawn_share(concentration: float) -> float:
+    """Of the Beta distribution with both its parameters at `concentration`.
+
+    From the logarithms of two Gamma variables: themselves they vanish where it is small.
+
+    Source: Marsaglia and Tsang 2000, A Simple Method for Generating Gamma Variables, section 6.
+    """
+    parameters = torch.full((2,), concentration, dtype=torch.float64)
+    uniform = torch.rand(2, dtype=torch.float64).clamp_min(torch.finfo(torch.float64).tiny)
+    one, other = Gamma(parameters + 1, 1.0).sample().log() + uniform.log() / parameters
+    return float(torch.sigmoid(one - other))
 
 
 def _cut(images: Tensor, share: float) -> Mixture:

@@ -24,6 +24,7 @@ from search.settings.config import DataSettings, Study
 from search.teacher.teacher import Teacher
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
+from spaces.training.standard import Standard
 
 IMAGES = 40
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])
@@ -185,5 +186,9 @@ def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
     assert outcome.quality.accuracy > 0.5
     assert len(asked) == (training + IMAGES) // 16 * 16
     assert max(asked) >= training
+    training_mixed = Standard(epochs=1, batch_size=16, warmup_epochs=0, mixup=0.4, cutmix=0.4)
+    mixed = recipe(distillation=LabelFree(), training=training_mixed)
+    outcome = finish(run_trial(mixed, whole, number=2, seed=0))
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
     by_labels = finish(run_trial(recipe(distillation=Labels()), whole, number=1, seed=0))
     assert by_labels.state is TrialState.COMPLETE, by_labels.failure

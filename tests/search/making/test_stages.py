@@ -81,6 +81,23 @@ def test_nothing_is_kept_where_the_limit_is_zero(tmp_path: Path) -> None:
     assert cache.read("key") is None
 
 
+def test_a_cache_that_cannot_be_written_keeps_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = _cache(tmp_path / "file")
+    cache.write("key", _stage())
+    assert cache.read("key") is None
+
+
+def test_what_another_process_is_writing_is_not_thrown_out(tmp_path: Path) -> None:
+    cache = _cache(tmp_path, limit=1)
+    under_way = tmp_path / ".other.0123.tmp"
+    under_way.mkdir()
+    (under_way / "weights.safetensors").write_bytes(bytes(1000))
+    _age(under_way, 1)
+    cache.write("key", _stage())
+    assert under_way.is_dir()
+
+
 def test_the_least_recently_used_stage_goes_first(tmp_path: Path) -> None:
     cache = _cache(tmp_path, limit=12_000)
     for age, key in enumerate(("first", "second"), start=1):

@@ -10,6 +10,7 @@ import torch
 from search.budget import Budget
 from search.files import CHECKSUMS, file_digest
 from search.keeping.artifacts import SERVED, check_whole, load_network, read_provenance
+from search.making.maker import Maker
 from search.making.stages import StageCache
 from search.making.task import Task
 from search.making.trial import finish, run_trial
@@ -238,3 +239,17 @@ def test_what_goes_wrong_is_a_failure_with_its_traceback(task: Task, recipe: New
     assert "soft_targets.py" in outcome.failure.traceback
     assert [stage.name for stage in outcome.stages] == ["admit"]
     assert _left(task) == []
+
+
+def test_what_a_network_loses_is_the_same_whatever_was_drawn_before(
+    task: Task, recipe: NewRecipe
+) -> None:
+    mixed = recipe(training=Standard(epochs=1, batch_size=16, mixup=0.4, cutmix=0.4, erasing=0.5))
+    torch.manual_seed(0)
+    network = task.brief.build(mixed.student)
+
+    def losses(seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        return [float(loss) for loss in Maker(task, 0)._losses(network, recipe=mixed)]
+
+    assert losses(1) == losses(2)

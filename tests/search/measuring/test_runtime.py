@@ -42,6 +42,20 @@ def test_a_network_in_training_mode_is_exported_as_it_predicts(tmp_path: Path) -
     assert np.allclose(found, expected, atol=1e-4)
 
 
+def test_a_provider_that_is_there_and_does_not_start_is_no_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2 * 5 * 7, 3))
+    export_onnx(network, tmp_path / "model.onnx", image_shape=(2, 5, 7))
+    known = [*onnxruntime.get_available_providers(), "CUDAExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    monkeypatch.setattr(
+        onnxruntime.InferenceSession, "get_providers", lambda _: ["CPUExecutionProvider"]
+    )
+    with pytest.raises(ArtifactError, match="CUDAExecutionProvider, which does not start here"):
+        Session(tmp_path / "model.onnx", threads=1, device="cuda")
+
+
 def test_a_session_tells_the_shape_of_its_images(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(2 * 5 * 7, 3))
     export_onnx(network, tmp_path / "model.onnx", image_shape=(2, 5, 7))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.errors import StudyFileError
+from search.settings.config import Study
 from search.settings.presets import preset_text
 from search.settings.study_file import dump_study, load_study, study_from_dict
 from spaces import catalogue
@@ -53,6 +54,23 @@ def complaint(path: Path, text: str | bytes, *overrides: str) -> str:
 def changed(old: str, new: str) -> str:
     assert STUDY.count(old) == 1
     return STUDY.replace(old, new)
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def checkpoint(path: str) -> Path | None:
+        study = {
+            "study": "digits",
+            "data": {"source": "digits"},
+            "teacher": {"model": "resnet18", "checkpoint": path},
+            "space": {"student": {"timm": {"model": "test_resnet"}}},
+        }
+        return Study.model_validate(study).teachers[0].checkpoint
+
+    assert checkpoint("~/weights.safetensors") == tmp_path / "weights.safetensors"
+    with pytest.raises(ValueError, match="names no one's home folder"):
+        checkpoint("~no-such-person/weights")
 
 
 def test_a_study_file_becomes_a_typed_study(path: Path) -> None:

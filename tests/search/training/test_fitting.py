@@ -291,6 +291,26 @@ def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
     assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
 
 
+def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3, bias=False))
+
+    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, course, epochs=2)
+    assert _curve(narrow(), stripes, course) == _curve(narrow(), stripes, _course(views))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_no_training(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    course = _course(views, checkpoint=_always(tmp_path / "file" / "part", monkeypatch))
+    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+
+
 def test_a_quick_training_writes_no_checkpoint(
     stripes: Dataset, views: tuple[View, ...], tmp_path: Path
 ) -> None:

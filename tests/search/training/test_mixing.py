@@ -69,6 +69,12 @@ def test_mixup_draws_shares_from_a_beta_distribution() -> None:
     assert float(shares.var()) == pytest.approx(1 / 8, rel=0.15)
 
 
+def test_a_tiny_concentration_leaves_images_almost_alone() -> None:
+    shares = torch.tensor([mixture.share for mixture in _drawn(mixup=1e-3, cutmix=0.0)])
+    assert bool(shares.isfinite().all())
+    assert float(((shares - 0.5).abs() > 0.49).float().mean()) > 0.95
+
+
 def test_cutmix_tells_the_share_that_is_really_left() -> None:
     for mixture in _drawn(mixup=0.0, cutmix=1.0):
         assert mixture.box is not None
