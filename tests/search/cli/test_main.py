@@ -24,8 +24,8 @@ SECRET = "correct-horse"  # noqa: S105 - of no one
 def test_every_command_of_the_issue_is_there() -> None:
     assert COMMANDS == [
         "agent", "best", "dashboard", "db", "demo", "doctor", "evaluate", "export", "init",
-        "methods", "plan", "predict", "profile", "report", "resume", "run", "show", "status",
-        "stop", "trials", "verify",
+        "methods", "plan", "predict", "profile", "report", "resume", "run", "settings", "show",
+        "status", "stop", "trials", "verify",
     ]  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def test_a_network_in_training_mode_is_exported_as_it_predicts(tmp_path: Path) -
     assert np.allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_a_provider_that_is_there_and_does_not_start_is_no_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
