@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,7 @@ def test_ctrl_c_ends_with_130(home: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     # Opens only once the command has opened it too, which then waits for text.
     with process, fifo.open("w"):
+        time.sleep(0.5)  # a signal on the way there may be swallowed by a destructor
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130
