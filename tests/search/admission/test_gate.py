@@ -14,8 +14,9 @@ from search.driving.sampler import Sampler
 from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
 from search.progress import Silent
-from search.records import Outcome, Scalar, TrialState
+from search.records import Cost, Outcome, Quality, Scalar, TrialState
 from search.store import Store
+from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.space import SearchSpace
 
 SPACE = {
@@ -80,6 +81,19 @@ def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(task: Task, st
     assert roomy.settled_cost(proposal.recipe) is None
     roomy.learn(proposal.recipe, replace(rejection, duration_s=0.1))  # a worker's word
     assert roomy.settled_cost(proposal.recipe) == rejection.cost
+
+
+def test_the_least_that_a_student_may_cost_is_no_measurement(task: Task, store: Store) -> None:
+    proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0).ask()
+    assert proposal
+    learned = replace(proposal.recipe, quantization=Int8Mixed())  # its bytes follow its weights
+    gate = _gate(task, store, 10**9)
+    cost = Cost(size_bytes=1000, parameters=1, macs=1)
+    refusal = Outcome(state=TrialState.INFEASIBLE, cost=cost, duration_s=0.1)
+    gate.learn(learned, refusal)
+    assert gate.settled_cost(learned) is None
+    gate.learn(learned, replace(refusal, quality=Quality(accuracy=0.9, agreement=0.9)))
+    assert gate.settled_cost(learned) == cost
 
 
 def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store) -> None:

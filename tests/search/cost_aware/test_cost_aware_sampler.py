@@ -79,6 +79,12 @@ def _study_of(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     return optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
 
 
+def _sampler_beside(held: list[Recipe]) -> CostAwareSampler:
+    """A sampler beside which the recipes that `held` has by then are being made."""
+    costs = CostSource(_cost)
+    return CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held)
+
+
 def _asked(study: optuna.Study, space: SearchSpace = SPACE) -> tuple[optuna.Trial, Recipe]:
     trial = study.ask()
     return trial, Recipe.from_params(space.suggest(trial))
@@ -359,10 +365,7 @@ def test_of_the_branches_those_that_add_the_most_to_the_frontier_come_first() ->
 def test_a_trial_that_goes_on_after_a_restart_has_the_branches_that_it_had() -> None:
     def chosen(*, restarted: bool) -> list[Recipe]:
         held: list[Recipe] = []
-        costs = CostSource(_cost)
-        sampler = CostAwareSampler(
-            SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held
-        )
+        sampler = _sampler_beside(held)
         study = _study_of(sampler)
         assert len(list(_recipes(study, 12))) == 12
         trial, ahead = _asked(study)
@@ -411,8 +414,7 @@ def test_no_mutant_contradicts_itself() -> None:
 
 def test_branches_that_are_being_made_promise_nothing_new() -> None:
     held: list[Recipe] = []
-    costs = CostSource(_cost)
-    sampler = CostAwareSampler(SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held)
+    sampler = _sampler_beside(held)
     study = _study_of(sampler)
     known = [one for one in _recipes(study, 12) if BUDGET.admits(_cost(one))]
     own = max(known, key=_accuracy)
@@ -428,11 +430,7 @@ def test_branches_that_are_being_made_promise_nothing_new() -> None:
 def test_what_is_under_way_is_not_proposed() -> None:
     def proposed(under_way: list[Recipe]) -> Recipe:
         held: list[Recipe] = []
-        costs = CostSource(_cost)
-        sampler = CostAwareSampler(
-            SPACE, costs=costs, budget=BUDGET, seed=0, under_way=lambda: held
-        )
-        study = _study_of(sampler)
+        study = _study_of(_sampler_beside(held))
         assert len(list(_recipes(study, 12))) == 12
         held += under_way
         return _asked(study)[1]
