@@ -12,6 +12,7 @@ from search.driving.branching import branches_of
 from search.driving.curve import learning_curve
 from search.driving.dispatch import Dispatch
 from search.driving.learners import Learners
+from search.driving.proposing import Proposing
 from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
 from search.driving.running import Running
@@ -60,8 +61,7 @@ class Driver:
         self._running: dict[int, Running] = {}
         self._waiting = deque(past.interrupted)
         self._trained = past.trained
-        self._ahead: Proposal | None = None
-        self._exhausted = False
+        self._proposing = Proposing(self._sampler, watcher, is_ending=lambda: self._is_ending)
         self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
         self.draining = False
         self.interrupted = False
@@ -74,7 +74,7 @@ class Driver:
         return (
             self._is_ending
             or not self.missing
-            or (self._exhausted and not self._running and not self._waiting)
+            or (self._proposing.is_exhausted and not self._running and not self._waiting)
         )
 
     @property
@@ -109,9 +109,9 @@ class Driver:
         What a trial has taught is known as soon as its branches alone are under way.
         """
         about_to_end = any(running.recorded for running in self._running.values())
-        if about_to_end and self._ahead is None and not self._waiting and self._wants_more:
+        if about_to_end and not self._waiting and self._wants_more:
             try:
-                self._ahead = self._proposal()
+                self._proposing.look_ahead()
             except StoreError as error:
                 self._give_up(error)
 
@@ -125,23 +125,13 @@ class Driver:
         training = sum(running.recorded is None for running in self._running.values())
         return not self.is_over and training < self.missing
 
-    def _proposal(self) -> Proposal | None:
-        """The sampler's, asked for in advance or now; None where it has no more."""
-        proposal, self._ahead = self._ahead, None
-        if proposal is None and not self._exhausted:
-            proposal = self._sampler.ask(lambda: self._is_ending)
-            if proposal is None and not self._is_ending:
-                self._exhausted = True
-                self._watcher.say("no recipe is found now that is new and fits the budget")
-        return proposal
-
     def _again(self) -> Candidate:
         candidate = self._waiting[0]
         self._ledger.restart(candidate.number, candidate.recipe.to_params())
         return self._waiting.popleft()
 
     def _new(self) -> Candidate | None:
-        proposal = self._proposal()
+        proposal = self._proposing.take(others_wait=bool(self._running))
         if proposal is None:
             return None
         recipe, seed = proposal.recipe, self._study.seed
@@ -220,7 +210,7 @@ class Driver:
         made = len(running.recorded.branches) if running.recorded else 0
         for branch in running.dispatch.branches[made:]:
             self._sampler.release(branch)
-            self._exhausted = False
+            self._proposing.hope()
 
     def _tries_again(self, running: Running, outcome: Outcome) -> bool:
         candidate, failure = running.candidate, outcome.failure
@@ -271,7 +261,7 @@ class Driver:
         self._tell(dispatch, dispatch.recipe, outcome, proposal=running.candidate.proposal)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         if outcome.state is TrialState.COMPLETE:
-            self._exhausted = False  # what it taught may lead to others
+            self._proposing.hope()  # what it taught may lead to others
         self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
 
     def _learn_branches(

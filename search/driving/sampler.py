@@ -82,6 +82,7 @@ class Sampler:
         self._gate = gate
         self._tried: set[str] = set()
         self._under_way: dict[str, Recipe] = {}
+        self._turned_away = 0
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"],
             sampler=_cost_aware(space, seed, costs, budget, lambda: self._under_way.values())
@@ -91,20 +92,26 @@ class Sampler:
         self._patience = _PATIENCE_WITH_GP if name == "gp" else _PATIENCE
         self._generation_size = _POPULATION if name == "nsga2" else None
 
-    def ask(self, give_up: Callable[[], bool] = lambda: False) -> Proposal | None:
-        """A recipe that is new and passes the gate; None where none is to be found any more.
+    def look(self) -> Proposal | Outcome | None:
+        """The next recipe that is new: a proposal, or why the gate turned it away.
 
-        Args:
-            give_up: asked before each recipe; once it says so, none is looked for any longer.
+        None where none is to be found any more.
         """
-        for _ in range(_MOST_TURNED_AWAY):
-            if give_up():
-                return None
-            proposal = self._new_proposal()
-            if proposal is None or (refusal := self._gate(proposal.recipe)) is None:
-                return proposal
-            self.tell(proposal, refusal)
-        return None
+        exhausted = self._turned_away == _MOST_TURNED_AWAY
+        proposal = None if exhausted else self._new_proposal()
+        refusal = self._gate(proposal.recipe) if proposal else None
+        if proposal is None or refusal is None:
+            self._turned_away = 0
+            return proposal
+        self._turned_away += 1
+        self.tell(proposal, refusal)
+        return refusal
+
+    def ask(self) -> Proposal | None:
+        """A recipe that is new and passes the gate; None where none is to be found any more."""
+        while isinstance(found := self.look(), Outcome):
+            pass
+        return found
 
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int

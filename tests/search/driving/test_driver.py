@@ -309,21 +309,21 @@ def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked
 ) -> None:
     given = stage(branches=1, trials=12)
     dispatch = _next(given.driver)
-    asked: list[Proposal | None] = []
-    ask = given.sampler.ask
-    monkeypatch.setattr(given.sampler, "ask", lambda _: asked.append(ask()) or asked[-1])
+    seen: list[Proposal | Outcome | None] = []
+    look = given.sampler.look
+    monkeypatch.setattr(given.sampler, "look", lambda: seen.append(look()) or seen[-1])
     given.driver.look_ahead()
-    assert asked == []
+    assert seen == []
     given.driver.hear(dispatch.number, _complete())
     for _ in range(2):
         given.driver.look_ahead()
-    assert len(asked) == 1
+    assert len(seen) == 1
     assert [trial.number for trial in given.store.trials("digits")] == [0]
     given.driver.end(dispatch.number, _with_branches(dispatch, 1))
     following = _next(given.driver)
-    assert len(asked) == 1
-    assert asked[0] is not None
-    assert (following.number, following.recipe) == (2, asked[0].recipe)
+    assert len(seen) == 1
+    assert isinstance(seen[0], Proposal)
+    assert (following.number, following.recipe) == (2, seen[0].recipe)
 
 
 def test_what_a_trial_taught_may_lead_to_a_recipe_where_none_was_found(
@@ -332,7 +332,7 @@ def test_what_a_trial_taught_may_lead_to_a_recipe_where_none_was_found(
     given = stage(trials=12)
     first = _next(given.driver)
     with monkeypatch.context() as patched:
-        patched.setattr(given.sampler, "ask", lambda _: None)
+        patched.setattr(given.sampler, "look", lambda: None)
         assert given.driver.next() is None
     assert given.driver.next() is None  # nothing was learned since
     given.driver.end(first.number, _complete())
@@ -345,7 +345,7 @@ def test_no_more_are_chosen_ahead_than_were_asked_for(
     given = stage(branches=1, trials=1)
     dispatch = _next(given.driver)
     given.driver.hear(dispatch.number, _complete())
-    monkeypatch.setattr(given.sampler, "ask", lambda _: pytest.fail("there is to be no other"))
+    monkeypatch.setattr(given.sampler, "look", lambda: pytest.fail("there is to be no other"))
     given.driver.look_ahead()
     assert given.driver.is_over
     assert given.driver.next() is None

@@ -180,12 +180,6 @@ def test_the_learning_curve_of_a_branch_is_that_of_another_student() -> None:
     assert curves == [{CURVE: [(1 / 8, 0.5)]}, {}]
 
 
-def test_nothing_is_proposed_to_who_has_given_up() -> None:
-    sampler = Sampler(_space(**WIDE), name="random", seed=0)
-    assert sampler.ask(lambda: True) is None
-    assert sampler.ask(lambda: False) is not None
-
-
 @pytest.mark.parametrize("name", ["gp", "random"])
 def test_students_of_another_study_may_be_made_in_this_one(name: str) -> None:
     space = SearchSpace.from_config(FINITE)
