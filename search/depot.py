@@ -118,12 +118,18 @@ class Depot:
             DepotError: the URL does not take it; nothing of that name is there then.
         """
         here = self.folder / name
-        with written_whole(here, durable=durable and not self.is_remote) as temporary:
-            yield temporary
-        if self.is_remote:
+        if not self.is_remote:
+            with written_whole(here, durable=durable) as temporary:
+                yield temporary
+            return
+
+        def put(whole: Path) -> None:
             self._asked(
-                lambda files, root: _put(files, here, f"{root}/{name}"), pauses_s=_LONG_PAUSES_S
+                lambda files, root: _put(files, whole, f"{root}/{name}"), pauses_s=_LONG_PAUSES_S
             )
+
+        with written_whole(here, durable=False, sealed=put) as temporary:
+            yield temporary
 
     def fetched(self, name: str) -> Path:
         """Where the folder `name` is on this machine; nothing is there if the depot has none.

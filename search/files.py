@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,9 @@ CHECKSUMS = "SHA256SUMS"
 
 
 @contextmanager
-def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
+def written_whole(
+    destination: Path, *, durable: bool = True, sealed: Callable[[Path], None] = lambda whole: None
+) -> Iterator[Path]:
     """A temporary folder that becomes `destination` once the block has ended without an error.
 
     Every file in it is listed in SHA256SUMS, in the form that `sha256sum --check` reads. A folder
@@ -25,6 +27,7 @@ def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
         destination: the folder.
         durable: wait until the disk has it; what can be computed again need not, as its checksums
             tell whether a power cut has damaged it.
+        sealed: is given the folder once it is whole, before anybody else sees it.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
@@ -34,6 +37,7 @@ def written_whole(destination: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         _write_checksums(temporary)
+        sealed(temporary)
         if durable:
             for path in [*temporary.rglob("*"), temporary]:
                 _sync(path)

@@ -130,8 +130,25 @@ def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
     (tmp_path / "there").write_text("a file in the way of a folder")
     with pytest.raises(DepotError, match=r"file:///.*artifacts must be within reach, but is not"):
         _write(at_url)
+    assert not (at_url.folder / "one").exists()
     (tmp_path / "there").unlink()
     assert not at_url.fetched("one").exists()
+
+
+def test_who_looks_for_a_folder_while_it_is_put_does_not_hinder(
+    at_url: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = depots._put
+    seen: list[bool] = []
+
+    def looked_for(files: object, folder: Path, root: str) -> None:
+        seen.append(at_url.fetched("one").exists())
+        put(files, folder, root)
+
+    monkeypatch.setattr(depots, "_put", looked_for)
+    _write(at_url)
+    assert seen == [False]
+    assert at_url.kept("one")
 
 
 def test_a_failure_that_passes_costs_a_second_try(
