@@ -67,6 +67,9 @@ class Standard(Training):
             **fused,
         )
         warmup = min(self.warmup_epochs, epochs - 1)
+        # A single step can't be both steady and declining, which is what timm's wsd asks for.
+        is_single = (epochs - warmup) * steps_per_epoch == 1
+        schedule = _SCHEDULES["cosine" if is_single else self.schedule]
         scheduler, _ = create_scheduler_v2(
             optimizer,
             num_epochs=epochs - warmup,  # timm puts the warm-up before these
@@ -76,6 +79,6 @@ class Standard(Training):
             min_lr=0.0,
             step_on_epochs=False,
             updates_per_epoch=steps_per_epoch,
-            **_SCHEDULES[self.schedule],
+            **schedule,
         )
         return Fit(optimizer, scheduler)

@@ -101,6 +101,15 @@ def test_a_cosine_is_half_way_down_in_the_middle() -> None:
     assert _rates("cosine")[50] == pytest.approx(0.5)
 
 
+def test_a_plateau_of_a_single_step_is_taken_at_the_top() -> None:
+    """As of a recovery of one epoch on few images, after the warm-up."""
+    training = Standard(schedule="wsd", learning_rate=1.0, optimizer="sgd", warmup_epochs=1)
+    model = nn.Linear(2, 2)
+    fit = training.fit(model, epochs=2, steps_per_epoch=1)
+    fit.scheduler.step_update(1)
+    assert fit.optimizer.param_groups[0]["lr"] == 1.0
+
+
 @pytest.mark.parametrize("parameter", ["mixup", "cutmix", "erasing", "ema"])
 def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(parameter, recipe) -> None:
     params = recipe().to_params()
