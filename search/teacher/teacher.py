@@ -3,11 +3,12 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search.errors import TeacherError
 from search.keeping.artifacts import load_network
@@ -110,11 +111,30 @@ def _check_outputs(network: nn.Module, room: Classroom) -> None:
         )
 
 
-@torch.inference_mode()
 def _digest(network: nn.Module, room: Classroom) -> str:
     """Of the weights, and of what they give for a probe: a factory's code may change alone."""
     info = room.dataset.info
     noise = torch.Generator().manual_seed(0)
     probe = torch.randn(2, info.channels, info.image_size, info.image_size, generator=noise)
-    outputs = network(probe.to(room.device)).cpu().numpy().round(2)
+    outputs = _outputs_anywhere(network, probe, device=room.device)
     return hashlib.sha256(network_digest(network).encode() + outputs.tobytes()).hexdigest()
+
+
+@torch.inference_mode()
+def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.ndarray:
+    """Outputs for the probe, rounded so that every machine gives the same.
+
+    In single precision processors differ in the last digits, some of which decide how a number is
+    rounded; in double precision hardly ever.
+    """
+    ordinary = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        outputs, decimals = deepcopy(network).cpu().double()(probe.double()), 2
+    except Exception:  # noqa: BLE001  code of others, which may insist on a precision
+        torch.set_default_dtype(ordinary)
+        outputs, decimals = network(probe.to(device)).cpu().float(), 1
+    finally:
+        torch.set_default_dtype(ordinary)
+    rounded: np.ndarray = outputs.numpy().round(decimals) + 0.0  # no zero is below zero
+    return rounded

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import pickle
@@ -324,6 +325,46 @@ def test_teachers_that_differ_in_image_size_alone_have_digests_of_their_own(
 
 def test_the_same_teacher_has_the_same_digest(room: _Room, checkpoint: Path) -> None:
     assert len({room.prepare(_settings(checkpoint)).digest for _ in range(2)}) == 1
+
+
+OF_ANOTHER_MACHINE = """
+import torch
+from torch import nn
+LAST_DIGITS = 0.0
+class Network(nn.Module):
+    def __init__(self, inputs, classes, insists):
+        super().__init__()
+        self.head = nn.Linear(inputs, classes)
+        nn.init.zeros_(self.head.weight)
+        self.head.bias.data = torch.tensor([0.005, 0.0, 0.0])
+        self.insists = insists
+    def forward(self, images):
+        single = images.dtype == torch.float32
+        if self.insists and not single:
+            raise RuntimeError("single precision is expected")
+        outputs = self.head(images.flatten(1))
+        return outputs + LAST_DIGITS if single else outputs
+def make(*, classes, channels, image_size):
+    return Network(channels * image_size ** 2, classes, insists=False)
+def make_insisting(*, classes, channels, image_size):
+    return Network(channels * image_size ** 2, classes, insists=True)
+"""
+
+
+@pytest.mark.parametrize("make", ["make", "make_insisting"])
+def test_a_machine_that_computes_other_last_digits_gives_the_same_digest(
+    make: str, room: _Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_another.py").write_text(OF_ANOTHER_MACHINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "of_another", raising=False)
+    machine = importlib.import_module("of_another")
+    digests = set()
+    for last_digits in (1e-6, -1e-6):
+        monkeypatch.setattr(machine, "LAST_DIGITS", last_digits)
+        digests.add(room.prepare({"factory": f"of_another:{make}"}, allow=True).digest)
+    assert len(digests) == 1
+    assert torch.get_default_dtype() == torch.float32
 
 
 TRAIN = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
