@@ -19,6 +19,7 @@ from search.settings.brief import Brief
 from spaces.axes.student import Student
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
+from spaces.unfit import UNFIT
 
 _NETWORKS = 4
 # Of a cost that is told from a uniform ratio for a pruning that follows none.
@@ -181,13 +182,14 @@ class Admission:
         for name, limit in self.budget.limits().items():
             if name in COUNTED and ceiling and getattr(ceiling, name) <= limit:
                 continue
-            if name == "latency_ms" and not self._timed:
-                continue
             value, error = getattr(estimate.cost, name), estimate.errors.get(name, 0.0)
             if value is not None and value * (1 - error) > limit:
                 return self._verdict(estimate.cost, Basis.PREDICTED)
+            if name == "latency_ms" and not self._timed:
+                continue  # no measuring here would tell
             unclear |= value is None or value * (1 + error) > limit
-        return None if unclear else self._verdict(estimate.cost, Basis.PREDICTED)
+        told = estimate.cost if self._timed else replace(estimate.cost, latency_ms=None)
+        return None if unclear else self._verdict(told, Basis.PREDICTED)
 
     def _found(self, recipe: Recipe, shape: Shape) -> Verdict:
         """The verdict of measuring the recipe's own student, untrained."""
@@ -221,7 +223,7 @@ class Admission:
         """
         try:
             parameters, macs = count_operations(pruned, self._brief.image_shape)
-        except (RuntimeError, AssertionError) as error:
+        except UNFIT as error:
             size = self._brief.image_size
             raise ValueError(
                 f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"

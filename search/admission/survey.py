@@ -4,6 +4,7 @@ import numpy as np
 
 from search.admission.admission import Admission
 from search.cost_aware.candidates import Draw
+from spaces.axes.student import Student
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 
@@ -31,18 +32,27 @@ class Survey:
         self._admission = admission
         self._draw = Draw(np.random.default_rng(seed))
         self._told = 0
+        # Students with the methods of pruning by which they can't be cut.
+        self._refused: set[tuple[Student, str]] = set()
 
     def go_on(self) -> bool:
         """Measures one more student, about a second long; False where enough are known."""
         unknown: list[Recipe] = []
         while self._told < _ENOUGH and len(unknown) < _COMPARED:
             recipe = Recipe.from_params(self._space.suggest(self._draw))
-            if recipe.conflict() or self._admission.predict(recipe):
+            refused = _kind(recipe) in self._refused
+            if refused or recipe.conflict() or self._admission.predict(recipe):
                 self._told += 1
             else:
                 unknown.append(recipe)
         if not unknown:
             return False
         self._told = 0
-        self._admission.measure(max(unknown, key=lambda one: one.pruning.nominal_ratio or 0.0))
+        chosen = max(unknown, key=lambda one: one.pruning.nominal_ratio or 0.0)
+        if self._admission.measure(chosen) is None:
+            self._refused.add(_kind(chosen))
         return True
+
+
+def _kind(recipe: Recipe) -> tuple[Student, str]:
+    return recipe.student, recipe.pruning.name

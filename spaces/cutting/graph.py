@@ -1,5 +1,6 @@
 """The dependency graph of a timm network: which channels of which layers go together."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from torch_pruning.dependency.shape_infer import (
     infer_out_channels_recursively,
 )
 from torch_pruning.ops import OPTYPE
+
+from spaces.unfit import UNFIT
 
 # Autograd keeps negative dimensions modulo this.
 _UNSIGNED = 2**64
@@ -83,6 +86,27 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
         return group
 
 
+class _Pruner(torch_pruning.pruner.BasePruner):  # type: ignore[misc]  # untyped
+    """torch-pruning's pruner, which rounds channels that come in groups group by group.
+
+    Its own subtracts from the width of all groups, and takes the difference out of each.
+    """
+
+    _groups = 1
+
+    # Asked of each group of channels just before it is rounded.
+    def _is_atten_group(self, group: torch_pruning.Group) -> tuple[bool, list[nn.Module]]:
+        self._groups = self._get_channel_groups(group)
+        found: tuple[bool, list[nn.Module]] = super()._is_atten_group(group)
+        return found
+
+    def _round_to(self, n_pruned: int, current_channels: int, round_to: int) -> int:
+        size = current_channels // self._groups
+        step = round_to // math.gcd(round_to, self._groups)
+        kept = max((size - n_pruned) // step, 1) * step
+        return max(size - kept, 0)
+
+
 def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]:
     """Indices of the source's channels, as the target numbers them; -1 where that is unknown."""
     for mapping in link.index_mapping:
@@ -112,7 +136,7 @@ def build_pruner(
     """torch-pruning's pruner, of all layers but the classifier and those whose names are kept."""
     attentions = [module for module in network.modules() if isinstance(module, Attention)]
     with _own_graph():
-        pruner = torch_pruning.pruner.BasePruner(
+        pruner = _Pruner(
             network,
             example,
             importance=importance,
@@ -245,13 +269,6 @@ def as_value_errors(model: nn.Module) -> Iterator[None]:
     """Has whatever goes wrong in the graph or in the cut network raised as a ValueError."""
     try:
         yield
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-    ) as error:
+    except UNFIT as error:
         kind = type(model).__name__
         raise ValueError(f"channels can't be cut out of this {kind}: {error}") from error

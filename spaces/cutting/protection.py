@@ -43,7 +43,7 @@ _MOST_LEFT = 0.9
 _MOST_TRIALS = 40
 # The architectures whose answer is remembered: those of a search's students, most often.
 _REMEMBERED = 256
-_known: OrderedDict[str, list[str]] = OrderedDict()
+_known: OrderedDict[str, list[str] | ValueError] = OrderedDict()
 
 
 def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
@@ -58,11 +58,17 @@ def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
     """
     key = _architecture(network, example)
     if key not in _known:
-        _known[key] = _found(network, example)
+        try:
+            _known[key] = _found(network, example)
+        except ValueError as error:
+            _known[key] = ValueError(str(error))
     _known.move_to_end(key)
     if len(_known) > _REMEMBERED:
         _known.popitem(last=False)
-    return list(_known[key])
+    answer = _known[key]
+    if isinstance(answer, ValueError):
+        raise ValueError(str(answer))
+    return list(answer)
 
 
 def _architecture(network: nn.Module, example: Tensor) -> str:

@@ -63,10 +63,15 @@ def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded
 
 
 def sparse(tensor: np.ndarray) -> Encoded:
-    """The tensor as a bitmap and those of its elements that are not zero."""
-    is_value = tensor.ravel() != 0
+    """The tensor as a bitmap and those of its elements that are not zero.
+
+    Unsigned bytes have their zero where most of them are.
+    """
+    flat = tensor.ravel()
+    zero = np.bincount(flat).argmax() if tensor.dtype == np.uint8 and flat.size else 0
+    is_value = flat != zero
     bitmap = np.packbits(is_value, bitorder="little")
-    values = np.append(tensor.ravel()[is_value], np.zeros(1, tensor.dtype))
+    values = np.append(flat[is_value], np.array(zero, tensor.dtype))
     places = (2 ** np.arange(8)).astype(np.int32)
     return Encoded("Sparse", (bitmap, places, values, np.array(tensor.shape, np.int64)))
 

@@ -11,6 +11,7 @@ from spaces.axes.pruning import Cut, Exercise, Losses, Operation, Part, Pruning
 from spaces.choice import FloatRange, OneOf, param
 from spaces.cutting.blocks import residual_blocks, without
 from spaces.cutting.cuts import replay_cuts
+from spaces.cutting.graph import as_value_errors
 from spaces.shrinks import EVERYWHERE, Shrinks
 
 # Blocks of one network differ by so much, of which others than foreseen may go.
@@ -48,7 +49,8 @@ class Depth(Pruning):
         return 0.0 if self.order == "position" else _EFFECT_ERROR
 
     def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
-        blocks = residual_blocks(model, example)
+        with as_value_errors(model):
+            blocks = residual_blocks(model, example)
         if not blocks:
             raise ValueError(
                 f"depth must find residual blocks that keep their shape, but this "

@@ -12,10 +12,12 @@ from spaces.axes.student import Student
 from spaces.choice import AnyName, OneOf, param
 from spaces.students.stem import keep_resolution
 from spaces.students.wanted import named_models, near_model
+from spaces.unfit import UNFIT
 
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
+_UNFIT_STEM: tuple[type[Exception], ...] = (ValueError, *UNFIT)
 _SMALL = "small"
 
 
@@ -69,7 +71,7 @@ class Timm(Student):
                 in_chans=channels,
                 **size,
             )
-        except (AssertionError, RuntimeError) as error:
+        except UNFIT as error:
             raise ValueError(
                 f"{self.model} can't be built for images of {image_size} pixels: {error}"
             ) from error
@@ -80,7 +82,7 @@ class Timm(Student):
     def _widen(self, network: nn.Module, example: torch.Tensor) -> None:
         try:
             keep_resolution(network, example)
-        except (ValueError, AssertionError, RuntimeError) as error:
+        except _UNFIT_STEM as error:
             raise ValueError(f"{self.model} can't have a small stem: {error}") from error
 
 

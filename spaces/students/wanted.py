@@ -68,7 +68,7 @@ class _Filter:
         limits = {
             key: parse_count(given[key]) for key in ("max_params", "max_macs") if key in given
         }
-        family = _texts(given.get("family", ()), "family")
+        family = _texts(given["family"], "family") if "family" in given else ()
         for name in family:
             _check_family(name)
         return cls(_texts(given.get("glob", "*"), "glob"), family, **limits)
@@ -130,7 +130,7 @@ def _matcher(name: str) -> Callable[[str], bool]:
 
 def _texts(given: object, key: str) -> tuple[str, ...]:
     texts = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not all(isinstance(text, str) and text for text in texts):
+    if not texts or not all(isinstance(text, str) and text for text in texts):
         raise ValueError(f"{key} of a filter must be text or a list of such, but got {given!r}")
     return texts
 

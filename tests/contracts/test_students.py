@@ -99,3 +99,8 @@ def test_pretrained_weights_are_read_whatever_the_classes_the_colours_and_the_st
     for key, value in known.state_dict().items():
         if not key.startswith("fc.") and key != "conv1.0.weight":
             assert torch.equal(found[key], value), key
+
+
+def test_images_that_are_too_small_to_build_it_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="gcvit_xxtiny can't be built for images of 8 pixels"):
+        Timm(model="gcvit_xxtiny").build(classes=3, channels=3, image_size=8)

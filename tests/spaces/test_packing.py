@@ -85,6 +85,12 @@ def test_sparse_weights_are_a_bitmap_and_the_others() -> None:
     assert encoded.inputs[2].dtype == np.int8
 
 
+def test_the_zero_of_unsigned_bytes_is_where_most_of_them_are() -> None:
+    encoded = sparse(np.array([128, 128, 130, 128, 128, 128, 128, 128, 0, 128], np.uint8))
+    assert encoded.inputs[0].tolist() == [4, 1]
+    assert encoded.inputs[2].tolist() == [130, 0, 128]
+
+
 def test_halves_are_the_nearest_float16_and_stay_finite(tmp_path: Path) -> None:
     weights = _random().standard_normal(SHAPE).astype(np.float32)
     weights.flat[:2] = 1e6, -1e6
@@ -154,18 +160,20 @@ def test_tensors_with_many_zeros_alone_are_stored_sparsely(tmp_path: Path) -> No
     assert stored_bytes(sparse(holed)) < 0.6 * holed.nbytes
 
 
-def test_int8_weights_stay_int8_when_stored_sparsely(tmp_path: Path) -> None:
-    weights = (_random().integers(-3, 4, (64, 64)) * (_random().random((64, 64)) < 0.4)).astype(
-        np.int8
-    )
+@pytest.mark.parametrize(("dtype", "zero"), [(np.int8, 0), (np.uint8, 128)])
+def test_int8_weights_stay_int8_when_stored_sparsely(
+    dtype: type[np.integer], zero: int, tmp_path: Path
+) -> None:
+    weights = _random().integers(-3, 4, (64, 64)) * (_random().random((64, 64)) < 0.4)
     graph = helper.make_graph(
-        [helper.make_node("DequantizeLinear", ["weights", "scale"], ["logits"])],
+        [helper.make_node("DequantizeLinear", ["weights", "scale", "zero"], ["logits"])],
         "model",
         [],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [64, 64])],
         [
-            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array((weights + zero).astype(dtype), "weights"),
             numpy_helper.from_array(np.float32(0.5), "scale"),
+            numpy_helper.from_array(np.array(zero, dtype), "zero"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -71,6 +71,7 @@ def test_models_without_weights_are_left_out_where_weights_are_asked_for() -> No
          "['max_parameters']"),
         ({}, "must be the name of a timm model, a glob, or a filter"),
         ({"max_params": "5 apples"}, "must be a quantity such as 500k"),
+        ({"glob": []}, "glob of a filter must be text or a list of such, but got []"),
         ({"glob": 3}, "glob of a filter must be text or a list of such, but got 3"),
     ],
 )  # fmt: skip

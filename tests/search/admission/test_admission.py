@@ -19,8 +19,10 @@ from search.records import Cost
 from search.settings.brief import Brief
 from search.store import Store
 from spaces import catalogue
+from spaces.axes.pruning import Pruning
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.none import NoPruning
 from spaces.pruning.sparse_2_4 import SparseTwoOfFour
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_mixed import Int8Mixed
@@ -190,13 +192,19 @@ def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
     assert short.settled(wanted) is None
 
 
-def test_a_latency_that_is_clearly_too_long_is_not_measured(task: Task, recipe: NewRecipe) -> None:
+def _timed_table(recipe: NewRecipe, task: Task) -> CostTable:
+    """Costs of one student at some ratios, a microsecond for each thousand MACs."""
     table = CostTable()
     for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
         count = Admission(_brief(task), CostTable(), timed=False).measure(_cut(recipe, ratio))
         assert count
         timed = replace(count, latency_ms=count.macs / 1e6, latency_p95_ms=count.macs / 1e6)
         table.add(shape_of(_cut(recipe, ratio)), timed)
+    return table
+
+
+def test_a_latency_that_is_clearly_too_long_is_not_measured(task: Task, recipe: NewRecipe) -> None:
+    table = _timed_table(recipe, task)
     version = table.version
     verdict = Admission(_brief(task, latency="0.001ms"), table).judge(_cut(recipe, 0.25))
     assert (verdict.admitted, verdict.basis) == (False, Basis.PREDICTED)
@@ -211,6 +219,30 @@ def test_a_target_elsewhere_is_not_timed_here(task: Task, recipe: NewRecipe) -> 
     assert verdict.cost
     assert verdict.cost.latency_ms is None
     assert admission.settled(_cut(recipe, 0.5)) is None
+
+
+@pytest.mark.parametrize(("share", "admitted"), [(0.5, False), (0.98, True), (1.5, True)])
+def test_a_target_elsewhere_refuses_what_is_clearly_too_slow_alone(
+    task: Task, recipe: NewRecipe, share: float, *, admitted: bool
+) -> None:
+    table = _timed_table(recipe, task)
+    wanted = _cut(recipe, 0.25)
+    foreseen = Admission(_brief(task), table, timed=False).predict(wanted)
+    assert foreseen
+    assert foreseen.latency_ms
+    brief = _brief(task, latency=f"{share * foreseen.latency_ms}ms")
+    verdict = Admission(brief, table, timed=False).judge(wanted)
+    assert (verdict.admitted, verdict.basis) == (admitted, Basis.PREDICTED)
+
+
+@pytest.mark.parametrize("pruning", [NoPruning(), Magnitude(), Depth()], ids=lambda one: one.name)
+def test_a_network_that_cannot_take_the_images_is_refused_however_it_is_cut(
+    task: Task, recipe: NewRecipe, pruning: Pruning
+) -> None:
+    admission = Admission(_brief(task), CostTable(), timed=False)
+    verdict = admission.judge(recipe(student=Timm(model="inception_v3"), pruning=pruning))
+    assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
+    assert "Kernel size can't be greater than actual input size" in verdict.reason
 
 
 def test_what_a_trial_was_found_to_cost_is_taken_up(task: Task, recipe: NewRecipe) -> None:

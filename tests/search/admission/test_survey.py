@@ -56,3 +56,13 @@ def test_of_eight_whose_costs_are_not_told_the_most_cut_is_measured(
     draw = Draw(np.random.default_rng(0))
     drawn = [Recipe.from_params(SPACE.suggest(draw)) for _ in range(8)]
     assert asked == [max(drawn, key=lambda one: one.pruning.nominal_ratio or 0.0)]
+
+
+def test_students_that_cannot_be_cut_do_not_keep_it_going(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = Admission(task.brief, CostTable(), timed=False)
+    monkeypatch.setattr(admission, "measure", lambda recipe: None)
+    survey = Survey(SPACE, admission, seed=0)
+    # Of two students by two methods of pruning each is asked for once.
+    assert [survey.go_on() for _ in range(6)] == [True] * 4 + [False] * 2

@@ -201,6 +201,18 @@ def test_channels_left_are_multiples() -> None:
     assert sum(widths) < sum(m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
+def test_heads_together_are_as_wide_as_a_multiple() -> None:
+    network = Timm(model="test_vit").build(classes=3, channels=3, image_size=32)
+    pruned, _ = Magnitude(ratio=0.05, round_to=8).apply(network, torch.zeros(1, 3, 32, 32))
+    before, after = (
+        [m.qkv.out_features // 3 for m in each.modules() if isinstance(m, Attention)]
+        for each in (network, pruned)
+    )
+    # Of 2 heads of 32 channels each loses 2, and 2 more to be a multiple of 4.
+    assert set(before) == {64}
+    assert set(after) == {56}
+
+
 def test_whole_heads_leave_each_head_as_wide() -> None:
     network = Timm(model="test_vit").build(classes=3, channels=3, image_size=32)
     attentions = [m for m in network.modules() if isinstance(m, Attention)]

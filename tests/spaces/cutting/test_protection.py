@@ -134,3 +134,20 @@ class _Mixed(nn.Module):
 def test_a_network_that_would_stay_nearly_as_it_was_is_refused() -> None:
     with pytest.raises(ValueError, match=r"to take 10% of the parameters .* but 100% stay"):
         Magnitude(ratio=0.5).apply(_Mixed(), EXAMPLE)
+
+
+def test_an_architecture_that_is_refused_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[nn.Module] = []
+
+    def found(network: nn.Module, example: Tensor) -> list[str]:
+        asked.append(network)
+        raise ValueError("nothing of it can be cut")
+
+    monkeypatch.setattr(protection, "_known", OrderedDict())
+    monkeypatch.setattr(protection, "_found", found)
+    for seed in range(2):
+        with pytest.raises(ValueError, match="nothing of it can be cut"):
+            protected_layers(_network("test_resnet", seed=seed), EXAMPLE)
+    assert len(asked) == 1
