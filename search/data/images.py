@@ -8,6 +8,8 @@ transparency and EXIF orientation are not applied.
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,11 +69,17 @@ def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
     Raises:
         DataError: the file is no sound image, or larger than 2²⁶ pixels.
     """
+    with must_be_sound(name), Image.open(file, formats=_FORMATS) as image:
+        if image.width * image.height > _MOST_PIXELS:
+            raise ValueError(f"{image.width}×{image.height} pixels, above {_MOST_PIXELS}")
+        return converted(image, "L" if channels == 1 else "RGB")
+
+
+@contextmanager
+def must_be_sound(name: str) -> Iterator[None]:
+    """Raises DataError for whatever else is raised of an image of that name."""
     try:
-        with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise ValueError(f"{image.width}×{image.height} pixels, above {_MOST_PIXELS}")
-            return converted(image, "L" if channels == 1 else "RGB")
+        yield
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 from search.data.dataset import DataInfo, PartSizes
 from search.data.prepared import PARTS, UNLABELLED, PartContent
 from search.data.scan import Progress, Scan
-from search.data.sources.registry import UNMIRRORED
+from search.data.sources.registry import has_mirror_images
 from search.data.sources.source import Source
 from search.settings.config import DataSettings
 
@@ -37,7 +37,7 @@ def summarize(
         # A channel that never changes must not be divided by 0.
         std=tuple(np.maximum(deviation, 1 / 255).tolist()),
         shift=settings.shift,
-        flip=settings.source not in UNMIRRORED if settings.flip is None else settings.flip,
+        flip=has_mirror_images(settings) if settings.flip is None else settings.flip,
         digest=_digest(settings, source, scans, contents),
         sizes=PartSizes(**{part: len(scans[part].digests) for part in PARTS}),
         corrupt=tuple(name for found in scans.values() for name in found.damaged),

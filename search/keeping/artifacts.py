@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, Field, StrictInt, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
@@ -87,7 +87,13 @@ class Provenance:
 
 def write_weights(path: Path, network: nn.Module) -> None:
     """The network's parameters and buffers, as safetensors."""
-    save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, path)
+    write_tensors(path, network.state_dict())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors as safetensors; copies, for it refuses those that share memory, as some do."""
+    copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    save_file(copies, path)
 
 
 def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:

@@ -23,11 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from search.code import SHOWS, computed_by
 from search.files import damaged_files, written_whole
+from search.keeping.artifacts import write_tensors
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
 from spaces.axes.distillation import Needs
@@ -155,8 +156,7 @@ class StageCache:
             "epochs": [asdict(record) for record in stage.epochs],
         }
         with written_whole(self._folder / key, durable=False) as folder:
-            weights = {name: value.contiguous() for name, value in stage.weights.items()}
-            save_file(weights, folder / _WEIGHTS)
+            write_tensors(folder / _WEIGHTS, stage.weights)
             (folder / _STAGE).write_text(json.dumps(document))
         for part in self._folder.glob(f"{key}*{_PART}"):
             shutil.rmtree(part, ignore_errors=True)

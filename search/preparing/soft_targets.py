@@ -24,6 +24,7 @@ from search.teacher.teacher import Teacher
 
 _FILE = "logits.npy"
 _BATCH = 256
+_BLOCK = 1 << 20  # bytes
 # What the file holds. Another form has another, so that no older file is taken for it.
 _FORM = "teachers, views, images, classes"
 
@@ -75,7 +76,13 @@ def _reserve(file: Path) -> None:
         OSError: there is not so much.
     """
     with file.open("r+b") as opened:
-        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            return
+        # Not on macOS. What stands there is written over itself: the header, and zeros.
+        while block := opened.read(_BLOCK):
+            opened.seek(-len(block), os.SEEK_CUR)
+            opened.write(block)
 
 
 def open_soft_targets(folder: Path) -> SoftTargets:

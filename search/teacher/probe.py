@@ -20,13 +20,21 @@ _ITERATIONS = 200
 
 
 def outputs_of(network: nn.Module) -> int | None:
-    """Outputs of the network's linear classifier; None where it has no such one."""
+    """Outputs of the network's linear classifier; 0 where timm left it out, None where it has none.
+
+    It leaves it out where weights come without one, such as those that learned without labels.
+    """
+    if getattr(_bare(network), "num_classes", None) == 0:
+        return 0
     classifier = _classifier(network)
     return classifier.out_features if classifier else None
 
 
 def with_classes(network: nn.Module, classes: int) -> nn.Module:
-    """The network, with a new classifier in place of a linear one of another number of outputs."""
+    """The network, with a new classifier where its own has other outputs or was left out."""
+    if outputs_of(network) == 0:
+        _bare(network).reset_classifier(classes)  # type: ignore[operator]
+        return network
     classifier, name = _classifier(network), classifier_name(network)
     if classifier is not None and name and classifier.out_features != classes:
         network.set_submodule(name, nn.Linear(classifier.in_features, classes))
@@ -48,15 +56,14 @@ def probed(network: nn.Module, room: Classroom) -> nn.Module:
     Raises:
         TeacherError: it has no linear classifier to take the place of.
     """
-    if _classifier(network) is None:
+    info = room.dataset.info
+    network = with_classes(network, len(info.classes)).to(room.device).eval()
+    classifier = _classifier(network)
+    if classifier is None:
         raise TeacherError(
             "a teacher of other classes must have a linear classifier, as timm's networks have, "
             f"but this {type(network).__name__} has none: fine-tune it with `train: {{}}`"
         )
-    info = room.dataset.info
-    network = with_classes(network, len(info.classes)).to(room.device).eval()
-    classifier = _classifier(network)
-    assert classifier is not None
     seen, labels = _seen(network, classifier, room)
     center, spread = seen.mean(dim=0), seen.std(dim=0).clamp(min=1e-6)
     weight, bias = _fitted((seen - center) / spread, labels, classes=len(info.classes))
@@ -66,9 +73,12 @@ def probed(network: nn.Module, room: Classroom) -> nn.Module:
     return network
 
 
+def _bare(network: nn.Module) -> nn.Module:
+    return network.network if isinstance(network, Adapted) else network
+
+
 def _classifier(network: nn.Module) -> nn.Linear | None:
-    if isinstance(network, Adapted):
-        network = network.network
+    network = _bare(network)
     found = network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
     return found if isinstance(found, nn.Linear) else None
 

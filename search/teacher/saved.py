@@ -2,19 +2,20 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import nn
 
 from search.data.dataset import DataInfo
 from search.depot import Depot
 from search.errors import TeacherError
 from search.files import damaged_files
-from search.keeping.artifacts import load_network
+from search.keeping.artifacts import load_network, write_weights
 from search.settings.config import TeacherSettings
 from search.teacher.adapted import adapt
 from search.teacher.origins import from_factory, preprocessing, timm_network
@@ -48,7 +49,10 @@ def save_teacher(
         return folder
     with depot.writing(name) as temporary:
         for number, network in enumerate(teacher.members):
-            save_file(_weights(network), temporary / _file(number))
+            write_weights(temporary / _file(number), network)
+        for number, settings in enumerate(members):
+            if settings.exported:  # another machine may not have it
+                shutil.copytree(settings.exported.expanduser(), temporary / _copy(number))
         (temporary / _DESCRIPTION).write_text(description)
     return depot.folder / name
 
@@ -69,6 +73,8 @@ def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
     networks = []
     for number, values in enumerate(description["members"]):
         settings = TeacherSettings.model_validate_json(json.dumps(values))
+        if settings.exported:
+            settings = settings.model_copy(update={"exported": folder / _copy(number)})
         network = architecture(settings, info, allow_code=allow_code)
         network.load_state_dict(load_file(folder / _file(number)))
         networks.append(network.eval().requires_grad_(False))
@@ -109,9 +115,5 @@ def _file(number: int) -> str:
     return f"member-{number}.safetensors"
 
 
-def _weights(network: nn.Module) -> dict[str, Tensor]:
-    # Copies: safetensors refuses tensors that share memory.
-    return {
-        key: value.detach().cpu().contiguous().clone()
-        for key, value in network.state_dict().items()
-    }
+def _copy(number: int) -> str:
+    return f"member-{number}-exported"

@@ -2,11 +2,12 @@
 
 import hashlib
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from search.data.views import View
 from search.errors import TeacherError, TrialError
+from search.keeping.artifacts import write_weights
 from search.records import EpochRecord
 from search.settings.config import TeacherTraining
 from search.teacher.classroom import Classroom, network_digest
@@ -29,7 +30,7 @@ def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> n
         return network
     _fit(network, training, room)
     with depot.writing(name) as temporary:
-        save_file(network.state_dict(), temporary / _WEIGHTS)
+        write_weights(temporary / _WEIGHTS, network)
     return network
 
 

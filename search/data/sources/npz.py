@@ -37,9 +37,7 @@ def read(settings: DataSettings) -> Source:
     if any(pool.pictures.channels != training.pictures.channels for pool in held_out):
         raise DataError("images of all parts must have the same channels; convert the odd ones")
     names = arrays.get("classes")
-    classes = (
-        numbered_classes(training.labels) if names is None else tuple(str(name) for name in names)
-    )
+    classes = numbered_classes(training.labels) if names is None else _names(names)
     return Source(classes=classes, training=training, held_out=held_out)
 
 
@@ -84,6 +82,14 @@ def _images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if 0 in images.shape:
         raise DataError(f"{name} must hold images, but its shape is {list(images.shape)}; fill it")
     return images
+
+
+def _names(names: NDArray[Any]) -> tuple[str, ...]:
+    if names.ndim != 1:
+        raise DataError(f"classes must be names of shape [n], but got {list(names.shape)}; mend it")
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8")
+    return tuple(str(name) for name in names)
 
 
 def _labels(labels: NDArray[Any], name: str) -> Labels:

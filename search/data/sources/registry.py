@@ -19,8 +19,7 @@ READERS: Mapping[str, Callable[[DataSettings], Source]] = {
 }
 """What reads each source; a new one is a file, and a line here and in `DataSettings.source`."""
 
-UNMIRRORED = frozenset({"digits", "mnist"})
-"""Sources whose images mean something else in a mirror."""
+_UNMIRRORED = frozenset({"digits", "mnist", "kmnist", "qmnist"})
 
 KINDS: Mapping[str, type[Pictures]] = {
     "array": ArrayPictures,
@@ -28,3 +27,9 @@ KINDS: Mapping[str, type[Pictures]] = {
     "timm": timm_readers.TimmPictures,
 }
 """The kinds of pictures, by the names that prepared folders give them."""
+
+
+def has_mirror_images(settings: DataSettings) -> bool:
+    """Whether the images mean the same in a mirror, for all that is known of their source."""
+    named = (settings.name or "").rpartition("/")[2].lower()
+    return not _UNMIRRORED & {settings.source, named}

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from search.data.dataset import Labels
-from search.data.images import decode
+from search.data.images import decode, must_be_sound
 from search.data.pictures import Pictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
@@ -40,8 +40,9 @@ class TimmPictures(Pictures):
     def open(self, index: int) -> Image.Image:
         place = int(self.items[index])
         if not hasattr(self._images, "reader"):  # torchvision's give decoded images
-            image: Image.Image = self._images[place][0]
-            return image.convert("L" if self.channels == 1 else "RGB")
+            with must_be_sound(self.name(index)):
+                image: Image.Image = self._images[place][0]
+                return image.convert("L" if self.channels == 1 else "RGB")
         # Not `self._images[place]`: for a damaged image that gives the next one, unasked.
         file, *_ = self._images.reader[place]
         with file:

@@ -275,13 +275,14 @@ def test_npz_is_divided_three_ways(tmp_path, prepared):
     assert vars(info.sizes) == {"training": 28, "validation": 4, "test": 8}
 
 
-def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared):
+@pytest.mark.parametrize("dtype", [str, bytes])
+def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared, dtype):
     arrays = {
         f"{part}_{name}": array
         for part in ("val", "test")
         for name, array in (("images", pixels(8, 9, 7, 3)), ("labels", np.arange(8) % 4))
     }
-    names = np.array(["ant", "bee", "cat", "dog"])
+    names = np.array(["ant", "bee", "cat", "dog"], dtype=dtype)
     path = write_npz(tmp_path / "a.npz", images=pixels(40, 9, 7, 3), classes=names, **arrays)
     info = prepared(source="npz", path=path).info
     assert (info.classes, info.channels) == (("ant", "bee", "cat", "dog"), 3)
@@ -301,6 +302,7 @@ def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared):
         ({"labels": np.arange(40) % 4 - 1}, r"from 0 to 2, .* \(the first: -1\)"),
         ({"labels": np.arange(40) % 4 * 2}, r"3 of 7 have none \('1', '3', '5'\)"),
         ({"labels": np.zeros(40, int)}, "two classes or more, but this has 1"),
+        ({"classes": np.array("ant")}, r"must be names of shape \[n\], but got \[\]"),
         ({"classes": np.array(["ant", "bee"])}, "from 0 to 1, .* but 20 are not"),
         ({"labels": np.array([{}] * 40)}, "free of Python objects"),
         (

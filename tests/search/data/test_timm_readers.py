@@ -5,7 +5,9 @@ import warnings
 
 import pytest
 
+from search.data.sources.registry import has_mirror_images
 from search.errors import DataError
+from search.settings.config import DataSettings
 
 
 @pytest.mark.parametrize("name", ["folder", "torch/folder"])
@@ -40,14 +42,15 @@ def test_timm_reads_archives(tmp_path, prepared, fill, in_memory):
 
 
 @pytest.mark.parametrize("in_memory", ["1MB", "1B"])
+@pytest.mark.parametrize("name", ["folder", "torch/folder"])
 def test_a_damaged_image_is_skipped_and_not_replaced_by_its_neighbour(
-    tmp_path, prepared, fill, in_memory
+    tmp_path, prepared, fill, name, in_memory
 ):
     fill(tmp_path / "data", images=20)
     (tmp_path / "data" / "ant" / "broken.png").write_bytes(b"")
     info = prepared(
         source="timm",
-        name="folder",
+        name=name,
         path=tmp_path / "data",
         max_corrupt_share=0.1,
         in_memory=in_memory,
@@ -87,3 +90,11 @@ def test_streams_are_refused(prepared, name):
 def test_hugging_faces_data_sets_name_the_extra_they_need(prepared):
     with pytest.raises(DataError, match=r"pip install -e '\.\[datasets\]'"):
         prepared(source="timm", name="hfds/food101")
+
+
+@pytest.mark.parametrize(
+    ("name", "mirrored"), [("torch/mnist", False), ("hfds/ylecun/mnist", False), ("folder", True)]
+)
+def test_digits_are_not_mirrored_by_whatever_name_they_come(name, mirrored):
+    settings = DataSettings(source="timm", name=name, path="data")
+    assert has_mirror_images(settings) is mirrored

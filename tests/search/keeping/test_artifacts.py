@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from search.data.dataset import Dataset
@@ -16,6 +17,7 @@ from search.keeping.artifacts import (
     load_network,
     read_provenance,
     write_student,
+    write_weights,
 )
 from spaces.axes.pruning import Pruning
 from spaces.pruning.magnitude import Magnitude
@@ -47,6 +49,14 @@ def folder(tmp_path: Path, schooled: nn.Module, stripes: Dataset, recipe) -> Pat
     """A pruned student on disk."""
     _write(tmp_path / "student", schooled, Magnitude(ratio=0.5), stripes, recipe)
     return tmp_path / "student"
+
+
+def test_weights_that_share_memory_are_kept(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    network[1].weight = network[0].weight
+    write_weights(tmp_path / "weights", network)
+    kept = load_file(tmp_path / "weights")
+    assert all(torch.equal(kept[key], value) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("pruning", [NoPruning(), Magnitude(ratio=0.5)], ids=["whole", "pruned"])

@@ -1,6 +1,8 @@
 """Teachers of other classes, which teach by what they see."""
 
 import copy
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,11 @@ from spaces.distillation.attention import Attention
 from spaces.features import features_of, maps_alone
 from spaces.students.timm_model import Timm
 
+HEADLESS = """
+import timm
+def make(*, classes, channels, image_size):
+    return timm.create_model("test_resnet", num_classes=0, in_chans=channels)
+"""
 IMAGES = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
@@ -97,6 +104,25 @@ def test_a_teacher_of_other_classes_is_taken_only_where_its_features_are_all_tha
     with pytest.raises(TeacherError, match=r"must predict the data's 3 classes, .*\[2, 10\]"):
         _taught(settings, _room(stripes, tmp_path, features_alone=False))
     assert _taught(settings, _room(stripes, tmp_path)).network(IMAGES).shape == (4, 3)
+
+
+def test_a_teacher_that_comes_without_a_classifier_is_given_one_and_opened_by_workers(
+    stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As timm's networks of self-supervised weights do."""
+    (tmp_path / "headless.py").write_text(HEADLESS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "headless", raising=False)
+    settings: dict[str, object] = {"factory": "headless:make"}
+    room = replace(_room(stripes, tmp_path / "cache"), allow_code=True)
+    with pytest.raises(TeacherError, match=r"must predict the data's 3 classes, .*\[2, 96\]"):
+        _taught(settings, replace(room, features_alone=False))
+    teacher = _taught(settings, room)
+    assert teacher.network(IMAGES).shape == (4, 3)
+    members = [TeacherSettings(**settings)]  # type: ignore[arg-type]
+    folder = save_teacher(teacher, members, stripes.info, cache=room.cache)
+    (opened,) = open_teachers(folder, allow_code=True)
+    assert torch.equal(opened(IMAGES), teacher.network(IMAGES))
 
 
 @pytest.mark.parametrize("more", [{}, {"image_size": 48}], ids=["as it is", "adapted"])

@@ -1,5 +1,6 @@
 """Teachers as files, and the trials that are shown what they see."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,14 @@ def saved(stripes: Dataset, tmp_path: Path) -> Callable[..., tuple[tuple[nn.Modu
         return teacher.members, save_teacher(teacher, settings, stripes.info, cache=room.cache)
 
     return save
+
+
+def test_an_exported_teacher_is_opened_where_the_export_is_not(
+    saved: Callable[..., tuple[tuple[nn.Module, ...], Path]], exported: Path
+) -> None:
+    networks, folder = saved({"exported": exported})
+    shutil.rmtree(exported)
+    assert _same(open_teachers(folder, allow_code=False), networks)
 
 
 def _same(networks: tuple[nn.Module, ...], others: tuple[nn.Module, ...]) -> bool:
