@@ -72,7 +72,7 @@ def _pick(
 ) -> float:
     name = _FIELDS[cost]
     own = view.budget.limits().get(cost, math.inf)
-    key = bind(here.page, name, own, _read_bound)
+    key = bind(here.page, name, own, _bound_of(cost))
     chosen: float = st.session_state[key]
     values = view.trials[cost].dropna()
     steps = _steps(values.min(), values.max()) if len(values) else []
@@ -89,8 +89,10 @@ def _pick(
     return picked
 
 
-def _read_bound(text: str) -> float:
-    return math.inf if text == "any" else number_between(1e-9, 1e15)(text)
+def _bound_of(cost: str) -> Callable[[str], float]:
+    """Reads a bound; those of all costs but a latency are whole numbers."""
+    number = number_between(1e-9 if cost == "latency_ms" else 1.0, 1e15)
+    return lambda text: math.inf if text == "any" else number(text)
 
 
 def _steps(low: float, high: float) -> list[float]:

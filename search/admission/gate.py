@@ -1,5 +1,8 @@
 """The gate of a running study: recipes that are not admitted end here, on record."""
 
+import os
+import platform
+
 from search.admission.admission import Admission
 from search.admission.foresight import is_certain
 from search.admission.setting import setting_of
@@ -24,7 +27,7 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
     """
     target = brief.target
     timed = study.run.ray == "local" or bool(target.resource or target.agent)
-    processor = processor_of(target) if timed else study.run.ray
+    processor = processor_of(target) if timed else _cluster(study.run.ray)
     setting = setting_of(brief, processor=processor)
     # Studies with other classes share these costs: the store's are without the classes' names.
     said = brief.metadata_bytes
@@ -33,6 +36,13 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
         keep=lambda shape, cost: store.keep_cost(setting, shape, grown(cost, -said)),
     )
     return Admission(brief, table, timed=timed)
+
+
+def _cluster(address: str) -> str:
+    """Tells a cluster from others; `auto` is the one that this machine belongs to."""
+    if address != "auto":
+        return address
+    return os.environ.get("RAY_ADDRESS") or f"the cluster of {platform.node()}"
 
 
 class Gate:

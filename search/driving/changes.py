@@ -21,6 +21,7 @@ _FREE = (
     "search.trials",
     "search.warm_start",
     "data.path",
+    "data.unlabelled",
     "space",
 )
 _PATHS = ("checkpoint", "exported")

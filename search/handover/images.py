@@ -50,6 +50,9 @@ def _settings(given: Path | None, told: HandedOver | None) -> tuple[DataSettings
         return study.data, study.seed
     if told is None or told.data is None:
         raise BadInput("nothing says which images are meant: pass --data with a study file")
+    data = told.data
+    if data.unlabelled and not data.unlabelled.is_dir():
+        data = data.model_copy(update={"unlabelled": None})  # no student is tested on them
     if given is None:
-        return told.data, told.seed
-    return told.data.model_copy(update={"path": given.expanduser().absolute()}), told.seed
+        return data, told.seed
+    return data.model_copy(update={"path": given.expanduser().absolute()}), told.seed

@@ -125,7 +125,7 @@ def _convert(student: Exported, folder: Path, recipe: Recipe, task: Task, *, see
 
 def _predict(served: Path, task: Task) -> Predictions:
     target = task.brief.target
-    session = Session(served, threads=target.threads, device=target.device)
+    session = Session(served, threads=target.threads, device=target.device_here)
     return predictions(session, task.dataset.validation, task.dataset)
 
 

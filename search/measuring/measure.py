@@ -68,10 +68,17 @@ def processor_of(target: Target) -> str:
     if target.agent is not None:
         return describe_agent(target.agent).processor
     if target.resource is None:
-        return processor_name()
+        return processor_here(target.device)
     from search.study.timing import processor_on_target
 
     return processor_on_target(target)
+
+
+def processor_here(device: str) -> str:
+    """The name of the processor that serves on this machine; of a GPU with what drives it."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return processor_name()
+    return f"{torch.cuda.get_device_name()} beside {processor_name()}"
 
 
 def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int]:

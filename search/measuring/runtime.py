@@ -105,6 +105,16 @@ def _without_pages() -> Iterator[None]:
         _C._jit_set_onnx_log_enabled = turn_on
 
 
+def check_device(device: str) -> None:
+    """Raises ArtifactError unless this build of ONNX Runtime serves on the device."""
+    provider = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise ArtifactError(
+            f"measuring on {device} needs ONNX Runtime's {provider}, which this build lacks: "
+            "install onnxruntime-gpu in place of onnxruntime, or set budget.target.device: cpu"
+        )
+
+
 class Session:
     """A student as it is served: an ONNX file in ONNX Runtime, with a fixed number of threads.
 
@@ -113,12 +123,8 @@ class Session:
     """
 
     def __init__(self, path: Path, *, threads: int, device: str = "cpu") -> None:
+        check_device(device)
         provider = _PROVIDERS[device]
-        if provider not in onnxruntime.get_available_providers():
-            raise ArtifactError(
-                f"measuring on {device} needs ONNX Runtime's {provider}, which this build lacks: "
-                "install onnxruntime-gpu in place of onnxruntime, or set budget.target.device: cpu"
-            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

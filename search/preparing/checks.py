@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from search.depot import Depot
 from search.errors import BadInput, TeacherError
+from search.measuring.runtime import check_device
 from search.profiling.client import describe_agent
 from search.settings.config import Study
 from search.settings.resources import parallel_trials, training_device
@@ -27,6 +28,7 @@ def check_study(study: Study) -> None:
         BadInput: a line for each student and teacher that timm does not know, with what comes
             near; or every recipe contradicts itself; or a teacher's file is missing; or there are
             too few cores or no GPU; or the file system of a URL is not installed.
+        ArtifactError: this ONNX Runtime does not serve on the target's device.
         DepotError: a URL does not answer.
     """
     _check_space(study)
@@ -38,6 +40,7 @@ def check_study(study: Study) -> None:
     training_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         Depot.of(address).check()
+    check_device(study.budget.target.device_here)
     if study.budget.target.agent:
         describe_agent(study.budget.target.agent)
 

@@ -14,6 +14,7 @@ from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.depot import Depot
+from search.errors import TargetError
 from search.making.stages import Lineage, StageCache
 from search.making.task import Task
 from search.measuring.measure import count_cost, predictions, time_cost
@@ -22,6 +23,7 @@ from search.measuring.predictions import PREDICTIONS, TEACHER, read_predictions,
 from search.measuring.runtime import Session, export_onnx
 from search.preparing.checks import check_study, needs_of
 from search.preparing.soft_targets import open_soft_targets, soft_targets
+from search.profiling.client import describe_agent
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.settings.brief import Brief
@@ -32,6 +34,7 @@ from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
 from search.training.fitting import Targets
 from spaces.axes.distillation import Needs
+from spaces.processor import multiplies_int8_exactly
 
 _SERVED = "model.onnx"
 _LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
@@ -121,6 +124,7 @@ def prepare_task(
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
     check_study(study)
+    _warn_of_other_products(study.budget.target, watcher)
     cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
     device = training_device(study.run)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
@@ -143,7 +147,7 @@ def prepare_task(
         targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
     if Needs.FEATURES in needed:
         teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
-    record = _measure_teacher(teacher, dataset, artifacts, study.budget.target)
+    record = _measure_teacher(teacher, dataset, artifacts, study.budget.target, watcher)
 
     def named(folder: Path) -> str:
         return folder.relative_to(cache.folder).as_posix()
@@ -193,8 +197,21 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
     )
 
 
+def _warn_of_other_products(target: Target, watcher: Watcher) -> None:
+    """int8 files are made, and their accuracy measured, where the students are trained."""
+    if target.agent is None or not multiplies_int8_exactly():
+        return
+    machine = describe_agent(target.agent)
+    if machine.exact_int8 is False:
+        watcher.say(
+            "warning: int8 students are made for this machine, whose sums of int8 products keep "
+            f"all their bits; those of the target, {machine.processor}, do not, so that students "
+            "may be less accurate there: search on a machine like it, or leave int8 out"
+        )
+
+
 def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, artifacts: Depot, target: Target
+    teacher: Teacher, dataset: Dataset, artifacts: Depot, target: Target, watcher: Watcher
 ) -> TeacherRecord:
     """Exports the teacher among the artifacts, with its predictions, and measures the file."""
     info = dataset.info
@@ -203,10 +220,14 @@ def _measure_teacher(
         served = folder / _SERVED
         export_onnx(teacher.network, served, image_shape=shape)
         append_metadata(served, described(info))
-        session = Session(served, threads=target.threads, device=target.device)
+        session = Session(served, threads=target.threads, device=target.device_here)
         found = predictions(session, dataset.validation, dataset)
         write_predictions(folder / PREDICTIONS, {"validation": found})
-        cost = time_cost(count_cost(teacher.network, served, shape), served, target)
+        cost = count_cost(teacher.network, served, shape)
+        try:
+            cost = time_cost(cost, served, target)
+        except TargetError as error:  # it may be too large for a machine that serves its students
+            watcher.say(f"the teacher's latency is not known: {error}")
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,

@@ -86,10 +86,11 @@ def describe() -> dict[str, Any]:
     """What this machine is."""
     import onnxruntime
 
-    from spaces.processor import processor_name
+    from spaces.processor import multiplies_int8_exactly, processor_name
 
     return {
         "processor": processor_name(),
+        "exact_int8": multiplies_int8_exactly(),
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "cores": os.cpu_count() or 1,
     }
@@ -180,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = HTTPStatus.OK, find()
         except _Refusal as error:
             status, answer = error.status, {"error": str(error)}
-            self._drain()
+            self._drain(of_stranger=status is HTTPStatus.UNAUTHORIZED)
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -219,16 +220,21 @@ class _Handler(BaseHTTPRequestHandler):
         if int(length) > self.server.most_bytes:
             raise _Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"a file may have {self.server.most_bytes} bytes, but this has {length}",
+                f"a file may have {self.server.most_bytes} bytes, but this has {length}: start the "
+                "agent with a larger --max-size",
             )
         body = self.rfile.read(int(length))
         del self.headers["Content-Length"]  # nothing is left to drain
         return body
 
-    def _drain(self) -> None:
-        """Reads what else the client sends, up to a limit, so that it comes to read the refusal."""
+    def _drain(self, *, of_stranger: bool) -> None:
+        """Reads what else the client sends, so that it comes to read the refusal.
+
+        Of one without the token no more than a little.
+        """
         length = self.headers.get("Content-Length", "")
-        left = min(int(length), _DRAINED_BYTES) if length.isdecimal() else 0
+        left = int(length) if length.isdecimal() else 0
+        left = min(left, _DRAINED_BYTES) if of_stranger else left
         while left > 0 and (taken := self.rfile.read(min(left, 1 << 16))):
             left -= len(taken)
 
@@ -266,13 +272,14 @@ def main() -> None:
     server = commands.add_parser("serve", help="answer requests")
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=DEFAULT_PORT)
+    server.add_argument("--max-size", type=int, default=MOST_BYTES, help="of a file, in bytes")
     once = commands.add_parser("measure", help="measure a file, and print what was found")
     once.add_argument("file", type=Path)
     once.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     try:
         if given.command == "serve":
-            serve(given.host, given.port)
+            serve(given.host, given.port, most_bytes=given.max_size)
         else:
             sys.stdout.write(json.dumps(measure(given.file, threads=given.threads)) + "\n")
     except (RetortError, OSError, ValueError, ImportError) as error:

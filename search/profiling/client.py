@@ -23,11 +23,19 @@ _UNLOADABLE = 422
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a target is: its processor, its runtime with its version, its cores."""
+    """What a target is.
+
+    Attributes:
+        processor: its name.
+        runtime: with its version.
+        cores: how many.
+        exact_int8: whether sums of int8 products keep all their bits; older agents don't tell.
+    """
 
     processor: str
     runtime: str
     cores: int
+    exact_int8: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +157,7 @@ def _machine(answer: Mapping[str, Any]) -> Machine:
         processor=str(answer["processor"]),
         runtime=str(answer["runtime"]),
         cores=int(answer["cores"]),
+        exact_int8=answer.get("exact_int8"),
     )
 
 

@@ -185,6 +185,11 @@ class Target(Section):
         "measured there and nowhere else",
     )
 
+    @property
+    def device_here(self) -> str:
+        """Where a student predicts that is timed on the target: the device may be another's."""
+        return "cpu" if self.resource else self.device
+
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:
         if self.agent is None:

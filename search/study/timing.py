@@ -10,10 +10,9 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from search.errors import TrialError
-from search.measuring.measure import time_files
+from search.measuring.measure import processor_here, time_files
 from search.measuring.timing import Latency
 from search.settings.config import Target
-from spaces.processor import processor_name
 
 _PATIENCE_S = 600.0
 
@@ -35,7 +34,7 @@ def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
 
 def processor_on_target(target: Target) -> str:
     """The name of the processor of the machine that has the target's resource."""
-    return _asked(_named.options(**_all_of(target)).remote(), target)
+    return _asked(_named.options(**_all_of(target)).remote(target.device), target)
 
 
 def _all_of(target: Target) -> dict[str, Any]:
@@ -66,5 +65,5 @@ def _timed(contents: Sequence[bytes], target: Target) -> list[Latency]:
 
 
 @ray.remote(num_cpus=0, max_retries=3)
-def _named() -> str:
-    return processor_name()
+def _named(device: str) -> str:
+    return processor_here(device)

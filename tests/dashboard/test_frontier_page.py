@@ -53,6 +53,15 @@ def test_fault_26_a_locked_store_is_said_in_words(
     assert "locked" in said(app)
 
 
+@pytest.mark.parametrize("bound", ["0.5", "1e-9", "-1", "many"])
+def test_fault_26_a_link_with_a_bound_that_is_none_shows_the_page(
+    run_app: RunApp, make_store: MakeStore, bound: str
+) -> None:
+    app = run_app(make_store(add_study), size=bound, macs=bound, parameters=bound, latency=bound)
+    assert not app.exception
+    assert plots(app)
+
+
 def test_fault_26_a_newer_store_is_said_in_words(run_app: RunApp, make_store: MakeStore) -> None:
     url = make_store(add_study)
     with closing(sqlite3.connect(file_of(url))) as other, other:

@@ -101,6 +101,15 @@ def test_what_would_mix_unlike_trials_is_refused_and_nothing_is_written(
         assert after[0].holder is None
 
 
+def test_images_without_labels_may_be_found_elsewhere(ended: Path, stripes_file: Path) -> None:
+    study = study_of(ended, stripes_file, search={"trials": 2})
+    moved = study.data.model_copy(update={"unlabelled": Path("/elsewhere")})
+    with Store.open(study.run.storage) as store:
+        record, trials = store.study("stripes"), store.trials("stripes")
+    (change,) = check_changes(record, study.model_copy(update={"data": moved}), trials)
+    assert "data.unlabelled: none, now /elsewhere" in change
+
+
 def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
     ended: Path, stripes_file: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from search.admission.admission import Admission
-from search.admission.gate import Gate
+from search.admission.gate import Gate, open_admission
 from search.admission.table import CostTable
 from search.budget import Budget
 from search.driving.sampler import Sampler
@@ -15,6 +15,7 @@ from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
 from search.progress import Silent
 from search.records import Cost, Outcome, Quality, Scalar, TrialState
+from search.settings.config import Study
 from search.store import Store
 from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.space import SearchSpace
@@ -101,3 +102,27 @@ def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store)
     proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
     assert proposal
     assert gate.settled_cost(proposal.recipe) is not None
+
+
+def test_what_a_cluster_found_is_not_taken_for_another_ones(
+    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study.model_validate(
+        {
+            "study": "digits",
+            "data": {"source": "digits"},
+            "teacher": {"model": "test_resnet", "train": {}},
+            "space": SPACE,
+            "run": {"ray": "auto"},
+        }
+    )
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    proposal = Sampler(study.search_space(), name="random", seed=0).ask()
+    assert proposal
+    cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
+    for head in ("a", "b"):
+        monkeypatch.setattr("platform.node", lambda head=head: head)
+        admission = open_admission(study, task.brief, store)
+        assert admission.predict(proposal.recipe) is None
+        admission.learn(proposal.recipe, cost)
+    assert open_admission(study, task.brief, store).predict(proposal.recipe) is not None

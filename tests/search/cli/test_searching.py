@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 import yaml
 
-from search.errors import BadInput, StudyFileError
+from search.errors import ArtifactError, BadInput, StudyFileError
 from search.settings.presets import preset_names
 from tests.search.cli.conftest import Retort, RetortProcess
 
@@ -147,6 +148,18 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(BadInput, match="torch finds no CUDA device"):
         retort(command, str(write_study()), "run.gpus=1")
+    assert not (home / "cache").exists()
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="it serves on CUDA"
+)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_fault_25_a_runtime_that_does_not_serve_on_the_target_is_refused_before_any_work(
+    retort: Retort, write_study: WriteStudy, home: Path, command: str
+) -> None:
+    with pytest.raises(ArtifactError, match="install onnxruntime-gpu in place of onnxruntime"):
+        retort(command, str(write_study()), "budget.target.device=cuda")
     assert not (home / "cache").exists()
 
 

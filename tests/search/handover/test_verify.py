@@ -14,9 +14,12 @@ from search.errors import ArtifactError
 from search.export import export_student
 from search.files import CHECKSUMS, file_digest
 from search.handover.check import Check
+from search.handover.contestant import open_contestant
 from search.handover.formats import Format
+from search.handover.images import open_images
+from search.handover.interval import with_interval
 from search.handover.verify import verify
-from search.keeping.artifacts import RECIPE, SERVED
+from search.keeping.artifacts import RECIPE, SERVED, read_provenance
 from search.measuring.predictions import PREDICTIONS, read_predictions, write_predictions
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.sparse_magnitude import SparseMagnitude
@@ -224,6 +227,41 @@ def test_other_images_than_those_of_the_card_support_no_claim(
     check = checked(folder, data=tmp_path / "other.npz")["test part"]
     assert check.holds is None
     assert "not the images that it was tested on" in check.found
+
+
+def test_other_images_are_given_as_the_student_takes_them(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    """Not by the mean, the deviation and the size of these data."""
+    folder = export_student(*tested(), tmp_path / "student")
+    with np.load(stripes_file) as stripes:
+        np.savez(tmp_path / "dark.npz", images=stripes["images"] // 8, labels=stripes["labels"])
+    data = json.loads((folder / RECIPE).read_text())["study"]["data"]
+    study = {
+        "study": "dark",
+        "data": data | {"path": str(tmp_path / "dark.npz"), "image_size": 40},
+        "teacher": {"model": "test_resnet", "train": {}},
+        "space": {"student": {"timm": {"model": "test_resnet"}}},
+    }
+    (tmp_path / "dark.yaml").write_text(json.dumps(study))  # YAML holds all of JSON
+    check = checked(folder, data=tmp_path / "dark.yaml")["test part"]
+    images = open_images(tmp_path / "dark.yaml", None, cache=tmp_path / "cache")
+    info = read_provenance(folder).data
+    student = open_contestant(str(folder), info, threads=1, scratch=tmp_path)
+    accuracy = student.predict(images.test).accuracy
+    assert check.holds is None
+    assert with_interval(accuracy, len(images.test)) in check.found
+
+
+def test_images_without_labels_may_be_left_behind(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["unlabelled"] = "/nowhere/more"
+    document["data"] |= {"unlabelled": 9, "digest": "of all"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    assert checked(folder)["test part"].holds is True
 
 
 def test_a_damaged_folder_is_refused_by_name(

@@ -11,6 +11,7 @@ from search.measuring.measure import (
     count_operations,
     normalized_batches,
     predictions,
+    processor_here,
     quality,
     time_cost,
 )
@@ -19,6 +20,7 @@ from search.measuring.runtime import Session, export_onnx
 from search.measuring.timing import measure_latency
 from search.settings.config import Target
 from search.training.fitting import accuracy
+from spaces.processor import processor_name
 
 SHAPE = (3, 8, 8)
 
@@ -138,3 +140,11 @@ def test_calibration_draws_training_images_by_seed(stripes: Dataset) -> None:
     assert len(first) == len(stripes.training)  # fewer than it would take
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_what_serves_on_a_gpu_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies are kept by that name, and another GPU behind the same processor has others."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "GPU 9000")
+    assert processor_here("cuda") == f"GPU 9000 beside {processor_name()}"
+    assert processor_here("cpu") == processor_name()

@@ -73,10 +73,13 @@ def test_an_agent_needs_a_long_token() -> None:
         Agent("127.0.0.1", 0, token="short")  # noqa: S106
 
 
-def test_a_file_that_is_too_large_is_refused_unmeasured(agent: Agent, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size_bytes", [100_001, 60_000_000])
+def test_a_file_that_is_too_large_is_refused_unmeasured(
+    size_bytes: int, agent: Agent, tmp_path: Path
+) -> None:
     large = tmp_path / "large.onnx"
-    large.write_bytes(bytes(100_001))
-    with pytest.raises(TargetError, match=r"\(413\): a file may have 100000 bytes"):
+    large.write_bytes(bytes(size_bytes))
+    with pytest.raises(TargetError, match=r"\(413\): a file may have 100000 bytes.*--max-size"):
         ask_agent(address_of(agent), large, threads=1)
 
 

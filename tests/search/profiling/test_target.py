@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +12,9 @@ from search.admission.setting import setting_of
 from search.budget import Budget
 from search.making.task import Task
 from search.making.trial import finish, run_trial
+from search.preparing.preparation import prepare_task
 from search.profiling.agent import Agent
+from search.progress import Silent
 from search.records import TrialState
 from search.settings.brief import Brief
 from search.settings.config import Study, Target
@@ -19,6 +22,14 @@ from search.store import Store
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
 from tests.search.profiling.conftest import TOKEN, address_of
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
 
 @pytest.fixture
@@ -63,6 +74,48 @@ def test_an_agent_that_does_not_measure_ends_no_search(
     agent.most_bytes = 10**7
     assert (cost := admission.measure(recipe()))
     assert cost.latency_ms is not None
+
+
+def _stripes(agent: Agent, stripes_file: Path, tmp_path: Path) -> Study:
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "npz", "path": stripes_file},
+            "teacher": {"model": "test_resnet", "train": {"epochs": 1}},
+            "space": {"student": {"timm": {"model": ["test_resnet"]}}},
+            "budget": {"latency": "1s", "target": {"agent": address_of(agent)}},
+            "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
+        }
+    )
+
+
+def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_run(
+    agent: Agent, stripes_file: Path, tmp_path: Path
+) -> None:
+    agent.most_bytes = 0
+    notes = Notes()
+    _, record = prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    assert record.cost.latency_ms is None
+    assert any("the teacher's latency is not known" in said for said in notes.said)
+
+
+@pytest.mark.parametrize(("here", "there", "warned"), [(True, False, 1), (False, True, 0)])
+def test_that_the_target_multiplies_int8_otherwise_is_warned_of(
+    agent: Agent,
+    stripes_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    here: bool,
+    there: bool,
+    warned: int,
+) -> None:
+    monkeypatch.setattr("search.preparing.preparation.multiplies_int8_exactly", lambda: here)
+    monkeypatch.setattr("spaces.processor.multiplies_int8_exactly", lambda: there)
+    notes = Notes()
+    prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    told = "warning: int8 students are made for this machine"
+    assert sum(said.startswith(told) for said in notes.said) == warned
 
 
 def test_a_trials_latency_is_the_agents(
