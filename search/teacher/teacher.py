@@ -19,6 +19,10 @@ from search.teacher.origins import from_factory, from_timm, preprocessing
 from search.teacher.probe import outputs_of, probed
 from search.teacher.trained import trained
 from search.training.fitting import accuracy
+from spaces.counting import count_parameters
+
+# Of a teacher, whose copy in double precision takes eight bytes for each.
+_MOST_COPIED = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,22 @@ def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.n
     In single precision processors differ in the last digits, some of which decide how a number is
     rounded; in double precision hardly ever.
     """
+    exact = _in_double_precision(network, probe)
+    outputs = network(probe.to(device)).cpu().float() if exact is None else exact
+    rounded: np.ndarray = outputs.numpy().round(1 if exact is None else 2)
+    return rounded + 0.0  # no zero is below zero
+
+
+def _in_double_precision(network: nn.Module, probe: Tensor) -> Tensor | None:
+    """Outputs of a copy on the CPU; None of one that is too large, or insists on a precision."""
+    if count_parameters(network) > _MOST_COPIED:
+        return None
     ordinary = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
     try:
-        torch.set_default_dtype(torch.float64)
-        outputs, decimals = deepcopy(network).cpu().double()(probe.double()), 2
-    except Exception:  # noqa: BLE001  code of others, which may insist on a precision
-        torch.set_default_dtype(ordinary)
-        outputs, decimals = network(probe.to(device)).cpu().float(), 1
+        outputs: Tensor = deepcopy(network).cpu().double()(probe.double())
+    except Exception:  # noqa: BLE001  code of others
+        return None
     finally:
         torch.set_default_dtype(ordinary)
-    rounded: np.ndarray = outputs.numpy().round(decimals) + 0.0  # no zero is below zero
-    return rounded
+    return outputs
