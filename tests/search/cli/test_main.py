@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,8 +91,11 @@ def test_ctrl_c_ends_with_130(home: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     # Opens only once the command has opened it too, which then waits for text.
     with process, fifo.open("w"):
-        time.sleep(0.5)  # a signal on the way there may be swallowed by a destructor
-        process.send_signal(signal.SIGINT)
+        while process.poll() is None:
+            # Again, as a person would: one that comes while a destructor runs is swallowed.
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
         _, told = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in told
