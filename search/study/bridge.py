@@ -31,7 +31,7 @@ _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|nam
 
 
 def drive(
-    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], object]
+    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], None]
 ) -> None:
     """Lets Ray call the driver until it is over.
 
@@ -70,7 +70,7 @@ def drive(
 class Bridge(Searcher):
     """Ray's names for what the driver does."""
 
-    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], None]) -> None:
         super().__init__()
         self._driver = driver
         self._parallel = parallel

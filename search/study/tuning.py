@@ -3,10 +3,8 @@
 import hashlib
 import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from threading import Event
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # Ray reads these when it is imported. No usage statistics, no result files that nobody reads, and
 # Ctrl-C is ours: the first drains.
@@ -58,20 +56,16 @@ def run_trials(
     admission = open_admission(study, spec.brief, store)
     survey = Survey(study.search_space(), admission, seed=study.seed)
 
-    def survey_on() -> bool:
+    def survey_on() -> None:
         with suppress(StoreError):  # the next that is written tells of it
-            return survey.go_on()
-        return False
+            survey.go_on()
 
     driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
     heartbeat.begin_search(driver.interrupt)
     try:
         if not driver.is_over:
             watcher.say("starting the workers; measuring meanwhile what students cost")
-            with ExitStack() as stack:
-                with _beside(survey_on):
-                    stack.enter_context(ray_of(study.run))
-                stack.enter_context(_draining(driver))
+            with ray_of(study.run), _draining(driver):
                 drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
         heartbeat.end_search()
@@ -135,24 +129,6 @@ def _driver(
         past=recall(trials, learners),
         elapsed_s=elapsed_s,
     )
-
-
-@contextmanager
-def _beside(work: Callable[[], bool]) -> Iterator[None]:
-    """Calls `work` in a thread, until it says that there is no more of it or the block ends."""
-    has_ended = Event()
-
-    def work_on() -> None:
-        while not has_ended.is_set() and work():
-            pass
-
-    with ThreadPoolExecutor(1) as thread:
-        working = thread.submit(work_on)
-        try:
-            yield
-        finally:
-            has_ended.set()
-    working.result()
 
 
 @contextmanager
