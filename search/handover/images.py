@@ -51,7 +51,7 @@ def _settings(given: Path | None, told: HandedOver | None) -> tuple[DataSettings
     if told is None or told.data is None:
         raise BadInput("nothing says which images are meant: pass --data with a study file")
     data = told.data
-    if data.unlabelled and not data.unlabelled.is_dir():
+    if data.unlabelled and not data.unlabelled.expanduser().is_dir():
         data = data.model_copy(update={"unlabelled": None})  # no student is tested on them
     if given is None:
         return data, told.seed

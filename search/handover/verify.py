@@ -78,9 +78,9 @@ def _graded(
         yield Check(name="test part", holds=False, found=found)
         return
     threads = int(told.measured.hardware.get("threads", 1))
-    again = open_contestant(str(folder), info, threads=threads, scratch=folder).predict(
-        dataset.test
-    )
+    # As the student takes images, whatever these data say of size, mean and deviation.
+    student = open_contestant(str(folder), info, threads=threads, scratch=folder)
+    again = student.predict(dataset.test)
     claimed, count = _claimed(folder), len(dataset.test)
     text = f"accuracy {with_interval(again.accuracy, count)} on {count:,} images"
     if not _are_those_of(dataset, folder, info):
