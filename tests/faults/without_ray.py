@@ -9,10 +9,10 @@ from search.driving.dispatch import Dispatch
 from search.driving.driver import Driver
 from search.making.trial import run_trial
 from search.preparing.preparation import TaskSpec, open_task
-from search.progress import Silent
 from search.records import EpochRecord, Outcome, Scalar
 from search.settings.config import RunSettings, Study
 from search.study import tuning
+from tests import notes
 
 STRIPES_SPACE = {
     "student": {"timm": {"model": "test_resnet"}},
@@ -28,16 +28,13 @@ STRIPES_SPACE = {
 }
 
 
-class Notes(Silent):
-    """Watches, notes what is said, and does what is asked when a trial starts."""
+class Notes(notes.Notes):
+    """Notes what is said, and does what is asked when a trial starts."""
 
     def __init__(self, on_start: Callable[[int], None] = lambda number: None) -> None:
-        self.said: list[str] = []
+        super().__init__()
         self.started: list[int] = []
         self._on_start = on_start
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
     def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.started.append(number)

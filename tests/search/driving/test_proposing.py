@@ -8,10 +8,10 @@ import pytest
 from search.driving import proposing
 from search.driving.proposing import Proposing
 from search.driving.sampler import Sampler
-from search.progress import Silent
 from search.records import Outcome, TrialState
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
+from tests.notes import Notes
 
 SPACE = SearchSpace.from_config(
     {
@@ -23,14 +23,6 @@ SPACE = SearchSpace.from_config(
     }
 )
 REFUSED = Outcome(state=TrialState.INFEASIBLE, reason="too large")
-
-
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.depot import Depot
 from search.files import damaged_files
-from search.preparing.soft_targets import open_soft_targets, soft_targets
+from search.preparing.soft_targets import _reserve, open_soft_targets, soft_targets
 from search.teacher.adapted import Ensemble
 from search.teacher.classroom import network_digest
 from search.teacher.teacher import Teacher
@@ -59,6 +59,20 @@ def test_where_the_system_reserves_no_room_the_file_takes_it_by_being_written(
     assert np.array_equal(open_soft_targets(folder).logits, before.logits)
     (file,) = folder.glob("*.npy")
     assert file.stat().st_blocks * 512 >= file.stat().st_size
+
+
+def test_room_is_taken_before_anything_is_written_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, has_call in (("linux", True), ("macos", False)):
+        if not has_call:
+            monkeypatch.delattr(os, "posix_fallocate")
+        file = tmp_path / name
+        np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=(3, 1_000_000))
+        assert file.stat().st_blocks * 512 < file.stat().st_size
+        _reserve(file)
+        assert file.stat().st_blocks * 512 >= file.stat().st_size
+        assert not np.load(file).any()
 
 
 def test_logits_are_a_live_teachers_for_the_very_images_that_students_see(

@@ -14,22 +14,14 @@ from search.making.task import Task
 from search.making.trial import finish, run_trial
 from search.preparing.preparation import prepare_task
 from search.profiling.agent import Agent
-from search.progress import Silent
 from search.records import TrialState
 from search.settings.brief import Brief
 from search.settings.config import Study, Target
 from search.store import Store
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
+from tests.notes import Notes
 from tests.search.profiling.conftest import TOKEN, address_of
-
-
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture
