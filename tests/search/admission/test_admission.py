@@ -300,6 +300,13 @@ def test_a_later_study_measures_nothing_that_the_store_knows(
     assert builds == []
 
 
+def test_a_recipe_is_foreseen_to_cost_the_same_each_time(task: Task, recipe: NewRecipe) -> None:
+    # These shapes follow the weights' sizes, which are drawn.
+    chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
+    once = Admission(_brief(task), CostTable(), timed=False).measure(chosen)
+    assert Admission(_brief(task), CostTable(), timed=False).measure(chosen) == once
+
+
 @pytest.mark.parametrize(("share", "admitted"), [(1.05, True), (0.95, True), (0.7, False)])
 def test_shapes_that_depend_on_what_is_learned_are_given_a_margin(
     share: float, admitted: bool, task: Task, recipe: NewRecipe
