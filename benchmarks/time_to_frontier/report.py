@@ -56,14 +56,17 @@ def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list
     """Against those that share our training, the natural one, and ours without its parts.
 
     Each where there are any, with the seeds that any of them has; latencies at the pace of the
-    seed's median run, for other seeds may have run on other machines.
+    seed's median run, for other seeds may have run on other machines, and as shares of the limit
+    there.
     """
     paces = _paces([kept[run] for run in terms.chosen(kept, (OURS, *BASELINES, *ABLATIONS))])
     found = []
     for others in (SHARING, (NATURAL,), tuple(ABLATIONS)):
         chosen = terms.chosen(kept, (OURS, *others))
         seeds = {run.seed for run in chosen if run.arm != OURS}
-        traces = [kept[run].at_pace(paces[run.seed]) for run in chosen if run.seed in seeds]
+        traces = [
+            kept[run].at_pace(paces[run.seed]).under(budget) for run in chosen if run.seed in seeds
+        ]
         if traces:
             found.append(Comparison(traces, budget))
     return found
@@ -97,16 +100,18 @@ def table(comparison: Comparison) -> str:
         compared = [] if arm == OURS else _compared(traces, comparison, early=early)
         cells = [arm, *_reached(traces, comparison.budget), *compared]
         lines.append(cells + [""] * (len(columns) - len(cells)))
+    machines = {
+        (one.run.seed, one.processor, one.pace_ms, one.limit_ms) for one in comparison.traces
+    }
     told = "; ".join(
-        f"seed {seed}: {processor}, {format_milliseconds(pace_ms)}"
-        for seed, processor, pace_ms in sorted(
-            {(one.run.seed, one.processor, one.pace_ms) for one in comparison.traces}
-        )
+        f"seed {seed}: {processor}, {format_milliseconds(pace_ms)}, "
+        f"latency up to {format_milliseconds(limit_ms)}"
+        for seed, processor, pace_ms, limit_ms in sorted(machines)
     )
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return (
-        f"{rows}\n\nBudget: {comparison.budget}. What it ran on, and how long an untrained "
-        f"{REFERENCE} takes there: {told}."
+        f"{rows}\n\nBudget: {comparison.budget}. What it ran on, how long an untrained "
+        f"{REFERENCE} takes there, and the limit there: {told}."
     )
 
 

@@ -14,7 +14,7 @@ from benchmarks.time_to_frontier.traces import Student, Trace
 
 _RUNS = (
     *("arm", "seed", "minutes", "seconds", "epochs", "finished", "fitting", "processor"),
-    "pace_ms",
+    *("limit_ms", "pace_ms"),
 )
 _STUDENTS = ("arm", "seed", "minutes", "seconds", "epochs", "accuracy", "size_bytes", "latency_ms")
 
@@ -35,6 +35,7 @@ def read_traces(folder: Path) -> dict[Run, Trace]:
             finished=int(line["finished"]),
             fitting=int(line["fitting"]),
             processor=line["processor"],
+            limit_ms=float(line["limit_ms"]),
             pace_ms=float(line["pace_ms"]),
         )
         for line in _read(folder / "runs.csv")
@@ -77,6 +78,7 @@ def _run_values(trace: Trace) -> _Values:
         trace.finished,
         trace.fitting,
         trace.processor,
+        f"{trace.limit_ms:g}",
         round(trace.pace_ms, 5),
     )
 

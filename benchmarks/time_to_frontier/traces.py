@@ -65,6 +65,7 @@ class Trace:
         finished: how many students were trained to their end and exported.
         fitting: how many of these fitted the budget, as the search measured them.
         processor: what it ran on.
+        limit_ms: the latency that its students might have.
         pace_ms: the latency of the one network that is measured beside every run's students: in
             some minutes a shared machine is slower than in others.
     """
@@ -76,13 +77,20 @@ class Trace:
     finished: int
     fitting: int
     processor: str
+    limit_ms: float
     pace_ms: float = 1.0
 
     def at_pace(self, pace_ms: float) -> "Trace":
         """The same, with the latencies of a machine on which that network takes so long."""
-        factor = pace_ms / self.pace_ms
+        return replace(self._slower(pace_ms / self.pace_ms), pace_ms=pace_ms)
+
+    def under(self, budget: Budget) -> "Trace":
+        """The same, with latencies that are such shares of this budget's limit as of its own."""
+        return self._slower(budget.limits()["latency_ms"] / self.limit_ms)
+
+    def _slower(self, factor: float) -> "Trace":
         students = (replace(one, latency_ms=one.latency_ms * factor) for one in self.students)
-        return replace(self, students=tuple(students), pace_ms=pace_ms)
+        return replace(self, students=tuple(students))
 
     def steps(self, budget: Budget) -> list[tuple[Student, float]]:
         """Each student that moved the frontier, and the hypervolume from then on."""
@@ -124,7 +132,16 @@ def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Bud
             )
         )
     fitting = sum(student.fits(budget) for student in students)
-    return Trace(run, tuple(students), seconds, epochs, len(students), fitting, processor_name())
+    return Trace(
+        run=run,
+        students=tuple(students),
+        seconds=seconds,
+        epochs=epochs,
+        finished=len(students),
+        fitting=fitting,
+        processor=processor_name(),
+        limit_ms=budget.limits()["latency_ms"],
+    )
 
 
 def measured_again(trace: Trace, budget: Budget, task: Task) -> Trace:

@@ -30,7 +30,7 @@ def _student(seconds: float, accuracy: float, size: int, epochs: int = 1) -> Stu
 
 
 def _trace(*students: Student, run: Run = RUN) -> Trace:
-    return Trace(run, students, 100.0, 50, 2 * len(students), len(students), "a processor")
+    return Trace(run, students, 100.0, 50, 2 * len(students), len(students), "a processor", 1.0)
 
 
 def _tables(*traces: Trace) -> list[str]:
@@ -73,6 +73,7 @@ def test_a_log_is_read_in_the_order_of_its_times(tmp_path: Path) -> None:
     trace = read_trace(log, RUN, start=3.0, seconds=10.0, budget=BUDGET)
     assert [(one.seconds, one.epochs) for one in trace.students] == [(2.0, 0), (9e12 - 3, 1)]
     assert (trace.epochs, trace.finished, trace.fitting) == (1, 2, 1)
+    assert trace.limit_ms == 1.0
 
 
 def test_latencies_of_slow_minutes_are_compared_at_the_pace_of_the_others() -> None:
@@ -100,7 +101,20 @@ def test_each_seed_is_compared_at_a_pace_of_its_own() -> None:
     assert latencies["retort", 0] == 1.0
     assert latencies["natural", 0] == pytest.approx(1 / 3)
     assert latencies["retort", 1] == latencies["natural", 1] == 0.5
-    assert table(found).endswith("seed 0: a processor, 2.00 ms; seed 1: a processor, 4.00 ms.")
+    assert table(found).endswith(
+        "seed 0: a processor, 2.00 ms, latency up to 1.00 ms; "
+        "seed 1: a processor, 4.00 ms, latency up to 1.00 ms."
+    )
+
+
+def test_a_slower_machines_latencies_are_compared_as_shares_of_its_own_limit() -> None:
+    arms = TERMS.run("retort", 0), TERMS.run("natural", 0)
+    kept = [replace(_trace(_student(1, 0.75, 500), run=run), limit_ms=2.0) for run in arms]
+    [found] = comparisons({one.run: one for one in kept}, TERMS, BUDGET)
+    assert [one.volume(found.budget) for one in found.traces] == pytest.approx(
+        [0.5 * 0.5 * 0.75] * 2
+    )
+    assert "latency up to 2.00 ms" in table(found)
 
 
 def test_what_is_measured_again_has_its_pace(task: Task, recipe: NewRecipe) -> None:
@@ -128,7 +142,7 @@ def test_ours_have_a_share_of_the_minutes_and_arms_take_turns_in_being_first() -
 
 
 def test_traces_come_back_from_the_csvs_as_they_were(tmp_path: Path) -> None:
-    trace = _trace(_student(1.5, 0.75, 500), _student(2.5, 0.8, 600))
+    trace = replace(_trace(_student(1.5, 0.75, 500), _student(2.5, 0.8, 600)), limit_ms=0.25)
     without = _trace(run=TERMS.run("retort", 1))
     assert read_traces(tmp_path) == {}
     keep_trace(tmp_path, trace)
