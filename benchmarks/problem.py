@@ -1,7 +1,9 @@
 """What samplers are compared on: a space, a budget, costs known in advance, and trainings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from search.budget import Budget
 from search.records import Cost, EpochRecord, Outcome, Quality, TrialState
@@ -27,6 +29,7 @@ class Problem:
         least_accuracy: with the budget's limits, the hypervolume's worst corner.
         predict: what a recipe costs, exactly.
         train: what a recipe comes to with a seed.
+        validation_images: on which a search measures accuracies; None: exactly.
     """
 
     space: SearchSpace
@@ -34,6 +37,7 @@ class Problem:
     least_accuracy: float
     predict: Callable[[Recipe], Cost]
     train: Callable[[Recipe, int], Training]
+    validation_images: int | None = None
 
     def run(self, recipe: Recipe, seed: int) -> Outcome:
         """The outcome of a trial that is trained to its end, whatever it costs."""
@@ -49,6 +53,23 @@ class Problem:
             quality=Quality(accuracy=training.accuracy, agreement=training.accuracy),
             violations=self.budget.violations(cost),
             epochs=epochs,
+        )
+
+    def validated(self, outcome: Outcome, recipe: Recipe, seed: int) -> Outcome:
+        """The outcome as a search sees it, which measures accuracies on so many images."""
+        images = self.validation_images
+        if images is None or outcome.quality is None:
+            return outcome
+        draw = np.random.default_rng([seed, int(recipe.digest()[8:16], 16)])
+
+        def seen(accuracy: float) -> float:
+            return float(draw.binomial(images, accuracy)) / images
+
+        accuracy = seen(outcome.quality.accuracy)
+        return replace(
+            outcome,
+            quality=Quality(accuracy=accuracy, agreement=accuracy),
+            epochs=tuple(replace(one, accuracy=seen(one.accuracy)) for one in outcome.epochs),
         )
 
     def refuse(self, recipe: Recipe) -> Outcome | None:

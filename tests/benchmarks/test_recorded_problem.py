@@ -1,5 +1,6 @@
 """A table of trainings, read and searched."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,22 @@ def test_seeds_of_a_recipe_see_its_trainings_in_turn(tmp_path: Path) -> None:
     problem = _problem(tmp_path)
     recipe = read_lines(tmp_path / "trainings.csv")[0].recipe
     assert [problem.train(recipe, seed).accuracy for seed in range(3)] == [0.81, 0.83, 0.81]
+
+
+def test_a_search_sees_accuracies_on_so_many_images_and_the_same_each_time(tmp_path: Path) -> None:
+    exact = _problem(tmp_path)
+    recipe = read_lines(tmp_path / "trainings.csv")[0].recipe
+    outcome = exact.run(recipe, seed=0)
+    assert exact.validated(outcome, recipe, seed=0) == outcome
+    few = replace(exact, validation_images=7)
+    seen = few.validated(outcome, recipe, seed=0)
+    assert few.validated(outcome, recipe, seed=0) == seen
+    assert seen.quality
+    accuracies = [seen.quality.accuracy, *(epoch.accuracy for epoch in seen.epochs)]
+    assert [7 * accuracy for accuracy in accuracies] == pytest.approx(
+        [round(7 * accuracy) for accuracy in accuracies]
+    )
+    assert seen.cost == outcome.cost
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "gp"])
