@@ -271,4 +271,4 @@ def as_value_errors(model: nn.Module) -> Iterator[None]:
         yield
     except UNFIT as error:
         kind = type(model).__name__
-        raise ValueError(f"channels can't be cut out of this {kind}: {error}") from error
+        raise ValueError(f"this {kind} can't be cut: {error}") from error

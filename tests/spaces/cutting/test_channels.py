@@ -68,7 +68,7 @@ def test_attention_keeps_its_heads_and_loses_width_in_each() -> None:
 
 
 def test_cuts_of_another_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="channels can't be cut out of this _Classifier"):
+    with pytest.raises(ValueError, match="this _Classifier can't be cut"):
         replay_cuts(_Classifier(), torch.zeros(1, 1, 4, 4), [("stem.conv", Part.OUTPUTS, [0])])
 
 
