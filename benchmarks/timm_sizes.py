@@ -1,10 +1,9 @@
 """Counts every timm model as timm defines it, for the filters of a study file.
 
-    python -m benchmarks.timm_sizes     (about ten minutes; writes spaces/students/timm_sizes.csv)
+    python -m benchmarks.timm_sizes     (about half an hour; writes spaces/students/timm_sizes.csv)
 
-Parameters, and for models of up to 30 million of them the multiply-accumulates of one image at the
-model's own input size and classes, counted without weights. What is left out here is counted when
-a study's filter asks for it.
+Parameters, and the multiply-accumulates of one image at the model's own input size and classes,
+counted without weights.
 """
 
 import csv
@@ -14,15 +13,13 @@ import timm
 
 from spaces.students.sizes import SIZES_FILE, count_size
 
-_MOST_COUNTED = 30_000_000
-
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    rows: list[tuple[str, int, int | None]] = []
+    rows: list[tuple[str, int, int]] = []
     for model in timm.list_models():
         try:
-            size = count_size(model, most_counted=_MOST_COUNTED)
+            size = count_size(model)
         except Exception as error:  # noqa: BLE001  whatever it is: the rest is counted
             print(f"left out: {model}: {type(error).__name__}: {str(error)[:200]}", flush=True)
             continue

@@ -22,12 +22,11 @@ class Size:
 
     Attributes:
         parameters: with timm's own number of classes.
-        macs: multiply-accumulates for one image of the size that timm names for it; None where
-            they were not counted, as of large models.
+        macs: multiply-accumulates for one image of the size that timm names for it.
     """
 
     parameters: int
-    macs: int | None
+    macs: int
 
 
 @cache
@@ -35,7 +34,7 @@ def known_sizes() -> Mapping[str, Size]:
     """Sizes that were counted before, by the model's name."""
     with SIZES_FILE.open(newline="") as file:
         return {
-            row["model"]: Size(int(row["parameters"]), int(row["macs"]) if row["macs"] else None)
+            row["model"]: Size(int(row["parameters"]), int(row["macs"]))
             for row in csv.DictReader(file)
         }
 
@@ -49,9 +48,9 @@ def parameters_of(model: str) -> int:
 
 @cache
 def macs_of(model: str) -> int:
-    """Its MACs; those that the table lacks are counted now, in a second."""
+    """Its MACs; those of a model that is new to the table are counted now, in a second."""
     known = known_sizes().get(model)
-    return known.macs if known and known.macs else _count_macs(_without_weights(model))
+    return known.macs if known else _count_macs(_without_weights(model))
 
 
 def family_of(model: str) -> str:
@@ -59,11 +58,10 @@ def family_of(model: str) -> str:
     return timm.model_entrypoint(model).__module__.rpartition(".")[2]
 
 
-def count_size(model: str, *, most_counted: int) -> Size:
-    """Its size, counted without making its weights; no MACs above so many parameters."""
+def count_size(model: str) -> Size:
+    """Its size, counted without making its weights."""
     network = _without_weights(model)
-    parameters = count_parameters(network)
-    return Size(parameters, _count_macs(network) if parameters <= most_counted else None)
+    return Size(count_parameters(network), _count_macs(network))
 
 
 def _count_macs(network: nn.Module) -> int:
