@@ -8,7 +8,7 @@ from search.errors import BadInput, TeacherError
 from search.measuring.runtime import check_device
 from search.profiling.client import describe_agent
 from search.settings.config import Study
-from search.settings.resources import parallel_trials, training_device
+from search.settings.resources import parallel_trials, preparing_device
 from spaces import catalogue
 from spaces.axes.distillation import Distillation, Needs
 from spaces.domain import OneOf
@@ -37,7 +37,7 @@ def check_study(study: Study) -> None:
             if path and not path.expanduser().exists():
                 raise TeacherError(f"teacher.{key} must be there, but {path} is not")
     parallel_trials(study.run)
-    training_device(study.run)
+    preparing_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         Depot.of(address).check()
     check_device(study.budget.target.device_here)

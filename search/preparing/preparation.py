@@ -28,7 +28,7 @@ from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.settings.brief import Brief
 from search.settings.config import Study, Target
-from search.settings.resources import training_device
+from search.settings.resources import preparing_device, training_device
 from search.teacher.classroom import Classroom
 from search.teacher.saved import open_teachers, save_teacher
 from search.teacher.teacher import Teacher, prepare_teacher
@@ -127,6 +127,9 @@ def prepare_task(
     _warn_of_other_products(study.budget.target, watcher)
     cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
     device = training_device(study.run)
+    here = preparing_device(study.run)
+    if here != device:
+        watcher.say("there is no GPU here: the teacher runs on the processor, trials on the cluster")
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
     needed = needs_of(study)
     teacher = prepare_teacher(
@@ -135,7 +138,7 @@ def prepare_task(
             dataset=dataset,
             cache=cache,
             seed=study.seed,
-            device=device,
+            device=here,
             allow_code=allow_code,
             progress=watcher.say,
             features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,

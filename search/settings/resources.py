@@ -29,16 +29,23 @@ def parallel_trials(run: RunSettings) -> int:
 
 
 def training_device(run: RunSettings) -> str:
-    """Where students and teachers compute: on a GPU where trials are given one.
+    """Where students are trained: on a GPU where trials are given one."""
+    return "cuda" if run.gpus else "cpu"
+
+
+def preparing_device(run: RunSettings) -> str:
+    """Where teachers compute, by the process that drives: on a GPU where trials are given one.
+
+    The driver of a cluster may be a machine without: its processor does the same, in more time.
 
     Raises:
-        BadInput: trials are given a GPU, but torch finds none.
+        BadInput: trials are to run here on a GPU, but torch finds none.
     """
-    if not run.gpus:
+    if not run.gpus or torch.cuda.is_available():
+        return training_device(run)
+    if run.ray != "local":
         return "cpu"
-    if not torch.cuda.is_available():
-        raise BadInput(
-            f"run.gpus is {run.gpus:g}, but torch finds no CUDA device here: set run.gpus=0, or "
-            "run where there is one"
-        )
-    return "cuda"
+    raise BadInput(
+        f"run.gpus is {run.gpus:g}, but torch finds no CUDA device here: set run.gpus=0, or run "
+        "where there is one"
+    )

@@ -5,7 +5,7 @@ import torch
 
 from search.errors import BadInput
 from search.settings.config import RunSettings
-from search.settings.resources import parallel_trials, training_device
+from search.settings.resources import parallel_trials, preparing_device, training_device
 
 CORES = os.cpu_count() or 1
 
@@ -26,17 +26,24 @@ def test_a_cluster_may_have_more_cores_than_this_machine() -> None:
     assert parallel_trials(RunSettings(parallel=5000, ray="10.0.0.1:6379")) == 5000
 
 
-def test_without_a_share_of_a_gpu_students_are_trained_on_the_processor() -> None:
-    assert training_device(RunSettings()) == "cpu"
+def test_without_a_share_of_a_gpu_all_is_computed_on_the_processor() -> None:
+    assert training_device(RunSettings()) == preparing_device(RunSettings()) == "cpu"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_torch_does_not_find_is_refused() -> None:
+def test_a_gpu_that_torch_does_not_find_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(BadInput, match=r"run\.gpus is 0\.5, but torch finds no CUDA device"):
-        training_device(RunSettings(gpus=0.5))
+        preparing_device(RunSettings(gpus=0.5))
+
+
+def test_a_clusters_driver_needs_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = RunSettings(gpus=0.5, ray="10.0.0.1:6379")
+    assert (training_device(run), preparing_device(run)) == ("cuda", "cpu")
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_with_a_share_of_a_gpu_students_are_trained_on_it() -> None:
-    assert training_device(RunSettings(gpus=0.5)) == "cuda"
+def test_with_a_share_of_a_gpu_all_is_computed_on_it() -> None:
+    run = RunSettings(gpus=0.5)
+    assert training_device(run) == preparing_device(run) == "cuda"
