@@ -9,7 +9,7 @@ from search.budget import Budget
 from search.cost_aware.candidates import Candidate, Candidates, Predict
 from search.cost_aware.evidence import Finished, History, ending_of
 from search.cost_aware.features import Features, squared_differences
-from search.cost_aware.improvement import Front, expected_improvements, non_dominated
+from search.cost_aware.improvement import Front, expected_improvements, leads, non_dominated
 from search.cost_aware.logits import to_accuracies
 from search.cost_aware.surrogate import Surrogate
 from search.records import Cost
@@ -122,7 +122,8 @@ class Chooser:
         believing = self._believing(surrogate, before)
         front = self._front(believing, [own, *others], before)
         quantiles = believing.quantiles(self._candidate_rows([own]))
-        return float(_improvements([own], quantiles, front)[0])
+        cost = np.array([_coordinates(own.cost, front.worst_costs)])
+        return float(expected_improvements(quantiles, cost, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Those unlike all that was tried; else those that were not tried; else all."""
@@ -193,9 +194,10 @@ class Chooser:
 
     def _scores(self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
-        improvements = _improvements(pool, quantiles, front)
-        # Where nothing promises to improve on the frontier, the most accurate comes first.
-        return improvements + 1e-9 * quantiles[:, -1]
+        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+        # Where nothing promises to improve on the frontier, what comes nearest to that is first.
+        lead = leads(quantiles[:, -1], costs, front)
+        return expected_improvements(quantiles, costs, front) + 1e-9 * lead
 
     def _surrogate(self, history: History) -> Surrogate:
         """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
@@ -289,11 +291,6 @@ def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
     """Epochs of what each branch adds to the training that it shares, as shares of `own`'s."""
     whole = 1 + own.pruning.training_share + own.quantization.tuning_share
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
-
-
-def _improvements(pool: Sequence[Candidate], quantiles: np.ndarray, front: Front) -> np.ndarray:
-    costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
-    return expected_improvements(quantiles, costs, front)
 
 
 def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:

@@ -70,6 +70,23 @@ def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Fron
     return growth / float(np.prod(front.worst_costs))
 
 
+def leads(accuracies: np.ndarray, costs: np.ndarray, front: Front) -> np.ndarray:
+    """By how much each recipe is more accurate than all that was had at no higher costs.
+
+    Args:
+        accuracies: one of each recipe, [recipes].
+        costs: of each recipe, [recipes, 2].
+        front: what it is compared with.
+
+    Returns:
+        [recipes]; below 0 where a point of the front dominates the recipe.
+    """
+    cheaper = (front.costs[None] <= costs[:, None]).all(axis=2)
+    had = np.where(cheaper, front.accuracies, front.least_accuracy)
+    lead: np.ndarray = accuracies - had.max(axis=1, initial=front.least_accuracy)
+    return lead
+
+
 def _without_dominated(front: Front) -> Front:
     kept = non_dominated(np.column_stack([-front.accuracies, front.costs]))
     return replace(front, accuracies=front.accuracies[kept], costs=front.costs[kept])

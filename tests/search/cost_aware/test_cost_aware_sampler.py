@@ -13,7 +13,7 @@ from optuna.trial import TrialState as OptunaState
 from search.budget import Budget
 from search.cost_aware.candidates import Candidates, CostSource, Mutation
 from search.cost_aware.evidence import CURVE, Stopped, ending_of, read_history
-from search.cost_aware.improvement import Front, expected_improvements, non_dominated
+from search.cost_aware.improvement import Front, expected_improvements, leads, non_dominated
 from search.cost_aware.sampler import CostAwareSampler
 from search.cost_aware.surrogate import RecipeKernel, Surrogate
 from search.findings.frontier import hypervolume
@@ -571,6 +571,15 @@ def test_without_any_frontier_the_whole_box_is_to_be_gained() -> None:
     empty = Front(np.empty(0), np.empty((0, 2)), 0.25, np.array([2.0, 4.0]))
     found = expected_improvements(np.array([[0.75]]), np.array([[1.0, 1.0]]), empty)
     assert found == pytest.approx([0.5 * 0.5 * 0.75])
+
+
+def test_a_recipe_leads_what_was_had_at_no_higher_costs() -> None:
+    front = Front(np.array([0.8, 0.6]), np.array([[0.8, 0.8], [0.2, 0.2]]), 0.5, np.ones(2))
+    accuracies = np.array([0.75, 0.58, 0.55, 0.9])
+    costs = np.array([[0.9, 0.9], [0.3, 0.8], [0.1, 0.3], [0.8, 0.8]])
+    assert leads(accuracies, costs, front) == pytest.approx([-0.05, -0.02, 0.05, 0.1])
+    empty = Front(np.empty(0), np.empty((0, 2)), 0.5, np.ones(2))
+    assert leads(accuracies[:1], costs[:1], empty) == pytest.approx([0.25])
 
 
 def test_only_what_no_other_betters_is_non_dominated_and_of_equals_the_first() -> None:
