@@ -54,7 +54,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the ready studies.")] = False,
 ) -> None:
-    """Write a commented study.yaml that runs as it is."""
+    """Write a commented study.yaml: of digits, which runs as it is, or another to fill in."""
     if listing:
         for name in preset_names():
             say(f"{name:18} {preset_summary(name)}")
@@ -103,6 +103,7 @@ def run(
 
 
 def resume(
+    context: typer.Context,
     study: Annotated[
         str | None,
         typer.Argument(
@@ -127,6 +128,12 @@ def resume(
         changes.insert(0, study)
         study = None
     if study and Path(study).is_file():
+        source = context.get_parameter_source("store")
+        if source and source.name == "COMMANDLINE":
+            raise BadInput(
+                f"--store must be left out where a study's file is given, as {study} says where its "
+                f"store is: give run.storage={store}"
+            )
         typed = load_study(Path(study), changes)
     else:
         typed = _stored(study, store, changes)

@@ -141,6 +141,14 @@ def test_fault_25_what_cannot_run_is_refused_before_any_work(
     assert not (home / "artifacts").exists()
 
 
+def test_a_store_beside_a_file_that_names_its_own_is_refused(
+    retort: Retort, write_study: WriteStudy, home: Path
+) -> None:
+    with pytest.raises(BadInput, match=r"--store must be left out .* run\.storage=sqlite:///o\.db"):
+        retort("resume", str(write_study()), "--store", "sqlite:///o.db")
+    assert not (home / "o.db").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(
