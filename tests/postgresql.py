@@ -31,12 +31,12 @@ class PostgresqlServer:
         if self._user:
             for path in (self._folder, password):
                 shutil.chown(path, self._user)
-        port = _free_port()
-        self.address = f"retort:{PASSWORD}@127.0.0.1:{port}"
-        self._options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         self._call(
             "initdb", "-U", "retort", "-A", "scram-sha-256", f"--pwfile={password}", "-E", "UTF8"
         )
+        port = _free_port()  # late: others look for one meanwhile
+        self.address = f"retort:{PASSWORD}@127.0.0.1:{port}"
+        self._options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         self.start()
 
     def start(self) -> None:

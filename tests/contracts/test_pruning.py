@@ -197,13 +197,16 @@ def test_images_leave_no_trace_but_in_the_choice_of_what_is_cut(
 
 @over_defaults
 def test_penalties_have_gradients(pruning: Pruning, family: str) -> None:
+    penalties = 0
     for exercise in pruning.operate(_network(family), _example(), losses=_losses):
         if exercise.penalty is not None:
+            penalties += 1
             exercise.penalty().backward()  # type: ignore[no-untyped-call]
             grads = [p.grad for p in exercise.network.parameters() if p.grad is not None]
             assert any(bool(grad.any()) for grad in grads)
             assert all(bool(grad.isfinite().all()) for grad in grads)
             exercise.network.zero_grad()
+    assert penalties == hasattr(pruning, "sparsify")
 
 
 @pytest.mark.parametrize("family", WITHOUT_BLOCKS)

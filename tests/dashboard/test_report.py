@@ -2,15 +2,17 @@
 
 import json
 import re
-from datetime import UTC, datetime
 from functools import partial
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from dashboard.report.document import Material, report
-from search.findings.frontier import frontier
-from search.records import StudyRecord, StudyState, TrialState
+from search.budget import stored_budget
+from search.errors import NoStudentFits
+from search.findings.frontier import chosen, frontier
+from search.records import TrialState
 from search.store import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import add_study
@@ -84,14 +86,11 @@ def test_what_others_named_is_text_and_nothing_else(make_store: MakeStore) -> No
     assert text.count("<script") == text.count("</script>")
 
 
-def test_where_nothing_fits_the_reason_is_that_of_the_search() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    study = StudyRecord(
-        name="digits", state=StudyState.FAILED, config={}, artifacts="a", teacher=None,
-        created_at=now, changed_at=now,
-    )  # fmt: skip
-    text = report(Material(study=study, trials=[], done={}))
-    assert "failed" in text
+def test_where_nothing_fits_the_reason_is_that_of_the_search(make_store: MakeStore) -> None:
+    made = material(make_store(partial(add_study, trials=13, only=TrialState.INFEASIBLE)))
+    with pytest.raises(NoStudentFits) as found:
+        chosen(made.trials, stored_budget(made.study.config))
+    assert escape(str(found.value)) in body(report(made))
 
 
 def test_the_command_writes_the_same_report(

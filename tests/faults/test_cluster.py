@@ -58,7 +58,7 @@ class Cluster:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(60)
+        self._process.wait(200)
         self._process.stdout.close()
 
     def _answer(self) -> str:
@@ -83,9 +83,10 @@ def test_fault_03_a_lost_node_costs_no_trial_and_the_frontier_is_the_same(
 ) -> None:
     storage = new_postgresql()
     settings = {"ray": cluster.address, "storage": storage, "parallel": 2, "retries": 2}
+    search = {"trials": 4, "stopping": False}
     outcomes = {}
     for name in ("whole", "lost"):
-        file = write_study(space=slow_training(40), search={"trials": 4}, run=settings)
+        file = write_study(space=slow_training(80), search=search, run=settings)
         # A cache of its own: the second study must not take over what the first has trained.
         run = start("run", str(file), f"study={name}", f"run.cache={home / name}")
         if name == "lost":

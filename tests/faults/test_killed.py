@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 def test_fault_01_a_killed_driver_loses_no_trial_and_runs_none_twice(
     write_study: WriteStudy, start: Start, home: Path
 ) -> None:
-    file = write_study()
+    file = write_study(space=slow_training(20))
     run = start("run", str(file))
     run.wait_for("trial 1 started")
     run.kill()
@@ -59,7 +59,7 @@ def test_fault_02_a_killed_trial_is_tried_again_and_then_failed_with_its_cause(
 def test_fault_04_ctrl_c_drains_and_can_be_resumed(
     write_study: WriteStudy, start: Start, home: Path
 ) -> None:
-    run = start("run", str(write_study()))
+    run = start("run", str(write_study(space=slow_training(20))))
     run.wait_for("trial 0 started")
     os.killpg(run.process.pid, signal.SIGINT)
     assert run.wait() == 130, run.output
@@ -89,7 +89,8 @@ def test_fault_04_ctrl_c_twice_stops_now_and_can_be_resumed(
 def test_a_search_is_stopped_from_another_terminal(
     write_study: WriteStudy, start: Start, home: Path
 ) -> None:
-    run = start("run", str(write_study(space=slow_training(60), search={"trials": 50})))
+    search = {"trials": 50, "stopping": False}
+    run = start("run", str(write_study(space=slow_training(60), search=search)))
     run.wait_for("trial 0 started")
     stop = start("stop")
     assert stop.wait() == 0, stop.output

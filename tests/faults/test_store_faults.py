@@ -53,13 +53,13 @@ def _locked(path: Path) -> sqlite3.Connection:
 
 
 def test_fault_05_a_lock_of_some_seconds_is_waited_for(tmp_path: Path) -> None:
-    with Store.open(f"sqlite:///{tmp_path / 'retort.db'}", patience_s=0.5) as store:
+    with Store.open(f"sqlite:///{tmp_path / 'retort.db'}", patience_s=2) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
         ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
         number = ledger.start({}, 0)
         holder = _locked(tmp_path / "retort.db")
         # Longer than the store waits for one lock, shorter than the ledger tries.
-        release = threading.Timer(0.8, holder.close)
+        release = threading.Timer(2.5, holder.close)
         release.start()
         ledger.finish(number, ENDED)
         release.join()
@@ -140,7 +140,7 @@ def test_fault_06_a_database_that_comes_back_costs_a_wait_and_one_that_does_not_
     def outage(number: int) -> None:
         if number == 0:
             own_postgresql.stop()
-            threading.Timer(3.0, own_postgresql.start).start()
+            threading.Timer(1.0, own_postgresql.start).start()
         if number == 2:
             own_postgresql.stop()
 
@@ -223,10 +223,12 @@ def test_fault_15_a_holder_on_another_machine_is_told_dead_by_silence_not_by_clo
 
     heart = threading.Thread(target=beat)
     heart.start()
-    with pytest.raises(StudyHeld, match="on lab-3"):
-        take(store, "digits", say=said.append, silence_s=5, beat_s=0.5)
-    stop.set()
-    heart.join()
+    try:
+        with pytest.raises(StudyHeld, match="on lab-3"):
+            take(store, "digits", say=said.append, silence_s=5, beat_s=0.5)
+    finally:
+        stop.set()
+        heart.join()
     assert "watching for 5 s whether it lives" in said[0]
     take(store, "digits", say=said.append, silence_s=0.3, beat_s=0.5)
 

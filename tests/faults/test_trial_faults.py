@@ -76,6 +76,7 @@ def _no_ray() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_ray")
+@pytest.mark.timeout(900)
 def test_fault_08_a_full_disk_leaves_old_artifacts_whole_and_nothing_half_written(
     stripes_file: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_fault_08_a_full_disk_leaves_old_artifacts_whole_and_nothing_half_writte
         assert check_store(store) == []
 
 
+@pytest.mark.timeout(900)
 def test_fault_10_too_little_memory_is_one_try_with_half_the_batch_and_then_a_failure(
     stripes_file: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Quantities as people write them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.units import (
@@ -155,11 +155,13 @@ def test_durations_are_written_in_two_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=10**12))
 def test_written_bytes_are_parsed_to_within_half_a_percent(size: int) -> None:
     assert parse_bytes(format_bytes(size)) == pytest.approx(size, rel=0.005)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_parsed_or_refused_as_a_value_error(text: str) -> None:
     try:

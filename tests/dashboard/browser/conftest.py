@@ -97,6 +97,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "study.yaml").write_text(preset_text("digits"))
     shorter = ["search.trials=3", "run.parallel=1", f"run.cache={folder / 'cache'}"]
     shorter += ["teacher.train.epochs=3", "space.training.standard.epochs=4"]
+    shorter += ["budget.latency=10s"]  # whatever the machine's minutes are like
     subprocess.run(retort("run", "study.yaml", *shorter), cwd=folder, check=True)
     with _serving(f"sqlite:///{folder / 'retort.db'}", folder) as dashboard:
         yield dashboard
@@ -120,7 +121,7 @@ def _serving(url: str, folder: Path) -> Iterator[Served]:
         yield Served(f"http://127.0.0.1:{port}", url, folder)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifacts: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.search.cli.conftest import MAIN, RetortProcess
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 QUICK = (
     "data.train_images=200", "teacher={model: test_resnet, train: {epochs: 1}}", "search.views=1",
@@ -50,6 +50,7 @@ def test_ctrl_c_keeps_the_trials_that_ended_and_leaves_none_running(
     retort_process: RetortProcess,
 ) -> None:
     command = [sys.executable, "-u", "-c", MAIN, "run", "study.yaml", "--trials", "50", *QUICK]
+    command.append("space.training.standard.epochs=20")  # time for the signal to come
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:

@@ -178,7 +178,7 @@ def test_eight_processes_that_open_and_write_at_once_lose_nothing(sqlite_url: st
         for i in range(8)
     ]
     for writer in writers:
-        output, _ = writer.communicate(timeout=60)
+        output, _ = writer.communicate(timeout=250)
         assert writer.returncode == 0, output
     with Store.open(sqlite_url, read_only=True) as store:
         assert [store.pulse(f"study{i}")[0] for i in range(8)] == [25] * 8

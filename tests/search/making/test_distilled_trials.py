@@ -1,5 +1,6 @@
 """Every distillation trains a student, from the cached logits or beside a live teacher."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ TRAINING = Standard(epochs=4, batch_size=16)
 @pytest.fixture
 def taught(task: Task, schooled: nn.Module, tmp_path: Path) -> Task:
     """The task with a teacher that knows the stripes: its cached logits, and itself."""
-    schooled = schooled.requires_grad_(requires_grad=False)
+    schooled = copy.deepcopy(schooled).requires_grad_(requires_grad=False)
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
     folder = soft_targets(
         teacher,

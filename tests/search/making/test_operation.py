@@ -178,8 +178,10 @@ def test_a_penalty_holds_while_its_exercise_lasts(task: Task, recipe: NewRecipe)
 
 def test_the_loss_that_taylor_sees_is_of_training_images(task: Task, recipe: NewRecipe) -> None:
     # Global: so many channels stay in each layer as their gradients say.
-    chosen = recipe(pruning=Taylor(scope="global", recovery=0.0))
-    outcome = _run(chosen, task)
-    assert outcome.cost
-    untrained, _ = chosen.pruning.apply(_network(), task.brief.example())
-    assert count_operations(untrained, (1, SIZE, SIZE))[0] != outcome.cost.parameters
+    by_loss, by_size = (
+        _run(recipe(pruning=method(scope="global", recovery=0.0)), task).cost
+        for method in (Taylor, Magnitude)
+    )
+    assert by_loss
+    assert by_size
+    assert by_loss.parameters != by_size.parameters

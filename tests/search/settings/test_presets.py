@@ -66,6 +66,7 @@ def test_a_preset_that_is_not_there_is_refused_with_one_that_comes_near() -> Non
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 @over_presets
 def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -> None:
     places = (

@@ -13,8 +13,13 @@ from search.settings.presets import preset_text
 from search.settings.study_file import dump_study, load_study, study_from_dict
 from spaces import catalogue
 
-# Set higher for a long hunt: RETORT_FUZZ=100000 pytest tests/search/test_study_file.py -k fuzz
-FUZZ_EXAMPLES = int(os.environ.get("RETORT_FUZZ", "300"))
+# For a long hunt, by other inputs each time:
+# RETORT_FUZZ=100000 pytest tests/search/settings/test_study_file.py -k fuzz
+FUZZ = settings(
+    max_examples=int(os.environ.get("RETORT_FUZZ", "300")),
+    deadline=None,
+    derandomize="RETORT_FUZZ" not in os.environ,
+)
 
 STUDY = """\
 study: small
@@ -327,7 +332,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@FUZZ
 @given(content=st.binary(max_size=300))
 def test_fuzz_arbitrary_bytes_are_loaded_or_refused(folder: Path, content: bytes) -> None:
     _load_or_refuse(folder, content)
@@ -345,7 +350,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@FUZZ
 @given(data=st.data())
 def test_fuzz_a_mutated_study_is_loaded_or_refused(folder: Path, data: st.DataObject) -> None:
     text = STUDY
@@ -361,7 +366,7 @@ KEYS = (
 )
 
 
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@FUZZ
 @given(key=st.sampled_from(KEYS.split()) | st.text(), value=PIECES | st.text())
 def test_fuzz_an_override_is_taken_or_refused(folder: Path, key: str, value: str) -> None:
     _load_or_refuse(folder, STUDY.encode(), f"{key}={value}")

@@ -336,6 +336,7 @@ def test_what_a_method_learns_is_trained_with_the_student(
 ) -> None:
     network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
     course = _course(views, distillation=_Recorded(), teachers=(schooled,))
+    _Recorded.made.clear()
     next(train(network, stripes, course))
     (projector,) = _Recorded.made
     assert (projector.weight - 0.5).abs().min() > 1e-4
