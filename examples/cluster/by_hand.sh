@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three roles on machines that share the folder /srv/retort and reach one another by network.
-# Run the part that is meant on each machine: ./by_hand.sh head | worker HEAD:6379 | target HEAD:6379
+# Run the part that is meant on each machine: ./by_hand.sh head | worker HEAD:6379 | target HEAD:6379,
+# then on the head, with the two exports below: retort run study.yaml $(cat overrides.txt)
 set -euo pipefail
 
 # One secret for all of them, the driver included: without it anybody on the network may run code.

@@ -5,9 +5,11 @@
 #SBATCH --cpus-per-task=16
 #SBATCH --time=12:00:00
 #SBATCH --signal=B:TERM@120
-# sbatch slurm.sh study.yaml; run it again with the same file after the time is up: it resumes.
+# RETORT_STORE=postgresql+psycopg://retort@db.example/retort sbatch slurm.sh study.yaml
+# Run it again with the same file after the time is up: it resumes.
 set -euo pipefail
 study=$1
+: "${RETORT_STORE:?must name the store, such as postgresql+psycopg://retort@db.example/retort}"
 name=$(sed -n 's/^study: *//p' "$study")
 shared=${RETORT_SHARED:-$SLURM_SUBMIT_DIR}
 
@@ -24,8 +26,8 @@ srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) 
     ray start --address="$head:$port" --block &
 sleep 15
 
-settings=(run.ray="$head:$port" run.artifacts="$shared/artifacts" run.cache="$shared/cache")
-[ -z "${RETORT_STORE:-}" ] || settings+=(run.storage="$RETORT_STORE")
+settings=(run.ray="$head:$port" run.storage="$RETORT_STORE"
+    run.artifacts="$shared/artifacts" run.cache="$shared/cache")
 # Slurm's TERM reaches this shell two minutes before the end; the search stops and can be resumed.
 if retort trials --study "$name" > /dev/null 2>&1; then
     retort resume "$study" "${settings[@]}" &

@@ -26,8 +26,8 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, all of run, and space "
-    "where every trial so far lies in it"
+    "search.trials, max_time, sampler, stopping, branches and warm_start, all of run but artifacts, "
+    "and space where every trial so far lies in it"
 )
 
 

@@ -89,7 +89,7 @@ class DataSettings(Section):
     image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
     train_images: int | None = Field(None, ge=1, description="use at most so many for training")
     validation_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
-        0.15, description="of each class; unless data hold a part"
+        0.15, description="of each class; unused where data hold validation and test"
     )
     test_share: Share = Field(0.15, description="likewise; not used where data hold a test part")
     max_corrupt_share: Share = Field(
