@@ -29,9 +29,10 @@ def print_plan(plan: Plan) -> None:
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
         "fit the budget": f"{fits} of {len(plan.draws)} drawn at random "
         f"({fits / len(plan.draws):.0%}); the others are never trained",
-        "time": f"teacher {format_duration(plan.teacher_s)}, trials "
-        f"{format_duration(plan.trials_s)} (estimated from single steps on this machine)",
-        "disk": f"{format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
+        "time": f"teacher {format_duration(plan.teacher_s)}, trials up to "
+        f"{format_duration(plan.trials_s)} (estimated from single steps on this machine"
+        f"{'; GPUs take less' if plan.with_gpus else ''})",
+        "disk": f"up to {format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
     }
     facts = Table.grid(padding=(0, 2))
     for name, text in rows.items():

@@ -8,7 +8,8 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -23,6 +24,7 @@ from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.depot import Depot
+from search.driving.branching import branches_of
 from search.driving.sampler import Sampler
 from search.errors import BadInput
 from search.planning.refusals import cause_of, contradictions
@@ -54,6 +56,8 @@ class Draw:
     """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted.
 
     Attributes:
+        seconds: that its trial takes, with all branches.
+        branches: how many more students are made of its own, at the most.
         cause: the refusal in general words, the same for all recipes that share it.
     """
 
@@ -61,6 +65,7 @@ class Draw:
     cost: Cost | None
     refusal: str | None
     seconds: float | None
+    branches: int = 0
     cause: str | None = None
 
 
@@ -77,8 +82,9 @@ class Plan:
         draws: recipes drawn at random.
         contradictions: the share of all recipes that contradict themselves, by reason.
         teacher_s: for training the teacher, where that is asked for, and its soft targets.
-        trials_s: for all trials, side by side as the run's settings say.
-        disk_bytes: of the students, soft targets and prepared data.
+        trials_s: for all trials and their branches, side by side as the run's settings say.
+        with_gpus: whether trials have GPUs, which take less time than is told.
+        disk_bytes: of the students and their stages, soft targets and prepared data.
         free_bytes: on the disk that holds the artifacts.
     """
 
@@ -91,6 +97,7 @@ class Plan:
     contradictions: Mapping[str, float]
     teacher_s: float
     trials_s: float
+    with_gpus: bool
     disk_bytes: int
     free_bytes: int
 
@@ -125,9 +132,12 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
     brief = brief_of(study, dataset.info)
     teachers = _teachers(study, dataset, progress)
-    draws = tuple(_draws(study, brief, dataset, teachers, progress))
-    if all(draw.cost is None for draw in draws):
-        raise BadInput(f"space: no recipe of it can be built; the first: {draws[0].refusal}")
+    with _threads(study.run.cpus):
+        draws = tuple(_draws(study, brief, dataset, teachers, progress))
+    # Others that don't contradict themselves there are, as the study was checked.
+    sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
+    if sound and all(draw.cost is None for draw in sound):
+        raise BadInput(f"space: no recipe of it can be built; the first: {sound[0].refusal}")
     sizes = dataset.info.sizes
     return Plan(
         study=study.study,
@@ -142,6 +152,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
             for settings, network in teachers
         ),
         trials_s=_trials_seconds(study, draws),
+        with_gpus=study.run.gpus > 0,
         disk_bytes=_disk_bytes(study, draws, dataset),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
@@ -184,6 +195,7 @@ def _draws(
         recipe = proposal.recipe
         verdict = admission.judge(recipe)
         seconds = None
+        branches: Sequence[Recipe] = ()
         if verdict.admitted:
             key = recipe.student, recipe.training.batch_size, recipe.distillation.name
             if key not in step_seconds:
@@ -193,20 +205,30 @@ def _draws(
                 method = Labels() if absent else recipe.distillation
                 pupil = Pupil(student, method, networks, brief.example())
                 step_seconds[key] = _step_seconds(pupil, brief, recipe.training, method)
-            seconds = step_seconds[key] * _steps(recipe, dataset) + _OVERHEAD_S
+            branches = _branches(recipe, study)
+            steps = _steps(recipe, branches, dataset)
+            seconds = step_seconds[key] * steps + (1 + len(branches)) * _OVERHEAD_S
         yield Draw(
             params=recipe.to_params(),
             cost=verdict.cost,
             refusal=verdict.reason or None,
             cause=None if verdict.admitted else cause_of(verdict, brief),
             seconds=seconds,
+            branches=len(branches),
         )
 
 
-def _steps(recipe: Recipe, dataset: Dataset) -> int:
+def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:
+    """What is made of the recipe's student besides, at the most."""
+    prunings = study.search.branches
+    return branches_of(recipe, study.search_space(), prunings=prunings) if prunings else ()
+
+
+def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
     """Training steps of a whole trial, those that pruning and quantization ask for included."""
     epochs = recipe.training.epochs
-    pruning = round(epochs * recipe.pruning.training_share)
+    prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
+    pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
     tuning = round(epochs * recipe.quantization.tuning_share)
     learned = for_learning(dataset, by_labels=recipe.distillation.uses_labels).training
     steps_per_epoch = max(1, len(learned) // recipe.training.batch_size)
@@ -216,7 +238,7 @@ def _steps(recipe: Recipe, dataset: Dataset) -> int:
 def _step_seconds(
     pupil: Pupil, brief: Brief, training: Training, distillation: Distillation
 ) -> float:
-    """Median seconds of a training step, on one thread and the CPU."""
+    """Median seconds of a training step on the CPU."""
     batch = training.batch_size
     images = torch.randn(batch, *brief.image_shape)
     labels = torch.randint(brief.classes, (batch,))
@@ -257,15 +279,31 @@ def _teacher_seconds(
 
 
 def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
-    """Of the students (the served file, and float weights), the soft targets and the data."""
-    costs = [draw.cost for draw in draws if draw.refusal is None and draw.cost]
-    student = mean(cost.size_bytes + 4 * cost.parameters for cost in costs) if costs else 0
+    """Of the students (the served file, and float weights), their stages, the soft targets and the
+    data.
+    """
+    made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
+    trials = study.search.trials
+    served = trials * mean(count * cost.size_bytes for count, cost in made) if made else 0
+    weights = trials * mean(count * 4 * cost.parameters for count, cost in made) if made else 0
+    stages = min(study.run.stages, weights)
     info = dataset.info
     logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
     images = info.sizes.training + info.unlabelled
     targets = study.search.views * images * logits * 2
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
-    return round(study.search.trials * student + targets + data)
+    return round(served + weights + stages + targets + data)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch, as a trial has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _existing(path: Path) -> Path:

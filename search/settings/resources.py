@@ -12,20 +12,27 @@ def parallel_trials(run: RunSettings) -> int:
     """Trials at a time: as set, else as many as this machine's cores and GPUs allow.
 
     Raises:
-        BadInput: what is set needs more cores than a local Ray would have.
+        BadInput: what is set needs more cores or GPUs than a local Ray would have.
     """
     cores = os.cpu_count() or 1
     if run.parallel:
-        if run.ray == "local" and run.parallel * run.cpus > cores:
-            raise BadInput(
-                f"run.parallel times run.cpus must be at most this machine's {cores} cores, but "
-                f"got {run.parallel} times {run.cpus}: lower one of them"
-            )
+        if run.ray == "local":
+            _check_room("cpus", run.parallel, run.cpus, cores, "cores")
+            if gpus := torch.cuda.device_count():  # without any, another message says so
+                _check_room("gpus", run.parallel, run.gpus, gpus, "GPUs")
         return run.parallel
     by_cores = max(1, cores // run.cpus)
     if not run.gpus:
         return by_cores
     return min(by_cores, max(1, int(torch.cuda.device_count() / run.gpus)))
+
+
+def _check_room(key: str, parallel: int, each: float, there: int, what: str) -> None:
+    if parallel * each > there:
+        raise BadInput(
+            f"run.parallel times run.{key} must be at most this machine's {there} {what}, but got "
+            f"{parallel} times {each:g}: lower one of them"
+        )
 
 
 def training_device(run: RunSettings) -> str:

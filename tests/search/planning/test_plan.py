@@ -83,6 +83,30 @@ def test_soft_targets_take_disk_for_each_teacher_and_none_where_no_method_asks(
     assert one.disk_bytes - none.disk_bytes == views * images * classes * 2
 
 
+def test_branches_take_time_and_disk_and_threads_are_left_as_they_were(
+    teacher: dict[str, object], stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, teacher, "soft_targets")
+    space = {**study.space, "pruning": {"none": None, "magnitude": {"ratio": [0.3, 0.6]}}}
+    threads = torch.get_num_threads()
+    alone, with_branches = (
+        plan_study(
+            study.model_copy(
+                update={
+                    "space": space,
+                    "search": study.search.model_copy(update={"branches": branches}),
+                }
+            ),
+            progress=lambda text: None,
+        )
+        for branches in (0, 2)
+    )
+    assert {draw.branches for draw in alone.draws} == {0}
+    assert all(draw.branches >= 1 for draw in with_branches.fitting)
+    assert with_branches.disk_bytes > 1.5 * alone.disk_bytes
+    assert torch.get_num_threads() == threads
+
+
 class _Bare(nn.Module):
     """A classifier that gives nothing but logits."""
 

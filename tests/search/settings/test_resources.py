@@ -22,6 +22,14 @@ def test_more_than_the_cores_are_refused() -> None:
         parallel_trials(RunSettings(parallel=CORES, cpus=2))
 
 
+def test_more_than_the_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(BadInput, match=r"this machine's 1 GPUs, but got 3 times 0\.5: lower"):
+        parallel_trials(RunSettings(parallel=3, gpus=0.5))
+    assert parallel_trials(RunSettings(parallel=2, gpus=0.5)) == 2
+
+
 def test_a_cluster_may_have_more_cores_than_this_machine() -> None:
     assert parallel_trials(RunSettings(parallel=5000, ray="10.0.0.1:6379")) == 5000
 
