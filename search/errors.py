@@ -17,6 +17,20 @@ RetortError                 exit 1
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
 
+import re
+
+# What torch's CPU allocator, C++ and ONNX Runtime say, which have no exception of their own.
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|std::bad_alloc|bad allocation|"
+    r"Cannot allocate memory|Failed to allocate memory",
+    re.IGNORECASE,
+)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether it tells that memory did not suffice, as far as its words do."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
 
 def shortened(error: Exception, *, lines: int = 2) -> str:
     """The error's first lines, and how many there were more: torch lists every weight."""

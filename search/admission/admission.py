@@ -1,5 +1,6 @@
 """Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
 
+import sys
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
 
@@ -30,8 +31,9 @@ class Admission:
     """Judges recipes by what their students will cost, and measures as few as that takes.
 
     Certain bounds come first: cutting a larger share of every layer's channels never makes a
-    student larger, so one that is too large settles all that are cut less. Then predictions, where
-    every limit lies outside their error. What is left is measured, once, and kept in the table.
+    student larger (but for the bytes of some formats), so one that is too large settles all that
+    are cut less. Then predictions, where every limit lies outside their error. What is left is
+    measured, once, and kept in the table.
 
     Args:
         brief: what students must be, and may cost.
@@ -155,11 +157,18 @@ class Admission:
             return None
         curve = self._table.curve(shape.student, shape.quantization)
         floor = self._floor(recipe, shape)
-        ceiling = extreme([cost for cut, cost in curve.items() if cut <= ratio], min)
+        larger = [cost for cut, cost in curve.items() if cut <= ratio]
+        if not recipe.quantization.shrinks_steadily:
+            larger = [replace(cost, size_bytes=sys.maxsize) for cost in larger]
+        ceiling = extreme(larger, min)
         estimate = self.estimate(recipe)
         told = between(estimate.cost, floor, ceiling) if estimate else floor
         if told and floor and not self.budget.admits(floor):
-            return self._verdict(told, Basis.BOUND)
+            verdict = self._verdict(told, Basis.BOUND)
+            if not told.size_bytes:  # nothing bounds it: the nearest is shown
+                nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))]
+                return replace(verdict, cost=replace(told, size_bytes=nearest.size_bytes))
+            return verdict
         if told is None or estimate is None:
             return None
         return self._by_estimate(Estimate(told, estimate.errors), ceiling)
@@ -171,7 +180,10 @@ class Admission:
             return None
         curve = self._table.curve(shape.student, shape.quantization)
         bounds = self._bounds[shape.student, shape.quantization]
-        smaller = [cost for cut, cost in (*curve.items(), *bounds.items()) if cut >= ratio]
+        smaller = [cost for cut, cost in curve.items() if cut >= ratio]
+        if not recipe.quantization.shrinks_steadily:
+            smaller = [replace(cost, size_bytes=0) for cost in smaller]
+        smaller += [cost for cut, cost in bounds.items() if cut >= ratio]
         if counts := self._estimators[True].least_counts(shape.student, ratio):
             smaller.append(least_of(recipe, counts.weights, counts.parameters, round(counts.macs)))
         return extreme(smaller, max)

@@ -2,16 +2,18 @@
 
 import os
 import platform
+from contextlib import suppress
 
 from search.admission.admission import Admission
 from search.admission.foresight import is_certain
 from search.admission.setting import setting_of
 from search.admission.table import CostTable
 from search.admission.verdict import Verdict
+from search.errors import StoreUnavailable
 from search.keeping.ledger import Ledger
 from search.measuring.measure import grown, processor_of
 from search.progress import Watcher
-from search.records import Cost, Outcome, TrialState
+from search.records import Cost, Outcome, Shape, TrialState
 from search.settings.brief import Brief
 from search.settings.config import Study
 from search.store import Store
@@ -26,15 +28,18 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
     alone, and costs are kept under the cluster's address.
     """
     target = brief.target
-    timed = study.run.ray == "local" or bool(target.resource or target.agent)
+    timed = study.run.ray == "local" or target.is_elsewhere
     processor = processor_of(target) if timed else _cluster(study.run.ray)
     setting = setting_of(brief, processor=processor)
     # Studies with other classes share these costs: the store's are without the classes' names.
     said = brief.metadata_bytes
-    table = CostTable(
-        {shape: grown(cost, said) for shape, cost in store.costs(setting).items()},
-        keep=lambda shape, cost: store.keep_cost(setting, shape, grown(cost, -said)),
-    )
+
+    def keep(shape: Shape, cost: Cost) -> None:
+        with suppress(StoreUnavailable):  # this study knows it; a later one measures it again
+            store.keep_cost(setting, shape, grown(cost, -said))
+
+    known = {shape: grown(cost, said) for shape, cost in store.costs(setting).items()}
+    table = CostTable(known, keep=keep)
     return Admission(brief, table, timed=timed)
 
 

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from timm.layers import Attention
 from torch import nn
 
 from spaces.counting import count_macs_by_layer
@@ -46,7 +47,8 @@ class ShapeLaw:
         macs: of the layer that each tensor is the weight of, [tensors].
         macs_elsewhere: of all that is in no layer with a weight, such as attention's products.
         ratio: the cut that this was learned from.
-        regular: whether that cut followed the law in every dimension.
+        regular: whether that cut followed the law in every dimension, and others are sure to: of
+            groups and heads each loses its own share, which half of them hides.
     """
 
     dimensions: np.ndarray
@@ -81,7 +83,8 @@ class ShapeLaw:
             macs=macs,
             macs_elsewhere=elsewhere,
             ratio=ratio,
-            regular=bool((found == _kept(dimensions, cut, ratio)).all()),
+            regular=not _cuts_by_groups(network)
+            and bool((found == _kept(dimensions, cut, ratio)).all()),
         )
 
     def count(self, ratio: float) -> Counts:
@@ -94,6 +97,16 @@ class ShapeLaw:
             vectors=vectors,
             macs=float(self.macs @ shrunk) + self.macs_elsewhere * (1 - ratio),
         )
+
+
+def _cuts_by_groups(network: nn.Module) -> bool:
+    """Whether channels go from each group of a layer, or each head of an attention."""
+    return any(
+        isinstance(module, Attention)
+        or (isinstance(module, nn.Conv2d) and 1 < module.groups < module.out_channels)
+        or (isinstance(module, nn.GroupNorm) and module.num_groups > 1)
+        for module in network.modules()
+    )
 
 
 def _kept(dimensions: np.ndarray, cut: np.ndarray, ratio: float) -> np.ndarray:

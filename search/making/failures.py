@@ -1,23 +1,15 @@
 """What went wrong in a trial, under the short name by which it is recorded."""
 
-import re
 import traceback
 
 import torch
 
-from search.errors import TrialError
+from search.errors import TrialError, lacks_memory
 from search.records import FailureRecord
 
 PROCESS_DIED = "process_died"
 OUT_OF_MEMORY = "out_of_memory"
 TIMED_OUT = "timed_out"
-
-# What torch's CPU allocator, C++ and ONNX Runtime say, which have no exception of their own.
-_NO_MEMORY = re.compile(
-    r"can't allocate memory|not enough memory|std::bad_alloc|bad allocation|"
-    r"Cannot allocate memory|Failed to allocate memory",
-    re.IGNORECASE,
-)
 
 
 def failure_of(error: BaseException) -> FailureRecord:
@@ -32,6 +24,6 @@ def failure_of(error: BaseException) -> FailureRecord:
 def _kind(error: BaseException) -> str:
     if isinstance(error, TrialError):
         return error.kind
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(str(error)):
+    if isinstance(error, torch.OutOfMemoryError) or lacks_memory(error):
         return OUT_OF_MEMORY
     return type(error).__name__

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from search.data.dataset import Dataset, Part, normalize
+from search.errors import ArtifactError, TargetError, lacks_memory
 from search.measuring.predictions import Predictions
 from search.measuring.runtime import Session
 from search.measuring.timing import Latency, measure_latency
@@ -50,7 +51,7 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
 
     Raises:
         ArtifactError: a file can't be loaded.
-        TargetError: the target's agent does not answer.
+        TargetError: the target's agent does not answer; or this machine has no memory left.
     """
     if target.agent:
         return [ask_agent(target.agent, path, threads=target.threads).latency for path in paths]
@@ -58,9 +59,14 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
         from search.study.timing import time_on_target  # Ray only where there is a cluster
 
         return time_on_target(paths, target)
-    return measure_latency(
-        [Session(path, threads=target.threads, device=target.device) for path in paths]
-    )
+    try:
+        return measure_latency(
+            [Session(path, threads=target.threads, device=target.device) for path in paths]
+        )
+    except ArtifactError as error:
+        if lacks_memory(error):  # of no file: others may fill a GPU for a moment
+            raise TargetError(str(error)) from error
+        raise
 
 
 def processor_of(target: Target) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from search.errors import ArtifactError, shortened
+from search.errors import ArtifactError, TargetError, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -120,6 +120,7 @@ class Session:
 
     Raises:
         ArtifactError: the file can't be loaded, or this build has no provider for the device.
+        TargetError: the device's provider does not start.
     """
 
     def __init__(self, path: Path, *, threads: int, device: str = "cpu") -> None:
@@ -134,7 +135,7 @@ class Session:
         except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't load {path}: {error}") from error
         if provider not in self._session.get_providers():
-            raise ArtifactError(
+            raise TargetError(
                 f"measuring on {device} needs ONNX Runtime's {provider}, which does not start "
                 "here: see that its CUDA and cuDNN are installed and that the GPU has room, or set "
                 "budget.target.device: cpu"
@@ -146,6 +147,11 @@ class Session:
         """Channels, height and width that the model takes."""
         channels, height, width = self._input.shape[1:]
         return channels, height, width
+
+    @property
+    def input_shape(self) -> tuple[int | str | None, ...]:
+        """Of what the model takes, the batch first; a dimension that is free has a name or none."""
+        return tuple(self._input.shape)
 
     @property
     def metadata(self) -> dict[str, str]:

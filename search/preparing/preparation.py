@@ -8,6 +8,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from search.data.dataset import DataInfo, Dataset
@@ -129,7 +130,9 @@ def prepare_task(
     device = training_device(study.run)
     here = preparing_device(study.run)
     if here != device:
-        watcher.say("there is no GPU here: the teacher runs on the processor, trials on the cluster")
+        watcher.say(
+            "there is no GPU here: the teacher runs on the processor, trials on the cluster"
+        )
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
     needed = needs_of(study)
     teacher = prepare_teacher(
@@ -151,6 +154,9 @@ def prepare_task(
     if Needs.FEATURES in needed:
         teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
     record = _measure_teacher(teacher, dataset, artifacts, study.budget.target, watcher)
+    if here == "cuda":
+        teacher.network.cpu()
+        torch.cuda.empty_cache()  # trials need it from now on
 
     def named(folder: Path) -> str:
         return folder.relative_to(cache.folder).as_posix()

@@ -13,7 +13,14 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """The study file's values that have `retort run` do the trial again, in JSON's types."""
     config: dict[str, Any] = dict(study.config)
     ending = f"-trial-{trial.number}"
-    once = {"trials": 1, "branches": 0, "stopping": False, "sampler": "random", "max_time": None}
+    once = {
+        "trials": 1,
+        "branches": 0,
+        "stopping": False,
+        "sampler": "random",
+        "max_time": None,
+        "warm_start": [],  # it may be done where these studies are not
+    }
     run = config.get("run", {})
     if _MASKED in str(run.get("storage", "")):
         # Its password is not in the store: it is asked for in RETORT_STORE or in the file.

@@ -4,6 +4,7 @@ import importlib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import timm
 from safetensors import SafetensorError
@@ -136,4 +137,7 @@ def preprocessing(
         return size, (settings.mean, settings.std)
     if known and info.channels == len(known["mean"]):
         return size, (known["mean"], known["std"])
+    if known and info.channels == 1:
+        # timm adds the colours' first weights up: a grey image stands for three equal colours.
+        return size, ([fmean(known["mean"])], [fmean(known["std"])])
     return size, (info.mean, info.std)

@@ -30,7 +30,11 @@ class Average:
     def swap(self) -> None:
         """Puts the average into the network and the network's weights here; again undoes it."""
         own, average = self._network.state_dict(), self._average.module.state_dict()
+        seen = set()
         for key, value in own.items():
+            if value.numel() and value.data_ptr() in seen:
+                continue  # shared weights stand there once for each of their names
+            seen.add(value.data_ptr())
             kept = value.clone()
             value.copy_(average[key])
             average[key].copy_(kept)

@@ -26,6 +26,8 @@ class Quantization(Choice, ABC):
     costless: ClassVar[frozenset[str]] = frozenset({"calibration", "tuning"})
     keeps_zeros: ClassVar[bool] = True
     """Whether weights that pruning set to zero stay so, and can be stored as what they are."""
+    shrinks_steadily: ClassVar[bool] = True
+    """Whether a file never gets larger by cutting more."""
     least_bits: ClassVar[float] = 1.0
     """For each number of a layer's weight the file has at least so many bits, whatever else."""
 

@@ -23,6 +23,7 @@ class CodedWeights(Quantization):
 
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
     keeps_zeros: ClassVar[bool] = False
+    shrinks_steadily: ClassVar[bool] = False  # channels with too few numbers are not coded
     codes_ends: ClassVar[bool] = True
     """Whether the first and the last layer are coded as well."""
 

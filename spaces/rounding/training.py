@@ -112,6 +112,7 @@ class _Ranged(nn.Module):
         self.register_buffer("high", torch.zeros(()))
 
     def forward(self, values: Tensor) -> Tensor:
+        values = values.float()  # under autocast they come as bfloat16
         if self.training:
             self._follow(values.detach())
         scale = ((self.high - self.low) / _LEVELS).clamp(min=1e-12)
@@ -136,18 +137,19 @@ def _round_input(layer: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @torch.no_grad()
 def _layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Conv2d | nn.Linear]:
-    """The network's convolutions and linear layers as they compute, each once."""
+    """The network's convolutions and linear layers as they compute, each once.
+
+    Before the last one stand those whose weights are used though they are not called themselves, as
+    some attentions do.
+    """
     found: dict[nn.Conv2d | nn.Linear, None] = {}
 
     def note(layer: nn.Module, given: object) -> None:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         found.setdefault(layer)
 
-    handles = [
-        layer.register_forward_pre_hook(note)
-        for layer in network.modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-    ]
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
     was_training = network.training
     try:
         network.eval()(example)
@@ -155,4 +157,5 @@ def _layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Conv2d | nn
         network.train(was_training)
         for handle in handles:
             handle.remove()
-    return list(found)
+    called = list(found)
+    return [*called[:-1], *(layer for layer in layers if layer not in found), *called[-1:]]

@@ -66,7 +66,9 @@ class Standard(Training):
             weight_decay=self.weight_decay,
             **fused,
         )
-        warmup = min(self.warmup_epochs, epochs - 1)
+        # Of shorter trainings, such as a recovery, it is the same share.
+        share = round(self.warmup_epochs * epochs / self.epochs)
+        warmup = min(self.warmup_epochs, max(1, share), epochs - 1)
         # A single step can't be both steady and declining, which is what timm's wsd asks for.
         is_single = (epochs - warmup) * steps_per_epoch == 1
         schedule = _SCHEDULES["cosine" if is_single else self.schedule]

@@ -76,6 +76,13 @@ def test_the_top_of_the_learning_rate_is_the_one_asked_for() -> None:
     assert rates.index(max(rates)) == 2 * STEPS
 
 
+def test_a_recovery_warms_up_for_the_same_share_as_the_training() -> None:
+    _, rates = _fitted(Standard(epochs=40, warmup_epochs=10), epochs=8)
+    assert rates.index(max(rates)) == 2 * STEPS
+    _, rates = _fitted(Standard(epochs=40, warmup_epochs=10), epochs=3)
+    assert rates.index(max(rates)) == STEPS
+
+
 def test_a_warm_up_as_long_as_the_training_is_a_contradiction(recipe) -> None:
     training = Standard(epochs=2, warmup_epochs=2)
     assert "warmup_epochs < epochs must hold" in str(recipe(training=training).conflict())

@@ -20,6 +20,7 @@ from search.settings.brief import Brief
 from search.store import Store
 from spaces import catalogue
 from spaces.axes.pruning import Pruning
+from spaces.axes.quantization import Quantization
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
@@ -28,6 +29,7 @@ from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ternary import Ternary
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 
@@ -299,6 +301,20 @@ def test_a_later_study_measures_nothing_that_the_store_knows(
     builds.clear()
     assert admission().judge(_cut(recipe, 0.5)) == first
     assert builds == []
+
+
+@pytest.mark.parametrize(
+    ("quantization", "basis"), [(Int8Static(), Basis.BOUND), (Ternary(tuning=0.0), Basis.MEASURED)]
+)
+def test_a_larger_file_of_a_larger_cut_bounds_no_format_that_may_grow_so(
+    quantization: Quantization, basis: Basis, task: Task, recipe: NewRecipe
+) -> None:
+    table = CostTable()
+    # Of few numbers in a channel it may hold floats where it had codes.
+    larger = shape_of(_cut(recipe, 0.6, quantization=quantization))
+    table.add(larger, Cost(size_bytes=10**9, parameters=1, macs=1))
+    admission = Admission(_brief(task, size=10**8), table, timed=False)
+    assert admission.judge(_cut(recipe, 0.5, quantization=quantization)).basis is basis
 
 
 def test_a_recipe_is_foreseen_to_cost_the_same_each_time(task: Task, recipe: NewRecipe) -> None:

@@ -36,6 +36,24 @@ def test_a_student_of_another_law_is_seen_to_be_so() -> None:
     assert not ShapeLaw.learn(network, pruned, 0.37, example).regular
 
 
+@pytest.mark.parametrize(
+    ("model", "regular"),
+    [
+        ("test_resnet", True),
+        ("regnetx_002", False),
+        ("test_vit", False),
+        ("resnetv2_50x1_bit", False),
+    ],
+)
+def test_half_of_the_channels_does_not_hide_that_groups_and_heads_lose_shares_of_their_own(
+    model: str, *, regular: bool
+) -> None:
+    network = Timm(model=model).build(classes=3, channels=1, image_size=32)
+    example = torch.zeros(1, 1, 32, 32)
+    pruned, _ = Magnitude(ratio=0.5).apply(network, example)
+    assert ShapeLaw.learn(network, pruned, 0.5, example).regular == regular
+
+
 def _counts(ratio: float) -> Counts:
     weights, vectors = round(100_000 * (1 - ratio) ** 2), round(2000 * (1 - ratio))
     return Counts(weights=weights, vectors=vectors, macs=0.0)

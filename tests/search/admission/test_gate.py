@@ -11,6 +11,7 @@ from search.admission.gate import Gate, open_admission
 from search.admission.table import CostTable
 from search.budget import Budget
 from search.driving.sampler import Sampler
+from search.errors import StoreUnavailable
 from search.keeping.ledger import Ledger, journal_of
 from search.making.task import Task
 from search.progress import Silent
@@ -104,10 +105,24 @@ def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store)
     assert gate.settled_cost(proposal.recipe) is not None
 
 
-def test_what_a_cluster_found_is_not_taken_for_another_ones(
+def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
     task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = Study.model_validate(
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the store is restarting")
+
+    monkeypatch.setattr(store, "keep_cost", away)
+    study = _study()
+    proposal = Sampler(study.search_space(), name="random", seed=0).ask()
+    assert proposal
+    admission = open_admission(study, task.brief, store)
+    cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
+    admission.learn(proposal.recipe, cost)
+    assert admission.predict(proposal.recipe) == cost
+
+
+def _study() -> Study:
+    return Study.model_validate(
         {
             "study": "digits",
             "data": {"source": "digits"},
@@ -116,6 +131,12 @@ def test_what_a_cluster_found_is_not_taken_for_another_ones(
             "run": {"ray": "auto"},
         }
     )
+
+
+def test_what_a_cluster_found_is_not_taken_for_another_ones(
+    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = _study()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     proposal = Sampler(study.search_space(), name="random", seed=0).ask()
     assert proposal

@@ -5,6 +5,7 @@ import pytest
 from torch import nn
 
 from search.data.dataset import Dataset
+from search.errors import ArtifactError, TargetError
 from search.measuring.measure import (
     calibration_batches,
     count_cost,
@@ -14,6 +15,7 @@ from search.measuring.measure import (
     processor_here,
     quality,
     time_cost,
+    time_files,
 )
 from search.measuring.predictions import Predictions
 from search.measuring.runtime import Session, export_onnx
@@ -148,3 +150,21 @@ def test_what_serves_on_a_gpu_is_told_with_its_name(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "GPU 9000")
     assert processor_here("cuda") == f"GPU 9000 beside {processor_name()}"
     assert processor_here("cpu") == processor_name()
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ("Failed to allocate memory for requested buffer", TargetError),
+        ("no such op", ArtifactError),
+    ],
+)
+def test_memory_that_lacks_for_a_moment_is_no_fault_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, told: str, kind: type[Exception]
+) -> None:
+    def fail(sessions: object) -> None:
+        raise ArtifactError(f"ONNX Runtime can't run the file: {told}")
+
+    monkeypatch.setattr("search.measuring.measure.measure_latency", fail)
+    with pytest.raises(kind, match=told):
+        time_files([], Target())

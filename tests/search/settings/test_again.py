@@ -67,10 +67,11 @@ def test_its_space_holds_the_trials_recipe_alone(tmp_path: Path) -> None:
 
 
 def test_it_trains_once_on_the_same_data_with_the_same_seed(tmp_path: Path) -> None:
-    study = _study(tmp_path, "seed=7")
+    study = _study(tmp_path, "seed=7", "search.warm_start=[another]")
     again = load_study(_written(study, _trial(), tmp_path))
     assert (again.study, again.seed) == ("digits-trial-12", 7)
     assert (again.search.trials, again.search.branches) == (1, 0)
+    assert again.search.warm_start == []
     assert dump_study(again)["data"] == study.config["data"]
     assert dump_study(again)["budget"] == study.config["budget"]
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from search.measuring.runtime import Session, export_onnx
 from spaces.quantization.int8_qat import Int8Qat
@@ -73,6 +74,38 @@ def test_training_under_the_rounding_moves_the_weights_beneath() -> None:
         network.train()(_images(8)).square().sum().backward()
         optimizer.step()
     assert not any(map(torch.equal, _weights(network), own))
+
+
+def test_activations_that_autocast_made_halves_are_rounded_too() -> None:
+    network = _network()
+    with rounded_weights(network, _example(), _binary, activations=True):
+        for _ in range(2):  # the second follows the range of the first
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network.train()(_images(8))
+            logits.float().square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+class _Uncalled(nn.Module):
+    """Uses a layer's weight without calling the layer, as some attentions do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 4)
+        self.inner = nn.Linear(4, 4)
+        self.last = nn.Linear(4, 4)
+
+    def forward(self, values: Tensor) -> Tensor:
+        inner = functional.linear(self.first(values), self.inner.weight)
+        result: Tensor = self.last(inner)
+        return result
+
+
+def test_weights_of_layers_that_are_not_called_are_rounded_too() -> None:
+    network = _Uncalled()
+    with rounded_weights(network, torch.zeros(1, 4), _binary, ends=False):
+        assert len(network.inner.weight[0].unique()) <= 2
+        assert len(network.last.weight[0].unique()) > 2
 
 
 def test_gradients_pass_the_rounding_by() -> None:
