@@ -73,12 +73,14 @@ def export_student(
 
     Raises:
         BadInput: the trial has no student; or a format can't hold it; or the folder is there and
-            `force` is not given, or holds something else than an earlier export.
+            `force` is not given, or holds something else than an earlier export; or it lies
+            among the study's own students.
         ArtifactError: the trial's artifact is missing, damaged or out of reach.
     """
     kept = _artifact_of(trial)
-    _check_destination(destination, force=force)
-    artifact = Depot.of(study.artifacts).fetched(kept.path)
+    artifacts = Depot.of(study.artifacts)
+    _check_destination(destination, artifacts.folder, force=force)
+    artifact = artifacts.fetched(kept.path)
     check_own(artifact, kept)
     formats = tuple(dict.fromkeys(formats))
     provenance = read_provenance(artifact)
@@ -194,7 +196,11 @@ def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
     return trial.outcome.artifact
 
 
-def _check_destination(folder: Path, *, force: bool) -> None:
+def _check_destination(folder: Path, artifacts: Path, *, force: bool) -> None:
+    if folder.absolute().resolve().is_relative_to(artifacts.absolute().resolve()):
+        raise BadInput(
+            f"{folder} lies among the study's own students, in {artifacts}: name another folder"
+        )
     if not folder.exists():
         return
     if not force:

@@ -9,6 +9,7 @@ from dashboard.charts.figure import new_figure
 from dashboard.charts.palette import CLOUD, FRONTIER, TEACHER
 
 _MOST_CLASSES = 40
+_LONGEST_NAME = 30
 
 ByClass = Sequence[tuple[int, int]]
 
@@ -22,19 +23,26 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
         teacher: likewise; None where it is not known.
 
     Returns:
-        A figure of the 40 worst classes.
+        A figure of the 40 worst classes of those that have images.
     """
-    worst = sorted(range(len(names)), key=lambda place: _share(student[place]))[:_MOST_CLASSES]
-    labels = [escape(names[place][:30]) for place in worst]
+    seen = [place for place in range(len(names)) if student[place][0]]
+    worst = sorted(seen, key=lambda place: _share(student[place]))[:_MOST_CLASSES]
+    labels = [escape(names[place][:_LONGEST_NAME]) for place in worst]
     figure = new_figure(height=80 + 26 * len(worst), showlegend=True)
     if teacher is not None:
-        figure.add_trace(_gaps(labels, [(_share(student[p]), _share(teacher[p])) for p in worst]))
+        figure.add_trace(_gaps([(_share(student[p]), _share(teacher[p])) for p in worst]))
         figure.add_trace(_dots("Teacher", labels, [teacher[place] for place in worst], TEACHER))
     figure.add_trace(_dots("Student", labels, [student[place] for place in worst], FRONTIER))
     figure.update_layout(
         xaxis={"tickformat": ".3~p", "autorangeoptions": {"clipmin": -0.02, "clipmax": 1.02}},
-        # The first is drawn lowest, and a class may be named as a number.
-        yaxis={"autorange": "reversed", "type": "category", "automargin": True},
+        # By rows, for names that are shortened may be alike. The first would be drawn lowest.
+        yaxis={
+            "autorange": "reversed",
+            "tickvals": list(range(len(worst))),
+            "ticktext": labels,
+            "automargin": True,
+            "zeroline": False,
+        },
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     return figure
@@ -45,10 +53,10 @@ def _share(found: tuple[int, int]) -> float:
     return right / of if of else 0.0
 
 
-def _gaps(labels: Sequence[str], pairs: Sequence[tuple[float, float]]) -> go.Scatter:
+def _gaps(pairs: Sequence[tuple[float, float]]) -> go.Scatter:
     return go.Scatter(
         x=[x for student, teacher in pairs for x in (student, teacher, None)],
-        y=[y for label in labels for y in (label, label, None)],
+        y=[y for row in range(len(pairs)) for y in (row, row, None)],
         mode="lines",
         line={"color": CLOUD, "width": 2},
         hoverinfo="skip",
@@ -62,10 +70,11 @@ def _dots(name: str, labels: Sequence[str], found: ByClass, colour: str) -> go.S
     return go.Scatter(
         name=name,
         x=[_share(counts) for counts in found],
-        y=list(labels),
+        y=list(range(len(labels))),
+        text=list(labels),
         mode="markers",
         marker={"color": colour, "size": size},
         customdata=[list(counts) for counts in found],
-        hovertemplate=f"<b>%{{y}}</b><br>{name.lower()}: %{{customdata[1]}} of "
+        hovertemplate=f"<b>%{{text}}</b><br>{name.lower()}: %{{customdata[1]}} of "
         "%{customdata[0]} right (%{x:.1%})<extra></extra>",
     )

@@ -152,9 +152,9 @@ def _cells(first: Scale, second: Scale, values: "pd.Series[float]") -> _Cells:
 
 
 def _binned(axis: Scale) -> tuple[list[float], "pd.Series[int]"]:
-    """The places of the cells, and the cell of each row; of few places each is a cell."""
+    """The places of the cells, and the cell of each row; of few places or options each is one."""
     places = sorted(axis.places.unique())
-    if len(places) > _CELLS:
+    if axis.is_numeric and len(places) > _CELLS:
         places = [i / (_CELLS - 1) for i in range(_CELLS)]
     nearest = axis.places.map(lambda at: min(range(len(places)), key=lambda i: abs(places[i] - at)))
     return places, nearest.astype("int64")

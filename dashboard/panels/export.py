@@ -19,6 +19,7 @@ from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
 from search.depot import Depot
 from search.errors import RetortError
+from search.keeping.sameness import check_same
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.store import safe_url
 
@@ -71,11 +72,15 @@ def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
     """Where the trial's student is on this machine, fetched if need be; None where it has none.
 
     Raises:
-        ArtifactError: it is damaged, or out of reach.
+        ArtifactError: it is damaged, out of reach, or another's than the store knows.
     """
     if trial.outcome is None or trial.outcome.artifact is None:
         return None
-    return Depot.of(study.artifacts).fetched(trial.outcome.artifact.path)
+    artifact = trial.outcome.artifact
+    folder = Depot.of(study.artifacts).fetched(artifact.path)
+    if folder.exists():
+        check_same(folder, artifact)
+    return folder
 
 
 def export_command(trial: TrialRecord, *, url: str) -> str:

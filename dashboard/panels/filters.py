@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.address import bind, say, some_of
+from dashboard.panels.messages import as_plain
 from dashboard.panels.page import Here
 from dashboard.queries import Place, StudyView, load_numbers
 
@@ -28,7 +29,9 @@ def pick_choices(here: Here, view: StudyView) -> Choices:
             key = bind(here.page, name, list[str](), some_of(values))
             # What a study no longer holds can't be chosen any more.
             st.session_state[key] = [value for value in st.session_state[key] if value in values]
-            picked = st.pills(name.capitalize(), values, selection_mode="multi", key=key)
+            picked = st.pills(
+                name.capitalize(), values, selection_mode="multi", format_func=as_plain, key=key
+            )
             say(name, ",".join(picked))
             if picked:
                 chosen[name] = picked

@@ -100,7 +100,11 @@ def _show(label: str, value: str, beside: str | None) -> None:
 def explain_absence(view: StudyView, reason: str) -> None:
     """Why there is no student to show; `reason` is the search's own."""
     if (view.trials["state"] == TrialState.RUNNING.value).all():
-        st.info("The first trials are running; none has ended yet.", icon=":material/hourglass:")
+        if standing(view.study) is StudyState.RUNNING:
+            text = "The first trials are running; none has ended yet."
+        else:
+            text = f"It ended before any trial did: `retort resume {view.study.name}` goes on."
+        st.info(text, icon=":material/hourglass:")
         return
     st.warning("No student fits yet.", icon=":material/straighten:")
     show_text(reason)

@@ -10,7 +10,7 @@
 set -euo pipefail
 study=$1
 : "${RETORT_STORE:?must name the store, such as postgresql+psycopg://retort@db.example/retort}"
-name=$(sed -n 's/^study: *//p' "$study")
+name=$(sed -n "s/^study: *[\"']\{0,1\}\([A-Za-z0-9._-]*\).*/\1/p" "$study")
 shared=${RETORT_SHARED:-$SLURM_SUBMIT_DIR}
 
 export RAY_AUTH_MODE=token
@@ -19,11 +19,13 @@ export RAY_AUTH_TOKEN # handed on by srun with the environment
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
-srun --nodes=1 --ntasks=1 -w "$head" \
-    ray start --head --port="$port" --include-dashboard=false --block &
+cores=$SLURM_CPUS_PER_TASK # Ray would take all of a node that is shared
+srun --nodes=1 --ntasks=1 --cpus-per-task="$cores" -w "$head" \
+    ray start --head --port="$port" --num-cpus="$cores" --include-dashboard=false --block &
 sleep 15
-srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) -x "$head" \
-    ray start --address="$head:$port" --block &
+srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) \
+    --cpus-per-task="$cores" -x "$head" \
+    ray start --address="$head:$port" --num-cpus="$cores" --block &
 sleep 15
 
 settings=(run.ray="$head:$port" run.storage="$RETORT_STORE"

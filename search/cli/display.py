@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,7 @@ class LivePicture:
     running: dict[int, str] = field(default_factory=dict)
     points: dict[int, EpochRecord] = field(default_factory=dict)
     best_so_far: list[TrialRecord] = field(default_factory=list)
+    lacks_some: bool = True
 
     def say(self, text: str) -> None:
         self.news = text
@@ -96,10 +97,19 @@ class LivePicture:
             self.trained += 1
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
-            with suppress(StoreError):  # the picture can wait, the search can't
-                self.best_so_far = frontier(self.store.trials(self.study.study))
+            try:
+                self.best_so_far = frontier(self._best_and(number))
+                self.lacks_some = False
+            except StoreError:  # the picture can wait, the search can't
+                self.lacks_some = True
         if outcome.state is TrialState.FAILED:
             self.news = f"trial {number} failed: {_result(outcome)}"
+
+    def _best_and(self, number: int) -> Sequence[TrialRecord]:
+        """Those that the frontier is of, now that this trial has ended."""
+        if self.lacks_some:
+            return self.store.trials(self.study.study)
+        return [*self.best_so_far, *self.store.trials(self.study.study, numbers=[number])]
 
     def trial_left(self, number: int) -> None:
         self.running.pop(number)

@@ -64,5 +64,5 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
         strict=True,
     )
     for name, own, other, (student, whole) in rows:
-        table.add_row(name, own, other, f"1/{whole / student:.1f}" if student else "")
+        table.add_row(name, own, other, f"1/{whole / student:.1f}" if student and whole else "")
     return table

@@ -149,4 +149,7 @@ def dashboard(
     """Open the dashboard of a store in the browser; Ctrl-C ends it."""
     from dashboard.launch import launch
 
+    if study is not None:
+        with Store.open(store, read_only=True) as opened:
+            opened.study(study)  # there must be such a one
     raise typer.Exit(launch(store, study=study, host=host, port=port, insist=insist))

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from search.cli.display import watching
 from search.cli.ending import print_ending
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest, store_option
 from search.cli.terminal import out, say, write_json
 from search.depot import Depot
 from search.errors import BadInput
@@ -131,8 +131,8 @@ def resume(
         source = context.get_parameter_source("store")
         if source and source.name == "COMMANDLINE":
             raise BadInput(
-                f"--store must be left out where a study's file is given, as {study} says where its "
-                f"store is: give run.storage={store}"
+                f"--store must be left out where a study's file is given, as {study} says itself "
+                f"where its store is: give run.storage={store}"
             )
         typed = load_study(Path(study), changes)
     else:
@@ -153,7 +153,10 @@ def stop(
         holder = opened.ask_to_stop(name)
     if holder is None or lives(holder) is False:
         raise BadInput(f"{name} is not running: there is nothing to stop")
-    say(f"asked {holder} to end {name}: its running trials end first; then\n  retort resume {name}")
+    say(
+        f"asked {holder} to end {name}: its running trials end first; then\n"
+        f"  retort resume {name}{store_option(store)}"
+    )
 
 
 def _stored(study: str | None, store: str, changes: list[str]) -> Study:

@@ -12,8 +12,9 @@ from rich.table import Table
 from search.budget import cost_texts
 from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
 
-out = Console()
-err = Console(stderr=True)
+# Or rich would make a picture of line 100 in `study.yaml:100:3`.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 _STYLES = {
     TrialState.RUNNING: "cyan",

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -63,32 +63,40 @@ class Contestant:
     def logits(self, images: torch.Tensor) -> np.ndarray:
         """Of images [batch, channels, size, size], uint8."""
         if self.mean is None or self.std is None:
-            return self.session.predict(images.permute(0, 2, 3, 1).contiguous().numpy())
-        return self.session.predict(normalize(images, self.mean, self.std).numpy())
+            return self._served(images.permute(0, 2, 3, 1).contiguous().numpy())
+        return self._served(normalize(images, self.mean, self.std).numpy())
+
+    def _served(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits of inputs [batch, …]; of a file for a batch of fixed size so many at a time."""
+        fixed = self.session.input_shape[0]
+        if not isinstance(fixed, int):
+            return self.session.predict(inputs)
+        found = []
+        for start in range(0, len(inputs), fixed):
+            some = inputs[start : start + fixed]
+            filled = np.concatenate([some, np.repeat(some[-1:], fixed - len(some), axis=0)])
+            found.append(self.session.predict(filled)[: len(some)])
+        return np.concatenate(found)
 
     def timed(self) -> Served:
         """What serves it, for timing: pixels are made beforehand."""
+        shape = (self.channels, self.image_size, self.image_size)
         if self.mean is not None:
-            return self.session
-        shape = (1, self.image_size, self.image_size, self.channels)
-        return _Pixels(self.session, np.zeros(shape, np.uint8))
+            is_fixed = isinstance(self.session.input_shape[0], int)
+            return _Shaped(self._served if is_fixed else self.session.predict, shape)
+        pixels = np.zeros((1, self.image_size, self.image_size, self.channels), np.uint8)
+        return _Shaped(lambda images: self._served(pixels), shape)
 
 
 @dataclass(frozen=True)
-class _Pixels:
-    """Serves the same pixels, whatever is asked."""
+class _Shaped:
+    """Serves images of the shape that it was found to take: a file may leave it open."""
 
-    session: Session
-    pixels: np.ndarray
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        _, height, width, channels = self.pixels.shape
-        return channels, height, width
+    serve: Callable[[np.ndarray], np.ndarray]
+    image_shape: tuple[int, int, int]
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        del images
-        return self.session.predict(self.pixels)
+        return self.serve(images)
 
 
 def open_contestant(name: str, info: DataInfo, *, threads: int, scratch: Path) -> Contestant:
@@ -137,7 +145,13 @@ def _exported(name: str, folder: Path, threads: int) -> Contestant:
 def _file(name: str, path: Path, info: DataInfo, threads: int) -> Contestant:
     """An ONNX file; what it does not say of its preprocessing is as these data have it."""
     session = Session(path, threads=threads)
-    said = json.loads(session.metadata.get(PREPROCESSING, "{}"))
+    if (rank := len(session.input_shape)) != 4:
+        raise BadInput(
+            f"{name} must take images, [batch, channels, height, width], but its input has {rank} "
+            "dimensions"
+        )
+    told = _told(session, PREPROCESSING)
+    said: Mapping[str, Any] = told if isinstance(told, dict) else {}
     raw = session.takes_pixels
     size = said.get("image_size", info.image_size) if raw else session.image_shape[1]
     if not isinstance(size, int):
@@ -210,9 +224,17 @@ def _check_classes(found: Contestant, info: DataInfo) -> None:
             f"{found.name} must predict the data's {len(info.classes)} classes, but gives outputs "
             f"of shape {list(outputs.shape)}"
         )
-    labels = json.loads(found.session.metadata.get(LABELS, "null"))
-    if labels is not None and tuple(labels) != info.classes:
+    labels = _told(found.session, LABELS)
+    if isinstance(labels, list) and tuple(labels) != info.classes:
         raise BadInput(
             f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
-            f"but has {', '.join(labels)}"
+            f"but has {', '.join(map(str, labels))}"
         )
+
+
+def _told(session: Session, key: str) -> Any:
+    """What the file says of itself under our key; None where that is another's, or nothing."""
+    try:
+        return json.loads(session.metadata.get(key, "null"))
+    except ValueError:
+        return None

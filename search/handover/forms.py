@@ -8,6 +8,7 @@ import timm
 import torch
 
 from search.data.dataset import DataInfo, Dataset, normalize
+from search.errors import shortened
 from search.export import load
 from search.handover.check import Check
 from search.handover.formats import Format
@@ -81,6 +82,9 @@ class Forms:
             logits = self._run(form)
         except ImportError as error:
             return Check(name=form.file, holds=None, found=f"not loaded: {error}")
+        except Exception as error:  # noqa: BLE001  each format's loader raises errors of its own
+            found = f"can't be run: {shortened(error)}"
+            return Check(name=form.file, holds=False, found=found)
         reference, name = (served, "model.onnx") if of_served else (floats, "model.safetensors")
         return _compared(form.file, logits, reference, name, TOLERANCES[form])
 

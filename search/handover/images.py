@@ -55,4 +55,9 @@ def _settings(given: Path | None, told: HandedOver | None) -> tuple[DataSettings
         data = data.model_copy(update={"unlabelled": None})  # no student is tested on them
     if given is None:
         return data, told.seed
+    if data.source == "digits":
+        raise BadInput(
+            f"--data must name a study file, as the student's own images come with scikit-learn, "
+            f"but got {given}"
+        )
     return data.model_copy(update={"path": given.expanduser().absolute()}), told.seed

@@ -9,7 +9,7 @@ import yaml
 
 from search.budget import stored_budget
 from search.data.dataset import DataInfo, Dataset
-from search.errors import ArtifactError, BadInput, DataError
+from search.errors import ArtifactError, BadInput, DataError, TargetError
 from search.handover.check import Check
 from search.handover.contestant import open_contestant
 from search.handover.forms import Forms, probes
@@ -136,7 +136,7 @@ def _timed(folder: Path, told: HandedOver) -> tuple[Check, float | None]:
     threads, device = int(hardware.get("threads", 1)), str(hardware.get("device", "cpu"))
     try:
         session = Session(folder / SERVED, threads=threads, device=device)
-    except ArtifactError as error:
+    except (ArtifactError, TargetError) as error:
         return Check(name="latency", holds=None, found=f"not measured: {error}"), None
     (latency,) = measure_latency([session])
     text = f"{format_milliseconds(latency.median_ms)} here, {threads} thread(s)"

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
-from search.files import CHECKSUMS, damaged_files, file_digest
+from search.files import CHECKSUMS, damaged_files
+from search.keeping.sameness import check_same
 from search.records import ArtifactRecord
 from spaces.axes.pruning import Cut
 from spaces.cutting.cuts import read_cuts, replay_cuts
@@ -188,16 +189,9 @@ def _checked_data(values: dict[str, Any]) -> DataInfo:
 
 
 def check_own(folder: Path, artifact: ArtifactRecord) -> None:
-    """Raises ArtifactError unless `folder` is whole, and the very one that the store knows.
-
-    Two stores that hold studies of one name may have put their students into one folder.
-    """
+    """Raises ArtifactError unless `folder` is whole, and the very one that the store knows."""
     check_whole(folder)
-    if file_digest(folder / CHECKSUMS) != artifact.sha256:
-        raise ArtifactError(
-            f"{folder} holds another student than the one that the store knows: a study of the "
-            "same name has written over it; run the study again under a name of its own"
-        )
+    check_same(folder, artifact)
 
 
 def check_whole(folder: Path) -> None:

@@ -18,10 +18,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -47,8 +48,8 @@ class _Refusal(Exception):
         self.status = status
 
 
-class Agent(HTTPServer):
-    """Answers one request at a time, so that no measurement disturbs another.
+class Agent(ThreadingHTTPServer):
+    """Measures one file at a time, so that no measurement disturbs another.
 
     Args:
         host: the address to listen on.
@@ -80,6 +81,7 @@ class Agent(HTTPServer):
         self.token = token
         self.most_bytes = most_bytes
         self.patience_s = patience_s
+        self.measuring = threading.Lock()
 
 
 def describe() -> dict[str, Any]:
@@ -182,6 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refusal as error:
             status, answer = error.status, {"error": str(error)}
             self._drain(of_stranger=status is HTTPStatus.UNAUTHORIZED)
+        except Exception as error:  # noqa: BLE001  such as a full disk: who asks must be told
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            answer = {"error": f"{type(error).__name__}: {error}"}
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -211,7 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refusal(
                 HTTPStatus.BAD_REQUEST, f"threads must be 1 to {_MOST_THREADS}, but got {threads}"
             )
-        return measure_apart(self._body(), threads=int(threads), patience_s=self.server.patience_s)
+        body = self._body()
+        with self.server.measuring:
+            return measure_apart(body, threads=int(threads), patience_s=self.server.patience_s)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")

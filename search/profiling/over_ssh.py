@@ -42,8 +42,7 @@ def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "pyth
         TargetError: it can't be reached, or can't measure.
     """
     parts, port = _machine_of(address)
-    assert parts.hostname is not None
-    host = f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
+    host = parts.netloc.removesuffix(f":{port}").replace("[", "").replace("]", "")
     asked = ["-p", str(port)] if port else []
     remote = shlex.join([python, "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
     command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dashboard.panels.export import artifact_folder
 from search import depot as depots
 from search.depot import Depot
+from search.errors import ArtifactError
 from search.export import export_student, load
 from search.findings.examples import data_names
 from search.findings.frontier import chosen
@@ -69,6 +71,11 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         assert shown
         assert shown.is_relative_to(tmp_path / "third")
         assert data_names(shown).classes == load(shown).labels
+        assert best.outcome
+        assert best.outcome.artifact
+        other = replace(best.outcome.artifact, sha256="0" * 64)
+        with pytest.raises(ArtifactError, match="holds another student than the one"):
+            artifact_folder(record, replace(best, outcome=replace(best.outcome, artifact=other)))
         folder = export_student(record, chosen(trials, study.budget), tmp_path / "student")
         assert load(folder).labels
     assert not (tmp_path / "artifacts").exists()

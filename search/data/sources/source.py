@@ -50,7 +50,16 @@ class Source:
 
 
 def numbered_classes(labels: Labels) -> tuple[str, ...]:
-    """Names for classes that have none: their labels."""
+    """Names for classes that have none: their labels.
+
+    Raises:
+        DataError: they are no numbers of classes, but such as ids.
+    """
+    if labels.max(initial=-1) >= len(labels):
+        raise DataError(
+            f"labels must be numbers of classes, but the {len(labels)} images have one of "
+            f"{labels.max()}; number the classes from 0"
+        )
     return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
 
 

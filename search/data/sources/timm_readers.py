@@ -44,7 +44,8 @@ class TimmPictures(Pictures):
                 image: Image.Image = self._images[place][0]
                 return image.convert("L" if self.channels == 1 else "RGB")
         # Not `self._images[place]`: for a damaged image that gives the next one, unasked.
-        file, *_ = self._images.reader[place]
+        with must_be_sound(self.name(index)):
+            file, *_ = self._images.reader[place]
         with file:
             return decode(file, self.channels, name=self.name(index))
 

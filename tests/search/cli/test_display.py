@@ -144,11 +144,15 @@ def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixt
 def test_a_store_that_cannot_be_read_for_the_picture_ends_nothing(
     picture: LivePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StoreError("it does not answer")
 
     _end(picture, SMALLER)
-    monkeypatch.setattr(picture.store, "trials", fail)
-    _end(picture, COMPLETE)
+    with monkeypatch.context() as away:
+        away.setattr(picture.store, "trials", fail)
+        _end(picture, COMPLETE)
     assert "2/4 trained" in _shown(picture)
     assert "frontier so far (1 students)" in _shown(picture)
+    _end(picture, INFEASIBLE)
+    _end(picture, SMALLER)
+    assert "frontier so far (2 students)" in _shown(picture)  # what it missed is there again

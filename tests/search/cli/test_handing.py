@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from search.errors import BadInput, NoStudentFits
+from search.errors import BadInput, NoStudentFits, StoreError
 from spaces.pruning.magnitude import Magnitude
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
@@ -22,6 +22,14 @@ def test_export_writes_the_best_student_by_default(
 def test_export_shows_a_bracketed_folder_literally(retort: Retort, finished: Finished) -> None:
     finished()
     assert "is in [red]x" in retort("export", "0", "-o", "[red]x").stdout
+
+
+def test_a_dashboard_of_a_study_that_is_not_there_is_refused(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    with pytest.raises(StoreError, match="there is no study digit; did you mean digits"):
+        retort("dashboard", "--study", "digit")
 
 
 def test_export_of_a_failed_trial_writes_nothing(

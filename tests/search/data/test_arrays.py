@@ -301,6 +301,7 @@ def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared, dtype):
         ({"labels": np.arange(39)}, "39 labels and 40 images"),
         ({"labels": np.arange(40) % 4 - 1}, r"from 0 to 2, .* \(the first: -1\)"),
         ({"labels": np.arange(40) % 4 * 2}, r"3 of 7 have none \('1', '3', '5'\)"),
+        ({"labels": np.arange(40) + 2 * 10**10}, r"40 images have one of 20000000039; number"),
         ({"labels": np.zeros(40, int)}, "two classes or more, but this has 1"),
         ({"classes": np.array("ant")}, r"must be names of shape \[n\], but got \[\]"),
         ({"classes": np.array(["ant", "bee"])}, "from 0 to 1, .* but 20 are not"),

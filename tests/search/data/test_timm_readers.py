@@ -59,6 +59,16 @@ def test_a_damaged_image_is_skipped_and_not_replaced_by_its_neighbour(
     assert sum(vars(info.sizes).values()) == 40
 
 
+def test_a_link_to_nothing_is_a_damaged_image(tmp_path, prepared, fill):
+    fill(tmp_path / "data", images=20)
+    (tmp_path / "data" / "ant" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    info = prepared(
+        source="timm", name="folder", path=tmp_path / "data", max_corrupt_share=0.1
+    ).info
+    assert len(info.corrupt) == 1
+    assert sum(vars(info.sizes).values()) == 40
+
+
 def test_other_classes_in_a_split_are_refused(tmp_path, prepared, fill):
     fill(tmp_path / "data" / "train")
     fill(tmp_path / "data" / "val", classes=("ant", "cat"))

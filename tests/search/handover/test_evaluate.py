@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 import timm
+from onnx import TensorProto, helper
 from torch import nn
 
 from search.data.dataset import Dataset
@@ -103,6 +104,47 @@ def test_a_foreign_file_has_its_operations_counted(
     # The exporter folds normalisations into the convolutions before them.
     assert found.parameters == pytest.approx(parameters, rel=0.02)
     assert found.macs == macs
+
+
+@pytest.mark.parametrize("batch", [1, 100, "batch"])
+def test_a_foreign_file_may_fix_its_batch_or_leave_its_sizes_open(
+    schooled: nn.Module, compare: Compare, tmp_path: Path, batch: int | str
+) -> None:
+    usual, other = tmp_path / "usual.onnx", tmp_path / "other.onnx"
+    export_onnx(schooled, usual, image_shape=(1, 32, 32))
+    model = onnx.load(usual)
+    batch_of, _, *sizes = model.graph.input[0].type.tensor_type.shape.dim
+    if isinstance(batch, int):
+        batch_of.dim_value = batch
+    for size, name in zip(sizes, ("height", "width"), strict=True):
+        size.dim_param = name
+    onnx.save(model, other)
+    found = compare(usual, other)
+    assert found[str(other)].accuracy == found[str(usual)].accuracy
+    assert found[str(other)].latency_ms > 0
+
+
+def test_a_foreign_file_that_takes_no_images_is_refused(compare: Compare, tmp_path: Path) -> None:
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 1024])
+    out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1024])
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["input"], ["logits"])], "g", [given], [out]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "flat.onnx")
+    with pytest.raises(BadInput, match=r"flat\.onnx must take images, .* has 2 dimensions"):
+        compare(tmp_path / "flat.onnx")
+
+
+def test_metadata_of_others_under_our_names_are_not_ours(
+    schooled: nn.Module, compare: Compare, tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.onnx"
+    export_onnx(schooled, path, image_shape=(1, 32, 32))
+    model = onnx.load(path)
+    helper.set_model_props(model, {"labels": "cat,dog", "preprocessing": "[1, 2]"})
+    onnx.save(model, path)
+    assert compare(path)[str(path)].accuracy > 0
 
 
 def test_operations_of_a_known_network_are_counted_by_hand(tmp_path: Path) -> None:

@@ -165,6 +165,12 @@ def test_force_replaces_an_earlier_export(finished: Finished, tmp_path: Path) ->
     assert (folder / "README.md").read_text() != "old"
 
 
+def test_force_never_replaces_a_students_own_artifact(finished: Finished) -> None:
+    study, trial = finished()
+    with pytest.raises(BadInput, match="lies among the study's own students"):
+        export_student(study, trial, _artifact(study, trial), force=True)
+
+
 def test_force_never_replaces_what_is_no_export(finished: Finished, tmp_path: Path) -> None:
     precious = tmp_path / "home" / "thesis.tex"
     precious.parent.mkdir()

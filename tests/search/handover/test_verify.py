@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import onnx
@@ -10,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from search.errors import ArtifactError
+from search.errors import ArtifactError, BadInput, TargetError
 from search.export import export_student
 from search.files import CHECKSUMS, file_digest
 from search.handover.check import Check
@@ -18,9 +20,11 @@ from search.handover.contestant import open_contestant
 from search.handover.formats import Format
 from search.handover.images import open_images
 from search.handover.interval import with_interval
+from search.handover.record import HandedOver
 from search.handover.verify import verify
 from search.keeping.artifacts import RECIPE, SERVED, read_provenance
 from search.measuring.predictions import PREDICTIONS, read_predictions, write_predictions
+from search.settings.config import DataSettings
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 from spaces.quantization.int4_weights import Int4Weights
@@ -95,6 +99,35 @@ def test_a_file_that_might_run_code_is_loaded_only_on_trust(
     check = checked(folder)["model.pt2"]
     assert check.holds is None
     assert "pass --trust" in check.found
+
+
+def test_a_form_that_cannot_be_run_fails_alone(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.FP16])
+    _rewrite(folder, Format.FP16.file, b"not of this runtime")
+    found = checked(folder)
+    assert found[Format.FP16.file].holds is False
+    assert found[Format.FP16.file].found.startswith("can't be run: ")
+    assert found["bytes"].holds is True
+
+
+def test_a_device_that_does_not_start_is_not_measured(
+    tested: Tested, checked: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+
+    def fail(*_: object, **__: object) -> None:
+        raise TargetError("the GPU does not start")
+
+    monkeypatch.setattr("search.handover.verify.Session", fail)
+    assert checked(folder)["latency"].found == "not measured: the GPU does not start"
+
+
+def test_images_that_come_with_a_library_are_nowhere_else(tmp_path: Path) -> None:
+    told = cast("HandedOver", SimpleNamespace(data=DataSettings(source="digits"), seed=0))
+    with pytest.raises(BadInput, match=r"--data must name a study file, .* scikit-learn"):
+        open_images(tmp_path / "photos", told, cache=tmp_path / "cache")
 
 
 def _wrecked(path: Path) -> bytes:

@@ -29,6 +29,22 @@ def test_an_agent_tells_what_its_machine_is(agent: Agent) -> None:
     assert machine.cores == os.cpu_count()
 
 
+def test_a_client_that_says_nothing_hinders_no_other(agent: Agent) -> None:
+    with socket.create_connection(("127.0.0.1", agent.server_port)):
+        assert describe_agent(address_of(agent)).cores == os.cpu_count()
+
+
+def test_what_goes_wrong_on_the_board_is_told(
+    agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("search.profiling.agent.measure_apart", full)
+    with pytest.raises(TargetError, match=r"refuses \(500\): OSError: No space left on device"):
+        ask_agent(address_of(agent), model, threads=1)
+
+
 def test_an_agent_measures_latency_and_memory_of_a_file(agent: Agent, model: Path) -> None:
     profile = ask_agent(address_of(agent), model, threads=1)
     assert 0 < profile.latency.median_ms <= profile.latency.p95_ms
@@ -138,6 +154,30 @@ def test_the_packed_agent_runs_alone_from_any_folder(tmp_path: Path, model: Path
 def test_an_address_that_ssh_might_misread_is_refused(address: str, model: Path) -> None:
     with pytest.raises(TargetError, match=r"a machine must be ssh://"):
         ask_over_ssh(address, model, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("ssh://RPi4", ["--", "RPi4"]),
+        ("ssh://pi@Board:2222", ["-p", "2222", "--", "pi@Board"]),
+        ("ssh://pi@[fe80::1]:22", ["-p", "22", "--", "pi@fe80::1"]),
+    ],
+)
+def test_a_machine_is_named_to_ssh_as_the_person_named_it(
+    address: str, host: list[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(command: list[str], **_: object) -> None:
+        asked.append(command)
+        raise OSError("no ssh here")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    with pytest.raises(TargetError, match="no ssh here"):
+        ask_over_ssh(address, model, threads=1)
+    (command,) = asked
+    assert command[3 : 3 + len(host)] == host
 
 
 def test_an_address_that_is_none_is_refused_at_once(agent: Agent, model: Path) -> None:
