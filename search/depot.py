@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import fsspec
+from fsspec.utils import get_protocol
 
 from search.errors import ArtifactError, BadInput, DepotError, shortened
 from search.files import CHECKSUMS, damaged_files, file_digest, listed_digests, written_whole
@@ -201,13 +202,12 @@ class Depot:
         self, ask: Callable[[Any, str], _Answer], *, pauses_s: Sequence[float] | None = None
     ) -> _Answer:
         """What the URL's file system answers; asked again, after each pause, where it does not."""
-        files, root = self._opened()
         failed: Exception | None = None
         for pause_s in (0.0, *(_PAUSES_S if pauses_s is None else pauses_s)):
             time.sleep(pause_s)
             try:
-                return ask(files, root)
-            except ArtifactError:
+                return ask(*self._opened(anew=failed is not None))
+            except (ArtifactError, BadInput):
                 raise
             except Exception as error:  # noqa: BLE001  each file system raises errors of its own
                 failed = error
@@ -218,8 +218,12 @@ class Depot:
             "the rights and to what it takes to log in"
         ) from failed
 
-    def _opened(self) -> tuple[Any, str]:
+    def _opened(self, *, anew: bool) -> tuple[Any, str]:
+        """The URL's file system; `anew` where a connection that was kept may be dead."""
         try:
+            if anew:
+                protocol = get_protocol(self.address)
+                fsspec.get_filesystem_class(protocol).clear_instance_cache()
             files, root = fsspec.url_to_fs(self.address)
         except (ValueError, ImportError) as error:
             raise BadInput(f"{self.address} can't be opened: {error}") from error

@@ -17,6 +17,7 @@ from search.errors import (
     StoreError,
     StoreUnavailable,
     StudyHeld,
+    TargetError,
 )
 from search.findings.frontier import chosen, frontier
 from search.keeping.artifacts import SERVED, check_own, check_whole
@@ -201,7 +202,7 @@ def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher
             found = _tested(artifact.path, spec, dataset)
         except DepotError:
             raise
-        except ArtifactError as error:
+        except (ArtifactError, TargetError) as error:
             watcher.say(f"trial {student.number} is not tested: {error}")
             continue
         store.record_test(spec.study, student.number, quality(found, teacher=taught.classes))
@@ -212,7 +213,7 @@ def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
     folder = spec.artifacts.fetched(name)
     check_whole(folder)
     target = spec.brief.target
-    session = Session(folder / SERVED, threads=target.threads, device=target.device)
+    session = Session(folder / SERVED, threads=target.threads, device=target.device_here)
     found = predictions(session, dataset.test, dataset)
     keep_test(spec.artifacts, name, found)
     return found

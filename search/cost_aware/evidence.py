@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from optuna.trial import FrozenTrial
@@ -115,7 +115,7 @@ def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:
     return _known_recipe(frozenset(params.items()))
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
     params = dict(items)
     if any(axis.axis not in params for axis in AXES):

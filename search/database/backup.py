@@ -1,6 +1,7 @@
 """A copy of a store before anything is changed for good. A backup is itself a store."""
 
 import os
+import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,8 +47,9 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.rename(destination)
-    except OSError as error:
-        raise StoreError(f"the backup {destination} can't be written: {error.strerror}") from error
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"the backup {destination} can't be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return destination

@@ -54,6 +54,9 @@ def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow 
 def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
     query = select(StudyRow).where(StudyRow.name == name)
     row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
+    if row is not None and lock:
+        # Who was waited for may have changed it; what is joined was read before the wait.
+        session.refresh(row)
     if row is None:
         known = session.scalars(select(StudyRow.name).order_by(StudyRow.changed_at.desc())).all()
         raise StoreError(f"there is no study {name}; {_known(name, known)}")

@@ -26,8 +26,8 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, all of run but artifacts, "
-    "and space where every trial so far lies in it"
+    "search.trials, max_time, sampler, stopping, branches and warm_start, all of run but "
+    "artifacts, and space where every trial so far lies in it"
 )
 
 
@@ -80,10 +80,17 @@ def _differences(
     for key in dict.fromkeys([*before, *after]):
         here = f"{place}.{key}" if place else str(key)
         old, new = before.get(key), after.get(key)
+        if place == "" and key == "teacher":
+            old, new = _by_place(old), _by_place(new)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(old, new, here)
         elif old != new:
             yield here, f"{here}: {_shown(old)}, now {_shown(new)}"
+
+
+def _by_place(teachers: object) -> object:
+    """Several teachers by their places, so that what differs is told of each."""
+    return dict(enumerate(teachers)) if isinstance(teachers, list) else teachers
 
 
 def _shown(value: object) -> str:
@@ -126,7 +133,7 @@ def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
             f"{depot}: set run.artifacts={kept.parent}"
         )
     target = study.budget.target
-    if study.run.ray != "local" and not target.agent:
+    if study.run.ray != "local" and not target.is_elsewhere:
         return
     here = processor_of(target)
     for trial in trials:

@@ -17,7 +17,7 @@ from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
 from search.driving.running import Running
 from search.driving.sampler import Proposal
-from search.errors import NotFinite, StoreError
+from search.errors import NotFinite, StoreError, StudyHeld
 from search.keeping.ledger import Ledger
 from search.progress import Watcher
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
@@ -66,7 +66,10 @@ class Driver:
         self.draining = False
         self.interrupted = False
         self.fault: StoreError | None = None
-        """Why the store could not be written, if it could not; results are in the journal then."""
+        """Why the store could not be written, if it could not; results are in the journal then.
+
+        Or who has taken the study over.
+        """
 
     @property
     def is_over(self) -> bool:
@@ -91,6 +94,17 @@ class Driver:
         """Lets running trials end and dispatches no other; what is left can be resumed."""
         self.interrupted = self.draining = True
         self._watcher.say(why)
+
+    def lose(self, fault: StudyHeld) -> None:
+        """Hears that another process has taken the study over: what runs here is for nothing."""
+        if not self._is_lost:
+            self._watcher.say(str(fault))
+        self.fault = fault
+        self.draining = True
+
+    @property
+    def _is_lost(self) -> bool:
+        return isinstance(self.fault, StudyHeld)
 
     def next(self) -> Dispatch | None:
         """The next trial to run, on record already; None where there is none, for now or at all."""
@@ -161,6 +175,9 @@ class Driver:
         self._watcher.trial_advanced(number, point)
         if running.recorded:
             return not self._is_ending
+        if self._is_lost:
+            # Its number is the other's by now, and so is the folder that it would be written to.
+            return False
         running.epochs.append(point)
         rungs = self._learners.rungs
         if rungs and running.cost:
@@ -177,6 +194,8 @@ class Driver:
             number: the trial's.
             outcome: its own, with the branches that have ended.
         """
+        if self._is_lost:
+            return False
         running = self._running[number]
         self._record(running, outcome)
         failed = running.recorded is not None and running.recorded.state is TrialState.FAILED
@@ -191,7 +210,9 @@ class Driver:
             cause: why it did, where that is known.
         """
         running = self._running.pop(number)
-        if running.recorded is None:
+        if self._is_lost:
+            outcome = None
+        elif running.recorded is None:
             outcome = running.settled(outcome, cause)
             if self._tries_again(running, outcome):
                 return
@@ -253,7 +274,7 @@ class Driver:
                 self._learn(running, new)
             self._learn_branches(running, new, first, branches)
         except StoreError as error:
-            running.recorded = outcome  # it is in the journal
+            running.recorded = outcome  # it is in the journal, or another's
             self._give_up(error)
 
     def _learn(self, running: Running, outcome: Outcome) -> None:
@@ -296,6 +317,9 @@ class Driver:
 
     def _give_up(self, fault: StoreError) -> None:
         """Ends the search for the store's sake. Trials that run may end: the journal takes them."""
+        if isinstance(fault, StudyHeld):
+            self.lose(fault)
+            return
         if self.fault is None:
             self._watcher.say(str(fault))
         self.fault = self.fault or fault

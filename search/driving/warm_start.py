@@ -15,7 +15,10 @@ from search.settings.study_file import dump_study
 from search.store import Store
 
 # What two studies must share, besides data and teacher by their hashes.
-_SHARED = ("seed", "data.image_size", "data.train_images", "search.views", "budget.target")
+_SHARED = (
+    *("seed", "data.image_size", "data.train_images", "data.shift", "data.flip", "search.views"),
+    "budget.target",
+)
 
 
 def check_alike(study: Study, spec: TaskSpec, teacher: TeacherRecord, store: Store) -> None:
@@ -70,20 +73,20 @@ def _unlike(
         return "it is this very study, whose trials are known anyway"
     if record.data_digest != spec.data_digest:
         return "it has other data"
-    if record.teacher is None or record.teacher.digest != teacher.digest:
-        return "it has another teacher"
     mine = dump_study(study)
     for place in _SHARED:
         theirs, ours = _at(record.config, place), _at(mine, place)
         if theirs != ours:
             return f"its {place} is {theirs}, here it is {ours}"
+    if record.teacher is None or record.teacher.digest != teacher.digest:
+        return "it has another teacher"
     return None
 
 
 def _elsewhere(study: Study, trials: Sequence[TrialRecord]) -> str | None:
     """Why their latencies can't be compared with those that are measured here."""
     target = study.budget.target
-    here = processor_of(target) if study.run.ray == "local" or target.agent else None
+    here = processor_of(target) if study.run.ray == "local" or target.is_elsewhere else None
     for trial in trials:
         there = trial.outcome.hardware.get("processor") if trial.outcome else None
         if here and there and there != here:

@@ -104,7 +104,9 @@ class Heartbeat:
         self._before_s = elapsed_s
         self._search_began: float | None = None
         self._stopped_for: str | None = None
+        self._lost: StudyHeld | None = None
         self._on_stop: Callable[[str], None] = lambda why: None
+        self._on_loss: Callable[[StudyHeld], None] = lambda error: None
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     @property
@@ -113,14 +115,20 @@ class Heartbeat:
         began = self._search_began
         return self._before_s + (0.0 if began is None else time.monotonic() - began)
 
-    def begin_search(self, on_stop: Callable[[str], None]) -> None:
-        """From now on time counts, and `on_stop` is told why the search is to stop.
+    def begin_search(
+        self, on_stop: Callable[[str], None], on_loss: Callable[[StudyHeld], None]
+    ) -> None:
+        """From now on time counts.
 
-        It is called in another thread.
+        Args:
+            on_stop: told why the search is to stop; in another thread.
+            on_loss: told who has taken the study over; likewise.
         """
-        self._on_stop = on_stop
+        self._on_stop, self._on_loss = on_stop, on_loss
         self._search_began = time.monotonic()
-        if self._stopped_for:
+        if self._lost:
+            on_loss(self._lost)
+        elif self._stopped_for:
             on_stop(self._stopped_for)
 
     def end_search(self) -> None:
@@ -146,7 +154,8 @@ class Heartbeat:
                 if self._store.beat(self._study, elapsed_s=self.elapsed_s):
                     self._stop("`retort stop` asked for it")
             except StudyHeld as error:
-                self._stop(str(error))
+                self._lost = error
+                self._on_loss(error)
                 return
             except StoreError:
                 # Out of reach for now; the driver's own writes say so, and for how long they wait.

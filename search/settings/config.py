@@ -186,6 +186,11 @@ class Target(Section):
     )
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether one machine is named that stands for the target."""
+        return bool(self.resource or self.agent)
+
+    @property
     def device_here(self) -> str:
         """Where a student predicts that is timed on the target: the device may be another's."""
         return "cpu" if self.resource else self.device

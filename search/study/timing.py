@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from search.errors import TrialError
+from search.errors import ArtifactError, TrialError
 from search.measuring.measure import processor_here, time_files
 from search.measuring.timing import Latency
 from search.settings.config import Target
@@ -25,6 +25,7 @@ def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
     It is asked for the whole of its resource, so that no two measurements disturb one another.
 
     Raises:
+        ArtifactError: its runtime can't load one of them.
         TrialError: `target_lost`, it did not answer.
     """
     here = target.model_copy(update={"resource": None})
@@ -48,6 +49,8 @@ def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
     try:
         return ray.get(answer, timeout=_PATIENCE_S)
     except RayError as error:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, ArtifactError):
+            raise ArtifactError(str(error.cause)) from error
         raise TrialError(
             "target_lost",
             f"the machine with the resource {target.resource} must measure latency, but did not "

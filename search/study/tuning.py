@@ -61,7 +61,7 @@ def run_trials(
             survey.go_on()
 
     driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
-    heartbeat.begin_search(driver.interrupt)
+    heartbeat.begin_search(driver.interrupt, driver.lose)
     try:
         if not driver.is_over:
             watcher.say("starting the workers; measuring meanwhile what students cost")

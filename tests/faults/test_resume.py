@@ -12,6 +12,8 @@ from search.errors import BadInput, Interrupted, StoreError
 from search.keeping.journal import Journal
 from search.records import Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
+from search.settings.config import Study, TeacherSettings
+from search.settings.study_file import dump_study
 from search.store import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
@@ -108,6 +110,24 @@ def test_images_without_labels_may_be_found_elsewhere(ended: Path, stripes_file:
         record, trials = store.study("stripes"), store.trials("stripes")
     (change,) = check_changes(record, study.model_copy(update={"data": moved}), trials)
     assert "data.unlabelled: none, now /elsewhere" in change
+
+
+def test_each_of_several_teachers_may_be_found_elsewhere(ended: Path, stripes_file: Path) -> None:
+    study = study_of(ended, stripes_file, search={"trials": 2})
+
+    def taught_by(*files: str, model: str = "test_resnet") -> Study:
+        teachers = [TeacherSettings(model=model, checkpoint=Path(file)) for file in files]
+        return study.model_copy(update={"teacher": teachers})
+
+    with Store.open(study.run.storage) as store:
+        record = store.study("stripes")
+    record = replace(record, config=dump_study(taught_by("/a/1.pt", "/a/2.pt")))
+    changes = check_changes(record, taught_by("/a/1.pt", "/b/2.pt"), [])
+    assert changes == ["teacher.1.checkpoint: /a/2.pt, now /b/2.pt"]
+    with pytest.raises(BadInput, match=r"teacher\.0\.model: test_resnet, now test_vit"):
+        check_changes(record, taught_by("/a/1.pt", "/a/2.pt", model="test_vit"), [])
+    with pytest.raises(BadInput, match="could not be compared"):
+        check_changes(record, taught_by("/a/1.pt"), [])
 
 
 def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
@@ -235,10 +255,11 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
     [
         ({"teacher": {"train": {"epochs": 2, "batch_size": 16}}}, "it has another teacher"),
         ({"data": {"image_size": 16}}, "it has other data"),
+        ({"data": {"flip": True}}, r"its data\.flip is False, here it is True"),
         ({"search": {"views": 2}}, r"its search\.views is 1, here it is 2"),
         ({"budget": {"target": {"threads": 2}}}, r"its budget\.target is"),
     ],
-    ids=["teacher", "data", "views", "target"],
+    ids=["teacher", "data", "flip", "views", "target"],
 )
 def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
     ended: Path, stripes_file: Path, sections: dict[str, dict[str, object]], told: str

@@ -2,7 +2,9 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
+from search.database.queries import changing
+from search.database.rows import hold_row
 from search.database.schema import migrate
 from search.database.tables import SCHEMA, VERSION_TABLE
 from search.depot import Depot
@@ -197,6 +201,25 @@ def test_fault_14_who_lost_its_hold_writes_no_more(tmp_path: Path) -> None:
         second.finish_trial("digits", number, ENDED)
 
 
+@pytest.mark.parametrize("had_died", [False, True])
+def test_fault_14_of_two_who_take_a_study_at_the_same_moment_one_is_refused(
+    store: Store, store_url: str, *, had_died: bool
+) -> None:
+    dead = this_process() if had_died else None
+    if dead:
+        store.hold("digits", dead)
+    with Store.open(store_url) as second, ThreadPoolExecutor(1) as pool:
+        with store._database.writing() as session:
+            row = changing(session, "digits")
+            taking = pool.submit(second.hold, "digits", this_process(), in_place_of=dead)
+            time.sleep(1)  # it waits for its turn
+            row.hold = None
+            session.flush()
+            row.hold = hold_row(this_process())
+        with pytest.raises(StudyHeld, match="digits is being run by process"):
+            taking.result(60)
+
+
 def test_fault_14_the_same_wish_to_add_a_trial_adds_one(store: Store) -> None:
     numbers = [store.start_trial("digits", params={"a": 1}, seed=0, key="k") for _ in range(2)]
     assert numbers == [0, 0]
@@ -277,12 +300,31 @@ def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) ->
         store.create_study("digits", config={}, artifacts="a", holder=this_process())
         asked = threading.Event()
         with beating(store, "digits", beat_s=0.02) as heartbeat:
-            heartbeat.begin_search(lambda why: asked.set())
+            heartbeat.begin_search(lambda why: asked.set(), lambda error: None)
             assert store.ask_to_stop("digits")
             assert asked.wait(30)
         assert store.study("digits").holder is None
         assert store.ask_to_stop("digits") is None
     assert BEAT_S < 30
+
+
+def test_a_heartbeat_tells_who_has_taken_its_study_over(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'retort.db'}"
+    with Store.open(url) as first, Store.open(url) as second:
+        mine = this_process()
+        first.create_study("digits", config={}, artifacts="a", holder=mine)
+        lost: list[StudyHeld] = []
+        heard = threading.Event()
+
+        def lose(error: StudyHeld) -> None:
+            lost.append(error)
+            heard.set()
+
+        with beating(first, "digits", beat_s=0.02) as heartbeat:
+            heartbeat.begin_search(pytest.fail, lose)
+            second.hold("digits", this_process(), in_place_of=mine)
+            assert heard.wait(30)
+        assert "was taken over by process" in str(lost[0])
 
 
 @pytest.mark.parametrize("revision", EARLIER)

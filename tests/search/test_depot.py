@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import fsspec
 import pytest
 
 from search import depot as depots
@@ -164,6 +165,21 @@ def test_a_failure_that_passes_costs_a_second_try(
     monkeypatch.setattr(depots, "time", SimpleNamespace(sleep=mend))
     _write(at_url)
     assert at_url.kept("one")
+
+
+def test_a_connection_that_died_is_made_anew(
+    at_url: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(at_url)
+
+    def dead(*_: object, **__: object) -> None:
+        raise OSError("Socket is closed")
+
+    kept, _ = fsspec.url_to_fs(at_url.address)
+    for call in ("cat_file", "put_file", "ls"):
+        monkeypatch.setattr(kept, call, dead)
+    _write(at_url, "two")
+    assert at_url.names() == ["one", "two"]
 
 
 def test_a_url_whose_file_system_is_not_installed_is_refused_with_what_to_install() -> None:

@@ -184,6 +184,14 @@ def test_eight_processes_that_open_and_write_at_once_lose_nothing(sqlite_url: st
         assert [store.pulse(f"study{i}")[0] for i in range(8)] == [25] * 8
 
 
+def test_a_backup_that_cannot_be_written_says_so(sqlite_url: str, tmp_path: Path) -> None:
+    with (
+        Store.open(sqlite_url) as store,
+        pytest.raises(StoreError, match=r"backup .*missing/copy\.db can't be written: unable"),
+    ):
+        store.back_up(tmp_path / "missing" / "copy.db")
+
+
 def _python(code: str) -> subprocess.Popen[str]:
     lines = code.splitlines()
     indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())

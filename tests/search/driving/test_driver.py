@@ -17,6 +17,7 @@ from search.driving.learners import Learners
 from search.driving.pinning import FrontierPins
 from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
+from search.errors import StoreUnavailable, StudyHeld
 from search.keeping.ledger import Ledger, journal_of
 from search.making.failures import OUT_OF_MEMORY
 from search.making.stages import StageCache
@@ -289,6 +290,21 @@ def test_a_search_that_is_stopped_makes_no_more_branches(stage: NewStage) -> Non
     assert given.driver.advance(dispatch.number, _point(0, 0.5))
     assert not given.driver.hear(dispatch.number, _complete())
     assert not given.driver.advance(dispatch.number, _point(1, 0.5))
+
+
+def test_what_runs_in_a_study_that_was_taken_over_is_stopped(stage: NewStage) -> None:
+    given = stage(branches=3, trials=12)
+    dispatch = _next(given.driver)
+    assert given.driver.advance(dispatch.number, _point(0, 0.5))
+    given.driver._give_up(StoreUnavailable("the store is away"))  # as when the network parts
+    given.driver.lose(StudyHeld("digits was taken over"))
+    assert given.driver.is_over
+    assert not given.driver.advance(dispatch.number, _point(1, 0.5))
+    given.driver.end(dispatch.number, None)
+    # It is neither tried again nor recorded.
+    assert given.notebook.said == ["the store is away", "digits was taken over"]
+    assert given.store.trial("digits", dispatch.number).state is TrialState.RUNNING
+    assert isinstance(given.driver.fault, StudyHeld)
 
 
 def test_a_branch_that_is_not_finite_fails_alone(stage: NewStage) -> None:
