@@ -16,6 +16,7 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "search.errors",
     "search.findings",
     "search.keeping.holding",
+    "search.keeping.sameness",
     "search.measuring.predictions",
     "search.records",
     "search.store",

@@ -69,7 +69,7 @@ def test_timm_alone_gives_the_very_logits(
     tested: Tested, images: np.ndarray, tmp_path: Path
 ) -> None:
     folder = export_student(*tested(), tmp_path / "student")
-    code = "import sys; sys.modules['search'] = None\nimport timm\n" + _line("local-dir:student")
+    code = "import sys; sys.modules['search'] = None\n" + _line("local-dir:student")
     _run(code + APPLY, tmp_path)
     with torch.inference_mode():
         expected = load_network(folder)(torch.from_numpy(images)).numpy()
@@ -90,7 +90,7 @@ def test_retort_gives_what_was_measured(
     choices: dict[str, object], tested: Tested, images: np.ndarray, tmp_path: Path
 ) -> None:
     folder = export_student(*tested(**choices), tmp_path / "student")
-    _run("import search.export\n" + _line("search.export.load") + APPLY, tmp_path)
+    _run(_line("search.export import load") + APPLY, tmp_path)
     served = Session(folder / SERVED, threads=1).predict(images)
     found = np.load(tmp_path / "logits.npy")
     assert np.array_equal(found.argmax(axis=1), served.argmax(axis=1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search.errors import ArtifactError
+from search.errors import ArtifactError, TargetError
 from search.measuring.runtime import Session, export_onnx
 from spaces.students.timm_model import Timm
 
@@ -53,7 +53,7 @@ def test_a_provider_that_is_there_and_does_not_start_is_no_processor(
     monkeypatch.setattr(
         onnxruntime.InferenceSession, "get_providers", lambda _: ["CPUExecutionProvider"]
     )
-    with pytest.raises(ArtifactError, match="CUDAExecutionProvider, which does not start here"):
+    with pytest.raises(TargetError, match="CUDAExecutionProvider, which does not start here"):
         Session(tmp_path / "model.onnx", threads=1, device="cuda")
 
 
