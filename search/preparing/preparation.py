@@ -28,7 +28,7 @@ from search.profiling.client import describe_agent
 from search.progress import Watcher
 from search.records import Scalar, TeacherRecord
 from search.settings.brief import Brief
-from search.settings.config import Study, Target
+from search.settings.config import RunSettings, Study, Target
 from search.settings.resources import preparing_device, training_device
 from search.teacher.classroom import Classroom
 from search.teacher.saved import open_teachers, save_teacher
@@ -128,11 +128,7 @@ def prepare_task(
     _warn_of_other_products(study.budget.target, watcher)
     cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
     device = training_device(study.run)
-    here = preparing_device(study.run)
-    if here != device:
-        watcher.say(
-            "there is no GPU here: the teacher runs on the processor, trials on the cluster"
-        )
+    here = _device_here(study.run, watcher)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
     needed = needs_of(study)
     teacher = prepare_teacher(
@@ -154,9 +150,7 @@ def prepare_task(
     if Needs.FEATURES in needed:
         teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
     record = _measure_teacher(teacher, dataset, artifacts, study.budget.target, watcher)
-    if here == "cuda":
-        teacher.network.cpu()
-        torch.cuda.empty_cache()  # trials need it from now on
+    _give_back(teacher, here)
 
     def named(folder: Path) -> str:
         return folder.relative_to(cache.folder).as_posix()
@@ -183,6 +177,23 @@ def prepare_task(
         allow_code=allow_code,
     )
     return spec, record
+
+
+def _device_here(run: RunSettings, watcher: Watcher) -> str:
+    """Where this process asks the teacher; says so where trials have another."""
+    here = preparing_device(run)
+    if here != training_device(run):
+        watcher.say(
+            "there is no GPU here: the teacher runs on the processor, trials on the cluster"
+        )
+    return here
+
+
+def _give_back(teacher: Teacher, device: str) -> None:
+    """Leaves a GPU's memory to the trials, which need it from now on."""
+    if device == "cuda":
+        teacher.network.cpu()
+        torch.cuda.empty_cache()
 
 
 def brief_of(study: Study, info: DataInfo) -> Brief:
