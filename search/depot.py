@@ -19,7 +19,14 @@ import fsspec
 from fsspec.utils import get_protocol
 
 from search.errors import ArtifactError, BadInput, DepotError, shortened
-from search.files import CHECKSUMS, damaged_files, file_digest, listed_digests, written_whole
+from search.files import (
+    CHECKSUMS,
+    damaged_files,
+    file_digest,
+    is_inside,
+    listed_digests,
+    written_whole,
+)
 
 COPIES = Path("~/.cache/retort/copies")
 """The copies of what is at URLs, on each machine; whoever needs room may remove it."""
@@ -254,9 +261,8 @@ def _get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
     damaged = []
     for name, digest in listed_digests(listed).items():
         path = folder / name
-        # What is at a URL may be anybody's.
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            damaged.append(name)
+        if not is_inside(name):  # what is at a URL may be anybody's
+            damaged.append(repr(name))
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from search.reading import DamagedFile, read_limited
+
 CHECKSUMS = "SHA256SUMS"
+# A hundred thousand files; a folder of this project's holds ten.
+_MOST_LIST_BYTES = 2**24
+_LONGEST_NAME = 255  # bytes that a file system takes
 
 
 @contextmanager
@@ -62,20 +67,25 @@ def remove_abandoned(destination: Path) -> None:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """The files that are not as SHA256SUMS says, or that it does not list.
+    """What is not as SHA256SUMS says, or what it does not list: the files' names, for a person.
 
     An unlisted file means that the list was cut short; a list that is missing is damaged itself.
+    Only regular files in the folder are opened: a list that anybody may have written can name any
+    file of this machine, and so can a link.
 
     Raises:
         OSError: the folder can't be read.
     """
     sums = folder / CHECKSUMS
-    if not sums.is_file():
+    if sums.is_symlink() or not sums.is_file():
         return [CHECKSUMS]
-    expected = listed_digests(sums.read_bytes())
-    unlisted = [name for name in _names(folder) if name not in expected and name != CHECKSUMS]
-    changed = [name for name in expected if _digest_or_none(folder / name) != expected[name]]
-    return sorted(changed + unlisted)
+    try:
+        expected = listed_digests(read_limited(sums, _MOST_LIST_BYTES))
+    except DamagedFile as error:
+        return [f"{CHECKSUMS} ({error})"]
+    unlisted = [name for name in _entries(folder) if name not in expected and name != CHECKSUMS]
+    faults = [_fault(folder, name, expected[name]) for name in expected]
+    return sorted([fault for fault in faults if fault] + unlisted)
 
 
 def listed_digests(sums: bytes) -> dict[str, str]:
@@ -84,19 +94,45 @@ def listed_digests(sums: bytes) -> dict[str, str]:
     return {name: digest for digest, _, name in lines}
 
 
+def is_inside(name: str) -> bool:
+    """Whether a listed name is that of a file in the list's own folder, plainly written."""
+    return (
+        name.isprintable()
+        and not {"\\", "\N{REPLACEMENT CHARACTER}"} & set(name)
+        and all(
+            part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME
+            for part in name.split("/")
+        )
+    )
+
+
 def file_digest(path: Path) -> str:
     """Hexadecimal SHA-256 of the file's contents."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest_or_none(path: Path) -> str | None:
-    return file_digest(path) if path.is_file() else None
+def _fault(folder: Path, name: str, digest: str) -> str | None:
+    """What to call a listed file that is not as it is listed; None of one that is."""
+    if not is_inside(name):
+        return f"{name!r} (no name of a file in the folder)"
+    path = folder
+    for part in name.split("/"):
+        path = path / part
+        if path.is_symlink():
+            return f"{name} (a link, where a file must be)"
+    return None if path.is_file() and file_digest(path) == digest else name
 
 
 def _write_checksums(folder: Path) -> None:
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in _names(folder)]
     (folder / CHECKSUMS).write_text("".join(lines))
+
+
+def _entries(folder: Path) -> list[str]:
+    """All that is in it but for folders: files, links, pipes."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return [path.relative_to(folder).as_posix() for path in paths]
 
 
 def _names(folder: Path) -> list[str]:

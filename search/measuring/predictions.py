@@ -11,8 +11,6 @@ A study's artifacts keep the validation part in each network's own folder. The t
 looked at when these folders have long been written, is in `tested/`, under the folder's name.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from search.arrays import read_npz
 from search.depot import Depot
 from search.errors import ArtifactError
 
@@ -29,16 +28,9 @@ TEACHER = "teacher"
 """The folder of the teacher, among a study's artifacts."""
 PARTS = ("validation", "test")
 _TESTED = "tested"
-# What reading a file raises that is missing, cut short or damaged.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_ARRAYS = ("labels", "classes", "confidence")
+# Far above the 21,843 classes of the largest data sets of labelled images.
+_MOST_CLASSES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +91,9 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
+        held = read_npz(path, [f"{part}_{name}" for part in PARTS for name in _ARRAYS])
         found = {part: _part(held, part) for part in PARTS if f"{part}_classes" in held}
-    except _UNREADABLE as error:
+    except (OSError, ValueError, LookupError) as error:
         raise ArtifactError(f"the predictions in {path} can't be read: {error}") from error
     return found
 
@@ -132,13 +123,20 @@ def keep_test(artifacts: Depot, name: str, found: Predictions) -> None:
 
 
 def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
-    labels, classes, confidence = (
-        held[f"{part}_{name}"] for name in ("labels", "classes", "confidence")
-    )
+    labels, classes, confidence = (held[f"{part}_{name}"] for name in _ARRAYS)
     if not (labels.ndim == 1 and labels.shape == classes.shape == confidence.shape):
         raise ValueError(f"the arrays of {part} must be of one length")
+    if confidence.dtype.kind != "f" or not (_are_classes(labels) and _are_classes(classes)):
+        raise ValueError(f"the arrays of {part} must hold numbers of classes, and probabilities")
     return Predictions(
         labels=labels.astype(np.int64),
         classes=classes.astype(np.int64),
         confidence=confidence.astype(np.float32),
     )
+
+
+def _are_classes(values: NDArray[np.generic]) -> bool:
+    """Whether they can be counted by class in little memory."""
+    if values.dtype.kind not in "iu" or not len(values):
+        return values.dtype.kind in "iu"
+    return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)  # type: ignore[operator]

@@ -13,9 +13,13 @@ from search.data.pictures import ArrayPictures
 from search.data.sources.safe_pickle import read_pickle
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
+from search.reading import DamagedFile, read_limited
 from search.settings.config import DataSettings
 
 _VALUES = 3 * 32 * 32
+# CIFAR-100's training file, the largest, has 154 MB; a file of names has 2 KB.
+_MOST_BYTES = 2**29
+_MOST_BYTES_OF_NAMES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +107,7 @@ def _pool(folder: Path, batches: tuple[str, ...], ending: str, version: _Version
 
 
 def _binary_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    values = np.fromfile(path, dtype=np.uint8)
+    values = np.frombuffer(_content(path, _MOST_BYTES), dtype=np.uint8)
     row = version.label_bytes + _VALUES
     if len(values) == 0 or len(values) % row:
         raise _damaged(path, f"{len(values)} bytes are no multiple of {row}")
@@ -112,7 +116,7 @@ def _binary_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], NDA
 
 
 def _pickled_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    batch = _dictionary(path)
+    batch = read_pickle(path)
     pixels, labels = batch.get(b"data"), batch.get(version.label)
     if (
         not isinstance(pixels, np.ndarray)
@@ -130,25 +134,24 @@ def _names(folder: Path, version: _Version) -> tuple[str, ...]:
     """The classes' names; where no file tells them, their numbers."""
     names: list[str] = []
     if (path := folder / version.meta).is_file():
-        given = _dictionary(path).get(version.names)
+        given = read_pickle(path).get(version.names)
         names = (
             [str(name, "utf-8", "replace") for name in given if isinstance(name, bytes)]
             if (isinstance(given, list))
             else []
         )
     elif (path := folder / version.binary_names).is_file():
-        names = path.read_text(encoding="utf-8", errors="replace").split()
+        names = _content(path, _MOST_BYTES_OF_NAMES).decode("utf-8", "replace").split()
     if len(names) == version.classes:
         return tuple(names)
     return numbered_classes(np.arange(version.classes))
 
 
-def _dictionary(path: Path) -> dict[object, object]:
-    """What a pickle holds, its keys as bytes, whichever Python wrote it."""
-    content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise _damaged(path, "it holds no dictionary")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in content.items()}
+def _content(path: Path, most_bytes: int) -> bytes:
+    try:
+        return read_limited(path, most_bytes)
+    except DamagedFile as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, reason: str) -> DataError:

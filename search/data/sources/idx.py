@@ -5,6 +5,7 @@ dimension as a big-endian word, then the values).
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import IO, cast
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source
 from search.errors import DataError
+from search.reading import check_unpacked
 from search.settings.config import DataSettings
 
 _DIGITS = tuple("0123456789")
@@ -69,14 +71,15 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _values(path: Path, magic: int) -> NDArray[np.uint8]:
-    """The array of an idx file; no more is read than its head announces."""
+    """The array of an idx file; no more is unpacked than its head announces."""
     try:
         with _opened(path) as file:
             shape = _shape(file, magic)
-            values = np.frombuffer(file.read(int(np.prod(shape)) + 1), dtype=np.uint8)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+            check_unpacked(math.prod(shape), path.stat().st_size)
+            values = np.frombuffer(file.read(math.prod(shape) + 1), dtype=np.uint8)
+    except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
-    if len(values) != np.prod(shape):
+    if len(values) != math.prod(shape):
         raise _damaged(path, f"its head announces {shape} values, but it holds another number")
     return values.reshape(shape)
 
@@ -93,7 +96,7 @@ def _shape(file: IO[bytes], magic: int) -> tuple[int, ...]:
     if len(head) != 1 + dimensions or head[0] != magic:
         raise ValueError(f"it does not begin with {magic:#010x}")
     shape = tuple(int(length) for length in head[1:])
-    if 0 in shape or np.prod([float(length) for length in shape]) > _MOST_VALUES:
+    if 0 in shape or math.prod(shape) > _MOST_VALUES:
         raise ValueError(f"its head announces {shape} values")
     return shape
 

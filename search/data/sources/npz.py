@@ -4,8 +4,6 @@ Images are uint8, [n, height, width] or [n, height, width, channels] with 1 or 3
 are whole numbers from 0; `classes`, if there, names them.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.arrays import read_npz
 from search.data.dataset import Labels
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
+from search.reading import DamagedFile
 from search.settings.config import DataSettings
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -45,13 +45,8 @@ def _arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise DataError(f"data.path must be an .npz file, but {str(path)!r} is none; correct it")
     try:
-        # Opened here, since numpy leaves a damaged file open.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is no .npz archive")
-            return {name: archive[name] for name in _NAMES if name in archive}
-    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        return read_npz(path, _NAMES)
+    except (OSError, DamagedFile) as error:
         raise DataError(
             f"an .npz file must be whole and free of Python objects, but {str(path)!r} is not "
             f"({error}); write it again with numpy.savez"
@@ -87,9 +82,12 @@ def _images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
 def _names(names: NDArray[Any]) -> tuple[str, ...]:
     if names.ndim != 1:
         raise DataError(f"classes must be names of shape [n], but got {list(names.shape)}; mend it")
-    if names.dtype.kind == "S":
-        names = np.char.decode(names, "utf-8")
-    return tuple(str(name) for name in names)
+    try:
+        if names.dtype.kind == "S":
+            names = np.char.decode(names, "utf-8")
+        return tuple(str(name) for name in names)
+    except ValueError as error:
+        raise DataError(f"classes must be names in UTF-8, but are not ({error}); mend it") from error
 
 
 def _labels(labels: NDArray[Any], name: str) -> Labels:

@@ -62,7 +62,7 @@ def test_a_damaged_file_is_refused_by_name(content: bytes, tmp_path: Path) -> No
 
 def test_arrays_of_objects_which_could_run_code_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / PREDICTIONS, test_classes=np.array([{}], dtype=object))
-    with pytest.raises(ArtifactError, match="Object arrays cannot be loaded"):
+    with pytest.raises(ArtifactError, match=r"'test_classes' .* of type object"):
         read_predictions(tmp_path / PREDICTIONS)
 
 
