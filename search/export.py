@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import torch
 from PIL import Image
-from timm.models._hub import save_config_for_hf
 from torch import Tensor, nn
 
 from search.data.dataset import DataInfo, normalize
@@ -31,6 +30,7 @@ from search.handover.card import Report, model_card
 from search.handover.floats import as_rounded
 from search.handover.formats import Format
 from search.handover.record import Measured, write_handover
+from search.handover.timm_config import write_config
 from search.handover.writing import Source, write_formats
 from search.keeping.artifacts import (
     RECIPE,
@@ -90,7 +90,7 @@ def export_student(
             shutil.copyfile(artifact / file, folder / file)
         write_weights(folder / WEIGHTS, network)
         write_handover(folder, study, trial)
-        _write_config(folder / "config.json", network, provenance)
+        write_config(folder, network, provenance)
         source = Source(
             folder=folder, network=network, data=provenance.data, is_float=provenance.is_float
         )
@@ -211,32 +211,3 @@ def _check_destination(folder: Path, artifacts: Path, *, force: bool) -> None:
             f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
             "another folder"
         )
-
-
-def _write_config(path: Path, network: nn.Module, provenance: Provenance) -> None:
-    """config.json as timm writes it, with this data's classes and preprocessing."""
-    data = provenance.data
-    shape = (data.channels, data.image_size, data.image_size)
-    # timm would say of these weights that they are the ones that it has for the model.
-    origin: dict[str, object] = {"tag": "retort"}
-    if not provenance.params.get("student.timm.pretrained"):
-        origin["license"] = None
-    config: dict[str, object] = {"label_names": list(data.classes), "pretrained_cfg": origin}
-    if not (provenance.cuts or provenance.is_timms_own):
-        # The weights would fit timm's network, which computes something else with them: this name
-        # is one that timm refuses.
-        model = provenance.params["student.timm.model"]
-        config["architecture"] = f"{model}_with_another_stem".replace(".", "_")
-    save_config_for_hf(
-        network,
-        str(path),
-        model_config=config,
-        data_config={
-            "input_size": shape,
-            "mean": data.mean,
-            "std": data.std,
-            "interpolation": "bilinear",
-            "crop_pct": 1.0,
-            "crop_mode": "center",
-        },
-    )

@@ -16,7 +16,7 @@ from search.reading import DamagedFile, read_limited
 CHECKSUMS = "SHA256SUMS"
 # A hundred thousand files; a folder of this project's holds ten.
 _MOST_LIST_BYTES = 2**24
-_LONGEST_NAME = 255  # bytes that a file system takes
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024  # bytes and letters that a file system takes
 
 
 @contextmanager
@@ -98,6 +98,7 @@ def is_inside(name: str) -> bool:
     """Whether a listed name is that of a file in the list's own folder, plainly written."""
     return (
         name.isprintable()
+        and len(name) <= _LONGEST_PATH
         and not {"\\", "\N{REPLACEMENT CHARACTER}"} & set(name)
         and all(
             part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME
@@ -132,7 +133,8 @@ def _write_checksums(folder: Path) -> None:
 def _entries(folder: Path) -> list[str]:
     """All that is in it but for folders: files, links, pipes."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return [path.relative_to(folder).as_posix() for path in paths]
+    names = (path.relative_to(folder).as_posix() for path in paths)
+    return [name if name.isprintable() else repr(name) for name in names]
 
 
 def _names(folder: Path) -> list[str]:

@@ -93,7 +93,8 @@ def _tell_export(trial: TrialRecord, folder: Path) -> None:
     say(f"trial {trial.number} of {trial.study} is in {folder}")
     say(f"  {recipe_text(trial.params)}")
     say(f"  {percent(outcome.quality.accuracy)} on validation, {tested}, {size}, {latency}")
-    say(f"\nretort verify {folder}    looks at all of it again; there, with ONNX Runtime alone:\n")
+    say(f"\nretort verify {folder} --data recorded    looks at all of it again;")
+    say("there, with ONNX Runtime alone:\n")
     say(snippet(read_provenance(folder).data))
 
 

@@ -31,7 +31,8 @@ Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="A study file, whose data are meant; or where the student's own data are now.",
+        help="A study file, whose data are meant; where the student's own data are now; or "
+        "`recorded`: open what the student's folder names.",
     ),
 ]
 Cache = Annotated[Path, typer.Option(help="Folder of prepared data.")]

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.arrays import mapped
 from search.data.dataset import NO_LABEL, DataInfo, Dataset, Labels, Part
 from search.data.images import Pixels
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import Pictures
 from search.data.sources.registry import KINDS
 from search.errors import DataError
+from search.reading import read_json
 
 FORMAT = 1
 PARTS = ("training", "validation", "test")
@@ -68,7 +70,7 @@ def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
         DataError: the folder is missing, damaged or of another version.
     """
     try:
-        content = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        content = read_json(folder / _INFO)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}, not {FORMAT}")
         info = DataInfo.from_json(content["info"])
@@ -78,7 +80,7 @@ def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
         unlabelled = None
         if info.unlabelled:
             unlabelled = _part(folder, UNLABELLED, info, content["pictures"], workers)
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"a prepared data set must be whole, but {str(folder)!r} is not ({error}); delete the "
             "folder, so that it is prepared again"
@@ -106,10 +108,10 @@ def _part(
 
 def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> NDArray[Any]:
     """A mapped array, whose shape begins as it must."""
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = mapped(path)
     if array.shape[: len(shape)] != shape or (kind is not None and array.dtype != kind):
         raise ValueError(f"{path.name} holds {array.dtype} of shape {list(array.shape)}")
-    return array.view(np.ndarray)
+    return array
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:

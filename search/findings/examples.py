@@ -3,7 +3,6 @@
 The files are those that `search.keeping.artifacts` and `search.data.prepared` write.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.arrays import mapped
 from search.errors import ArtifactError
+from search.reading import DamagedFile, read_json
 
 _RECIPE = "recipe.json"
 _INFO = "info.json"
@@ -33,7 +34,7 @@ def data_names(artifact: Path) -> DataNames:
         ArtifactError: its recipe.json is missing or damaged.
     """
     try:
-        data = json.loads((artifact / _RECIPE).read_text(encoding="utf-8"))["data"]
+        data = read_json(artifact / _RECIPE)["data"]
         return DataNames(classes=tuple(map(str, data["classes"])), digest=str(data["digest"]))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ArtifactError(f"{artifact / _RECIPE} can't be read: {error}") from error
@@ -54,20 +55,18 @@ def prepared_pixels(cache: Path, digest: str, part: str) -> NDArray[np.uint8] | 
         if info.get("digest") != digest:
             continue
         try:
-            pixels: NDArray[Any] = np.load(
-                folder / f"{part}_pixels.npy", mmap_mode="r", allow_pickle=False
-            )
-        except (OSError, EOFError, ValueError):
+            pixels = mapped(folder / f"{part}_pixels.npy")
+        except (OSError, DamagedFile):
             continue
         if pixels.ndim == 4 and pixels.dtype == np.uint8:
-            return pixels.view(np.ndarray)
+            return pixels
     return None
 
 
 def _prepared(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     for path in sorted(folder.glob(f"*/{_INFO}")):
         try:
-            info = json.loads(path.read_text(encoding="utf-8"))["info"]
+            info = read_json(path)["info"]
         except (OSError, ValueError, LookupError, TypeError):
             continue
         if isinstance(info, Mapping):

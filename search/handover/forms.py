@@ -12,7 +12,8 @@ from search.errors import shortened
 from search.export import load
 from search.handover.check import Check
 from search.handover.formats import Format
-from search.keeping.artifacts import SERVED, load_network, read_provenance
+from search.handover.timm_config import TIMM_CONFIG, strange_keys
+from search.keeping.artifacts import RECIPE, SERVED, Provenance, load_network, read_provenance
 from search.measuring.runtime import Session
 
 _PROBES = 64
@@ -61,17 +62,23 @@ class Forms:
             yield Check(name="model.onnx", holds=None, found=found)
         yield _compared("retort", self._loaded(), served, "model.onnx", _SAME_FLOATS)
         if provenance.is_timms_own:
-            network = timm.create_model(f"local-dir:{self._folder.absolute()}", pretrained=True)
-            equal = np.array_equal(self._torch(network.eval()), floats)
-            found = (
-                "the logits of model.safetensors, bit for bit"
-                if equal
-                else "other logits than model.safetensors has"
-            )
-            yield Check(name="timm", holds=equal, found=found)
+            yield self._by_timm(provenance, floats)
         for form in Format:
             if (self._folder / form.file).exists():
                 yield self._form(form, floats=floats, served=served)
+
+    def _by_timm(self, provenance: Provenance, floats: np.ndarray) -> Check:
+        if strange := strange_keys(self._folder, self._network, provenance):
+            found = f"not loaded: {TIMM_CONFIG} says otherwise than {RECIPE} in {strange[0]!r:.80}"
+            return Check(name="timm", holds=False, found=found)
+        network = timm.create_model(f"local-dir:{self._folder.absolute()}", pretrained=True)
+        equal = np.array_equal(self._torch(network.eval()), floats)
+        found = (
+            "the logits of model.safetensors, bit for bit"
+            if equal
+            else "other logits than model.safetensors has"
+        )
+        return Check(name="timm", holds=equal, found=found)
 
     def _form(self, form: Format, *, floats: np.ndarray, served: np.ndarray) -> Check:
         if form is Format.PT2 and not self._trust:

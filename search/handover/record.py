@@ -11,12 +11,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, get_args
 
-from search.errors import ArtifactError
+from pydantic import TypeAdapter
+
+from search.budget import Budget, stored_budget
+from search.errors import ArtifactError, shortened
 from search.keeping.artifacts import RECIPE, read_recipe
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
-from search.settings.config import DataSettings
+from search.settings.config import DataSettings, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +55,15 @@ class Measured:
             teacher=study.teacher,
         )
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `asdict`, after a way through JSON text."""
-        teacher, test = values["teacher"], values["test"]
-        return cls(
-            cost=Cost(**values["cost"]),
-            quality=Quality(**values["quality"]),
-            test=Quality(**test) if test else None,
-            hardware=values["hardware"],
-            teacher=TeacherRecord(**{**teacher, "cost": Cost(**teacher["cost"])})
-            if teacher
-            else None,
-        )
+    @property
+    def threads(self) -> int:
+        """That served it."""
+        return int(self.hardware.get("threads", 1))
+
+    @property
+    def device(self) -> str:
+        """That served it."""
+        return str(self.hardware.get("device", "cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ class HandedOver:
         measured: what it is said to be.
         data: the settings that its images were prepared by; None where the study kept none.
         seed: of the division of these images.
-        config: the whole study, as JSON types.
+        budget: of the study.
     """
 
     study: str
@@ -85,7 +84,12 @@ class HandedOver:
     measured: Measured
     data: DataSettings | None
     seed: int
-    config: Mapping[str, Any]
+    budget: Budget
+
+
+_MEASURED = TypeAdapter(Measured)
+_MOST_THREADS = 1024
+_DEVICES = get_args(Target.model_fields["device"].annotation)
 
 
 def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
@@ -117,17 +121,28 @@ def read_handover(folder: Path) -> HandedOver:
     try:
         chosen, config = document["chosen"], document["study"]
         return HandedOver(
-            study=chosen["study"],
-            trial=chosen["trial"],
-            measured=Measured.from_json(document["measured"]),
+            study=str(chosen["study"]),
+            trial=int(chosen["trial"]),
+            measured=_checked(_MEASURED.validate_python(document["measured"])),
             data=DataSettings.model_validate(config["data"]) if "data" in config else None,
-            seed=config.get("seed", 0),
-            config=config,
+            seed=int(config.get("seed", 0)),
+            budget=stored_budget(config),
         )
     except KeyError as error:
         raise ArtifactError(
             f"{folder} must be a folder that `retort export` wrote, but its {RECIPE} has no "
             f"{error}: export the trial again"
         ) from error
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(f"{folder / RECIPE} can't be read: {error}") from error
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+
+
+def _checked(measured: Measured) -> Measured:
+    """With hardware that a runtime can be asked for."""
+    if not 1 <= measured.threads <= _MOST_THREADS or measured.device not in _DEVICES:
+        raise ValueError(
+            f"hardware must be up to {_MOST_THREADS} threads of {' or '.join(_DEVICES)}, "
+            f"but is {measured.threads} of {measured.device!r}"
+        )
+    return measured

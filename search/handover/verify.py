@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from search.budget import stored_budget
 from search.data.dataset import DataInfo, Dataset
-from search.errors import ArtifactError, BadInput, DataError, TargetError
+from search.errors import ArtifactError, BadInput, DataError, StudyFileError, TargetError
 from search.handover.check import Check
 from search.handover.contestant import open_contestant
 from search.handover.forms import Forms, probes
@@ -21,9 +19,14 @@ from search.measuring.measure import count_operations
 from search.measuring.predictions import PREDICTIONS, read_predictions
 from search.measuring.runtime import Session
 from search.measuring.timing import measure_latency
+from search.reading import read_limited
 from search.records import Cost
+from search.settings.document import read_document
 from search.units import format_milliseconds
 from spaces.processor import processor_name
+
+# A line for each of ten thousand classes takes less.
+_MOST_CARD_BYTES = 2**22
 
 
 def verify(
@@ -77,8 +80,8 @@ def _graded(
         found = "not measured: these data have other classes or channels than the student's"
         yield Check(name="test part", holds=False, found=found)
         return
-    threads = int(told.measured.hardware.get("threads", 1))
     # As the student takes images, whatever these data say of size, mean and deviation.
+    threads = told.measured.threads
     student = open_contestant(str(folder), info, threads=threads, scratch=folder)
     again = student.predict(dataset.test)
     claimed, count = _claimed(folder), len(dataset.test)
@@ -114,14 +117,19 @@ def _are_those_of(dataset: Dataset, folder: Path, info: DataInfo) -> bool:
 
 def _claimed(folder: Path) -> float | None:
     """The accuracy in the model card's head."""
+    path = folder / "README.md"
     try:
-        head: Any = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
+        text = read_limited(path, _MOST_CARD_BYTES).decode().split("---\n")[1]
+        head: Any = read_document(text, lambda line, column: f"{path}:{line + 1}:{column}").values
         results = head["model-index"][0]["results"][0]["metrics"]
-        return next(float(each["value"]) for each in results if each["type"] == "accuracy")
+        value = next(float(each["value"]) for each in results if each["type"] == "accuracy")
+        if not 0 <= value <= 1:
+            raise ValueError(f"an accuracy is from 0 to 1, but is {value}")
+        return value
     except KeyError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, StopIteration, yaml.YAMLError) as error:
-        raise ArtifactError(f"the head of {folder / 'README.md'} can't be read: {error}") from error
+    except (OSError, ValueError, LookupError, TypeError, StopIteration, StudyFileError) as error:
+        raise ArtifactError(f"the head of {path} can't be read: {error}") from error
 
 
 def _weighed(folder: Path, told: HandedOver) -> Check:
@@ -132,8 +140,7 @@ def _weighed(folder: Path, told: HandedOver) -> Check:
 
 def _timed(folder: Path, told: HandedOver) -> tuple[Check, float | None]:
     """Its latency here, which no claim is made of; None where this machine can't serve it so."""
-    hardware = told.measured.hardware
-    threads, device = int(hardware.get("threads", 1)), str(hardware.get("device", "cpu"))
+    threads, device = told.measured.threads, told.measured.device
     try:
         session = Session(folder / SERVED, threads=threads, device=device)
     except (ArtifactError, TargetError) as error:
@@ -141,14 +148,14 @@ def _timed(folder: Path, told: HandedOver) -> tuple[Check, float | None]:
     (latency,) = measure_latency([session])
     text = f"{format_milliseconds(latency.median_ms)} here, {threads} thread(s)"
     if (said := told.measured.cost.latency_ms) is not None:
-        where = hardware.get("processor", "another machine")
+        where = told.measured.hardware.get("processor", "another machine")
         text += f"; {format_milliseconds(said)} when it was measured, on {where}"
     return Check(name="latency", holds=None, found=text), latency.median_ms
 
 
 def _afforded(folder: Path, told: HandedOver, info: DataInfo, latency_ms: float | None) -> Check:
     """Whether the study's budget holds here."""
-    budget = stored_budget(told.config)
+    budget = told.budget
     shape = (info.channels, info.image_size, info.image_size)
     parameters, macs = count_operations(load_network(folder), shape)
     cost = Cost(

@@ -23,6 +23,7 @@ from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
 from search.files import CHECKSUMS, damaged_files
 from search.keeping.sameness import check_same
+from search.reading import read_json
 from search.records import ArtifactRecord
 from spaces.axes.pruning import Cut
 from spaces.cutting.cuts import read_cuts, replay_cuts
@@ -137,9 +138,9 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     """
     check_whole(folder)
     try:
-        document: dict[str, Any] = json.loads((folder / RECIPE).read_text())
+        document: dict[str, Any] = read_json(folder / RECIPE)
         _Document.model_validate(document)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = shortened(error)
         raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
     if document["format"] > FORMAT:
@@ -203,7 +204,11 @@ def check_whole(folder: Path) -> None:
             f"{folder} must hold a student, but has neither {RECIPE} nor {CHECKSUMS}: name a "
             "folder that `retort export` wrote"
         )
-    if damaged := damaged_files(folder):
+    try:
+        damaged = damaged_files(folder)
+    except OSError as error:
+        raise ArtifactError(f"{folder} can't be read: {error}") from error
+    if damaged:
         raise ArtifactError(
             f"{folder} must be as it was written, but differs in {', '.join(damaged)}: "
             "export it again, or run the trial again"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.arrays import mapped
 from search.code import SHOWS, content_of
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
@@ -87,7 +88,7 @@ def _reserve(file: Path) -> None:
 
 def open_soft_targets(folder: Path) -> SoftTargets:
     """The logits in `folder`, mapped: opened in milliseconds, its pages shared by processes."""
-    return SoftTargets(np.load(folder / _FILE, mmap_mode="r", allow_pickle=False))
+    return SoftTargets(mapped(folder / _FILE))
 
 
 @torch.inference_mode()

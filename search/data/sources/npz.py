@@ -87,7 +87,7 @@ def _names(names: NDArray[Any]) -> tuple[str, ...]:
             names = np.char.decode(names, "utf-8")
         return tuple(str(name) for name in names)
     except ValueError as error:
-        raise DataError(f"classes must be names in UTF-8, but are not ({error}); mend it") from error
+        raise DataError(f"classes must be names in UTF-8, but {error}; mend them") from error
 
 
 def _labels(labels: NDArray[Any], name: str) -> Labels:

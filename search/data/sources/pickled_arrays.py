@@ -135,9 +135,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _view(
-    values: object, kind: object, shape: object, *, order: Literal["C", "F"]
-) -> NDArray[Any]:
+def _view(values: object, kind: object, shape: object, *, order: Literal["C", "F"]) -> NDArray[Any]:
     """An array of bytes that stand in the file."""
     if not isinstance(values, bytes | bytearray) or not isinstance(kind, NumberType):
         raise DamagedFile("it makes an array of something else than bytes and a type")

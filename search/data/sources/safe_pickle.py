@@ -214,7 +214,5 @@ _STEPS: Mapping[str, _Step] = {
 """What is done for each opcode that is followed."""
 
 _OPCODES = {
-    opcode.code.encode("latin-1"): opcode
-    for opcode in pickletools.opcodes
-    if opcode.name in _STEPS
+    opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes if opcode.name in _STEPS
 }

@@ -81,7 +81,8 @@ def test_predict_of_a_damaged_image_is_refused_by_name(student: Path, retort: Re
 
 
 def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> None:
-    command = ("evaluate", "student", "student/model.onnx", "--cache", "cache")
+    models = ("student", "student/model.onnx")
+    command = ("evaluate", *models, "--data", "recorded", "--cache", "cache")
     told = json.loads(retort(*command, "--format", "json").stdout)
     assert [each["model"] for each in told] == ["student", "student/model.onnx"]
     assert told[0]["accuracy"] == told[1]["accuracy"]

@@ -18,7 +18,7 @@ from search.files import CHECKSUMS, file_digest
 from search.handover.check import Check
 from search.handover.contestant import open_contestant
 from search.handover.formats import Format
-from search.handover.images import open_images
+from search.handover.images import RECORDED, open_images
 from search.handover.interval import with_interval
 from search.handover.record import HandedOver
 from search.handover.verify import verify
@@ -40,7 +40,7 @@ Checked = Callable[..., dict[str, Check]]
 @pytest.fixture
 def checked(tmp_path: Path) -> Checked:
     def check(folder: Path, **options: object) -> dict[str, Check]:
-        options = {"cache": tmp_path / "cache", **options}
+        options = {"data": RECORDED, "cache": tmp_path / "cache", **options}
         return {each.name: each for each in verify(folder, **options)}  # type: ignore[arg-type]
 
     return check
