@@ -115,7 +115,7 @@ def _values(file: IO[bytes], size: int) -> NDArray[Any]:
     if announced != there:
         raise ValueError(f"its head announces {announced:,} bytes, but {there:,} follow")
     content = np.empty(announced, dtype=np.uint8)
-    _fill(memoryview(content), file)
+    _fill(content.data, file)
     return content.view(dtype).reshape(shape, order="F" if is_fortran else "C")
 
 

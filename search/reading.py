@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +72,16 @@ def parsed_json(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"it is no JSON: {error}") from error
+
+
+def check_archive(path: Path) -> None:
+    """Raises DamagedFile where a file is a zip archive that is packed as only a bomb is."""
+    with opened(path) as file:
+        try:
+            entries = zipfile.ZipFile(file).infolist()
+        except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError):
+            return  # whoever reads it says what it is
+        check_unpacked(sum(entry.file_size for entry in entries), size_of(file))
 
 
 def check_unpacked(unpacked_bytes: int, packed_bytes: int) -> None:

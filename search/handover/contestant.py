@@ -1,28 +1,38 @@
 """Whatever can be compared on the same images: exported students, ONNX files, timm's models."""
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import timm
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.checker import ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from search.data.dataset import DataInfo, Part, normalize
 from search.errors import ArtifactError, BadInput, shortened
 from search.handover.formats import Format
 from search.handover.operations import count_onnx
-from search.keeping.artifacts import RECIPE, SERVED, load_network, read_provenance
+from search.keeping.artifacts import (
+    LARGEST_IMAGE,
+    RECIPE,
+    SERVED,
+    load_network,
+    read_provenance,
+)
 from search.measuring.measure import count_operations
 from search.measuring.metadata import LABELS, PREPROCESSING
 from search.measuring.predictions import Predictions
 from search.measuring.runtime import Session, export_onnx
 from search.measuring.timing import Served
+from search.reading import DamagedFile, parsed_json
 
 _BATCH = 256
+_LARGEST_FIXED_BATCH = 1024
 _OF_EXPORT = {SERVED, *(form.file for form in Format)}
 
 
@@ -150,12 +160,12 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> Contestant:
             f"{name} must take images, [batch, channels, height, width], but its input has {rank} "
             "dimensions"
         )
-    told = _told(session, PREPROCESSING)
-    said: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    said = _preprocessing(name, session, info)
     raw = session.takes_pixels
-    size = said.get("image_size", info.image_size) if raw else session.image_shape[1]
+    size = said.image_size if raw else session.image_shape[1]
     if not isinstance(size, int):
         size = info.image_size
+    _check_shape(name, session, size)
     if path.name in _OF_EXPORT and (path.parent / RECIPE).is_file():
         # A form of a student, whose packed weights are not what its parameters are.
         data = read_provenance(path.parent).data
@@ -163,15 +173,15 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> Contestant:
         parameters, macs = count_operations(load_network(path.parent), counted)
     else:
         shape = None if raw else (1, info.channels, size, size)
-        parameters, macs = count_onnx(path, batch_shape=shape)
+        parameters, macs = _counted(name, path, shape)
     return Contestant(
         name=name,
         path=path,
         session=session,
         channels=info.channels,
         image_size=size,
-        mean=None if raw else tuple(said.get("mean", info.mean)),
-        std=None if raw else tuple(said.get("std", info.std)),
+        mean=None if raw else said.mean,
+        std=None if raw else said.std,
         parameters=parameters,
         macs=macs,
     )
@@ -235,6 +245,53 @@ def _check_classes(found: Contestant, info: DataInfo) -> None:
 def _told(session: Session, key: str) -> Any:
     """What the file says of itself under our key; None where that is another's, or nothing."""
     try:
-        return json.loads(session.metadata.get(key, "null"))
-    except ValueError:
+        return parsed_json(session.metadata.get(key, "null"))
+    except DamagedFile:
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Preprocessing:
+    """What a file's images must be like; as the data have it, where it does not say."""
+
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
+
+
+_PREPROCESSING = TypeAdapter(_Preprocessing)
+
+
+def _preprocessing(name: str, session: Session, info: DataInfo) -> _Preprocessing:
+    told = _told(session, PREPROCESSING)
+    said = {"image_size": info.image_size, "mean": info.mean, "std": info.std}
+    if isinstance(told, dict):
+        said |= {key: told[key] for key in said if key in told}
+    try:
+        found = _PREPROCESSING.validate_python(said)
+        if not len(found.mean) == len(found.std) == info.channels:
+            raise ValueError(f"it has {len(found.mean)} means for {info.channels} channels")
+    except ValueError as error:
+        raise BadInput(
+            f"{name} must say in its metadata what its images are like, but {PREPROCESSING!r} "
+            f"can't be used: {shortened(error)}"
+        ) from error
+    return found
+
+
+def _check_shape(name: str, session: Session, size: int) -> None:
+    """Raises BadInput where a file asks for images or batches that take all of the memory."""
+    batch = session.input_shape[0]
+    if size > LARGEST_IMAGE or (isinstance(batch, int) and batch > _LARGEST_FIXED_BATCH):
+        raise BadInput(
+            f"{name} must take images of up to {LARGEST_IMAGE} pixels a side, in batches of up to "
+            f"{_LARGEST_FIXED_BATCH}, but its input is {list(session.input_shape)}"
+        )
+
+
+def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> tuple[int, int]:
+    try:
+        return count_onnx(path, batch_shape=batch_shape)
+    # Not every file that ONNX Runtime loads is ONNX, such as its own format.
+    except (DecodeError, ValidationError, ValueError, LookupError, RuntimeError) as error:
+        raise BadInput(f"{name} must be an ONNX file: {shortened(error)}") from error

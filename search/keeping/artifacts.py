@@ -42,7 +42,9 @@ class _Document(BaseModel):
     origin: dict[str, Any]
 
 
-_LARGEST_IMAGE = 4096
+LARGEST_IMAGE = 4096
+"""Pixels a side: no network here takes more, and a file that says so would take all the memory."""
+
 _PARAMS: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, Scalar])
 _CUTS: TypeAdapter[list[Any]] = TypeAdapter(
     list[tuple[str, bool | str, list[Annotated[int, Field(ge=0)]]]]
@@ -181,10 +183,15 @@ def load_network(folder: Path) -> nn.Module:
 def _checked_data(values: dict[str, Any]) -> DataInfo:
     """What a student was trained on, with types and ranges that networks can be built from."""
     info = _DATA.validate_python(DataInfo.from_json(values).to_json())
-    if info.channels not in (1, 3) or not 1 <= info.image_size <= _LARGEST_IMAGE:
+    if info.channels not in (1, 3) or not 1 <= info.image_size <= LARGEST_IMAGE:
         raise ValueError(
-            f"images must have 1 or 3 channels and up to {_LARGEST_IMAGE} pixels a side, but got "
+            f"images must have 1 or 3 channels and up to {LARGEST_IMAGE} pixels a side, but got "
             f"{info.channels} and {info.image_size}"
+        )
+    if not len(info.mean) == len(info.std) == info.channels or not info.classes:
+        raise ValueError(
+            f"each of the {info.channels} channels must have a mean and a deviation, and there "
+            f"must be classes, but got {info.mean}, {info.std} and {len(info.classes)} classes"
         )
     return info
 

@@ -139,4 +139,4 @@ def _are_classes(values: NDArray[np.generic]) -> bool:
     """Whether they can be counted by class in little memory."""
     if values.dtype.kind not in "iu" or not len(values):
         return values.dtype.kind in "iu"
-    return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)  # type: ignore[operator]
+    return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)

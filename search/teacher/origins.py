@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
 from search.keeping.artifacts import read_provenance
+from search.reading import check_archive
 from search.settings.config import TeacherSettings
 from search.teacher.probe import classifier_name, with_classes
+from search.training.checkpoint import UNLOADABLE
 from spaces.students.timm_model import Timm
 
 _WAYS_OUT = (
@@ -69,6 +71,7 @@ def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
 def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
     """Loads weights; unless `strict`, those whose shapes differ (the classes) are left out."""
     try:
+        check_archive(path)
         weights = load_state_dict(str(path), weights_only=True)
         if strict:
             _take_classes(network, weights)
@@ -80,15 +83,7 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         network.load_state_dict(weights, strict=strict)
     except FileNotFoundError:
         raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
-    except (
-        RuntimeError,
-        ValueError,
-        TypeError,
-        OSError,
-        SafetensorError,
-        AttributeError,
-        EOFError,
-    ) as error:
+    except (OSError, SafetensorError, *UNLOADABLE) as error:
         if isinstance(error.__cause__, pickle.UnpicklingError):
             # timm's own words advise to load it nevertheless, which would run what it holds.
             raise TeacherError(
@@ -96,7 +91,8 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
                 "which could run code, or is damaged: save its state_dict() with torch.save or "
                 "safetensors"
             ) from error
-        raise TeacherError(f"{path} does not fit the teacher: {shortened(error)}") from error
+        reason = shortened(error) or type(error).__name__
+        raise TeacherError(f"{path} does not fit the teacher: {reason}") from error
 
 
 def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

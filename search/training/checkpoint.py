@@ -1,6 +1,7 @@
 """A training under way, kept on disk: what was cut off goes on instead of starting again."""
 
 import pickle
+import struct
 import time
 import zipfile
 from collections.abc import Mapping
@@ -13,6 +14,21 @@ import torch
 from search.files import damaged_files, written_whole
 
 _STATE = "state.pt"
+UNLOADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+)
+"""What `torch.load` raises of a file that is damaged, beside OSError; found by trying."""
+
 # So much work may be lost; trainings that take less are not slowed down by a single write.
 _INTERVAL_S = 20.0
 
@@ -34,7 +50,7 @@ class Checkpoint:
             if damaged_files(self._folder):
                 return None
             state: dict[str, Any] = torch.load(self._folder / _STATE, weights_only=True)
-        except (OSError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError):
+        except (OSError, zipfile.BadZipFile, *UNLOADABLE):
             return None
         return state
 

@@ -169,7 +169,7 @@ def _python_2_text(line: bytes) -> bytes:
     text = line.strip()
     if len(text) < 2 or text[:1] not in (b"'", b'"') or text[:1] != text[-1:]:
         raise DamagedFile("a text stands in no quotes")
-    plain: bytes = codecs.escape_decode(text[1:-1])[0]  # type: ignore[attr-defined]
+    plain: bytes = codecs.escape_decode(text[1:-1])[0]
     return plain
 
 
