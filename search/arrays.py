@@ -8,6 +8,7 @@ numbers and text, a head that does not announce what its entry holds, and more b
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Mapping
@@ -34,6 +35,8 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
+    tokenize.TokenError,
+    SyntaxError,
     EOFError,
     ValueError,
     TypeError,
@@ -70,13 +73,9 @@ def mapped(path: Path) -> NDArray[Any]:
         OSError: it can't be read.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        return npy.open_memmap(path, mode="r").view(np.ndarray)
     except _DAMAGE as error:
         raise DamagedFile(f"{path.name} is damaged: {error}") from error
-    if not isinstance(array, np.memmap):
-        array.close()
-        raise DamagedFile(f"{path.name} is damaged: it holds several arrays")
-    return array.view(np.ndarray)
 
 
 def _archive(file: IO[bytes]) -> zipfile.ZipFile:
