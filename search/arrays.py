@@ -8,6 +8,7 @@ numbers and text, a head that does not announce what its entry holds, and more b
 
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -115,6 +116,8 @@ def _values(file: IO[bytes], size: int) -> NDArray[Any]:
         raise ValueError(f"its head announces {announced:,} bytes, but {there:,} follow")
     content = np.empty(announced, dtype=np.uint8)
     _fill(content.data, file)
+    if dtype.kind == "U" and content.view(f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
+        raise ValueError("its text holds what is no character")
     return content.view(dtype).reshape(shape, order="F" if is_fortran else "C")
 
 

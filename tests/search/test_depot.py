@@ -113,8 +113,8 @@ def test_fault_12_what_is_damaged_at_the_url_is_named_and_not_used(
     assert at_url.kept("one")
 
 
-@pytest.mark.parametrize("name", ["../../outside", "/outside"])
-def test_a_list_that_names_files_outside_of_the_folder_writes_none_there(
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "..\\outside"])
+def test_fault_32_a_list_that_names_files_outside_of_the_folder_writes_none_there(
     name: str, at_url: Depot, tmp_path: Path
 ) -> None:
     _write(at_url)

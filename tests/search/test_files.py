@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -5,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from search.files import CHECKSUMS, damaged_files, remove_abandoned, written_whole
+from search.files import (
+    CHECKSUMS,
+    damaged_files,
+    file_digest,
+    remove_abandoned,
+    written_whole,
+)
 
 
 @pytest.fixture
@@ -114,6 +121,55 @@ def test_a_list_that_was_cut_between_two_lines_is_found(folder: Path) -> None:
 def test_a_list_of_other_bytes_is_found(folder: Path) -> None:
     (folder / CHECKSUMS).write_bytes(b"\xff\xfe\x00")
     assert {"weights", "zero", "inner/notes"} <= set(damaged_files(folder))
+
+
+OUTSIDE = ["../secret", "inner/../../secret", "/etc/passwd", "./weights", "inner//notes", "inner/",
+           "..\\secret", "a\tb", "a\x1b[2J", "x" * 256, "y/" * 600 + "y"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_fault_32_a_name_outside_of_the_folder_is_refused_and_not_followed(
+    name: str, folder: Path
+) -> None:
+    secret = folder.parent / "secret"
+    secret.write_text("of this machine")
+    with (folder / CHECKSUMS).open("a") as sums:
+        sums.write(f"{file_digest(secret)}  {name}\n")
+    assert damaged_files(folder) == [f"{name!r} (no name of a file in the folder)"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("name", ["weights", "inner"])
+def test_fault_32_a_link_is_refused_and_not_followed(name: str, listed: bool, folder: Path) -> None:
+    """Not even to what is as it is listed."""
+    (folder / name).rename(folder.parent / "elsewhere")
+    (folder / name).symlink_to(folder.parent / "elsewhere")
+    if not listed:
+        (folder / CHECKSUMS).write_text("")
+    assert any(name in each for each in damaged_files(folder))
+
+
+def test_fault_32_a_list_that_is_a_link_or_a_pipe_or_huge_is_damaged(folder: Path) -> None:
+    (folder / CHECKSUMS).rename(folder.parent / "list")
+    (folder / CHECKSUMS).symlink_to(folder.parent / "list")
+    assert damaged_files(folder) == [CHECKSUMS]
+    (folder / CHECKSUMS).unlink()
+    os.mkfifo(folder / CHECKSUMS)
+    assert damaged_files(folder) == [CHECKSUMS]
+    (folder / CHECKSUMS).unlink()
+    with (folder / CHECKSUMS).open("wb") as sparse:
+        sparse.truncate(2**30)
+    assert damaged_files(folder) == [
+        f"{CHECKSUMS} (it has 1,073,741,824 bytes, above the 16,777,216 that are read)"
+    ]
+
+
+def test_fault_32_a_pipe_is_not_waited_for_listed_or_not(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    assert damaged_files(folder) == ["pipe"]
+    (folder / "weights").unlink()
+    os.mkfifo(folder / "weights")
+    assert damaged_files(folder) == ["pipe", "weights"]
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs GNU's sha256sum")

@@ -1,4 +1,4 @@
-"""Sources that keep their images in arrays: digits, idx files, CIFAR and npz."""
+"""Sources that keep their images in arrays: digits, idx files and CIFAR."""
 
 import gzip
 import pickle
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.errors import DataError
+from tests.search.bombs import deflated_zeros
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -99,6 +100,16 @@ def test_an_idx_head_that_announces_terabytes_is_refused(mnist, prepared):
     head = np.array([0x0803, 2**31, 2**31, 2**31], dtype=">u4")
     (mnist / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head.tobytes()))
     with pytest.raises(DataError, match="its head announces"):
+        prepared(source="mnist", path=mnist)
+
+
+def test_fault_36_an_idx_file_of_three_megabytes_that_holds_three_gigabytes_is_refused(
+    mnist, prepared
+):
+    head = np.array([0x0803, 3 * 2**20, 32, 32], dtype=">u4").tobytes()
+    path = mnist / "train-images-idx3-ubyte.gz"
+    path.write_bytes(deflated_zeros(3 * 1024, first=head, wbits=31))
+    with pytest.raises(DataError, match=r"train-images.* are said to hold 3,221,225,472"):
         prepared(source="mnist", path=mnist)
 
 
@@ -245,6 +256,18 @@ def test_a_cut_binary_batch_is_refused(tmp_path, prepared):
         prepared(source="cifar10", path=tmp_path)
 
 
+@pytest.mark.parametrize(("name", "size"), [("test_batch.bin", 2**29), ("batches.meta.txt", 2**20)])
+def test_fault_36_a_binary_file_larger_than_any_of_cifar_is_not_read(
+    tmp_path, prepared, name, size
+):
+    for batch in CIFAR10:
+        (tmp_path / f"{batch}.bin").write_bytes(bytes(3073))
+    with (tmp_path / name).open("wb") as sparse:
+        sparse.truncate(size + 1)
+    with pytest.raises(DataError, match=rf"{name}.* {size + 1:,} bytes"):
+        prepared(source="cifar10", path=tmp_path)
+
+
 @pytest.mark.parametrize("binary", [True, False])
 def test_cifar100_has_its_fine_classes(tmp_path, prepared, binary):
     fine = np.arange(300) % 100
@@ -258,81 +281,3 @@ def test_cifar100_has_its_fine_classes(tmp_path, prepared, binary):
     data = prepared(source="cifar100", path=tmp_path)
     assert len(data.info.classes) == 100
     assert np.array_equal(data.test.labels, fine)
-
-
-# npz
-
-
-def write_npz(path: Path, **arrays: object) -> Path:
-    content = {"images": pixels(40, 9, 9), "labels": np.arange(40) % 4, **arrays}
-    np.savez(path, **{name: array for name, array in content.items() if array is not None})
-    return path
-
-
-def test_npz_is_divided_three_ways(tmp_path, prepared):
-    info = prepared(source="npz", path=write_npz(tmp_path / "a.npz")).info
-    assert (info.classes, info.channels) == (("0", "1", "2", "3"), 1)
-    assert vars(info.sizes) == {"training": 28, "validation": 4, "test": 8}
-
-
-@pytest.mark.parametrize("dtype", [str, bytes])
-def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared, dtype):
-    arrays = {
-        f"{part}_{name}": array
-        for part in ("val", "test")
-        for name, array in (("images", pixels(8, 9, 7, 3)), ("labels", np.arange(8) % 4))
-    }
-    names = np.array(["ant", "bee", "cat", "dog"], dtype=dtype)
-    path = write_npz(tmp_path / "a.npz", images=pixels(40, 9, 7, 3), classes=names, **arrays)
-    info = prepared(source="npz", path=path).info
-    assert (info.classes, info.channels) == (("ant", "bee", "cat", "dog"), 3)
-    assert vars(info.sizes) == {"training": 40, "validation": 8, "test": 8}
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"images": None}, "must hold 'images', but holds"),
-        ({"test_images": pixels(4, 9, 9)}, "must hold 'test_labels', but holds"),
-        ({"images": np.zeros((40, 9, 9))}, "must be uint8 .* but got float64 of shape"),
-        ({"images": pixels(40, 9, 9, 4)}, r"got uint8 of shape \[40, 9, 9, 4\]"),
-        ({"images": pixels(40, 0, 9)}, "must hold images"),
-        ({"labels": np.arange(40) / 2}, "must be whole numbers .* got float64"),
-        ({"labels": np.arange(39)}, "39 labels and 40 images"),
-        ({"labels": np.arange(40) % 4 - 1}, r"from 0 to 2, .* \(the first: -1\)"),
-        ({"labels": np.arange(40) % 4 * 2}, r"3 of 7 have none \('1', '3', '5'\)"),
-        ({"labels": np.arange(40) + 2 * 10**10}, r"40 images have one of 20000000039; number"),
-        ({"labels": np.zeros(40, int)}, "two classes or more, but this has 1"),
-        ({"classes": np.array("ant")}, r"must be names of shape \[n\], but got \[\]"),
-        ({"classes": np.array(["ant", "bee"])}, "from 0 to 1, .* but 20 are not"),
-        ({"labels": np.array([{}] * 40)}, "free of Python objects"),
-        (
-            {"test_images": pixels(4, 9, 9, 3), "test_labels": np.arange(4)},
-            "must have the same channels",
-        ),
-        ({"test_images": pixels(4, 9, 9)[:0], "test_labels": np.arange(0)}, "must hold images"),
-    ],
-)
-def test_unfit_arrays_are_refused(tmp_path, prepared, arrays, message):
-    with pytest.raises(DataError, match=message):
-        prepared(source="npz", path=write_npz(tmp_path / "a.npz", **arrays))
-
-
-def test_a_missing_npz_file_is_refused(tmp_path, prepared):
-    with pytest.raises(DataError, match=r"must be an .npz file, but '.*' is none"):
-        prepared(source="npz", path=tmp_path / "a.npz")
-
-
-@pytest.mark.parametrize("kept", [0, 30, 2000])
-def test_a_cut_npz_file_is_refused(tmp_path, prepared, kept):
-    path = write_npz(tmp_path / "a.npz")
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match=r"an .npz file must be whole"):
-        prepared(source="npz", path=path)
-
-
-def test_a_single_array_is_no_npz_file(tmp_path, prepared):
-    with (tmp_path / "a.npz").open("wb") as file:
-        np.save(file, pixels(4, 9, 9))
-    with pytest.raises(DataError, match=r"it is no .npz archive"):
-        prepared(source="npz", path=tmp_path / "a.npz")

@@ -15,6 +15,7 @@ from search.measuring.predictions import (
     read_predictions,
     write_predictions,
 )
+from tests.search.bombs import write_zip_bomb
 from tests.search.conftest import Finished
 
 LOGITS = np.log(np.float32([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]]))
@@ -63,6 +64,37 @@ def test_a_damaged_file_is_refused_by_name(content: bytes, tmp_path: Path) -> No
 def test_arrays_of_objects_which_could_run_code_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / PREDICTIONS, test_classes=np.array([{}], dtype=object))
     with pytest.raises(ArtifactError, match=r"'test_classes' .* of type object"):
+        read_predictions(tmp_path / PREDICTIONS)
+
+
+def test_fault_36_predictions_that_hold_gigabytes_are_refused_by_name(tmp_path: Path) -> None:
+    write_zip_bomb(tmp_path / PREDICTIONS, "test_labels", "<i8")
+    with pytest.raises(ArtifactError, match=r"predictions\.npz .* said to hold 3,221"):
+        read_predictions(tmp_path / PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"test_labels": np.array([0, 10**15])},  # to count them would take a petabyte
+        {"test_classes": np.array([0, -1])},
+        {"test_labels": np.array([0.5, 1.0])},
+        {"test_confidence": np.array(["a", "b"])},
+        {"test_classes": np.array([0, 1, 2])},
+        {"test_labels": None},
+    ],
+)
+def test_fault_36_predictions_that_cannot_be_counted_are_refused(
+    edit: dict[str, object], tmp_path: Path
+) -> None:
+    whole = {
+        "test_labels": np.arange(2),
+        "test_classes": np.arange(2),
+        "test_confidence": np.float32([0.5, 1]),
+    }
+    held = {name: array for name, array in (whole | edit).items() if array is not None}
+    np.savez(tmp_path / PREDICTIONS, **held)  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=r"predictions\.npz"):
         read_predictions(tmp_path / PREDICTIONS)
 
 
