@@ -9,6 +9,7 @@ import pytest
 
 from search.errors import DataError
 from tests.search.bombs import deflated_zeros
+from tests.search.data.pickles_to_try import SHAPE_OF_POINTERS
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -196,6 +197,12 @@ def test_a_pickle_of_python_objects_in_an_array_runs_nothing(cifar10, prepared):
     with pytest.raises(DataError, match="which is not permitted"):
         prepared(source="cifar10", path=cifar10)
     assert not mark.exists()
+
+
+def test_fault_31_a_batch_that_makes_numpy_follow_its_bytes_is_refused(cifar10, prepared):
+    (cifar10 / "cifar-10-batches-py" / "test_batch").write_bytes(SHAPE_OF_POINTERS)
+    with pytest.raises(DataError, match="type 'O8', which is not permitted"):
+        prepared(source="cifar10", path=cifar10)
 
 
 def test_no_codec_but_latin_is_permitted(cifar10, prepared):
