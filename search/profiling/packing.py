@@ -13,6 +13,7 @@ _MODULES = (
     "search/measuring/timing.py",
     "search/profiling/__init__.py",
     "search/profiling/agent.py",
+    "search/text.py",
     "spaces/__init__.py",
     "spaces/processor.py",
 )
