@@ -16,7 +16,9 @@ from search.cli.browsing import Format
 from search.cli.options import Json
 from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
-from search.profiling.agent import DEFAULT_PORT, MOST_BYTES, TOKEN_VARIABLE
+from search.profiling.agent import DEFAULT_PORT
+from search.profiling.limits import MOST_BYTES, Limits, half_of_memory
+from search.profiling.request import TOKEN_VARIABLE
 from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
 
 if TYPE_CHECKING:
@@ -218,6 +220,12 @@ def agent(
     max_size: Annotated[
         str, typer.Option(help="The largest file that is taken.")
     ] = f"{MOST_BYTES // 10**6}MB",
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory of the process that measures a file; by default half of the machine's."
+        ),
+    ] = None,
     write: Annotated[
         Path | None,
         typer.Option(help="Write the agent as one file, for a board without retort, and end."),
@@ -232,7 +240,9 @@ def agent(
         say(f"wrote {write}; there: {TOKEN_VARIABLE}=… python3 {write.name} serve --host ADDRESS")
         return
     try:
-        serve(host, port, most_bytes=parse_bytes(max_size))
+        memory_bytes = half_of_memory() if max_memory is None else parse_bytes(max_memory)
+        limits = Limits(file_bytes=parse_bytes(max_size), memory_bytes=memory_bytes)
+        serve(host, port, limits=limits)
     except ValueError as error:
         raise BadInput(str(error)) from error
 

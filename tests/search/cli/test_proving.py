@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from search.cli.main import app
 from search.errors import BadInput, DataError
 from search.export import export_student
-from search.profiling.agent import TOKEN_VARIABLE, Agent
 from search.profiling.client import describe_agent
+from search.profiling.request import TOKEN_VARIABLE
+from search.profiling.server import Agent
 from tests.search.cli.conftest import Retort
 from tests.search.conftest import Finished
 

@@ -1,15 +1,19 @@
 """An agent on the loopback, and a file for it."""
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
-from search.profiling.agent import TOKEN_VARIABLE, Agent
 from search.profiling.client import describe_agent
+from search.profiling.limits import Limits
+from search.profiling.request import TOKEN_VARIABLE
+from search.profiling.server import Agent
 
 TOKEN = "a token of a test, long enough"  # noqa: S105
 
@@ -38,7 +42,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """An agent that takes files up to 100 kB; its token is in the environment."""
     monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     describe_agent.cache_clear()
-    with Agent("127.0.0.1", 0, token=TOKEN, most_bytes=100_000) as agent:
+    with Agent("127.0.0.1", 0, token=TOKEN, limits=Limits(file_bytes=100_000)) as agent:
         thread = threading.Thread(target=agent.serve_forever)
         thread.start()
         yield agent
@@ -48,3 +52,22 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
 
 def address_of(agent: Agent) -> str:
     return f"http://127.0.0.1:{agent.server_port}"
+
+
+def limit(agent: Agent, **changed: float) -> None:
+    """Changes limits of an agent, for the requests that come from now on."""
+    agent.limits = replace(agent.limits, **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def as_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a shell script the `ssh` that is found, for what no real one does at will."""
+
+    def become(script: str) -> None:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "ssh").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    return become

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime
@@ -14,12 +15,13 @@ from onnx import TensorProto, helper, save
 
 from search.errors import ArtifactError, TargetError
 from search.profiling import client
-from search.profiling.agent import TOKEN_VARIABLE, Agent
 from search.profiling.client import ask_agent, describe_agent
 from search.profiling.over_ssh import ask_over_ssh
 from search.profiling.packing import packed_agent
+from search.profiling.request import TOKEN_VARIABLE
+from search.profiling.server import Agent
 from spaces.processor import processor_name
-from tests.search.profiling.conftest import TOKEN, address_of
+from tests.search.profiling.conftest import TOKEN, address_of, limit
 
 
 def test_an_agent_tells_what_its_machine_is(agent: Agent) -> None:
@@ -37,11 +39,8 @@ def test_a_client_that_says_nothing_hinders_no_other(agent: Agent) -> None:
 def test_what_goes_wrong_on_the_board_is_told(
     agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr("search.profiling.agent.measure_apart", full)
-    with pytest.raises(TargetError, match=r"refuses \(500\): OSError: No space left on device"):
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with pytest.raises(TargetError, match=r"refuses \(500\): FileNotFoundError.*/nowhere"):
         ask_agent(address_of(agent), model, threads=1)
 
 
@@ -110,9 +109,11 @@ def test_what_is_no_onnx_file_is_told_and_the_agent_goes_on(
 
 
 def test_a_file_that_takes_too_long_is_given_up(agent: Agent, model: Path) -> None:
-    agent.patience_s = 0.01
+    limit(agent, measuring_s=0.01)
     with pytest.raises(TargetError, match=r"\(504\): the file was not measured within 0\.01 s"):
         ask_agent(address_of(agent), model, threads=1)
+    threads = Path("/proc/self/task").iterdir()
+    assert not any((thread / "children").read_text() for thread in threads)
 
 
 @pytest.mark.parametrize("threads", [0, 1000])
@@ -165,19 +166,13 @@ def test_an_address_that_ssh_might_misread_is_refused(address: str, model: Path)
     ],
 )
 def test_a_machine_is_named_to_ssh_as_the_person_named_it(
-    address: str, host: list[str], model: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, host: list[str], model: Path, as_ssh: Callable[[str], None], tmp_path: Path
 ) -> None:
-    asked: list[list[str]] = []
-
-    def refuse(command: list[str], **_: object) -> None:
-        asked.append(command)
-        raise OSError("no ssh here")
-
-    monkeypatch.setattr(subprocess, "run", refuse)
-    with pytest.raises(TargetError, match="no ssh here"):
+    as_ssh(f'printf "%s\\n" "$@" > {tmp_path}/asked; exit 255')
+    with pytest.raises(TargetError, match="can't be reached: it ended with 255"):
         ask_over_ssh(address, model, threads=1)
-    (command,) = asked
-    assert command[3 : 3 + len(host)] == host
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[2 : 2 + len(host)] == host
 
 
 def test_an_address_that_is_none_is_refused_at_once(agent: Agent, model: Path) -> None:

@@ -13,7 +13,7 @@ from search.budget import Budget
 from search.making.task import Task
 from search.making.trial import finish, run_trial
 from search.preparing.preparation import prepare_task
-from search.profiling.agent import Agent
+from search.profiling.server import Agent
 from search.records import TrialState
 from search.settings.brief import Brief
 from search.settings.config import Study, Target
@@ -21,7 +21,7 @@ from search.store import Store
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
 from tests.notes import Notes
-from tests.search.profiling.conftest import TOKEN, address_of
+from tests.search.profiling.conftest import TOKEN, address_of, limit
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def _study() -> Study:
 def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
     brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
 ) -> None:
-    agent.most_bytes = 10**7
+    limit(agent, file_bytes=10**7)
     cost = open_admission(_study(), brief, store).measure(recipe())
     assert cost
     assert cost.latency_ms is not None
@@ -49,21 +49,21 @@ def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
     assert setting_of(brief).processor == processor_name()
     # Without the names of this data's classes, which another study's file does not hold.
     assert kept == replace(cost, size_bytes=cost.size_bytes - brief.metadata_bytes)
-    agent.most_bytes = 0  # from now on it measures nothing
+    limit(agent, file_bytes=0)  # from now on it measures nothing
     assert open_admission(_study(), brief, store).measure(recipe()) == cost
 
 
 def test_an_agent_that_does_not_measure_ends_no_search(
     brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
 ) -> None:
-    agent.most_bytes = 0
+    limit(agent, file_bytes=0)
     admission = open_admission(_study(), brief, store)
     verdict = admission.judge(recipe())
     assert verdict.admitted
     assert verdict.cost
     assert verdict.cost.latency_ms is None
     assert admission.settled(recipe()) is None  # the trial asks again
-    agent.most_bytes = 10**7
+    limit(agent, file_bytes=10**7)
     assert (cost := admission.measure(recipe()))
     assert cost.latency_ms is not None
 
@@ -84,7 +84,7 @@ def _stripes(agent: Agent, stripes_file: Path, tmp_path: Path) -> Study:
 def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_run(
     agent: Agent, stripes_file: Path, tmp_path: Path
 ) -> None:
-    agent.most_bytes = 0
+    limit(agent, file_bytes=0)
     notes = Notes()
     _, record = prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
     assert record.cost.latency_ms is None
@@ -113,7 +113,7 @@ def test_that_the_target_multiplies_int8_otherwise_is_warned_of(
 def test_a_trials_latency_is_the_agents(
     brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
 ) -> None:
-    agent.most_bytes = 10**7
+    limit(agent, file_bytes=10**7)
     outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert outcome.hardware["agent"] == address_of(agent)
@@ -124,7 +124,7 @@ def test_a_trials_latency_is_the_agents(
 def test_a_trial_whose_agent_fails_is_recorded_with_the_cause(
     brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
 ) -> None:
-    agent.most_bytes = 0
+    limit(agent, file_bytes=0)
     outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
     assert outcome.state is TrialState.FAILED
     assert outcome.failure
