@@ -1,24 +1,32 @@
 """Asking an agent, over HTTP, what a file takes on its machine."""
 
 import json
+import math
 import os
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from search.errors import ArtifactError, TargetError
 from search.measuring.timing import Latency
-from search.profiling.agent import TOKEN_VARIABLE
+from search.profiling.exchange import MOST_BYTES, Answer, exchange
+from search.profiling.limits import BYTES_PER_S
+from search.profiling.request import TOKEN_VARIABLE
+from search.text import visible
 
 _PATIENCE_S = 180.0
+"""Longer than an agent lets a file wait and be measured."""
+_BUSY_S = 600.0
+_LONGEST_PAUSE_S = 30
 _TRIES = 3
-_UNLOADABLE = 422
+_SHOWN_CHARACTERS = 500
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ def describe_agent(address: str) -> Machine:
     Raises:
         TargetError: it does not answer, or refuses the token.
     """
-    return _machine(_answer(address, urllib.request.Request(f"{address.rstrip('/')}/")))  # noqa: S310
+    return _parsed(address, _asked(address, "/"), _machine)
 
 
 def ask_agent(address: str, model: Path, *, threads: int) -> Profile:
@@ -78,27 +86,35 @@ def ask_agent(address: str, model: Path, *, threads: int) -> Profile:
         ArtifactError: its ONNX Runtime can't load the file.
         TargetError: it does not answer, or refuses the token.
     """
-    asked = f"{address.rstrip('/')}/measure?threads={threads}"
-    request = urllib.request.Request(asked, data=model.read_bytes(), method="POST")  # noqa: S310
-    return profile_of(_answer(address, request))
+    return parsed_profile(address, _asked(address, f"/measure?threads={threads}", model))
 
 
-def _answer(address: str, request: urllib.request.Request) -> Mapping[str, Any]:
-    # Unredirected: no other server is ever sent the token.
-    request.add_unredirected_header("Authorization", f"Bearer {_token(address)}")
+def _asked(address: str, path: str, model: Path | None = None) -> bytes:
+    """What the agent answers; while it is busy it is asked again, when it says."""
+    token, given_up = _token(address), time.monotonic() + _BUSY_S
+    while True:
+        answer = _reached(address, path, token=token, model=model)
+        if answer.status == HTTPStatus.OK:
+            return answer.body
+        busy = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.retry_after.isdecimal()
+        if not busy or time.monotonic() > given_up:
+            raise _refused(address, answer)
+        time.sleep(min(float(answer.retry_after), _LONGEST_PAUSE_S))
+
+
+def _reached(address: str, path: str, *, token: str, model: Path | None) -> Answer:
+    seconds = _PATIENCE_S + (model.stat().st_size / BYTES_PER_S if model else 0)
+    given_up = time.monotonic() + seconds
     for tried in range(1, _TRIES + 1):
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
-                return parsed(address, answer.read())
-        except urllib.error.HTTPError as error:
-            raise _refused(address, error) from error
+            return exchange(address, path, token=token, seconds=seconds, body=model)
         except (InvalidURL, ValueError) as error:
             raise TargetError(
                 f"an agent's address must be http://host:port, but got {address!r}: {error}"
             ) from error
         # HTTPException: something else than HTTP listens there.
         except (OSError, HTTPException) as error:
-            if tried == _TRIES:
+            if tried == _TRIES or time.monotonic() > given_up:
                 raise TargetError(
                     f"the agent at {address} does not answer: {_cause(error)}. Start it there with "
                     f"`{TOKEN_VARIABLE}=… retort agent --host ADDRESS`, and check the address "
@@ -121,56 +137,74 @@ def _token(address: str) -> str:
 
 
 def _cause(error: OSError | HTTPException) -> str:
-    """What went wrong, without urllib's brackets around it."""
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    return " ".join(str(reason).split()) or type(error).__name__
+    """What went wrong; it may be what the other side said."""
+    return shown(" ".join(str(error).split())) or type(error).__name__
 
 
-def _refused(address: str, error: urllib.error.HTTPError) -> ArtifactError | TargetError:
-    with error:
-        try:
-            reason = str(json.loads(error.read())["error"])
-        except (ValueError, LookupError, TypeError, OSError):
-            reason = str(error)
-    if error.code == _UNLOADABLE:
+def _refused(address: str, answer: Answer) -> ArtifactError | TargetError:
+    try:
+        reason = shown(str(json.loads(answer.body)["error"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        reason = "without a reason, so that it may be no agent of retort"
+    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         return ArtifactError(f"the agent at {address} can't load the file: {reason}")
-    return TargetError(f"the agent at {address} refuses ({error.code}): {reason}")
+    return TargetError(f"the agent at {address} refuses ({answer.status}): {reason}")
 
 
-def parsed(address: str, text: bytes) -> Mapping[str, Any]:
-    """The JSON that an agent at `address` answered.
+def shown(text: str) -> str:
+    """What a machine said, as it may be shown and kept."""
+    return visible(text[:_SHOWN_CHARACTERS])
+
+
+def parsed_profile(address: str, text: bytes) -> Profile:
+    """What an agent measured, from the JSON that it answered.
 
     Raises:
         TargetError: it is none of an agent's.
     """
+    return _parsed(address, text, _profile)
+
+
+def _parsed(address: str, text: bytes, read: Callable[[Mapping[str, Any]], _T]) -> _T:
     try:
-        answer = json.loads(text)
-        _machine(answer)
-    except (ValueError, LookupError, TypeError) as error:
-        raise TargetError(f"what answers at {address} is no agent of retort: {error}") from error
-    found: Mapping[str, Any] = answer
-    return found
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"its answer has more than {MOST_BYTES} bytes")
+        return read(json.loads(text))
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
+        raise TargetError(
+            f"what answers at {address} is no agent of retort: {shown(str(error))}"
+        ) from error
 
 
 def _machine(answer: Mapping[str, Any]) -> Machine:
     return Machine(
-        processor=str(answer["processor"]),
-        runtime=str(answer["runtime"]),
-        cores=int(answer["cores"]),
-        exact_int8=answer.get("exact_int8"),
+        processor=shown(str(answer["processor"])),
+        runtime=shown(str(answer["runtime"])),
+        cores=int(_number(answer["cores"])),
+        exact_int8=_truth(answer.get("exact_int8")),
     )
 
 
-def profile_of(answer: Mapping[str, Any]) -> Profile:
-    """What an agent measured, from its JSON."""
+def _profile(answer: Mapping[str, Any]) -> Profile:
     return Profile(
         machine=_machine(answer),
-        threads=int(answer["threads"]),
+        threads=int(_number(answer["threads"])),
         latency=Latency(
-            median_ms=float(answer["median_ms"]),
-            p95_ms=float(answer["p95_ms"]),
-            rounds_ms=tuple(float(each) for each in answer["rounds_ms"]),
+            median_ms=_number(answer["median_ms"]),
+            p95_ms=_number(answer["p95_ms"]),
+            rounds_ms=tuple(_number(each) for each in answer["rounds_ms"]),
         ),
-        model_memory_bytes=int(answer["model_memory_bytes"]),
-        process_memory_bytes=int(answer["process_memory_bytes"]),
+        model_memory_bytes=int(_number(answer["model_memory_bytes"])),
+        process_memory_bytes=int(_number(answer["process_memory_bytes"])),
     )
+
+
+def _truth(told: Any) -> bool | None:
+    return told if isinstance(told, bool) else None
+
+
+def _number(told: Any) -> float:
+    number = float(told)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"what was measured must be finite and not negative, but is {number}")
+    return number

@@ -1,17 +1,24 @@
 """Asking any machine over ssh what a file takes there: the agent goes along, and nothing stays."""
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
 from search.errors import TargetError
-from search.profiling.client import Profile, parsed, profile_of
+from search.profiling.client import Profile, parsed_profile, shown
+from search.profiling.limits import BYTES_PER_S
 from search.profiling.packing import packed_agent
 
 _RULE = "a machine must be ssh://[user@]host[:port]"
 _PATIENCE_S = 180.0
+_MOST_BYTES = 1 << 20
 _SSHS_OWN = 255
 """The exit status by which ssh tells that it, and not the command, failed."""
 
@@ -25,8 +32,18 @@ with tempfile.TemporaryDirectory() as folder:
         with open(path, "wb") as file:
             file.write(sys.stdin.buffer.read(length))
     command = [sys.executable, paths[0], "measure", paths[1], *sys.argv[1:]]
-    sys.exit(subprocess.call(command, env={**os.environ, "TMPDIR": folder}))
+    ended = subprocess.call(command, env={**os.environ, "TMPDIR": folder})
+    sys.exit(ended if ended >= 0 else "signal %d ended the measuring process" % -ended)
 """
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """How ssh ended, and what the other end said."""
+
+    status: int
+    out: bytes
+    err: bytes
 
 
 def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "python3") -> Profile:
@@ -46,33 +63,64 @@ def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "pyth
     asked = ["-p", str(port)] if port else []
     remote = shlex.join([python, "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
     command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]
-    files = (packed_agent(), model.read_bytes())
-    sent = b"".join(b"%d\n%b" % (len(file), file) for file in files)
-    done = _ran(address, command, sent)
-    if done.returncode == _SSHS_OWN:
+    done = _ran(address, command, model)
+    if done.status == _SSHS_OWN:
         way = shlex.join(["ssh", *asked, host])
         raise TargetError(
             f"{address} can't be reached: {_last_line(done)}. `{way}` must let you in without a "
             "question: a key that it accepts, and a host that you have accepted"
         )
-    if done.returncode:
+    if done.status:
         raise TargetError(
             f"{address} could not measure {model.name}: {_last_line(done)}. Its `{python}` must be "
             "a Python, 3.10 or newer, with onnxruntime: name another with --python"
         )
     # What its shell says as it starts comes before.
-    return profile_of(parsed(address, done.stdout.strip().rpartition(b"\n")[2]))
+    return parsed_profile(address, done.out.strip().rpartition(b"\n")[2])
 
 
-def _ran(address: str, command: Sequence[str], sent: bytes) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(  # noqa: S603
-            command, input=sent, capture_output=True, timeout=_PATIENCE_S, check=False
+def _ran(address: str, command: Sequence[str], model: Path) -> _Ran:
+    size = model.stat().st_size
+    seconds = _PATIENCE_S + size / BYTES_PER_S
+    with TemporaryFile() as sent, model.open("rb") as file:
+        packed = packed_agent()
+        sent.write(b"%d\n%b%d\n" % (len(packed), packed, size))
+        shutil.copyfileobj(file, sent)
+        sent.seek(0)
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                command, stdin=sent, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        except OSError as error:
+            raise TargetError(f"{address} can't be asked, as ssh can't be run: {error}") from error
+        return _awaited(address, process, seconds)
+
+
+def _awaited(address: str, process: subprocess.Popen[bytes], seconds: float) -> _Ran:
+    """Takes what it says, for so long and no more than some; then it is gone."""
+    assert process.stdout
+    assert process.stderr
+    with process, ThreadPoolExecutor(2) as readers:
+        out, err = (
+            readers.submit(_taken, pipe, process) for pipe in (process.stdout, process.stderr)
         )
-    except OSError as error:
-        raise TargetError(f"{address} can't be asked, as ssh can't be run: {error}") from error
-    except subprocess.TimeoutExpired as error:
-        raise TargetError(f"{address} did not answer within {_PATIENCE_S:g} s") from error
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise TargetError(f"{address} did not answer within {seconds:g} s") from error
+        finally:
+            process.kill()
+        done = _Ran(status, out.result(), err.result())
+    if max(len(done.out), len(done.err)) > _MOST_BYTES:
+        raise TargetError(f"{address} must answer with a few lines, but says more than 1 MB")
+    return done
+
+
+def _taken(pipe: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
+    taken = pipe.read(_MOST_BYTES + 1)
+    if len(taken) > _MOST_BYTES:
+        process.kill()
+    return taken
 
 
 def _machine_of(address: str) -> tuple[SplitResult, int | None]:
@@ -91,8 +139,8 @@ def _machine_of(address: str) -> tuple[SplitResult, int | None]:
     return parts, port
 
 
-def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
+def _last_line(done: _Ran) -> str:
     """Why it failed, as far as it says."""
-    said = (done.stderr + b"\n" + done.stdout).decode(errors="replace").split("\n")
+    said = (done.err + b"\n" + done.out).decode(errors="replace").split("\n")
     lines = [line.strip() for line in said if line.strip()]
-    return lines[-1].removesuffix(".") if lines else f"it ended with {done.returncode}"
+    return shown(lines[-1].removesuffix(".")) if lines else f"it ended with {done.status}"
