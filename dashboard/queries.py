@@ -16,6 +16,7 @@ import streamlit as st
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
 from search.budget import Budget, stored_budget
+from search.errors import DamagedRow
 from search.findings.advice import Advice, advise
 from search.findings.frontier import best
 from search.findings.history import Moment, history
@@ -115,20 +116,28 @@ def study_pulses(url: str) -> dict[str, Pulse]:
         return store.pulses()
 
 
-def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary]:
-    """Every study in a few words, in the order of the pulses."""
+def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary | DamagedRow]:
+    """Every study in a few words, in the order of the pulses; those that are damaged come first."""
     with _open(url) as store:
-        studies = {study.name: study for study in store.studies()}
-        tallies = store.tallies()
-    return [
-        Summary(
-            study=studies[name],
-            tallies=tallies.get(name, {}),
-            best=load_best(Place(url=url, study=name, pulse=pulse)),
-        )
-        for name, pulse in pulses.items()
-        if name in studies
+        found, tallies = store.studies(), store.tallies()
+    studies = {study.name: study for study in found if isinstance(study, StudyRecord)}
+    summaries: list[Summary | DamagedRow] = [
+        error for error in found if isinstance(error, DamagedRow)
     ]
+    for name, pulse in pulses.items():
+        if name in studies:
+            place = Place(url=url, study=name, pulse=pulse)
+            summaries.append(_summary(studies[name], tallies.get(name, {}), place))
+    return summaries
+
+
+def _summary(
+    study: StudyRecord, tallies: Mapping[TrialState, Tally], place: Place
+) -> Summary | DamagedRow:
+    try:
+        return Summary(study=study, tallies=tallies, best=load_best(place))
+    except DamagedRow as error:
+        return error
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -157,11 +166,14 @@ def load_advice(place: Place) -> Advice | None:
 
 @st.cache_resource(max_entries=500, show_spinner=False)
 def load_best(place: Place) -> TrialRecord | None:
-    """The most accurate trial within the study's budget."""
+    """The most accurate trial within the study's budget.
+
+    Raises:
+        DamagedRow: some trial can't be read; so all are, not the complete ones alone.
+    """
     with _open(place.url) as store:
-        record = store.study(place.study)
-        complete = store.trials(place.study, states=[TrialState.COMPLETE])
-    return best(complete, stored_budget(record.config))
+        record, trials = store.study(place.study), store.trials(place.study)
+    return best(trials, stored_budget(record.config))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -10,6 +10,7 @@ RetortError                 exit 1
 ├── StoreError              exit 1   the store can't be opened, read or written
 │   ├── StoreUnavailable             not now: locked, gone or full; later it may be
 │   ├── NotFinite                    what was to be stored holds NaN or infinity
+│   ├── DamagedRow                   what is stored was damaged, as by an edit by hand
 │   └── StudyHeld                    another process runs the study
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
 │   └── DepotError                   the URL that keeps it is out of reach; an OSError too
@@ -85,6 +86,14 @@ class StoreUnavailable(StoreError):
 
 class NotFinite(StoreError):
     """What was to be stored holds a number that is not finite."""
+
+
+class DamagedRow(StoreError):
+    """A row of the store does not hold what was written; `study` is the one that it belongs to."""
+
+    def __init__(self, message: str, *, study: str) -> None:
+        super().__init__(message)
+        self.study = study
 
 
 class StudyHeld(StoreError):

@@ -220,12 +220,12 @@ def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
 
 
 def _check_is_new(study: Study, store: Store) -> None:
-    for known in store.studies():
-        if known.name != study.study:
-            continue
-        if known.holder and lives(known.holder):
-            raise StudyHeld(held_message(study.study, known.holder))
-        raise StoreError(
-            f"the store holds a study {study.study} already: go on with it by `retort resume "
-            f"{study.study}`, or give this one another name, such as study={study.study}-2"
-        )
+    if study.study not in store.names():
+        return
+    known = store.study(study.study)
+    if known.holder and lives(known.holder):
+        raise StudyHeld(held_message(study.study, known.holder))
+    raise StoreError(
+        f"the store holds a study {study.study} already: go on with it by `retort resume "
+        f"{study.study}`, or give this one another name, such as study={study.study}-2"
+    )

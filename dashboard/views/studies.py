@@ -6,10 +6,11 @@ import streamlit as st
 
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, LOOKS
 from dashboard.panels.headline import show_badges
-from dashboard.panels.messages import show_text
+from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
 from search.budget import stored_budget
+from search.errors import DamagedRow
 from search.findings.advice import accuracy_of, cost_of
 from search.keeping.holding import standing
 from search.records import TrialState
@@ -33,7 +34,10 @@ def show() -> None:
     show_text(safe_url(url))
     summaries = load_summaries(url, pulses)
     for summary in summaries[:_MOST_SHOWN]:
-        _show_study(summary)
+        if isinstance(summary, DamagedRow):
+            show_problem(f"{as_plain(summary.study)} is damaged.", str(summary))
+        else:
+            _show_study(summary)
     if len(summaries) > _MOST_SHOWN:
         st.caption(f"{len(summaries) - _MOST_SHOWN} older studies are chosen on the other pages.")
 

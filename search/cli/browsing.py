@@ -1,9 +1,8 @@
-"""Commands that read the store: status, trials, show, best."""
+"""Commands that read a study: trials, show, best."""
 
 import csv
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
@@ -28,19 +27,15 @@ from search.cli.options import (
     named_or_latest,
     store_option,
 )
-from search.cli.terminal import out, percent, say, state_text, trial_table, write_json
+from search.cli.terminal import out, percent, say, trial_table, write_json
 from search.errors import BadInput
-from search.findings.frontier import best as best_of
 from search.findings.frontier import chosen, frontier
-from search.keeping.holding import standing, standing_counts
 from search.records import (
     Cost,
     Outcome,
     StageRecord,
     StudyRecord,
-    StudyState,
     TrialRecord,
-    TrialState,
 )
 from search.settings.again import study_of_trial
 from search.store import Store
@@ -62,30 +57,6 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
-
-
-def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
-    """Every study in the store: its state, its trials by state, its best student."""
-    with Store.open(store, read_only=True) as opened:
-        found = [(study, opened.trials(study.name)) for study in opened.studies()]
-    if as_json:
-        write_json([_status(study, trials) for study, trials in found])
-        return
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("study", "state", "trials", "best accuracy", "on the frontier", "last change"):
-        table.add_column(name)
-    for study, trials in found:
-        summary = _status(study, trials)
-        states = _states(study, trials)
-        table.add_row(
-            escape(study.name),
-            standing(study),
-            "  ".join(f"{state_text(state)} {count}" for state, count in sorted(states.items())),
-            percent(summary["best_accuracy"]),
-            str(summary["frontier"]),
-            f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
-        )
-    out.print(table)
 
 
 def trials(
@@ -209,26 +180,6 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
         "artifact": outcome.artifact.path if outcome.artifact else None,
         **trial.params,
     }
-
-
-def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    top = best_of(trials, stored_budget(study.config))
-    quality = top.outcome.quality if top and top.outcome else None
-    return {
-        "study": study.name,
-        "state": str(standing(study)),
-        "held_by": str(study.holder) if standing(study) is StudyState.RUNNING else None,
-        "searched_s": study.elapsed_s,
-        "trials": {str(state): n for state, n in _states(study, trials).items()},
-        "best_trial": top.number if top else None,
-        "best_accuracy": quality.accuracy if quality else None,
-        "frontier": len(frontier(trials)),
-        "changed_at": study.changed_at,
-    }
-
-
-def _states(study: StudyRecord, trials: Sequence[TrialRecord]) -> Mapping[TrialState, int]:
-    return standing_counts(standing(study), Counter(trial.state for trial in trials))
 
 
 def _show_outcome(outcome: Outcome) -> None:

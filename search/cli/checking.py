@@ -76,6 +76,6 @@ def _cuda() -> str:
 def _store(url: str) -> str:
     try:
         with Store.open(url, read_only=True) as store:
-            return f"{safe_url(url)}, {len(store.studies())} studies"
+            return f"{safe_url(url)}, {len(store.names())} studies"
     except StoreError as error:
         return str(error)

@@ -163,7 +163,7 @@ class LivePicture:
 
 def _so_far(study: Study, store: Store) -> dict[str, Any]:
     """What earlier runs of the study came to."""
-    if study.study not in {known.name for known in store.studies()}:
+    if study.study not in store.names():
         return {}
     counted = {TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}
     ended = [t for t in store.trials(study.study, states=counted) if t.parent is None]

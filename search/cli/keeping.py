@@ -17,7 +17,7 @@ app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_
 def check(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     """Whether the store is sound, and every artifact that it names whole; changes nothing."""
     with Store.open(store, read_only=True) as opened:
-        problems, studies = check_store(opened), len(opened.studies())
+        problems, studies = check_store(opened), len(opened.names())
         schema = opened.schema()
     if as_json:
         write_json({"schema": schema, "studies": studies, "problems": problems})

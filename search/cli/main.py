@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from search.cli import browsing, checking, handing, keeping, listing, proving, searching
+from search.cli import browsing, checking, handing, keeping, listing, overview, proving, searching
 from search.cli.terminal import complain
 from search.errors import RetortError
 
@@ -26,7 +26,7 @@ for command in (
     searching.run,
     searching.resume,
     searching.stop,
-    browsing.status,
+    overview.status,
     browsing.trials,
     browsing.show,
     browsing.best,

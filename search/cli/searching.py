@@ -37,7 +37,7 @@ def demo() -> None:
     file.write_text(preset_text("digits"))
     storage = f"sqlite:///{_DEMO}/retort.db"
     with Store.open(storage) as store:
-        taken = {study.name for study in store.studies()}
+        taken = set(store.names())
     names = ("digits", *(f"digits-{number}" for number in range(2, len(taken) + 2)))
     name = next(name for name in names if name not in taken)
     places = {"study": name, "run.storage": storage, "run.artifacts": _DEMO / "artifacts",

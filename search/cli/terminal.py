@@ -53,12 +53,14 @@ def percent(share: float | None) -> str:
 
 def recipe_text(params: Mapping[str, object]) -> str:
     """A recipe in a few words: `test_resnet, soft_targets, magnitude 0.34, int8_static`."""
-    words = [str(params.get("student.timm.model", params["student"])), str(params["distillation"])]
-    pruning = str(params["pruning"])
+    # A trial of a store that was edited by hand may lack any of them.
+    student = params.get("student.timm.model", params.get("student", "–"))
+    words = [str(student), str(params.get("distillation", "–"))]
+    pruning = str(params.get("pruning", "–"))
     ratio = params.get(f"pruning.{pruning}.ratio")
     if pruning != "none":
         words.append(f"{pruning} {ratio:.2f}" if isinstance(ratio, float) else pruning)
-    return ", ".join([*words, str(params["quantization"])])
+    return ", ".join([*words, str(params.get("quantization", "–"))])
 
 
 def trial_table(

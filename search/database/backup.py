@@ -98,4 +98,4 @@ def sqlite_problems(database: Database) -> list[str]:
         found = session.execute(text("PRAGMA integrity_check")).scalars().all()
         orphans = session.execute(text("PRAGMA foreign_key_check")).all()
     problems = [f"the file is damaged: {line}" for line in found if line != "ok"]
-    return problems + [f"a row of {row[0]} belongs to none of {row[2]}" for row in orphans]
+    return problems + [f"row {row[1]} of {row[0]} belongs to none of {row[2]}" for row in orphans]

@@ -1,6 +1,7 @@
 """An open database: transactions on SQLite and PostgreSQL, alike to those who use them."""
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from search.database.address import parse_address, safe_url
+from search.database.columns import read_json, read_text
 from search.database.faults import explain, may_pass
-from search.errors import StoreError, StoreUnavailable
+from search.database.soundness import Unsound
+from search.errors import DamagedRow, StoreError, StoreUnavailable
 
 _WRITES = "retort_writes"
 
@@ -59,6 +62,16 @@ class Database:
         with self._naming_faults(), Session(self._writer) as session, session.begin():
             yield session
 
+    def named(self, unsound: Unsound) -> DamagedRow:
+        """The error to raise for a damaged row of this store."""
+        damage = unsound.damage
+        option = f" --store {shlex.quote(self.place)}" if self.file else ""
+        return DamagedRow(
+            f"the study {damage.study} is damaged in {self.place}: {damage}; "
+            f"`retort db check{option}` names all such rows: mend them, or put back a backup",
+            study=damage.study,
+        )
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -66,6 +79,8 @@ class Database:
     def _naming_faults(self) -> Iterator[None]:
         try:
             yield
+        except Unsound as unsound:
+            raise self.named(unsound) from None
         except SQLAlchemyError as error:
             message = explain(error, self.url, place=self.place, patience_s=self.patience_s)
             raise (StoreUnavailable if may_pass(error) else StoreError)(message) from error
@@ -87,12 +102,13 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
             raise
         return connection
 
-    engine = create_engine(url, creator=connect, **_COMMON)
+    engine = create_engine(url, creator=connect, json_deserializer=read_json, **_COMMON)
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
+    connection.text_factory = read_text
     connection.execute("PRAGMA foreign_keys = ON")
     if not read_only:
         # Kept in the file, so only the first connection ever changes it.

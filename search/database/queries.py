@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
+from search.database.soundness import check_study, check_trial
 from search.database.tables import EpochRow, StageRow, StudyRow, TrialRow
 from search.errors import StoreError
 from search.records import TRAINING, Scalar, TrainingDone, TrialState
@@ -58,9 +59,21 @@ def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
         # Who was waited for may have changed it; what is joined was read before the wait.
         session.refresh(row)
     if row is None:
-        known = session.scalars(select(StudyRow.name).order_by(StudyRow.changed_at.desc())).all()
+        known = study_names(session, newest_first=True)
         raise StoreError(f"there is no study {name}; {_known(name, known)}")
+    check_study(row)
     return row
+
+
+def study_names(session: Session, *, newest_first: bool = False) -> list[str]:
+    """The names of all studies, in the order in which they were created, or changed."""
+    order = StudyRow.changed_at.desc() if newest_first else StudyRow.id
+    # An edit by hand may have put anything into the column.
+    return [
+        name
+        for name in session.scalars(select(StudyRow.name).order_by(order))
+        if isinstance(name, str)
+    ]
 
 
 def _known(name: str, known: Sequence[str]) -> str:
@@ -143,4 +156,5 @@ def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = 
         raise StoreError(
             f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
         )
+    check_trial(row, study=study.name, whole=whole)
     return row

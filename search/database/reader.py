@@ -1,7 +1,8 @@
 """What a store can be asked: studies, trials and costs, as records."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -13,14 +14,16 @@ from search.database.queries import (
     find_study,
     find_trial,
     light_trials_query,
+    study_names,
     training_done,
     trials_matching,
     trials_query,
 )
 from search.database.rows import study_record, trial_record
 from search.database.schema import revision_of
+from search.database.soundness import Damage, Unsound, all_damages
 from search.database.tables import SCHEMA, StudyRow, TrialRow
-from search.errors import StoreError
+from search.errors import DamagedRow, StoreError
 from search.records import (
     Cost,
     Setting,
@@ -31,6 +34,9 @@ from search.records import (
     TrialRecord,
     TrialState,
 )
+
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
+"""When a study changed whose row is damaged there; reading it says so."""
 
 
 class Reader:
@@ -72,10 +78,26 @@ class Reader:
         """What the database itself finds wrong."""
         return sqlite_problems(self._database)
 
-    def studies(self) -> list[StudyRecord]:
-        """All studies, in the order in which they were created."""
+    def damages(self) -> list[Damage]:
+        """All that is wrong with its rows, whatever studies they belong to."""
         with self._database.reading() as session:
-            return [study_record(row) for row in session.scalars(select(StudyRow).order_by("id"))]
+            return all_damages(session)
+
+    def names(self) -> list[str]:
+        """The names of all studies, in the order in which they were created."""
+        with self._database.reading() as session:
+            return study_names(session)
+
+    def studies(self) -> list[StudyRecord | DamagedRow]:
+        """All studies, in the order in which they were created; of a damaged one, what is wrong."""
+        with self._database.reading() as session:
+            return [self._sound(row) for row in session.scalars(select(StudyRow).order_by("id"))]
+
+    def _sound(self, row: StudyRow) -> StudyRecord | DamagedRow:
+        try:
+            return study_record(row)
+        except Unsound as unsound:
+            return self._database.named(unsound)
 
     def study(self, name: str) -> StudyRecord:
         with self._database.reading() as session:
@@ -116,6 +138,17 @@ class Reader:
             query = query.where(*wanted).order_by(TrialRow.number)
             rows = session.scalars(query) if whole else session.execute(query)
             return [trial_record(row, study=study, whole=whole) for row in rows]
+
+    def sound_trials(self, study: str) -> list[TrialRecord]:
+        """The study's trials by number, as `trials`, without those whose rows are damaged."""
+        query = light_trials_query().order_by(TrialRow.number)
+        found = []
+        with self._database.reading() as session:
+            wanted = trials_matching(find_study(session, study), states=None)
+            for row in session.execute(query.where(*wanted)):
+                with suppress(Unsound):
+                    found.append(trial_record(row, study=study, whole=False))
+        return found
 
     def numbers(
         self,
@@ -160,7 +193,11 @@ class Reader:
         query = select(StudyRow.name, count, StudyRow.changed_at).outerjoin(TrialRow)
         with self._database.reading() as session:
             rows = session.execute(query.group_by(StudyRow.id).order_by(*newest))
-            return {name: (trials, changed_at) for name, trials, changed_at in rows}
+            return {
+                name: (trials, changed_at if isinstance(changed_at, datetime) else _UNKNOWN)
+                for name, trials, changed_at in rows
+                if isinstance(name, str)
+            }
 
     def training_done(self, study: str) -> dict[int, TrainingDone]:
         """Of each trial that trained a student or took one over: for how long, and whose."""
@@ -168,9 +205,13 @@ class Reader:
             return training_done(session, find_study(session, study))
 
     def tallies(self) -> dict[str, dict[TrialState, Tally]]:
-        """How many trials of each study ended in each state, and how long they took."""
+        """How many trials of each study ended in each state, and how long they took.
+
+        Trials in a state that there is not are left out: reading them says so.
+        """
         sums = func.count(), func.sum(TrialRow.duration_s)
         query = select(StudyRow.name, TrialRow.state, *sums).join(TrialRow)
+        query = query.where(TrialRow.state.in_([state.value for state in TrialState]))
         tallies: dict[str, dict[TrialState, Tally]] = {}
         with self._database.reading() as session:
             for name, state, count, seconds in session.execute(

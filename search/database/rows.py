@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
+from search.database.soundness import check_study, check_trial
 from search.database.tables import EpochRow, HoldRow, StageRow, StudyRow, TeacherRow, TrialRow
 from search.errors import NotFinite, StoreError
 from search.records import (
@@ -29,6 +30,7 @@ _Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Holder)
 
 
 def study_record(row: StudyRow) -> StudyRecord:
+    check_study(row)
     return StudyRecord(
         name=row.name,
         state=StudyState(row.state),
@@ -62,6 +64,7 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
 
     `row` may be one of plain columns, of the same names, unless `whole`.
     """
+    check_trial(row, study=study, whole=whole)
     state = TrialState(row.state)
     return TrialRecord(
         study=study,

@@ -1,5 +1,6 @@
 """Which schema a database has, and bringing it to the one that this version needs."""
 
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -91,13 +92,25 @@ def _revision(connection: Connection, place: str) -> str | None:
             f"{place} holds another program's tables, such as {min(tables)}: "
             "give retort a database of its own"
         )
-    revision = str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608
+    revision = _only_revision(connection, place)
     if revision > SCHEMA:
         raise StoreError(
             f"the store {place} has schema {revision}, but this retort knows only those up to "
             f"{SCHEMA}: upgrade retort"
         )
     return revision
+
+
+def _only_revision(connection: Connection, place: str) -> str:
+    rows = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()  # noqa: S608
+    if len(rows) != 1 or not re.fullmatch(r"\d{4}", str(rows[0]), re.ASCII):
+        held = ", ".join(map(repr, rows)) or "none"
+        raise StoreError(
+            f"the store {place} is damaged: its table {VERSION_TABLE} must hold one row, whose "
+            f"version_num is a revision such as {SCHEMA}, but holds {held}: mend it, or put back a "
+            "backup"
+        )
+    return str(rows[0])
 
 
 def migrate(connection: Connection, revision: str) -> None:

@@ -1,24 +1,22 @@
 """The store's tables. Each change of them is a migration in `migrations/versions`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     MetaData,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from search.database.columns import Flag, UtcTime
 from search.records import StudyState, TrialState
 
 SCHEMA = "0006"
@@ -26,33 +24,6 @@ SCHEMA = "0006"
 
 VERSION_TABLE = "retort_schema"
 """Alembic's version table, under a name of our own: it tells our databases from other programs'."""
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware time, in UTC. SQLite has no time zones, so they are taken off and put on."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(
-        self,
-        value: datetime | None,
-        dialect: Dialect,
-    ) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"times must have a time zone, but got {value!r}")
-        return value.astimezone(UTC)
-
-    def process_result_value(
-        self,
-        value: datetime | None,
-        dialect: Dialect,
-    ) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Table(DeclarativeBase):
@@ -69,6 +40,7 @@ class Table(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 - declared so by SQLAlchemy
         str: Text,
+        bool: Flag,
         datetime: UtcTime,
         dict[str, Any]: JSON,
     }

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from search.depot import Depot
-from search.errors import ArtifactError
+from search.errors import ArtifactError, DamagedRow
 from search.files import CHECKSUMS, damaged_files, file_digest
 from search.keeping.holding import standing
 from search.keeping.ledger import journal_of
@@ -14,13 +15,17 @@ from search.store import Store
 # What a trial writes among the artifacts, and what is left of it where it was killed meanwhile.
 _OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.).*\.(tmp|old|hung)")
 _TESTED = "tested"
+_AXES = ("student", "distillation", "pruning", "quantization")
 
 
 def check_store(store: Store) -> list[str]:
     """What is wrong, a line each; of a study that runs, what is under way is not wrong."""
+    damages = store.damages()
     problems = list(store.integrity_problems())
+    problems += [f"{one.study}: {one}" if one.study else str(one) for one in damages]
     for study in store.studies():
-        problems += [f"{study.name}: {problem}" for problem in _check_study(store, study)]
+        if isinstance(study, StudyRecord):
+            problems += [f"{study.name}: {problem}" for problem in _check_study(store, study)]
     return problems
 
 
@@ -33,14 +38,29 @@ def sweep(artifacts: Depot, trials: Collection[TrialRecord]) -> list[str]:
 
 
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
-    trials, artifacts = store.trials(study.name), Depot.of(study.artifacts)
-    for trial in trials:
+    yield from _check_trials(store, study)
+    # What only a damaged row names would be taken for an orphan.
+    with suppress(DamagedRow):
+        yield from _check_rest(store, study)
+
+
+def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
+    """Recipes and artifacts of those trials whose rows are sound."""
+    artifacts = Depot.of(study.artifacts)
+    for trial in store.sound_trials(study.name):
+        if problem := _check_recipe(trial):
+            yield f"trials.params of trial {trial.number} {problem}"
         if trial.outcome and trial.outcome.artifact:
             problem = _check_artifact(artifacts, trial.outcome.artifact)
             if problem:
                 yield f"trial {trial.number}: {problem}"
+
+
+def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
+    """What a process that died has left behind."""
     if standing(study) is StudyState.RUNNING:
         return
+    trials, artifacts = store.trials(study.name), Depot.of(study.artifacts)
     resume = f"`retort resume {study.name}`"
     left = sum(trial.state is TrialState.RUNNING for trial in trials)
     if left or study.state is StudyState.RUNNING:
@@ -50,6 +70,11 @@ def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
         yield f"results that the store could not take wait in {journal}: {resume} reads them back"
     for depot, name in _orphans(artifacts, trials):
         yield f"{depot}/{name} belongs to no trial that ended: {resume} removes it"
+
+
+def _check_recipe(trial: TrialRecord) -> str:
+    missing = [axis for axis in _AXES if not isinstance(trial.params.get(axis), str)]
+    return f"must name a method of {', '.join(missing)}, but does not" if missing else ""
 
 
 def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:

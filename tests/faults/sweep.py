@@ -217,7 +217,7 @@ def _search(room: Room, home: Path, points: Points) -> None:
 def _go_on(room: Room, home: Path) -> None:
     study = room.study(home)
     with one_after_another(), Store.open(study.run.storage) as store:
-        there = study.study in {known.name for known in store.studies()}
+        there = study.study in store.names()
         go_on = resume_study if there else run_study
         go_on(study, store, Notes())
 

@@ -269,7 +269,7 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
     with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
         with pytest.raises(BadInput, match=rf"search\.warm_start can't take up stripes: {told}"):
             run_study(study, store, Notes())  # type: ignore[arg-type]
-        assert [known.name for known in store.studies()] == ["stripes"]
+        assert store.names() == ["stripes"]
 
 
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:

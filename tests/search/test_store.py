@@ -78,7 +78,7 @@ class TestStudies:
 
     def test_studies_are_listed_in_the_order_of_their_creation(self, store: Store) -> None:
         store.create_study("another", config={}, artifacts="artifacts")
-        assert [study.name for study in store.studies()] == ["digits", "another"]
+        assert store.names() == ["digits", "another"]
 
     def test_a_study_is_created_once(self, store: Store) -> None:
         with pytest.raises(StoreError, match=r"digits exists already.*study=digits-2"):

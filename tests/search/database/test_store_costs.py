@@ -108,5 +108,5 @@ def test_a_store_of_the_first_schema_is_upgraded_with_what_it_holds(
     engine.dispose()
     with Store.open(store_url) as store:
         store.keep_cost(SETTING, SHAPE, COST)
-        assert [study.name for study in store.studies()] == ["old"]
+        assert store.names() == ["old"]
         assert store.costs(SETTING) == {SHAPE: COST}
