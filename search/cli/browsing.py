@@ -1,6 +1,5 @@
 """Commands that read a study: trials, show, best."""
 
-import csv
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from search.cli.options import (
     named_or_latest,
     store_option,
 )
-from search.cli.terminal import out, percent, say, trial_table, write_json
+from search.cli.terminal import out, percent, say, trial_table, write_csv, write_json
 from search.errors import BadInput
 from search.findings.frontier import chosen, frontier
 from search.records import (
@@ -76,7 +75,7 @@ def trials(
     if as_format is Format.JSON:
         write_json([flat(trial) for trial in shown])
     elif as_format is Format.CSV:
-        _write_csv([flat(trial) for trial in shown])
+        write_csv([flat(trial) for trial in shown])
     else:
         title = f"frontier of {name}" if frontier_only else f"trials of {name}"
         out.print(trial_table(shown, title=title, teacher=record.teacher))
@@ -207,7 +206,7 @@ def _stage_table(stages: Sequence[StageRecord]) -> Table:
         took = "taken over" if stage.reused else format_duration(stage.seconds)
         size = "–" if stage.size_bytes is None else format_bytes(stage.size_bytes)
         latency = "–" if stage.latency_ms is None else format_milliseconds(stage.latency_ms)
-        table.add_row(stage.name, took, percent(stage.accuracy), count, size, latency)
+        table.add_row(escape(stage.name), took, percent(stage.accuracy), count, size, latency)
     return table
 
 
@@ -216,13 +215,3 @@ def _pairs(title: str, values: Mapping[str, object]) -> Table:
     for key, value in values.items():
         table.add_row(escape(key), escape(str(value)))
     return table
-
-
-def _write_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    # Each trial has the parameters of its own methods: the columns are all that occur.
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    if not columns:
-        return
-    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)

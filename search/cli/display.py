@@ -155,7 +155,7 @@ class LivePicture:
         for number, recipe in sorted(self.running.items()):
             point = self.points.get(number)
             where = "" if point is None else (
-                f"{point.stage}, epoch {point.epoch + 1}, accuracy {point.accuracy:.1%}"
+                f"{escape(point.stage)}, epoch {point.epoch + 1}, accuracy {point.accuracy:.1%}"
             )  # fmt: skip
             table.add_row(f"[cyan]trial {number}[/]", escape(recipe), where)
         return table

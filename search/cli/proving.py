@@ -1,11 +1,9 @@
 """Commands that show what a student is worth: verify, predict, evaluate, profile, agent."""
 
-import csv
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -14,7 +12,7 @@ from rich.table import Table
 
 from search.cli.browsing import Format
 from search.cli.options import Json
-from search.cli.terminal import out, say, write_json
+from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
 from search.profiling.agent import DEFAULT_PORT
 from search.profiling.limits import MOST_BYTES, Limits, half_of_memory
@@ -152,17 +150,10 @@ def evaluate(
     if as_format is Format.TABLE:
         count = len(getattr(dataset, part))
         out.print(_standings(found, title=f"{count:,} {part} images of {dataset.info.source}"))
+    elif as_format is Format.JSON:
+        write_json([each.to_json() for each in found])
     else:
-        _write_rows([each.to_json() for each in found], as_format)
-
-
-def _write_rows(rows: Sequence[dict[str, Any]], as_format: Format) -> None:
-    if as_format is Format.JSON:
-        write_json(rows)
-        return
-    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+        write_csv([each.to_json() for each in found])
 
 
 def profile(

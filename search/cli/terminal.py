@@ -1,20 +1,43 @@
 """How things look on a terminal: consoles, tables, and plain text for scripts."""
 
+import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from search.budget import cost_texts
 from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
+from search.text import visible, visible_lines
+
+
+class _VisibleConsole(Console):
+    r"""A console that shows what others wrote, and does not do it: `\x1b` for an escape.
+
+    Names and messages come from stores, folders and machines that are not ours.
+    """
+
+    # Both: cells are measured by what becomes of their text, and spinners bring text of their own.
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible_lines(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
+
 
 # Or rich would make a picture of line 100 in `study.yaml:100:3`.
-out = Console(emoji=False)
-err = Console(stderr=True, emoji=False)
+out = _VisibleConsole(emoji=False)
+err = _VisibleConsole(stderr=True, emoji=False)
 
 _STYLES = {
     TrialState.RUNNING: "cyan",
@@ -39,6 +62,21 @@ def say(line: str) -> None:
 def write_json(value: object) -> None:
     """JSON on standard output, as it is."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def write_csv(rows: Sequence[Mapping[str, object]]) -> None:
+    """CSV on standard output; its columns are all that occur in a row."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not columns:
+        return
+    writer = csv.DictWriter(sys.stdout, [visible(name) for name in columns], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({visible(key): _cell(value) for key, value in row.items()})
+
+
+def _cell(value: object) -> object:
+    return visible_lines(value) if isinstance(value, str) else value
 
 
 def state_text(state: TrialState) -> str:
@@ -105,4 +143,4 @@ def _no_op_mark(outcome: Outcome | None) -> str:
     """Which stages made no difference; `retort show` says why."""
     lines = (outcome.no_op or "").splitlines() if outcome else []
     stages = ", ".join(line.partition(":")[0] for line in lines)
-    return f" [yellow](no_op: {stages})[/]" if stages else ""
+    return f" [yellow](no_op: {escape(stages)})[/]" if stages else ""

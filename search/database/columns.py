@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Boolean, DateTime, Dialect, TypeDecorator
 
@@ -44,7 +45,7 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], object]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         parse = super().result_processor(dialect, coltype)
         assert parse is not None
 
@@ -63,7 +64,7 @@ class Flag(TypeDecorator[bool]):
     impl = Boolean
     cache_ok = True
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], object]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         def read(raw: object) -> object:
             if raw is None:
                 return None

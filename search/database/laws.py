@@ -143,7 +143,7 @@ _BY_NAME: Mapping[str, Law] = {
     **dict.fromkeys(("accuracy", "agreement", "test_accuracy", "test_agreement"), _SHARE),
     **dict.fromkeys(
         ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "size_bytes",
-         "parameters", "macs"),
+         "parameters", "macs", "channels", "image_size", "classes", "threads"),
         _COUNT,
     ),
     **dict.fromkeys(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, RowMapping, select
 from sqlalchemy.orm import Session
 
 from search.database.columns import Unreadable
@@ -24,6 +24,8 @@ from search.database.tables import (
 )
 from search.records import TrialState
 from search.text import visible
+
+_Values = RowMapping | Mapping[str, object]
 
 _LONGEST_SHOWN = 60
 _TRIALS = TrialRow.__tablename__
@@ -101,7 +103,7 @@ def _trial_label(row: TrialRow | Row[Any]) -> str:
     return f"trial {number}" if isinstance(number, int) else f"row {row.id}"
 
 
-def damages(table: str, row: Mapping[str, object], *, study: str, label: str) -> Iterator[Damage]:
+def damages(table: str, row: _Values, *, study: str, label: str) -> Iterator[Damage]:
     """All that is wrong with one row.
 
     Args:
@@ -123,7 +125,7 @@ def damages(table: str, row: Mapping[str, object], *, study: str, label: str) ->
             yield Damage(study, label, f"{table}.{name}", problem)
 
 
-def _contradictions(trial: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _contradictions(trial: _Values) -> Iterator[tuple[str, str]]:
     """Columns that are sound alone, and don't fit the trial's state."""
     is_running = trial["state"] == TrialState.RUNNING.value
     if is_running != (trial["finished_at"] is None):
