@@ -5,9 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.address import show_refused
-from dashboard.panels.messages import show_problem
+from dashboard.panels.messages import as_plain, show_problem
 from dashboard.panels.page import must_log_in
-from search.errors import StoreError
+from search.errors import DamagedRow, StoreError
 
 _PAGES = (
     ("frontier", "Frontier", ":material/show_chart:"),
@@ -41,6 +41,8 @@ def main() -> None:
     refusals = st.container()
     try:
         page.run()
+    except DamagedRow as error:
+        show_problem(f"{as_plain(error.study)} is damaged.", str(error))
     except StoreError as error:
         show_problem("The store can't be read.", str(error))
     with refusals:

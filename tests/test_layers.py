@@ -20,6 +20,7 @@ SEARCH_MODULES_OF_THE_DASHBOARD = {
     "search.measuring.predictions",
     "search.records",
     "search.store",
+    "search.text",
     "search.units",
 }
 PACKAGES = ("search", "spaces", "dashboard")

@@ -1,11 +1,10 @@
 """How far networks agree: a square of shares."""
 
 from collections.abc import Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
-from dashboard.charts.figure import new_figure
+from dashboard.charts.figure import as_text, new_figure
 
 
 def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
@@ -21,8 +20,8 @@ def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) ->
     figure = new_figure(height=120 + 44 * len(names))
     figure.add_trace(
         go.Heatmap(
-            x=[escape(name) for name in names],
-            y=[escape(name) for name in names],
+            x=[as_text(name) for name in names],
+            y=[as_text(name) for name in names],
             z=others,
             text=[["" if share is None else f"{share:.1%}" for share in row] for row in others],
             texttemplate="%{text}",

@@ -1,11 +1,10 @@
 """Accuracy by class: the student's beside the teacher's."""
 
 from collections.abc import Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
-from dashboard.charts.figure import new_figure
+from dashboard.charts.figure import as_text, new_figure
 from dashboard.charts.palette import CLOUD, FRONTIER, TEACHER
 
 _MOST_CLASSES = 40
@@ -27,7 +26,7 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
     """
     seen = [place for place in range(len(names)) if student[place][0]]
     worst = sorted(seen, key=lambda place: _share(student[place]))[:_MOST_CLASSES]
-    labels = [escape(names[place][:_LONGEST_NAME]) for place in worst]
+    labels = [as_text(names[place][:_LONGEST_NAME]) for place in worst]
     figure = new_figure(height=80 + 26 * len(worst), showlegend=True)
     if teacher is not None:
         figure.add_trace(_gaps([(_share(student[p]), _share(teacher[p])) for p in worst]))

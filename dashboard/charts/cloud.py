@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from html import escape
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.axes import CostAxis
 from dashboard.charts.drawn import frontier_line, thinned, within
-from dashboard.charts.figure import new_figure
+from dashboard.charts.figure import as_text, new_figure
 from dashboard.charts.ground import accuracy_reach, cost_range, draw_limits, lay_out
 from dashboard.charts.palette import CHOSEN, FRONTIER, LOOKS, RIM, TEACHER
 from dashboard.frames import recipe_columns
@@ -166,7 +165,7 @@ def _hover(rows: pd.DataFrame) -> Iterator[str]:
         # In short lines, or a narrow chart cuts them off.
         recipe = [" · ".join(chosen[place : place + 3]) for place in range(0, len(chosen), 3)]
         lines = [" · ".join(measured), *recipe, str(note)[:60]]
-        yield "<br>".join(escape(line) for line in lines if line)
+        yield "<br>".join(as_text(line) for line in lines if line)
 
 
 def _star(teacher: TeacherRecord, axis: CostAxis) -> Iterator[go.Scatter]:
@@ -180,7 +179,7 @@ def _star(teacher: TeacherRecord, axis: CostAxis) -> Iterator[go.Scatter]:
         mode="markers",
         name="Teacher",
         marker={"color": TEACHER, "symbol": "star", "size": 16, "line": line},
-        hovertemplate=f"<b>Teacher</b> {escape(teacher.name)}<br>{teacher.accuracy:.1%} · "
+        hovertemplate=f"<b>Teacher</b> {as_text(teacher.name)}<br>{teacher.accuracy:.1%} · "
         f"{axis.label(place)}<extra></extra>",
         unselected={"marker": {"opacity": 1.0}},
     )

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dashboard.charts.drawn import thinned
-from dashboard.charts.figure import new_figure
+from dashboard.charts.figure import as_text, new_figure
 from dashboard.charts.palette import CLOUD, FRONTIER, SERIES
 from dashboard.charts.scale import MEASURED, Scale, scale, short_name
 
@@ -29,7 +28,7 @@ def importance_figure(found: Mapping[str, Mapping[str, float]]) -> go.Figure:
     total = pd.DataFrame(found).fillna(0.0)
     names = total.sum(axis=1).sort_values(ascending=False).index[:_MOST_BARS]
     figure = new_figure(height=90 + 46 * len(names), showlegend=True, barmode="group")
-    labels = [escape(short_name(str(name))) for name in names]
+    labels = [as_text(short_name(str(name))) for name in names]
     for (objective, title), colour in zip(OBJECTIVES.items(), SERIES, strict=False):
         if objective not in total:
             continue
@@ -73,7 +72,7 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Fig
                 mode="markers",
                 marker={"color": colour, "size": size, "opacity": 0.7},
                 customdata=[
-                    [number, escape(str(value))]
+                    [number, as_text(str(value))]
                     for number, value in zip(rows["number"], rows[parameter], strict=True)
                 ],
                 hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
@@ -170,7 +169,7 @@ def _jitter(rows: pd.DataFrame, axis: Scale) -> "pd.Series[float]":
 
 def _ticks(axis: Scale) -> dict[str, object]:
     return {
-        "title": {"text": escape(short_name(axis.name))},
+        "title": {"text": as_text(short_name(axis.name))},
         "tickvals": [at for at, _ in axis.ticks],
         "ticktext": [_in_lines(label) for _, label in axis.ticks],
         "zeroline": False,
@@ -183,8 +182,8 @@ def _in_lines(label: str) -> str:
     """In two lines where it is long, so that several stand beside one another on a phone."""
     middle = label.find("_", len(label) // 4)
     if len(label) < 11 or middle < 0:
-        return escape(label)
-    return f"{escape(label[: middle + 1])}<br>{escape(label[middle + 1 :])}"
+        return as_text(label)
+    return f"{as_text(label[: middle + 1])}<br>{as_text(label[middle + 1 :])}"
 
 
 def _around_options(axis: Scale) -> tuple[float, float]:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.drawn import thinned
-from dashboard.charts.figure import GROUND, new_figure
+from dashboard.charts.figure import GROUND, as_text, new_figure
 from dashboard.charts.palette import CHOSEN, CLOUD, FRONTIER
 from dashboard.charts.scale import MEASURED, Scale, scale, short_name
 from dashboard.frames import varying
@@ -100,7 +99,7 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         xaxis={
             "range": [-0.1, len(scales) - 0.9],
             "tickvals": list(range(len(scales))),
-            "ticktext": [escape(short_name(axis.name)).replace(" ", "<br>") for axis in scales],
+            "ticktext": [as_text(short_name(axis.name)).replace(" ", "<br>") for axis in scales],
             "side": "top",
             "showgrid": True,
             "zeroline": False,
@@ -112,7 +111,7 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         {
             "x": place,
             "y": at,
-            "text": escape(label[:24]),
+            "text": as_text(label[:24]),
             "showarrow": False,
             "xanchor": "left",
             "xshift": 4,

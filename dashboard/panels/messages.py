@@ -4,6 +4,8 @@ import re
 
 import streamlit as st
 
+from search.text import visible, visible_lines
+
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:~<>])")
 
 
@@ -15,9 +17,9 @@ def show_problem(title: str, detail: str) -> None:
 
 def as_plain(text: str) -> str:
     """The text as a label in which Streamlit finds no Markdown."""
-    return _MARKS.sub(r"\\\1", text)
+    return _MARKS.sub(r"\\\1", visible(text))
 
 
 def show_text(text: str) -> None:
-    """Text as it is: no Markdown, no HTML, wrapped."""
-    st.code(text, language=None, wrap_lines=True)
+    """Text as it is: no Markdown, no HTML, wrapped; control characters are written out."""
+    st.code(visible_lines(text), language=None, wrap_lines=True)

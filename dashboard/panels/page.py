@@ -14,6 +14,7 @@ from dashboard.panels.messages import show_text
 from dashboard.queries import Place, Pulse, store_url, study_pulses
 from search.errors import StoreError
 from search.store import safe_url
+from search.text import visible
 
 _STUDY = "study"
 _LIVE = "is_live"
@@ -106,7 +107,13 @@ def _pick_study(page: str, names: Sequence[str]) -> str:
     if st.session_state[key] not in names:
         st.session_state[key] = default
     picked = st.selectbox(
-        "Study", names, key=key, on_change=_forget, args=(page, key), label_visibility="collapsed"
+        "Study",
+        names,
+        key=key,
+        format_func=visible,
+        on_change=_forget,
+        args=(page, key),
+        label_visibility="collapsed",
     )
     st.session_state[_STUDY] = picked
     say(_STUDY, picked)

@@ -15,6 +15,7 @@ from dashboard.queries import StudyView, load_trials
 from search.depot import Depot
 from search.keeping.holding import standing
 from search.records import Outcome, Scalar, StudyRecord, StudyState, TrialRecord
+from search.text import visible
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 
 
@@ -52,7 +53,7 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     st.markdown(f"#### Trial {trial.number} {state}")
     # Text, since a student may be named by others.
-    st.text(recipe_in_words(trial.params))
+    st.text(visible(recipe_in_words(trial.params)))
     outcome = trial.outcome
     if outcome is None:
         if standing(view.study) is StudyState.RUNNING:
@@ -157,7 +158,9 @@ def _costs(outcome: Outcome) -> dict[str, str]:
 
 def show_pairs(title: str, rows: Mapping[str, str]) -> None:
     """Two columns: names and values."""
-    frame = pd.DataFrame({title: list(rows), "value": list(rows.values())})
+    frame = pd.DataFrame(
+        {title: list(map(visible, rows)), "value": list(map(visible, rows.values()))}
+    )
     st.dataframe(
         frame,
         hide_index=True,

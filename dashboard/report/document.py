@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -14,6 +13,7 @@ import yaml
 
 from dashboard.charts.axes import COST_AXES
 from dashboard.charts.cloud import accuracy_figure, cloud_points
+from dashboard.charts.figure import as_text
 from dashboard.charts.influence import OBJECTIVES, importance_figure
 from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
@@ -48,7 +48,7 @@ def report(material: Material) -> str:
     """The study as an HTML document, with all it needs in it."""
     template = Template((_FOLDER / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=escape(f"{material.study.name} · retort"),
+        title=as_text(f"{material.study.name} · retort"),
         body="\n".join(_sections(material)),
         plotly=_PLOTLY.read_text(encoding="utf-8"),
         theme=_THEME.read_text(encoding="utf-8"),
@@ -77,18 +77,18 @@ def _sections(material: Material) -> Iterator[str]:
     yield from _without_gain(trials)
     yield from _failures(trials)
     yield "<h2>The study</h2>"
-    yield f"<pre>{escape(yaml.safe_dump(dict(study.config), sort_keys=False))}</pre>"
+    yield f"<pre>{as_text(yaml.safe_dump(dict(study.config), sort_keys=False))}</pre>"
 
 
 def _head(material: Material) -> Iterator[str]:
     study = material.study
     found = standing_counts(standing(study), Counter(trial.state for trial in material.trials))
     states = ", ".join(f"{found[state]} {state}" for state in TrialState if state in found)
-    yield f"<h1>{escape(study.name)}</h1>"
+    yield f"<h1>{as_text(study.name)}</h1>"
     yield (
         f'<p class="quiet">{standing(study)} · started {study.created_at:%Y-%m-%d %H:%M} UTC · '
         f"last change {study.changed_at:%Y-%m-%d %H:%M} UTC · {len(material.trials)} trials"
-        f"{': ' if states else ''}{states}<br>budget: {escape(str(stored_budget(study.config)))}"
+        f"{': ' if states else ''}{states}<br>budget: {as_text(str(stored_budget(study.config)))}"
         "</p>"
     )
 
@@ -101,7 +101,7 @@ def _choice(material: Material) -> Iterator[str]:
         try:
             chosen(material.trials, budget)
         except NoStudentFits as error:
-            yield f"<p>{escape(str(error))}</p>"
+            yield f"<p>{as_text(str(error))}</p>"
         return
     trial, teacher = advice.chosen, study.teacher
     names = ("size", "latency", "parameters", "MACs")
@@ -122,7 +122,7 @@ def _choice(material: Material) -> Iterator[str]:
             "</div>"
         )
     yield "</div><ul>"
-    yield from (f"<li>{escape(reason)}</li>" for reason in reasons(advice, budget))
+    yield from (f"<li>{as_text(reason)}</li>" for reason in reasons(advice, budget))
     yield "</ul>"
 
 
@@ -181,7 +181,7 @@ def _course(material: Material) -> Iterator[str]:
     spared = savings(material.trials, material.done)
     if spared.trained + spared.saved:
         yield "<h2>Training that was saved</h2>"
-        yield f"<p>{escape(in_words(spared))}</p>"
+        yield f"<p>{as_text(in_words(spared))}</p>"
         yield _figure("savings", savings_figure(spared))
 
 
@@ -219,11 +219,11 @@ def _table(
 ) -> Iterator[str]:
     """Rows of numbers, which stand to the right, and then texts."""
     yield '<div class="wide"><table><tr>'
-    yield from (f"<th>{escape(name)}</th>" for name in names)
+    yield from (f"<th>{as_text(name)}</th>" for name in names)
     yield "</tr>"
     for numbers, texts in rows:
-        cells = [f'<td class="number">{escape(text)}</td>' for text in numbers]
-        cells += [f"<td>{escape(text)}</td>" for text in texts]
+        cells = [f'<td class="number">{as_text(text)}</td>' for text in numbers]
+        cells += [f"<td>{as_text(text)}</td>" for text in texts]
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</table></div>"
 

@@ -47,7 +47,7 @@ def _show_study(summary: Summary) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             # Text, since Markdown would take a name such as _x_ for emphasis.
-            st.subheader(study.name.replace("_", r"\_"), width="content", anchor=False)
+            st.subheader(as_plain(study.name), width="content", anchor=False)
             show_badges(standing(study), counts)
             st.page_link(
                 "views/frontier.py",

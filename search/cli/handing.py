@@ -132,7 +132,8 @@ def report(
     from dashboard.report.document import Material
     from dashboard.report.document import report as made
 
-    path = destination or Path(f"{name}.html")
+    # A study's file allows no slash, but an edited store may hold one.
+    path = destination or Path(f"{name.replace('/', '_')}.html")
     path.write_text(made(Material(study=record, trials=trials, done=done)), encoding="utf-8")
     say(f"the report of {name} is in {path}")
 

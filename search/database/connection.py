@@ -65,7 +65,7 @@ class Database:
     def named(self, unsound: Unsound) -> DamagedRow:
         """The error to raise for a damaged row of this store."""
         damage = unsound.damage
-        option = f" --store {shlex.quote(self.place)}" if self.file else ""
+        option = f" --store {shlex.quote(f'sqlite:///{self.file}')}" if self.file else ""
         return DamagedRow(
             f"the study {damage.study} is damaged in {self.place}: {damage}; "
             f"`retort db check{option}` names all such rows: mend them, or put back a backup",

@@ -21,7 +21,8 @@ from search.database.queries import (
 )
 from search.database.rows import study_record, trial_record
 from search.database.schema import revision_of
-from search.database.soundness import Damage, Unsound, all_damages
+from search.database.soundness import Damage, Unsound, check_numbering
+from search.database.survey import all_damages
 from search.database.tables import SCHEMA, StudyRow, TrialRow
 from search.errors import DamagedRow, StoreError
 from search.records import (
@@ -137,7 +138,10 @@ class Reader:
             query = trials_query(row, whole=True) if whole else light_trials_query()
             query = query.where(*wanted).order_by(TrialRow.number)
             rows = session.scalars(query) if whole else session.execute(query)
-            return [trial_record(row, study=study, whole=whole) for row in rows]
+            found = [trial_record(row, study=study, whole=whole) for row in rows]
+            if states is None and numbers is None:
+                check_numbering([trial.number for trial in found], study=study)
+            return found
 
     def sound_trials(self, study: str) -> list[TrialRecord]:
         """The study's trials by number, as `trials`, without those whose rows are damaged."""

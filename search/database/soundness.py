@@ -3,25 +3,16 @@
 Every row is looked at where it becomes a record, and all of a store by `retort db check`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, RowMapping
 
 from search.database.columns import Unreadable
 from search.database.laws import LAWS
-from search.database.tables import (
-    CostRow,
-    EpochRow,
-    HoldRow,
-    StageRow,
-    StudyRow,
-    TeacherRow,
-    TrialRow,
-)
+from search.database.tables import StudyRow, TrialRow
 from search.records import TrialState
 from search.text import visible
 
@@ -84,12 +75,24 @@ def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
         Unsound: the first thing that is wrong.
     """
     held = row._mapping if isinstance(row, Row) else vars(row)
-    for damage in damages(_TRIALS, held, study=study, label=_trial_label(row)):
+    for damage in damages(_TRIALS, held, study=study, label=trial_label(row)):
         raise Unsound(damage)
     for part in (*row.stages, *row.epochs) if whole else ():
-        label = f"{part.__tablename__[:-1]} {part.position} of {_trial_label(row)}"
+        label = f"{part.__tablename__[:-1]} {part.position} of {trial_label(row)}"
         for damage in damages(part.__tablename__, vars(part), study=study, label=label):
             raise Unsound(damage)
+
+
+def check_numbering(numbers: Sequence[int], *, study: str) -> None:
+    """Makes sure that a study's trials, by number, count from 0 without a gap.
+
+    Raises:
+        Unsound: the first that does not.
+    """
+    for place, number in enumerate(numbers):
+        if number != place:
+            problem = f"must be {place}, as trials count from 0 without a gap, but is {number}"
+            raise Unsound(Damage(study, f"trial {number}", f"{_TRIALS}.number", problem))
 
 
 def study_name(row: StudyRow | Row[Any]) -> str:
@@ -98,7 +101,7 @@ def study_name(row: StudyRow | Row[Any]) -> str:
     return visible(name) if isinstance(name, str) and name else f"(row {row.id})"
 
 
-def _trial_label(row: TrialRow | Row[Any]) -> str:
+def trial_label(row: TrialRow | Row[Any]) -> str:
     number: object = row.number
     return f"trial {number}" if isinstance(number, int) else f"row {row.id}"
 
@@ -131,6 +134,9 @@ def _contradictions(trial: _Values) -> Iterator[tuple[str, str]]:
     if is_running != (trial["finished_at"] is None):
         law = "NULL while it runs" if is_running else "there once it has ended"
         yield "finished_at", f"must be {law}, but is {_shown(trial['finished_at'])}"
+    number, parent = trial["number"], trial["parent"]
+    if isinstance(number, int) and isinstance(parent, int) and parent >= number:
+        yield "parent", f"must be an earlier trial, but is {parent}"
     if trial["state"] == TrialState.COMPLETE.value:
         for name in _MEASURED:
             if trial[name] is None:
@@ -143,28 +149,3 @@ def _shown(value: object) -> str:
     raw = value.raw if isinstance(value, Unreadable) else value
     text = visible(raw.isoformat(" ") if isinstance(raw, datetime) else repr(raw))
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-
-
-def all_damages(session: Session) -> list[Damage]:
-    """All that is wrong with the rows of a store, table by table."""
-    found: list[Damage] = []
-    studies: dict[object, str] = {}
-    trials: dict[object, tuple[str, str]] = {}
-    for row in session.execute(select(StudyRow.__table__)):
-        study = studies[row.id] = study_name(row)
-        found += damages("studies", row._mapping, study=study, label=f"study {study}")
-    for owned, label in ((TeacherRow, "the teacher"), (HoldRow, "the hold")):
-        for row in session.execute(select(owned.__table__)):
-            study = studies.get(row.study_id, "")
-            found += damages(owned.__tablename__, row._mapping, study=study, label=label)
-    for row in session.execute(select(TrialRow.__table__)):
-        study, label = trials[row.id] = studies.get(row.study_id, ""), _trial_label(row)
-        found += damages(_TRIALS, row._mapping, study=study, label=label)
-    for part in (StageRow, EpochRow):
-        for row in session.execute(select(part.__table__)):
-            study, trial = trials.get(row.trial_id, ("", f"row {row.trial_id}"))
-            label = f"{part.__tablename__[:-1]} {row.position} of {trial}"
-            found += damages(part.__tablename__, row._mapping, study=study, label=label)
-    for row in session.execute(select(CostRow.__table__)):
-        found += damages("costs", row._mapping, study="", label=f"row {row.id}")
-    return found

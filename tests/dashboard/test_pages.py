@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -71,6 +73,25 @@ def test_a_page_says_something_whatever_the_store_holds(
     assert not app.error or state in ("all failed", "strange names")
     # More than a title: a blank page has no word but that.
     assert len(said(app)) > 60 or app.dataframe
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_fault_37_a_page_names_a_damaged_study_and_shows_the_others(
+    run_app: RunApp, make_store: MakeStore, view: str
+) -> None:
+    fill = (partial(add_study, name=name, trials=4) for name in ("sound", "damaged"))
+    url = make_store(*fill)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw, raw:
+        raw.execute("UPDATE trials SET params = '[' WHERE study_id = 2 AND number = 3")
+    app = run_app(url, view, study="damaged")
+    assert not app.exception
+    assert "trials.params of trial 3" in said(app)
+    if view == "studies":
+        assert [found.value for found in app.subheader] == ["sound"]
+    else:
+        app.selectbox[0].set_value("sound").run()
+        assert not app.exception
+        assert "damaged" not in said(app)
 
 
 @pytest.mark.parametrize("view", VIEWS)
