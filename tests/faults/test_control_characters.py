@@ -41,7 +41,6 @@ def edited(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for outcome in (COMPLETE, FAILED):
             number = store.start_trial("digits", params=PARAMS, seed=0)
             store.finish_trial("digits", number, outcome)
-    evil = json.dumps(EVIL)
     params = json.dumps({**PARAMS, "student.timm.model": EVIL, EVIL: EVIL})
     with closing(sqlite3.connect(folder / "retort.db")) as raw, raw:
         raw.execute(
