@@ -27,6 +27,7 @@ from search.files import (
     listed_digests,
     written_whole,
 )
+from search.paths import expanded
 
 COPIES = Path("~/.cache/retort/copies")
 """The copies of what is at URLs, on each machine; whoever needs room may remove it."""
@@ -78,7 +79,10 @@ class Depot:
         """The depot that a study names: a path is taken from the current folder."""
         if is_url(str(address)):
             return cls(str(address).rstrip("/"))
-        return cls(str(Path(address).expanduser().resolve()))
+        try:
+            return cls(str(Path(expanded(str(address))).resolve()))
+        except ValueError as error:
+            raise BadInput(f"a folder {error}") from None
 
     def __truediv__(self, name: str) -> Self:
         return type(self)(f"{self.address}/{name}")

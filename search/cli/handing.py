@@ -17,6 +17,7 @@ from search.cli.options import (
     StoreUrl,
     StudyName,
     named_or_latest,
+    path,
 )
 from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
@@ -36,7 +37,10 @@ def export(
     store: StoreUrl = DEFAULT_STORE,
     *,
     destination: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", help="The folder to write.", show_default=False, parser=path
+        ),
     ],
     study: StudyName = None,
     max_size: MaxSize = None,
@@ -120,7 +124,9 @@ def report(
     study: StudyName = None,
     destination: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file to write; by default STUDY.html."),
+        typer.Option(
+            "--output", "-o", help="The file to write; by default STUDY.html.", parser=path
+        ),
     ] = None,
 ) -> None:
     """Write a study as one HTML file, to send to someone."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl, path
 from search.cli.terminal import say, write_json
 from search.keeping.checkup import check_store
 from search.store import Store
@@ -44,7 +44,8 @@ def backup(
     store: StoreUrl = DEFAULT_STORE,
     *,
     destination: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file to write.", show_default=False)
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write.", show_default=False, parser=path),
     ] = None,
 ) -> None:
     """Copy the store into a file, which is a store itself; while it is in use, too."""

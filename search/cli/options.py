@@ -2,14 +2,30 @@
 
 import os
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from search.paths import expanded
 from search.store import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
 STORE_VARIABLE = "RETORT_STORE"
+
+
+def path_or_name(given: str) -> str:
+    """What a person gives; a shell leaves `--output=~/student`, and what is quoted, as it is."""
+    try:
+        return expanded(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def path(given: str) -> Path:
+    """A path as a person gives it."""
+    return Path(path_or_name(given))
+
 
 StoreUrl = Annotated[
     str,

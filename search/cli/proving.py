@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.browsing import Format
-from search.cli.options import Json
+from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
 from search.profiling.agent import DEFAULT_PORT
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from search.profiling.client import Profile
 
 Folder = Annotated[
-    Path, typer.Argument(help="What `retort export` wrote.", metavar="DIR", show_default=False)
+    Path,
+    typer.Argument(
+        help="What `retort export` wrote.", metavar="DIR", show_default=False, parser=path
+    ),
 ]
 Data = Annotated[
     Path | None,
@@ -33,9 +36,10 @@ Data = Annotated[
         "--data",
         help="A study file, whose data are meant; where the student's own data are now; or "
         "`recorded`: open what the student's folder names.",
+        parser=path,
     ),
 ]
-Cache = Annotated[Path, typer.Option(help="Folder of prepared data.")]
+Cache = Annotated[Path, typer.Option(help="Folder of prepared data.", parser=path)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
 _CACHE = Path("~/.cache/retort")
 _MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
@@ -90,7 +94,9 @@ def _tell_check(check: "Check") -> None:
 
 def predict(
     folder: Folder,
-    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files.", show_default=False, parser=path)
+    ],
     *,
     top: Annotated[int, typer.Option(min=1, help="So many classes of each image.")] = 3,
     as_json: Json = False,
@@ -120,14 +126,17 @@ def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Exported folders, ONNX files, names of timm's models.", show_default=False
+            help="Exported folders, ONNX files, names of timm's models.",
+            show_default=False,
+            parser=path_or_name,
         ),
     ],
     data: Data = None,
     *,
     part: Annotated[Part, typer.Option(help="Which images.")] = Part.TEST,
     teacher: Annotated[
-        str | None, typer.Option(help="The model whose classes are to be agreed with.")
+        str | None,
+        typer.Option(help="The model whose classes are to be agreed with.", parser=path_or_name),
     ] = None,
     threads: Threads = 1,
     cache: Cache = _CACHE,
@@ -219,7 +228,10 @@ def agent(
     ] = None,
     write: Annotated[
         Path | None,
-        typer.Option(help="Write the agent as one file, for a board without retort, and end."),
+        typer.Option(
+            help="Write the agent as one file, for a board without retort, and end.",
+            parser=path,
+        ),
     ] = None,
 ) -> None:
     """Serve as a target: measure the ONNX files that a search elsewhere sends. Needs a token."""

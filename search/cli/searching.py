@@ -10,7 +10,15 @@ from rich.markup import escape
 
 from search.cli.display import watching
 from search.cli.ending import print_ending
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl, named_or_latest, store_option
+from search.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    StoreUrl,
+    named_or_latest,
+    path,
+    path_or_name,
+    store_option,
+)
 from search.cli.terminal import out, say, write_json
 from search.depot import Depot
 from search.errors import BadInput
@@ -21,7 +29,7 @@ from search.settings.presets import preset_names, preset_summary, preset_text
 from search.settings.study_file import load_study, study_from_dict
 from search.store import Store
 
-StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False)]
+StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False, parser=path)]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Values in place of the file's, such as search.trials=50."),
@@ -48,7 +56,9 @@ def demo() -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write study.yaml.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Where to write study.yaml.", parser=path)
+    ] = Path(),
     *,
     preset: Annotated[str, typer.Option(help="Which ready study.")] = "digits",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
@@ -110,6 +120,7 @@ def resume(
             help="A study's name, or its file, changed or not; by default the study that changed "
             "last.",
             show_default=False,
+            parser=path_or_name,
         ),
     ] = None,
     overrides: Overrides = None,

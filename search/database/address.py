@@ -8,9 +8,11 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from search.errors import StoreError
+from search.paths import expanded
 
 _EXAMPLES = "sqlite:///retort.db or postgresql+psycopg://user@host/database"
 _HIDDEN = "***"
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]+)", re.DOTALL)
 
 
 def safe_url(url: str) -> str:
@@ -56,8 +58,13 @@ def parse_address(url: str) -> URL:
     """A URL of a kind that a store can be kept at.
 
     Raises:
-        StoreError: it is no URL, of another kind of database, or of a database in memory.
+        StoreError: it is no URL, of another kind of database, or of a database in memory; or it
+            names a home or a variable that is not there.
     """
+    try:
+        url = expanded_store(url)
+    except ValueError as error:
+        raise StoreError(f"the store {safe_url(url)} {error}") from None
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -73,6 +80,16 @@ def parse_address(url: str) -> URL:
     raise StoreError(
         f"a store is kept in SQLite or PostgreSQL, such as {_EXAMPLES}, but got {safe_url(url)}"
     )
+
+
+def expanded_store(url: str) -> str:
+    """A store's URL; of a SQLite file, with its home folder and variables replaced.
+
+    Raises:
+        ValueError: as `search.paths.expanded`.
+    """
+    match = _SQLITE_FILE.fullmatch(url)
+    return url if match is None else f"{match[1]}{expanded(match[2])}"
 
 
 def _check_sqlite(parsed: URL, url: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from search.depot import Depot
-from search.errors import ArtifactError, DamagedRow
+from search.errors import ArtifactError, BadInput, DamagedRow, DepotError
 from search.files import CHECKSUMS, damaged_files, file_digest
 from search.keeping.holding import standing
 from search.keeping.ledger import journal_of
@@ -38,10 +38,13 @@ def sweep(artifacts: Depot, trials: Collection[TrialRecord]) -> list[str]:
 
 
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
-    yield from _check_trials(store, study)
-    # What only a damaged row names would be taken for an orphan.
-    with suppress(DamagedRow):
-        yield from _check_rest(store, study)
+    try:
+        yield from _check_trials(store, study)
+        # What only a damaged row names would be taken for an orphan.
+        with suppress(DamagedRow):
+            yield from _check_rest(store, study)
+    except (DepotError, BadInput) as error:
+        yield str(error)
 
 
 def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
@@ -83,7 +86,7 @@ def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:
         damaged = damaged_files(folder)
         if not damaged and file_digest(folder / CHECKSUMS) != artifact.sha256:
             damaged = [CHECKSUMS]
-    except ArtifactError as error:
+    except (ArtifactError, BadInput) as error:
         return str(error)
     except OSError as error:
         return f"{artifacts}/{artifact.path} can't be read: {error.strerror}"

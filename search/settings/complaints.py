@@ -49,8 +49,8 @@ def complain(error: ValidationError, document: Document) -> StudyFileError:
 
 
 def mask_urls(text: str) -> str:
-    """The text without the passwords in its URLs."""
-    return _URL.sub(lambda match: safe_url(match[0]), text)
+    """The text without the passwords in its URLs; URLs that can hold none are left as they are."""
+    return _URL.sub(lambda url: safe_url(url[0]) if {"@", "?"} & set(url[0]) else url[0], text)
 
 
 def _line(details: ErrorDetails, document: Document) -> str:

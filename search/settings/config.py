@@ -1,62 +1,22 @@
 """A study, typed: what a study file may say, and the defaults of what it does not."""
 
-import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
-    Strict,
     Tag,
     model_validator,
 )
 
 from search.budget import Budget
-from search.depot import check_url, is_url
+from search.settings.fields import Address, AnyPath, Share, StoreUrl, is_name
 from search.units import Bytes, Room, Seconds
 from spaces.space import SearchSpace
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-
-
-def _at_home(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"must be a path, but {path} names no one's home folder") from error
-
-
-# Text becomes a path, though otherwise nothing is converted: `true` is no 1, nor "1" either.
-AnyPath = Annotated[Path, Strict(False), AfterValidator(_at_home)]
-
-
-def _is_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
-        )
-    return name
-
-
-def _is_place(address: str) -> str:
-    if is_url(address):
-        check_url(address)
-    return address
-
-
-def _as_text(given: object) -> object:
-    return str(given) if isinstance(given, Path) else given
-
-
-Address = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_place)]
 
 
 class Section(BaseModel):
@@ -241,7 +201,7 @@ class SearchSettings(Section):
         description="settings of each method of pruning, with every quantization that needs no "
         "training, that are made of each trained student; 0: none",
     )
-    warm_start: list[Annotated[str, AfterValidator(_is_name)]] = Field(
+    warm_start: list[Annotated[str, AfterValidator(is_name)]] = Field(
         [], description="like studies in the same store, whose trials teach the sampler"
     )
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")
@@ -262,7 +222,7 @@ class RunSettings(Section):
         None, description="end a trial that has computed for so long, such as 30m; null: never"
     )
     ray: str = Field("local", description="local, auto, or the address of a cluster")
-    storage: str = Field(
+    storage: StoreUrl = Field(
         "sqlite:///retort.db",
         description="the store's URL; a SQLite file is relative to the current folder",
     )
@@ -291,7 +251,7 @@ def _is_space(config: dict[str, Any]) -> dict[str, Any]:
 class Study(Section):
     """Everything that a search needs to know."""
 
-    study: Annotated[str, AfterValidator(_is_name)] = Field(description="the study's name")
+    study: Annotated[str, AfterValidator(is_name)] = Field(description="the study's name")
     seed: int = Field(0, ge=0, lt=2**31, description="of the division, the search and the trials")
     data: DataSettings = Field(description="the images")
     teacher: Annotated[

@@ -1,5 +1,6 @@
 """Study files and overrides of them, to a typed Study; and a Study to what the store keeps."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from search.database.address import safe_url
 from search.errors import StudyFileError
+from search.paths import expanded
 from search.settings.complaints import complain, mask_urls
 from search.settings.config import Study
 from search.settings.document import Document, Place, dotted, read_document
@@ -147,6 +149,11 @@ def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
     if not isinstance(section, dict):
         return section
     given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
-    # `~` stands for a folder of its own already.
-    relative = {key: path for key, path in given.items() if not path.startswith("~")}
-    return section | {key: str(folder / path) for key, path in relative.items()}
+    return section | {key: _beside(folder, path) for key, path in given.items()}
+
+
+def _beside(folder: Path, path: str) -> str:
+    try:
+        return str(folder / expanded(path))
+    except ValueError:
+        return str(folder / path) if os.path.lexists(folder / path) else path

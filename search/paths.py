@@ -1,0 +1,67 @@
+"""Paths as people write them: what stands for a home folder or a variable, put in its place.
+
+A shell does so too, but not within quotes, in a study file, or in a URL.
+"""
+
+import os
+import re
+from pathlib import Path
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
+_FILE_URL = re.compile(r"(file|local):(//)?(.*)", re.DOTALL)
+
+
+def expanded(path: str) -> str:
+    """The path with `~`, `~user`, `$NAME` and `${NAME}` replaced.
+
+    What can't be replaced is part of a name where a file or a folder of that name is there.
+
+    Raises:
+        ValueError: nobody of that name has a home here, or a variable is not set; in words that
+            follow the name of what was given.
+    """
+    try:
+        return _VARIABLE.sub(_value, _at_home(path))
+    except LookupError as error:
+        if os.path.lexists(path):
+            return path
+        raise ValueError(f"must be a path, but {path} {error.args[0]}") from None
+
+
+def expanded_url(url: str) -> str:
+    """A URL with its variables replaced; of a file on this machine, a home folder too.
+
+    Raises:
+        ValueError: as `expanded`; or it is of a file on this machine, and relative.
+    """
+    match = _FILE_URL.fullmatch(url)
+    if match is None:
+        try:
+            return _VARIABLE.sub(_value, url)
+        except LookupError as error:
+            raise ValueError(f"must be a URL, but it {error.args[0]}") from None
+    path = expanded(match[3][1:] if match[3].startswith("/~") else match[3])
+    if not path.startswith("/"):
+        raise ValueError(
+            f"must hold an absolute path, such as file:///home/you/folder, but holds {path!r}: "
+            "write a relative one as a path, without file:"
+        )
+    return f"{match[1]}://{path}"
+
+
+def _at_home(path: str) -> str:
+    if not path.startswith("~"):
+        return path
+    person, slash, rest = path.partition("/")
+    try:
+        home = Path(person).expanduser()
+    except RuntimeError:
+        raise LookupError("names no one's home folder here") from None
+    return f"{home}{slash}{rest}"
+
+
+def _value(match: re.Match[str]) -> str:
+    name = match[1] or match[2]
+    if name not in os.environ:
+        raise LookupError(f"names the variable {name}, which is not set")
+    return os.environ[name]
