@@ -14,15 +14,15 @@ DEFAULT_STORE = "sqlite:///retort.db"
 STORE_VARIABLE = "RETORT_STORE"
 
 
-def path_or_name(given: str) -> str:
-    """What a person gives; a shell leaves `--output=~/student`, and what is quoted, as it is."""
+def path_or_name(given: str | Path) -> str:
+    """What a person gives, or a default; a shell leaves `--output=~/student` as it is."""
     try:
-        return expanded(given)
+        return expanded(str(given))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
 
-def path(given: str) -> Path:
+def path(given: str | Path) -> Path:
     """A path as a person gives it."""
     return Path(path_or_name(given))
 
