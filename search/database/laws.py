@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Integer, Table, Text
@@ -110,10 +109,16 @@ def _has_budget(value: object) -> bool:
     return True
 
 
+def _is_place(address: object) -> bool:
+    return _is_text(address) and str(address)[:1] not in ("", "~")
+
+
 def _is_inside(path: object) -> bool:
     """A path within the artifacts' folder."""
-    parts = PurePosixPath(path).parts if _is_text(path) else ()  # type: ignore[arg-type]
-    return bool(parts) and "/" not in parts and ".." not in parts
+    if not isinstance(path, str) or not _is_text(path):
+        return False
+    parts = path.split("/")
+    return parts[0] != "" and ".." not in parts
 
 
 def _is_name(name: object) -> bool:
@@ -155,6 +160,7 @@ _BY_NAME: Mapping[str, Law] = {
         f"a JSON object of finite values whose {', '.join(_SECTIONS)} are objects, and whose "
         "budget has limits such as 2MB and 5ms", _has_budget,
     ),
+    "artifacts": Law("a folder or a URL, with its home folder written out", _is_place),
     "artifact_path": Law("a path inside the artifacts", _is_inside),
 }  # fmt: skip
 _OF_ONE_TABLE: Mapping[tuple[str, str], Law] = {

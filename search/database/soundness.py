@@ -74,7 +74,8 @@ def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
     Raises:
         Unsound: the first thing that is wrong.
     """
-    held = row._mapping if isinstance(row, Row) else vars(row)
+    # A plain dictionary: looking into SQLAlchemy's own mapping takes a multiple of the time.
+    held = dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else vars(row)
     for damage in damages(_TRIALS, held, study=study, label=trial_label(row)):
         raise Unsound(damage)
     for part in (*row.stages, *row.epochs) if whole else ():

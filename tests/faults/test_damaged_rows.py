@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import JSON, Column, Float, Integer
+from sqlalchemy import JSON, Column, Float, Integer, create_engine
 from typer.testing import CliRunner, Result
 
 from search.cli.main import app
@@ -42,6 +42,7 @@ _SHARES = ("accuracy", "agreement", "test_accuracy", "test_agreement")
 _BY_NAME = {
     "state": ("'flying'", "x'00'"),
     "name": ("x'00'", "CAST(x'ff' AS TEXT)"),
+    "artifacts": ("''", "'~no-such-person/x'", "x'00'"),
     "artifact_path": ("'/etc'", "'../../elsewhere'", "''", "x'00'"),
     "config": (
         *_OBJECTS, """'{"budget": {"size": "much"}}'""", """'{"budget": 5}'""", """'{"run": []}'""",
@@ -227,6 +228,22 @@ def test_fault_37_commands_say_one_line_and_go_on_for_others(edit: Edit, table: 
     for command in (("trials", "--study", SOUND), ("best", "--study", SOUND), ("db", "upgrade"),
                     ("db", "backup", "-o", "copy.db"), ("report", "--study", SOUND)):  # fmt: skip
         assert _ask(*command).exit_code == 0
+
+
+@pytest.mark.parametrize("change", ["latency_ms = 1e300", """params = '{"ratio": 1e999}'"""])
+def test_fault_37_what_every_database_can_hold_is_named(
+    store: Store, store_url: str, change: str
+) -> None:
+    number = store.start_trial("digits", params=PARAMS, seed=0)
+    store.finish_trial("digits", number, COMPLETE)
+    engine = create_engine(store_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE trials SET {change}")  # noqa: S608
+    engine.dispose()
+    (found,) = store.damages()
+    assert found.column == f"trials.{change.partition(' ')[0]}"
+    with pytest.raises(DamagedRow, match=rf"study digits .*{found.column}.*`retort db check"):
+        store.trials("digits")
 
 
 @pytest.mark.parametrize(
