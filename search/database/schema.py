@@ -1,6 +1,5 @@
 """Which schema a database has, and bringing it to the one that this version needs."""
 
-import re
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -103,14 +102,14 @@ def _revision(connection: Connection, place: str) -> str | None:
 
 def _only_revision(connection: Connection, place: str) -> str:
     rows = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()  # noqa: S608
-    if len(rows) != 1 or not re.fullmatch(r"\d{4}", str(rows[0]), re.ASCII):
+    if len(rows) != 1 or not isinstance(rows[0], str) or not rows[0]:
         held = ", ".join(map(repr, rows)) or "none"
         raise StoreError(
             f"the store {place} is damaged: its table {VERSION_TABLE} must hold one row, whose "
             f"version_num is a revision such as {SCHEMA}, but holds {held}: mend it, or put back a "
             "backup"
         )
-    return str(rows[0])
+    return rows[0]
 
 
 def migrate(connection: Connection, revision: str) -> None:
