@@ -63,11 +63,11 @@ def launch(
     try:
         return server.wait()
     except KeyboardInterrupt:
-        # The terminal has told the server, too: it ends by itself.
-        server.wait()
+        # The server knows of Ctrl-C, but not of a signal to this process alone: it is told below.
         return 0
     finally:
         server.terminate()
+        server.wait()
 
 
 def check_host(host: str, *, insist: bool = False) -> None:

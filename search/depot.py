@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 import fsspec
 from fsspec.utils import get_protocol
 
+from search.disk import check_writable
 from search.errors import ArtifactError, BadInput, DepotError, shortened
 from search.files import (
     CHECKSUMS,
@@ -118,6 +119,15 @@ class Depot:
         if self.is_remote:
             self._asked(lambda files, root: files.exists(root))
 
+    def check_writable(self) -> None:
+        """Makes sure that a folder may be written to; of a URL only a file that is put can tell.
+
+        Raises:
+            DiskError: it may not.
+        """
+        if not self.is_remote:
+            check_writable(self.folder)
+
     @contextmanager
     def writing(self, name: str, *, durable: bool = True) -> Iterator[Path]:
         """A temporary folder that becomes `name` once the block has ended without an error.
@@ -128,6 +138,7 @@ class Depot:
 
         Raises:
             DepotError: the URL does not take it; nothing of that name is there then.
+            DiskError: there is no room for it, or the folder can't be written.
         """
         here = self.folder / name
         if not self.is_remote:

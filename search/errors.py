@@ -14,6 +14,7 @@ RetortError                 exit 1
 │   └── StudyHeld                    another process runs the study
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
 │   └── DepotError                   the URL that keeps it is out of reach; an OSError too
+├── DiskError               exit 1   a folder can't be written: no room, read-only; an OSError too
 ├── TargetError             exit 1   the machine that the budget is for does not answer
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
@@ -106,6 +107,10 @@ class ArtifactError(RetortError):
 
 class DepotError(ArtifactError, OSError):
     """The URL of the artifacts or the cache is out of reach, or takes no file."""
+
+
+class DiskError(RetortError, OSError):
+    """A folder can't be written: its disk is full, read-only or broken."""
 
 
 class TargetError(RetortError):

@@ -76,6 +76,7 @@ def export_student(
             `force` is not given, or holds something else than an earlier export; or it lies
             among the study's own students.
         ArtifactError: the trial's artifact is missing, damaged or out of reach.
+        DiskError: there is no room for it.
     """
     kept = _artifact_of(trial)
     artifacts = Depot.of(study.artifacts)

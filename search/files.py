@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from search.disk import naming_disk
 from search.reading import DamagedFile, read_limited
 
 CHECKSUMS = "SHA256SUMS"
@@ -33,25 +34,51 @@ def written_whole(
         durable: wait until the disk has it; what can be computed again need not, as its checksums
             tell whether a power cut has damaged it.
         sealed: is given the folder once it is whole, before anybody else sees it.
+
+    Raises:
+        DiskError: there is no room for it, or its parent can't be written.
     """
-    destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
+    with naming_disk(destination.parent):
+        temporary.mkdir(parents=True)
     held = os.open(temporary, os.O_RDONLY)
     _try_to_hold(held)
     try:
-        yield temporary
-        _write_checksums(temporary)
-        sealed(temporary)
-        if durable:
-            for path in [*temporary.rglob("*"), temporary]:
-                _sync(path)
-        _replace(temporary, destination)
-        if durable:
-            _sync(destination.parent)
+        with naming_disk(destination.parent):  # before the clean-up, which makes room
+            yield temporary
+            _write_checksums(temporary)
+            sealed(temporary)
+            if durable:
+                for path in [*temporary.rglob("*"), temporary]:
+                    _sync(path)
+            _replace(temporary, destination)
+            if durable:
+                _sync(destination.parent)
     finally:
         os.close(held)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def file_written_whole(destination: Path) -> Iterator[Path]:
+    """A temporary file that becomes `destination` once the block has ended without an error.
+
+    What is no file, such as /dev/stdout, is written as it is.
+
+    Raises:
+        DiskError: there is no room for it, or its folder can't be written.
+    """
+    destination = destination.resolve()
+    if destination.exists() and not destination.is_file():
+        yield destination
+        return
+    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with naming_disk(destination.parent):  # before the clean-up, which makes room
+            yield temporary
+            temporary.replace(destination)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_abandoned(destination: Path) -> None:

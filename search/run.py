@@ -1,5 +1,6 @@
 """A whole search: make ready, try recipes, test the frontier, name the best student."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from search.driving.warm_start import check_alike
 from search.errors import (
     ArtifactError,
     DepotError,
+    DiskError,
     Interrupted,
     StoreError,
     StoreUnavailable,
@@ -59,7 +61,7 @@ def run_study(
             data_digest=spec.data_digest,
             holder=this_process(),
         )
-        _set_aside_journal(journal_of(store, spec.artifacts).path, watcher.say)
+        _set_aside_journals(journal_of(store, spec.artifacts).waiting, watcher.say)
         with beating(store, study.study) as heartbeat:
             return _search(study, spec, teacher, store, watcher, heartbeat)
 
@@ -122,9 +124,9 @@ def _search(
             "stopped by you; every trial that had ended is in the store; go on with "
             f"`retort resume {study.study}`"
         ) from error
-    except StoreUnavailable as error:
-        advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).path)
-        raise StoreUnavailable(f"{error}. {advice}") from error
+    except (StoreUnavailable, DiskError) as error:
+        advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).waiting)
+        raise type(error)(f"{error}. {advice}") from error
     finally:
         _close_books(store, spec, state, watcher)
     return chosen(store.trials(study.study), study.budget)
@@ -140,9 +142,10 @@ def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherR
 def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
     """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
     with suppress(StoreError):
-        read_back_journal(store, spec.study, spec.artifacts, watcher.say)
+        with suppress(OSError):
+            read_back_journal(store, spec.study, spec.artifacts, watcher.say)
         store.interrupt_running(spec.study)
-        with suppress(DepotError):
+        with suppress(OSError):
             sweep(spec.artifacts, store.trials(spec.study))
         store.set_study_state(spec.study, state)
 
@@ -162,16 +165,17 @@ def read_back_journal(store: Store, study: str, artifacts: Depot, say: Say) -> N
         )
 
 
-def _set_aside_journal(path: Path, say: Say) -> None:
+def _set_aside_journals(paths: Sequence[Path], say: Say) -> None:
     """A new study has no results yet: what waits under its name is of one that was removed."""
-    if path.exists():
+    for path in paths:
         aside = path.with_name(f"{path.name}.old")
         path.replace(aside)
         say(f"results of an earlier study of that name waited in {path}; they are in {aside} now")
 
 
-def _how_to_go_on(study: str, journal: Path) -> str:
-    kept = f"Results that it could not take are in {journal}. " if journal.exists() else ""
+def _how_to_go_on(study: str, journals: Sequence[Path]) -> str:
+    named = ", ".join(map(str, journals))
+    kept = f"Results that it could not take are in {named}. " if journals else ""
     return f"{kept}Once it can be written again, go on with `retort resume {study}`"
 
 

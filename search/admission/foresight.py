@@ -4,12 +4,10 @@ Bytes, parameters, MACs and latency depend on shapes, not on what was learned: t
 a student that was pruned, exported and quantized untrained.
 """
 
-import tempfile
-from pathlib import Path
-
 import torch
 from torch import nn
 
+from search.disk import scratch
 from search.measuring.conversion import Exported, write_files
 from search.measuring.measure import count_cost, grown, time_cost
 from search.records import Cost
@@ -78,11 +76,11 @@ def measure_untrained(
     Raises:
         ArtifactError: it can't be exported.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape, generator=_same_draw())
         files = write_files(
-            Exported(network, Path(folder) / "untrained.onnx", brief.image_shape),
-            Path(folder),
+            Exported(network, folder / "untrained.onnx", brief.image_shape),
+            folder,
             pruning=recipe.pruning,
             quantization=recipe.quantization,
             calibration=[noise.numpy()],

@@ -1,5 +1,7 @@
 """How a search ends on the terminal: the frontier, its picture, the student beside its teacher."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.table import Table
 
@@ -8,9 +10,10 @@ from search.cli.options import store_option
 from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
 from search.depot import Depot
+from search.errors import DiskError
 from search.findings.frontier import frontier
 from search.findings.occupancy import occupancy, occupancy_text
-from search.records import TeacherRecord, TrialRecord
+from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.settings.config import Study
 from search.settings.resources import parallel_trials
 from search.store import Store
@@ -20,7 +23,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     """The frontier as a table and as a picture, and the chosen student next to the teacher."""
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
-    picture = draw_frontier(trials, record, Depot.of(record.artifacts).folder / "frontier.png")
+    picture = _drawn(trials, record)
     out.print()
     out.print(trial_table(frontier(trials), title="the frontier", teacher=record.teacher))
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
@@ -35,6 +38,15 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     say(f"picture    {picture}")
     say(f"dashboard  retort dashboard{named}")
     say(f"export     retort export {best.number}{named} -o DIR")
+
+
+def _drawn(trials: Sequence[TrialRecord], record: StudyRecord) -> str:
+    """Where the picture of the frontier is, or why there is none: the search has ended well."""
+    path = Depot.of(record.artifacts).folder / "frontier.png"
+    try:
+        return str(draw_frontier(trials, record, path))
+    except DiskError as error:
+        return f"none: {error}"
 
 
 def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:

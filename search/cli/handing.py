@@ -21,6 +21,7 @@ from search.cli.options import (
 )
 from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
+from search.files import file_written_whole
 from search.handover.formats import Format
 from search.records import TrialRecord
 from search.store import Store
@@ -140,7 +141,9 @@ def report(
 
     # A study's file allows no slash, but an edited store may hold one.
     path = destination or Path(f"{name.replace('/', '_')}.html")
-    path.write_text(made(Material(study=record, trials=trials, done=done)), encoding="utf-8")
+    text = made(Material(study=record, trials=trials, done=done))
+    with file_written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     say(f"the report of {name} is in {path}")
 
 

@@ -1,13 +1,15 @@
 """`retort`: every command, and how their errors reach the person."""
 
-import os
 import sys
 
 import typer
 
 from search.cli import browsing, checking, handing, keeping, listing, overview, proving, searching
+from search.cli.lasting import lasting_output
 from search.cli.terminal import complain
+from search.disk import disk_fault
 from search.errors import RetortError
+from search.signals import ending_like_ctrl_c
 
 app = typer.Typer(
     name="retort",
@@ -46,22 +48,27 @@ app.add_typer(keeping.app, name="db")
 
 def main() -> None:
     """Runs the command; ends with 0, 1 failed, 2 bad input, 3 no student fits, 130 interrupted."""
+    output = lasting_output()
+    with ending_like_ctrl_c():
+        code = _code()
+        sys.stdout.flush()
+    if output.is_missed:
+        complain(f"standard output can't be written: {output.fault}")
+        code = code or 1
+    sys.exit(code)
+
+
+def _code() -> int | str | None:
+    """How the command ended."""
     try:
         app()  # itself ends with 2 where its options are misused, and with 130 on Ctrl-C
+    except SystemExit as end:
+        return end.code
     except RetortError as error:
         complain(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except OSError as error:
         # A full disk, a folder that can't be written: the person's to mend, not ours.
-        complain(str(error))
-        sys.exit(1)
-    finally:
-        _flush()
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has had enough, such as `head`: Python must not try again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(str(disk_fault(error) or error))
+        return 1
+    return 0

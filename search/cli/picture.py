@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from search.budget import stored_budget
+from search.files import file_written_whole
 from search.findings.frontier import frontier
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_milliseconds
@@ -38,7 +39,8 @@ def draw_frontier(trials: Sequence[TrialRecord], study: StudyRecord, path: Path)
         _dress(axes, label, form)
     _legend(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    with file_written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
     return path
 
 

@@ -14,6 +14,7 @@ from search.cli.browsing import Format
 from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
+from search.files import file_written_whole
 from search.profiling.agent import DEFAULT_PORT
 from search.profiling.limits import MOST_BYTES, Limits, half_of_memory
 from search.profiling.request import TOKEN_VARIABLE
@@ -239,7 +240,8 @@ def agent(
     from search.profiling.packing import packed_agent
 
     if write is not None:
-        write.write_bytes(packed_agent())
+        with file_written_whole(write) as temporary:
+            temporary.write_bytes(packed_agent())
         say(f"wrote {write}; there: {TOKEN_VARIABLE}=… python3 {write.name} serve --host ADDRESS")
         return
     try:

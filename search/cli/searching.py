@@ -22,6 +22,7 @@ from search.cli.options import (
 from search.cli.terminal import out, say, write_json
 from search.depot import Depot
 from search.errors import BadInput
+from search.files import file_written_whole
 from search.keeping.holding import lives
 from search.records import TrialRecord
 from search.settings.config import Study
@@ -42,7 +43,8 @@ def demo() -> None:
     """Search on handwritten digits, in ./retort-demo: a few minutes on two cores."""
     _DEMO.mkdir(exist_ok=True)
     file = _DEMO / "study.yaml"
-    file.write_text(preset_text("digits"))
+    with file_written_whole(file) as temporary:
+        temporary.write_text(preset_text("digits"))
     storage = f"sqlite:///{_DEMO}/retort.db"
     with Store.open(storage) as store:
         taken = set(store.names())
@@ -74,7 +76,8 @@ def init(
     if path.exists() and not force:
         raise BadInput(f"{path} is there already: choose another folder, or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with file_written_whole(path) as temporary:
+        temporary.write_text(text)
     named = shlex.quote(str(path))
     say(f"wrote {path}; next:\n  retort plan {named}\n  retort run {named}")
 

@@ -22,7 +22,7 @@ from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
 from search.depot import Depot
-from search.errors import ArtifactError, DataError, DepotError
+from search.errors import ArtifactError, DataError, DepotError, DiskError
 from search.settings.config import DataSettings
 
 __all__ = ["open_dataset", "prepare"]
@@ -45,7 +45,8 @@ def prepare(
         progress: told in a line what is going on.
 
     Raises:
-        DataError: the data are missing, unreadable or unfit, or the cache can't be written.
+        DataError: the data are missing, unreadable or unfit, or the cache is no folder.
+        DiskError: the cache can't be written.
     """
     try:
         key = cache_key(settings, seed)
@@ -58,6 +59,8 @@ def prepare(
     try:
         with depot.writing(key) as temporary:
             _write(temporary, source, settings, seed, progress)
+    except DiskError:
+        raise
     except OSError as error:
         raise DataError(
             f"the cache must be writable, but {f'{depot}/{key}'!r} could not be written ({error}); "

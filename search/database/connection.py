@@ -1,6 +1,7 @@
 """An open database: transactions on SQLite and PostgreSQL, alike to those who use them."""
 
 import json
+import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from search.database.address import parse_address, safe_url
 from search.database.columns import read_json, read_text
@@ -87,13 +89,19 @@ class Database:
 
 
 def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
-    path = f"file:{quote(url.database or '')}?mode={'ro' if read_only else 'rwc'}"
+    file = Path(url.database or "")
+    path = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rwc'}"
 
     def connect() -> sqlite3.Connection:
+        still = read_only and _is_still(file)
         # isolation_level=None: the module would otherwise begin transactions of its own, deferred
         # ones, which fail as soon as two of them write.
         connection = sqlite3.connect(
-            path, uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False
+            f"{path}&immutable=1" if still else path,
+            uri=True,
+            timeout=patience_s,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             _prepare(connection, read_only=read_only)
@@ -102,9 +110,23 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
             raise
         return connection
 
-    engine = create_engine(url, creator=connect, json_deserializer=read_json, **_COMMON)
+    # Whether a file is still is asked for each transaction anew.
+    pool = NullPool if read_only and not os.access(file.parent, os.W_OK) else None
+    engine = create_engine(
+        url, creator=connect, poolclass=pool, json_deserializer=read_json, **_COMMON
+    )
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _is_still(file: Path) -> bool:
+    """Whether nobody writes to it, as its folder can't be written, not even by its readers.
+
+    They would have to make the log there that they share with writers, which has none while nobody
+    writes.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
 
 
 def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:

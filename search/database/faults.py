@@ -1,5 +1,6 @@
 """What went wrong in the database, in words that say what to do, and hold no secret."""
 
+import re
 import sqlite3
 
 from sqlalchemy import URL
@@ -14,6 +15,14 @@ from sqlalchemy.exc import (
 from search.database.address import secrets_of
 
 _POSTGRESQL_LOCK_TIMEOUT = "55P03"
+_POSTGRESQL_NO_RIGHT = "42501"
+_SQLSTATES = {
+    "25006": "may only be read: it is a standby, or default_transaction_read_only is on: name the "
+    "primary, or turn that off",
+    "53100": "can't grow, its server's disk is full: make room there, then resume",
+    "53300": "has no connection left: end others, or raise max_connections",
+    _POSTGRESQL_NO_RIGHT: "can't be written by this user: grant it all on the tables and sequences",
+}
 _REMEDIES = {
     "SQLITE_NOTADB": "is not a SQLite database: name another file",
     "SQLITE_CORRUPT": "is damaged: put back a backup of it",
@@ -36,6 +45,8 @@ def explain(error: SQLAlchemyError, url: URL, *, place: str, patience_s: float) 
         )
     if isinstance(error, IntegrityError):
         return f"the store {place} refused what was written: {_first_line(origin, url)}"
+    if remedy := _SQLSTATES.get(_sqlstate(origin)):
+        return f"the store {place} {remedy}"
     name = getattr(origin, "sqlite_errorname", "")
     for prefix, remedy in _REMEDIES.items():
         if name.startswith(prefix):
@@ -48,8 +59,11 @@ def explain(error: SQLAlchemyError, url: URL, *, place: str, patience_s: float) 
 
 def may_pass(error: SQLAlchemyError) -> bool:
     """Whether the same write may succeed later: it was sound, the database was not ready."""
-    ours = (IntegrityError, DataError, ProgrammingError)
-    return isinstance(error, DBAPIError) and not isinstance(error, ours)
+    if not isinstance(error, DBAPIError):
+        return False
+    # A right that was taken away may be given back.
+    lacks_right = _sqlstate(error.orig) == _POSTGRESQL_NO_RIGHT
+    return lacks_right or not isinstance(error, (IntegrityError, DataError, ProgrammingError))
 
 
 def _is_lock(origin: BaseException | None) -> bool:
@@ -57,7 +71,14 @@ def _is_lock(origin: BaseException | None) -> bool:
         # The lower byte is the error, the rest its variety, such as SQLITE_BUSY_SNAPSHOT.
         code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
         return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return getattr(origin, "sqlstate", None) == _POSTGRESQL_LOCK_TIMEOUT
+    return _sqlstate(origin) == _POSTGRESQL_LOCK_TIMEOUT
+
+
+def _sqlstate(origin: BaseException | None) -> str:
+    """PostgreSQL's code; of a refused connection psycopg gives the server's words alone."""
+    if origin is not None and re.search(r"too many clients|connection slots", str(origin)):
+        return "53300"
+    return getattr(origin, "sqlstate", None) or ""
 
 
 def _first_line(error: BaseException | None, url: URL) -> str:

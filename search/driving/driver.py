@@ -17,8 +17,9 @@ from search.driving.recall import Past
 from search.driving.retries import Candidate, next_try
 from search.driving.running import Running
 from search.driving.sampler import Proposal
-from search.errors import NotFinite, StoreError, StudyHeld
+from search.errors import DiskError, NotFinite, StoreError, StudyHeld
 from search.keeping.ledger import Ledger
+from search.making.failures import DISK_FAULT
 from search.progress import Watcher
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.settings.config import Study
@@ -65,10 +66,10 @@ class Driver:
         self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
         self.draining = False
         self.interrupted = False
-        self.fault: StoreError | None = None
+        self.fault: StoreError | DiskError | None = None
         """Why the store could not be written, if it could not; results are in the journal then.
 
-        Or who has taken the study over.
+        Or who has taken the study over, or which disk is full.
         """
 
     @property
@@ -113,7 +114,7 @@ class Driver:
         try:
             candidate = self._again() if self._waiting else self._new()
             return self._dispatch(candidate) if candidate else None
-        except StoreError as error:
+        except (StoreError, DiskError) as error:
             self._give_up(error)
             return None
 
@@ -126,7 +127,7 @@ class Driver:
         if about_to_end and not self._waiting and self._wants_more:
             try:
                 self._proposing.look_ahead()
-            except StoreError as error:
+            except (StoreError, DiskError) as error:
                 self._give_up(error)
 
     @property
@@ -210,7 +211,7 @@ class Driver:
             cause: why it did, where that is known.
         """
         running = self._running.pop(number)
-        if self._is_lost:
+        if self._is_lost or self._lacks_disk(outcome, cause):
             outcome = None
         elif running.recorded is None:
             outcome = running.settled(outcome, cause)
@@ -225,6 +226,14 @@ class Driver:
             self._record(running, outcome)
         self._release_branches(running)
         self._watcher.trial_left(number)
+
+    def _lacks_disk(self, outcome: Outcome | None, cause: FailureRecord | None) -> bool:
+        """Whether a disk took no more: the search ends, and the trial is run again at resume."""
+        failure = outcome.failure if outcome else cause
+        if failure is None or failure.kind != DISK_FAULT:
+            return False
+        self._give_up(DiskError(failure.message))
+        return True
 
     def _release_branches(self, running: Running) -> None:
         """Those that were not made may be proposed."""
@@ -315,8 +324,8 @@ class Driver:
         )
         self._learners.keep_frontier()
 
-    def _give_up(self, fault: StoreError) -> None:
-        """Ends the search for the store's sake. Trials that run may end: the journal takes them."""
+    def _give_up(self, fault: StoreError | DiskError) -> None:
+        """Ends the search for want of store or disk. Trials that run may end."""
         if isinstance(fault, StudyHeld):
             self.lose(fault)
             return

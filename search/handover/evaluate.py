@@ -1,12 +1,12 @@
 """Students, teachers and foreign models side by side, on the same images and the same machine."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from search.data.dataset import Dataset
+from search.disk import scratch
 from search.errors import BadInput
 from search.export import TEACHER_PREDICTIONS
 from search.handover.contestant import Contestant, open_contestant
@@ -69,10 +69,10 @@ def evaluate(
     images = part_of(dataset, part)
     if not len(images):
         raise BadInput(f"the {part} part must have images, but has none: pass --part")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as workspace:
         named = [*models, *([teacher] if teacher and teacher not in models else [])]
         entrants = {
-            name: open_contestant(name, dataset.info, threads=threads, scratch=Path(scratch))
+            name: open_contestant(name, dataset.info, threads=threads, scratch=workspace)
             for name in named
         }
         found = {name: each.predict(images) for name, each in entrants.items()}

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from search.data.dataset import DataInfo
+from search.disk import disk_fault, scratch
 from search.errors import BadInput, RetortError, shortened
 from search.handover.formats import Format
 from search.handover.pixels import bake
@@ -55,13 +55,15 @@ def write_formats(source: Source, formats: Collection[Format], folder: Path) -> 
         destination = folder / asked.file
         try:
             _WRITERS[asked](source, destination)
-        except RetortError as error:
-            raise BadInput(f"--format {asked}: {error}") from error
         except OSError:
             raise  # a full disk is no property of the student
+        except RetortError as error:
+            raise BadInput(f"--format {asked}: {error}") from error
         # A converter's own errors have no base in common (torch's, MLIR's, OpenVINO's), and each
         # means that it can't.
         except Exception as error:
+            if fault := disk_fault(error, folder):
+                raise fault from error
             raise BadInput(
                 f"--format {asked} can't hold this student: {type(error).__name__}: "
                 f"{shortened(error)}"
@@ -79,11 +81,11 @@ def _write_float32(source: Source, destination: Path) -> None:
 def _write_fp16(source: Source, destination: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+    with scratch() as workspace, warnings.catch_warnings():
         # It says of each weight below 6e-8 that it becomes zero.
         warnings.simplefilter("ignore")
-        source.float_onnx(Path(scratch) / SERVED)
-        model = onnx.load(Path(scratch) / SERVED)
+        source.float_onnx(workspace / SERVED)
+        model = onnx.load(workspace / SERVED)
         onnx.save(convert_float_to_float16(model, keep_io_types=True), destination)
 
 
@@ -104,9 +106,9 @@ def _write_pt2(source: Source, destination: Path) -> None:
 def _write_openvino(source: Source, destination: Path) -> None:
     openvino = _converter("openvino")
     frontend = importlib.import_module("openvino.frontend")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch() as workspace:
         # It knows no functions that a file brings along, such as those of packed weights.
-        plain = Path(scratch) / SERVED
+        plain = workspace / SERVED
         onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.folder / SERVED)), plain)
         try:
             model = openvino.convert_model(plain)

@@ -68,8 +68,7 @@ def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
     left = sum(trial.state is TrialState.RUNNING for trial in trials)
     if left or study.state is StudyState.RUNNING:
         yield f"its process died, with {left} trials under way: {resume} goes on"
-    journal = journal_of(store, artifacts).path
-    if journal.exists():
+    for journal in journal_of(store, artifacts).waiting:
         yield f"results that the store could not take wait in {journal}: {resume} reads them back"
     for depot, name in _orphans(artifacts, trials):
         yield f"{depot}/{name} belongs to no trial that ended: {resume} removes it"

@@ -1,6 +1,8 @@
 """Results that the store could not take, kept beside it until it can: none is lost."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -38,16 +40,29 @@ class ReadBack:
     damaged: int = 0
     refused: int = 0
 
+    def __add__(self, other: "ReadBack") -> "ReadBack":
+        return ReadBack(
+            self.kept + other.kept, self.damaged + other.damaged, self.refused + other.refused
+        )
+
 
 class Journal:
     """A file of results: a line each, with its checksum, on the disk before `write` returns.
 
     Args:
         path: of the file; there is none while there is nothing to keep.
+        spare: keeps what the first does not take: a store's disk may be full, and its folder with
+            it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, spare: "Journal | None" = None) -> None:
         self.path = path
+        self.spare = spare
+
+    @property
+    def waiting(self) -> list[Path]:
+        """The files in which results wait."""
+        return [one.path for one in (self, self.spare) if one is not None and one.path.exists()]
 
     def write(self, number: int, outcome: Outcome) -> None:
         """Keeps how a trial ended.
@@ -55,13 +70,28 @@ class Journal:
         Raises:
             OSError: it can't be written.
         """
+        try:
+            self._write(number, outcome)
+        except OSError:
+            if self.spare is None:
+                raise
+            self.spare.write(number, outcome)
+
+    def _write(self, number: int, outcome: Outcome) -> None:
         entry = json.dumps({"trial": number, "outcome": asdict(outcome)}, allow_nan=False)
         line = json.dumps({"sha256": _digest(entry), "entry": entry})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            # A line that a crash cut short must not swallow this one.
-            file.write(f"\n{line}\n".encode())
-            file.flush()
+        # Unbuffered: what a full disk did not take must not be tried again at the end.
+        with self.path.open("ab", buffering=0) as file:
+            whole = file.tell()
+            try:
+                # A line that a crash cut short must not swallow this one.
+                _write_all(file, f"\n{line}\n".encode())
+            except OSError:
+                file.truncate(whole)
+                if not whole:
+                    self.path.unlink()
+                raise
             os.fsync(file.fileno())
         _sync_folder(self.path.parent)
 
@@ -71,7 +101,7 @@ class Journal:
         return self.path.with_name(f"{self.path.name}.refused")
 
     def read_back(self, keep: Keep) -> ReadBack:
-        """Gives every result to `keep`, then removes the file.
+        """Gives every result to `keep`, then removes the files.
 
         Args:
             keep: told the trial's number and outcome; may be told of one twice. Those that it
@@ -80,8 +110,10 @@ class Journal:
         Raises:
             StoreUnavailable, StudyHeld: by `keep`; the file stays as it is.
         """
-        if not self.path.exists():
-            return ReadBack()
+        found = self._read_back(keep) if self.path.exists() else ReadBack()
+        return found + self.spare.read_back(keep) if self.spare else found
+
+    def _read_back(self, keep: Keep) -> ReadBack:
         kept = damaged = 0
         refused: list[bytes] = []
         for line in self.path.read_bytes().splitlines():
@@ -144,6 +176,11 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
             "branches": tuple(branches),
         }
     )
+
+
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    if file.write(content) != len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from search.depot import Depot
+from search.disk import disk_fault
 from search.errors import StoreUnavailable
 from search.keeping.journal import Journal
 from search.records import Outcome, Scalar
@@ -61,12 +62,18 @@ class Ledger:
         """Ends a trial and its branches, whose numbers it gives.
 
         Raises:
-            StoreUnavailable: the result is in the journal.
+            StoreUnavailable: the result is in the journal, or there is no room for that either.
         """
         try:
             return self._patiently(lambda: self._store.finish_trial(self._study, number, outcome))
-        except StoreUnavailable:
-            self._journal.write(number, outcome)
+        except StoreUnavailable as error:
+            try:
+                self._journal.write(number, outcome)
+            except OSError as fault:
+                raise StoreUnavailable(
+                    f"{error}. Nor can the result of trial {number} be kept elsewhere, so that it "
+                    f"is run again: {disk_fault(fault, self._journal.path.parent) or fault}"
+                ) from fault
             raise
 
     def _patiently(self, write: Callable[[], _Answer]) -> _Answer:
@@ -84,7 +91,7 @@ class Ledger:
 
 
 def journal_of(store: Store, artifacts: Depot) -> Journal:
-    """A study's journal: beside the store's file, or with its artifacts where there is none.
+    """A study's journal: beside the store's file, else with its artifacts.
 
     Where these are at a URL, it is with their copies, on the machine that drove the search.
 
@@ -93,6 +100,8 @@ def journal_of(store: Store, artifacts: Depot) -> Journal:
         artifacts: of the study, whose name theirs ends with.
     """
     folder = artifacts.folder
+    with_artifacts = Journal(folder / "unstored.jsonl")
     if store.file is None:
-        return Journal(folder / "unstored.jsonl")
-    return Journal(store.file.with_name(f"{store.file.name}.{folder.name}.unstored.jsonl"))
+        return with_artifacts
+    beside = store.file.with_name(f"{store.file.name}.{folder.name}.unstored.jsonl")
+    return Journal(beside, spare=with_artifacts)

@@ -1,13 +1,13 @@
 """From a trained network to the file that is served: converted, measured, and kept if it fits."""
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
+from search.disk import scratch
 from search.files import CHECKSUMS, file_digest
 from search.keeping.artifacts import SERVED, Provenance, write_student
 from search.making.gains import Footprint, runtimes_of, why_no_op
@@ -58,8 +58,8 @@ def ship(
         name: of the folder among the task's artifacts.
         seed: of the images that ranges are calibrated on.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        files = _convert(student, Path(scratch), recipe, task, seed=seed)
+    with scratch() as workspace:
+        files = _convert(student, workspace, recipe, task, seed=seed)
         notes.end_stage("quantize")
         predicted = _predict(files.served, task)
         found = quality(predicted, teacher=task.teacher_classes)

@@ -131,7 +131,8 @@ class StageCache:
         try:
             if not self._limit or damaged_files(folder):
                 return None
-            os.utime(folder)
+            with suppress(OSError):  # a cache that may only be read serves as well
+                os.utime(folder)
             document = json.loads((folder / _STAGE).read_text())
             return Stage(
                 cuts=read_cuts(document["cuts"]),
@@ -172,12 +173,16 @@ class StageCache:
         return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
 
     def pin(self, owner: str, keys: Iterable[str]) -> None:
-        """From now on these stages stay, and of the owner no others."""
+        """From now on these stages stay, and of the owner no others; if there is room to say so."""
         pins = self._folder / _PINS
-        pins.mkdir(parents=True, exist_ok=True)
         beside = pins / f".{owner}.{os.getpid()}"
-        beside.write_text("\n".join(sorted(keys)))
-        beside.replace(pins / owner)
+        with suppress(OSError):
+            pins.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.write_text("\n".join(sorted(keys)))
+                beside.replace(pins / owner)
+            finally:
+                beside.unlink(missing_ok=True)
 
     def _trim(self, keep: str) -> None:
         pinned = {keep}

@@ -1,12 +1,12 @@
 """One trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
 
-import tempfile
 import uuid
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from search.admission.foresight import foresee_cost, least_cost
+from search.disk import disk_fault, scratch
 from search.errors import ArtifactError
 from search.making.failures import failure_of
 from search.making.maker import Made, Maker
@@ -98,8 +98,8 @@ class _Trial:
         notes.end_stage("admit")
         maker = Maker(self.task, self.seed)
         trained = yield from maker.train(self.recipe, notes)
-        with tempfile.TemporaryDirectory() as folder:
-            workbench = _Workbench(self.task, maker, trained, notes.branch(), Path(folder))
+        with scratch() as folder:
+            workbench = _Workbench(self.task, maker, trained, notes.branch(), folder)
             made = yield from workbench.compress(self.recipe, notes, name=self.name)
             outcome = notes.attached_to(made)
             for place, recipe in enumerate(branches):
@@ -118,7 +118,9 @@ class _Trial:
         try:
             refusal = _refusal(recipe, self.task.brief) if doubted else None
             outcome = refusal or (yield from workbench.compress(recipe, notes, name=name))
-        except Exception as error:  # noqa: BLE001  as the trial's: one branch's end is not another's
+        except Exception as error:
+            if fault := disk_fault(error):
+                raise fault from error  # it would be the end of all
             outcome = _failed(error)
         return Branch(params=recipe.to_params(), outcome=notes.attached_to(outcome))
 

@@ -30,6 +30,7 @@ def check_study(study: Study) -> None:
             too few cores or no GPU; or the file system of a URL is not installed.
         ArtifactError: this ONNX Runtime does not serve on the target's device.
         DepotError: a URL does not answer.
+        DiskError: the artifacts can't be written.
     """
     _check_space(study)
     for teacher in study.teachers:
@@ -40,6 +41,8 @@ def check_study(study: Study) -> None:
     preparing_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         Depot.of(address).check()
+    # A cache that may only be read will do, if it holds what is needed.
+    Depot.of(study.run.artifacts).check_writable()
     check_device(study.budget.target.device_here)
     if study.budget.target.agent:
         describe_agent(study.budget.target.agent)

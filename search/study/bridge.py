@@ -2,7 +2,6 @@
 
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from search.disk import scratch
 from search.driving.driver import Driver
 from search.errors import shortened
 from search.making.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
@@ -47,7 +47,7 @@ def drive(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -59,7 +59,7 @@ def drive(
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                storage_path=folder,
+                storage_path=str(folder),
                 verbose=0,
                 stop=_Stopper(bridge),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from ray.exceptions import RayError
 from search.errors import RetortError, shortened
 from search.settings.config import RunSettings, Target
 from search.settings.resources import parallel_trials
+from search.signals import held_back
 
 _ANSWER_S = 10.0
 
@@ -37,13 +39,15 @@ def ray_of(run: RunSettings) -> Iterator[None]:
         resources = {"num_cpus": wide * run.cpus, "num_gpus": math.ceil(wide * run.gpus) or None}
     try:
         _knock(run.ray)
-        ray.init(
-            address="local" if local else run.ray,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            include_dashboard=False if local else None,
-            **resources,
-        )
+        # The SIGHUP of a closed terminal is for this process, which then ends Ray's.
+        with held_back(signal.SIGHUP):
+            ray.init(
+                address="local" if local else run.ray,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                include_dashboard=False if local else None,
+                **resources,
+            )
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise RetortError(
             f"run.ray: {run.ray} does not answer: {shortened(error)}. Start one with `ray start "

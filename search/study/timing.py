@@ -1,6 +1,5 @@
 """Latency on the machine that stands for the target, asked for from any other of the cluster."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from search.disk import scratch
 from search.errors import ArtifactError, TrialError
 from search.measuring.measure import processor_here, time_files
 from search.measuring.timing import Latency
@@ -60,8 +60,8 @@ def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
 
 @ray.remote(num_cpus=0, max_retries=3)
 def _timed(contents: Sequence[bytes], target: Target) -> list[Latency]:
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{place}.onnx" for place in range(len(contents))]
+    with scratch() as folder:
+        paths = [folder / f"{place}.onnx" for place in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)
         return time_files(paths, target)

@@ -28,12 +28,13 @@ from search.driving.recall import recall
 from search.driving.sampler import Sampler
 from search.driving.scheduler import Rungs
 from search.driving.warm_start import teach
-from search.errors import Interrupted, StoreError
+from search.errors import DiskError, Interrupted, StoreError
 from search.keeping.holding import Heartbeat
 from search.keeping.ledger import Ledger, journal_of
 from search.preparing.preparation import TaskSpec, open_task
 from search.progress import Watcher
 from search.settings.config import Study
+from search.signals import ending_like_ctrl_c
 from search.store import Store
 from search.study.bridge import drive
 from search.study.cluster import check_target, ray_of
@@ -51,13 +52,14 @@ def run_trials(
         Interrupted: the person pressed Ctrl-C, or asked for the end from elsewhere. What had
             finished is in the store; what was running is recorded as interrupted.
         StoreError: the store can't be written; results are in the journal.
+        DiskError: no room is left for what trials write.
         RetortError: Ray can't be started or reached.
     """
     admission = open_admission(study, spec.brief, store)
     survey = Survey(study.search_space(), admission, seed=study.seed)
 
     def survey_on() -> None:
-        with suppress(StoreError):  # the next that is written tells of it
+        with suppress(StoreError, DiskError):  # the next that is written tells of it
             survey.go_on()
 
     driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
@@ -65,7 +67,7 @@ def run_trials(
     try:
         if not driver.is_over:
             watcher.say("starting the workers; measuring meanwhile what students cost")
-            with ray_of(study.run), _draining(driver):
+            with ending_like_ctrl_c(), ray_of(study.run), _draining(driver):
                 drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
         heartbeat.end_search()
@@ -86,7 +88,7 @@ def reaching_target(study: Study) -> Iterator[None]:
     if study.budget.target.resource is None:
         yield
         return
-    with ray_of(study.run):
+    with ending_like_ctrl_c(), ray_of(study.run):
         check_target(study.budget.target)
         yield
 
@@ -133,7 +135,7 @@ def _driver(
 
 @contextmanager
 def _draining(driver: Driver) -> Iterator[None]:
-    """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM does."""
+    """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM and SIGHUP do."""
     pressed = 0
 
     def interrupt(*_: object) -> None:
@@ -143,12 +145,9 @@ def _draining(driver: Driver) -> Iterator[None]:
             raise KeyboardInterrupt
         driver.interrupt("stopping: running trials end first; press Ctrl-C again to stop at once")
 
-    def terminate(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        with ending_like_ctrl_c():
+            yield
     finally:
-        signal.signal(signal.SIGINT, before[0])
-        signal.signal(signal.SIGTERM, before[1])
+        signal.signal(signal.SIGINT, before)

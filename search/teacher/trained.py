@@ -28,8 +28,10 @@ def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> n
         room.progress("teacher: trained by an earlier run")
         network.load_state_dict(load_file(folder / _WEIGHTS))
         return network
-    _fit(network, training, room)
     with depot.writing(name) as temporary:
+        # As large as they will be: whether there is room is known before the hours of training.
+        write_weights(temporary / _WEIGHTS, network)
+        _fit(network, training, room)
         write_weights(temporary / _WEIGHTS, network)
     return network
 
