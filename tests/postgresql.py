@@ -16,9 +16,12 @@ class PostgresqlServer:
     """A server on a free port of this machine; running, until `stop` or `remove`.
 
     Skips the test where there are no binaries of PostgreSQL.
+
+    Args:
+        settings: of the server, besides those that the tests need.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: object) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
             pytest.skip("no PostgreSQL in /usr/lib/postgresql: apt-get install postgresql")
@@ -36,7 +39,9 @@ class PostgresqlServer:
         )
         port = _free_port()  # late: others look for one meanwhile
         self.address = f"retort:{PASSWORD}@127.0.0.1:{port}"
-        self._options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        settings |= {"listen_addresses": "127.0.0.1", "fsync": "off"}
+        given = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self._options = f"-p {port} -k {self._folder} {given}"
         self.start()
 
     def start(self) -> None:
@@ -51,15 +56,26 @@ class PostgresqlServer:
             self.stop()
         shutil.rmtree(self._folder)
 
-    def create_database(self) -> str:
-        """The URL of a new, empty database."""
+    def create_database(self, folder: Path | None = None) -> str:
+        """The URL of a new, empty database; its tables are kept in `folder`, if one is given."""
+        name = f"test_{os.urandom(6).hex()}"
+        within = ""
+        if folder is not None:
+            if self._user:
+                shutil.chown(folder, self._user)
+            self.execute(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+            within = f" TABLESPACE {name}"
+        self.execute(f"CREATE DATABASE {name}{within}")
+        return f"postgresql+psycopg://{self.address}/{name}"
+
+    def execute(self, *statements: str) -> None:
+        """Runs each statement in a transaction of its own, as the server's superuser."""
         import psycopg
 
-        name = f"test_{os.urandom(6).hex()}"
         address = f"postgresql://{self.address}/postgres"
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql+psycopg://{self.address}/{name}"
+            for statement in statements:
+                connection.execute(statement)
 
     def _call(self, program: str, *arguments: str) -> None:
         command = [

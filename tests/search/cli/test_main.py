@@ -104,8 +104,24 @@ def test_ctrl_c_ends_with_130(home: Path) -> None:
 def test_a_reader_that_has_had_enough_gives_no_traceback(add_study: AddStudy, reader: str) -> None:
     add_study(*[FAILED] * 40)
     command = f"'{sys.executable}' -c \"{MAIN}\" trials --format json | {reader}"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
+    piped = ["bash", "-o", "pipefail", "-c", command]
+    result = subprocess.run(piped, capture_output=True, text=True, check=True)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "told"),
+    [(">/dev/full", 1, "standard output can't be written"), (">&-", 0, ""), (">&- 2>&-", 0, "")],
+)
+def test_an_output_that_takes_nothing_gives_no_traceback(
+    add_study: AddStudy, output: str, code: int, told: str
+) -> None:
+    add_study(FAILED)
+    command = f"'{sys.executable}' -c \"{MAIN}\" trials --format json {output}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
