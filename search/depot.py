@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,16 +18,10 @@ from typing import Any, Self, TypeVar
 import fsspec
 from fsspec.utils import get_protocol
 
+from search import remote
 from search.disk import check_writable
 from search.errors import ArtifactError, BadInput, DepotError, shortened
-from search.files import (
-    CHECKSUMS,
-    damaged_files,
-    file_digest,
-    is_inside,
-    listed_digests,
-    written_whole,
-)
+from search.files import CHECKSUMS, alone, damaged_files, replace_file, written_whole
 from search.paths import expanded
 
 COPIES = Path("~/.cache/retort/copies")
@@ -129,12 +123,15 @@ class Depot:
             check_writable(self.folder)
 
     @contextmanager
-    def writing(self, name: str, *, durable: bool = True) -> Iterator[Path]:
+    def writing(
+        self, name: str, *, durable: bool = True, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Path]:
         """A temporary folder that becomes `name` once the block has ended without an error.
 
         Args:
             name: of the folder.
             durable: as for `written_whole`; what is put at a URL is as durable as that is.
+            check: called the last thing before anybody sees the folder, which it may refuse.
 
         Raises:
             DepotError: the URL does not take it; nothing of that name is there then.
@@ -142,17 +139,31 @@ class Depot:
         """
         here = self.folder / name
         if not self.is_remote:
-            with written_whole(here, durable=durable) as temporary:
+            with written_whole(here, durable=durable, sealed=lambda whole: check()) as temporary:
                 yield temporary
             return
 
         def put(whole: Path) -> None:
+            check()
             self._asked(
-                lambda files, root: _put(files, whole, f"{root}/{name}"), pauses_s=_LONG_PAUSES_S
+                lambda files, root: remote.put(files, whole, f"{root}/{name}"),
+                pauses_s=_LONG_PAUSES_S,
             )
 
         with written_whole(here, durable=False, sealed=put) as temporary:
             yield temporary
+
+    @contextmanager
+    def making(self, name: str, say: Callable[[str], None]) -> Iterator[None]:
+        """Lets one process of this machine at a time look for the folder `name`, and make it.
+
+        Who comes second waits, says so, and finds what the first has made. On a file system that
+        machines share, those of the others wait as well.
+        """
+        lock = self.folder / f".{name}.lock"
+        text = f"another process is making {self}/{name}: waiting for it"
+        with alone(lock, waiting=lambda: say(text)):
+            yield
 
     def fetched(self, name: str) -> Path:
         """Where the folder `name` is on this machine; nothing is there if the depot has none.
@@ -164,7 +175,9 @@ class Depot:
         here = self.folder / name
         if not self.is_remote:
             return here
-        listed = self._asked(lambda files, root: _content(files, f"{root}/{name}/{CHECKSUMS}"))
+        listed = self._asked(
+            lambda files, root: remote.content(files, f"{root}/{name}/{CHECKSUMS}")
+        )
         if listed is None:
             shutil.rmtree(here, ignore_errors=True)
         elif damaged_files(here) or (here / CHECKSUMS).read_bytes() != listed:
@@ -192,7 +205,46 @@ class Depot:
             DepotError: the URL does not answer.
         """
         here = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
-        return sorted(here | self._asked(_names) if self.is_remote else here)
+        return sorted(here | self._asked(remote.names) if self.is_remote else here)
+
+    def read(self, name: str) -> bytes | None:
+        """What the file `name` holds now, which never is at a URL and here otherwise; None without.
+
+        Raises:
+            DepotError: the URL does not answer.
+            OSError: the file can't be read.
+        """
+        if self.is_remote:
+            return self._asked(lambda files, root: remote.content(files, f"{root}/{name}"))
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Gives the file `name` this content, at once or not at all.
+
+        Raises:
+            DepotError: the URL does not take it.
+            OSError: the file can't be written.
+        """
+        if self.is_remote:
+            self._asked(lambda files, root: remote.put_file(files, f"{root}/{name}", content))
+        else:
+            replace_file(self.folder / name, content)
+
+    def move(self, name: str, aside: str) -> None:
+        """Gives a folder that is whole another name, in which there may be a `/`.
+
+        Raises:
+            ArtifactError: what is at the URL is not as it was written.
+            DepotError: the URL does not answer.
+        """
+        here, there = self.fetched(name), self.folder / aside
+        if self.is_remote:
+            self._asked(lambda files, root: remote.put(files, here, f"{root}/{aside}"))
+            self.remove(name)
+            return
+        there.parent.mkdir(parents=True, exist_ok=True)
+        here.rename(there)
 
     def remove(self, name: str) -> None:
         """Removes a folder or a file.
@@ -201,7 +253,7 @@ class Depot:
             DepotError: the URL does not answer.
         """
         if self.is_remote:
-            self._asked(lambda files, root: _remove(files, f"{root}/{name}"))
+            self._asked(lambda files, root: remote.remove(files, f"{root}/{name}"))
         path = self.folder / name
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -211,7 +263,7 @@ class Depot:
     def _fetch(self, name: str, listed: bytes) -> None:
         def get(files: Any, root: str) -> None:
             with written_whole(self.folder / name, durable=False) as temporary:
-                damaged = _get(files, f"{root}/{name}", temporary, listed)
+                damaged = remote.get(files, f"{root}/{name}", temporary, listed)
                 if damaged:
                     raise ArtifactError(
                         f"{self.address}/{name} must be as it was written, but differs in "
@@ -251,56 +303,3 @@ class Depot:
             raise BadInput(f"{self.address} can't be opened: {error}") from error
         files.invalidate_cache()  # what others wrote meanwhile must be seen
         return files, root.rstrip("/")
-
-
-def _content(files: Any, path: str) -> bytes | None:
-    """What a file holds; None where there is none."""
-    try:
-        content: bytes = files.cat_file(path)
-    except FileNotFoundError:
-        return None
-    return content
-
-
-def _put(files: Any, folder: Path, root: str) -> None:
-    """Puts a folder that is whole here: what was there before goes first, its list comes last."""
-    _remove(files, root)
-    for name in [*listed_digests((folder / CHECKSUMS).read_bytes()), CHECKSUMS]:
-        path = f"{root}/{name}"
-        files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        files.put_file(str(folder / name), path)
-
-
-def _get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
-    """Copies what is listed into `folder`; gives the names of what is not as it was written."""
-    damaged = []
-    for name, digest in listed_digests(listed).items():
-        path = folder / name
-        if not is_inside(name):  # what is at a URL may be anybody's
-            damaged.append(repr(name))
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            files.get_file(f"{root}/{name}", str(path))
-        except FileNotFoundError:
-            damaged.append(name)
-            continue
-        if file_digest(path) != digest:
-            damaged.append(name)
-    return damaged
-
-
-def _names(files: Any, root: str) -> set[str]:
-    try:
-        paths = files.ls(root, detail=False)
-    except FileNotFoundError:
-        return set()
-    return {path.rstrip("/").rpartition("/")[2] for path in paths} - {""}
-
-
-def _remove(files: Any, path: str) -> None:
-    # Without its list a folder is not there, however far the rest comes.
-    with suppress(FileNotFoundError, NotADirectoryError):
-        files.rm_file(f"{path}/{CHECKSUMS}")
-    with suppress(FileNotFoundError):
-        files.rm(path, recursive=True)

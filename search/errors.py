@@ -12,6 +12,7 @@ RetortError                 exit 1
 │   ├── NotFinite                    what was to be stored holds NaN or infinity
 │   ├── DamagedRow                   what is stored was damaged, as by an edit by hand
 │   └── StudyHeld                    another process runs the study
+│       └── ArtifactsHeld            another store, or a copy, has its artifacts folder
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
 │   └── DepotError                   the URL that keeps it is out of reach; an OSError too
 ├── DiskError               exit 1   a folder can't be written: no room, read-only; an OSError too
@@ -99,6 +100,10 @@ class DamagedRow(StoreError):
 
 class StudyHeld(StoreError):
     """Another process runs the study, or took it over."""
+
+
+class ArtifactsHeld(StudyHeld):
+    """The artifacts folder belongs to another store, or to a newer copy of this one."""
 
 
 class ArtifactError(RetortError):

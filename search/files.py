@@ -33,7 +33,8 @@ def written_whole(
         destination: the folder.
         durable: wait until the disk has it; what can be computed again need not, as its checksums
             tell whether a power cut has damaged it.
-        sealed: is given the folder once it is whole, before anybody else sees it.
+        sealed: is given the folder once it is whole, the last thing before others see it; what it
+            raises keeps the folder from them.
 
     Raises:
         DiskError: there is no room for it, or its parent can't be written.
@@ -47,10 +48,10 @@ def written_whole(
         with naming_disk(destination.parent):  # before the clean-up, which makes room
             yield temporary
             _write_checksums(temporary)
-            sealed(temporary)
             if durable:
                 for path in [*temporary.rglob("*"), temporary]:
                     _sync(path)
+            sealed(temporary)
             _replace(temporary, destination)
             if durable:
                 _sync(destination.parent)
@@ -77,13 +78,54 @@ def file_written_whole(destination: Path) -> Iterator[Path]:
         with naming_disk(destination.parent):  # before the clean-up, which makes room
             yield temporary
             temporary.replace(destination)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Gives a file this content, at once or not at all; the disk has it then.
+
+    Raises:
+        DiskError: as `file_written_whole`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file_written_whole(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+
+
+@contextmanager
+def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Lets one process at a time into the block; one that has died is out of it.
+
+    Where there can't be a lock, as in a folder that is only read, nobody waits.
+
+    Args:
+        lock: a file that stays; made where it is not there.
+        waiting: called once, where another process is in the block.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        yield
+        return
+    try:
+        if not _try_to_hold(descriptor):
+            waiting()
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_abandoned(destination: Path) -> None:
     """Removes what writers of `destination` that were killed have left beside it."""
-    hidden = f".{glob.escape(destination.name)}.*"
+    hidden = f".{glob.escape(destination.name)}.{'[0-9a-f]' * 32}"
     for pattern in (f"{hidden}.tmp", f"{hidden}.old"):
         for leftover in destination.parent.glob(pattern):
             with suppress(OSError):  # it is gone by now

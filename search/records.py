@@ -190,6 +190,24 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How far a study has come: its trials, and those of them that have an outcome.
+
+    Neither ever falls, as an interruption is no outcome: a store that knows of less is older.
+    """
+
+    trials: int
+    ended: int
+
+    def is_behind(self, other: "Extent") -> bool:
+        """Whether the other knows of something that this one does not."""
+        return self.trials < other.trials or self.ended < other.ended
+
+    def __str__(self) -> str:
+        return f"{self.trials} trials ({self.ended} ended)"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """How many trials there are of a kind, and the seconds that they took together."""
 
@@ -258,7 +276,9 @@ class StudyRecord:
 
     `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None
     in a study of an older retort. `elapsed_s` is how long it searched, all its runs together.
-    `holder` is who runs it; it may have died since.
+    `holder` is who runs it; it may have died since. `identity` tells it from every other study, in
+    any store; a copy of the store has the same. `claims` are the holds by which it has, or was
+    about to have, its artifacts folder.
     """
 
     name: str
@@ -271,3 +291,5 @@ class StudyRecord:
     data_digest: str | None = None
     elapsed_s: float = 0.0
     holder: Holder | None = None
+    identity: str = ""
+    claims: tuple[str, ...] = ()

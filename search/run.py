@@ -13,6 +13,7 @@ from search.driving.changes import check_changes, check_made_of_the_same
 from search.driving.warm_start import check_alike
 from search.errors import (
     ArtifactError,
+    ArtifactsHeld,
     DepotError,
     DiskError,
     Interrupted,
@@ -24,6 +25,7 @@ from search.errors import (
 from search.findings.frontier import chosen, frontier
 from search.keeping.artifacts import SERVED, check_own, check_whole
 from search.keeping.checkup import sweep
+from search.keeping.claim import check_free, claim_artifacts
 from search.keeping.holding import Heartbeat, Say, beating, lives, take, this_process
 from search.keeping.ledger import journal_of
 from search.measuring.measure import predictions, quality
@@ -45,29 +47,38 @@ def run_study(
 
     Raises:
         BadInput: data or teacher can't be used; nothing is in the store then.
+        ArtifactsHeld: another study has its students where this one's would be; likewise.
         StoreError: the store holds a study of that name, or can't be written.
         NoStudentFits: no trial ended within the budget; names the nearest miss.
         Interrupted: the person stopped it.
     """
     _check_is_new(study, store)
-    study = _placed(study)
+    study, holder = _placed(study), this_process()
+    artifacts = Depot.of(study.run.artifacts) / study.study
+    check_free(artifacts, study.study)
     with reaching_target(study):
-        spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
+        spec, teacher = prepare_task(study, watcher, allow_code=allow_code, hold=holder.token)
         check_alike(study, spec, teacher, store)
         store.create_study(
             study.study,
             config=dump_study(study),
-            artifacts=str(spec.artifacts),
+            artifacts=str(artifacts),
             data_digest=spec.data_digest,
-            holder=this_process(),
+            holder=holder,
         )
-        _set_aside_journals(journal_of(store, spec.artifacts).waiting, watcher.say)
         with beating(store, study.study) as heartbeat:
+            claim_artifacts(store, study.study, holder.token)
+            _set_aside_journals(journal_of(store, artifacts).waiting, watcher.say)
             return _search(study, spec, teacher, store, watcher, heartbeat)
 
 
 def resume_study(
-    study: Study, store: Store, watcher: Watcher, *, allow_code: bool = False
+    study: Study,
+    store: Store,
+    watcher: Watcher,
+    *,
+    allow_code: bool = False,
+    take_over: bool = False,
 ) -> TrialRecord:
     """Goes on with a study that was interrupted, failed, or is to get more trials or more time.
 
@@ -79,24 +90,27 @@ def resume_study(
         store: holds it.
         watcher: told of what happens.
         allow_code: whether a teacher's factory may run its code.
+        take_over: whether its artifacts folder may be taken from another store, or from a newer
+            copy of this one.
 
     Raises:
-        StudyHeld: another process runs it.
+        StudyHeld: another process runs it, or another store has its artifacts folder.
         BadInput: what was changed would mix trials that can't be compared.
         NoStudentFits, Interrupted, StoreError: as `run_study`.
     """
     name = study.study
-    take(store, name, say=watcher.say)
+    holder = take(store, name, say=watcher.say)
     with beating(store, name) as heartbeat, reaching_target(study):
         record = store.study(name)
         study = _placed(study)
-        artifacts = Depot.of(record.artifacts)
+        claim = claim_artifacts(store, name, holder.token, take_over=take_over)
+        artifacts = claim.artifacts
         read_back_journal(store, name, artifacts, watcher.say)
         for change in check_changes(record, study, store.trials(name)):
             watcher.say(f"changed: {change}")
         store.interrupt_running(name)
-        sweep(artifacts, store.trials(name))
-        spec, teacher = prepare_task(study, watcher, allow_code=allow_code)
+        sweep(claim, store.trials(name), watcher.say)
+        spec, teacher = prepare_task(study, watcher, allow_code=allow_code, hold=holder.token)
         check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
         check_alike(study, spec, teacher, store)
         store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
@@ -142,11 +156,12 @@ def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherR
 def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
     """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
     with suppress(StoreError):
-        with suppress(OSError):
-            read_back_journal(store, spec.study, spec.artifacts, watcher.say)
+        if spec.claim.is_kept():
+            with suppress(OSError):
+                read_back_journal(store, spec.study, spec.artifacts, watcher.say)
         store.interrupt_running(spec.study)
-        with suppress(OSError):
-            sweep(spec.artifacts, store.trials(spec.study))
+        with suppress(OSError, ArtifactsHeld):
+            sweep(spec.claim, store.trials(spec.study), watcher.say)
         store.set_study_state(spec.study, state)
 
 
@@ -219,7 +234,7 @@ def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
     target = spec.brief.target
     session = Session(folder / SERVED, threads=target.threads, device=target.device_here)
     found = predictions(session, dataset.test, dataset)
-    keep_test(spec.artifacts, name, found)
+    keep_test(spec.claim.writing, name, found)
     return found
 
 

@@ -4,6 +4,7 @@ One process writes, any number read. Each method is one transaction. All raise `
 where the database can't be reached, is locked for too long, or knows no such study or trial.
 """
 
+import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -133,6 +134,8 @@ class Store(HeldStore):
                     changed_at=now,
                     data_digest=data_digest,
                     elapsed_s=0.0,
+                    identity=uuid.uuid4().hex,
+                    claim=None if holder is None else holder.token,
                     hold=None if holder is None else hold_row(holder),
                 )
             )

@@ -7,7 +7,7 @@ import typer
 
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl, path
 from search.cli.terminal import say, write_json
-from search.keeping.checkup import check_store
+from search.keeping.checkup import check_store, students_aside
 from search.store import Store
 
 app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_is_help=True)
@@ -18,13 +18,14 @@ def check(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     """Whether the store is sound, and every artifact that it names whole; changes nothing."""
     with Store.open(store, read_only=True) as opened:
         problems, studies = check_store(opened), len(opened.names())
+        aside = students_aside(opened)
         schema = opened.schema()
     if as_json:
-        write_json({"schema": schema, "studies": studies, "problems": problems})
+        write_json({"schema": schema, "studies": studies, "problems": problems, "aside": aside})
     else:
         say(f"schema {schema}, {studies} studies, {len(problems)} problems")
-        for problem in problems:
-            say(f"  {problem}")
+        for line in (*problems, *aside):
+            say(f"  {line}")
     if problems:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -132,6 +133,13 @@ def resume(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Let a teacher's `factory:` run its code.")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Go on though another store, or a newer copy of this one, has the artifacts.",
+        ),
+    ] = False,
 ) -> None:
     """Go on with a study: what was interrupted runs first, time and trials used stay used.
 
@@ -151,7 +159,7 @@ def resume(
         typed = load_study(Path(study), changes)
     else:
         typed = _stored(study, store, changes)
-    _search(typed, allow_code=allow_code, again=True)
+    _search(typed, allow_code=allow_code, again=True, take_over=take_over)
 
 
 def stop(
@@ -184,7 +192,9 @@ def _stored(study: str | None, store: str, changes: list[str]) -> Study:
     return study_from_dict(record.config, given + changes)
 
 
-def _search(study: Study, *, allow_code: bool, again: bool = False) -> TrialRecord:
+def _search(
+    study: Study, *, allow_code: bool, again: bool = False, take_over: bool = False
+) -> TrialRecord:
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
@@ -192,7 +202,7 @@ def _search(study: Study, *, allow_code: bool, again: bool = False) -> TrialReco
         from search.run import resume_study, run_study
 
         check_study(study)  # before the store is made
-    search = resume_study if again else run_study
+    search = partial(resume_study, take_over=take_over) if again else run_study
     with Store.open(study.run.storage) as store:
         with watching(study, store) as watcher:
             best = search(study, store, watcher, allow_code=allow_code)

@@ -53,8 +53,16 @@ def prepare(
     except OSError as error:
         raise _unreadable(settings, error) from error
     depot = cache / "data"
-    if found := _prepared(depot, key, progress):
-        return found
+    with depot.making(key, progress):
+        if found := _prepared(depot, key, progress):
+            return found
+        _prepare_anew(depot, key, settings, seed, progress)
+    return open_dataset(depot.folder / key)
+
+
+def _prepare_anew(
+    depot: Depot, key: str, settings: DataSettings, seed: int, progress: Progress
+) -> None:
     source = _read(settings, progress)
     try:
         with depot.writing(key) as temporary:
@@ -66,7 +74,6 @@ def prepare(
             f"the cache must be writable, but {f'{depot}/{key}'!r} could not be written ({error}); "
             "make room, or set another folder as run.cache"
         ) from error
-    return open_dataset(depot.folder / key)
 
 
 def _prepared(depot: Depot, key: str, progress: Progress) -> Dataset | None:

@@ -67,6 +67,18 @@ class HeldStore(Reader):
             session.delete(row)
         del self._tokens[study]
 
+    def claim(self, study: str, *, before: str | None) -> None:
+        """Keeps that this hold is about to claim the study's artifacts folder.
+
+        Args:
+            study: held by this process.
+            before: the hold that the folder is claimed by so far. Until the folder says otherwise
+                it stays a claim of this study: the process may die in between.
+        """
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.claim, row.claim_before = self._tokens[study], before
+
     def ask_to_stop(self, study: str) -> Holder | None:
         """Asks who runs the study to let running trials end; None where nobody runs it."""
         with self._database.writing() as session:

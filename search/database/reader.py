@@ -27,6 +27,7 @@ from search.database.tables import SCHEMA, StudyRow, TrialRow
 from search.errors import DamagedRow, StoreError
 from search.records import (
     Cost,
+    Extent,
     Setting,
     Shape,
     StudyRecord,
@@ -202,6 +203,16 @@ class Reader:
                 for name, trials, changed_at in rows
                 if isinstance(name, str)
             }
+
+    def extent(self, study: str) -> Extent:
+        """How far the study has come."""
+        open_states = TrialState.RUNNING.value, TrialState.INTERRUPTED.value
+        ended = func.count().filter(TrialRow.state.not_in(open_states))
+        with self._database.reading() as session:
+            row = find_study(session, study)
+            counts = select(func.count(), ended).where(TrialRow.study_id == row.id)
+            trials, ended_trials = session.execute(counts).one()
+            return Extent(trials=trials, ended=ended_trials)
 
     def training_done(self, study: str) -> dict[int, TrainingDone]:
         """Of each trial that trained a student or took one over: for how long, and whose."""

@@ -41,6 +41,8 @@ def study_record(row: StudyRow) -> StudyRecord:
         changed_at=row.changed_at,
         data_digest=row.data_digest,
         elapsed_s=row.elapsed_s,
+        identity=row.identity,
+        claims=tuple(claim for claim in (row.claim, row.claim_before) if claim),
         holder=None if row.hold is None else _like(Holder, row.hold),
     )
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from search.database.columns import Flag, UtcTime
 from search.records import StudyState, TrialState
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -73,6 +73,9 @@ class StudyRow(Table):
     changed_at: Mapped[datetime]
     data_digest: Mapped[str | None]
     elapsed_s: Mapped[float] = mapped_column(server_default="0")
+    identity: Mapped[str] = mapped_column(server_default="")
+    claim: Mapped[str | None]
+    claim_before: Mapped[str | None]
     teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
     hold: Mapped["HoldRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
 

@@ -1,21 +1,24 @@
 """Whether what the store says is so: its own consistency, and the artifacts that it names."""
 
 import re
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from search.depot import Depot
 from search.errors import ArtifactError, BadInput, DamagedRow, DepotError
 from search.files import CHECKSUMS, damaged_files, file_digest
-from search.keeping.holding import standing
+from search.keeping.claim import Claim, stranger
+from search.keeping.holding import Say, standing
 from search.keeping.ledger import journal_of
 from search.records import ArtifactRecord, StudyRecord, StudyState, TrialRecord, TrialState
 from search.store import Store
 
 # What a trial writes among the artifacts, and what is left of it where it was killed meanwhile.
-_OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.).*\.(tmp|old|hung)")
+_OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.|owner\.).*\.(tmp|old|hung)")
 _TESTED = "tested"
 _AXES = ("student", "distillation", "pruning", "quantization")
+_ASIDE = "aside"
 
 
 def check_store(store: Store) -> list[str]:
@@ -23,18 +26,53 @@ def check_store(store: Store) -> list[str]:
     damages = store.damages()
     problems = list(store.integrity_problems())
     problems += [f"{one.study}: {one}" if one.study else str(one) for one in damages]
-    for study in store.studies():
-        if isinstance(study, StudyRecord):
-            problems += [f"{study.name}: {problem}" for problem in _check_study(store, study)]
+    for study in _sound_studies(store):
+        problems += [f"{study.name}: {problem}" for problem in _check_study(store, study)]
     return problems
 
 
-def sweep(artifacts: Depot, trials: Collection[TrialRecord]) -> list[str]:
-    """Removes what killed trials left behind in a study that does not run; gives what it was."""
-    found = list(_orphans(artifacts, trials))
-    for depot, name in found:
-        depot.remove(name)
-    return [f"{depot}/{name}" for depot, name in found]
+def students_aside(store: Store) -> list[str]:
+    """How many students clean-ups have set aside, and in which folder, a line each.
+
+    Whoever needs the room may remove it.
+    """
+    lines = []
+    for study in _sound_studies(store):
+        with suppress(DepotError, BadInput):  # `check_store` says so
+            places = [depot / _ASIDE for depot in _depots(study)]
+            counts = [(place, len(place.names())) for place in places]
+            lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
+    return lines
+
+
+def sweep(claim: Claim, trials: Collection[TrialRecord], say: Say) -> None:
+    """Clears away what no trial of the study names, while the study does not run.
+
+    What was cut short is removed. What is whole may be somebody's: it is set aside.
+
+    Args:
+        claim: by which the folder is this study's.
+        trials: all of the study's.
+        say: told of what is set aside.
+
+    Raises:
+        ArtifactsHeld: the folder is another's by now.
+        DepotError: the URL does not answer.
+    """
+    claim.check()
+    aside: dict[str, list[str]] = {}
+    for depot, name in list(_orphans(claim.artifacts, trials)):
+        if depot.kept(name) is None:
+            depot.remove(name)
+        else:
+            depot.move(name, f"{_ASIDE}/{name.strip('.')}.{uuid.uuid4().hex[:8]}")
+            aside.setdefault(f"{depot}/{_ASIDE}", []).append(name)
+    for place, names in aside.items():
+        say(f"set aside in {place}, as no trial that ended made them: {', '.join(names)}")
+
+
+def _sound_studies(store: Store) -> list[StudyRecord]:
+    return [study for study in store.studies() if isinstance(study, StudyRecord)]
 
 
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
@@ -70,8 +108,31 @@ def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
         yield f"its process died, with {left} trials under way: {resume} goes on"
     for journal in journal_of(store, artifacts).waiting:
         yield f"results that the store could not take wait in {journal}: {resume} reads them back"
-    for depot, name in _orphans(artifacts, trials):
-        yield f"{depot}/{name} belongs to no trial that ended: {resume} removes it"
+    yield from _check_folder(store, study, trials)
+
+
+def _check_folder(
+    store: Store, study: StudyRecord, trials: Collection[TrialRecord]
+) -> Iterator[str]:
+    """Whose the artifacts folder is, and what in it is of no trial."""
+    artifacts, _ = _depots(study)
+    try:
+        if found := stranger(artifacts, study, store.extent(study.name)):
+            yield found
+            return
+        for depot, name in _orphans(artifacts, trials):
+            yield (
+                f"{depot}/{name} belongs to no trial that ended: `retort resume {study.name}` "
+                "clears it away"
+            )
+    except OSError as error:
+        yield f"{artifacts} can't be read: {error}"
+
+
+def _depots(study: StudyRecord) -> tuple[Depot, Depot]:
+    """Where its students are, and what they predicted for the test images."""
+    artifacts = Depot.of(study.artifacts)
+    return artifacts, artifacts / _TESTED
 
 
 def _check_recipe(trial: TrialRecord) -> str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from search.depot import Depot
 from search.disk import disk_fault
 from search.errors import StoreUnavailable
+from search.keeping.claim import Claim
 from search.keeping.journal import Journal
 from search.records import Outcome, Scalar
 from search.store import Store
@@ -26,17 +27,19 @@ class Ledger:
     A write that the store can't take is tried again, for three times as long as the store waits for
     a lock.
     A result that it does not take then goes to the journal, and `StoreUnavailable` tells so.
+    Nothing is written once the artifacts folder is another's: its search there ends this one.
 
     Args:
         store: holds the study.
         study: its name.
-        journal: of its results; read back when the study is resumed.
+        claim: to its artifacts, where it is noted how far the study has come.
     """
 
-    def __init__(self, store: Store, study: str, journal: Journal) -> None:
+    def __init__(self, store: Store, study: str, claim: Claim) -> None:
         self._store = store
+        self._claim = claim
         self._study = study
-        self._journal = journal
+        self._journal = journal_of(store, claim.artifacts)
 
     def start(self, params: Mapping[str, Scalar], seed: int) -> int:
         """Adds a running trial, and gives its number."""
@@ -77,7 +80,18 @@ class Ledger:
             raise
 
     def _patiently(self, write: Callable[[], _Answer]) -> _Answer:
-        """The answer of `write`, which is safe to be done twice."""
+        """The answer of `write`, which is safe to be done twice.
+
+        Raises:
+            ArtifactsHeld: another store's search has the folder of the artifacts.
+            StoreUnavailable: the store did not take it.
+        """
+        self._claim.check_if_reached()
+        answer = self._tried(write)
+        self._claim.keep_noted(self._store, self._study)
+        return answer
+
+    def _tried(self, write: Callable[[], _Answer]) -> _Answer:
         end = time.monotonic() + _LOCKS * self._store.patience_s
         pause_s = _FIRST_PAUSE_S
         while True:

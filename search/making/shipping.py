@@ -85,7 +85,7 @@ def ship(
             data=task.dataset.info,
             origin={**task.origin, "artifact": name, "seed": seed},
         )
-        with task.artifacts.writing(name) as folder:
+        with task.claim.writing(name) as folder:
             shutil.copyfile(files.served, folder / SERVED)
             write_student(folder, student.network, provenance)
             write_predictions(folder / PREDICTIONS, {"validation": predicted})

@@ -9,6 +9,7 @@ from torch import nn
 from search.data.dataset import Dataset
 from search.data.views import View
 from search.depot import Depot
+from search.keeping.claim import Claim
 from search.making.stages import Lineage, StageCache
 from search.records import Scalar
 from search.settings.brief import Brief
@@ -28,7 +29,7 @@ class Task:
             they are first asked for.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         device: where students are trained.
-        artifacts: where the study keeps its artifacts.
+        claim: to where the study keeps its artifacts.
         origin: hashes and versions, written into each artifact.
         lineage: what each stage of a trial follows from, besides its recipe.
         stages: those that were computed before.
@@ -41,7 +42,12 @@ class Task:
     teachers: Callable[[], tuple[nn.Module, ...]]
     teacher_classes: np.ndarray
     device: str
-    artifacts: Depot
+    claim: Claim
     origin: Mapping[str, Scalar]
     lineage: Lineage
     stages: StageCache
+
+    @property
+    def artifacts(self) -> Depot:
+        """Where the study keeps its artifacts; they are written by the claim."""
+        return self.claim.artifacts

@@ -11,7 +11,8 @@ A study's artifacts keep the validation part in each network's own folder. The t
 looked at when these folders have long been written, is in `tested/`, under the folder's name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from search.arrays import read_npz
 from search.depot import Depot
 from search.errors import ArtifactError
+
+Writing = Callable[[str], AbstractContextManager[Path]]
 
 PREDICTIONS = "predictions.npz"
 TEACHER = "teacher"
@@ -116,9 +119,15 @@ def kept_predictions(artifacts: Depot, name: str) -> dict[str, Predictions]:
     return found
 
 
-def keep_test(artifacts: Depot, name: str, found: Predictions) -> None:
-    """Keeps what the network of the folder `name` predicts for the test part."""
-    with (artifacts / _TESTED).writing(name) as folder:
+def keep_test(writing: Writing, name: str, found: Predictions) -> None:
+    """Keeps what the network of the folder `name` predicts for the test part.
+
+    Args:
+        writing: gives a folder among the study's artifacts to write to.
+        name: of the network's folder there.
+        found: its predictions.
+    """
+    with writing(f"{_TESTED}/{name}") as folder:
         write_predictions(folder / PREDICTIONS, {"test": found})
 
 

@@ -16,6 +16,7 @@ from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.depot import Depot
 from search.errors import TargetError
+from search.keeping.claim import Claim
 from search.making.stages import Lineage, StageCache
 from search.making.task import Task
 from search.measuring.measure import count_cost, predictions, time_cost
@@ -50,7 +51,7 @@ class TaskSpec:
         dataset: the prepared images.
         targets: the teachers' logits; None where no open method asks for them.
         teachers: the teachers themselves; None where no open method asks for them.
-        artifacts: where the study keeps its artifacts, and the teacher's predictions.
+        claim: to where the study keeps its artifacts, and the teacher's predictions.
         stages: where stages that were computed are kept; of a URL, on each machine by itself.
         stages_bytes: the most that it keeps.
         allow_code: whether a teacher's factory may run.
@@ -64,12 +65,17 @@ class TaskSpec:
     teachers: str | None
     views: tuple[View, ...]
     device: str
-    artifacts: Depot
+    claim: Claim
     origin: tuple[tuple[str, Scalar], ...]
     lineage: Lineage
     stages: Depot
     stages_bytes: int
     allow_code: bool
+
+    @property
+    def artifacts(self) -> Depot:
+        """Where the study keeps its artifacts; they are written by the claim."""
+        return self.claim.artifacts
 
     @property
     def data_digest(self) -> str:
@@ -101,7 +107,7 @@ def open_task(spec: TaskSpec) -> Task:
         teachers=partial(_teachers, spec),
         teacher_classes=taught.classes,
         device=spec.device,
-        artifacts=spec.artifacts,
+        claim=spec.claim,
         origin=dict(spec.origin),
         lineage=spec.lineage,
         stages=spec.stage_cache(),
@@ -115,18 +121,27 @@ def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
 
 
 def prepare_task(
-    study: Study, watcher: Watcher, *, allow_code: bool = False
+    study: Study, watcher: Watcher, *, allow_code: bool = False, hold: str = ""
 ) -> tuple[TaskSpec, TeacherRecord]:
     """Makes everything ready that trials share, and measures the teacher as its students will be.
 
+    Args:
+        study: what is searched for.
+        watcher: told of what is done.
+        allow_code: whether a teacher's factory may run its code.
+        hold: by which this process has the study; the artifacts folder must be its own, or
+            nobody's.
+
     Raises:
+        ArtifactsHeld: the artifacts folder is another's.
         BadInput: as `check_study`.
         DataError: the data can't be used.
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
     check_study(study)
     _warn_of_other_products(study.budget.target, watcher)
-    cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts) / study.study
+    cache = Depot.of(study.run.cache)
+    claim = Claim(Depot.of(study.run.artifacts) / study.study, hold)
     device = training_device(study.run)
     here = _device_here(study.run, watcher)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
@@ -149,7 +164,7 @@ def prepare_task(
         targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
     if Needs.FEATURES in needed:
         teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
-    record = _measure_teacher(teacher, dataset, artifacts, study.budget.target, watcher)
+    record = _measure_teacher(teacher, dataset, claim, study.budget.target, watcher)
     _give_back(teacher, here)
 
     def named(folder: Path) -> str:
@@ -164,7 +179,7 @@ def prepare_task(
         teachers=named(teachers) if teachers else None,
         views=views,
         device=device,
-        artifacts=artifacts,
+        claim=claim,
         origin=_origin(study, dataset, teacher),
         lineage=Lineage(
             data=f"{dataset.info.digest}/{dataset.folder.name}",
@@ -231,12 +246,12 @@ def _warn_of_other_products(target: Target, watcher: Watcher) -> None:
 
 
 def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, artifacts: Depot, target: Target, watcher: Watcher
+    teacher: Teacher, dataset: Dataset, claim: Claim, target: Target, watcher: Watcher
 ) -> TeacherRecord:
     """Exports the teacher among the artifacts, with its predictions, and measures the file."""
     info = dataset.info
     shape = (info.channels, info.image_size, info.image_size)
-    with artifacts.writing(TEACHER) as folder:
+    with claim.writing(TEACHER) as folder:
         served = folder / _SERVED
         export_onnx(teacher.network, served, image_shape=shape)
         append_metadata(served, described(info))

@@ -54,20 +54,30 @@ def soft_targets(
     seen = f"{dataset.info.digest}/{dataset.folder.name}/{views!r}/{content_of(*SHOWS)}"
     key = f"{_FORM}/{teacher.digest}/{seen}"
     depot, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
-    if depot.kept(name) is None:
-        with depot.writing(name) as temporary:
-            learned = for_learning(dataset, by_labels=False)
-            images, classes = len(learned.training), len(dataset.info.classes)
-            shape = len(teacher.members), len(views), images, classes
-            logits = np.lib.format.open_memmap(
-                temporary / _FILE, mode="w+", dtype=np.float16, shape=shape
-            )
-            _reserve(temporary / _FILE)
-            for number, view in enumerate(views):
-                progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-                _fill(logits[:, number], teacher, learned, view)
-            logits.flush()
+    with depot.making(name, progress):
+        if depot.kept(name) is None:
+            with depot.writing(name) as temporary:
+                _compute(temporary / _FILE, teacher, dataset, views, progress=progress)
     return depot.folder / name
+
+
+def _compute(
+    file: Path,
+    teacher: Teacher,
+    dataset: Dataset,
+    views: Sequence[View],
+    *,
+    progress: Callable[[str], None],
+) -> None:
+    learned = for_learning(dataset, by_labels=False)
+    images, classes = len(learned.training), len(dataset.info.classes)
+    shape = len(teacher.members), len(views), images, classes
+    logits = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
+    _reserve(file)
+    for number, view in enumerate(views):
+        progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
+        _fill(logits[:, number], teacher, learned, view)
+    logits.flush()
 
 
 def _reserve(file: Path) -> None:

@@ -4,7 +4,6 @@ import math
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -15,6 +14,7 @@ from ray.tune.search import Searcher
 from search.disk import scratch
 from search.driving.driver import Driver
 from search.errors import shortened
+from search.keeping.claim import Claim
 from search.making.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
 from search.preparing.preparation import TaskSpec
 from search.records import FailureRecord
@@ -52,7 +52,7 @@ def drive(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=bridge,
-                scheduler=_Undertaker(bridge, spec.artifacts.folder, run.trial_timeout),
+                scheduler=_Undertaker(bridge, spec.claim, run.trial_timeout),
                 num_samples=-1,
                 # One more is asked for than runs, and not given: it is chosen in advance.
                 max_concurrent_trials=parallel + 1,
@@ -161,17 +161,17 @@ class _Stopper(tune.Stopper):
 class _Undertaker(FIFOScheduler):
     """Asks why a trial's process ended: to the searcher Ray does not tell it."""
 
-    def __init__(self, bridge: Bridge, artifacts: Path, limit_s: float | None) -> None:
+    def __init__(self, bridge: Bridge, claim: Claim, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._bridge = bridge
-        self._artifacts = artifacts
+        self._claim = claim
         self._limit_s = limit_s
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
         number = self._bridge.number(trial.trial_id)
         if number is None:
             return
-        note = note_of(self._artifacts, number)
+        note = note_of(self._claim, number)
         hung = take_note(note)
         cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
         self._bridge.note_cause(trial.trial_id, cause)

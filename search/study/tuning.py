@@ -30,7 +30,7 @@ from search.driving.scheduler import Rungs
 from search.driving.warm_start import teach
 from search.errors import DiskError, Interrupted, StoreError
 from search.keeping.holding import Heartbeat
-from search.keeping.ledger import Ledger, journal_of
+from search.keeping.ledger import Ledger
 from search.preparing.preparation import TaskSpec, open_task
 from search.progress import Watcher
 from search.settings.config import Study
@@ -104,7 +104,7 @@ def _driver(
 ) -> Driver:
     """A driver that knows what the store knows."""
     trials = store.trials(study.study, whole=True)
-    ledger = Ledger(store, study.study, journal_of(store, spec.artifacts))
+    ledger = Ledger(store, study.study, spec.claim)
     gate = Gate(admission, ledger=ledger, seed=study.seed, watcher=watcher)
     sampler = Sampler(
         study.search_space(),

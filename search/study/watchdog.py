@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search.keeping.claim import Claim
+
 
 class Watchdog:
     """Ends this process once its watched work has taken so long.
@@ -41,9 +43,9 @@ class Watchdog:
         self._note.unlink(missing_ok=True)
 
 
-def note_of(artifacts: Path, number: int) -> Path:
-    """Where a trial's watchdog leaves word."""
-    return artifacts / f".trial-{number:05d}.hung"
+def note_of(claim: Claim, number: int) -> Path:
+    """Where a trial's watchdog leaves word; another run of the study has a place of its own."""
+    return claim.artifacts.folder / f".trial-{number:05d}.{claim.hold[:8]}.hung"
 
 
 def take_note(note: Path) -> str:

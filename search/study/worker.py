@@ -46,7 +46,7 @@ class Worker(tune.Trainable):
             return True
         self._trial = _trial(dispatch, self._spec)
         if self._limit_s is not None:
-            note = note_of(self._spec.artifacts.folder, dispatch.number)
+            note = note_of(self._spec.claim, dispatch.number)
             self._watchdog = Watchdog(note, limit_s=self._limit_s)
         return True
 

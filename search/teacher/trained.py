@@ -24,15 +24,16 @@ def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> n
     views = f"{room.seed}/{info.shift}/{info.flip}"
     key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_digest(network)}"
     depot, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
-    if folder := depot.kept(name):
-        room.progress("teacher: trained by an earlier run")
-        network.load_state_dict(load_file(folder / _WEIGHTS))
-        return network
-    with depot.writing(name) as temporary:
-        # As large as they will be: whether there is room is known before the hours of training.
-        write_weights(temporary / _WEIGHTS, network)
-        _fit(network, training, room)
-        write_weights(temporary / _WEIGHTS, network)
+    with depot.making(name, room.progress):
+        if folder := depot.kept(name):
+            room.progress("teacher: trained by an earlier run")
+            network.load_state_dict(load_file(folder / _WEIGHTS))
+            return network
+        with depot.writing(name) as temporary:
+            # As large as they will be: whether there is room is known before the hours of training.
+            write_weights(temporary / _WEIGHTS, network)
+            _fit(network, training, room)
+            write_weights(temporary / _WEIGHTS, network)
     return network
 
 
