@@ -19,6 +19,7 @@ from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
 from search.depot import Depot
+from search.keeping.claim import Claim
 from search.making.stages import Lineage, StageCache
 from search.making.task import Task
 from search.measuring.metadata import metadata_bytes
@@ -118,7 +119,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> Task:
         teachers=tuple,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
         device="cpu",
-        artifacts=Depot.of(folder / "artifacts"),
+        claim=Claim(Depot.of(folder / "artifacts"), hold=""),
         origin={"study": "stripes"},
         lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
         stages=StageCache(folder / "stages", limit_bytes=10**9),

@@ -72,13 +72,15 @@ def test_fault_35_commands_show_control_characters_as_text(
 
 
 def test_fault_35_errors_show_control_characters_as_text(
-    edited: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    edited: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(edited)
     monkeypatch.setattr("sys.argv", ["retort", "trials", "--study", EVIL + "?"])
+    for name in ("sys.stdout", "sys.stderr"):  # `main` puts others in their place for good
+        monkeypatch.setattr(name, None)
     with pytest.raises(SystemExit):
         main()
-    told = capsys.readouterr().err
+    told = capfd.readouterr().err
     assert _unshowable(told) == set()
     assert f"{SHOWN}?" in told
 

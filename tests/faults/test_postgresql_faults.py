@@ -11,6 +11,8 @@ import pytest
 
 from search.depot import Depot
 from search.errors import StoreUnavailable
+from search.keeping.claim import Claim
+from search.keeping.journal import Journal
 from search.keeping.ledger import Ledger, journal_of
 from search.records import FailureRecord, Outcome, TrialState
 from search.store import Store
@@ -89,6 +91,12 @@ PROVOKED: dict[str, tuple[Callable[..., AbstractContextManager[None]], str]] = {
 }
 
 
+def _kept(store: Store, folder: Path) -> tuple[Ledger, Journal]:
+    """The way of a study's results to the store, and where they wait."""
+    artifacts = Depot.of(folder / "digits")
+    return Ledger(store, "digits", Claim(artifacts, hold="")), journal_of(store, artifacts)
+
+
 @pytest.mark.parametrize(("provoke", "told"), PROVOKED.values(), ids=PROVOKED)
 def test_fault_06_a_result_that_postgresql_does_not_take_waits_in_the_journal(
     server: PostgresqlServer,
@@ -99,8 +107,7 @@ def test_fault_06_a_result_that_postgresql_does_not_take_waits_in_the_journal(
     url = server.create_database()
     with Store.open(url, patience_s=0.3) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        journal = journal_of(store, Depot.of(tmp_path / "digits"))
-        ledger = Ledger(store, "digits", journal)
+        ledger, journal = _kept(store, tmp_path)
         number = ledger.start({}, 0)
         with provoke(server, url), pytest.raises(StoreUnavailable, match=told):
             ledger.finish(number, ENDED)
@@ -114,7 +121,7 @@ def test_fault_06_a_connection_that_is_ended_and_a_server_that_is_started_anew_c
 ) -> None:
     with Store.open(server.create_database()) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
+        ledger, _ = _kept(store, tmp_path)
         first = ledger.start({"a": 1}, 0)
         server.execute(_OURS)
         ledger.finish(first, ENDED)
@@ -134,8 +141,7 @@ def test_fault_07_a_server_whose_disk_is_full_is_named_and_takes_the_result_with
         url = server.create_database(disk.path)
         with Store.open(url, patience_s=0.3) as store:
             store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-            journal = journal_of(store, Depot.of(tmp_path / "digits"))
-            ledger = Ledger(store, "digits", journal)
+            ledger, journal = _kept(store, tmp_path)
             number = ledger.start({}, 0)
             disk.fill()
             large = Outcome(

@@ -19,6 +19,7 @@ from search.database.schema import migrate
 from search.database.tables import SCHEMA, VERSION_TABLE
 from search.depot import Depot
 from search.errors import StoreError, StoreUnavailable, StudyHeld
+from search.keeping.claim import Claim
 from search.keeping.holding import BEAT_S, beating, lives, standing, take, this_process
 from search.keeping.journal import Journal, ReadBack
 from search.keeping.ledger import Ledger, journal_of
@@ -59,7 +60,7 @@ def _locked(path: Path) -> sqlite3.Connection:
 def test_fault_05_a_lock_of_some_seconds_is_waited_for(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}", patience_s=2) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
+        ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
         number = ledger.start({}, 0)
         holder = _locked(tmp_path / "retort.db")
         # Longer than the store waits for one lock, shorter than the ledger tries.
@@ -337,6 +338,7 @@ def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revi
     with Store.open(f"sqlite:///{path}") as store:
         assert store.schema() == SCHEMA
         assert [trial.state for trial in store.trials("digits")] == [TrialState.COMPLETE]
+        assert store.study("digits").identity
         assert store.backup
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
@@ -363,6 +365,7 @@ def test_fault_16_an_older_store_in_postgresql_is_upgraded_after_a_backup(
     with Store.open(url) as store:
         assert store.schema() == SCHEMA
         assert [trial.state for trial in store.trials("digits")] == [TrialState.COMPLETE]
+        assert store.study("digits").identity
         assert store.backup
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608

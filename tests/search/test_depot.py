@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from search import depot as depots
+from search import remote
 from search.depot import Depot
 from search.errors import ArtifactError, BadInput, DepotError
 from search.files import CHECKSUMS
@@ -139,14 +140,14 @@ def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
 def test_who_looks_for_a_folder_while_it_is_put_does_not_hinder(
     at_url: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = depots._put
+    put = remote.put
     seen: list[bool] = []
 
     def looked_for(files: object, folder: Path, root: str) -> None:
         seen.append(at_url.fetched("one").exists())
         put(files, folder, root)
 
-    monkeypatch.setattr(depots, "_put", looked_for)
+    monkeypatch.setattr(remote, "put", looked_for)
     _write(at_url)
     assert seen == [False]
     assert at_url.kept("one")

@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from search.files import (
     CHECKSUMS,
+    alone,
     damaged_files,
     file_digest,
     remove_abandoned,
@@ -239,7 +241,33 @@ def test_what_another_process_is_writing_is_not_removed(tmp_path: Path) -> None:
 
 
 def test_the_leftovers_of_another_folder_are_not_removed(tmp_path: Path) -> None:
-    other = tmp_path / ".folder2.0123.tmp"
-    other.mkdir()
+    others = [tmp_path / f".{name}.{'0' * 32}.old" for name in ("folder2", "folder.v2")]
+    for other in others:
+        other.mkdir()
     remove_abandoned(tmp_path / "folder")
-    assert other.is_dir()
+    assert all(other.is_dir() for other in others)
+
+
+def test_one_process_at_a_time_is_let_in_and_a_killed_one_is_out(tmp_path: Path) -> None:
+    lock, said = tmp_path / "new" / ".lock", []
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        with alone(lock, waiting=lambda: None):
+            os.write(writing, b"in")
+            signal.pause()
+    assert os.read(reading, 2) == b"in"
+
+    def kill() -> None:
+        said.append("waits")
+        os.kill(child, signal.SIGKILL)
+
+    with alone(lock, waiting=kill):
+        assert said == ["waits"]
+    with alone(lock, waiting=lambda: pytest.fail("nobody is in it")):
+        os.waitpid(child, 0)
+
+
+def test_where_there_can_be_no_lock_nobody_waits(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with alone(tmp_path / "file" / ".lock", waiting=lambda: pytest.fail("waits")):
+        pass

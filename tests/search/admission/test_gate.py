@@ -12,7 +12,8 @@ from search.admission.table import CostTable
 from search.budget import Budget
 from search.driving.sampler import Sampler
 from search.errors import StoreUnavailable
-from search.keeping.ledger import Ledger, journal_of
+from search.keeping.claim import Claim
+from search.keeping.ledger import Ledger
 from search.making.task import Task
 from search.progress import Silent
 from search.records import Cost, Outcome, Quality, Scalar, TrialState
@@ -38,7 +39,7 @@ class _Notes(Silent):
 
 def _gate(task: Task, store: Store, size: int, notes: _Notes | None = None) -> Gate:
     admission = Admission(replace(task.brief, budget=Budget(size=size)), CostTable(), timed=False)
-    ledger = Ledger(store, "digits", journal_of(store, task.artifacts.parent / "digits"))
+    ledger = Ledger(store, "digits", Claim(task.artifacts.parent / "digits", hold=""))
     return Gate(admission, ledger=ledger, seed=3, watcher=notes or _Notes())
 
 

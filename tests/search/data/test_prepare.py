@@ -220,7 +220,7 @@ def test_two_that_prepare_at_once_find_the_same(tmp_path, folder):
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(work, range(4)))) == 1
-    assert len(list((tmp_path / "cache" / "data").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "data").glob("[!.]*"))) == 1
 
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path, prepared, folder):

@@ -7,6 +7,7 @@ import pytest
 from search.errors import StoreError
 from search.records import (
     EpochRecord,
+    Extent,
     Outcome,
     Scalar,
     StageRecord,
@@ -115,3 +116,16 @@ def test_training_done_counts_the_epochs_before_pruning_and_knows_whose_they_are
         0: TrainingDone(epochs=2, reused=False),
         1: TrainingDone(epochs=2, reused=True),
     }
+
+
+def test_a_study_has_come_as_far_as_its_trials_and_those_that_have_an_outcome(
+    store: Store,
+) -> None:
+    assert store.extent("digits") == Extent(trials=0, ended=0)
+    first, _ = (store.start_trial("digits", params={}, seed=0) for _ in range(2))
+    store.finish_trial("digits", first, Outcome(state=TrialState.INFEASIBLE))
+    store.start_trial("digits", params={}, seed=0)
+    store.interrupt_running("digits")
+    assert store.extent("digits") == Extent(trials=3, ended=1)
+    assert Extent(trials=3, ended=0).is_behind(store.extent("digits"))
+    assert not Extent(trials=4, ended=1).is_behind(store.extent("digits"))

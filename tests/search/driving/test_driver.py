@@ -18,7 +18,8 @@ from search.driving.pinning import FrontierPins
 from search.driving.sampler import Proposal, Sampler
 from search.driving.scheduler import Rungs
 from search.errors import StoreUnavailable, StudyHeld
-from search.keeping.ledger import Ledger, journal_of
+from search.keeping.claim import Claim
+from search.keeping.ledger import Ledger
 from search.making.failures import OUT_OF_MEMORY
 from search.making.stages import StageCache
 from search.making.task import Task
@@ -90,7 +91,7 @@ def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
         notebook = _Notebook()
         brief = replace(task.brief, budget=Budget())
         admission = Admission(brief, CostTable(), timed=False)
-        ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
+        ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
         gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
         pins = FrontierPins("digits", task.lineage, StageCache(tmp_path / "kept", limit_bytes=1))

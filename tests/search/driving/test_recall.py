@@ -17,7 +17,8 @@ from search.driving.recall import recall
 from search.driving.sampler import Sampler
 from search.driving.scheduler import Rungs
 from search.errors import StoreError
-from search.keeping.ledger import Ledger, journal_of
+from search.keeping.claim import Claim
+from search.keeping.ledger import Ledger
 from search.making.stages import StageCache
 from search.making.task import Task
 from search.progress import Silent
@@ -97,7 +98,7 @@ def trials() -> Sequence[TrialRecord]:
 @pytest.fixture
 def learners(task: Task, store: Store, tmp_path: Path) -> Learners:
     """Those of a study that has just been begun."""
-    ledger = Ledger(store, "digits", journal_of(store, Depot.of(tmp_path / "digits")))
+    ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
     admission = Admission(task.brief, CostTable(), timed=False)
     return Learners(
         Sampler(Study.model_validate(STUDY).search_space(), name="random", seed=0),

@@ -45,7 +45,7 @@ def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) 
             cost = count_cost(schooled, folder / SERVED, task.brief.image_shape)
             cost = time_cost(cost, folder / SERVED, task.brief.target)
         test = _predicted(task.artifacts.folder / TEACHER, task, "test")
-        keep_test(task.artifacts, TEACHER, test)
+        keep_test(task.artifacts.writing, TEACHER, test)
         record = TeacherRecord(
             name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
         )
@@ -58,7 +58,7 @@ def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) 
         teacher, taught = teach()
         name = trial.outcome.artifact.path
         found = _predicted(task.artifacts.folder / name, task, "test")
-        keep_test(task.artifacts, name, found)
+        keep_test(task.artifacts.writing, name, found)
         with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
             store.record_teacher(study.name, teacher)
             store.record_test(study.name, trial.number, quality(found, teacher=taught.classes))

@@ -217,7 +217,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing_behind(
 
 
 def test_what_a_killed_export_left_goes_with_the_next(finished: Finished, tmp_path: Path) -> None:
-    abandoned = tmp_path / ".student.0123.tmp"
+    abandoned = tmp_path / f".student.{'0' * 32}.tmp"
     abandoned.mkdir()
     (abandoned / SERVED).write_text("half")
     export_student(*finished(), tmp_path / "student")

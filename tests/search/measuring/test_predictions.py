@@ -110,7 +110,7 @@ def test_a_trial_keeps_its_validation_predictions_and_later_those_of_the_test(
     assert list(kept) == ["validation"]
     assert np.array_equal(kept["validation"].labels, task.dataset.validation.labels)
     assert kept["validation"].accuracy == trial.outcome.quality.accuracy
-    keep_test(task.artifacts, name, kept["validation"])
+    keep_test(task.artifacts.writing, name, kept["validation"])
     assert list(kept_predictions(task.artifacts, name)) == ["validation", "test"]
 
 

@@ -149,7 +149,7 @@ def test_logits_are_mapped_and_not_read(
     teacher: Teacher, stripes: Dataset, views: tuple[View, ...], tmp_path: Path
 ) -> None:
     logits = open_soft_targets(_cached(teacher, stripes, views, tmp_path)).logits
-    assert isinstance(logits, np.memmap)
+    assert isinstance(logits.base, np.memmap)
     assert not logits.flags.writeable
     assert (logits.dtype, logits.shape) == (np.float16, (1, 2, len(stripes.training), 3))
 
