@@ -17,6 +17,7 @@ RetortError                 exit 1
 │   └── DepotError                   the URL that keeps it is out of reach; an OSError too
 ├── DiskError               exit 1   a folder can't be written: no room, read-only; an OSError too
 ├── TargetError             exit 1   the machine that the budget is for does not answer
+├── RayUnavailable          exit 1   the Ray that trials run on does not start or answer, or is gone
 └── TrialError              exit 1   one trial can't go on; recorded, the search goes on
 """
 
@@ -120,6 +121,10 @@ class DiskError(RetortError, OSError):
 
 class TargetError(RetortError):
     """The machine that the budget is for does not answer, or can't measure."""
+
+
+class RayUnavailable(RetortError):
+    """The Ray that trials run on does not start, does not answer, or is gone."""
 
 
 class TrialError(RetortError):

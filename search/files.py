@@ -43,7 +43,7 @@ def written_whole(
     with naming_disk(destination.parent):
         temporary.mkdir(parents=True)
     held = os.open(temporary, os.O_RDONLY)
-    _try_to_hold(held)
+    try_to_hold(held)
     try:
         with naming_disk(destination.parent):  # before the clean-up, which makes room
             yield temporary
@@ -114,7 +114,7 @@ def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
         yield
         return
     try:
-        if not _try_to_hold(descriptor):
+        if not try_to_hold(descriptor):
             waiting()
             with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -130,7 +130,7 @@ def remove_abandoned(destination: Path) -> None:
         for leftover in destination.parent.glob(pattern):
             with suppress(OSError):  # it is gone by now
                 held = os.open(leftover, os.O_RDONLY)
-                if _try_to_hold(held):
+                if try_to_hold(held):
                     shutil.rmtree(leftover)
                 os.close(held)
 
@@ -194,6 +194,18 @@ def _fault(folder: Path, name: str, digest: str) -> str | None:
     return None if path.is_file() and file_digest(path) == digest else name
 
 
+def try_to_hold(descriptor: int) -> bool:
+    """Holds what is open until it is closed, or its process ends; not if another process does.
+
+    Nor on a file system that has no such locks for folders: nothing is ever removed there.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _write_checksums(folder: Path) -> None:
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in _names(folder)]
     (folder / CHECKSUMS).write_text("".join(lines))
@@ -237,18 +249,6 @@ def _are_same(one: Path, other: Path) -> bool:
         return same and not damaged_files(other)
     except OSError:
         return False
-
-
-def _try_to_hold(descriptor: int) -> bool:
-    """Holds what is open until it is closed, or its process ends; not if another process does.
-
-    Nor on a file system that has no such locks for folders: nothing is ever removed there.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _sync(path: Path) -> None:

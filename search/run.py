@@ -17,6 +17,7 @@ from search.errors import (
     DepotError,
     DiskError,
     Interrupted,
+    RayUnavailable,
     StoreError,
     StoreUnavailable,
     StudyHeld,
@@ -136,6 +137,12 @@ def _search(
         state = StudyState.INTERRUPTED
         raise Interrupted(
             "stopped by you; every trial that had ended is in the store; go on with "
+            f"`retort resume {study.study}`"
+        ) from error
+    except RayUnavailable as error:
+        state = StudyState.INTERRUPTED
+        raise RayUnavailable(
+            f"{error}. Every trial that had ended is in the store: go on with "
             f"`retort resume {study.study}`"
         ) from error
     except (StoreUnavailable, DiskError) as error:

@@ -7,6 +7,8 @@ set -euo pipefail
 # One secret for all of them, the driver included: without it anybody on the network may run code.
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-/srv/retort/ray.token} # readable by you alone
+# Else trials run at niceness 15, where any other busy program starves them.
+export RAY_worker_niceness=0
 
 case ${1:-} in
 head)

@@ -13,7 +13,7 @@ study=$1
 name=$(sed -n "s/^study: *[\"']\{0,1\}\([A-Za-z0-9._-]*\).*/\1/p" "$study")
 shared=${RETORT_SHARED:-$SLURM_SUBMIT_DIR}
 
-export RAY_AUTH_MODE=token
+export RAY_AUTH_MODE=token RAY_worker_niceness=0
 RAY_AUTH_TOKEN=$(openssl rand -hex 32)
 export RAY_AUTH_TOKEN # handed on by srun with the environment
 

@@ -9,6 +9,7 @@ from search.measuring.runtime import check_device
 from search.profiling.client import describe_agent
 from search.settings.config import Study
 from search.settings.resources import parallel_trials, preparing_device
+from search.teacher.factory import factory_file
 from spaces import catalogue
 from spaces.axes.distillation import Distillation, Needs
 from spaces.domain import OneOf
@@ -34,7 +35,11 @@ def check_study(study: Study) -> None:
     """
     _check_space(study)
     for teacher in study.teachers:
-        for key, path in (("checkpoint", teacher.checkpoint), ("exported", teacher.exported)):
+        for key, path in (
+            ("checkpoint", teacher.checkpoint),
+            ("exported", teacher.exported),
+            ("factory", factory_file(teacher.factory)),
+        ):
             if path and not path.expanduser().exists():
                 raise TeacherError(f"teacher.{key} must be there, but {path} is not")
     parallel_trials(study.run)

@@ -61,7 +61,8 @@ def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "pyth
     parts, port = _machine_of(address)
     host = parts.netloc.removesuffix(f":{port}").replace("[", "").replace("]", "")
     asked = ["-p", str(port)] if port else []
-    remote = shlex.join([python, "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
+    # -I: no `tempfile.py` in the folder where one lands there must run in place of Python's own.
+    remote = shlex.join([python, "-I", "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
     command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]
     done = _ran(address, command, model)
     if done.status == _SSHS_OWN:

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from search.budget import Budget
-from search.settings.fields import Address, AnyPath, Share, StoreUrl, is_name
+from search.settings.fields import Address, AnyPath, Factory, Share, StoreUrl, is_name
 from search.units import Bytes, Room, Seconds
 from spaces.space import SearchSpace
 
@@ -94,7 +94,11 @@ class TeacherSettings(Section):
     exported: AnyPath | None = Field(
         None, description="a student that retort exported, relative to the study file's folder"
     )
-    factory: str | None = Field(None, description="module:function, run only with --allow-code")
+    factory: Factory | None = Field(
+        None,
+        description="file.py:function, relative to the study file's folder, or package.module:"
+        "function of what is installed; run only with --allow-code",
+    )
     train: TeacherTraining | None = Field(None, description="train it here, from what it has")
     image_size: int | None = Field(
         None, ge=8, le=1024, description="pixels it takes; null: as timm says, else as the data"

@@ -23,6 +23,15 @@ def _expanded_path(path: Path) -> Path:
 AnyPath = Annotated[Path, Strict(False), AfterValidator(_expanded_path)]
 
 
+def _as_factory(factory: str) -> str:
+    """The factory with the path of its file, where it names one, absolute."""
+    module, _, function = factory.rpartition(":")
+    return f"{Path(expanded(module)).absolute()}:{function}" if module.endswith(".py") else factory
+
+
+Factory = Annotated[str, AfterValidator(_as_factory)]
+
+
 def is_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(

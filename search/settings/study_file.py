@@ -19,7 +19,7 @@ _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTAL
 
 # Paths that a study file gives relative to its own folder.
 _DATA_PATHS = ("path", "unlabelled")
-_TEACHER_PATHS = ("checkpoint", "exported")
+_TEACHER_PATHS = ("checkpoint", "exported", "factory")
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -149,6 +149,8 @@ def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
     if not isinstance(section, dict):
         return section
     given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
+    if "factory" in given and not given["factory"].rpartition(":")[0].endswith(".py"):
+        del given["factory"]  # an installed module
     return section | {key: _beside(folder, path) for key, path in given.items()}
 
 

@@ -6,12 +6,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# Ray reads these when it is imported. No usage statistics, no result files that nobody reads, and
-# Ctrl-C is ours: the first drains.
+# Ray reads these when it is imported or started. No usage statistics, no result files that nobody
+# reads, Ctrl-C is ours (the first drains), and a trial is no background work: at Ray's niceness of
+# 15 it would starve beside two busy threads.
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     RAY_AIR_NEW_OUTPUT="0",
+    RAY_worker_niceness="0",
     TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
     TUNE_DISABLE_SIGINT_HANDLER="1",
     TUNE_GLOBAL_CHECKPOINT_S="1000000",
@@ -53,7 +55,7 @@ def run_trials(
             finished is in the store; what was running is recorded as interrupted.
         StoreError: the store can't be written; results are in the journal.
         DiskError: no room is left for what trials write.
-        RetortError: Ray can't be started or reached.
+        RayUnavailable: Ray can't be started or reached, or is lost.
     """
     admission = open_admission(study, spec.brief, store)
     survey = Survey(study.search_space(), admission, seed=study.seed)
@@ -67,7 +69,11 @@ def run_trials(
     try:
         if not driver.is_over:
             watcher.say("starting the workers; measuring meanwhile what students cost")
-            with ending_like_ctrl_c(), ray_of(study.run), _draining(driver):
+            with (
+                ending_like_ctrl_c(),
+                ray_of(study.run, say=watcher.say),
+                _draining(driver),
+            ):
                 drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
         heartbeat.end_search()
@@ -88,7 +94,8 @@ def reaching_target(study: Study) -> Iterator[None]:
     if study.budget.target.resource is None:
         yield
         return
-    with ending_like_ctrl_c(), ray_of(study.run):
+    advice = "Once one is there again, give the same command"
+    with ending_like_ctrl_c(), ray_of(study.run, advice=advice):
         check_target(study.budget.target)
         yield
 

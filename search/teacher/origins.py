@@ -1,6 +1,5 @@
-"""Where a teacher's weights come from: timm and its hub, a checkpoint, a person's own code."""
+"""Where a teacher's weights come from: timm and its hub, or a checkpoint."""
 
-import importlib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,24 +99,6 @@ def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     weight = weights.get(f"{classifier_name(network)}.weight")
     if weight is not None and weight.ndim == 2:
         with_classes(network, len(weight))
-
-
-def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module:
-    if not allow_code:
-        raise TeacherError(
-            f"teacher.factory runs the code of {factory}: pass --allow-code if you trust it"
-        )
-    module, _, function = factory.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise TeacherError(
-            f"teacher.factory must be module:function, but got {factory!r}: {error}"
-        ) from error
-    network = make(classes=len(info.classes), channels=info.channels, image_size=info.image_size)
-    if not isinstance(network, nn.Module):
-        raise TeacherError(f"{factory} must return a torch module, but gave {type(network)}")
-    return network
 
 
 def preprocessing(

@@ -18,7 +18,8 @@ from search.files import damaged_files
 from search.keeping.artifacts import load_network, write_weights
 from search.settings.config import TeacherSettings
 from search.teacher.adapted import adapt
-from search.teacher.origins import from_factory, preprocessing, timm_network
+from search.teacher.factory import factory_digest, from_factory
+from search.teacher.origins import preprocessing, timm_network
 from search.teacher.probe import with_classes
 from search.teacher.teacher import Teacher
 from spaces.features import features_of
@@ -41,6 +42,7 @@ def save_teacher(
             "digest": teacher.digest,
             "data": info.to_json(),
             "members": [settings.model_dump(mode="json") for settings in members],
+            "code": [factory_digest(settings.factory) for settings in members],
         },
         indent=1,
     )
@@ -75,6 +77,7 @@ def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
         settings = TeacherSettings.model_validate_json(json.dumps(values))
         if settings.exported:
             settings = settings.model_copy(update={"exported": folder / _copy(number)})
+        _check_code(settings, description["code"][number])
         network = architecture(settings, info, allow_code=allow_code)
         network.load_state_dict(load_file(folder / _file(number)))
         networks.append(network.eval().requires_grad_(False))
@@ -109,6 +112,14 @@ def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -
             f"the teacher can't teach by its features: {error}. Leave out the distillation methods "
             "that need them, or name a timm model"
         ) from error
+
+
+def _check_code(settings: TeacherSettings, digest: str) -> None:
+    if factory_digest(settings.factory) != digest:
+        raise TeacherError(
+            f"the file of teacher.factory, {settings.factory}, must stay as it was when the run "
+            "began, but has changed: run again"
+        )
 
 
 def _file(number: int) -> str:

@@ -15,7 +15,8 @@ from search.keeping.artifacts import load_network
 from search.settings.config import TeacherSettings
 from search.teacher.adapted import Ensemble, adapt
 from search.teacher.classroom import Classroom, network_digest
-from search.teacher.origins import from_factory, from_timm, preprocessing
+from search.teacher.factory import factory_digest, from_factory
+from search.teacher.origins import from_timm, preprocessing
 from search.teacher.probe import outputs_of, probed
 from search.teacher.trained import trained
 from search.training.fitting import accuracy
@@ -63,7 +64,8 @@ def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teac
     _check_outputs(network, room)
     names = [str(s.model or s.exported or s.factory) for s in members]
     name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
-    return Teacher(name, network.requires_grad_(False), _digest(network, room), room.device)
+    digest = _digest(network, room, code=[factory_digest(s.factory) for s in members])
+    return Teacher(name, network.requires_grad_(False), digest, room.device)
 
 
 def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
@@ -76,7 +78,7 @@ def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
     else:
         network = from_timm(settings, info)
     if settings.train:
-        return trained(network, settings.train, room)
+        return trained(network, settings.train, room, code=factory_digest(settings.factory))
     network = adapt(network, info, *preprocessing(settings, network, info))
     if room.features_alone and outputs_of(network) not in (None, len(info.classes)):
         room.progress(
@@ -115,13 +117,17 @@ def _check_outputs(network: nn.Module, room: Classroom) -> None:
         )
 
 
-def _digest(network: nn.Module, room: Classroom) -> str:
-    """Of the weights, and of what they give for a probe: a factory's code may change alone."""
+def _digest(network: nn.Module, room: Classroom, *, code: Sequence[str]) -> str:
+    """Of the weights, of what they give for a probe, and of the members' own code.
+
+    A module that is installed is known by the probe alone.
+    """
     info = room.dataset.info
     noise = torch.Generator().manual_seed(0)
     probe = torch.randn(2, info.channels, info.image_size, info.image_size, generator=noise)
     outputs = _outputs_anywhere(network, probe, device=room.device)
-    return hashlib.sha256(network_digest(network).encode() + outputs.tobytes()).hexdigest()
+    known = network_digest(network) + "".join(code)
+    return hashlib.sha256(known.encode() + outputs.tobytes()).hexdigest()
 
 
 @torch.inference_mode()

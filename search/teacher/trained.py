@@ -18,11 +18,21 @@ from spaces.training.standard import Standard
 _WEIGHTS = "model.safetensors"
 
 
-def trained(network: nn.Module, training: TeacherTraining, room: Classroom) -> nn.Module:
-    """The network fitted here, or as it was fitted by an earlier run."""
+def trained(
+    network: nn.Module, training: TeacherTraining, room: Classroom, *, code: str = ""
+) -> nn.Module:
+    """The network fitted here, or as it was fitted by an earlier run.
+
+    Args:
+        network: with the weights that it starts from.
+        training: how.
+        room: on what.
+        code: the digest of the code that the network is made of, where it is not our own.
+    """
     info = room.dataset.info
     views = f"{room.seed}/{info.shift}/{info.flip}"
-    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_digest(network)}"
+    network_key = network_digest(network) + code
+    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}"
     depot, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
     with depot.making(name, room.progress):
         if folder := depot.kept(name):
