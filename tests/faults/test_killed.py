@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from search.records import TrialState
-from tests.faults.conftest import Start, WriteStudy, check_invariants, slow_training, trials_of
+from tests.faults.conftest import (
+    Start,
+    WriteStudy,
+    check_invariants,
+    descendants,
+    shadow,
+    slow_training,
+    trials_of,
+)
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -116,6 +124,26 @@ def test_fault_14_a_second_run_of_a_study_is_refused_with_its_holder(
         assert f"is being run by process {run.process.pid} on" in second.output
         assert "since 20" in second.output
     assert len(trials_of(home)) == 1
+
+
+def test_fault_38_a_lost_raylet_interrupts_the_study_and_says_what_to_type(
+    write_study: WriteStudy, start: Start, home: Path
+) -> None:
+    file = write_study(space=slow_training(1000), search={"trials": 1})
+    shadow(home)
+    run = start("run", str(file), PYTHONSAFEPATH="1")
+    run.wait_for("trial 0 started")
+    (raylet,) = (pid for pid, title in descendants(run.process.pid) if "/raylet/raylet " in title)
+    os.kill(raylet, signal.SIGKILL)
+    assert run.wait() == 1, run.output
+    assert not (home / "ran").exists()  # row 33: a trial ran here, and the driver
+    last = run.output.splitlines()[-1]
+    assert "raylet" in last
+    assert "`retort resume stripes`" in last
+    assert "Raylet is terminated" not in run.output
+    assert "Traceback" not in run.output
+    (trial,) = trials_of(home)
+    assert trial.state is TrialState.INTERRUPTED
 
 
 def _output(command: object) -> str:

@@ -72,7 +72,7 @@ def one_after_another() -> Iterator[None]:
 
 
 @contextmanager
-def _no_ray(run: RunSettings) -> Iterator[None]:
+def _no_ray(run: RunSettings, **_: object) -> Iterator[None]:
     yield
 
 

@@ -278,6 +278,22 @@ def test_paths_of_data_and_teacher_are_relative_to_the_study_file(path: Path) ->
     assert study.teachers[0].checkpoint == path.parent / "weights" / "t.safetensors"
 
 
+def test_a_factorys_file_is_relative_to_the_study_file_and_a_module_is_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def factory(given: str, *overrides: str) -> str | None:
+        line = f"factory: {given}"
+        path.write_text(STUDY.replace("model: resnet18", line))
+        return load_study(path, overrides).teachers[0].factory
+
+    assert factory("code/nets.py:make") == f"{path.parent}/code/nets.py:make"
+    assert factory("installed.nets:make") == "installed.nets:make"
+    monkeypatch.chdir(path.parent.parent)
+    assert factory("a:b", "teacher.factory=nets.py:make") == f"{path.parent.parent}/nets.py:make"
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert factory("~/nets.py:make") == "/home/someone/nets.py:make"
+
+
 def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:
     path.write_text(STUDY + "run:\n  artifacts: out\n")
     assert load_study(path).run.artifacts == "out"

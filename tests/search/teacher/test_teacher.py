@@ -273,9 +273,10 @@ def test_a_factory_makes_the_teacher_where_code_is_allowed(room: _Room, trace: P
     ("factory", "reason"),
     [
         ("made_here:make_nothing", "must return a torch module"),
-        ("made_here:absent", "must be module:function"),
-        ("made_here", "must be module:function"),
-        ("not_there:make", "must be module:function"),
+        ("made_here:absent", r"teacher\.factory must be .*'made_here:absent'"),
+        ("made_here", r"teacher\.factory must be .*'made_here'"),
+        ("not_there:make", r"teacher\.factory must be .*'not_there:make'"),
+        ("not_there.py:make", r"teacher\.factory must be .*not_there\.py"),
     ],
 )
 def test_a_factory_that_gives_no_network_is_refused(
