@@ -15,6 +15,7 @@ READY := .venv/.ready
 test test-slow: export OMP_NUM_THREADS = 1
 
 QUICK := not slow and not browser and not gpu
+SLOW := (slow or browser) and not gpu
 
 .DELETE_ON_ERROR:
 .PHONY: demo test test-slow lint types format clean
@@ -24,11 +25,13 @@ demo: $(READY)
 
 test: $(READY) lint types
 	$(BIN)/pytest -m "$(QUICK) and not ray" -n auto
-	$(call pytest_if_any,$(QUICK) and ray)
+	$(BIN)/pytest -m "$(QUICK) and ray"
 
-# What `make test` leaves out. Takes many minutes; the browser tests need a Chromium.
+# What `make test` leaves out. Takes many minutes; the browser tests need a Chromium. A file's tests
+# share what they prepare, so they stay in one process.
 test-slow: $(READY)
-	$(call pytest_if_any,(slow or browser) and not gpu)
+	$(BIN)/pytest -m "$(SLOW) and not ray" -n auto --dist loadfile
+	$(BIN)/pytest -m "$(SLOW) and ray"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,11 +46,6 @@ format: $(READY)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
-
-# One process: two local Rays at a time would fight for the cores. Status 5: no test was selected.
-define pytest_if_any
-$(BIN)/pytest -m "$(1)" || test $$? -eq 5
-endef
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \

@@ -56,7 +56,7 @@ def run_app(monkeypatch: pytest.MonkeyPatch) -> RunApp:
         st.cache_data.clear()
         st.cache_resource.clear()
         monkeypatch.setenv("RETORT_STORE", url)
-        app = AppTest.from_file(str(APP), default_timeout=250)
+        app = AppTest.from_file(str(APP), default_timeout=800)
         app.switch_page(f"views/{page}.py")
         app.query_params.update(query)
         return app.run()

@@ -18,7 +18,7 @@ from search.store import Store
 
 ROOT = Path(__file__).parents[2]
 MAIN = "import sys; sys.argv[0] = 'retort'; from search.cli.main import main; main()"
-PATIENCE_S = 400
+PATIENCE_S = 800
 
 WriteStudy = Callable[..., Path]
 Start = Callable[..., "Command"]

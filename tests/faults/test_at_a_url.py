@@ -22,7 +22,7 @@ from search.settings.config import Study
 from search.store import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from search.records import TrialState
 from tests.faults.conftest import (
     PATIENCE_S,
@@ -69,6 +71,7 @@ def _wait_for_a_trial(terminal: Terminal, store: Path) -> None:
     raise AssertionError("no trial has begun")
 
 
+@pytest.mark.slow
 def test_fault_04_a_closed_terminal_interrupts_the_search_which_can_be_resumed(
     write_study: WriteStudy, home: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_fault_04_a_closed_terminal_interrupts_the_search_which_can_be_resumed(
     assert not list(home.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_fault_04_under_nohup_the_search_goes_on_though_nobody_sees_it(
     write_study: WriteStudy, home: Path
 ) -> None:

@@ -14,7 +14,7 @@ from search.records import TrialState
 from search.store import Store
 from tests.faults.conftest import ROOT, Start, WriteStudy, slow_training
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 # A head without cores, and two machines with one each; `lose` on its input ends the second.
 CLUSTER = """
@@ -58,7 +58,7 @@ class Cluster:
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
-        self._process.wait(200)
+        self._process.wait(600)
         self._process.stdout.close()
 
     def _answer(self) -> str:

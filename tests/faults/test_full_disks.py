@@ -128,7 +128,7 @@ def test_fault_07_a_store_on_a_full_disk_has_its_results_kept_with_the_artifacts
 ) -> None:
     searched = study(storage=f"sqlite:///{disk.path / 'retort.db'}")
     kept = tmp_path / "artifacts" / "stripes" / "unstored.jsonl"
-    with Store.open(searched.run.storage, patience_s=0.1) as store:
+    with Store.open(searched.run.storage, patience_s=0.5) as store:
         notes = Notes(lambda number: disk.fill() if number == 1 else None)
         with pytest.raises(StoreUnavailable, match=rf"disk is full.*{kept}.*retort resume"):
             run_study(searched, store, notes)
@@ -151,7 +151,7 @@ def test_fault_07_where_no_disk_takes_a_result_its_trial_is_run_again(
     searched = study(
         storage=f"sqlite:///{disk.path / 'retort.db'}", artifacts=disk.path / "artifacts"
     )
-    with Store.open(searched.run.storage, patience_s=0.1) as store:
+    with Store.open(searched.run.storage, patience_s=0.5) as store:
         notes = Notes(lambda number: disk.fill() if number == 1 else None)
         with pytest.raises((DiskError, StoreUnavailable), match=f"(?s){disk.path}.*retort resume"):
             run_study(searched, store, notes)
@@ -293,4 +293,4 @@ def test_fault_08_a_store_in_a_folder_that_can_only_be_read_is_read(
     with Store.open(url, read_only=True) as store:
         assert [trial.state for trial in store.trials("stripes")] == [COMPLETE]
     with pytest.raises(StoreUnavailable, match=f"{disk.path}.* can't be"):
-        Store.open(url, patience_s=0.1)
+        Store.open(url, patience_s=0.5)

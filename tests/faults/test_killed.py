@@ -18,7 +18,7 @@ from tests.faults.conftest import (
     trials_of,
 )
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_fault_01_a_killed_driver_loses_no_trial_and_runs_none_twice(

@@ -1,11 +1,11 @@
-"""Each row of docs/reliability.md's table of faults is a test that bears its number."""
+"""Each row of the table of faults in docs/reliability.md is a test that bears its number."""
 
 import ast
 import re
 
 from tests.faults.conftest import ROOT
 
-ROWS = range(1, 30)
+ROWS = (*range(1, 39), 44)
 
 
 def test_every_fault_of_the_list_has_its_test() -> None:

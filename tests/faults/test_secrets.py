@@ -44,7 +44,6 @@ with one_after_another():
 
 @pytest.mark.postgres
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_fault_21_secrets_are_in_no_output_log_row_or_file(
     postgresql: PostgresqlServer, write_study: WriteStudy, home: Path
 ) -> None:

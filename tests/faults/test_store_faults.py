@@ -136,6 +136,7 @@ def _forget_holder(folder: Path) -> None:
         connection.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_fault_06_a_database_that_comes_back_costs_a_wait_and_one_that_does_not_costs_no_result(
     own_postgresql: PostgresqlServer, stripes_file: Path, tmp_path: Path
@@ -303,7 +304,7 @@ def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) ->
         with beating(store, "digits", beat_s=0.02) as heartbeat:
             heartbeat.begin_search(lambda why: asked.set(), lambda error: None)
             assert store.ask_to_stop("digits")
-            assert asked.wait(30)
+            assert asked.wait(300)
         assert store.study("digits").holder is None
         assert store.ask_to_stop("digits") is None
     assert BEAT_S < 30
@@ -324,7 +325,7 @@ def test_a_heartbeat_tells_who_has_taken_its_study_over(tmp_path: Path) -> None:
         with beating(first, "digits", beat_s=0.02) as heartbeat:
             heartbeat.begin_search(pytest.fail, lose)
             second.hold("digits", this_process(), in_place_of=mine)
-            assert heard.wait(30)
+            assert heard.wait(300)
         assert "was taken over by process" in str(lost[0])
 
 

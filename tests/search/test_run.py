@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.errors import NoStudentFits, StoreError, TeacherError
+from search.errors import StoreError, TeacherError
 from search.findings.frontier import frontier
 from search.keeping.artifacts import load_network
 from search.measuring.predictions import TEACHER
@@ -112,21 +112,6 @@ def test_without_test_images_nothing_is_tested(stripes_file: Path, tmp_path: Pat
         grade_frontier(spec, teacher, store, notes)
         assert store.study("stripes").teacher is None
     assert "data.test_share is 0" in notes.said[-1]
-
-
-@pytest.mark.ray
-def test_a_budget_that_nothing_fits_ends_with_the_nearest_miss(
-    stripes_file: Path, tmp_path: Path
-) -> None:
-    study = _study(tmp_path, stripes_file, budget={"size": "10kB"})
-    with Store.open(study.run.storage) as store:
-        with pytest.raises(NoStudentFits, match=r"nearest is trial \d+.*size .* is above 10"):
-            run_study(study, store, _Notes())
-        trials = store.trials("stripes", whole=True)
-        # Six recipes there are, and refusing them costs no training.
-        assert [trial.state for trial in trials] == [TrialState.INFEASIBLE] * 6
-        assert all(trial.outcome and trial.outcome.epochs == () for trial in trials)
-        assert store.study("stripes").state is StudyState.FINISHED
 
 
 def test_a_teacher_that_cannot_be_had_leaves_nothing_in_the_store(

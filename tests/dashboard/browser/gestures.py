@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
     Visit = Callable
 
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 _GREEN = "rgb(16, 163, 127)"
 
 

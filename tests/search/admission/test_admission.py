@@ -79,7 +79,6 @@ def _schooled_table(recipe: NewRecipe, task: Task) -> CostTable:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_no_recipe_is_falsely_judged_by_its_size(task: Task, recipe: NewRecipe) -> None:
     brief = _brief(task, size=200_000)
     admission = Admission(brief, CostTable(), timed=False)

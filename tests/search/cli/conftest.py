@@ -1,8 +1,9 @@
 """The command, and stores filled through their own interface."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ MAIN = "import sys; sys.argv[0] = 'retort'; from search.cli.main import main; ma
 AddStudy = Callable[..., None]
 Retort = Callable[..., Result]
 RetortProcess = Callable[..., subprocess.CompletedProcess[str]]
+RetortProcesses = Callable[..., list[subprocess.CompletedProcess[str]]]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,51 @@ def retort() -> Retort:
 
     def call(*arguments: str) -> Result:
         return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+    return call
+
+
+ONE_AFTER_ANOTHER = """
+import json, os, sys
+from search.cli.main import main
+
+folder, commands = sys.argv[1], json.loads(sys.argv[2])
+codes = []
+for place, arguments in enumerate(commands):
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(f"{folder}/{place}.{name}", os.O_CREAT | os.O_WRONLY)
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = ["retort", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        codes.append(end.code or 0)
+    sys.stdout.flush()
+    with open(f"{folder}/codes", "w") as file:
+        json.dump(codes, file)
+"""
+
+
+@pytest.fixture
+def retort_processes(tmp_path_factory: pytest.TempPathFactory) -> RetortProcesses:
+    """Runs commands one after another in a process of their own, which starts but once."""
+
+    def call(*commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
+        folder = tmp_path_factory.mktemp("commands")
+        script = [sys.executable, "-c", ONE_AFTER_ANOTHER, str(folder), json.dumps(commands)]
+        subprocess.run(script, check=True)
+        return [
+            subprocess.CompletedProcess(
+                arguments,
+                code,
+                (folder / f"{place}.out").read_text(),
+                (folder / f"{place}.err").read_text(),
+            )
+            for place, (arguments, code) in enumerate(
+                zip(commands, json.loads((folder / "codes").read_text()), strict=True)
+            )
+        ]
 
     return call
 

@@ -1,24 +1,18 @@
 """What `retort methods` and `retort settings` say, and the pages that are made of them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from search.errors import BadInput
 from search.settings import reference
 from spaces import catalogue
 from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods
+from tests.search.cli.conftest import Retort
 
 DOCS = Path(__file__).parents[3] / "docs"
-
-
-def _retort(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from search.cli.main import main; main()"
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_every_method_of_every_axis_is_listed() -> None:
@@ -34,23 +28,22 @@ def test_a_method_is_told_with_its_parameters_its_paper_and_what_it_shrinks() ->
             "default": "min_max"} in told["parameters"]  # fmt: skip
 
 
-def test_scripts_get_json_of_one_axis() -> None:
-    done = _retort("methods", "distillation", "--json")
+def test_scripts_get_json_of_one_axis(retort: Retort) -> None:
+    done = retort("methods", "distillation", "--json")
     found = json.loads(done.stdout)
     assert {method["axis"] for method in found} == {"distillation"}
     assert {method["name"]: method["needs"] for method in found}["soft_targets"] == "logits"
 
 
-def test_people_get_a_line_for_each_parameter() -> None:
-    done = _retort("methods", "training")
+def test_people_get_a_line_for_each_parameter(retort: Retort) -> None:
+    done = retort("methods", "training")
     assert "training.standard" in done.stdout
     assert "  learning_rate: 1e-05 to 1 (log); by default 0.01" in done.stdout
 
 
-def test_an_axis_that_is_not_there_is_refused() -> None:
-    done = _retort("methods", "prunning")
-    assert done.returncode == 2
-    assert "axis must be one of" in done.stderr
+def test_an_axis_that_is_not_there_is_refused(retort: Retort) -> None:
+    with pytest.raises(BadInput, match="axis must be one of"):
+        retort("methods", "prunning")
 
 
 def test_the_page_shows_the_methods_that_there_are() -> None:
@@ -88,21 +81,20 @@ def test_a_setting_is_told_with_what_it_takes(key: str, takes: str, default: str
     assert (told.takes, told.default) == (takes, default)
 
 
-def test_scripts_get_json_of_one_part_of_a_study() -> None:
-    found = json.loads(_retort("settings", "budget", "--json").stdout)
+def test_scripts_get_json_of_one_part_of_a_study(retort: Retort) -> None:
+    found = json.loads(retort("settings", "budget", "--json").stdout)
     assert [setting["key"] for setting in found][:3] == ["budget", "budget.size", "budget.latency"]
 
 
-def test_people_get_the_settings_with_their_defaults() -> None:
-    done = _retort("settings", "search")
+def test_people_get_the_settings_with_their_defaults(retort: Retort) -> None:
+    done = retort("settings", "search")
     assert "search.trials  recipes that are trained, to their end or until stopped" in done.stdout
     assert "  whole number, at least 1; by default 30" in done.stdout
 
 
-def test_a_part_that_is_not_there_is_refused() -> None:
-    done = _retort("settings", "serach")
-    assert done.returncode == 2
-    assert "part must be one of study, seed, data" in done.stderr
+def test_a_part_that_is_not_there_is_refused(retort: Retort) -> None:
+    with pytest.raises(BadInput, match="part must be one of study, seed, data"):
+        retort("settings", "serach")
 
 
 def test_the_page_shows_the_settings_that_there_are() -> None:

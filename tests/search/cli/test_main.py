@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from search.cli.main import app
-from tests.search.cli.conftest import MAIN, AddStudy, Retort, RetortProcess
+from tests.search.cli.conftest import MAIN, AddStudy, Retort, RetortProcess, RetortProcesses
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
 
 README = Path(__file__).parents[3] / "README.md"
@@ -48,39 +48,30 @@ def test_the_console_script_answers() -> None:
     assert "Searches for the smallest" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "told"),
-    [
+def test_the_exit_code_tells_how_it_ended(
+    retort_processes: RetortProcesses, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    ends: list[tuple[list[str], int, str]] = [
         (["trials"], 0, ""),
         (["trials", "--study", "digit"], 1, "did you mean digits?"),
         (["trials", "--store", "sqlite:///none.db"], 1, "none.db"),
         (["best", "--max-size", "2parsec"], 2, "--max-size must be a quantity"),
         (["frobnicate"], 2, "No such command"),
         (["best", "--max-size", "1KB"], 3, "The nearest is trial 0"),
-    ],
-)
-def test_the_exit_code_tells_how_it_ended(
-    retort_process: RetortProcess,
-    add_study: AddStudy,
-    arguments: list[str],
-    code: int,
-    told: str,
-) -> None:
-    add_study(COMPLETE)
-    result = retort_process(*arguments)
-    assert result.returncode == code
-    assert told in result.stderr
-    assert "Traceback" not in result.stderr
-    assert bool(result.stdout) == (code == 0)
+    ]
+    results = retort_processes(*(arguments for arguments, _, _ in ends))
+    for result, (arguments, code, told) in zip(results, ends, strict=True):
+        assert result.returncode == code, arguments
+        assert told in result.stderr
+        assert "Traceback" not in result.stderr
+        assert bool(result.stdout) == (code == 0)
 
 
-@pytest.mark.parametrize("command", [["status"], ["trials"], ["show", "0"], ["best"]])
-def test_a_missing_store_is_not_created(
-    retort_process: RetortProcess, home: Path, command: list[str]
-) -> None:
-    result = retort_process(*command)
-    assert result.returncode == 1
-    assert "retort.db" in result.stderr
+def test_a_missing_store_is_not_created(retort_processes: RetortProcesses, home: Path) -> None:
+    for result in retort_processes(["status"], ["trials"], ["show", "0"], ["best"]):
+        assert result.returncode == 1
+        assert "retort.db" in result.stderr
     assert list(home.iterdir()) == []
 
 
@@ -124,15 +115,14 @@ def test_an_output_that_takes_nothing_gives_no_traceback(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [["status"], ["trials"], ["show", "0"], ["best", "--max-size", "1B"]]
-)
 def test_what_is_no_terminal_gets_no_colours(
-    retort_process: RetortProcess, add_study: AddStudy, command: list[str]
+    retort_processes: RetortProcesses, add_study: AddStudy
 ) -> None:
     add_study(COMPLETE)
-    result = retort_process(*command)
-    assert "\x1b" not in result.stdout + result.stderr
+    commands = ["status"], ["trials"], ["show", "0"], ["best", "--max-size", "1B"]
+    for result in retort_processes(*commands):
+        assert result.stdout + result.stderr
+        assert "\x1b" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "doctor"])

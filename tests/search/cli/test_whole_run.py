@@ -10,7 +10,7 @@ import pytest
 
 from tests.search.cli.conftest import MAIN, RetortProcess
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 QUICK = (
     "data.train_images=200", "teacher={model: test_resnet, train: {epochs: 1}}", "search.views=1",

@@ -91,7 +91,7 @@ def test_a_writer_waits_for_a_short_lock(sqlite_url: str, tmp_path: Path) -> Non
         assert not waiting.done()
         holder.execute("COMMIT")
         holder.close()
-        assert waiting.result(timeout=10) == 0
+        assert waiting.result(timeout=300) == 0
 
 
 def test_a_lock_held_too_long_is_named_and_the_store_works_after(
@@ -178,7 +178,7 @@ def test_eight_processes_that_open_and_write_at_once_lose_nothing(sqlite_url: st
         for i in range(8)
     ]
     for writer in writers:
-        output, _ = writer.communicate(timeout=250)
+        output, _ = writer.communicate(timeout=800)
         assert writer.returncode == 0, output
     with Store.open(sqlite_url, read_only=True) as store:
         assert [store.pulse(f"study{i}")[0] for i in range(8)] == [25] * 8

@@ -24,7 +24,7 @@ POST = b"POST /measure HTTP/1.1\r\n"
 
 
 def _connect(agent: Agent) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", agent.server_port), timeout=60)
+    return socket.create_connection(("127.0.0.1", agent.server_port), timeout=300)
 
 
 def _said(connection: socket.socket) -> bytes:
@@ -261,5 +261,5 @@ def test_a_packed_agent_that_is_ended_says_nothing_more(
             ask_agent(found[1], model, threads=1)
         with socket.create_connection(("127.0.0.1", int(found[2]))):
             board.send_signal(signal.SIGTERM)
-            assert board.wait(60) == 0
+            assert board.wait(300) == 0
         assert len(board.stderr.read().splitlines()) == 1  # of the one request

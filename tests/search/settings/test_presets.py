@@ -14,6 +14,7 @@ from search.settings.presets import preset_names, preset_summary, preset_text
 from search.settings.study_file import load_study
 from search.store import Store
 from spaces.students.sizes import parameters_of
+from tests.faults.without_ray import one_after_another
 
 over_presets = pytest.mark.parametrize("name", preset_names())
 
@@ -65,8 +66,6 @@ def test_a_preset_that_is_not_there_is_refused_with_one_that_comes_near() -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.timeout(900)
 @over_presets
 def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -> None:
     places = (
@@ -76,7 +75,7 @@ def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -
     )
     shortened = [override.replace("STRIPES", str(stripes_file)) for override in SHORTENED]
     study = _loaded(name, tmp_path, *shortened, *places)
-    with Store.open(study.run.storage) as store:
+    with one_after_another(), Store.open(study.run.storage) as store:
         run_study(study, store, Silent())
         trials = store.trials(study.study, whole=True)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3, [
