@@ -61,6 +61,7 @@ class Plan:
 
 def run_plain(arm: str, plan: Plan) -> None:
     """Runs one arm for as long as it may; students and epochs go to the log."""
+    os.environ.update(RAY_worker_niceness="0")  # as our own search has it
     ray.init(
         address="local",
         num_cpus=plan.parallel,

@@ -154,7 +154,6 @@ def test_fault_13_damage_to_rays_own_files_does_not_matter(
 
 
 @pytest.mark.slow
-@pytest.mark.ray
 def test_fault_29_a_ray_that_does_not_answer_is_named_with_the_remedy(
     write_study: WriteStudy, start: Start, home: Path
 ) -> None:
