@@ -16,7 +16,7 @@ from typing import Self
 from ray.exceptions import RayError
 from ray.tune import TuneError
 
-from search.errors import RayUnavailable
+from search.errors import Interrupted, RayUnavailable
 
 # Tune takes SIGUSR1 for itself.
 _SIGNAL = signal.SIGUSR2
@@ -74,7 +74,7 @@ class Lifeline:
         """Makes a RayUnavailable, with this advice, of whatever ends the block once Ray is gone."""
         try:
             yield
-        except (KeyboardInterrupt, RayError, TuneError) as error:
+        except (KeyboardInterrupt, Interrupted, RayError, TuneError) as error:
             if self.loss is None:
                 raise
             raise RayUnavailable(

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -72,7 +73,7 @@ def run_trials(
             with (
                 ending_like_ctrl_c(),
                 ray_of(study.run, say=watcher.say),
-                _draining(driver),
+                draining(driver),
             ):
                 drive(driver, study.run, spec, meanwhile=survey_on)
     finally:
@@ -141,7 +142,7 @@ def _driver(
 
 
 @contextmanager
-def _draining(driver: Driver) -> Iterator[None]:
+def draining(driver: Driver) -> Iterator[None]:
     """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM and SIGHUP do."""
     pressed = 0
 
@@ -150,7 +151,9 @@ def _draining(driver: Driver) -> Iterator[None]:
         pressed += 1
         if pressed > 1:
             raise KeyboardInterrupt
-        driver.interrupt("stopping: running trials end first; press Ctrl-C again to stop at once")
+        # In a thread: this one may be in the midst of a print, which can't be entered twice.
+        why = "stopping: running trials end first; press Ctrl-C again to stop at once"
+        threading.Thread(target=driver.interrupt, args=(why,)).start()
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

@@ -86,7 +86,7 @@ def test_fault_03_a_lost_node_costs_no_trial_and_the_frontier_is_the_same(
     search = {"trials": 4, "stopping": False}
     outcomes = {}
     for name in ("whole", "lost"):
-        file = write_study(space=slow_training(80), search=search, run=settings)
+        file = write_study(space=slow_training(40), search=search, run=settings)
         # A cache of its own: the second study must not take over what the first has trained.
         run = start("run", str(file), f"study={name}", f"run.cache={home / name}")
         if name == "lost":
