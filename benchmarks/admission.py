@@ -17,16 +17,16 @@ from statistics import median
 import numpy as np
 import torch
 
-from search.admission.admission import Admission
-from search.admission.foresight import foresee_cost
-from search.admission.table import CostTable
-from search.admission.verdict import Basis, Verdict
 from search.budget import Budget
-from search.driving.sampler import Sampler
+from search.config.loader import load_study
+from search.config.student_spec import Brief
+from search.config.study import Study
+from search.cost_model.cost_table import CostTable
+from search.cost_model.dry_run import foresee_cost
+from search.cost_model.feasibility import Admission
+from search.cost_model.verdict import Basis, Verdict
 from search.records import Cost
-from search.settings.brief import Brief
-from search.settings.config import Study
-from search.settings.study_file import load_study
+from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
 
 _TOLD = (Basis.BOUND, Basis.PREDICTED)

@@ -16,11 +16,11 @@ from statistics import mean, stdev
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from search.making.trial import finish, run_trial
-from search.preparing.preparation import open_task, prepare_task
+from search.config.loader import load_study
+from search.pipeline.setup import open_task, prepare_task
+from search.pipeline.trial import finish, run_trial
 from search.progress import Silent
 from search.records import Outcome, Scalar
-from search.settings.study_file import load_study
 from spaces.recipe import Recipe
 
 STUDY = Path(__file__).parent / "fashion_mnist.yaml"

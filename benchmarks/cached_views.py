@@ -29,11 +29,11 @@ from rich.progress import track
 from torch import nn
 
 from benchmarks.live_teacher import live_targets, live_teacher
-from search.making.task import Task
-from search.preparing.preparation import open_task, prepare_task
+from search.config.loader import load_study
+from search.pipeline.setup import open_task, prepare_task
+from search.pipeline.study_context import Task
 from search.progress import Silent
-from search.settings.study_file import load_study
-from search.training.fitting import Course, train
+from search.training.trainer import Course, train
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.students.timm_model import Timm

@@ -40,14 +40,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.admission.foresight import untrained
 from search.budget import Budget
+from search.config.student_spec import Brief
+from search.config.study import Target
+from search.cost_model.dry_run import untrained
 from search.errors import shortened
-from search.measuring.measure import count_operations
-from search.measuring.runtime import Session, export_onnx
-from search.measuring.timing import measure_latency
-from search.settings.brief import Brief
-from search.settings.config import Target
+from search.evaluation.measure import count_operations
+from search.targets.latency import measure_latency
+from search.targets.onnx_runtime import Session, export_onnx
 from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.made_studies import add_study
 
 APP = Path(__file__).parents[1] / "dashboard/app.py"

@@ -3,7 +3,7 @@
     python -m benchmarks.depthwise
 
 On small feature maps their backward pass is what mobile students spend their training on. Channels
-last, in which students are trained (search/training/fitting.py), is what makes it bearable. Prints
+last, in which students are trained (search/training/trainer.py), is what makes it bearable. Prints
 a Markdown table; each figure is the least of some runs on one thread, in turns.
 """
 

@@ -4,8 +4,8 @@
 
 For every epoch but the last, and for some numbers of trainings that have ended, draws as many and
 one more of the table at random, and foresees that one's end. Prints a Markdown table: the root mean
-square error, in logits, of the line (`search/cost_aware/endings.py`) and of the same gain for all;
-and the share of ends above what a trial may hope for, which is meant to be a quarter.
+square error, in logits, of the line (`search/samplers/curve_extrapolation.py`) and of the same gain
+for all; and the share of ends above what a trial may hope for, which is meant to be a quarter.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from statistics import fmean, median
 import numpy as np
 
 from benchmarks.recorded_problem import read_lines
-from search.cost_aware.endings import foreseen_ending
-from search.cost_aware.logits import to_logits
+from search.samplers.curve_extrapolation import foreseen_ending
+from search.samplers.logit_scale import to_logits
 
 _COUNTS = (5, 15, 40)
 _DRAWS = 1000

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from search.config.study import Study
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
-from search.depot import Depot
-from search.preparing.preparation import TaskSpec
-from search.settings.config import Study
-from search.teacher.classroom import Classroom
-from search.teacher.teacher import prepare_teacher
-from search.training.fitting import Targets
+from search.files.filestore import Depot
+from search.pipeline.setup import TaskSpec
+from search.teachers.setting import Classroom
+from search.teachers.teacher import prepare_teacher
+from search.training.trainer import Targets
 
 
 def live_teacher(study: Study, dataset: Dataset) -> nn.Module:

@@ -26,15 +26,15 @@ import torch
 from rich.progress import track
 
 from benchmarks.recorded_problem import read_lines
-from search.admission.foresight import foresee_cost
-from search.admission.table import shape_of
-from search.making.task import Task
-from search.making.trial import finish, run_trial
-from search.preparing.preparation import open_task, prepare_task
+from search.config.loader import load_study
+from search.config.study import Study
+from search.cost_model.cost_table import shape_of
+from search.cost_model.dry_run import foresee_cost
+from search.pipeline.setup import open_task, prepare_task
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
 from search.progress import Silent
 from search.records import Outcome, Scalar
-from search.settings.config import Study
-from search.settings.study_file import load_study
 from spaces.recipe import Recipe
 
 _FILE = Path(__file__).parent / "record_recipes.yaml"

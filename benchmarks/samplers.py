@@ -32,10 +32,10 @@ from pathlib import Path
 from benchmarks.problem import Problem
 from benchmarks.recorded_problem import recorded_problem
 from benchmarks.synthetic_problem import synthetic_problem
-from search.cost_aware.candidates import CostSource
-from search.driving.sampler import Proposal, Sampler
-from search.findings.frontier import hypervolume
+from search.analysis.pareto import hypervolume
 from search.records import Outcome
+from search.samplers.candidates import CostSource
+from search.samplers.optuna_adapter import Proposal, Sampler
 from search.units import parse_bytes, parse_milliseconds
 
 MARKS = (10, 25, 50, 100)

@@ -16,7 +16,7 @@ from typing import Literal
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from dashboard.launch import server_command, server_environment
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.made_studies import add_study
 
 WIDTH, HEIGHT = 1280, 1300

@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.problem import Problem, Training
 from search.budget import Budget
-from search.cost_aware.features import family
 from search.records import Cost
+from search.samplers.features import family
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace

@@ -4,7 +4,7 @@
 
 For each student, on batches of 64 grey images of 32×32, and one thread where it is a processor: the
 median step in plain PyTorch (contiguous, unfused), and as a share of it the step with channels
-last, with the fused optimizer too (as `search.training.fitting` does it), then with cached logits
+last, with the fused optimizer too (as `search.training.trainer` does it), then with cached logits
 and with a live resnet18 teacher. On CUDA also with cached logits under bfloat16 autocast, as trials
 run there, and with `--compile` the step with cached logits compiled by torch.compile, after the
 seconds that compiling took. The variants take turns.

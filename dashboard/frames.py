@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from search.findings.frontier import frontier
+from search.analysis.pareto import frontier
 from search.records import Outcome, Scalar, TrialRecord, TrialState
 
 NUMBERS = (

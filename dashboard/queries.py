@@ -15,14 +15,14 @@ import streamlit as st
 
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
+from search.analysis.history import Moment, history
+from search.analysis.pareto import best
+from search.analysis.recommend import Advice, advise
+from search.analysis.savings import Savings, savings
 from search.budget import Budget, stored_budget
 from search.errors import DamagedRow
-from search.findings.advice import Advice, advise
-from search.findings.frontier import best
-from search.findings.history import Moment, history
-from search.findings.savings import Savings, savings
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
-from search.store import Store
+from search.storage.storage import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from search.analysis.pareto import chosen, frontier
+from search.artifacts.student import SERVED, check_own, check_whole
+from search.config.loader import dump_study
+from search.config.study import Study
 from search.data.dataset import Dataset
-from search.database.holds import held_message
-from search.depot import Depot
-from search.driving.changes import check_changes, check_made_of_the_same
-from search.driving.warm_start import check_alike
 from search.errors import (
     ArtifactError,
     ArtifactsHeld,
@@ -23,22 +23,22 @@ from search.errors import (
     StudyHeld,
     TargetError,
 )
-from search.findings.frontier import chosen, frontier
-from search.keeping.artifacts import SERVED, check_own, check_whole
-from search.keeping.checkup import sweep
-from search.keeping.claim import check_free, claim_artifacts
-from search.keeping.holding import Heartbeat, Say, beating, lives, take, this_process
-from search.keeping.ledger import journal_of
-from search.measuring.measure import predictions, quality
-from search.measuring.predictions import TEACHER, Predictions, keep_test
-from search.measuring.runtime import Session
-from search.preparing.preparation import TaskSpec, prepare_task
+from search.evaluation.measure import predictions, quality
+from search.evaluation.predictions import TEACHER, Predictions, keep_test
+from search.files.filestore import Depot
+from search.pipeline.setup import TaskSpec, prepare_task
 from search.progress import Watcher
+from search.ray_backend.trials import reaching_target, run_trials
 from search.records import StudyState, TeacherRecord, TrialRecord
-from search.settings.config import Study
-from search.settings.study_file import dump_study
-from search.store import Store
-from search.study.tuning import reaching_target, run_trials
+from search.storage.artifact_owner import check_free, claim_artifacts
+from search.storage.integrity import sweep
+from search.storage.lease_rows import held_message
+from search.storage.leases import Heartbeat, Say, beating, lives, take, this_process
+from search.storage.retrying_writer import journal_of
+from search.storage.storage import Store
+from search.targets.onnx_runtime import Session
+from search.tuner.study_changes import check_changes, check_made_of_the_same
+from search.tuner.warm_start import check_alike
 
 
 def run_study(

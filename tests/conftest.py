@@ -15,18 +15,18 @@ from timm.models import _registry as timm_registry
 from torch import nn
 
 from search.budget import Budget
+from search.config.student_spec import Brief
+from search.config.study import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
-from search.depot import Depot
-from search.keeping.claim import Claim
-from search.making.stages import Lineage, StageCache
-from search.making.task import Task
-from search.measuring.metadata import metadata_bytes
-from search.settings.brief import Brief
-from search.settings.config import DataSettings, Target
-from search.store import Store
-from search.training.fitting import Course, train
+from search.evaluation.onnx_metadata import metadata_bytes
+from search.files.filestore import Depot
+from search.pipeline.stage_cache import Lineage, StageCache
+from search.pipeline.study_context import Task
+from search.storage.artifact_owner import Claim
+from search.storage.storage import Store
+from search.training.trainer import Course, train
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32

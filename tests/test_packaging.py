@@ -16,7 +16,7 @@ def test_a_top_level_name_resolves_to_ours_from_any_folder(package: str, tmp_pat
 
 
 def test_the_presets_are_found_from_any_folder(tmp_path: Path) -> None:
-    code = "from search.settings.presets import preset_names; print(*preset_names())"
+    code = "from search.config.presets import preset_names; print(*preset_names())"
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "digits" in found.stdout.split()

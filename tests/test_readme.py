@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from search.settings.study_file import load_study
+from search.config.loader import load_study
 from spaces.axes.distillation import Distillation, Lesson
 
 README = Path(__file__).parent.parent / "README.md"

@@ -57,15 +57,15 @@ from benchmarks.time_to_frontier.report import comparisons, draw, table
 from benchmarks.time_to_frontier.results import keep_trace, read_traces
 from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, COLD, LIVE, OURS, Run, Terms
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
-from search.depot import Depot
-from search.keeping.holding import beating, this_process
-from search.preparing.preparation import open_task, prepare_task
+from search.config.loader import load_study
+from search.config.study import Study
+from search.files.filestore import Depot
+from search.pipeline.setup import open_task, prepare_task
 from search.progress import Silent
+from search.ray_backend.trials import run_trials
 from search.records import EpochRecord, Outcome, Scalar
-from search.settings.config import Study
-from search.settings.study_file import load_study
-from search.store import Store
-from search.study.tuning import run_trials
+from search.storage.leases import beating, this_process
+from search.storage.storage import Store
 
 _HERE = Path(__file__).parent
 _PROBLEM = _HERE / "problem.yaml"

@@ -11,9 +11,9 @@ import torch
 
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import UNKNOWN_COST, Plan
-from search.driving.sampler import Proposal, Sampler
-from search.making.trial import run_trial
+from search.pipeline.trial import run_trial
 from search.records import Outcome, Scalar
+from search.samplers.optuna_adapter import Proposal, Sampler
 from spaces.recipe import Recipe
 
 

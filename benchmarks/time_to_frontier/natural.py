@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
 from search.records import EpochRecord
-from search.training.fitting import Course, accuracy
+from search.training.trainer import Course, accuracy
 from spaces.axes.distillation import Lesson, Needs
 
 
@@ -37,7 +37,7 @@ class _Augmented(TorchDataset[tuple[Tensor, int]]):
 def train_naturally(
     network: nn.Module, dataset: Dataset, course: Course, *, teacher: nn.Module
 ) -> Iterator[EpochRecord]:
-    """Does what `search.training.fitting.train` does, in its own way."""
+    """Does what `search.training.trainer.train` does, in its own way."""
     torch.manual_seed(course.seed)
     loader = _loader(dataset, course.training.batch_size)
     fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=len(loader))

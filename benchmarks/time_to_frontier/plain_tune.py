@@ -1,6 +1,6 @@
 """What a user would write instead: Ray Tune with OptunaSearch, as their documents show it.
 
-It shares this project's stages (`search.making.trial`) and its soft targets, so that only the
+It shares this project's stages (`search.pipeline.trial`) and its soft targets, so that only the
 orchestration differs: every proposed recipe is trained, and what breaks the budget is penalised.
 The arm `natural` trains in its own way as well, as natural.py does.
 """
@@ -26,15 +26,15 @@ from benchmarks.live_teacher import live_teacher
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import train_naturally
 from benchmarks.time_to_frontier.runs import NATURAL
-from search.admission.foresight import foresee_cost
 from search.budget import Budget, total_violation
-from search.making import maker
-from search.making.stages import StageCache
-from search.making.task import Task
-from search.making.trial import run_trial
-from search.preparing.preparation import TaskSpec, open_task
+from search.config.study import Study
+from search.cost_model.dry_run import foresee_cost
+from search.pipeline import student_builder as maker
+from search.pipeline.setup import TaskSpec, open_task
+from search.pipeline.stage_cache import StageCache
+from search.pipeline.study_context import Task
+from search.pipeline.trial import run_trial
 from search.records import Cost, EpochRecord, Outcome
-from search.settings.config import Study
 from spaces.recipe import Recipe
 from spaces.space import SearchSpace
 

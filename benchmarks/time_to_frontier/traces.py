@@ -7,16 +7,16 @@ from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
 from benchmarks.time_to_frontier.runs import Run
-from search.admission.foresight import untrained
+from search.analysis.pareto import hypervolume
+from search.artifacts.student import SERVED
 from search.budget import Budget
-from search.findings.frontier import hypervolume
-from search.keeping.artifacts import SERVED
-from search.making.task import Task
-from search.measuring.measure import predictions
-from search.measuring.runtime import Session, export_onnx
-from search.measuring.timing import measure_latency
-from search.settings.brief import Brief
-from search.settings.config import Target
+from search.config.student_spec import Brief
+from search.config.study import Target
+from search.cost_model.dry_run import untrained
+from search.evaluation.measure import predictions
+from search.pipeline.study_context import Task
+from search.targets.latency import measure_latency
+from search.targets.onnx_runtime import Session, export_onnx
 from spaces.processor import processor_name
 from spaces.students.timm_model import Timm
 

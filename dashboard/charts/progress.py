@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, SERIES
-from search.findings.history import Moment
-from search.findings.savings import Savings
+from search.analysis.history import Moment
+from search.analysis.savings import Savings
 
 _PARTS = (
     ("trained", "Trained", FRONTIER),

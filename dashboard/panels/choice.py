@@ -7,7 +7,7 @@ from dashboard.panels.export import show_export
 from dashboard.panels.headline import explain_absence, show_measures, teacher_in_words
 from dashboard.panels.limits import Limits
 from dashboard.queries import StudyView
-from search.findings.advice import Advice, reasons
+from search.analysis.recommend import Advice, reasons
 
 
 def show_choice(

@@ -17,11 +17,11 @@ import streamlit as st
 from dashboard.launch import server_environment
 from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
-from search.depot import Depot
+from search.artifacts.sameness import check_same
 from search.errors import RetortError
-from search.keeping.sameness import check_same
+from search.files.filestore import Depot
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.store import safe_url
+from search.storage.storage import safe_url
 
 _PATIENCE_S = 300
 _COMMAND = "from search.cli.main import main; main()"

@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
-from search.keeping.holding import standing, standing_counts
 from search.records import Cost, Quality, StudyState, TeacherRecord, TrialRecord, TrialState
+from search.storage.leases import standing, standing_counts
 from search.units import format_bytes, format_count, format_milliseconds
 
 _STUDY_COLOURS = {

@@ -10,10 +10,10 @@ from dashboard.charts.classes import classes_figure
 from dashboard.panels.export import artifact_folder
 from dashboard.panels.messages import show_problem
 from dashboard.panels.plot import show_plot
-from search.depot import Depot
+from search.analysis.examples import DataNames, data_names, prepared_pixels
 from search.errors import RetortError
-from search.findings.examples import DataNames, data_names, prepared_pixels
-from search.measuring.predictions import TEACHER, Predictions, kept_predictions
+from search.evaluation.predictions import TEACHER, Predictions, kept_predictions
+from search.files.filestore import Depot
 from search.records import StudyRecord, TrialRecord
 
 _PART = "validation"

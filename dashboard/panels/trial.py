@@ -12,9 +12,9 @@ from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import Here
 from dashboard.queries import StudyView, load_trials
-from search.depot import Depot
-from search.keeping.holding import standing
+from search.files.filestore import Depot
 from search.records import Outcome, Scalar, StudyRecord, StudyState, TrialRecord
+from search.storage.leases import standing
 from search.text import visible
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 

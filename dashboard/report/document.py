@@ -19,15 +19,15 @@ from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.frames import parameters_of, recipe_columns, trial_frame
+from search.analysis.history import history
+from search.analysis.importance import importances
+from search.analysis.pareto import chosen, frontier
+from search.analysis.recommend import accuracy_of, advise, cost_of, reasons
+from search.analysis.savings import in_words, savings
 from search.budget import cost_texts, stored_budget
 from search.errors import NoStudentFits
-from search.findings.advice import accuracy_of, advise, cost_of, reasons
-from search.findings.frontier import chosen, frontier
-from search.findings.history import history
-from search.findings.importance import importances
-from search.findings.savings import in_words, savings
-from search.keeping.holding import standing, standing_counts
 from search.records import StudyRecord, TrainingDone, TrialRecord, TrialState
+from search.storage.leases import standing, standing_counts
 
 _FOLDER = Path(__file__).parent
 _THEME = _FOLDER.parent / "charts/theme.js"

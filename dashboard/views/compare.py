@@ -17,9 +17,9 @@ from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
-from search.depot import Depot
 from search.errors import RetortError
-from search.measuring.predictions import TEACHER, Predictions, kept_predictions
+from search.evaluation.predictions import TEACHER, Predictions, kept_predictions
+from search.files.filestore import Depot
 from search.records import TrialRecord, TrialState
 
 _PART = "validation"

@@ -19,9 +19,9 @@ from dashboard.panels.plot import show_legend, show_plot
 from dashboard.panels.table import show_table
 from dashboard.panels.trial import show_marked
 from dashboard.queries import Place, StudyView, load_study
+from search.analysis.pareto import chosen
+from search.analysis.recommend import Advice, advise
 from search.errors import NoStudentFits
-from search.findings.advice import Advice, advise
-from search.findings.frontier import chosen
 
 _CHARTS = ((SIZE, "Accuracy against size"), (LATENCY, "Accuracy against latency"))
 

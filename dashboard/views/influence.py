@@ -20,8 +20,8 @@ from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.page import Here, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.queries import Place, load_history, load_savings, load_study
-from search.findings.importance import importances, trained_students
-from search.findings.savings import in_words
+from search.analysis.importance import importances, trained_students
+from search.analysis.savings import in_words
 
 # A forest over fewer trainings tells by chance.
 _TRUSTED = 30

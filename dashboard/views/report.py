@@ -9,8 +9,8 @@ from dashboard.panels.headline import show_states
 from dashboard.panels.page import open_study
 from dashboard.queries import DEFAULT_STORE, Place, load_advice, load_done, load_study
 from dashboard.report.document import Material, report
-from search.findings.advice import reasons
-from search.store import safe_url
+from search.analysis.recommend import reasons
+from search.storage.storage import safe_url
 
 
 def show() -> None:

@@ -9,12 +9,12 @@ from dashboard.panels.headline import show_badges
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
+from search.analysis.recommend import accuracy_of, cost_of
 from search.budget import stored_budget
 from search.errors import DamagedRow
-from search.findings.advice import accuracy_of, cost_of
-from search.keeping.holding import standing
 from search.records import TrialState
-from search.store import safe_url
+from search.storage.leases import standing
+from search.storage.storage import safe_url
 from search.units import format_bytes, format_duration, format_milliseconds
 
 _MOST_SHOWN = 50

@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.analysis.pareto import chosen, frontier
 from search.budget import Budget, stored_budget
 from search.cli.options import (
     DEFAULT_STORE,
@@ -27,8 +28,8 @@ from search.cli.options import (
     store_option,
 )
 from search.cli.terminal import out, percent, say, trial_table, write_csv, write_json
+from search.config.single_trial import study_of_trial
 from search.errors import BadInput
-from search.findings.frontier import chosen, frontier
 from search.records import (
     Cost,
     Outcome,
@@ -36,8 +37,7 @@ from search.records import (
     StudyRecord,
     TrialRecord,
 )
-from search.settings.again import study_of_trial
-from search.store import Store
+from search.storage.storage import Store
 from search.units import (
     format_bytes,
     format_count,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import out, write_json
 from search.errors import StoreError
-from search.store import Store, safe_url
+from search.storage.storage import Store, safe_url
 from search.units import format_bytes
 
 _LIBRARIES = (

@@ -14,13 +14,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.analysis.pareto import frontier
 from search.cli.terminal import out, recipe_text, state_text, trial_table
+from search.config.study import Study
 from search.errors import StoreError
-from search.findings.frontier import frontier
 from search.progress import Watcher
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
-from search.settings.config import Study
-from search.store import Store
+from search.storage.storage import Store
 from search.units import format_bytes, format_duration, format_milliseconds
 
 _MOST_ROWS = 8

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from search.analysis.pareto import frontier
+from search.analysis.utilization import occupancy, occupancy_text
 from search.budget import cost_texts
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
-from search.depot import Depot
+from search.config.resources import parallel_trials
+from search.config.study import Study
 from search.errors import DiskError
-from search.findings.frontier import frontier
-from search.findings.occupancy import occupancy, occupancy_text
+from search.files.filestore import Depot
 from search.records import StudyRecord, TeacherRecord, TrialRecord
-from search.settings.config import Study
-from search.settings.resources import parallel_trials
-from search.store import Store
+from search.storage.storage import Store
 
 
 def print_ending(study: Study, store: Store, best: TrialRecord) -> None:

@@ -21,10 +21,10 @@ from search.cli.options import (
 )
 from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
-from search.files import file_written_whole
-from search.handover.formats import Format
+from search.export.formats import Format
+from search.files.atomic import file_written_whole
 from search.records import TrialRecord
-from search.store import Store
+from search.storage.storage import Store
 
 
 def export(
@@ -70,8 +70,8 @@ def export(
         ).number  # fmt: skip
         student = opened.trial(name, chosen)
     # Torch takes seconds to import: only once there is something to export.
-    from search.export import export_student
-    from search.handover.hub import check_hub_name, push
+    from search.export.exporting import export_student
+    from search.export.hub import check_hub_name, push
 
     if hub:
         check_hub_name(hub)
@@ -87,8 +87,8 @@ def export(
 
 
 def _tell_export(trial: TrialRecord, folder: Path) -> None:
-    from search.handover.snippet import snippet
-    from search.keeping.artifacts import read_provenance
+    from search.artifacts.student import read_provenance
+    from search.export.loading_snippet import snippet
 
     outcome = trial.outcome
     assert outcome is not None

@@ -7,8 +7,8 @@ import typer
 
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl, path
 from search.cli.terminal import say, write_json
-from search.keeping.checkup import check_store, students_aside
-from search.store import Store
+from search.storage.integrity import check_store, students_aside
+from search.storage.storage import Store
 
 app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_is_help=True)
 

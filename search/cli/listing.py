@@ -58,7 +58,7 @@ def settings(
 ) -> None:
     """List what a study file may say, or a part of it: what each key takes, is, and defaults to."""
     # Students are resolved by timm, which takes seconds to import.
-    from search.settings.reference import as_markdown, list_settings
+    from search.config.reference import as_markdown, list_settings
 
     try:
         found = list_settings(part)

@@ -7,8 +7,8 @@ import typer
 from search.cli import browsing, checking, handing, keeping, listing, overview, proving, searching
 from search.cli.lasting import lasting_output
 from search.cli.terminal import complain
-from search.disk import disk_fault
 from search.errors import RetortError
+from search.files.disk import disk_fault
 from search.signals import ending_like_ctrl_c
 
 app = typer.Typer(

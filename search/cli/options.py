@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from search.paths import expanded
-from search.store import Store
+from search.files.paths import expanded
+from search.storage.storage import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
 STORE_VARIABLE = "RETORT_STORE"

@@ -9,15 +9,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.analysis.pareto import best as best_of
+from search.analysis.pareto import frontier
 from search.budget import stored_budget
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import complain, out, percent, state_text, write_json
 from search.errors import DamagedRow
-from search.findings.frontier import best as best_of
-from search.findings.frontier import frontier
-from search.keeping.holding import standing, standing_counts
 from search.records import StudyRecord, StudyState, TrialRecord, TrialState
-from search.store import Store
+from search.storage.leases import standing, standing_counts
+from search.storage.storage import Store
 
 
 def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:

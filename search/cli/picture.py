@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
+from search.analysis.pareto import frontier
 from search.budget import stored_budget
-from search.files import file_written_whole
-from search.findings.frontier import frontier
+from search.files.atomic import file_written_whole
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_milliseconds
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.terminal import out, recipe_text
-from search.planning.plan import Draw, Plan
+from search.tuner.plan import Draw, Plan
 from search.units import format_bytes, format_duration, format_milliseconds
 
 _MOST_REFUSALS = 10

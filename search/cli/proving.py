@@ -14,16 +14,16 @@ from search.cli.browsing import Format
 from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
-from search.files import file_written_whole
-from search.profiling.agent import DEFAULT_PORT
-from search.profiling.limits import MOST_BYTES, Limits, half_of_memory
-from search.profiling.request import TOKEN_VARIABLE
+from search.files.atomic import file_written_whole
+from search.targets.agent import DEFAULT_PORT
+from search.targets.agent_limits import MOST_BYTES, Limits, half_of_memory
+from search.targets.agent_request import TOKEN_VARIABLE
 from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
 
 if TYPE_CHECKING:
-    from search.handover.check import Check
-    from search.handover.evaluate import Standing
-    from search.profiling.client import Profile
+    from search.export.checks import Check
+    from search.export.evaluate import Standing
+    from search.targets.agent_client import Profile
 
 Folder = Annotated[
     Path,
@@ -64,7 +64,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a student: its files, that every form gives the same, accuracy and latency here."""
-    from search.handover.verify import verify as checks_of
+    from search.export.verify import verify as checks_of
 
     found: list[Check] = []
     with out.status("looking at the files") as spinner:
@@ -103,7 +103,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Name the classes of images, with their probabilities."""
-    from search.handover.predict import predict as predicted
+    from search.export.predict import predict as predicted
 
     found = [(image, answer[:top]) for image, answer in predicted(folder, images)]
     if as_json:
@@ -144,10 +144,10 @@ def evaluate(
     as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
 ) -> None:
     """Compare students, teachers and foreign models on the same images and this machine."""
-    from search.handover.evaluate import evaluate as standings_of
-    from search.handover.images import open_images
-    from search.handover.record import read_handover
-    from search.keeping.artifacts import RECIPE
+    from search.artifacts.student import RECIPE
+    from search.export.evaluate import evaluate as standings_of
+    from search.export.images import open_images
+    from search.export.record import read_handover
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
     told = read_handover(exported[0]) if exported else None
@@ -180,10 +180,10 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of a student on another machine."""
-    from search.handover.record import read_handover
-    from search.keeping.artifacts import SERVED
-    from search.profiling.client import ask_agent
-    from search.profiling.over_ssh import ask_over_ssh
+    from search.artifacts.student import SERVED
+    from search.export.record import read_handover
+    from search.targets.agent_client import ask_agent
+    from search.targets.ssh import ask_over_ssh
 
     told = read_handover(folder)
     with out.status(f"asking {escape(on)}"):
@@ -236,8 +236,8 @@ def agent(
     ] = None,
 ) -> None:
     """Serve as a target: measure the ONNX files that a search elsewhere sends. Needs a token."""
-    from search.profiling.agent import serve
-    from search.profiling.packing import packed_agent
+    from search.targets.agent import serve
+    from search.targets.agent_package import packed_agent
 
     if write is not None:
         with file_written_whole(write) as temporary:

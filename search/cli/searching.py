@@ -21,15 +21,15 @@ from search.cli.options import (
     store_option,
 )
 from search.cli.terminal import out, say, write_json
-from search.depot import Depot
+from search.config.loader import load_study, study_from_dict
+from search.config.presets import preset_names, preset_summary, preset_text
+from search.config.study import Study
 from search.errors import BadInput
-from search.files import file_written_whole
-from search.keeping.holding import lives
+from search.files.atomic import file_written_whole
+from search.files.filestore import Depot
 from search.records import TrialRecord
-from search.settings.config import Study
-from search.settings.presets import preset_names, preset_summary, preset_text
-from search.settings.study_file import load_study, study_from_dict
-from search.store import Store
+from search.storage.leases import lives
+from search.storage.storage import Store
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False, parser=path)]
 Overrides = Annotated[
@@ -88,7 +88,7 @@ def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False
     typed = load_study(study, overrides or [])
     # Torch takes seconds to import; `retort --help` and what only reads the store do without.
     from search.cli.planning import print_plan
-    from search.planning.plan import plan_study
+    from search.tuner.plan import plan_study
 
     with out.status("looking at the data") as spinner:
         planned = plan_study(typed, progress=lambda text: spinner.update(escape(text)))
@@ -198,7 +198,7 @@ def _search(
     """Runs the study in sight of the person, and shows what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
-        from search.preparing.checks import check_study
+        from search.pipeline.checks import check_study
         from search.run import resume_study, run_study
 
         check_study(study)  # before the store is made
@@ -211,7 +211,7 @@ def _search(
 
 
 def _deliver(best: TrialRecord, study: Study) -> None:
-    from search.export import export_student
+    from search.export.exporting import export_student
 
     with Store.open(study.run.storage, read_only=True) as store:
         record = store.study(study.study)

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from search.config.study import DataSettings
 from search.data.prepared import FORMAT
-from search.settings.config import DataSettings
 
 
 def cache_key(settings: DataSettings, seed: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search.config.study import DataSettings
 from search.data.cache_key import cache_key
 from search.data.dataset import Dataset
 from search.data.prepared import (
@@ -21,9 +22,8 @@ from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
-from search.depot import Depot
 from search.errors import ArtifactError, DataError, DepotError, DiskError
-from search.settings.config import DataSettings
+from search.files.filestore import Depot
 
 __all__ = ["open_dataset", "prepare"]
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.arrays import mapped
 from search.data.dataset import NO_LABEL, DataInfo, Dataset, Labels, Part
 from search.data.images import Pixels
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import Pictures
 from search.data.sources.registry import KINDS
 from search.errors import DataError
-from search.reading import read_json
+from search.files.arrays import mapped
+from search.files.reading import read_json
 
 FORMAT = 1
 PARTS = ("training", "validation", "test")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from search.config.study import DataSettings
 from search.data.dataset import DataInfo, PartSizes
 from search.data.prepared import PARTS, UNLABELLED, PartContent
 from search.data.scan import Progress, Scan
 from search.data.sources.registry import has_mirror_images
 from search.data.sources.source import Source
-from search.settings.config import DataSettings
 
 
 def summarize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from search.files import damaged_files, written_whole
+from search.files.atomic import damaged_files, written_whole
 
 _STATE = "state.pt"
 UNLOADABLE = (

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.live_teacher import LiveSpec
-from search.preparing.preparation import open_task, prepare_task
+from search.config.study import Study
+from search.pipeline.setup import open_task, prepare_task
 from search.progress import Silent
-from search.settings.config import Study
 
 
 def test_a_live_teacher_says_of_each_view_what_its_cached_logits_say(

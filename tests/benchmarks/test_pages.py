@@ -8,7 +8,7 @@ from benchmarks.arms import read, table
 from benchmarks.catalogue import FILE, YES, Row, candidates, read_rows, write_rows
 from benchmarks.catalogue_page import PAGE, page
 from benchmarks.time_to_frontier import report, results, runs
-from search.settings.study_file import load_study
+from search.config.loader import load_study
 
 _VERDICTS = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
 

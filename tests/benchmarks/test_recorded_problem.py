@@ -9,7 +9,7 @@ import pytest
 from benchmarks.problem import Problem
 from benchmarks.recorded_problem import read_lines, recorded_problem
 from benchmarks.samplers import Setting, run, table
-from search.cost_aware.candidates import Draw
+from search.samplers.candidates import Draw
 from spaces.recipe import Recipe
 
 HEADER = (

@@ -13,8 +13,8 @@ from benchmarks.time_to_frontier.results import keep_trace, read_traces
 from benchmarks.time_to_frontier.runs import Run, Terms
 from benchmarks.time_to_frontier.traces import Student, Trace, measured_again, read_trace
 from search.budget import Budget
-from search.making.task import Task
-from search.making.trial import finish, run_trial
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
 from spaces.recipe import Recipe
 
 NewRecipe = Callable[..., Recipe]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.measuring.measure import count_operations
-from search.measuring.runtime import export_onnx
+from search.evaluation.measure import count_operations
+from search.targets.onnx_runtime import export_onnx
 from spaces import catalogue
 from spaces.axes.pruning import Cut, Pruning
 from spaces.cutting.channel_pruning import ChannelPruning

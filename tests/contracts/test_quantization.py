@@ -12,9 +12,9 @@ from onnx import TensorProto
 from torch import nn
 
 from search.data.dataset import Dataset
-from search.files import file_digest
-from search.measuring.measure import calibration_batches, normalized_batches
-from search.measuring.runtime import Session, export_onnx
+from search.evaluation.measure import calibration_batches, normalized_batches
+from search.files.atomic import file_digest
+from search.targets.onnx_runtime import Session, export_onnx
 from spaces import catalogue
 from spaces.axes.quantization import Quantization
 from spaces.packing.packed import unpacked

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from search.store import Store
+from search.storage.storage import Store
 
 APP = Path(__file__).parents[2] / "dashboard/app.py"
 

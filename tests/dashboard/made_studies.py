@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 
-from search.keeping.holding import this_process
 from search.records import (
     ArtifactRecord,
     Branch,
@@ -21,7 +20,8 @@ from search.records import (
     TeacherRecord,
     TrialState,
 )
-from search.store import Store
+from search.storage.leases import this_process
+from search.storage.storage import Store
 
 BUDGET = {"size": "600KB", "latency": "1.5ms", "target": {"device": "cpu", "threads": 1}}
 TEACHER = TeacherRecord(

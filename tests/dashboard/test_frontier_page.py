@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study
 

@@ -4,7 +4,7 @@ import pytest
 
 from dashboard.report.document import Material, report
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, said
 from tests.dashboard.made_studies import add_study
 

@@ -13,11 +13,11 @@ import pytest
 
 from dashboard.frames import recipe_in_words, trial_frame
 from dashboard.views.trials import as_csv, as_json
+from search.analysis.pareto import best
+from search.analysis.recommend import advise
 from search.budget import Budget
-from search.findings.advice import advise
-from search.findings.frontier import best
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study
 

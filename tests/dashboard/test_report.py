@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dashboard.report.document import Material, report
+from search.analysis.pareto import chosen, frontier
 from search.budget import stored_budget
 from search.errors import NoStudentFits
-from search.findings.frontier import chosen, frontier
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import add_study
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from dashboard.report.document import Material, report
 from search.cli.main import app as command
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from search.records import TrialRecord, TrialState
-from search.store import Store
+from search.storage.storage import Store
 
 ROOT = Path(__file__).parents[2]
 MAIN = "import sys; sys.argv[0] = 'retort'; from search.cli.main import main; main()"

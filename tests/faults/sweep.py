@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, event
 
-from search import depot
+from search.config.study import Study
 from search.errors import RetortError
-from search.keeping.checkup import check_store
+from search.files import filestore as depot
 from search.records import Outcome, Scalar, TrialState
 from search.run import resume_study, run_study
-from search.settings.config import Study
-from search.store import Store
+from search.storage.integrity import check_store
+from search.storage.storage import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
 _EVENTS = {"os.rename": "rename", "os.remove": "remove", "os.mkdir": "mkdir"}

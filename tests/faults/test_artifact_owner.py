@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from search import depot as depots
-from search.depot import Depot
+from search.config.study import Study
 from search.errors import ArtifactsHeld, StudyHeld
-from search.files import CHECKSUMS, damaged_files, file_digest
-from search.keeping.checkup import check_store, students_aside, sweep
-from search.keeping.claim import OWNER, Claim, check_free, claim_artifacts, read_owner
-from search.keeping.holding import this_process
-from search.measuring.predictions import Writing
+from search.evaluation.predictions import Writing
+from search.files import filestore as depots
+from search.files.atomic import CHECKSUMS, damaged_files, file_digest
+from search.files.filestore import Depot
 from search.records import ArtifactRecord, Cost, Outcome, Quality, TrialState
 from search.run import resume_study, run_study
-from search.settings.config import Study
-from search.store import Store
+from search.storage.artifact_owner import OWNER, Claim, check_free, claim_artifacts, read_owner
+from search.storage.integrity import check_store, students_aside, sweep
+from search.storage.leases import this_process
+from search.storage.storage import Store
 from tests.faults.conftest import trials_of
 from tests.faults.without_ray import Notes, one_after_another, study_of
 

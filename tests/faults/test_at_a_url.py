@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from dashboard.panels.export import artifact_folder
-from search import depot as depots
-from search.depot import Depot
+from search.analysis.examples import data_names
+from search.analysis.pareto import chosen
+from search.config.study import Study
 from search.errors import ArtifactError
-from search.export import export_student, load
-from search.findings.examples import data_names
-from search.findings.frontier import chosen
-from search.keeping.checkup import check_store
-from search.measuring.predictions import TEACHER, kept_predictions
+from search.evaluation.predictions import TEACHER, kept_predictions
+from search.export.exporting import export_student, load
+from search.files import filestore as depots
+from search.files.filestore import Depot
 from search.records import TrialState
 from search.run import resume_study, run_study
-from search.settings.config import Study
-from search.store import Store
+from search.storage.integrity import check_store
+from search.storage.storage import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.faults.conftest import ROOT, Start, WriteStudy, slow_training
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(2400)]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dashboard.report.document import Material, report
 from search.cli.main import app, main
 from search.cli.terminal import complain, out, say
-from search.store import Store
+from search.storage.storage import Store
 from tests.search.cli.made_outcomes import COMPLETE, FAILED, PARAMS, TEACHER
 
 # Escape, C1's own, a turn of the reading direction, a jump to the line's begin; and rich's markup.

@@ -12,13 +12,13 @@ from sqlalchemy import JSON, Column, Float, Integer, create_engine
 from typer.testing import CliRunner, Result
 
 from search.cli.main import app
-from search.database.columns import Flag, UtcTime
-from search.database.tables import Table
 from search.errors import DamagedRow, RetortError, StoreError
-from search.keeping.holding import this_process
 from search.records import EpochRecord, Setting, Shape, StudyState
 from search.run import resume_study, run_study
-from search.store import Store
+from search.storage.columns import Flag, UtcTime
+from search.storage.leases import this_process
+from search.storage.storage import Store
+from search.storage.tables import Table
 from tests.faults.without_ray import Notes, one_after_another, study_of
 from tests.search.cli.made_outcomes import COMPLETE, COST, FAILED, INFEASIBLE, PARAMS, TEACHER
 

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
+from search.artifacts.student import RECIPE, SERVED, WEIGHTS
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput, RetortError
-from search.export import export_student, load
-from search.files import CHECKSUMS, written_whole
-from search.keeping.artifacts import RECIPE, SERVED, WEIGHTS
+from search.export.exporting import export_student, load
+from search.files.atomic import CHECKSUMS, written_whole
 from tests.search import conftest as of_search
 from tests.search.conftest import Finished
 

@@ -14,20 +14,20 @@ import pytest
 import safetensors.torch
 import torch
 
+from search.config.study import Study
 from search.data.dataset import Dataset
 from search.data.views import View
-from search.depot import Depot
-from search.disk import scratch
 from search.errors import DiskError, StoreError, StoreUnavailable
-from search.export import export_student
-from search.files import CHECKSUMS, file_written_whole, written_whole
-from search.keeping.checkup import check_store
-from search.preparing.soft_targets import soft_targets
+from search.export.exporting import export_student
+from search.files.atomic import CHECKSUMS, file_written_whole, written_whole
+from search.files.disk import scratch
+from search.files.filestore import Depot
 from search.records import TrialState
 from search.run import resume_study, run_study
-from search.settings.config import Study
-from search.store import Store
-from search.teacher.teacher import Teacher
+from search.storage.integrity import check_store
+from search.storage.storage import Store
+from search.teachers.logits_cache import soft_targets
+from search.teachers.teacher import Teacher
 from tests.faults.conftest import check_invariants
 from tests.faults.disks import Disk, small_disk
 from tests.faults.without_ray import Notes, one_after_another, study_of

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, save
 
 from dashboard.launch import server_command
-from search.profiling.over_ssh import ask_over_ssh
+from search.targets.ssh import ask_over_ssh
 from tests.faults.conftest import ROOT, shadow
 
 RETORT = Path(sys.executable).with_name("retort")

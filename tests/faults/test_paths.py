@@ -9,13 +9,13 @@ import yaml
 from typer.testing import CliRunner
 
 from search.cli.main import app
-from search.database.address import parse_address
-from search.depot import Depot
+from search.config.loader import load_study, study_from_dict
+from search.config.study import Study
 from search.errors import BadInput, StoreError, StudyFileError
-from search.paths import expanded, expanded_url
-from search.settings.config import Study
-from search.settings.study_file import load_study, study_from_dict
-from search.store import Store
+from search.files.filestore import Depot
+from search.files.paths import expanded, expanded_url
+from search.storage.storage import Store
+from search.storage.store_url import parse_address
 
 STUDY: Mapping[str, object] = {
     "study": "digits",

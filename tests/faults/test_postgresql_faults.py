@@ -9,13 +9,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from search.depot import Depot
 from search.errors import StoreUnavailable
-from search.keeping.claim import Claim
-from search.keeping.journal import Journal
-from search.keeping.ledger import Ledger, journal_of
+from search.files.filestore import Depot
 from search.records import FailureRecord, Outcome, TrialState
-from search.store import Store
+from search.storage.artifact_owner import Claim
+from search.storage.journal import Journal
+from search.storage.retrying_writer import Ledger, journal_of
+from search.storage.storage import Store
 from tests.faults.disks import small_disk
 from tests.postgresql import PostgresqlServer
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from search.driving.changes import check_changes
+from search.config.loader import dump_study
+from search.config.study import Study, TeacherSettings
 from search.errors import BadInput, Interrupted, StoreError
-from search.keeping.journal import Journal
 from search.records import Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
-from search.settings.config import Study, TeacherSettings
-from search.settings.study_file import dump_study
-from search.store import Store
+from search.storage.journal import Journal
+from search.storage.storage import Store
+from search.tuner.study_changes import check_changes
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
 
@@ -274,8 +274,8 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
 
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
     from search.budget import Budget
-    from search.driving.warm_start import judged
     from search.records import Cost, Quality
+    from search.tuner.warm_start import judged
 
     cost = Cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
     complete = Outcome(

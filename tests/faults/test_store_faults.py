@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
-from search.database.queries import changing
-from search.database.rows import hold_row
-from search.database.schema import migrate
-from search.database.tables import SCHEMA, VERSION_TABLE
-from search.depot import Depot
 from search.errors import StoreError, StoreUnavailable, StudyHeld
-from search.keeping.claim import Claim
-from search.keeping.holding import BEAT_S, beating, lives, standing, take, this_process
-from search.keeping.journal import Journal, ReadBack
-from search.keeping.ledger import Ledger, journal_of
+from search.files.filestore import Depot
 from search.records import FailureRecord, Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
-from search.store import Store
+from search.storage.artifact_owner import Claim
+from search.storage.journal import Journal, ReadBack
+from search.storage.leases import BEAT_S, beating, lives, standing, take, this_process
+from search.storage.queries import changing
+from search.storage.retrying_writer import Ledger, journal_of
+from search.storage.rows import hold_row
+from search.storage.schema import migrate
+from search.storage.storage import Store
+from search.storage.tables import SCHEMA, VERSION_TABLE
 from tests.faults.conftest import check_invariants
 from tests.faults.without_ray import Notes, one_after_another, study_of
 from tests.postgresql import PostgresqlServer
@@ -271,7 +271,7 @@ def test_fault_15_durations_are_monotonic_though_the_clock_jumps(
             cls.looks += 1
             return datetime.now(UTC) - timedelta(days=cls.looks)
 
-    for module in ("search.store", "search.database.queries", "search.keeping.holding"):
+    for module in ("search.storage.storage", "search.storage.queries", "search.storage.leases"):
         monkeypatch.setattr(f"{module}.datetime", Jumping)
     study = study_of(tmp_path, stripes_file, search={"max_time": "1h"})
     with Store.open(study.run.storage) as store:

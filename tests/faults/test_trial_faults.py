@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from search.errors import NoStudentFits
-from search.files import damaged_files
-from search.keeping.checkup import check_store
+from search.files.atomic import damaged_files
 from search.records import StudyState, TrialState
 from search.run import resume_study, run_study
-from search.store import Store
+from search.storage.integrity import check_store
+from search.storage.storage import Store
 from tests.faults.conftest import (
     Command,
     Start,
@@ -30,7 +30,7 @@ import resource, sys
 from pathlib import Path
 from search.errors import RetortError
 from search.run import resume_study, run_study
-from search.store import Store
+from search.storage.storage import Store
 from tests.faults.without_ray import Notes, one_after_another, study_of
 
 home, data = Path(sys.argv[1]), Path(sys.argv[2])

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from search.driving.dispatch import Dispatch
-from search.driving.driver import Driver
-from search.making.trial import run_trial
-from search.preparing.preparation import TaskSpec, open_task
+from search.config.study import RunSettings, Study
+from search.pipeline.setup import TaskSpec, open_task
+from search.pipeline.trial import run_trial
+from search.ray_backend import trials as tuning
 from search.records import EpochRecord, Outcome, Scalar
-from search.settings.config import RunSettings, Study
-from search.study import tuning
+from search.tuner.dispatch import Dispatch
+from search.tuner.tuner import Driver
 from tests import notes
 
 STRIPES_SPACE = {

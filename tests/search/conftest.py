@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from search.making.task import Task
-from search.making.trial import finish, run_trial
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.store import Store
+from search.storage.storage import Store
 from spaces.recipe import Recipe
 from tests.conftest import SIZE
 

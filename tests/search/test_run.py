@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from search.analysis.pareto import frontier
+from search.artifacts.student import load_network
+from search.config.study import Study
 from search.errors import StoreError, TeacherError
-from search.findings.frontier import frontier
-from search.keeping.artifacts import load_network
-from search.measuring.predictions import TEACHER
-from search.preparing.preparation import open_task, prepare_task
+from search.evaluation.predictions import TEACHER
+from search.pipeline.setup import open_task, prepare_task
 from search.progress import Silent
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study
-from search.settings.config import Study
-from search.store import Store
+from search.storage.storage import Store
 
 
 class _Notes(Silent):

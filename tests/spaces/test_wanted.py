@@ -6,7 +6,7 @@ import pytest
 import timm
 from timm.models import register_model
 
-from search.settings.study_file import dump_study, load_study, study_from_dict
+from search.config.loader import dump_study, load_study, study_from_dict
 from spaces.space import SearchSpace
 from spaces.students.sizes import (
     count_size,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from search.config.study import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.safe_pickle import read_pickle
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
-from search.reading import DamagedFile, read_limited
-from search.settings.config import DataSettings
+from search.files.reading import DamagedFile, read_limited
 
 _VALUES = 3 * 32 * 32
 # CIFAR-100's training file, the largest, has 154 MB; a file of names has 2 KB.

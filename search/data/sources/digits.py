@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from search.config.study import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes
-from search.settings.config import DataSettings
 
 
 def read(settings: DataSettings) -> Source:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from search.config.study import DataSettings
 from search.data.dataset import NO_LABEL
 from search.data.images import EXTENSIONS, printable
 from search.data.pictures import FilePictures
 from search.data.sources.source import Pool, Source
 from search.errors import DataError
-from search.settings.config import DataSettings
 
 _TRAINING = ("train", "training")
 _HELD_OUT = (("val", "valid", "validation"), ("test",))

@@ -13,11 +13,11 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from search.config.study import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source
 from search.errors import DataError
-from search.reading import check_unpacked
-from search.settings.config import DataSettings
+from search.files.reading import check_unpacked
 
 _DIGITS = tuple("0123456789")
 _GARMENTS = (

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.arrays import read_npz
+from search.config.study import DataSettings
 from search.data.dataset import Labels
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
-from search.reading import DamagedFile
-from search.settings.config import DataSettings
+from search.files.arrays import read_npz
+from search.files.reading import DamagedFile
 
 Arrays = Mapping[str, NDArray[Any]]
 

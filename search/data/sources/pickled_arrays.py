@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.reading import DamagedFile
+from search.files.reading import DamagedFile
 
 _MOST_DIMENSIONS = 8
 _NUMBERS = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))

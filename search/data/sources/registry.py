@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from search.config.study import DataSettings
 from search.data.pictures import ArrayPictures, FilePictures, Pictures
 from search.data.sources import cifar, digits, folder, idx, npz, timm_readers
 from search.data.sources.source import Source
-from search.settings.config import DataSettings
 
 READERS: Mapping[str, Callable[[DataSettings], Source]] = {
     "digits": digits.read,

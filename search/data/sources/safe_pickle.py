@@ -19,7 +19,7 @@ from typing import Any
 
 from search.data.sources.pickled_arrays import NAMES, Array, Name, build, made
 from search.errors import DataError
-from search.reading import DamagedFile, read_limited
+from search.files.reading import DamagedFile, read_limited
 
 # CIFAR-100's training file, the largest, has 155 MB and takes 350,000 opcodes in protocol 0.
 _MOST_BYTES = 2**29

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from search.config.study import DataSettings
 from search.data.dataset import Labels
 from search.data.images import decode, must_be_sound
 from search.data.pictures import Pictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
-from search.settings.config import DataSettings
 
 # Streams have no order that an index could name, so their views could not be told apart.
 _STREAMS = ("tfds", "wds", "hfids")

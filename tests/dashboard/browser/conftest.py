@@ -22,13 +22,13 @@ import numpy as np
 import pytest
 
 from dashboard.launch import server_command, server_environment
+from search.config.presets import preset_text
 from search.data.dataset import Dataset
 from search.data.views import View
-from search.making.trial import finish, run_trial
-from search.measuring.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
+from search.evaluation.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
+from search.pipeline.trial import finish, run_trial
 from search.records import StudyState
-from search.settings.presets import preset_text
-from search.store import Store
+from search.storage.storage import Store
 from spaces.distillation.labels import Labels
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

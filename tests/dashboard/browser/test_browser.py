@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from search.analysis.pareto import best, frontier
 from search.budget import Budget
-from search.findings.frontier import best, frontier
 from search.records import TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.browser.conftest import CHROMIUM, Served
 from tests.dashboard.browser.gestures import (
     WAIT_MS,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.browser.conftest import CHROMIUM, Served, retort
 from tests.dashboard.browser.gestures import (
     WAIT_MS,

@@ -14,9 +14,9 @@ from dashboard.charts.cloud import accuracy_figure, cloud_points
 from dashboard.charts.drawn import frontier_line, within
 from dashboard.charts.legend import legend
 from dashboard.frames import trial_frame
-from search.findings.frontier import frontier
+from search.analysis.pareto import frontier
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import TEACHER, add_study
 

@@ -18,10 +18,10 @@ from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import scale, short_name
 from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
 from dashboard.frames import describe_choice, family, parameters_of, trial_frame, varying
-from search.findings.history import Moment
-from search.findings.savings import Savings
+from search.analysis.history import Moment
+from search.analysis.savings import Savings
 from search.records import Outcome, Quality, Scalar, StageRecord, TrialRecord, TrialState
-from search.store import Store
+from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import add_study
 

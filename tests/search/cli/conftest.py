@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from search.cli.main import app
 from search.records import Outcome, Scalar, StudyState
-from search.store import Store
+from search.storage.storage import Store
 from tests.search.cli.made_outcomes import PARAMS, TEACHER
 
 MAIN = "import sys; sys.argv[0] = 'retort'; from search.cli.main import main; main()"

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from search.cli.display import LivePicture, PlainLines
+from search.config.study import Study
 from search.errors import StoreError
 from search.records import EpochRecord, Outcome
-from search.settings.config import Study
-from search.store import Store
+from search.storage.storage import Store
 from tests.search.cli.made_outcomes import (
     COMPLETE,
     FAILED,

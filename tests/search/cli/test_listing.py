@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from search.config import reference
 from search.errors import BadInput
-from search.settings import reference
 from spaces import catalogue
 from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods

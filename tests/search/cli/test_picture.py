@@ -6,7 +6,7 @@ from PIL import Image
 
 from search.cli.picture import draw_frontier
 from search.records import Outcome
-from search.store import Store
+from search.storage.storage import Store
 from tests.search.cli.conftest import AddStudy
 from tests.search.cli.made_outcomes import COMPLETE, FAILED, INFEASIBLE, SMALLER, WORSE
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from search.cli.main import app
 from search.errors import BadInput, DataError
-from search.export import export_student
-from search.profiling.client import describe_agent
-from search.profiling.request import TOKEN_VARIABLE
-from search.profiling.server import Agent
+from search.export.exporting import export_student
+from search.targets.agent_client import describe_agent
+from search.targets.agent_request import TOKEN_VARIABLE
+from search.targets.agent_server import Agent
 from tests.search.cli.conftest import Retort
 from tests.search.conftest import Finished
 
@@ -46,7 +46,7 @@ def test_verify_of_a_student_that_is_not_what_it_says_ends_with_1(
     recipe["measured"]["cost"]["size_bytes"] += 1
     sums = (student / "SHA256SUMS").read_text().splitlines(keepends=True)
     (student / "recipe.json").write_text(json.dumps(recipe))
-    from search.files import file_digest
+    from search.files.atomic import file_digest
 
     kept = [line for line in sums if not line.endswith("  recipe.json\n")]
     kept.append(f"{file_digest(student / 'recipe.json')}  recipe.json\n")

@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
+from search.config.presets import preset_names
 from search.errors import ArtifactError, BadInput, StudyFileError
-from search.settings.presets import preset_names
 from tests.search.cli.conftest import Retort, RetortProcess
 
 WriteStudy = Callable[..., Path]

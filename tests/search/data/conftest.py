@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from search.config.study import DataSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.depot import Depot
-from search.settings.config import DataSettings
+from search.files.filestore import Depot
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from search.config.study import DataSettings
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View, view_of
-from search.depot import Depot
 from search.errors import DataError
-from search.settings.config import DataSettings
+from search.files.filestore import Depot
 
 VIEW = View(number=0, seed=0, shift=0.25, flip=True)
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])

@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 
+from search.config.study import DataSettings
 from search.data.sources.registry import has_mirror_images
 from search.errors import DataError
-from search.settings.config import DataSettings
 
 
 @pytest.mark.parametrize("name", ["folder", "torch/folder"])

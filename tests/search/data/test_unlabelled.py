@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 from torch import nn
 
+from search.config.study import DataSettings, Study
 from search.data.dataset import NO_LABEL, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.data.views import View
-from search.depot import Depot
 from search.errors import BadInput, DataError
-from search.making.task import Task
-from search.making.trial import finish, run_trial
-from search.preparing.checks import check_study
-from search.preparing.soft_targets import open_soft_targets, soft_targets
+from search.files.filestore import Depot
+from search.pipeline.checks import check_study
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
-from search.settings.config import DataSettings, Study
-from search.teacher.teacher import Teacher
+from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.teacher import Teacher
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard

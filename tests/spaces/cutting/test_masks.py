@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from search.measuring.conversion import Exported, write_files
+from search.evaluation.convert import Exported, write_files
 from spaces.axes.pruning import Pruning
 from spaces.cutting.masks import keeper, largest, matrices, two_of_four
 from spaces.packing.packed import unpacked

@@ -8,7 +8,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.measuring.runtime import Session, export_onnx
+from search.targets.onnx_runtime import Session, export_onnx
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ternary import Ternary
 from spaces.rounding.codes import binary_codes

@@ -1,0 +1,1 @@
+"""What a finished student is on disk."""

@@ -1,0 +1,222 @@
+"""What a finished student is on disk: a folder, written whole or not at all.
+
+recipe.json        what was chosen, and what it takes to rebuild the network
+model.safetensors  the float weights, after pruning
+model.onnx         what is served, and was measured
+predictions.npz    what it predicts for the validation images
+SHA256SUMS         of the others
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, Field, StrictInt, TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from search.artifacts.sameness import check_same
+from search.data.dataset import DataInfo
+from search.errors import ArtifactError, shortened
+from search.files.atomic import CHECKSUMS, damaged_files
+from search.files.reading import read_json
+from search.records import ArtifactRecord
+from spaces.axes.pruning import Cut
+from spaces.cutting.cuts import read_cuts, replay_cuts
+from spaces.domain import Scalar
+from spaces.quantization.float32 import Float32
+from spaces.recipe import Recipe
+
+
+class _Document(BaseModel):
+    """recipe.json, before its parts are looked at."""
+
+    format: StrictInt
+    params: dict[str, Any]
+    cuts: list[Any]
+    data: dict[str, Any]
+    origin: dict[str, Any]
+
+
+LARGEST_IMAGE = 4096
+"""Pixels a side: no network here takes more, and a file that says so would take all the memory."""
+
+_PARAMS: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, Scalar])
+_CUTS: TypeAdapter[list[Any]] = TypeAdapter(
+    list[tuple[str, bool | str, list[Annotated[int, Field(ge=0)]]]]
+)
+_DATA = TypeAdapter(DataInfo)
+
+FORMAT = 2
+RECIPE = "recipe.json"
+WEIGHTS = "model.safetensors"
+SERVED = "model.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What it takes to know a student again, and to rebuild its network.
+
+    Attributes:
+        params: the recipe, flat.
+        cuts: what pruning took out; replayed on an uncut network, they give the shapes.
+        data: what the student was trained on.
+        origin: study, trial, seed, hashes and versions.
+    """
+
+    params: Mapping[str, Scalar]
+    cuts: tuple[Cut, ...]
+    data: DataInfo
+    origin: Mapping[str, Scalar]
+
+    @property
+    def is_timms_own(self) -> bool:
+        """Whether timm, told the model's name alone, builds the network of these weights."""
+        return not self.cuts and Recipe.from_params(self.params).student.is_timms_own
+
+    @property
+    def is_float(self) -> bool:
+        """Whether what is served holds the very floats that were trained."""
+        return self.params["quantization"] == Float32.name
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the weights were trained under the rounding that they are served with."""
+        return Recipe.from_params(self.params).quantization.tuning_share > 0
+
+
+def write_weights(path: Path, network: nn.Module) -> None:
+    """The network's parameters and buffers, as safetensors."""
+    write_tensors(path, network.state_dict())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Tensors as safetensors; copies, for it refuses those that share memory, as some do."""
+    copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    save_file(copies, path)
+
+
+def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
+    """Writes recipe.json and model.safetensors into `folder`; the served file stands beside."""
+    write_weights(folder / WEIGHTS, network)
+    document = {
+        "format": FORMAT,
+        "params": dict(provenance.params),
+        "cuts": provenance.cuts,
+        "data": provenance.data.to_json(),
+        "origin": dict(provenance.origin),
+    }
+    (folder / RECIPE).write_text(json.dumps(document, indent=1))
+
+
+def read_provenance(folder: Path) -> Provenance:
+    """What recipe.json says.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or a newer retort wrote it.
+    """
+    document = read_recipe(folder)
+    try:
+        return Provenance(
+            params=_PARAMS.validate_python(document["params"]),
+            cuts=read_cuts(_CUTS.validate_python(document["cuts"])),
+            data=_checked_data(document["data"]),
+            origin=document["origin"],
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """All of recipe.json, as JSON types.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or a newer retort wrote it.
+    """
+    check_whole(folder)
+    try:
+        document: dict[str, Any] = read_json(folder / RECIPE)
+        _Document.model_validate(document)
+    except (OSError, ValueError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+    if document["format"] > FORMAT:
+        raise ArtifactError(
+            f"{folder} must be of format {FORMAT} or older, but is of format {document['format']}: "
+            "read it with a newer retort"
+        )
+    return document
+
+
+def load_network(folder: Path) -> nn.Module:
+    """The student's float network, in evaluation mode.
+
+    Raises:
+        ArtifactError: as `read_provenance`, or the weights don't fit the recipe.
+    """
+    provenance = read_provenance(folder)
+    data = provenance.data
+    try:
+        network = Recipe.from_params(provenance.params).student.build(
+            classes=len(data.classes),
+            channels=data.channels,
+            image_size=data.image_size,
+            blank=True,
+        )
+        example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+        replay_cuts(network, example, provenance.cuts)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    # What a file says of cuts and weights reaches code that trusts its arguments.
+    except (
+        OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError,
+    ) as error:  # fmt: skip
+        reason = shortened(error)
+        raise ArtifactError(f"the student in {folder} can't be rebuilt: {reason}") from error
+    return network.eval()
+
+
+def _checked_data(values: dict[str, Any]) -> DataInfo:
+    """What a student was trained on, with types and ranges that networks can be built from."""
+    info = _DATA.validate_python(DataInfo.from_json(values).to_json())
+    if info.channels not in (1, 3) or not 1 <= info.image_size <= LARGEST_IMAGE:
+        raise ValueError(
+            f"images must have 1 or 3 channels and up to {LARGEST_IMAGE} pixels a side, but got "
+            f"{info.channels} and {info.image_size}"
+        )
+    if not len(info.mean) == len(info.std) == info.channels or not info.classes:
+        raise ValueError(
+            f"each of the {info.channels} channels must have a mean and a deviation, and there "
+            f"must be classes, but got {info.mean}, {info.std} and {len(info.classes)} classes"
+        )
+    return info
+
+
+def check_own(folder: Path, artifact: ArtifactRecord) -> None:
+    """Raises ArtifactError unless `folder` is whole, and the very one that the store knows."""
+    check_whole(folder)
+    check_same(folder, artifact)
+
+
+def check_whole(folder: Path) -> None:
+    """Raises ArtifactError, naming the files, unless all of `folder` is as it was written."""
+    if not folder.is_dir():
+        raise ArtifactError(f"a student must be a folder, but {folder} is none")
+    if not any((folder / name).exists() for name in (CHECKSUMS, RECIPE)):
+        raise ArtifactError(
+            f"{folder} must hold a student, but has neither {RECIPE} nor {CHECKSUMS}: name a "
+            "folder that `retort export` wrote"
+        )
+    try:
+        damaged = damaged_files(folder)
+    except OSError as error:
+        raise ArtifactError(f"{folder} can't be read: {error}") from error
+    if damaged:
+        raise ArtifactError(
+            f"{folder} must be as it was written, but differs in {', '.join(damaged)}: "
+            "export it again, or run the trial again"
+        )

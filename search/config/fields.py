@@ -1,0 +1,56 @@
+"""Types of a study file's values that several sections have: shares, names, paths, addresses."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict
+
+from search.files.filestore import check_url, is_url
+from search.files.paths import expanded, expanded_url
+from search.storage.store_url import expanded_store
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+def _expanded_path(path: Path) -> Path:
+    return Path(expanded(str(path)))
+
+
+# Text becomes a path, though otherwise nothing is converted: `true` is no 1, nor "1" either.
+AnyPath = Annotated[Path, Strict(False), AfterValidator(_expanded_path)]
+
+
+def _as_factory(factory: str) -> str:
+    """The factory with the path of its file, where it names one, absolute."""
+    module, _, function = factory.rpartition(":")
+    return f"{Path(expanded(module)).absolute()}:{function}" if module.endswith(".py") else factory
+
+
+Factory = Annotated[str, AfterValidator(_as_factory)]
+
+
+def is_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
+        )
+    return name
+
+
+def _is_place(address: str) -> str:
+    if not is_url(address) and not address.startswith("file:"):
+        return expanded(address)
+    address = expanded_url(address)
+    check_url(address)
+    return address
+
+
+def _as_text(given: object) -> object:
+    return str(given) if isinstance(given, Path) else given
+
+
+StoreUrl = Annotated[str, AfterValidator(expanded_store)]
+Address = Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_place)]

@@ -1,0 +1,161 @@
+"""Study files and overrides of them, to a typed Study; and a Study to what the store keeps."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from search.config.error_messages import complain, mask_urls
+from search.config.study import Study
+from search.config.yaml_document import Document, Place, dotted, read_document
+from search.errors import StudyFileError
+from search.files.paths import expanded
+from search.storage.store_url import safe_url
+
+_MOST_BYTES = 10**6
+_OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
+
+# Paths that a study file gives relative to its own folder.
+_DATA_PATHS = ("path", "unlabelled")
+_TEACHER_PATHS = ("checkpoint", "exported", "factory")
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study that a file describes.
+
+    Relative paths of data and teacher are taken from the file's folder, those in an override from
+    the current one.
+
+    Args:
+        path: a YAML file of at most 1 MB.
+        overrides: `a.b=c`, where `c` is YAML; the last one of a place holds.
+
+    Raises:
+        StudyFileError: the file can't be read, or it or an override is not what a study may say;
+            a line for each thing that is wrong.
+    """
+    text = _read(path)
+    document = read_document(text, lambda line, column: f"{path}:{line}:{column}")
+    if not isinstance(document.values, dict):
+        raise StudyFileError(
+            f"{path}:1:1: a study must be a mapping of keys to values, such as 'study: digits', "
+            f"but this is a {'list' if isinstance(document.values, list) else 'single value'}"
+        )
+    document = _anchored(document, path.parent.absolute())
+    for override in overrides:
+        document = _overridden(document, override)
+    return _validated(document)
+
+
+def dump_study(study: Study) -> dict[str, object]:
+    """The study in JSON's types, every default written out, the storage's secrets masked."""
+    values: dict[str, object] = study.model_dump(mode="json")
+    run = study.run.model_dump(mode="json")
+    return values | {"run": run | {"storage": safe_url(study.run.storage)}}
+
+
+def study_from_dict(values: Mapping[str, object], overrides: Sequence[str] = ()) -> Study:
+    """The study that `dump_study` wrote; where secrets were masked, they stay so.
+
+    Args:
+        values: what it wrote.
+        overrides: as for `load_study`.
+
+    Raises:
+        StudyFileError: it is no study that this version understands, or an override is malformed.
+    """
+    document = Document(dict(values), {(): "stored study"})
+    for override in overrides:
+        document = _overridden(document, override)
+    return _validated(document)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise StudyFileError(
+            f"{path}: must be a readable study file, but is not ({error.strerror}); "
+            "`retort init` writes one to start from"
+        ) from error
+    if len(content) > _MOST_BYTES:
+        raise StudyFileError(f"{path}: a study file must be at most 1 MB, but this one is larger")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StudyFileError(
+            f"{path}: a study file must be UTF-8 text, but byte {error.start + 1} is not"
+        ) from None
+
+
+def _validated(document: Document) -> Study:
+    try:
+        return Study.model_validate(document.values)
+    except ValidationError as error:
+        # Not chained: pydantic's words repeat the values, and with them the secrets.
+        raise complain(error, document) from None
+
+
+def _overridden(document: Document, override: str) -> Document:
+    shown = f"override {mask_urls(override)}"
+    match = _OVERRIDE.fullmatch(override)
+    if match is None:
+        raise StudyFileError(
+            f"{shown}: an override must be written key=value, such as search.trials=50"
+        )
+    place: Place = tuple(match[1].split("."))
+    value = read_document(match[2] or "null", lambda _line, _column: shown, place)
+    origins = {at: origin for at, origin in document.origins.items() if at[: len(place)] != place}
+    for length in range(1, len(place)):
+        origins.setdefault(place[:length], shown)
+    origins |= value.origins
+    try:
+        return Document(_replaced(document.values, place, value.values), origins)
+    except ValueError as error:
+        raise StudyFileError(f"{shown}: {error}") from None
+
+
+def _replaced(section: object, place: Place, value: object, level: int = 0) -> object:
+    """A copy of `section` with another value at `place`; sections that lack are put in."""
+    if level == len(place):
+        return value
+    if section is not None and not isinstance(section, dict):
+        kind = "a list" if isinstance(section, list) else "a single value"
+        outer = dotted(place[:level])
+        raise ValueError(f"{outer} must be a mapping of keys, but is {kind}; override it whole")
+    inner = dict(section or {})
+    key = place[level]
+    return inner | {key: _replaced(inner.get(key), place, value, level + 1)}
+
+
+def _anchored(document: Document, folder: Path) -> Document:
+    """The document with the paths of data and teacher taken from the study file's folder."""
+    assert isinstance(document.values, dict)
+    values: dict[str, object] = dict(document.values)
+    teacher = values.get("teacher")
+    if "data" in values:
+        values["data"] = _with_paths(values["data"], _DATA_PATHS, folder)
+    if isinstance(teacher, list):
+        values["teacher"] = [_with_paths(one, _TEACHER_PATHS, folder) for one in teacher]
+    elif teacher is not None:
+        values["teacher"] = _with_paths(teacher, _TEACHER_PATHS, folder)
+    return Document(values, document.origins)
+
+
+def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
+    if not isinstance(section, dict):
+        return section
+    given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
+    if "factory" in given and not given["factory"].rpartition(":")[0].endswith(".py"):
+        del given["factory"]  # an installed module
+    return section | {key: _beside(folder, path) for key, path in given.items()}
+
+
+def _beside(folder: Path, path: str) -> str:
+    try:
+        return str(folder / expanded(path))
+    except ValueError:
+        return str(folder / path) if os.path.lexists(folder / path) else path

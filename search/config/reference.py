@@ -1,0 +1,154 @@
+"""What a study file may say, as the types that check it tell: for the command and the docs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+
+from search.config.study import Study
+from search.units import format_bytes, parse_bytes, parse_milliseconds, parse_room, parse_seconds
+from spaces.quantity import parse_count
+
+_BYTES = (parse_bytes, parse_room)
+_QUANTITIES = {
+    parse_bytes: "bytes, such as 2MB",
+    parse_room: "bytes, such as 2GB, or 0",
+    parse_milliseconds: "time, such as 5ms",
+    parse_seconds: "time, such as 2h",
+    parse_count: "count, such as 500k",
+}
+_KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float, "number"))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of a study file.
+
+    Attributes:
+        key: from the top, with dots, such as `budget.size`.
+        takes: which values.
+        default: what holds where it is left out, as YAML; None where it must be given.
+        meaning: what it is for.
+    """
+
+    key: str
+    takes: str
+    default: str | None
+    meaning: str
+
+    @property
+    def part(self) -> str:
+        """The key of the top that it is under."""
+        return self.key.partition(".")[0]
+
+
+def list_settings(part: str | None = None) -> list[Setting]:
+    """The settings under a key of the top, or all of them, in the order of the file.
+
+    Raises:
+        ValueError: there is no such key.
+    """
+    found = list(_settings(Study))
+    parts = dict.fromkeys(one.part for one in found)
+    if part is not None and part not in parts:
+        raise ValueError(f"part must be one of {', '.join(parts)}, but got {part!r}")
+    return [one for one in found if part in (None, one.part)]
+
+
+def as_markdown(settings: Sequence[Setting]) -> str:
+    """A table for each key of the top."""
+    parts = dict.fromkeys(one.part for one in settings)
+    return "\n".join(_table(part, [one for one in settings if one.part == part]) for part in parts)
+
+
+def _table(part: str, settings: Iterable[Setting]) -> str:
+    rows = [
+        f"| `{one.key}` | {one.takes} | {one.default or '**must be given**'} | {one.meaning} |"
+        for one in settings
+    ]
+    head = [f"### {part}", "", "| key | takes | by default | what it is |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _settings(section: type[BaseModel], above: str = "") -> Iterator[Setting]:
+    for name, field in section.model_fields.items():
+        key = f"{above}{name}"
+        leaves = [*_leaves(field.annotation), *field.metadata]
+        yield Setting(key, _takes(leaves), _default(field, leaves), field.description or "")
+        if below := _section(leaves):
+            yield from _settings(below, f"{key}.")
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types and the constraints that an annotation is made of."""
+    if isinstance(annotation, FieldInfo):
+        yield from annotation.metadata
+    elif get_origin(annotation) in (Annotated, Union, UnionType, list):
+        if get_origin(annotation) is list:
+            yield list
+        for part in get_args(annotation):
+            yield from _leaves(part)
+    else:
+        yield annotation
+
+
+def _section(leaves: Iterable[Any]) -> type[BaseModel] | None:
+    return next(
+        (leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, BaseModel)), None
+    )
+
+
+def _parsers(leaves: Iterable[Any]) -> list[Any]:
+    return [leaf.func for leaf in leaves if isinstance(leaf, BeforeValidator)]
+
+
+def _takes(leaves: Sequence[Any]) -> str:
+    for parser in _parsers(leaves):
+        if parser in _QUANTITIES:
+            return _QUANTITIES[parser]
+    for leaf in leaves:
+        if get_origin(leaf) is Literal:
+            return f"one of {', '.join(get_args(leaf))}"
+    if _section(leaves):
+        return "the keys below, or a list of such" if list in leaves else "the keys below"
+    if any(get_origin(leaf) is dict for leaf in leaves):
+        return "methods by axis: `retort methods`"
+    kind = next((text for one, text in _KINDS if one in leaves), "text")
+    told = f"{kind}{_bounds(leaves)}"
+    return f"list; each: {told}" if list in leaves else told
+
+
+def _bounds(leaves: Iterable[Any]) -> str:
+    told = []
+    for leaf in leaves:
+        match leaf:
+            case Ge(ge=bound):
+                told.append(f"at least {bound}")
+            case Gt(gt=bound):
+                told.append(f"above {bound}")
+            case Le(le=bound):
+                told.append(f"at most {bound}")
+            case Lt(lt=bound):
+                told.append(f"below {bound}")
+    return f", {', '.join(told)}" if told else ""
+
+
+def _default(field: FieldInfo, leaves: Sequence[Any]) -> str | None:
+    if field.is_required():
+        return None
+    value = field.default
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case BaseModel():
+            return "as below"
+        case int() if any(parser in _BYTES for parser in _parsers(leaves)):
+            return format_bytes(value)
+    return str(value)

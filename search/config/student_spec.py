@@ -1,0 +1,46 @@
+"""What every student of a study must be: what it takes, what it gives, and what it may cost."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from search.budget import Budget
+from search.config.study import Target
+from spaces.axes.student import Student
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What every student of a study must be.
+
+    Attributes:
+        classes: outputs.
+        channels: of the images, 1 or 3.
+        image_size: height and width of the images, in pixels.
+        budget: what it may cost.
+        target: where it may cost so much.
+        metadata_bytes: what a student's file says of itself, in bytes; part of its size.
+    """
+
+    classes: int
+    channels: int
+    image_size: int
+    budget: Budget
+    target: Target
+    metadata_bytes: int = 0
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.channels, self.image_size, self.image_size
+
+    def example(self) -> Tensor:
+        """One input, [1, channels, height, width]."""
+        return torch.zeros(1, *self.image_shape)
+
+    def build(self, student: Student, *, blank: bool = False) -> nn.Module:
+        """The student's network, on the CPU; `blank` leaves pretrained weights out."""
+        return student.build(
+            classes=self.classes, channels=self.channels, image_size=self.image_size, blank=blank
+        )

@@ -1,1 +1,0 @@
-"""A sampler that knows what recipes cost: only their accuracy is uncertain."""

@@ -1,0 +1,1 @@
+"""What a recipe will cost, known before its student is trained."""

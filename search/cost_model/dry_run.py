@@ -1,0 +1,116 @@
+"""What a recipe will cost, measured before its student is trained.
+
+Bytes, parameters, MACs and latency depend on shapes, not on what was learned: they are measured on
+a student that was pruned, exported and quantized untrained.
+"""
+
+import torch
+from torch import nn
+
+from search.config.student_spec import Brief
+from search.evaluation.convert import Exported, write_files
+from search.evaluation.measure import count_cost, grown
+from search.files.disk import scratch
+from search.records import Cost
+from search.targets.timing import time_cost
+from spaces.axes.student import Student
+from spaces.recipe import Recipe
+
+_CALIBRATION_IMAGES = 8
+
+
+def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
+    """Cost of the student that `recipe` leads to; untimed where counting already rules it out.
+
+    Raises:
+        ValueError: the student can't be built or pruned so.
+        ArtifactError: it can't be exported.
+    """
+    network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
+    return measure_untrained(network, recipe, brief)
+
+
+def is_certain(recipe: Recipe) -> bool:
+    """Whether an untrained student costs what the trained one will."""
+    return not (recipe.pruning.shape_error or recipe.quantization.size_error)
+
+
+def least_cost(cost: Cost, recipe: Recipe) -> Cost:
+    """The least that a student of this untrained cost may come to once it is trained.
+
+    Where it depends on what is learned, only what breaks the budget even then is sure to.
+    """
+    if is_certain(recipe):
+        return cost
+    shapes = 1 - recipe.pruning.shape_error
+    file = shapes * (1 - recipe.quantization.size_error)
+    return Cost(
+        size_bytes=int(cost.size_bytes * file),
+        parameters=int(cost.parameters * shapes),
+        macs=int(cost.macs * shapes),
+        latency_ms=None if cost.latency_ms is None else cost.latency_ms * file,
+    )
+
+
+def untrained(student: Student, brief: Brief) -> nn.Module:
+    """The student's network with weights that exporters treat as they would trained ones.
+
+    Raises:
+        ValueError: it can't be built.
+    """
+    network = brief.build(student, blank=True)
+    _scatter(network)
+    return network
+
+
+def measure_untrained(
+    network: nn.Module, recipe: Recipe, brief: Brief, *, timed: bool = True
+) -> Cost:
+    """Cost of an untrained network, exported and quantized.
+
+    Args:
+        network: pruned already, its weights scattered.
+        recipe: what pruned it, and how it is shipped.
+        brief: what it takes, and may cost.
+        timed: whether latency is measured, unless counting already rules the network out.
+
+    Raises:
+        ArtifactError: it can't be exported.
+    """
+    with scratch() as folder:
+        noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape, generator=_same_draw())
+        files = write_files(
+            Exported(network, folder / "untrained.onnx", brief.image_shape),
+            folder,
+            pruning=recipe.pruning,
+            quantization=recipe.quantization,
+            calibration=[noise.numpy()],
+        )
+        cost = grown(count_cost(network, files.served, brief.image_shape), brief.metadata_bytes)
+        timed = timed and brief.budget.admits(cost)
+        return time_cost(cost, files.served, brief.target) if timed else cost
+
+
+@torch.no_grad()
+def _scatter(network: nn.Module) -> None:
+    """Makes every weight and every running statistic differ from every other, as training does.
+
+    timm starts the last normalisation of each residual block at zero; folded into the convolution
+    before it, that gives tensors of zeros, of which the exporter keeps one: an untrained resnet18
+    would be a quarter smaller than the trained one.
+    """
+    draw = _same_draw()
+    for parameter in network.parameters():
+        parameter.normal_(std=0.05, generator=draw)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(std=0.05, generator=draw)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5, generator=draw)
+
+
+def _same_draw() -> torch.Generator:
+    """Random numbers that are the same each time: asked again, a recipe is foreseen to cost the
+    same, also where its shapes follow its weights.
+    """
+    return torch.Generator().manual_seed(0)

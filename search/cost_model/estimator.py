@@ -1,0 +1,122 @@
+"""What a recipe will cost, told from what others cost, with its error."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from search.cost_model.cost_table import CostTable
+from search.cost_model.regression import LatencyModel, SizeModel
+from search.cost_model.shape_law import Counts, ShapeLaw
+from search.records import Cost, Shape
+
+COUNTED = ("size_bytes", "parameters", "macs")
+
+# What a network that was really cut may differ by from the law of its student's shapes.
+_LAW_TOLERANCE = 0.002
+# Attention's products follow no weight's shape, so the law tells theirs about.
+_LEAST_MACS_ERROR = 0.01
+
+_Fitted = TypeVar("_Fitted")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A cost that was not measured.
+
+    Attributes:
+        cost: the most likely one; without a latency where no row is near enough to tell.
+        errors: relative half-width of each of its values, by its name in `Cost`; 0 is exact.
+    """
+
+    cost: Cost
+    errors: Mapping[str, float]
+
+
+class Estimator:
+    """Estimates from the table; its models are fitted anew when the table has grown.
+
+    Args:
+        table: what is known.
+    """
+
+    def __init__(self, table: CostTable) -> None:
+        self._table = table
+        self._laws: dict[str, ShapeLaw] = {}
+        self._fitted: dict[object, object] = {}
+        self._version = -1
+
+    def learn(self, student: str, law: ShapeLaw) -> None:
+        """Takes up the law of a student's shapes, unless there is one."""
+        if student not in self._laws:
+            self._laws[student] = law
+            self._version = -1
+
+    def knows_shapes(self, student: str) -> bool:
+        return student in self._laws
+
+    def least_counts(self, student: str, ratio: float) -> Counts | None:
+        """What the student is made of at the least; None where its law is not to be relied on."""
+        if student not in self._laws or (errors := self._law_errors(student)) is None:
+            return None
+        counts = self._laws[student].count(ratio)
+        return Counts(
+            weights=round(counts.weights * (1 - errors["parameters"])),
+            vectors=round(counts.vectors * (1 - errors["parameters"])),
+            macs=counts.macs * (1 - errors["macs"]),
+        )
+
+    def estimate(self, shape: Shape, ratio: float) -> Estimate | None:
+        """What the shape costs; None where its student's shapes or sizes are not known yet."""
+        if (law := self._laws.get(shape.student)) is None:
+            return None
+        errors = self._law_errors(shape.student)
+        sizes = self._size_model(shape)
+        if errors is None or sizes is None:
+            return None
+        counts = law.count(ratio)
+        latency = self._latency_model().predict(
+            shape, macs=counts.macs, parameters=counts.parameters
+        )
+        if latency is not None:
+            errors = {**errors, "latency_ms": self._latency_model().error}
+        cost = Cost(
+            size_bytes=sizes.predict(counts),
+            parameters=counts.parameters,
+            macs=round(counts.macs),
+            latency_ms=latency,
+        )
+        return Estimate(cost, {**errors, "size_bytes": sizes.error})
+
+    def _law_errors(self, student: str) -> dict[str, float] | None:
+        """Errors of parameters and MACs; None where the student's law is not to be relied on."""
+        return self._once(("law", student), lambda: self._compare_with_law(student))
+
+    def _compare_with_law(self, student: str) -> dict[str, float] | None:
+        law = self._laws[student]
+        pairs = [(law.count(ratio), cost) for ratio, cost in self._table.of_student(student)]
+        off = max((abs(c.parameters / cost.parameters - 1) for c, cost in pairs), default=0.0)
+        macs = max((abs(c.macs / cost.macs - 1) for c, cost in pairs), default=0.0)
+        if not law.regular or off > _LAW_TOLERANCE:
+            return None
+        return {"parameters": 2 * off, "macs": max(_LEAST_MACS_ERROR, 2 * macs)}
+
+    def _size_model(self, shape: Shape) -> SizeModel | None:
+        def fit() -> SizeModel | None:
+            law = self._laws[shape.student]
+            curve = self._table.curve(shape.student, shape.quantization)
+            counts: list[Counts] = [law.count(ratio) for ratio in curve]
+            return SizeModel.fit(counts, [cost.size_bytes for cost in curve.values()])
+
+        return self._once(("size", shape.student, shape.quantization), fit)
+
+    def _latency_model(self) -> LatencyModel:
+        return self._once("latency", lambda: LatencyModel(self._table.timed()))
+
+    def _once(self, key: object, fit: Callable[[], _Fitted]) -> _Fitted:
+        """What `fit` gives, computed once for each state of the table."""
+        if self._version != self._table.version:
+            self._fitted.clear()
+            self._version = self._table.version
+        if key not in self._fitted:
+            self._fitted[key] = fit()
+        return self._fitted[key]  # type: ignore[return-value]

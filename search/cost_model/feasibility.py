@@ -1,0 +1,291 @@
+"""Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
+
+import sys
+from collections import OrderedDict, defaultdict
+from dataclasses import replace
+
+from torch import nn
+
+from search.budget import Budget
+from search.config.student_spec import Brief
+from search.cost_model.bounds import between, extreme, least_of
+from search.cost_model.cost_table import CostTable, shape_of
+from search.cost_model.dry_run import is_certain, least_cost, measure_untrained, untrained
+from search.cost_model.estimator import COUNTED, Estimate, Estimator
+from search.cost_model.shape_law import ShapeLaw
+from search.cost_model.verdict import Basis, Verdict
+from search.errors import ArtifactError, TargetError, TrialError, shortened
+from search.evaluation.measure import count_operations
+from search.records import Cost, Shape
+from spaces.axes.student import Student
+from spaces.pruning.magnitude import Magnitude
+from spaces.recipe import Recipe
+from spaces.unfit import UNFIT
+
+_NETWORKS = 4
+# Of a cost that is told from a uniform ratio for a pruning that follows none.
+_NOMINAL_ERROR = 0.25
+
+
+class Admission:
+    """Judges recipes by what their students will cost, and measures as few as that takes.
+
+    Certain bounds come first: cutting a larger share of every layer's channels never makes a
+    student larger (but for the bytes of some formats), so one that is too large settles all that
+    are cut less. Then predictions, where every limit lies outside their error. What is left is
+    measured, once, and kept in the table.
+
+    Args:
+        brief: what students must be, and may cost.
+        table: what is known of costs.
+        timed: whether this machine is the target, so that latency can be measured here.
+    """
+
+    def __init__(self, brief: Brief, table: CostTable, *, timed: bool = True) -> None:
+        self._brief = brief
+        self._table = table
+        self._timed = timed
+        # Of students whose cost depends on what they learn: in no store, as each comes out anew.
+        self._foreseen = CostTable()
+        self._estimators = {True: Estimator(table), False: Estimator(self._foreseen)}
+        self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
+        self._unsound: dict[Shape, str] = {}
+        # By student and quantization: the least that it may cost, cut by each ratio.
+        self._bounds: defaultdict[tuple[str, str], dict[float, Cost]] = defaultdict(dict)
+
+    @property
+    def budget(self) -> Budget:
+        return self._brief.budget
+
+    def judge(self, recipe: Recipe) -> Verdict:
+        """Whether the recipe may be trained."""
+        return self.foretell(recipe) or self._found(recipe, shape_of(recipe))
+
+    def foretell(self, recipe: Recipe) -> Verdict | None:
+        """Whether the recipe may be trained; None where its student has to be measured first."""
+        if reason := recipe.conflict():
+            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
+        shape = shape_of(recipe)
+        return self._known(recipe, shape) or self._told(recipe, shape)
+
+    def predict(self, recipe: Recipe) -> Cost | None:
+        """What the recipe will cost, measured or told from others; None where nothing tells.
+
+        Of one that is sure to break the budget it may be the least that it costs.
+        """
+        shape = shape_of(recipe)
+        known = self._foreseen.get(shape) or self._table.get(shape)
+        if known and known.latency_ms is not None:
+            return known
+        estimate = self.estimate(recipe)
+        if known and estimate:
+            return replace(known, latency_ms=estimate.cost.latency_ms)
+        if found := known or (estimate and estimate.cost):
+            return found
+        floor = self._floor(recipe, shape)
+        return None if floor is None or self.budget.admits(floor) else floor
+
+    def estimate(self, recipe: Recipe) -> Estimate | None:
+        """What others tell of the recipe's cost, with its error; about 0.1 ms.
+
+        The first question about a student builds and cuts it once, if others of it were measured.
+        A pruning whose shapes follow no ratio alone is told from the ratio that is nearest to it, a
+        format whose bytes follow what is learned from others of that format.
+        """
+        shape, ratio = shape_of(recipe), recipe.pruning.nominal_ratio
+        error = recipe.quantization.size_error
+        table = self._foreseen if error else self._table
+        if ratio is None or not table.curve(shape.student, shape.quantization):
+            return None
+        if not self._knows_shapes(shape.student) and not self._learned(recipe, shape):
+            return None
+        estimate = self._estimators[not error].estimate(shape, ratio)
+        if estimate is None:
+            return None
+        errors = dict(estimate.errors)
+        if recipe.pruning.uniform_ratio is None:
+            errors = {name: max(known, _NOMINAL_ERROR) for name, known in errors.items()}
+        for name in errors.keys() & {"size_bytes", "latency_ms"}:
+            # Of the untrained file, and from there to the trained one's.
+            errors[name] = 1 - (1 - errors[name]) * (1 - error)
+        return replace(estimate, errors=errors)
+
+    def settled(self, recipe: Recipe) -> Cost | None:
+        """A cost of which it is settled that it fits; None where a worker has to measure it."""
+        verdict = self.foretell(recipe)
+        cost = verdict.cost if verdict else None
+        if verdict is None or cost is None or not self.budget.admits(cost):
+            return None
+        timed = cost.latency_ms is not None and (self._timed or verdict.basis is Basis.MEASURED)
+        return cost if timed or self.budget.latency is None else None
+
+    def measure(self, recipe: Recipe) -> Cost | None:
+        """The recipe's cost, measured now if it was not; None where its student can't be made.
+
+        Where counting shows that it breaks the budget, the least that it may be is given.
+        """
+        shape = shape_of(recipe)
+        return (self._known(recipe, shape) or self._found(recipe, shape)).cost
+
+    def learn(self, recipe: Recipe, cost: Cost) -> None:
+        """Takes up what a trial measured where it ran, unless that is known."""
+        self._keep(recipe, shape_of(recipe), cost)
+
+    def _keep(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
+        if is_certain(recipe):
+            self._table.add(shape, cost)
+        else:
+            self._foreseen.put(shape, cost)
+
+    def _known(self, recipe: Recipe, shape: Shape) -> Verdict | None:
+        if reason := self._unsound.get(shape):
+            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
+        if foreseen := self._foreseen.get(shape):
+            return self._verdict(foreseen, Basis.MEASURED, recipe)
+        cost = self._table.get(shape)
+        if cost is None:
+            return None
+        untimed = self._timed and self.budget.latency is not None and cost.latency_ms is None
+        if untimed and self.budget.admits(cost):
+            return None
+        return self._verdict(cost, Basis.MEASURED)
+
+    def _told(self, recipe: Recipe, shape: Shape) -> Verdict | None:
+        """A verdict that others allow, for certain or outside all errors; None where none do."""
+        ratio = recipe.pruning.uniform_ratio
+        if ratio is None:
+            return None
+        curve = self._table.curve(shape.student, shape.quantization)
+        floor = self._floor(recipe, shape)
+        larger = [cost for cut, cost in curve.items() if cut <= ratio]
+        if not recipe.quantization.shrinks_steadily:
+            larger = [replace(cost, size_bytes=sys.maxsize) for cost in larger]
+        ceiling = extreme(larger, min)
+        estimate = self.estimate(recipe)
+        told = between(estimate.cost, floor, ceiling) if estimate else floor
+        if told and floor and not self.budget.admits(floor):
+            verdict = self._verdict(told, Basis.BOUND)
+            if not told.size_bytes:  # nothing bounds it: the nearest is shown
+                nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))]
+                return replace(verdict, cost=replace(told, size_bytes=nearest.size_bytes))
+            return verdict
+        if told is None or estimate is None:
+            return None
+        return self._by_estimate(Estimate(told, estimate.errors), ceiling)
+
+    def _floor(self, recipe: Recipe, shape: Shape) -> Cost | None:
+        """What the recipe costs at the least, by its weights or by what is cut more; if known."""
+        ratio = recipe.pruning.uniform_ratio
+        if ratio is None:
+            return None
+        curve = self._table.curve(shape.student, shape.quantization)
+        bounds = self._bounds[shape.student, shape.quantization]
+        smaller = [cost for cut, cost in curve.items() if cut >= ratio]
+        if not recipe.quantization.shrinks_steadily:
+            smaller = [replace(cost, size_bytes=0) for cost in smaller]
+        smaller += [cost for cut, cost in bounds.items() if cut >= ratio]
+        if counts := self._estimators[True].least_counts(shape.student, ratio):
+            smaller.append(least_of(recipe, counts.weights, counts.parameters, round(counts.macs)))
+        return extreme(smaller, max)
+
+    def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> Verdict | None:
+        """The verdict, unless a limit lies within an error, which only measuring can resolve."""
+        unclear = False
+        for name, limit in self.budget.limits().items():
+            if name in COUNTED and ceiling and getattr(ceiling, name) <= limit:
+                continue
+            value, error = getattr(estimate.cost, name), estimate.errors.get(name, 0.0)
+            if value is not None and value * (1 - error) > limit:
+                return self._verdict(estimate.cost, Basis.PREDICTED)
+            if name == "latency_ms" and not self._timed:
+                continue  # no measuring here would tell
+            unclear |= value is None or value * (1 + error) > limit
+        told = estimate.cost if self._timed else replace(estimate.cost, latency_ms=None)
+        return None if unclear else self._verdict(told, Basis.PREDICTED)
+
+    def _found(self, recipe: Recipe, shape: Shape) -> Verdict:
+        """The verdict of measuring the recipe's own student, untrained."""
+        try:
+            network = self._network(recipe.student)
+            pruned, _ = recipe.pruning.apply(network, self._brief.example())
+            self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
+            if too_large := self._counted(recipe, shape, pruned):
+                return too_large
+            cost = self._measured(pruned, recipe)
+        except (ValueError, ArtifactError) as error:
+            self._unsound[shape] = str(error)
+            return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
+        self._keep(recipe, shape, cost)
+        return self._verdict(cost, Basis.MEASURED, recipe)
+
+    def _measured(self, pruned: nn.Module, recipe: Recipe) -> Cost:
+        """The pruned student's cost; untimed while the target does not answer.
+
+        Its trial asks the target again, and fails alone where that is still away.
+        """
+        try:
+            return measure_untrained(pruned, recipe, self._brief, timed=self._timed)
+        except (TargetError, TrialError):
+            return measure_untrained(pruned, recipe, self._brief, timed=False)
+
+    def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> Verdict | None:
+        """The verdict on a student of which the weights alone are too much; None on any other.
+
+        It spares exporting and quantizing, which take the most of a first sight.
+        """
+        try:
+            parameters, macs = count_operations(pruned, self._brief.image_shape)
+        except UNFIT as error:
+            size = self._brief.image_size
+            raise ValueError(
+                f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
+            ) from error
+        weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
+        least = least_of(recipe, weights, parameters, macs)
+        verdict = self._verdict(least, Basis.BOUND, recipe)
+        if verdict.admitted:
+            return None
+        if (ratio := recipe.pruning.uniform_ratio) is not None:
+            self._bounds[shape.student, shape.quantization][ratio] = least
+        return verdict
+
+    def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> Verdict:
+        """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""
+        reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
+        if reason and basis is Basis.BOUND:
+            reason = f"at the least: {reason}"
+        return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
+
+    def _learned(self, recipe: Recipe, shape: Shape) -> bool:
+        """Whether the law of the student's shapes is known, now that it was cut once."""
+        if not (ratio := recipe.pruning.nominal_ratio):
+            return False
+        try:
+            # All that cut each layer alike leave the same shapes.
+            uniform = Magnitude(ratio=ratio)
+            pruned, _ = uniform.apply(self._network(recipe.student), self._brief.example())
+        except ValueError:
+            return False
+        self._learn_shapes(recipe, shape, pruned, ratio)
+        return True
+
+    def _learn_shapes(
+        self, recipe: Recipe, shape: Shape, pruned: nn.Module, ratio: float | None
+    ) -> None:
+        if ratio and not self._knows_shapes(shape.student):
+            network, example = self._network(recipe.student), self._brief.example()
+            law = ShapeLaw.learn(network, pruned, ratio, example)
+            for estimator in self._estimators.values():
+                estimator.learn(shape.student, law)
+
+    def _knows_shapes(self, student: str) -> bool:
+        return self._estimators[True].knows_shapes(student)
+
+    def _network(self, student: Student) -> nn.Module:
+        """The student's network, untrained; the last few are kept."""
+        if student not in self._networks:
+            self._networks[student] = untrained(student, self._brief)
+        self._networks.move_to_end(student)
+        if len(self._networks) > _NETWORKS:
+            self._networks.popitem(last=False)
+        return self._networks[student]

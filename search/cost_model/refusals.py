@@ -1,0 +1,36 @@
+"""Why recipes are refused, in words that many of them share, so that they can be counted."""
+
+import re
+from collections import Counter
+from itertools import islice
+
+from search.config.student_spec import Brief
+from search.config.study import Study
+from search.cost_model.verdict import Basis, Verdict
+from search.errors import shortened
+from search.samplers.optuna_adapter import Sampler
+
+# Contradictions take no network to find.
+_DRAWN = 400
+
+
+def contradictions(study: Study) -> dict[str, float]:
+    """By reason, the share of recipes drawn at random that contradict themselves."""
+    sampler = Sampler(study.search_space(), name="random", seed=study.seed)
+    drawn = [proposal.recipe.conflict() for proposal in islice(iter(sampler.ask, None), _DRAWN)]
+    counted = Counter(_in_general(reason) for reason in drawn if reason)
+    return {reason: count / len(drawn) for reason, count in counted.most_common()}
+
+
+def cause_of(verdict: Verdict, brief: Brief) -> str:
+    """Why a recipe was not admitted: the limits that it breaks, or what it can't be made of."""
+    if verdict.cost is None or verdict.basis in (Basis.CONFLICT, Basis.UNSOUND):
+        return _in_general(verdict.reason)
+    violations = brief.budget.violations(verdict.cost)
+    broken = ", ".join(name for name, excess in violations.items() if excess > 0)
+    return f"over the budget: {broken}"
+
+
+def _in_general(reason: str) -> str:
+    """A reason without the values that broke it, which follow the law."""
+    return re.split(r",? (?:but )?got ", shortened(ValueError(reason), lines=1))[0]

@@ -1,0 +1,58 @@
+"""Getting to know what a space's students cost, before any is chosen."""
+
+import numpy as np
+
+from search.cost_model.feasibility import Admission
+from search.samplers.candidates import Draw
+from spaces.axes.student import Student
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+# So many recipes whose costs are told, since the last measurement, and the space counts as known.
+_ENOUGH = 50
+# Of so many whose costs are not told the one that is cut the most is measured: it tells the most of
+# others, and the sampler begins with the cheapest.
+_COMPARED = 8
+
+
+class Survey:
+    """Measures students, drawn from a space, of which nothing tells what they cost.
+
+    A sampler that is told costs proposes what it knows to fit; it should know all kinds of students
+    before it settles on some.
+
+    Args:
+        space: where they are drawn from.
+        admission: measures them, and learns.
+        seed: of the draws.
+    """
+
+    def __init__(self, space: SearchSpace, admission: Admission, *, seed: int) -> None:
+        self._space = space
+        self._admission = admission
+        self._draw = Draw(np.random.default_rng(seed))
+        self._told = 0
+        # Students with the methods of pruning by which they can't be cut.
+        self._refused: set[tuple[Student, str]] = set()
+
+    def go_on(self) -> bool:
+        """Measures one more student, about a second long; False where enough are known."""
+        unknown: list[Recipe] = []
+        while self._told < _ENOUGH and len(unknown) < _COMPARED:
+            recipe = Recipe.from_params(self._space.suggest(self._draw))
+            refused = _kind(recipe) in self._refused
+            if refused or recipe.conflict() or self._admission.predict(recipe):
+                self._told += 1
+            else:
+                unknown.append(recipe)
+        if not unknown:
+            return False
+        self._told = 0
+        chosen = max(unknown, key=lambda one: one.pruning.nominal_ratio or 0.0)
+        if self._admission.measure(chosen) is None:
+            self._refused.add(_kind(chosen))
+        return True
+
+
+def _kind(recipe: Recipe) -> tuple[Student, str]:
+    return recipe.student, recipe.pruning.name

@@ -1,1 +1,0 @@
-"""How the store is kept: addresses, connections, tables, migrations. Its face: `search.store`."""

@@ -1,0 +1,1 @@
+"""From a network to its file, and what the file is worth."""

@@ -1,0 +1,151 @@
+"""What a network predicts for the images of a part: a small file, readable with NumPy alone.
+
+`predictions.npz` holds, for each part that was measured (`validation`, `test`), three arrays in the
+order of the part's images, [images]:
+
+{part}_labels       the true class
+{part}_classes      the predicted class
+{part}_confidence   the predicted class's probability, 0..1, float32
+
+A study's artifacts keep the validation part in each network's own folder. The test part, which is
+looked at when these folders have long been written, is in `tested/`, under the folder's name.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import ArtifactError
+from search.files.arrays import read_npz
+from search.files.filestore import Depot
+
+Writing = Callable[[str], AbstractContextManager[Path]]
+
+PREDICTIONS = "predictions.npz"
+TEACHER = "teacher"
+"""The folder of the teacher, among a study's artifacts."""
+PARTS = ("validation", "test")
+_TESTED = "tested"
+_ARRAYS = ("labels", "classes", "confidence")
+# Far above the 21,843 classes of the largest data sets of labelled images.
+_MOST_CLASSES = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network predicts for a part, in the order of its images.
+
+    Attributes:
+        labels: the true classes, [images], int64.
+        classes: the predicted ones, [images], int64.
+        confidence: their probabilities, [images], float32, 0..1.
+    """
+
+    labels: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+    @classmethod
+    def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
+        """Of logits [images, classes]."""
+        above = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return cls(
+            labels=labels,
+            classes=logits.argmax(axis=1).astype(np.int64),
+            confidence=(1 / above.sum(axis=1)).astype(np.float32),
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images that are predicted right."""
+        return float((self.classes == self.labels).mean())
+
+    def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
+        """For each class: how many images are of it, and how many of these are predicted right."""
+        of = np.bincount(self.labels, minlength=classes)
+        right = np.bincount(self.labels[self.classes == self.labels], minlength=classes)
+        return tuple(zip(of.tolist(), right.tolist(), strict=True))
+
+    def disagreements(self, other: "Predictions") -> NDArray[np.int64]:
+        """Places in the part of the images for which `other` predicts another class."""
+        return np.flatnonzero(self.classes != other.classes)
+
+
+def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
+    """Writes the parts' predictions, classes in as few bytes as they need."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for part, found in parts.items():
+        smallest = np.min_scalar_type(max(found.labels.max(), found.classes.max()))
+        arrays[f"{part}_labels"] = found.labels.astype(smallest)
+        arrays[f"{part}_classes"] = found.classes.astype(smallest)
+        arrays[f"{part}_confidence"] = found.confidence
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_predictions(path: Path) -> dict[str, Predictions]:
+    """The predictions in a file, by part.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        held = read_npz(path, [f"{part}_{name}" for part in PARTS for name in _ARRAYS])
+        found = {part: _part(held, part) for part in PARTS if f"{part}_classes" in held}
+    except (OSError, ValueError, LookupError) as error:
+        raise ArtifactError(f"the predictions in {path} can't be read: {error}") from error
+    return found
+
+
+def kept_predictions(artifacts: Depot, name: str) -> dict[str, Predictions]:
+    """What a study keeps of a network's predictions, by part; a part that is missing is left out.
+
+    Args:
+        artifacts: the study's.
+        name: of the network's folder there: an artifact's path, or `TEACHER`.
+
+    Raises:
+        ArtifactError: a file is damaged, or out of reach.
+    """
+    folders = (artifacts.fetched(name), (artifacts / _TESTED).fetched(name))
+    found: dict[str, Predictions] = {}
+    for path in (folder / PREDICTIONS for folder in folders):
+        if path.is_file():
+            found |= read_predictions(path)
+    return found
+
+
+def keep_test(writing: Writing, name: str, found: Predictions) -> None:
+    """Keeps what the network of the folder `name` predicts for the test part.
+
+    Args:
+        writing: gives a folder among the study's artifacts to write to.
+        name: of the network's folder there.
+        found: its predictions.
+    """
+    with writing(f"{_TESTED}/{name}") as folder:
+        write_predictions(folder / PREDICTIONS, {"test": found})
+
+
+def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
+    labels, classes, confidence = (held[f"{part}_{name}"] for name in _ARRAYS)
+    if not (labels.ndim == 1 and labels.shape == classes.shape == confidence.shape):
+        raise ValueError(f"the arrays of {part} must be of one length")
+    if confidence.dtype.kind != "f" or not (_are_classes(labels) and _are_classes(classes)):
+        raise ValueError(f"the arrays of {part} must hold numbers of classes, and probabilities")
+    return Predictions(
+        labels=labels.astype(np.int64),
+        classes=classes.astype(np.int64),
+        confidence=confidence.astype(np.float32),
+    )
+
+
+def _are_classes(values: NDArray[np.generic]) -> bool:
+    """Whether they can be counted by class in little memory."""
+    if values.dtype.kind not in "iu" or not len(values):
+        return values.dtype.kind in "iu"
+    return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)

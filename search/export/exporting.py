@@ -1,0 +1,214 @@
+"""An artifact to something that others load: a folder with weights, recipe, ONNX and a model card.
+
+README.md                a model card
+config.json              timm's: architecture, classes, preprocessing
+model.safetensors        the float weights, after pruning
+model.onnx               what was measured
+recipe.json              what was chosen, what was measured, and where it comes from
+predictions.npz          what it predicts for the validation and the test images
+teacher_predictions.npz  what its teacher predicts for them
+SHA256SUMS               of the others
+
+and the further forms that were asked for; see `search.export.formats`.
+"""
+
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from search.artifacts.student import (
+    RECIPE,
+    SERVED,
+    WEIGHTS,
+    Provenance,
+    check_own,
+    load_network,
+    read_provenance,
+    write_weights,
+)
+from search.data.dataset import DataInfo, normalize
+from search.data.images import converted, square
+from search.errors import BadInput
+from search.evaluation.predictions import (
+    PREDICTIONS,
+    TEACHER,
+    kept_predictions,
+    write_predictions,
+)
+from search.export.floats import as_rounded
+from search.export.formats import Format
+from search.export.model_card import Report, model_card
+from search.export.record import Measured, write_handover
+from search.export.timm_config import write_config
+from search.export.writers import Source, write_formats
+from search.files.atomic import remove_abandoned, written_whole
+from search.files.filestore import Depot
+from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
+from search.targets.onnx_runtime import Session
+
+TEACHER_PREDICTIONS = "teacher_predictions.npz"
+
+
+def export_student(
+    study: StudyRecord,
+    trial: TrialRecord,
+    destination: Path,
+    *,
+    formats: Collection[Format] = (),
+    force: bool = False,
+) -> Path:
+    """Writes a complete trial's student to the folder `destination`, whole or not at all.
+
+    Args:
+        study: the study that the trial is of.
+        trial: what is exported.
+        destination: the folder to write.
+        formats: forms to write beside the measured file.
+        force: replace an earlier export.
+
+    Raises:
+        BadInput: the trial has no student; or a format can't hold it; or the folder is there and
+            `force` is not given, or holds something else than an earlier export; or it lies
+            among the study's own students.
+        ArtifactError: the trial's artifact is missing, damaged or out of reach.
+        DiskError: there is no room for it.
+    """
+    kept = _artifact_of(trial)
+    artifacts = Depot.of(study.artifacts)
+    _check_destination(destination, artifacts.folder, force=force)
+    artifact = artifacts.fetched(kept.path)
+    check_own(artifact, kept)
+    formats = tuple(dict.fromkeys(formats))
+    provenance = read_provenance(artifact)
+    network = as_rounded(load_network(artifact), provenance)
+    with written_whole(destination.absolute()) as folder:
+        for file in (RECIPE, SERVED):
+            shutil.copyfile(artifact / file, folder / file)
+        write_weights(folder / WEIGHTS, network)
+        write_handover(folder, study, trial)
+        write_config(folder, network, provenance)
+        source = Source(
+            folder=folder, network=network, data=provenance.data, is_float=provenance.is_float
+        )
+        write_formats(source, formats, folder)
+        _write_findings(folder, study, trial, provenance, formats=formats)
+    remove_abandoned(destination.absolute())
+    return destination
+
+
+def _write_findings(
+    folder: Path,
+    study: StudyRecord,
+    trial: TrialRecord,
+    provenance: Provenance,
+    *,
+    formats: tuple[Format, ...],
+) -> None:
+    """What student and teacher predict, and the model card."""
+    artifacts = Depot.of(study.artifacts)
+    own = kept_predictions(artifacts, _artifact_of(trial).path)
+    taught = kept_predictions(artifacts, TEACHER)
+    write_predictions(folder / PREDICTIONS, own)
+    if taught:
+        write_predictions(folder / TEACHER_PREDICTIONS, taught)
+    report = Report(
+        study=study.name,
+        trial=trial.number,
+        measured=Measured.of(study, trial),
+        provenance=provenance,
+        student=own.get("test"),
+        teacher=taught.get("test"),
+        formats=formats,
+    )
+    (folder / "README.md").write_text(model_card(report), encoding="utf-8")
+
+
+class Transform:
+    """An image to what the student takes, as its training images were made.
+
+    Args:
+        data: of the student.
+    """
+
+    def __init__(self, data: DataInfo) -> None:
+        self._data = data
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """[channels, size, size], float32, normalised."""
+        data = self._data
+        pixels = square(converted(image, "L" if data.channels == 1 else "RGB"), data.image_size)
+        return normalize(torch.tensor(pixels), data.mean, data.std)
+
+
+class ServedStudent(nn.Module):
+    """The measured file, run by ONNX Runtime, in the place of a network; it can't be trained.
+
+    Args:
+        path: the ONNX file.
+        threads: that it runs on.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        super().__init__()
+        self._session = Session(path, threads=threads)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
+        return torch.from_numpy(self._session.predict(images.cpu().numpy()))
+
+
+class Loaded(NamedTuple):
+    """An exported student: `model, transform, labels = load(folder)`."""
+
+    model: nn.Module
+    transform: Transform
+    labels: tuple[str, ...]
+
+
+def load(folder: Path | str) -> Loaded:
+    """An exported student as it was measured, in evaluation mode; pruned or quantized or neither.
+
+    A student in float32 is a network of torch's, which can be trained further. A quantized one is
+    its measured file in ONNX Runtime; `search.artifacts.student.load_network` gives the floats it
+    was made from.
+
+    Raises:
+        ArtifactError: the folder is no export, is damaged, or was written by a newer retort.
+    """
+    folder = Path(folder)
+    provenance = read_provenance(folder)
+    network = load_network(folder) if provenance.is_float else ServedStudent(folder / SERVED)
+    data = provenance.data
+    return Loaded(network.eval(), Transform(data), data.classes)
+
+
+def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
+    """What a complete trial left among its study's artifacts."""
+    if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
+        raise BadInput(
+            f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
+            f"{trial.state}: `retort trials --frontier` lists those worth exporting"
+        )
+    return trial.outcome.artifact
+
+
+def _check_destination(folder: Path, artifacts: Path, *, force: bool) -> None:
+    if folder.absolute().resolve().is_relative_to(artifacts.absolute().resolve()):
+        raise BadInput(
+            f"{folder} lies among the study's own students, in {artifacts}: name another folder"
+        )
+    if not folder.exists():
+        return
+    if not force:
+        raise BadInput(f"{folder} is there already: name another folder, or pass --force")
+    # Someone's home folder must survive `-o ~ --force`.
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECIPE).is_file()):
+        raise BadInput(
+            f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
+            "another folder"
+        )

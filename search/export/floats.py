@@ -1,0 +1,35 @@
+"""The float network of a student, as near to what was measured as floats can be."""
+
+import copy
+
+import torch
+from torch import nn
+
+from search.artifacts.student import Provenance
+from spaces.recipe import Recipe
+
+
+def as_rounded(network: nn.Module, provenance: Provenance) -> nn.Module:
+    """The network, with the weights that its rounding leaves, where it was trained under one.
+
+    Such training moves weights of which the rounded ones alone were ever used: ternary weights'
+    own floats name another class for every second image. Rounded ones stay so if rounded again.
+
+    Args:
+        network: in evaluation mode; it is not changed.
+        provenance: of the student.
+    """
+    if not provenance.is_tuned:
+        return network
+    data = provenance.data
+    example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+    rounded = copy.deepcopy(network)
+    with Recipe.from_params(provenance.params).quantization.rounded(rounded, example):
+        weights = {
+            name: layer.weight.detach().clone()
+            for name, layer in rounded.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.Linear)
+        }
+    for name, weight in weights.items():
+        rounded.get_parameter(f"{name}.weight").data.copy_(weight)
+    return rounded.eval()

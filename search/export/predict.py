@@ -1,0 +1,39 @@
+"""What an exported student says of a person's images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from search.artifacts.student import SERVED, read_provenance
+from search.data.dataset import normalize
+from search.data.images import load_image
+from search.targets.onnx_runtime import Session
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class, and how probable the student takes it to be, 0..1."""
+
+    label: str
+    probability: float
+
+
+def predict(folder: Path, images: Sequence[Path]) -> Iterator[tuple[Path, tuple[Guess, ...]]]:
+    """Each image with all classes, the likeliest first, by the measured file.
+
+    Raises:
+        ArtifactError: the folder is damaged, or of a newer version.
+        DataError: an image is damaged.
+    """
+    data = read_provenance(folder).data
+    session = Session(folder / SERVED, threads=1)
+    for path in images:
+        pixels = torch.tensor(load_image(path, data.image_size, data.channels))
+        (logits,) = session.predict(normalize(pixels[None], data.mean, data.std).numpy())
+        above = np.exp(logits - logits.max())
+        shares = above / above.sum()
+        order = np.argsort(-shares, kind="stable")
+        yield path, tuple(Guess(data.classes[place], float(shares[place])) for place in order)

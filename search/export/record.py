@@ -1,0 +1,148 @@
+"""What recipe.json tells of an exported student, beside what it takes to rebuild it.
+
+To the artifact's own record (see `search.artifacts.student`) an export adds three keys:
+
+chosen    the study, the trial, its parent, its seed, and when it ended
+measured  cost, quality, the test part, hardware, and the teacher's figures
+study     the study file as it was run, typed; but for `run`
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self, get_args
+
+from pydantic import TypeAdapter
+
+from search.artifacts.student import RECIPE, read_recipe
+from search.budget import Budget, stored_budget
+from search.config.study import DataSettings, Target
+from search.errors import ArtifactError, shortened
+from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of a student before it was exported.
+
+    Attributes:
+        cost: of `model.onnx`.
+        quality: on validation images.
+        test: on the test images; None where the search did not test it.
+        hardware: where latency was measured: processor, device, threads.
+        teacher: the same of its teacher, where there was one.
+    """
+
+    cost: Cost
+    quality: Quality
+    test: Quality | None
+    hardware: Mapping[str, Scalar]
+    teacher: TeacherRecord | None
+
+    @classmethod
+    def of(cls, study: StudyRecord, trial: TrialRecord) -> Self:
+        """Of a complete trial."""
+        outcome = trial.outcome
+        assert outcome is not None
+        assert outcome.cost is not None
+        assert outcome.quality is not None
+        return cls(
+            cost=outcome.cost,
+            quality=outcome.quality,
+            test=trial.test,
+            hardware=outcome.hardware,
+            teacher=study.teacher,
+        )
+
+    @property
+    def threads(self) -> int:
+        """That served it."""
+        return int(self.hardware.get("threads", 1))
+
+    @property
+    def device(self) -> str:
+        """That served it."""
+        return str(self.hardware.get("device", "cpu"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedOver:
+    """An exported student, as its recipe.json tells of it.
+
+    Attributes:
+        study: the study's name.
+        trial: the trial's number.
+        measured: what it is said to be.
+        data: the settings that its images were prepared by; None where the study kept none.
+        seed: of the division of these images.
+        budget: of the study.
+    """
+
+    study: str
+    trial: int
+    measured: Measured
+    data: DataSettings | None
+    seed: int
+    budget: Budget
+
+
+_MEASURED = TypeAdapter(Measured)
+_MOST_THREADS = 1024
+_DEVICES = get_args(Target.model_fields["device"].annotation)
+
+
+def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
+    """Adds to the recipe.json in `folder`, which is the artifact's."""
+    path = folder / RECIPE
+    document = json.loads(path.read_text())
+    document |= {
+        "chosen": {
+            "study": study.name,
+            "trial": trial.number,
+            "parent": trial.parent,
+            "seed": trial.seed,
+            "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
+        },
+        "measured": asdict(Measured.of(study, trial)),
+        # Where this machine keeps its store and its files is nobody else's business.
+        "study": {key: value for key, value in study.config.items() if key != "run"},
+    }
+    path.write_text(json.dumps(document, indent=1, default=str))
+
+
+def read_handover(folder: Path) -> HandedOver:
+    """What recipe.json tells of an exported student.
+
+    Raises:
+        ArtifactError: the folder is damaged, or is no export.
+    """
+    document = read_recipe(folder)
+    try:
+        chosen, config = document["chosen"], document["study"]
+        return HandedOver(
+            study=str(chosen["study"]),
+            trial=int(chosen["trial"]),
+            measured=_checked(_MEASURED.validate_python(document["measured"])),
+            data=DataSettings.model_validate(config["data"]) if "data" in config else None,
+            seed=int(config.get("seed", 0)),
+            budget=stored_budget(config),
+        )
+    except KeyError as error:
+        raise ArtifactError(
+            f"{folder} must be a folder that `retort export` wrote, but its {RECIPE} has no "
+            f"{error}: export the trial again"
+        ) from error
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        reason = shortened(error)
+        raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+
+
+def _checked(measured: Measured) -> Measured:
+    """With hardware that a runtime can be asked for."""
+    if not 1 <= measured.threads <= _MOST_THREADS or measured.device not in _DEVICES:
+        raise ValueError(
+            f"hardware must be up to {_MOST_THREADS} threads of {' or '.join(_DEVICES)}, "
+            f"but is {measured.threads} of {measured.device!r}"
+        )
+    return measured

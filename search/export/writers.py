@@ -1,0 +1,152 @@
+"""A student, written in the further forms that were asked for, by their makers' converters."""
+
+import contextlib
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.inliner
+import torch
+from torch import nn
+
+from search.artifacts.student import SERVED
+from search.data.dataset import DataInfo
+from search.errors import BadInput, RetortError, shortened
+from search.evaluation.onnx_metadata import append_metadata, described
+from search.export.formats import Format
+from search.export.pixels import bake
+from search.files.disk import disk_fault, scratch
+from search.targets.onnx_runtime import export_onnx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a form is written from.
+
+    Attributes:
+        folder: holds the measured `model.onnx`.
+        network: the float network, in evaluation mode.
+        data: the images that it takes.
+        is_float: whether the measured file holds the very same floats.
+    """
+
+    folder: Path
+    network: nn.Module
+    data: DataInfo
+    is_float: bool
+
+    def float_onnx(self, destination: Path) -> None:
+        shape = (self.data.channels, self.data.image_size, self.data.image_size)
+        export_onnx(self.network, destination, image_shape=shape)
+
+
+def write_formats(source: Source, formats: Collection[Format], folder: Path) -> None:
+    """Writes the student into `folder` in each form.
+
+    Raises:
+        BadInput: a form can't hold this student, or its converter is not installed; says why.
+    """
+    for asked in formats:
+        destination = folder / asked.file
+        try:
+            _WRITERS[asked](source, destination)
+        except OSError:
+            raise  # a full disk is no property of the student
+        except RetortError as error:
+            raise BadInput(f"--format {asked}: {error}") from error
+        # A converter's own errors have no base in common (torch's, MLIR's, OpenVINO's), and each
+        # means that it can't.
+        except Exception as error:
+            if fault := disk_fault(error, folder):
+                raise fault from error
+            raise BadInput(
+                f"--format {asked} can't hold this student: {type(error).__name__}: "
+                f"{shortened(error)}"
+            ) from error
+        if asked.is_onnx and asked is not Format.UINT8:
+            append_metadata(destination, described(source.data))
+
+
+def _write_float32(source: Source, destination: Path) -> None:
+    if source.is_float:
+        raise BadInput(f"{SERVED} holds float32 already: leave this format out")
+    source.float_onnx(destination)
+
+
+def _write_fp16(source: Source, destination: Path) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with scratch() as workspace, warnings.catch_warnings():
+        # It says of each weight below 6e-8 that it becomes zero.
+        warnings.simplefilter("ignore")
+        source.float_onnx(workspace / SERVED)
+        model = onnx.load(workspace / SERVED)
+        onnx.save(convert_float_to_float16(model, keep_io_types=True), destination)
+
+
+def _write_uint8(source: Source, destination: Path) -> None:
+    bake(source.folder / SERVED, destination, source.data)
+
+
+def _write_pt2(source: Source, destination: Path) -> None:
+    data = source.data
+    example = torch.zeros(2, data.channels, data.image_size, data.image_size)
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(source.network, (example,), dynamic_shapes=({0: batch},))
+        torch.export.save(program, destination)
+
+
+def _write_openvino(source: Source, destination: Path) -> None:
+    openvino = _converter("openvino")
+    frontend = importlib.import_module("openvino.frontend")
+    with scratch() as workspace:
+        # It knows no functions that a file brings along, such as those of packed weights.
+        plain = workspace / SERVED
+        onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.folder / SERVED)), plain)
+        try:
+            model = openvino.convert_model(plain)
+        except (frontend.GeneralFailure, frontend.OpConversionFailure) as error:
+            # The reason stands last, after where in its own source it failed.
+            reason = str(error).strip().splitlines()[-1].removeprefix("-- ")
+            raise BadInput(f"OpenVINO can't hold this student: {reason}") from error
+        openvino.save_model(model, destination, compress_to_fp16=False)
+
+
+def _write_tflite(source: Source, destination: Path) -> None:
+    litert = _converter("litert_torch")
+    data = source.data
+    example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+    with contextlib.redirect_stdout(sys.stderr):  # where its progress breaks nobody's JSON
+        litert.convert(source.network, (example,)).export(str(destination))
+
+
+def _converter(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise BadInput(f"{_MISSING[module]} ({error})") from error
+
+
+_MISSING = {
+    "openvino": "needs OpenVINO's converter: pip install -e '.[openvino]'",
+    "litert_torch": (
+        "needs litert-torch, whose release 0.10 asks for torch below 2.15, while retort needs "
+        "2.15: docs/handover.md has the command that installs it all the same"
+    ),
+}
+
+_WRITERS: Mapping[Format, Callable[[Source, Path], None]] = {
+    Format.FLOAT32: _write_float32,
+    Format.FP16: _write_fp16,
+    Format.UINT8: _write_uint8,
+    Format.PT2: _write_pt2,
+    Format.OPENVINO: _write_openvino,
+    Format.TFLITE: _write_tflite,
+}

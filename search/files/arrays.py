@@ -1,0 +1,132 @@
+"""Arrays from files that anybody may have written: looked at before anything is allocated.
+
+Of an .npz file its list of entries is read first, and of each entry its head. Entries that are
+encrypted, or packed otherwise than numpy packs, are refused, and so are values of other types than
+numbers and text, a head that does not announce what its entry holds, and more bytes than
+`search.files.reading.check_unpacked` allows.
+"""
+
+import math
+import struct
+import sys
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from search.files.reading import DamagedFile, check_unpacked, opened, size_of
+
+_SUFFIX = ".npy"
+_CHUNK_BYTES = 2**20
+_ENCRYPTED = 0x1
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_KINDS = "biufSU"  # truth values, integers, floats, bytes and text
+_HEADS: Mapping[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+# What zipfile, zlib and numpy raise of damaged files.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
+
+
+def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of these names in an .npz file, as far as it holds them.
+
+    Raises:
+        DamagedFile: the file is damaged, or not one that numpy.savez writes of numbers and text;
+            names the entry.
+        OSError: it can't be read.
+    """
+    with opened(path) as file, _archive(file) as archive:
+        held = {entry.filename.removesuffix(_SUFFIX): entry for entry in archive.infolist()}
+        wanted = {name: held[name] for name in names if name in held}
+        for name, entry in wanted.items():
+            _check_entry(name, entry)
+        check_unpacked(sum(entry.file_size for entry in wanted.values()), size_of(file))
+        return {name: _array(archive, name, entry) for name, entry in wanted.items()}
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of an .npy file that this project wrote, mapped into memory.
+
+    Raises:
+        DamagedFile: it is not as it was written.
+        OSError: it can't be read.
+    """
+    try:
+        return npy.open_memmap(path, mode="r").view(np.ndarray)
+    except _DAMAGE as error:
+        raise DamagedFile(f"{path.name} is damaged: {error}") from error
+
+
+def _archive(file: IO[bytes]) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except _DAMAGE as error:
+        raise DamagedFile(f"it is no .npz archive: {error}") from error
+
+
+def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
+    if entry.flag_bits & _ENCRYPTED:
+        raise DamagedFile(f"its entry {name!r} is encrypted")
+    if entry.compress_type not in _PACKINGS:
+        raise DamagedFile(
+            f"its entry {name!r} is packed by method {entry.compress_type}, which numpy never uses"
+        )
+
+
+def _array(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> NDArray[Any]:
+    try:
+        with archive.open(entry) as file:
+            return _values(file, entry.file_size)
+    except _DAMAGE as error:
+        raise DamagedFile(f"its entry {name!r} is damaged: {error}") from error
+
+
+def _values(file: IO[bytes], size: int) -> NDArray[Any]:
+    """The array of an .npy file of so many bytes."""
+    version = npy.read_magic(file)
+    if version not in _HEADS:
+        raise ValueError(f"its version is {version}")
+    shape, is_fortran, dtype = _HEADS[version](file)
+    if dtype.kind not in _KINDS or not dtype.itemsize:
+        raise ValueError(f"its values are of type {dtype}, where numbers or text must be")
+    announced, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if announced != there:
+        raise ValueError(f"its head announces {announced:,} bytes, but {there:,} follow")
+    content = np.empty(announced, dtype=np.uint8)
+    _fill(content.data, file)
+    if dtype.kind == "U" and content.view(f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
+        raise ValueError("its text holds what is no character")
+    return content.view(dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def _fill(content: memoryview, file: IO[bytes]) -> None:
+    """Unpacks piece by piece, so that no second copy of the whole is made."""
+    place = 0
+    while place < len(content):
+        piece = file.read(min(_CHUNK_BYTES, len(content) - place))
+        if not piece:
+            raise ValueError(f"it ends after {place:,} of {len(content):,} bytes")
+        content[place : place + len(piece)] = piece
+        place += len(piece)

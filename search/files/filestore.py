@@ -1,0 +1,305 @@
+"""Where a run keeps its artifacts and its cache: a folder, or a URL with copies on this machine.
+
+A depot holds folders, each of which is there whole or not at all. At a URL, of any file system that
+fsspec knows (https://filesystem-spec.readthedocs.io), a folder's files are put first and its
+SHA256SUMS last: that list's presence means that the folder is complete. Whoever reads it is given a
+copy on this machine, fetched once and checked by the list, and again when the list has changed.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import fsspec
+from fsspec.utils import get_protocol
+
+from search.errors import ArtifactError, BadInput, DepotError, shortened
+from search.files import remote
+from search.files.atomic import CHECKSUMS, alone, damaged_files, replace_file, written_whole
+from search.files.disk import check_writable
+from search.files.paths import expanded
+
+COPIES = Path("~/.cache/retort/copies")
+"""The copies of what is at URLs, on each machine; whoever needs room may remove it."""
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>[^?#]*)")
+_PAUSES_S = (1.0, 5.0)
+# What can't be put is lost: worth a longer wait.
+_LONG_PAUSES_S = (*_PAUSES_S, 20.0, 60.0)
+
+_Answer = TypeVar("_Answer")
+
+
+def is_url(address: str) -> bool:
+    """Whether it is a URL, and not a folder's path."""
+    return _URL.match(address) is not None or "://" in address
+
+
+def check_url(address: str) -> None:
+    """Raises ValueError, in words that follow the setting's name, where a URL can't be a depot."""
+    match = _URL.fullmatch(address)
+    if match is None:
+        raise ValueError(
+            "must be a folder, or a URL without options, such as s3://bucket/folder: what it "
+            "takes to open it belongs into the environment or a file of the file system's own"
+        )
+    if ":" in match["rest"].rpartition("@")[0]:
+        raise ValueError(
+            "must be a URL without a password, which would be stored: give it by the environment, "
+            "or in a file of the file system's own"
+        )
+    if ".." in match["rest"].split("/"):
+        raise ValueError("must be a URL without `..`")
+    if match["scheme"] == "memory":
+        raise ValueError("must be shared by processes, but memory: is of one: name a folder")
+
+
+@dataclass(frozen=True)
+class Depot:
+    """A folder of folders, each of which is there whole or not at all.
+
+    Attributes:
+        address: an absolute path, or a URL.
+    """
+
+    address: str
+
+    @classmethod
+    def of(cls, address: str | Path) -> Self:
+        """The depot that a study names: a path is taken from the current folder."""
+        if is_url(str(address)):
+            return cls(str(address).rstrip("/"))
+        try:
+            return cls(str(Path(expanded(str(address))).resolve()))
+        except ValueError as error:
+            raise BadInput(f"a folder {error}") from None
+
+    def __truediv__(self, name: str) -> Self:
+        return type(self)(f"{self.address}/{name}")
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def parent(self) -> Self:
+        """The depot that it is a folder of."""
+        return type(self)(self.address.rpartition("/")[0] or "/")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is at a URL."""
+        return is_url(self.address)
+
+    @property
+    def folder(self) -> Path:
+        """On this machine: the depot itself, or where copies of its folders are."""
+        match = _URL.fullmatch(self.address)
+        if match is None:
+            return Path(self.address)
+        return COPIES.expanduser() / match["scheme"] / match["rest"].strip("/")
+
+    def check(self) -> None:
+        """Makes sure that a URL's file system is installed, and answers.
+
+        Raises:
+            BadInput: fsspec does not know it, or a package of it is missing.
+            DepotError: it does not answer.
+        """
+        if self.is_remote:
+            self._asked(lambda files, root: files.exists(root))
+
+    def check_writable(self) -> None:
+        """Makes sure that a folder may be written to; of a URL only a file that is put can tell.
+
+        Raises:
+            DiskError: it may not.
+        """
+        if not self.is_remote:
+            check_writable(self.folder)
+
+    @contextmanager
+    def writing(
+        self, name: str, *, durable: bool = True, check: Callable[[], None] = lambda: None
+    ) -> Iterator[Path]:
+        """A temporary folder that becomes `name` once the block has ended without an error.
+
+        Args:
+            name: of the folder.
+            durable: as for `written_whole`; what is put at a URL is as durable as that is.
+            check: called the last thing before anybody sees the folder, which it may refuse.
+
+        Raises:
+            DepotError: the URL does not take it; nothing of that name is there then.
+            DiskError: there is no room for it, or the folder can't be written.
+        """
+        here = self.folder / name
+        if not self.is_remote:
+            with written_whole(here, durable=durable, sealed=lambda whole: check()) as temporary:
+                yield temporary
+            return
+
+        def put(whole: Path) -> None:
+            check()
+            self._asked(
+                lambda files, root: remote.put(files, whole, f"{root}/{name}"),
+                pauses_s=_LONG_PAUSES_S,
+            )
+
+        with written_whole(here, durable=False, sealed=put) as temporary:
+            yield temporary
+
+    @contextmanager
+    def making(self, name: str, say: Callable[[str], None]) -> Iterator[None]:
+        """Lets one process of this machine at a time look for the folder `name`, and make it.
+
+        Who comes second waits, says so, and finds what the first has made. On a file system that
+        machines share, those of the others wait as well.
+        """
+        lock = self.folder / f".{name}.lock"
+        text = f"another process is making {self}/{name}: waiting for it"
+        with alone(lock, waiting=lambda: say(text)):
+            yield
+
+    def fetched(self, name: str) -> Path:
+        """Where the folder `name` is on this machine; nothing is there if the depot has none.
+
+        Raises:
+            ArtifactError: what is at the URL is not as it was written.
+            DepotError: the URL does not answer.
+        """
+        here = self.folder / name
+        if not self.is_remote:
+            return here
+        listed = self._asked(
+            lambda files, root: remote.content(files, f"{root}/{name}/{CHECKSUMS}")
+        )
+        if listed is None:
+            shutil.rmtree(here, ignore_errors=True)
+        elif damaged_files(here) or (here / CHECKSUMS).read_bytes() != listed:
+            self._fetch(name, listed)
+        return here
+
+    def kept(self, name: str) -> Path | None:
+        """The folder `name`, where it is there and as it was written; else None.
+
+        Raises:
+            DepotError: the URL does not answer.
+        """
+        try:
+            here = self.fetched(name)
+        except DepotError:
+            raise
+        except ArtifactError:
+            return None
+        return here if here.is_dir() and not damaged_files(here) else None
+
+    def names(self) -> list[str]:
+        """What it holds, whole or not; of a URL, also what is left of it on this machine.
+
+        Raises:
+            DepotError: the URL does not answer.
+        """
+        here = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        return sorted(here | self._asked(remote.names) if self.is_remote else here)
+
+    def read(self, name: str) -> bytes | None:
+        """What the file `name` holds now, which never is at a URL and here otherwise; None without.
+
+        Raises:
+            DepotError: the URL does not answer.
+            OSError: the file can't be read.
+        """
+        if self.is_remote:
+            return self._asked(lambda files, root: remote.content(files, f"{root}/{name}"))
+        path = self.folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Gives the file `name` this content, at once or not at all.
+
+        Raises:
+            DepotError: the URL does not take it.
+            OSError: the file can't be written.
+        """
+        if self.is_remote:
+            self._asked(lambda files, root: remote.put_file(files, f"{root}/{name}", content))
+        else:
+            replace_file(self.folder / name, content)
+
+    def move(self, name: str, aside: str) -> None:
+        """Gives a folder that is whole another name, in which there may be a `/`.
+
+        Raises:
+            ArtifactError: what is at the URL is not as it was written.
+            DepotError: the URL does not answer.
+        """
+        here, there = self.fetched(name), self.folder / aside
+        if self.is_remote:
+            self._asked(lambda files, root: remote.put(files, here, f"{root}/{aside}"))
+            self.remove(name)
+            return
+        there.parent.mkdir(parents=True, exist_ok=True)
+        here.rename(there)
+
+    def remove(self, name: str) -> None:
+        """Removes a folder or a file.
+
+        Raises:
+            DepotError: the URL does not answer.
+        """
+        if self.is_remote:
+            self._asked(lambda files, root: remote.remove(files, f"{root}/{name}"))
+        path = self.folder / name
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _fetch(self, name: str, listed: bytes) -> None:
+        def get(files: Any, root: str) -> None:
+            with written_whole(self.folder / name, durable=False) as temporary:
+                damaged = remote.get(files, f"{root}/{name}", temporary, listed)
+                if damaged:
+                    raise ArtifactError(
+                        f"{self.address}/{name} must be as it was written, but differs in "
+                        f"{', '.join(damaged)}: put it back, or let it be made again"
+                    )
+
+        self._asked(get)
+
+    def _asked(
+        self, ask: Callable[[Any, str], _Answer], *, pauses_s: Sequence[float] | None = None
+    ) -> _Answer:
+        """What the URL's file system answers; asked again, after each pause, where it does not."""
+        failed: Exception | None = None
+        for pause_s in (0.0, *(_PAUSES_S if pauses_s is None else pauses_s)):
+            time.sleep(pause_s)
+            try:
+                return ask(*self._opened(anew=failed is not None))
+            except (ArtifactError, BadInput):
+                raise
+            except Exception as error:  # noqa: BLE001  each file system raises errors of its own
+                failed = error
+        assert failed is not None
+        reason = shortened(failed) or type(failed).__name__
+        raise DepotError(
+            f"{self.address} must be within reach, but is not ({reason}): see to the network, to "
+            "the rights and to what it takes to log in"
+        ) from failed
+
+    def _opened(self, *, anew: bool) -> tuple[Any, str]:
+        """The URL's file system; `anew` where a connection that was kept may be dead."""
+        try:
+            if anew:
+                protocol = get_protocol(self.address)
+                fsspec.get_filesystem_class(protocol).clear_instance_cache()
+            files, root = fsspec.url_to_fs(self.address)
+        except (ValueError, ImportError) as error:
+            raise BadInput(f"{self.address} can't be opened: {error}") from error
+        files.invalidate_cache()  # what others wrote meanwhile must be seen
+        return files, root.rstrip("/")

@@ -1,1 +1,0 @@
-"""One recipe's way: from a student to its measured artifact, stage by stage."""

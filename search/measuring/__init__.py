@@ -1,1 +1,0 @@
-"""From a network to its file, and what the file is worth: by the runtime that serves it."""

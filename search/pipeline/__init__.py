@@ -1,0 +1,1 @@
+"""One recipe's way, from its student to the measured artifact, stage by stage."""

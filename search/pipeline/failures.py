@@ -1,0 +1,34 @@
+"""What went wrong in a trial, under the short name by which it is recorded."""
+
+import traceback
+
+import torch
+
+from search.errors import DiskError, TrialError, lacks_memory
+from search.files.disk import disk_fault
+from search.records import FailureRecord
+
+PROCESS_DIED = "process_died"
+OUT_OF_MEMORY = "out_of_memory"
+TIMED_OUT = "timed_out"
+DISK_FAULT = "disk_fault"
+
+
+def failure_of(error: BaseException) -> FailureRecord:
+    """The record of an exception that ended a trial."""
+    told = disk_fault(error) or error
+    return FailureRecord(
+        kind=_kind(told),
+        message=str(told) or type(told).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, TrialError):
+        return error.kind
+    if isinstance(error, DiskError):
+        return DISK_FAULT
+    if isinstance(error, torch.OutOfMemoryError) or lacks_memory(error):
+        return OUT_OF_MEMORY
+    return type(error).__name__

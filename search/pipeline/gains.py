@@ -1,0 +1,93 @@
+"""Whether a stage made the difference that its method is for; where not, what is likely behind it.
+
+Files are compared as they were measured, in turns. Faster is what stays faster by more than the
+rounds' own scatter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.config.study import Target
+from search.targets.latency import Latency
+from search.units import format_bytes, format_milliseconds
+from spaces.axes.pruning import Pruning
+from spaces.choice import Choice
+from spaces.processor import multiplies_int8_exactly
+from spaces.shrinks import Runtime
+
+# A clock's own error: no gain below it counts, however steady the rounds were.
+_LEAST_GAIN = 0.02
+_CERTAINTY = 2.0
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a student's file takes: bytes, and the latency of one image.
+
+    Latencies are compared with others of the same measurement alone.
+    """
+
+    size_bytes: int
+    macs: int
+    latency: Latency
+
+
+def runtimes_of(target: Target) -> set[Runtime]:
+    """What a target on this machine is, as far as methods tell runtimes apart."""
+    if target.device != "cpu":
+        return {Runtime.GPU}
+    exact = {Runtime.INT8_CPU} if multiplies_int8_exactly() else set()
+    return {Runtime.ANY_CPU} | exact
+
+
+def why_no_op(
+    method: Choice, before: Footprint, after: Footprint, runtimes: set[Runtime]
+) -> str | None:
+    """Why `method` made no difference that it is for; None where it made each, or is for none.
+
+    Args:
+        method: what was applied.
+        before: the student's file without it.
+        after: the same with it, timed in turns with the other.
+        runtimes: what serves the student.
+    """
+    reasons = []
+    if method.shrinks.size and after.size_bytes >= before.size_bytes:
+        reasons.append(_no_smaller(method, before, after))
+    if set(method.shrinks.latency) & runtimes and not is_faster(before.latency, after.latency):
+        reasons.append(_no_faster(method, before, after))
+    return "; ".join(reasons) or None
+
+
+def is_faster(before: Latency, after: Latency) -> bool:
+    """Whether `after` takes less time than `before`, beyond the scatter of their rounds."""
+    ratios = np.array(after.rounds_ms) / np.array(before.rounds_ms)
+    scatter = _CERTAINTY * float(ratios.std()) / np.sqrt(len(ratios))
+    return bool(np.median(ratios) < 1 - max(_LEAST_GAIN, scatter))
+
+
+def _no_smaller(method: Choice, before: Footprint, after: Footprint) -> str:
+    cause = (
+        "it took out next to nothing, or what it took out is not stored any smaller"
+        if isinstance(method, Pruning)
+        else "scales and conversions take more bytes than so few weights save"
+    )
+    sizes = f"{format_bytes(before.size_bytes)} before, {format_bytes(after.size_bytes)} after"
+    return f"the file is no smaller ({sizes}): {cause}"
+
+
+def _no_faster(method: Choice, before: Footprint, after: Footprint) -> str:
+    if not isinstance(method, Pruning):
+        cause = "layers so small lose as much to converting between formats as they gain"
+    elif after.macs < before.macs:
+        cause = (
+            f"{1 - after.macs / before.macs:.0%} fewer MACs, but at this size the time goes into "
+            "starting layers and moving data, or the channels left fill no vector of the processor"
+        )
+    else:
+        cause = "as many MACs as before"
+    times = " before, ".join(
+        format_milliseconds(found.latency.median_ms) for found in (before, after)
+    )
+    return f"one image takes no less time ({times} after): {cause}"

@@ -1,0 +1,77 @@
+"""A pruning, with the training that it asks for: how long, and until when it is worth it."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from search.pipeline.trial_recorder import Notes
+from search.records import EpochRecord
+from spaces.axes.pruning import Cut, Exercise, Operation
+
+# Trains the exercise's network for so many epochs; the last number counts the trainings before.
+Teach: TypeAlias = Callable[[Exercise, int, int], Iterator[EpochRecord]]
+
+# A shorter training is not divided: legs that are annealed in haste gain less than a whole.
+_LEG_EPOCHS = 3
+_LEGS_AT_MOST = 4
+
+
+def carry_out(
+    operation: Operation, *, epochs: int, notes: Notes, teach: Teach
+) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
+    """Does the exercises that an operation asks for; gives what it returns.
+
+    Args:
+        operation: of a pruning.
+        epochs: of the recipe's training, of which exercises are shares.
+        notes: gain a stage for each cutting and each exercise.
+        teach: trains.
+    """
+    asked, trainings = 0.0, 0
+    while True:
+        try:
+            exercise = next(operation)
+        except StopIteration as end:
+            pruned, cuts = end.value
+            return pruned, cuts
+        if exercise.has_cut:
+            notes.end_stage("prune", exercise.network)
+        # Rounded over all exercises, so that together they take what was allowed.
+        before, asked = round(epochs * asked), asked + exercise.share
+        lengths = leg_lengths(round(epochs * asked) - before, is_last=exercise.is_last)
+        legs, accuracy = yield from _legs(exercise, lengths, teach, trainings)
+        trainings += legs
+        if lengths:
+            notes.end_stage(exercise.stage, exercise.network, accuracy=accuracy)
+
+
+def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
+    """Into how many epochs each a training is divided; the last one's may end after each leg."""
+    legs = max(1, min(_LEGS_AT_MOST, epochs // _LEG_EPOCHS)) if is_last else 1
+    lengths = [epochs * (leg + 1) // legs - epochs * leg // legs for leg in range(legs)]
+    return [length for length in lengths if length]
+
+
+def _legs(
+    exercise: Exercise, lengths: list[int], teach: Teach, trainings: int
+) -> Generator[EpochRecord, None, tuple[int, float]]:
+    """Trains one leg after another, until one gains nothing; gives how many, and the accuracy.
+
+    A learning rate that is still high hides what was learned, so that a curve can't be judged on
+    its way: each leg has a whole schedule, and their ends are compared. A leg that has gained
+    nothing is undone.
+    """
+    weights: dict[str, Tensor] = {}
+    best = -1.0
+    for leg, length in enumerate(lengths):
+        accuracy = best
+        for point in teach(exercise, length, trainings + leg):
+            accuracy = point.accuracy
+            yield point
+        if accuracy <= best:
+            exercise.network.load_state_dict(weights)
+            return leg + 1, best
+        best = accuracy
+        weights = {name: value.clone() for name, value in exercise.network.state_dict().items()}
+    return len(lengths), best

@@ -1,0 +1,286 @@
+"""Before the first trial: data, teacher and soft targets, made ready and handed over by path."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from search.config.resources import preparing_device, training_device
+from search.config.student_spec import Brief
+from search.config.study import RunSettings, Study, Target
+from search.data.dataset import DataInfo, Dataset
+from search.data.prepare import open_dataset, prepare
+from search.data.views import View
+from search.errors import TargetError
+from search.evaluation.measure import count_cost, predictions
+from search.evaluation.onnx_metadata import append_metadata, described, metadata_bytes
+from search.evaluation.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
+from search.files.filestore import Depot
+from search.pipeline.checks import check_study, needs_of
+from search.pipeline.stage_cache import Lineage, StageCache
+from search.pipeline.study_context import Task
+from search.progress import Watcher
+from search.records import Scalar, TeacherRecord
+from search.storage.artifact_owner import Claim
+from search.targets.agent_client import describe_agent
+from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.timing import time_cost
+from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.saved_teacher import open_teachers, save_teacher
+from search.teachers.setting import Classroom
+from search.teachers.teacher import Teacher, prepare_teacher
+from search.training.trainer import Targets
+from spaces.axes.distillation import Needs
+from spaces.processor import multiplies_int8_exactly
+
+_SERVED = "model.onnx"
+_LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A task by the paths of its parts: small enough to be sent to any worker.
+
+    Attributes:
+        cache: where the folders are that the next three name.
+        dataset: the prepared images.
+        targets: the teachers' logits; None where no open method asks for them.
+        teachers: the teachers themselves; None where no open method asks for them.
+        claim: to where the study keeps its artifacts, and the teacher's predictions.
+        stages: where stages that were computed are kept; of a URL, on each machine by itself.
+        stages_bytes: the most that it keeps.
+        allow_code: whether a teacher's factory may run.
+    """
+
+    study: str
+    brief: Brief
+    cache: Depot
+    dataset: str
+    targets: str | None
+    teachers: str | None
+    views: tuple[View, ...]
+    device: str
+    claim: Claim
+    origin: tuple[tuple[str, Scalar], ...]
+    lineage: Lineage
+    stages: Depot
+    stages_bytes: int
+    allow_code: bool
+
+    @property
+    def artifacts(self) -> Depot:
+        """Where the study keeps its artifacts; they are written by the claim."""
+        return self.claim.artifacts
+
+    @property
+    def data_digest(self) -> str:
+        """Of the prepared data, as `DataInfo` gives it."""
+        return str(dict(self.origin)["data_sha256"])
+
+    def stage_cache(self) -> StageCache:
+        """The stages that were computed before."""
+        return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
+
+    def open_dataset(self) -> Dataset:
+        """The prepared images."""
+        return open_dataset(self.cache.fetched(self.dataset))
+
+    def open_targets(self) -> Targets | None:
+        """The teachers' logits, mapped into memory."""
+        return open_soft_targets(self.cache.fetched(self.targets)).of if self.targets else None
+
+
+@cache
+def open_task(spec: TaskSpec) -> Task:
+    """The task, its files mapped into memory; opened once in each process."""
+    taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
+    return Task(
+        brief=spec.brief,
+        dataset=spec.open_dataset(),
+        views=spec.views,
+        targets=spec.open_targets(),
+        teachers=partial(_teachers, spec),
+        teacher_classes=taught.classes,
+        device=spec.device,
+        claim=spec.claim,
+        origin=dict(spec.origin),
+        lineage=spec.lineage,
+        stages=spec.stage_cache(),
+    )
+
+
+def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
+    if spec.teachers is None:
+        return ()
+    return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
+
+
+def prepare_task(
+    study: Study, watcher: Watcher, *, allow_code: bool = False, hold: str = ""
+) -> tuple[TaskSpec, TeacherRecord]:
+    """Makes everything ready that trials share, and measures the teacher as its students will be.
+
+    Args:
+        study: what is searched for.
+        watcher: told of what is done.
+        allow_code: whether a teacher's factory may run its code.
+        hold: by which this process has the study; the artifacts folder must be its own, or
+            nobody's.
+
+    Raises:
+        ArtifactsHeld: the artifacts folder is another's.
+        BadInput: as `check_study`.
+        DataError: the data can't be used.
+        TeacherError: the teacher can't be loaded or does not fit the data.
+    """
+    check_study(study)
+    _warn_of_other_products(study.budget.target, watcher)
+    cache = Depot.of(study.run.cache)
+    claim = Claim(Depot.of(study.run.artifacts) / study.study, hold)
+    device = training_device(study.run)
+    here = _device_here(study.run, watcher)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
+    needed = needs_of(study)
+    teacher = prepare_teacher(
+        study.teachers,
+        Classroom(
+            dataset=dataset,
+            cache=cache,
+            seed=study.seed,
+            device=here,
+            allow_code=allow_code,
+            progress=watcher.say,
+            features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
+        ),
+    )
+    views = views_of(study, dataset)
+    targets, teachers = None, None
+    if Needs.LOGITS in needed:
+        targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
+    if Needs.FEATURES in needed:
+        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
+    record = _measure_teacher(teacher, dataset, claim, study.budget.target, watcher)
+    _give_back(teacher, here)
+
+    def named(folder: Path) -> str:
+        return folder.relative_to(cache.folder).as_posix()
+
+    spec = TaskSpec(
+        study=study.study,
+        brief=brief_of(study, dataset.info),
+        cache=cache,
+        dataset=named(dataset.folder),
+        targets=named(targets) if targets else None,
+        teachers=named(teachers) if teachers else None,
+        views=views,
+        device=device,
+        claim=claim,
+        origin=_origin(study, dataset, teacher),
+        lineage=Lineage(
+            data=f"{dataset.info.digest}/{dataset.folder.name}",
+            views=repr(views),
+            teacher=teacher.digest,
+            device=device,
+        ),
+        stages=cache / "stages",
+        stages_bytes=study.run.stages,
+        allow_code=allow_code,
+    )
+    return spec, record
+
+
+def _device_here(run: RunSettings, watcher: Watcher) -> str:
+    """Where this process asks the teacher; says so where trials have another."""
+    here = preparing_device(run)
+    if here != training_device(run):
+        watcher.say(
+            "there is no GPU here: the teacher runs on the processor, trials on the cluster"
+        )
+    return here
+
+
+def _give_back(teacher: Teacher, device: str) -> None:
+    """Leaves a GPU's memory to the trials, which need it from now on."""
+    if device == "cuda":
+        teacher.network.cpu()
+        torch.cuda.empty_cache()
+
+
+def brief_of(study: Study, info: DataInfo) -> Brief:
+    """What every student of the study must be."""
+    return Brief(
+        classes=len(info.classes),
+        channels=info.channels,
+        image_size=info.image_size,
+        budget=study.budget,
+        target=study.budget.target,
+        metadata_bytes=metadata_bytes(info),
+    )
+
+
+def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
+    """The augmented views of each training image that students see."""
+    info = dataset.info
+    return tuple(
+        View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
+        for number in range(study.search.views)
+    )
+
+
+def _warn_of_other_products(target: Target, watcher: Watcher) -> None:
+    """int8 files are made, and their accuracy measured, where the students are trained."""
+    if target.agent is None or not multiplies_int8_exactly():
+        return
+    machine = describe_agent(target.agent)
+    if machine.exact_int8 is False:
+        watcher.say(
+            "warning: int8 students are made for this machine, whose sums of int8 products keep "
+            f"all their bits; those of the target, {machine.processor}, do not, so that students "
+            "may be less accurate there: search on a machine like it, or leave int8 out"
+        )
+
+
+def _measure_teacher(
+    teacher: Teacher, dataset: Dataset, claim: Claim, target: Target, watcher: Watcher
+) -> TeacherRecord:
+    """Exports the teacher among the artifacts, with its predictions, and measures the file."""
+    info = dataset.info
+    shape = (info.channels, info.image_size, info.image_size)
+    with claim.writing(TEACHER) as folder:
+        served = folder / _SERVED
+        export_onnx(teacher.network, served, image_shape=shape)
+        append_metadata(served, described(info))
+        session = Session(served, threads=target.threads, device=target.device_here)
+        found = predictions(session, dataset.validation, dataset)
+        write_predictions(folder / PREDICTIONS, {"validation": found})
+        cost = count_cost(teacher.network, served, shape)
+        try:
+            cost = time_cost(cost, served, target)
+        except TargetError as error:  # it may be too large for a machine that serves its students
+            watcher.say(f"the teacher's latency is not known: {error}")
+    return TeacherRecord(
+        name=teacher.name,
+        digest=teacher.digest,
+        accuracy=found.accuracy,
+        cost=cost,
+    )
+
+
+def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
+    """Where a student comes from: study, hashes and versions."""
+    config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
+    origin: Mapping[str, Scalar] = {
+        "study": study.study,
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "data_sha256": dataset.info.digest,
+        "teacher": teacher.name,
+        "teacher_sha256": teacher.digest,
+        **{library: version(library) for library in _LIBRARIES},
+    }
+    return tuple(origin.items())

@@ -1,0 +1,216 @@
+"""Stages that were computed, kept by what they follow from: none is computed twice.
+
+A stage is a network after its training, after a pruning and its recovery, or after tuning for its
+number format. Its key is the hash of
+all that it follows from: the recipe up to there, the data, the views, the teacher where it is
+asked, the seed, the device and the code that computes. A folder holds
+
+    KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
+    KEY-N.part/   the stage's training N, under way: its last checkpoint
+    pins/OWNER    the keys that a study's frontier was made of, one a line
+
+Each is written whole or not at all, and one that is damaged is computed again. Beyond a limit of
+bytes the least recently used go first; what is pinned stays.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from search.artifacts.student import write_tensors
+from search.code import SHOWS, computed_by
+from search.files.atomic import damaged_files, written_whole
+from search.records import EpochRecord, StageRecord
+from search.training.checkpoint import Checkpoint
+from spaces.axes.distillation import Needs
+from spaces.axes.pruning import Cut
+from spaces.cutting.cuts import read_cuts
+from spaces.recipe import Recipe
+from spaces.rounding.int8 import largest_int8_weight
+
+# Our own files, besides those of spaces/, that decide what weights a stage comes to.
+TRAINS = (
+    *SHOWS,
+    "pipeline/student_builder.py",
+    "pipeline/pruning_steps.py",
+    "teachers/adapters.py",
+    "training/distiller.py",
+    "training/ema.py",
+    "training/ensemble.py",
+    "training/erasing.py",
+    "training/mixup.py",
+    "training/trainer.py",
+)
+_WEIGHTS = "weights.safetensors"
+_STAGE = "stage.json"
+_PART = ".part"
+_PINS = "pins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What every stage of a study follows from, besides its recipe and seed.
+
+    Attributes:
+        data: digest of the prepared images.
+        views: of the images, as students see them.
+        teacher: digest of the teacher.
+        device: where students are trained.
+    """
+
+    data: str
+    views: str
+    teacher: str
+    device: str
+
+    def training_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training."""
+        return self._key(recipe, seed, ("student", "training", "distillation"))
+
+    def pruning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its pruning and recovery."""
+        return self._key(recipe, seed, ("student", "training", "distillation", "pruning"))
+
+    def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
+        """The keys of all stages that the recipe's student was made through."""
+        found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
+        if recipe.quantization.tuning_share:
+            found.add(self.tuning_key(recipe, seed))
+        return frozenset(found)
+
+    def tuning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training under its format's rounding."""
+        axes = ("student", "training", "distillation", "pruning", "quantization")
+        # The integers to which this machine's processor makes int8 weights be rounded.
+        return self._key(recipe, seed, axes, largest_int8=largest_int8_weight())
+
+    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
+        given = asdict(self) | more
+        if recipe.distillation.needs is Needs.NOTHING:
+            del given["teacher"]
+        params = {
+            key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
+        }
+        whole = json.dumps([given, params, seed, computed_by(*TRAINS)], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A computed stage: what was cut, what was recorded, and the weights by name."""
+
+    cuts: tuple[Cut, ...]
+    stages: tuple[StageRecord, ...]
+    epochs: tuple[EpochRecord, ...]
+    weights: Mapping[str, Tensor]
+
+
+class StageCache:
+    """The stages in a folder; any number of processes may share it.
+
+    Args:
+        folder: made when it is first written to.
+        limit_bytes: what is kept at the most, pinned stages aside; 0 keeps none.
+    """
+
+    def __init__(self, folder: Path, *, limit_bytes: int) -> None:
+        self._folder = folder
+        self._limit = limit_bytes
+
+    def read(self, key: str) -> Stage | None:
+        """The stage; None where it is not there, or not as it was written."""
+        folder = self._folder / key
+        try:
+            if not self._limit or damaged_files(folder):
+                return None
+            with suppress(OSError):  # a cache that may only be read serves as well
+                os.utime(folder)
+            document = json.loads((folder / _STAGE).read_text())
+            return Stage(
+                cuts=read_cuts(document["cuts"]),
+                stages=tuple(StageRecord(**record) for record in document["stages"]),
+                epochs=tuple(EpochRecord(**record) for record in document["epochs"]),
+                weights=load_file(folder / _WEIGHTS),
+            )
+        # Another process may be throwing it out just now.
+        except (OSError, SafetensorError):
+            return None
+
+    def write(self, key: str, stage: Stage) -> None:
+        """Keeps a stage, and makes room for it; where there is none it will be computed again."""
+        if self._limit:
+            with suppress(OSError, SafetensorError):
+                self._write(key, stage)
+
+    def _write(self, key: str, stage: Stage) -> None:
+        document = {
+            "cuts": stage.cuts,
+            "stages": [asdict(record) for record in stage.stages],
+            "epochs": [asdict(record) for record in stage.epochs],
+        }
+        with written_whole(self._folder / key, durable=False) as folder:
+            write_tensors(folder / _WEIGHTS, stage.weights)
+            (folder / _STAGE).write_text(json.dumps(document))
+        for part in self._folder.glob(f"{key}*{_PART}"):
+            shutil.rmtree(part, ignore_errors=True)
+        self._trim(keep=key)
+
+    def checkpoint(self, key: str, place: int = 0) -> Checkpoint | None:
+        """Where a training that leads to the stage is kept while it is under way.
+
+        Args:
+            key: the stage's.
+            place: of the training among those that lead to it.
+        """
+        return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
+
+    def pin(self, owner: str, keys: Iterable[str]) -> None:
+        """From now on these stages stay, and of the owner no others; if there is room to say so."""
+        pins = self._folder / _PINS
+        beside = pins / f".{owner}.{os.getpid()}"
+        with suppress(OSError):
+            pins.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.write_text("\n".join(sorted(keys)))
+                beside.replace(pins / owner)
+            finally:
+                beside.unlink(missing_ok=True)
+
+    def _trim(self, keep: str) -> None:
+        pinned = {keep}
+        for file in (self._folder / _PINS).glob("[!.]*"):
+            pinned.update(file.read_text().split())
+        entries = sorted(
+            (entry for entry in self._entries() if entry.folder.name not in pinned),
+            key=lambda entry: entry.used_at,
+        )
+        excess = sum(entry.size_bytes for entry in entries) - self._limit
+        for entry in entries:
+            if excess <= 0:
+                break
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            excess -= entry.size_bytes
+
+    def _entries(self) -> "Iterable[_Entry]":
+        for folder in self._folder.iterdir():
+            if folder.name == _PINS or folder.name.startswith("."):
+                continue  # the latter are being written
+            with suppress(FileNotFoundError):
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                yield _Entry(folder, size, folder.stat().st_mtime)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    folder: Path
+    size_bytes: int
+    used_at: float

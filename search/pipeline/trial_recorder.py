@@ -1,0 +1,139 @@
+"""What a trial notes of itself as it goes: its stages and its learning curve."""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from torch import nn
+
+from search.evaluation.measure import count_operations
+from search.pipeline.gains import Footprint
+from search.pipeline.stage_cache import Stage
+from search.pipeline.study_context import Task
+from search.records import EpochRecord, Outcome, StageRecord
+from search.training.trainer import accuracy as measured
+from spaces.axes.pruning import Cut
+
+_News = TypeVar("_News")
+_Result = TypeVar("_Result")
+
+
+class WorkClock:
+    """Seconds, but for those in which a trial waits until it may go on."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    def now(self) -> float:
+        """Seconds of work since some moment."""
+        return time.monotonic() - self._waited
+
+    def over(self, work: Generator[_News, None, _Result]) -> Generator[_News, None, _Result]:
+        """The same work; the clock stands still from each of its news until the next is asked."""
+        try:
+            while True:
+                try:
+                    news = next(work)
+                except StopIteration as end:
+                    result: _Result = end.value
+                    return result
+                told = time.monotonic()
+                yield news
+                self._waited += time.monotonic() - told
+        finally:
+            work.close()
+
+
+@dataclass
+class Notes:
+    """Stages and epochs so far, and when the present stage began."""
+
+    task: Task
+    clock: WorkClock = field(default_factory=WorkClock)
+    stages: list[StageRecord] = field(default_factory=list)
+    epochs: list[EpochRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._start = self._lap = self.clock.now()
+
+    def branch(self) -> "Notes":
+        """A copy that goes on by itself: it shares what came before, and its time starts now."""
+        return Notes(self.task, self.clock, list(self.stages), list(self.epochs))
+
+    def go_on_from(self, other: "Notes") -> None:
+        """Takes up all that another has noted so far."""
+        self.stages, self.epochs = list(other.stages), list(other.epochs)
+
+    def end_stage(
+        self, name: str, network: nn.Module | None = None, *, accuracy: float | None = None
+    ) -> None:
+        """Notes how long the stage took, and what the network is like after it.
+
+        Its accuracy is measured, unless it is known.
+        """
+        seconds = self.clock.now() - self._lap
+        parameters = macs = None
+        if network is not None:
+            parameters, macs = count_operations(network, self.task.brief.image_shape)
+            if accuracy is None:
+                accuracy = measured(network, self.task.dataset.validation, self.task.dataset)
+        self.stages.append(
+            StageRecord(
+                name=name, seconds=seconds, accuracy=accuracy, parameters=parameters, macs=macs
+            )
+        )
+        self._lap = self.clock.now()
+
+    def take_over(self, stage: Stage) -> None:
+        """Notes a stage that was computed before: its records, and the time that fetching took."""
+        seconds = self.clock.now() - self._lap
+        for record in stage.stages:
+            self.stages.append(replace(record, seconds=seconds, reused=True))
+            seconds = 0.0
+        self.epochs.extend(stage.epochs)
+        self._lap = self.clock.now()
+
+    def since(self, before: "Notes", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
+        """The stage that has come of `network` since there were no notes but these."""
+        return Stage(
+            cuts=tuple(cuts),
+            stages=tuple(self.stages[len(before.stages) :]),
+            epochs=tuple(self.epochs[len(before.epochs) :]),
+            weights=network.state_dict(),
+        )
+
+    def describe(
+        self,
+        name: str,
+        found: Footprint,
+        *,
+        accuracy: float | None = None,
+        no_op: str | None = None,
+    ) -> None:
+        """Adds to the last stage of that name what the student's file took after it.
+
+        A stage that was not run is not described.
+        """
+        for place in reversed(range(len(self.stages))):
+            stage = self.stages[place]
+            if stage.name == name:
+                self.stages[place] = replace(
+                    stage,
+                    accuracy=stage.accuracy if accuracy is None else accuracy,
+                    size_bytes=found.size_bytes,
+                    latency_ms=found.latency.median_ms,
+                    no_op=no_op,
+                )
+                return
+
+    def attached_to(self, outcome: Outcome) -> Outcome:
+        """The outcome with these notes, and the work since they were begun."""
+        no_ops = [f"{stage.name}: {stage.no_op}" for stage in self.stages if stage.no_op]
+        return replace(
+            outcome,
+            stages=tuple(self.stages),
+            epochs=tuple(self.epochs),
+            duration_s=self.clock.now() - self._start,
+            no_op="\n".join(no_ops) or None,
+        )

@@ -1,1 +1,0 @@
-"""What a study would do, without doing it."""

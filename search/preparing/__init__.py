@@ -1,1 +1,0 @@
-"""Before the first trial: data, teacher and soft targets made ready."""

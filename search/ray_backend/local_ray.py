@@ -1,0 +1,130 @@
+"""A Ray of this run's own: its folder, its start, and that nothing of it stays behind."""
+
+import gc
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import ray
+
+from search.errors import RayUnavailable, shortened
+from search.files.atomic import try_to_hold
+from search.storage.leases import Say
+
+# Ray's own name for where its sockets and logs go. Every process of a Ray inherits it, whatever
+# title it gives itself and whoever its parent becomes, and is known by it.
+_FOLDER = "RAY_TMPDIR"
+_PREFIX = "retort-"
+_LOCK = "held-by-its-run"
+# A socket's path has 107 bytes at most (macOS: 104), of which Ray and this file take up to 80.
+_LONGEST = 24
+# Ray's daemon waits for 15 s for two helpers that are written in Python, and `ray.init` for 30 s
+# for the daemon. Neither can be set; a later try finds their files in memory.
+_TRIES = 3
+_MOST_S = 10.0
+
+_Context = TypeVar("_Context")
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """A folder for a Ray that is started in the block; what is left of both ends with the block.
+
+    What killed runs have left behind is removed first.
+    """
+    before = os.environ.get(_FOLDER)
+    base = Path(before or _temporary())
+    remove_abandoned(base)
+    folder, held = _new_folder(base)
+    os.environ[_FOLDER] = str(folder)
+    try:
+        yield folder
+    finally:
+        if before is None:
+            del os.environ[_FOLDER]
+        else:
+            os.environ[_FOLDER] = before
+        _remove(folder)
+        os.close(held)
+
+
+def started(initialize: Callable[[], _Context], folder: Path, say: Say) -> _Context:
+    """What `initialize` gives, which starts a Ray in the folder, at its first or a later try.
+
+    Raises:
+        RayUnavailable: no try succeeded; with Ray's words for the last.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            return initialize()
+        except Exception as error:  # noqa: BLE001  Ray raises no narrower one
+            reason = shortened(error).rstrip(".")
+        end_all_of(folder)
+        ray.shutdown()
+        # A client of the server that was ended would in time end this process.
+        gc.collect()
+        if left:
+            say(f"Ray did not start: {reason}; trying again, at most {left} more times")
+    raise RayUnavailable(
+        f"run.ray: local needs a Ray that starts on this machine, but {_TRIES} tries failed: "
+        f"{reason}. See that there is memory, processor time, and room in {folder.parent} (or set "
+        f"{_FOLDER} to another folder, of a short name)"
+    )
+
+
+def remove_abandoned(base: Path) -> None:
+    """Ends the processes and removes the folders of runs that were killed."""
+    for lock in base.glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError):  # another person's, or gone by now
+            if lock.parent.lstat().st_uid != os.getuid():
+                continue
+            held = os.open(lock, os.O_RDONLY)
+            if try_to_hold(held):
+                _remove(lock.parent)
+            os.close(held)
+
+
+def end_all_of(folder: Path) -> None:
+    """Kills every process of the Ray in the folder, and waits for their end."""
+    until = time.monotonic() + _MOST_S
+    while (left := _processes_of(folder)) and time.monotonic() < until:
+        for process in left:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _new_folder(base: Path) -> tuple[Path, int]:
+    """A new folder, and what holds it for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    unseen = folder / "new"
+    held = os.open(unseen, os.O_CREAT | os.O_RDWR)
+    try_to_hold(held)
+    unseen.rename(folder / _LOCK)
+    return folder, held
+
+
+def _remove(folder: Path) -> None:
+    end_all_of(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """The living processes of the Ray in the folder; none where there is no /proc."""
+    mark, found = f"{_FOLDER}={folder}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another person's, or gone by now
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
+
+
+def _temporary() -> str:
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _LONGEST else "/tmp"  # noqa: S108

@@ -1,0 +1,207 @@
+"""Ray Tune's names for what the driver does."""
+
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from search.config.study import RunSettings
+from search.errors import shortened
+from search.files.disk import scratch
+from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
+from search.pipeline.setup import TaskSpec
+from search.ray_backend.cluster import trials_at_a_time
+from search.ray_backend.watchdog import note_of, take_note
+from search.ray_backend.worker import DISPATCH, EPOCH, OUTCOME, Worker
+from search.records import FailureRecord
+from search.storage.artifact_owner import Claim
+from search.tuner.tuner import Driver
+from search.units import format_duration
+
+# So long after the first process has started the others are no longer waited for.
+_LATE_S = 10.0
+# What Ray adds for those who debug Ray.
+_WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
+
+
+def drive(
+    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], None]
+) -> None:
+    """Lets Ray call the driver until it is over.
+
+    Args:
+        driver: knows what to run.
+        run: how many trials at a time, with how much each.
+        spec: what trials are run on.
+        meanwhile: called again and again while the workers start.
+    """
+    parallel = trials_at_a_time(run)
+    bridge = Bridge(driver, parallel, meanwhile)
+    trainable = tune.with_resources(
+        tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
+        {"cpu": run.cpus, "gpu": run.gpus},
+    )
+    with scratch() as folder:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=bridge,
+                scheduler=_Undertaker(bridge, spec.claim, run.trial_timeout),
+                num_samples=-1,
+                # One more is asked for than runs, and not given: it is chosen in advance.
+                max_concurrent_trials=parallel + 1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=str(folder),
+                verbose=0,
+                stop=_Stopper(bridge),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        ).fit()
+
+
+class Bridge(Searcher):
+    """Ray's names for what the driver does."""
+
+    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._driver = driver
+        self._parallel = parallel
+        self._meanwhile = meanwhile
+        self._to_start = min(parallel, driver.missing)
+        # Trials that do nothing but start their processes, and whether they have: what is to run
+        # there is chosen when more is known. They end together, for Ray would take the first
+        # process that is free and end one that is still to come.
+        self._starting: dict[str, bool] = {}
+        self._patience = math.inf
+        self._numbers: dict[str, int] = {}
+        self._causes: dict[str, FailureRecord] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        if self._to_start and not self._driver.is_over:
+            self._to_start -= 1
+            self._starting[trial_id] = False
+            return {DISPATCH: None}
+        dispatch = None
+        if len(self._starting) + len(self._numbers) < self._parallel:
+            dispatch = self._driver.next()
+        else:
+            self._use_the_wait()
+        if dispatch is None:
+            return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
+        self._numbers[trial_id] = dispatch.number
+        return {DISPATCH: dispatch}
+
+    def _use_the_wait(self) -> None:
+        if self._starting and not any(self._starting.values()):
+            self._meanwhile()
+        self._driver.look_ahead()
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,
+        error: bool = False,  # noqa: FBT001, FBT002  Ray's signature
+    ) -> None:
+        if trial_id in self._starting:
+            del self._starting[trial_id]
+            return
+        outcome, cause = (result or {}).get(OUTCOME), self._causes.pop(trial_id, None)
+        self._driver.end(self._numbers.pop(trial_id), outcome, cause)
+
+    def number(self, trial_id: str) -> int | None:
+        """The driver's number of a trial under way; None of one that starts its process alone."""
+        return self._numbers.get(trial_id)
+
+    def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
+        """Why the trial's process ended, told before its end is."""
+        self._causes[trial_id] = cause
+
+    def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial ends here, after what `result` tells of."""
+        if trial_id in self._starting:
+            self._starting[trial_id] = True
+            self._patience = min(self._patience, time.monotonic() + _LATE_S)
+            return all(self._starting.values()) or time.monotonic() > self._patience
+        if result["done"]:
+            return False
+        number = self._numbers[trial_id]
+        if EPOCH in result:
+            return not self._driver.advance(number, result[EPOCH])
+        return not self._driver.hear(number, result[OUTCOME])
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing, likewise, though Ray pickles its searcher at the start."""
+        return {}
+
+
+class _Stopper(tune.Stopper):
+    """Asks the driver at each step; Ray pickles it, to restore what is never restored."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._bridge.should_stop(trial_id, result)
+
+    def stop_all(self) -> bool:
+        return False
+
+
+class _Undertaker(FIFOScheduler):
+    """Asks why a trial's process ended: to the searcher Ray does not tell it."""
+
+    def __init__(self, bridge: Bridge, claim: Claim, limit_s: float | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._bridge = bridge
+        self._claim = claim
+        self._limit_s = limit_s
+
+    def on_trial_error(self, tune_controller: object, trial: Any) -> None:
+        number = self._bridge.number(trial.trial_id)
+        if number is None:
+            return
+        note = note_of(self._claim, number)
+        hung = take_note(note)
+        cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
+        self._bridge.note_cause(trial.trial_id, cause)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing, as for the bridge."""
+        return {}
+
+
+def _cause(trial: Any) -> FailureRecord:
+    """Why Ray says that the trial's process ended."""
+    try:
+        error = trial.get_pickled_error()
+    except Exception:  # noqa: BLE001  Ray's own files may be damaged: no matter
+        error = None
+    if error is None:
+        return FailureRecord(kind=PROCESS_DIED, message="its process ended; Ray does not say why")
+    if isinstance(error, RayTaskError):
+        return failure_of(error.cause if isinstance(error.cause, Exception) else error)
+    text = str(error)
+    short = shortened(RuntimeError(_WORDS_OF_RAY.sub(" ", text)))
+    if isinstance(error, OutOfMemoryError) or "OutOfMemoryError" in text:
+        return FailureRecord(kind=OUT_OF_MEMORY, message=short, traceback=text)
+    return FailureRecord(kind=PROCESS_DIED, message=short, traceback=text)
+
+
+def _hung(where: str, limit_s: float) -> FailureRecord:
+    return FailureRecord(
+        kind=TIMED_OUT,
+        message=f"it computed for more than {format_duration(limit_s)} and was ended: raise "
+        "run.trial_timeout, or look at where it hung",
+        traceback=where,
+    )

@@ -1,0 +1,58 @@
+"""An end for work that hangs: the process is ended, and leaves word of where it hung."""
+
+import faulthandler
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from search.storage.artifact_owner import Claim
+
+
+class Watchdog:
+    """Ends this process once its watched work has taken so long.
+
+    It needs nothing of Python to do so: what hangs in a system call or holds the interpreter's lock
+    is ended as well.
+
+    Args:
+        note: the file that says where the work hung; empty, and gone with `close`, where it did
+            not.
+        limit_s: of all watched work together, in seconds.
+    """
+
+    def __init__(self, note: Path, *, limit_s: float) -> None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        self._note = note
+        self._file = note.open("wb")
+        self._left_s = limit_s
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Counts the time of the block; work between blocks is free."""
+        began = time.monotonic()
+        faulthandler.dump_traceback_later(max(self._left_s, 1e-3), exit=True, file=self._file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._left_s -= time.monotonic() - began
+
+    def close(self) -> None:
+        self._file.close()
+        self._note.unlink(missing_ok=True)
+
+
+def note_of(claim: Claim, number: int) -> Path:
+    """Where a trial's watchdog leaves word; another run of the study has a place of its own."""
+    return claim.artifacts.folder / f".trial-{number:05d}.{claim.hold[:8]}.hung"
+
+
+def take_note(note: Path) -> str:
+    """What the watchdog wrote, which is removed; empty where it did not bite."""
+    try:
+        text = note.read_text(errors="replace")
+        note.unlink()
+    except OSError:
+        return ""
+    return text

@@ -1,0 +1,88 @@
+"""The process in which trials run."""
+
+import time
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from ray import tune
+
+from search.pipeline.failures import failure_of
+from search.pipeline.setup import TaskSpec, open_task
+from search.pipeline.trial import Progress, run_trial
+from search.ray_backend.watchdog import Watchdog, note_of
+from search.records import EpochRecord, Outcome, TrialState
+from search.tuner.dispatch import Dispatch
+
+DISPATCH = "dispatch"
+OUTCOME = "outcome"
+# Between two words of a process that has started.
+_PAUSE_S = 0.02
+EPOCH = "epoch"
+
+
+class Worker(tune.Trainable):
+    """A process that runs one trial after another, and stays warm in between.
+
+    A step is an epoch, or what lies between two of them.
+    """
+
+    _trial: Progress | None = None
+    _watchdog: Watchdog | None = None
+
+    def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
+        self, config: dict[str, Any], *, spec: TaskSpec, threads: int, limit_s: float | None
+    ) -> None:
+        torch.set_num_threads(threads)
+        self._spec = spec
+        self._limit_s = limit_s
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up the next trial in this very process."""
+        self.cleanup()
+        dispatch: Dispatch | None = new_config[DISPATCH]
+        if dispatch is None:
+            return True
+        self._trial = _trial(dispatch, self._spec)
+        if self._limit_s is not None:
+            note = note_of(self._spec.claim, dispatch.number)
+            self._watchdog = Watchdog(note, limit_s=self._limit_s)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._trial is None:
+            time.sleep(_PAUSE_S)
+            return {}  # there is nothing to do but to start
+        with self._watchdog.watching() if self._watchdog else nullcontext():
+            try:
+                news = next(self._trial)
+            except StopIteration as end:
+                return {OUTCOME: end.value, "done": True}
+        return {EPOCH if isinstance(news, EpochRecord) else OUTCOME: news}
+
+    def cleanup(self) -> None:
+        if self._trial:
+            self._trial.close()
+        if self._watchdog:
+            self._watchdog.close()
+        self._trial = self._watchdog = None
+
+
+def _trial(dispatch: Dispatch, spec: TaskSpec) -> Progress:
+    """The trial; its data are opened at its first step, so that they too may hang or fail."""
+    try:
+        task = open_task(spec)
+    except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
+        return Outcome(state=TrialState.FAILED, failure=failure_of(error))
+    return (
+        yield from run_trial(
+            dispatch.recipe,
+            task,
+            number=dispatch.number,
+            seed=dispatch.seed,
+            foreseen=dispatch.foreseen,
+            branches=dispatch.branches,
+            doubtful=dispatch.doubtful,
+        )
+    )

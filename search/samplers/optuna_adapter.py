@@ -1,0 +1,267 @@
+"""Which recipe next: Optuna, made aware of the budget."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import TrialState as OptunaState
+
+from search.budget import Budget
+from search.records import Outcome, TrialState
+from search.samplers.candidates import CostSource
+from search.samplers.gp_sampler import CostAwareSampler
+from search.samplers.history import CURVE, ELSEWHERE
+from search.samplers.learning_curve import learning_curve
+from spaces.domain import Domain, FloatRange, IntRange, OneOf
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+# Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler `gp`
+# looks through hundreds of recipes for each.
+_PATIENCE, _PATIENCE_WITH_GP = 200, 10
+# Recipes in a row that may be turned away before the space counts as one in which nothing fits.
+_MOST_TURNED_AWAY = 1000
+
+_POPULATION = 16
+_GENERATION = "NSGAIISampler:generation"
+
+# How a recipe ends that is not to be tried; None lets it through.
+Gate = Callable[[Recipe], Outcome | None]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A recipe to try, and Optuna's handle of it."""
+
+    recipe: Recipe
+    handle: optuna.Trial
+
+
+class Sampler:
+    """Proposes recipes, each one once, and learns from their outcomes.
+
+    Objectives: accuracy up, bytes down, latency down. A budget's limits are Optuna's constraints.
+
+    Args:
+        space: where recipes come from.
+        name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
+        seed: the same proposals for the same outcomes in the same order.
+        earlier: how many trials there were in earlier runs, whose draws are not to be repeated.
+        costs: what a recipe will cost; `gp` needs it, the others don't look.
+        budget: what it may cost, likewise.
+        gate: what it turns away is learned from and not proposed.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        name: str,
+        seed: int,
+        earlier: int = 0,
+        costs: CostSource | None = None,
+        budget: Budget | None = None,
+        gate: Gate = lambda recipe: None,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = space
+        self._gate = gate
+        self._tried: set[str] = set()
+        self._under_way: dict[str, Recipe] = {}
+        self._turned_away = 0
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize", "minimize"],
+            sampler=_cost_aware(space, seed, costs, budget, lambda: self._under_way.values())
+            if name == "gp"
+            else _sampler(name, seed + earlier),
+        )
+        self._patience = _PATIENCE_WITH_GP if name == "gp" else _PATIENCE
+        self._generation_size = _POPULATION if name == "nsga2" else None
+
+    def look(self) -> Proposal | Outcome | None:
+        """The next recipe that is new: a proposal, or why the gate turned it away.
+
+        None where none is to be found any more.
+        """
+        exhausted = self._turned_away == _MOST_TURNED_AWAY
+        proposal = None if exhausted else self._new_proposal()
+        refusal = self._gate(proposal.recipe) if proposal else None
+        if proposal is None or refusal is None:
+            self._turned_away = 0
+            return proposal
+        self._turned_away += 1
+        self.tell(proposal, refusal)
+        return refusal
+
+    def ask(self) -> Proposal | None:
+        """A recipe that is new and passes the gate; None where none is to be found any more."""
+        while isinstance(found := self.look(), Outcome):
+            pass
+        return found
+
+    def promising(
+        self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
+    ) -> list[Recipe] | None:
+        """The branches of `own` that are worth most, of so many groups; None if it can't say."""
+        sampler = self._study.sampler
+        if not isinstance(sampler, CostAwareSampler):
+            return None
+        return sampler.promising(self._study, own, groups, count)
+
+    def tell(self, proposal: Proposal, outcome: Outcome) -> None:
+        """What became of a proposal. Only complete trials teach values; all teach constraints."""
+        trial = proposal.handle
+        for limit, excess in _constraints(outcome).items():
+            trial.set_constraint(limit, excess)
+        if curve := _curve(proposal.recipe, outcome):
+            trial.set_user_attr(CURVE, curve)
+        state, values = _verdict(outcome)
+        self._study.tell(trial, values=values, state=state)
+
+    def expect(self, recipe: Recipe) -> bool:
+        """Hears of a recipe that is to be tried without having been proposed.
+
+        Returns:
+            False where it was proposed, or is expected, already.
+        """
+        new = self._take(recipe)
+        if new:
+            self._under_way[recipe.digest()] = recipe
+        return new
+
+    def release(self, recipe: Recipe) -> None:
+        """Hears that a recipe that was expected is not to be tried for now."""
+        if self._under_way.pop(recipe.digest(), None):
+            self._tried.remove(recipe.digest())
+
+    def learn(
+        self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
+    ) -> None:
+        """What became of a recipe that was not proposed; none outside the space helps.
+
+        Args:
+            recipe: what was done; expected, unless that was elsewhere.
+            outcome: what it came to.
+            branch: whether another trial trained the student, whose learning curve it bears.
+            elsewhere: whether the student is another study's; this one may make it too.
+        """
+        if not elsewhere:
+            self._under_way.pop(recipe.digest(), None)
+        params = recipe.to_params()
+        if not self._space.contains(params):
+            return
+        state, values = _verdict(outcome)
+        curve = [] if branch else _curve(recipe, outcome)
+        attributes: dict[str, object] = {CURVE: curve} if curve else {}
+        if elsewhere:
+            attributes[ELSEWHERE] = True
+        domains = {key: domain for key, domain in self._space.domains().items() if key in params}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                values=values,
+                params={key: params[key] for key in domains},
+                distributions={key: _distribution(domain) for key, domain in domains.items()},
+                constraints=dict(_constraints(outcome)),
+                user_attrs=attributes,
+                system_attrs=self._generation(state),
+            )
+        )
+
+    def _generation(self, state: OptunaState) -> dict[str, int]:
+        """Which generation a trial counts to; NSGA-II breeds from none but those it counted."""
+        if self._generation_size is None or state is not OptunaState.COMPLETE:
+            return {}
+        complete = len(self._study.get_trials(deepcopy=False, states=(OptunaState.COMPLETE,)))
+        return {_GENERATION: complete // self._generation_size}
+
+    def _take(self, recipe: Recipe) -> bool:
+        """Takes a recipe out of what is still to be proposed; False where it is out already."""
+        digest = recipe.digest()
+        new = digest not in self._tried
+        self._tried.add(digest)
+        return new
+
+    def _new_proposal(self) -> Proposal | None:
+        for _ in range(self._patience):
+            trial = self._study.ask()
+            recipe = Recipe.from_params(self._space.suggest(trial))
+            if self._take(recipe):
+                return Proposal(recipe, trial)
+            self._study.tell(trial, state=OptunaState.FAIL)
+        return None
+
+
+def _verdict(outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
+    if outcome.state is TrialState.COMPLETE and outcome.quality and outcome.cost:
+        cost = outcome.cost
+        assert cost.latency_ms is not None
+        values = [outcome.quality.accuracy, float(cost.size_bytes), cost.latency_ms]
+        return OptunaState.COMPLETE, values
+    # A partial or unknown accuracy must not pass for a final one.
+    early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
+    return OptunaState.PRUNED if early else OptunaState.FAIL, None
+
+
+def _constraints(outcome: Outcome) -> Mapping[str, float]:
+    if outcome.state is TrialState.INFEASIBLE and not outcome.violations:
+        return {"sound": 1.0}
+    return outcome.violations
+
+
+def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
+    """The learning curve of a trial that went well."""
+    went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
+    return learning_curve(recipe, outcome.epochs) if went_well else []
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    match domain:
+        case FloatRange(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case IntRange(low, high, log):
+            return IntDistribution(low, high, log=log)
+        case OneOf(options):
+            return CategoricalDistribution(options)
+        case _:
+            raise ValueError(f"a searched parameter must have a range or options, not {domain}")
+
+
+def _cost_aware(
+    space: SearchSpace,
+    seed: int,
+    costs: CostSource | None,
+    budget: Budget | None,
+    under_way: Callable[[], Iterable[Recipe]],
+) -> BaseSampler:
+    if costs is None:
+        raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
+    return CostAwareSampler(
+        space, costs=costs, budget=budget or Budget(), seed=seed, under_way=under_way
+    )
+
+
+def _sampler(name: str, seed: int) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "optuna-gp":
+            return GPSampler(seed=seed, warn_independent_sampling=False)
+        if name == "tpe":
+            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=8)
+        if name == "nsga2":
+            return NSGAIISampler(seed=seed, population_size=_POPULATION)
+        return RandomSampler(seed=seed)

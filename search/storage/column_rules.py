@@ -1,0 +1,187 @@
+"""What must hold for the values of each column, on every kind of database.
+
+Constraints keep other programs from writing most of what breaks it, but not an edit by hand, which
+can switch them off.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Integer, Table, Text
+
+from search.budget import stored_budget
+from search.records import StudyState, TrialState
+from search.storage.columns import Flag, UtcTime
+from search.storage.tables import Table as TableRow
+
+_SECTIONS = ("data", "space", "budget", "search", "run")
+_MOST = 1e12
+"""Milliseconds or seconds: far beyond any measurement, and far below where arithmetic ends."""
+_YEARS = range(1970, 3000)
+
+
+@dataclass(frozen=True)
+class Law:
+    """What must hold for a column's values, in words that follow `must be`."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_finite(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+
+
+def _is_measure(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _MOST  # type: ignore[operator]
+
+
+def _is_share(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1  # type: ignore[operator]
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str and (value.isascii() or _encodes(value)) and "\0" not in value
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, datetime) and value.year in _YEARS
+
+
+def _is_scalar(value: object) -> bool:
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return type(value) is bool or _is_text(value) or _is_finite(value)
+
+
+def _is_flat(value: object) -> bool:
+    """An object whose values are texts, numbers and truth values."""
+    return (
+        type(value) is dict and all(map(_is_text, value)) and all(map(_is_scalar, value.values()))
+    )
+
+
+def _are_excesses(value: object) -> bool:
+    return type(value) is dict and all(map(_is_text, value)) and all(
+        map(_is_finite, value.values())
+    )  # fmt: skip
+
+
+def _is_json(value: object) -> bool:
+    if type(value) is dict:
+        return all(map(_is_text, value)) and all(map(_is_json, value.values()))
+    return all(map(_is_json, value)) if type(value) is list else value is None or _is_scalar(value)
+
+
+def _is_config(value: object) -> bool:
+    return type(value) is dict and _is_json(value) and all(
+        isinstance(value.get(section, {}), dict) for section in _SECTIONS
+    )  # fmt: skip
+
+
+def _has_budget(value: object) -> bool:
+    """A study's configuration whose budget can be read."""
+    if not _is_config(value):
+        return False
+    try:
+        stored_budget(value)  # type: ignore[arg-type]
+    except ValueError:
+        return False
+    return True
+
+
+def _is_place(address: object) -> bool:
+    return _is_text(address) and str(address)[:1] not in ("", "~")
+
+
+def _is_inside(path: object) -> bool:
+    """A path within the artifacts' folder."""
+    if not isinstance(path, str) or not _is_text(path):
+        return False
+    parts = path.split("/")
+    return parts[0] != "" and ".." not in parts
+
+
+def _is_name(name: object) -> bool:
+    return _is_text(name) and name != ""
+
+
+def _one_of(states: type[StudyState] | type[TrialState]) -> Law:
+    values = frozenset(state.value for state in states)
+    return Law(f"one of {', '.join(state.value for state in states)}", values.__contains__)
+
+
+_TEXT = Law("text in UTF-8, without NUL", _is_text)
+_COUNT = Law("a whole number, 0 or above", _is_count)
+_SHARE = Law("a number from 0 to 1", _is_share)
+_MEASURE = Law(f"a number from 0 to {_MOST:g}", _is_measure)
+_FLAT = Law("a JSON object of texts, finite numbers and truth values", _is_flat)
+_BY_TYPE: tuple[tuple[type[Any], Law], ...] = (
+    (Text, _TEXT),
+    (UtcTime, Law(f"a time from {_YEARS[0]} to {_YEARS[-1]}", _is_time)),
+    (Flag, Law("0 or 1", lambda value: type(value) is bool)),
+    (JSON, _FLAT),
+    (Float, Law("a finite number", _is_finite)),
+    (BigInteger, Law("a whole number", _is_whole)),
+    (Integer, Law("a whole number", _is_whole)),
+)
+_BY_NAME: Mapping[str, Law] = {
+    **dict.fromkeys(("accuracy", "agreement", "test_accuracy", "test_agreement"), _SHARE),
+    **dict.fromkeys(
+        ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "size_bytes",
+         "parameters", "macs", "channels", "image_size", "classes", "threads"),
+        _COUNT,
+    ),
+    **dict.fromkeys(
+        ("latency_ms", "latency_p95_ms", "duration_s", "seconds", "elapsed_s", "learning_rate"),
+        _MEASURE,
+    ),
+    "violations": Law("a JSON object of finite numbers", _are_excesses),
+    "config": Law(
+        f"a JSON object of finite values whose {', '.join(_SECTIONS)} are objects, and whose "
+        "budget has limits such as 2MB and 5ms", _has_budget,
+    ),
+    "artifacts": Law("a folder or a URL, with its home folder written out", _is_place),
+    "artifact_path": Law("a path inside the artifacts", _is_inside),
+}  # fmt: skip
+_OF_ONE_TABLE: Mapping[tuple[str, str], Law] = {
+    ("studies", "state"): _one_of(StudyState),
+    ("trials", "state"): _one_of(TrialState),
+    ("studies", "name"): Law("text that is not empty", _is_name),
+}
+
+
+def _law(table: Table, column: Column[Any]) -> Law:
+    if own := _OF_ONE_TABLE.get((table.name, column.name)):
+        return own
+    if column.name in _BY_NAME:
+        return _BY_NAME[column.name]
+    return next(law for kind, law in _BY_TYPE if isinstance(column.type, kind))
+
+
+LAWS: Mapping[str, tuple[tuple[str, Law, bool], ...]] = {
+    table.name: tuple(
+        (column.name, _law(table, column), bool(column.nullable)) for column in table.columns
+    )
+    for table in TableRow.metadata.sorted_tables
+}
+"""By table: each column's name, its law, and whether it may be NULL."""

@@ -1,0 +1,169 @@
+"""An open database: transactions on SQLite and PostgreSQL, alike to those who use them."""
+
+import json
+import os
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from search.errors import DamagedRow, StoreError, StoreUnavailable
+from search.storage.columns import read_json, read_text
+from search.storage.database_errors import explain, may_pass
+from search.storage.soundness import Unsound
+from search.storage.store_url import parse_address, safe_url
+
+_WRITES = "retort_writes"
+
+
+class Database:
+    """A database, open. `place` is its URL as it may be shown."""
+
+    def __init__(self, url: str, *, read_only: bool, patience_s: float) -> None:
+        self.url = parse_address(url)
+        self.place = safe_url(url)
+        self.read_only = read_only
+        self.patience_s = patience_s
+        if self.url.drivername == "sqlite":
+            self._engine = _sqlite(self.url, read_only=read_only, patience_s=patience_s)
+            self._reader = self._engine
+        else:
+            self._engine = _postgresql(self.url, self.place, patience_s=patience_s)
+            # One snapshot for all of a transaction's queries, as SQLite has it anyway.
+            self._reader = self._engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        self._writer = self._engine.execution_options(**{_WRITES: True})
+
+    @property
+    def file(self) -> Path | None:
+        """Where it is kept; None for a server's."""
+        sqlite_file = self.url.drivername == "sqlite"
+        return Path(self.url.database or "") if sqlite_file else None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that sees one state of the store, whatever others write meanwhile."""
+        with self._naming_faults(), Session(self._reader) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is committed at its end, or leaves no trace if anything is raised."""
+        if self.read_only:
+            raise StoreError(f"the store {self.place} was opened for reading only")
+        with self._naming_faults(), Session(self._writer) as session, session.begin():
+            yield session
+
+    def named(self, unsound: Unsound) -> DamagedRow:
+        """The error to raise for a damaged row of this store."""
+        damage = unsound.damage
+        option = f" --store {shlex.quote(f'sqlite:///{self.file}')}" if self.file else ""
+        return DamagedRow(
+            f"the study {damage.study} is damaged in {self.place}: {damage}; "
+            f"`retort db check{option}` names all such rows: mend them, or put back a backup",
+            study=damage.study,
+        )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _naming_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except Unsound as unsound:
+            raise self.named(unsound) from None
+        except SQLAlchemyError as error:
+            message = explain(error, self.url, place=self.place, patience_s=self.patience_s)
+            raise (StoreUnavailable if may_pass(error) else StoreError)(message) from error
+
+
+def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
+    file = Path(url.database or "")
+    path = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rwc'}"
+
+    def connect() -> sqlite3.Connection:
+        still = read_only and _is_still(file)
+        # isolation_level=None: the module would otherwise begin transactions of its own, deferred
+        # ones, which fail as soon as two of them write.
+        connection = sqlite3.connect(
+            f"{path}&immutable=1" if still else path,
+            uri=True,
+            timeout=patience_s,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _prepare(connection, read_only=read_only)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    # Whether a file is still is asked for each transaction anew.
+    pool = NullPool if read_only and not os.access(file.parent, os.W_OK) else None
+    engine = create_engine(
+        url, creator=connect, poolclass=pool, json_deserializer=read_json, **_COMMON
+    )
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _is_still(file: Path) -> bool:
+    """Whether nobody writes to it, as its folder can't be written, not even by its readers.
+
+    They would have to make the log there that they share with writers, which has none while nobody
+    writes.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+
+
+def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
+    connection.text_factory = read_text
+    connection.execute("PRAGMA foreign_keys = ON")
+    if not read_only:
+        # Kept in the file, so only the first connection ever changes it.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
+    try:
+        engine = create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **_COMMON
+        )
+    except ImportError:
+        raise StoreError(
+            f"the store {place} needs psycopg: pip install -e '.[postgresql]'"
+        ) from None
+
+    @event.listens_for(engine, "connect")
+    def be_patient(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {round(patience_s * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+# Parameters are hidden because errors are shown, and a study's configuration is one of them.
+_COMMON: dict[str, Any] = {
+    "hide_parameters": True,
+    "json_serializer": partial(json.dumps, allow_nan=False),
+}

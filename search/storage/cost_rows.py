@@ -1,0 +1,48 @@
+"""The table of costs: read whole for a setting, added to row by row."""
+
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from search.records import Cost, Setting, Shape
+from search.storage.soundness import damages
+from search.storage.tables import CostRow
+
+_KEY = [*(field.name for field in fields(Setting)), *(field.name for field in fields(Shape))]
+
+
+def known_costs(session: Session, setting: Setting) -> dict[Shape, Cost]:
+    query = select(CostRow).filter_by(**asdict(setting)).order_by(CostRow.id)
+    return {
+        Shape(student=row.student, pruning=row.pruning, quantization=row.quantization): Cost(
+            size_bytes=row.size_bytes,
+            parameters=row.parameters,
+            macs=row.macs,
+            latency_ms=row.latency_ms,
+            latency_p95_ms=row.latency_p95_ms,
+        )
+        for row in session.scalars(query)
+        # What a damaged row was to spare is measured anew; `retort db check` names the row.
+        if not any(damages(CostRow.__tablename__, vars(row), study="", label=""))
+    }
+
+
+def keep_cost(session: Session, setting: Setting, shape: Shape, cost: Cost) -> None:
+    """Adds a row, or its latency to one that has none. Two processes may do so at once."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow).values(
+        **asdict(setting), **asdict(shape), **asdict(cost), measured_at=datetime.now(UTC)
+    )
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=_KEY,
+            set_={
+                "latency_ms": insert.excluded.latency_ms,
+                "latency_p95_ms": insert.excluded.latency_p95_ms,
+            },
+            where=CostRow.latency_ms.is_(None),
+        )
+    )

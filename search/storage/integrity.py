@@ -1,0 +1,163 @@
+"""Whether what the store says is so: its own consistency, and the artifacts that it names."""
+
+import re
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+
+from search.errors import ArtifactError, BadInput, DamagedRow, DepotError
+from search.files.atomic import CHECKSUMS, damaged_files, file_digest
+from search.files.filestore import Depot
+from search.records import ArtifactRecord, StudyRecord, StudyState, TrialRecord, TrialState
+from search.storage.artifact_owner import Claim, stranger
+from search.storage.leases import Say, standing
+from search.storage.retrying_writer import journal_of
+from search.storage.storage import Store
+
+# What a trial writes among the artifacts, and what is left of it where it was killed meanwhile.
+_OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.|owner\.).*\.(tmp|old|hung)")
+_TESTED = "tested"
+_AXES = ("student", "distillation", "pruning", "quantization")
+_ASIDE = "aside"
+
+
+def check_store(store: Store) -> list[str]:
+    """What is wrong, a line each; of a study that runs, what is under way is not wrong."""
+    damages = store.damages()
+    problems = list(store.integrity_problems())
+    problems += [f"{one.study}: {one}" if one.study else str(one) for one in damages]
+    for study in _sound_studies(store):
+        problems += [f"{study.name}: {problem}" for problem in _check_study(store, study)]
+    return problems
+
+
+def students_aside(store: Store) -> list[str]:
+    """How many students clean-ups have set aside, and in which folder, a line each.
+
+    Whoever needs the room may remove it.
+    """
+    lines = []
+    for study in _sound_studies(store):
+        with suppress(DepotError, BadInput):  # `check_store` says so
+            places = [depot / _ASIDE for depot in _depots(study)]
+            counts = [(place, len(place.names())) for place in places]
+            lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
+    return lines
+
+
+def sweep(claim: Claim, trials: Collection[TrialRecord], say: Say) -> None:
+    """Clears away what no trial of the study names, while the study does not run.
+
+    What was cut short is removed. What is whole may be somebody's: it is set aside.
+
+    Args:
+        claim: by which the folder is this study's.
+        trials: all of the study's.
+        say: told of what is set aside.
+
+    Raises:
+        ArtifactsHeld: the folder is another's by now.
+        DepotError: the URL does not answer.
+    """
+    claim.check()
+    aside: dict[str, list[str]] = {}
+    for depot, name in list(_orphans(claim.artifacts, trials)):
+        if depot.kept(name) is None:
+            depot.remove(name)
+        else:
+            depot.move(name, f"{_ASIDE}/{name.strip('.')}.{uuid.uuid4().hex[:8]}")
+            aside.setdefault(f"{depot}/{_ASIDE}", []).append(name)
+    for place, names in aside.items():
+        say(f"set aside in {place}, as no trial that ended made them: {', '.join(names)}")
+
+
+def _sound_studies(store: Store) -> list[StudyRecord]:
+    return [study for study in store.studies() if isinstance(study, StudyRecord)]
+
+
+def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
+    try:
+        yield from _check_trials(store, study)
+        # What only a damaged row names would be taken for an orphan.
+        with suppress(DamagedRow):
+            yield from _check_rest(store, study)
+    except (DepotError, BadInput) as error:
+        yield str(error)
+
+
+def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
+    """Recipes and artifacts of those trials whose rows are sound."""
+    artifacts = Depot.of(study.artifacts)
+    for trial in store.sound_trials(study.name):
+        if problem := _check_recipe(trial):
+            yield f"trials.params of trial {trial.number} {problem}"
+        if trial.outcome and trial.outcome.artifact:
+            problem = _check_artifact(artifacts, trial.outcome.artifact)
+            if problem:
+                yield f"trial {trial.number}: {problem}"
+
+
+def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
+    """What a process that died has left behind."""
+    if standing(study) is StudyState.RUNNING:
+        return
+    trials, artifacts = store.trials(study.name), Depot.of(study.artifacts)
+    resume = f"`retort resume {study.name}`"
+    left = sum(trial.state is TrialState.RUNNING for trial in trials)
+    if left or study.state is StudyState.RUNNING:
+        yield f"its process died, with {left} trials under way: {resume} goes on"
+    for journal in journal_of(store, artifacts).waiting:
+        yield f"results that the store could not take wait in {journal}: {resume} reads them back"
+    yield from _check_folder(store, study, trials)
+
+
+def _check_folder(
+    store: Store, study: StudyRecord, trials: Collection[TrialRecord]
+) -> Iterator[str]:
+    """Whose the artifacts folder is, and what in it is of no trial."""
+    artifacts, _ = _depots(study)
+    try:
+        if found := stranger(artifacts, study, store.extent(study.name)):
+            yield found
+            return
+        for depot, name in _orphans(artifacts, trials):
+            yield (
+                f"{depot}/{name} belongs to no trial that ended: `retort resume {study.name}` "
+                "clears it away"
+            )
+    except OSError as error:
+        yield f"{artifacts} can't be read: {error}"
+
+
+def _depots(study: StudyRecord) -> tuple[Depot, Depot]:
+    """Where its students are, and what they predicted for the test images."""
+    artifacts = Depot.of(study.artifacts)
+    return artifacts, artifacts / _TESTED
+
+
+def _check_recipe(trial: TrialRecord) -> str:
+    missing = [axis for axis in _AXES if not isinstance(trial.params.get(axis), str)]
+    return f"must name a method of {', '.join(missing)}, but does not" if missing else ""
+
+
+def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:
+    try:
+        folder = artifacts.fetched(artifact.path)
+        damaged = damaged_files(folder)
+        if not damaged and file_digest(folder / CHECKSUMS) != artifact.sha256:
+            damaged = [CHECKSUMS]
+    except (ArtifactError, BadInput) as error:
+        return str(error)
+    except OSError as error:
+        return f"{artifacts}/{artifact.path} can't be read: {error.strerror}"
+    name = f"{artifacts}/{artifact.path}"
+    return f"{name} differs from what was written in {', '.join(damaged)}" if damaged else ""
+
+
+def _orphans(artifacts: Depot, trials: Collection[TrialRecord]) -> Iterator[tuple[Depot, str]]:
+    """Folders and files of trials that no trial's row names, and the depot that holds each."""
+    named = {t.outcome.artifact.path for t in trials if t.outcome and t.outcome.artifact}
+    for depot in (artifacts, artifacts / _TESTED):
+        for name in depot.names():
+            if _OF_A_TRIAL.fullmatch(name) and name not in named:
+                yield depot, name

@@ -1,0 +1,136 @@
+"""Who runs a study: one process at a time, by a row that it keeps alive."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from search.errors import StudyHeld
+from search.records import Holder, TrialState
+from search.storage.connection import Database
+from search.storage.queries import changing, find_study
+from search.storage.reader import Reader
+from search.storage.rows import hold_row, study_record
+from search.storage.tables import HoldRow, StudyRow, TrialRow
+
+
+class HeldStore(Reader):
+    """A store whose studies can be held. Whoever lost its hold can write to the study no more."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._tokens: dict[str, str] = {}
+
+    def hold(self, study: str, holder: Holder, *, in_place_of: Holder | None = None) -> None:
+        """Makes `holder` the one process that runs the study.
+
+        Args:
+            study: its name.
+            holder: who it will be.
+            in_place_of: who is known to have died.
+
+        Raises:
+            StudyHeld: another process runs it.
+        """
+        with self._database.writing() as session:
+            row = changing(session, study)
+            known = study_record(row).holder
+            if known and (in_place_of is None or known.token != in_place_of.token):
+                raise StudyHeld(held_message(study, known))
+            row.hold = None
+            session.flush()
+            row.hold = hold_row(holder)
+        self._tokens[study] = holder.token
+
+    def beat(self, study: str, *, elapsed_s: float) -> bool:
+        """Shows that this process lives, and how long the study has searched; whether to stop.
+
+        Does not count as a change of the study.
+
+        Raises:
+            StudyHeld: this process holds it no longer.
+        """
+        with self._database.writing() as session:
+            row = self._own_hold(session, study)
+            row.beats += 1
+            _keep_elapsed(session, row, elapsed_s)
+            return row.stopping
+
+    def release(self, study: str, *, elapsed_s: float) -> None:
+        """Gives the study free. One that is held by another by now is left to it."""
+        with self._database.writing() as session:
+            try:
+                row = self._own_hold(session, study)
+            except StudyHeld:
+                return
+            _keep_elapsed(session, row, elapsed_s)
+            session.delete(row)
+        del self._tokens[study]
+
+    def claim(self, study: str, *, before: str | None) -> None:
+        """Keeps that this hold is about to claim the study's artifacts folder.
+
+        Args:
+            study: held by this process.
+            before: the hold that the folder is claimed by so far. Until the folder says otherwise
+                it stays a claim of this study: the process may die in between.
+        """
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.claim, row.claim_before = self._tokens[study], before
+
+    def ask_to_stop(self, study: str) -> Holder | None:
+        """Asks who runs the study to let running trials end; None where nobody runs it."""
+        with self._database.writing() as session:
+            row = changing(session, study)
+            if row.hold is None:
+                return None
+            row.hold.stopping = True
+            return study_record(row).holder
+
+    def interrupt_running(self, study: str) -> int:
+        """Ends all running trials as interrupted, and gives their number."""
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            ended = session.execute(
+                update(TrialRow)
+                .where(TrialRow.study_id == row.id, TrialRow.state == TrialState.RUNNING.value)
+                .values(state=TrialState.INTERRUPTED.value, finished_at=datetime.now(UTC))
+                .returning(TrialRow.id)
+            ).all()
+        return len(ended)
+
+    def _changing(self, session: Session, study: str) -> StudyRow:
+        """The study's row, to be changed; refused where this process held it and does no more."""
+        row = changing(session, study)
+        self._check_hold(row)
+        return row
+
+    def _check_hold(self, row: StudyRow) -> None:
+        token = self._tokens.get(row.name)
+        if token is not None and (row.hold is None or row.hold.token != token):
+            by = study_record(row).holder
+            raise StudyHeld(
+                f"{row.name} was taken over by {by or 'another process'} while this one was out "
+                "of reach of the store: this run ends, nothing that was recorded is lost"
+            )
+
+    def _own_hold(self, session: Session, study: str) -> HoldRow:
+        row = find_study(session, study, lock=True)
+        self._check_hold(row)
+        if row.hold is None:
+            raise StudyHeld(f"{study} must be held to be run, but no process holds it")
+        return row.hold
+
+
+def held_message(study: str, holder: Holder) -> str:
+    return (
+        f"{study} is being run by {holder}: wait for its end, or end it with `retort stop {study}`"
+    )
+
+
+def _keep_elapsed(session: Session, row: HoldRow, elapsed_s: float) -> None:
+    # Never back: a run that was told of none yet begins at 0.
+    own = StudyRow.id == row.study_id
+    known = session.scalar(select(func.max(StudyRow.elapsed_s)).where(own)) or 0.0
+    session.execute(update(StudyRow).where(own).values(elapsed_s=max(known, elapsed_s)))

@@ -1,0 +1,222 @@
+"""Holding a study while it runs: who does, whether they live, and that others see that we do."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from search.errors import StoreError, StudyHeld
+from search.records import Holder, StudyRecord, StudyState, TrialState
+from search.storage.storage import Store
+
+BEAT_S = 5.0
+SILENCE_S = 30.0
+"""A holder on another machine that does not beat for so long has died."""
+
+Say = Callable[[str], None]
+
+
+def this_process() -> Holder:
+    """A new hold by this process."""
+    pid = os.getpid()
+    return Holder(
+        token=uuid.uuid4().hex,
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=pid,
+        process_start=_process_start(pid) or "",
+        since=datetime.now(UTC),
+    )
+
+
+def lives(holder: Holder) -> bool | None:
+    """Whether the process is there; None where that can't be told from this machine."""
+    if not holder.machine or holder.machine != _machine():
+        return None
+    start = _process_start(holder.pid)
+    if start is None and _is_hidden(holder.pid):
+        return None
+    return start == holder.process_start
+
+
+def standing(study: StudyRecord) -> StudyState:
+    """Where a study stands in truth: its process may have died without a word."""
+    if study.state is not StudyState.RUNNING:
+        return study.state
+    dead = study.holder is None or lives(study.holder) is False
+    return StudyState.INTERRUPTED if dead else StudyState.RUNNING
+
+
+def standing_counts(
+    state: StudyState, counts: Mapping[TrialState, int]
+) -> Mapping[TrialState, int]:
+    """Trials by state, where the study stands so in truth: none runs where the study does not."""
+    if state is StudyState.RUNNING:
+        return counts
+    found = Counter(counts)
+    found[TrialState.INTERRUPTED] += found.pop(TrialState.RUNNING, 0)
+    return +found
+
+
+def take(
+    store: Store, study: str, *, say: Say, silence_s: float = SILENCE_S, beat_s: float = BEAT_S
+) -> Holder:
+    """Holds a study that nobody holds, or whose holder has died.
+
+    A holder on another machine is watched until it beats, or has been silent for long enough.
+
+    Raises:
+        StudyHeld: another process runs it.
+    """
+    new = this_process()
+    known = store.study(study).holder
+    if known is not None and lives(known) is None:
+        say(f"{study} is held by {known}: watching for {silence_s:g} s whether it lives")
+        if _beats(store, study, known, silence_s=silence_s, every_s=beat_s / 5):
+            known = None  # alive: refused below, by name
+    dead = known if known is not None and lives(known) is not True else None
+    store.hold(study, new, in_place_of=dead)
+    return new
+
+
+class Heartbeat:
+    """Shows every few seconds, from a thread of its own, that this process lives.
+
+    Args:
+        store: where.
+        study: held by this process.
+        elapsed_s: how long the study had searched before.
+    """
+
+    def __init__(
+        self, store: Store, study: str, *, elapsed_s: float = 0.0, beat_s: float = BEAT_S
+    ) -> None:
+        self._store = store
+        self._study = study
+        self._beat_s = beat_s
+        self._ended = threading.Event()
+        self._before_s = elapsed_s
+        self._search_began: float | None = None
+        self._stopped_for: str | None = None
+        self._lost: StudyHeld | None = None
+        self._on_stop: Callable[[str], None] = lambda why: None
+        self._on_loss: Callable[[StudyHeld], None] = lambda error: None
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the study has searched, all its runs together."""
+        began = self._search_began
+        return self._before_s + (0.0 if began is None else time.monotonic() - began)
+
+    def begin_search(
+        self, on_stop: Callable[[str], None], on_loss: Callable[[StudyHeld], None]
+    ) -> None:
+        """From now on time counts.
+
+        Args:
+            on_stop: told why the search is to stop; in another thread.
+            on_loss: told who has taken the study over; likewise.
+        """
+        self._on_stop, self._on_loss = on_stop, on_loss
+        self._search_began = time.monotonic()
+        if self._lost:
+            on_loss(self._lost)
+        elif self._stopped_for:
+            on_stop(self._stopped_for)
+
+    def end_search(self) -> None:
+        """Time counts no more: what follows is no search."""
+        self._before_s, self._search_began = self.elapsed_s, None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, and gives the study free where the store can be reached."""
+        self._ended.set()
+        self._thread.join()
+        try:
+            self._store.release(self._study, elapsed_s=self.elapsed_s)
+        except StoreError:
+            # Left behind: whoever comes next finds this process gone.
+            return
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._beat_s):
+            try:
+                if self._store.beat(self._study, elapsed_s=self.elapsed_s):
+                    self._stop("`retort stop` asked for it")
+            except StudyHeld as error:
+                self._lost = error
+                self._on_loss(error)
+                return
+            except StoreError:
+                # Out of reach for now; the driver's own writes say so, and for how long they wait.
+                continue
+
+    def _stop(self, why: str) -> None:
+        if self._stopped_for is None:
+            self._stopped_for = why
+            self._on_stop(why)
+
+
+@contextmanager
+def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Heartbeat]:
+    """Shows that this process lives while the block runs; gives the study free at its end."""
+    heartbeat = Heartbeat(store, study, elapsed_s=store.study(study).elapsed_s, beat_s=beat_s)
+    heartbeat.start()
+    try:
+        yield heartbeat
+    finally:
+        heartbeat.stop()
+
+
+def _beats(store: Store, study: str, known: Holder, *, silence_s: float, every_s: float) -> bool:
+    """Whether the holder's counter grows, or another took its place, while we watch."""
+    end = time.monotonic() + silence_s
+    while time.monotonic() < end:
+        time.sleep(every_s)
+        now = store.study(study).holder
+        if now is None:
+            return False
+        if now.token != known.token or now.beats != known.beats:
+            return True
+    return False
+
+
+def _machine() -> str:
+    """Tells apart machines, their boots, and containers that don't see one another's processes."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _is_hidden(pid: int) -> bool:
+    """Whether there is such a process, another person's, that /proc does not show."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _process_start(pid: int) -> str | None:
+    """When the process was started, in ticks since the boot; None where it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name, in brackets, may hold anything; what follows it is counted from the third field.
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else rest[18]

@@ -1,0 +1,16 @@
+"""What each stage came to in latency, and which stages made no difference.
+
+Columns as they were at this revision, whatever `search.storage.tables` says later.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.add_column("trials", sa.Column("no_op", sa.Text(), nullable=True))
+    op.add_column("stages", sa.Column("latency_ms", sa.Double(), nullable=True))
+    op.add_column("stages", sa.Column("no_op", sa.Text(), nullable=True))

@@ -1,0 +1,160 @@
+"""Finding the rows of studies and trials, and locking those that change."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy.orm import Session, defer, selectinload
+
+from search.errors import StoreError
+from search.records import TRAINING, Scalar, TrainingDone, TrialState
+from search.storage.soundness import check_study, check_trial
+from search.storage.tables import EpochRow, StageRow, StudyRow, TrialRow
+
+_HEAVY = TrialRow.failure_traceback.key
+
+
+def new_trial(
+    session: Session,
+    study: StudyRow,
+    *,
+    params: Mapping[str, Scalar],
+    seed: int,
+    parent: int | None = None,
+    key: str | None = None,
+) -> TrialRow:
+    """A running trial's row, with the study's next number."""
+    newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
+    row = TrialRow(
+        study_id=study.id,
+        number=0 if newest is None else newest + 1,
+        parent=parent,
+        key=key,
+        attempts=1,
+        state=TrialState.RUNNING.value,
+        params=dict(params),
+        seed=seed,
+        started_at=datetime.now(UTC),
+        violations={},
+        hardware={},
+    )
+    session.add(row)
+    return row
+
+
+def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow | None:
+    """The trial that the same wish added already, if its answer was lost."""
+    if key is None:
+        return None
+    own = TrialRow.study_id == study.id, TrialRow.key == key
+    return session.scalar(trials_query(study, whole=False).where(*own))
+
+
+def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
+    query = select(StudyRow).where(StudyRow.name == name)
+    row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
+    if row is not None and lock:
+        # Who was waited for may have changed it; what is joined was read before the wait.
+        session.refresh(row)
+    if row is None:
+        known = study_names(session, newest_first=True)
+        raise StoreError(f"there is no study {name}; {_known(name, known)}")
+    check_study(row)
+    return row
+
+
+def study_names(session: Session, *, newest_first: bool = False) -> list[str]:
+    """The names of all studies, in the order in which they were created, or changed."""
+    order = StudyRow.changed_at.desc() if newest_first else StudyRow.id
+    # An edit by hand may have put anything into the column.
+    return [
+        name
+        for name in session.scalars(select(StudyRow.name).order_by(order))
+        if isinstance(name, str)
+    ]
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    if not known:
+        return "the store holds none yet: start one with `retort run`"
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    close = get_close_matches(name, known, n=1)
+    return (
+        f"did you mean {close[0]}? The store holds {shown}" if close else f"the store holds {shown}"
+    )
+
+
+def changing(session: Session, name: str) -> StudyRow:
+    """The study's row, locked until the transaction ends, so that its writers take turns."""
+    row = find_study(session, name, lock=True)
+    mark_changed(row)
+    return row
+
+
+def mark_changed(row: StudyRow) -> None:
+    # Past the last change even where the clock went back: a live view compares only this.
+    row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
+
+
+def trials_query(study: StudyRow, *, whole: bool) -> Select[TrialRow]:
+    query = select(TrialRow).where(TrialRow.study_id == study.id)
+    if whole:
+        return query.options(selectinload(TrialRow.stages), selectinload(TrialRow.epochs))
+    return query.options(defer(TrialRow.failure_traceback, raiseload=True))
+
+
+def trials_matching(
+    study: StudyRow,
+    *,
+    states: Collection[TrialState] | None,
+    numbers: Collection[int] | None = None,
+    choices: Sequence[Mapping[str, Collection[str]]] = (),
+) -> list[ColumnElement[bool]]:
+    """The conditions that are asked for; of each of `choices` one parameter must fit."""
+    conditions = [TrialRow.study_id == study.id]
+    if states is not None:
+        conditions.append(TrialRow.state.in_([state.value for state in states]))
+    if numbers is not None:
+        conditions.append(TrialRow.number.in_(numbers))
+    for names in choices:
+        fitting = (TrialRow.params[name].as_string().in_(names[name]) for name in names)
+        conditions.append(or_(false(), *fitting))
+    return conditions
+
+
+def light_trials_query() -> Select[Any]:
+    """Plain rows of trials, without tracebacks: building objects would take most of the time."""
+    columns = (column for column in TrialRow.__table__.columns if column.name != _HEAVY)
+    return select(*columns)
+
+
+def training_done(session: Session, study: StudyRow) -> dict[int, TrainingDone]:
+    """By trial: the epochs of its training, and whether they were taken over."""
+    counts = (
+        select(TrialRow.number, func.count())
+        .join(EpochRow, EpochRow.trial_id == TrialRow.id)
+        .where(TrialRow.study_id == study.id, EpochRow.stage == TRAINING)
+        .group_by(TrialRow.number)
+    )
+    taken_over = (
+        select(TrialRow.number)
+        .join(StageRow, StageRow.trial_id == TrialRow.id)
+        .where(TrialRow.study_id == study.id, StageRow.name == TRAINING, StageRow.reused)
+    )
+    reused = set(session.scalars(taken_over))
+    return {
+        number: TrainingDone(epochs=epochs, reused=number in reused)
+        for number, epochs in session.execute(counts)
+    }
+
+
+def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = False) -> TrialRow:
+    row = session.scalar(trials_query(study, whole=whole).where(TrialRow.number == number))
+    if row is None:
+        raise StoreError(
+            f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
+        )
+    check_trial(row, study=study.name, whole=whole)
+    return row

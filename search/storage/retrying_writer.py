@@ -1,0 +1,121 @@
+"""A running study's way to the store: patient where it is out of reach, and with a journal."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from search.errors import StoreUnavailable
+from search.files.disk import disk_fault
+from search.files.filestore import Depot
+from search.records import Outcome, Scalar
+from search.storage.artifact_owner import Claim
+from search.storage.journal import Journal
+from search.storage.storage import Store
+
+# Tried for so many times as long as the store waits for one lock.
+_LOCKS = 3
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+
+_Answer = TypeVar("_Answer")
+
+
+class Ledger:
+    """Writes a study's trials, each write once, whatever becomes of the store meanwhile.
+
+    A write that the store can't take is tried again, for three times as long as the store waits for
+    a lock.
+    A result that it does not take then goes to the journal, and `StoreUnavailable` tells so.
+    Nothing is written once the artifacts folder is another's: its search there ends this one.
+
+    Args:
+        store: holds the study.
+        study: its name.
+        claim: to its artifacts, where it is noted how far the study has come.
+    """
+
+    def __init__(self, store: Store, study: str, claim: Claim) -> None:
+        self._store = store
+        self._claim = claim
+        self._study = study
+        self._journal = journal_of(store, claim.artifacts)
+
+    def start(self, params: Mapping[str, Scalar], seed: int) -> int:
+        """Adds a running trial, and gives its number."""
+        key = uuid.uuid4().hex
+        return self._patiently(
+            lambda: self._store.start_trial(self._study, params=params, seed=seed, key=key)
+        )
+
+    def restart(self, number: int, params: Mapping[str, Scalar]) -> None:
+        """Makes a trial running once more."""
+        self._patiently(lambda: self._store.restart_trial(self._study, number, params=params))
+
+    def reject(self, params: Mapping[str, Scalar], seed: int, outcome: Outcome) -> int:
+        """Adds a trial that ended before it began, and gives its number."""
+        key = uuid.uuid4().hex
+        return self._patiently(
+            lambda: self._store.record_rejected(
+                self._study, params=params, seed=seed, outcome=outcome, key=key
+            )
+        )
+
+    def finish(self, number: int, outcome: Outcome) -> list[int]:
+        """Ends a trial and its branches, whose numbers it gives.
+
+        Raises:
+            StoreUnavailable: the result is in the journal, or there is no room for that either.
+        """
+        try:
+            return self._patiently(lambda: self._store.finish_trial(self._study, number, outcome))
+        except StoreUnavailable as error:
+            try:
+                self._journal.write(number, outcome)
+            except OSError as fault:
+                raise StoreUnavailable(
+                    f"{error}. Nor can the result of trial {number} be kept elsewhere, so that it "
+                    f"is run again: {disk_fault(fault, self._journal.path.parent) or fault}"
+                ) from fault
+            raise
+
+    def _patiently(self, write: Callable[[], _Answer]) -> _Answer:
+        """The answer of `write`, which is safe to be done twice.
+
+        Raises:
+            ArtifactsHeld: another store's search has the folder of the artifacts.
+            StoreUnavailable: the store did not take it.
+        """
+        self._claim.check_if_reached()
+        answer = self._tried(write)
+        self._claim.keep_noted(self._store, self._study)
+        return answer
+
+    def _tried(self, write: Callable[[], _Answer]) -> _Answer:
+        end = time.monotonic() + _LOCKS * self._store.patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return write()
+            except StoreUnavailable:
+                if time.monotonic() + pause_s > end:
+                    raise
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def journal_of(store: Store, artifacts: Depot) -> Journal:
+    """A study's journal: beside the store's file, else with its artifacts.
+
+    Where these are at a URL, it is with their copies, on the machine that drove the search.
+
+    Args:
+        store: holds the study.
+        artifacts: of the study, whose name theirs ends with.
+    """
+    folder = artifacts.folder
+    with_artifacts = Journal(folder / "unstored.jsonl")
+    if store.file is None:
+        return with_artifacts
+    beside = store.file.with_name(f"{store.file.name}.{folder.name}.unstored.jsonl")
+    return Journal(beside, spare=with_artifacts)

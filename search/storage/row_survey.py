@@ -1,0 +1,98 @@
+"""All rows of a store, looked at one by one: what `retort db check` says of them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from search.storage.soundness import (
+    Damage,
+    Unsound,
+    check_numbering,
+    damages,
+    study_name,
+    trial_label,
+)
+from search.storage.tables import (
+    CostRow,
+    EpochRow,
+    HoldRow,
+    StageRow,
+    StudyRow,
+    TeacherRow,
+    TrialRow,
+)
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """The study that a row belongs to, and the row's own name."""
+
+    study: str
+    label: str
+
+
+def all_damages(session: Session) -> list[Damage]:
+    """All that is wrong with the rows of a store, table by table."""
+    studies = {
+        row.id: _Owner(study_name(row), f"study {study_name(row)}")
+        for row in session.execute(select(StudyRow.__table__))
+    }
+    trials = {
+        row.id: _Owner(_study_of(row.study_id, studies), trial_label(row))
+        for row in session.execute(select(TrialRow.__table__))
+    }
+    found = list(_of_rows(session, StudyRow, studies))
+    found += _of_studies(session, studies)
+    found += _of_rows(session, TrialRow, trials)
+    found += _of_numbering(session, studies)
+    found += _of_trials(session, trials)
+    for row in session.execute(select(CostRow.__table__)):
+        found += damages(CostRow.__tablename__, row._mapping, study="", label=f"row {row.id}")
+    return found
+
+
+def _of_rows(
+    session: Session, table: type[StudyRow | TrialRow], owners: Mapping[object, _Owner]
+) -> Iterator[Damage]:
+    for row in session.execute(select(table.__table__)):
+        owner = owners[row.id]
+        held = row._mapping
+        yield from damages(table.__tablename__, held, study=owner.study, label=owner.label)
+
+
+def _of_studies(session: Session, studies: Mapping[object, _Owner]) -> Iterator[Damage]:
+    """What a study has one of."""
+    for table, label in ((TeacherRow, "the teacher"), (HoldRow, "the hold")):
+        for row in session.execute(select(table.__table__)):
+            study = _study_of(row.study_id, studies)
+            yield from damages(table.__tablename__, row._mapping, study=study, label=label)
+
+
+def _of_trials(session: Session, trials: Mapping[object, _Owner]) -> Iterator[Damage]:
+    """What a trial has several of."""
+    for table in (StageRow, EpochRow):
+        for row in session.execute(select(table.__table__)):
+            owner = trials.get(row.trial_id, _Owner("", f"row {row.trial_id} of trials"))
+            label = f"{table.__tablename__[:-1]} {row.position} of {owner.label}"
+            yield from damages(table.__tablename__, row._mapping, study=owner.study, label=label)
+
+
+def _of_numbering(session: Session, studies: Mapping[object, _Owner]) -> Iterator[Damage]:
+    """Gaps; where a number is none, its row's damage says so."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for row in session.execute(select(TrialRow.study_id, TrialRow.number)):
+        numbers[_study_of(row.study_id, studies)].append(row.number)
+    for study, counted in numbers.items():
+        if all(type(number) is int for number in counted):
+            try:
+                check_numbering(sorted(counted), study=study)
+            except Unsound as unsound:
+                yield unsound.damage
+
+
+def _study_of(key: object, studies: Mapping[object, _Owner]) -> str:
+    owner = studies.get(key)
+    return owner.study if owner else ""

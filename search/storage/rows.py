@@ -1,0 +1,218 @@
+"""Between the tables' rows and the records that the rest of the program knows."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import Row
+
+from search.errors import NotFinite, StoreError
+from search.records import (
+    ArtifactRecord,
+    Cost,
+    EpochRecord,
+    FailureRecord,
+    Holder,
+    Outcome,
+    Quality,
+    StageRecord,
+    StudyRecord,
+    StudyState,
+    TeacherRecord,
+    TrialRecord,
+    TrialState,
+)
+from search.storage.soundness import check_study, check_trial
+from search.storage.tables import EpochRow, HoldRow, StageRow, StudyRow, TeacherRow, TrialRow
+
+_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Holder)
+
+
+def study_record(row: StudyRow) -> StudyRecord:
+    check_study(row)
+    return StudyRecord(
+        name=row.name,
+        state=StudyState(row.state),
+        config=row.config,
+        artifacts=row.artifacts,
+        teacher=None if row.teacher is None else _teacher_record(row.teacher),
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        data_digest=row.data_digest,
+        elapsed_s=row.elapsed_s,
+        identity=row.identity,
+        claims=tuple(claim for claim in (row.claim, row.claim_before) if claim),
+        holder=None if row.hold is None else _like(Holder, row.hold),
+    )
+
+
+def hold_row(holder: Holder) -> HoldRow:
+    return HoldRow(**asdict(holder))
+
+
+def teacher_row(teacher: TeacherRecord) -> TeacherRow:
+    return TeacherRow(
+        name=teacher.name,
+        digest=teacher.digest,
+        accuracy=teacher.accuracy,
+        test_accuracy=teacher.test_accuracy,
+        **asdict(teacher.cost),
+    )
+
+
+def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialRecord:
+    """A row's record; unless `whole`, without its stages, epochs and traceback.
+
+    `row` may be one of plain columns, of the same names, unless `whole`.
+    """
+    check_trial(row, study=study, whole=whole)
+    state = TrialState(row.state)
+    return TrialRecord(
+        study=study,
+        number=row.number,
+        state=state,
+        params=row.params,
+        seed=row.seed,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=None if state is TrialState.RUNNING else _outcome(row, state, whole=whole),
+        test=_quality(row.test_accuracy, row.test_agreement),
+        parent=row.parent,
+        attempts=row.attempts,
+    )
+
+
+def put_outcome(row: TrialRow, outcome: Outcome) -> None:
+    """Writes an outcome into its trial's row; its branches have rows of their own."""
+    row.state = outcome.state.value
+    row.duration_s = outcome.duration_s
+    row.reason = outcome.reason
+    row.no_op = outcome.no_op
+    row.violations = dict(outcome.violations)
+    row.hardware = dict(outcome.hardware)
+    if outcome.quality is not None:
+        row.accuracy, row.agreement = outcome.quality.accuracy, outcome.quality.agreement
+    if outcome.cost is not None:
+        for column, value in asdict(outcome.cost).items():
+            setattr(row, column, value)
+    if outcome.artifact is not None:
+        row.artifact_path, row.artifact_sha256 = outcome.artifact.path, outcome.artifact.sha256
+    if outcome.failure is not None:
+        row.failure_kind = outcome.failure.kind
+        row.failure_message = outcome.failure.message
+        row.failure_traceback = outcome.failure.traceback
+    row.stages = [StageRow(position=i, **asdict(stage)) for i, stage in enumerate(outcome.stages)]
+    row.epochs = [EpochRow(position=i, **asdict(epoch)) for i, epoch in enumerate(outcome.epochs)]
+
+
+def storable(outcome: Outcome) -> Outcome:
+    """The outcome as it can be stored and will be read back.
+
+    Messages of other programs may hold what no database takes as text: NUL and lone surrogates.
+
+    Raises:
+        StoreError: it is not an end, lacks what its state needs, or holds a number not finite.
+    """
+    if outcome.state is TrialState.RUNNING:
+        raise StoreError("a trial's outcome must be an end, but got the state running")
+    if outcome.state is TrialState.COMPLETE and (outcome.cost is None or outcome.quality is None):
+        raise StoreError("a complete trial must have a cost and a quality")
+    check_finite(asdict(outcome))
+    failure = outcome.failure
+    if failure is not None:
+        failure = FailureRecord(**{key: _text(value) for key, value in asdict(failure).items()})
+    reason = None if outcome.reason is None else _text(outcome.reason)
+    return replace(outcome, failure=failure, reason=reason)
+
+
+def check_finite(values: Mapping[str, object]) -> None:
+    """Refuses NaN and infinity wherever they are; SQLite would store the first as NULL.
+
+    Raises:
+        NotFinite: naming the first such number's place.
+    """
+    for place, value in _numbers(values, ""):
+        if not math.isfinite(value):
+            raise NotFinite(f"{place} must be finite, but got {value}")
+
+
+def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, held in value.items():
+            yield from _numbers(held, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for i, held in enumerate(value):
+            yield from _numbers(held, f"{place}[{i}]")
+    elif isinstance(value, float):
+        yield place, value
+
+
+def _text(text: str) -> str:
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _teacher_record(row: TeacherRow) -> TeacherRecord:
+    return TeacherRecord(
+        name=row.name,
+        digest=row.digest,
+        accuracy=row.accuracy,
+        cost=_like(Cost, row),
+        test_accuracy=row.test_accuracy,
+    )
+
+
+def _outcome(row: TrialRow | Row[Any], state: TrialState, *, whole: bool) -> Outcome:
+    return Outcome(
+        state=state,
+        cost=_cost(row),
+        quality=_quality(row.accuracy, row.agreement),
+        reason=row.reason,
+        no_op=row.no_op,
+        violations=row.violations,
+        artifact=_artifact(row),
+        failure=_failure(row, whole=whole),
+        stages=tuple(_like(StageRecord, stage) for stage in row.stages) if whole else (),
+        epochs=tuple(_like(EpochRecord, epoch) for epoch in row.epochs) if whole else (),
+        hardware=row.hardware,
+        duration_s=row.duration_s or 0.0,
+    )
+
+
+def _like(record: type[_Record], row: object) -> _Record:
+    """A record whose fields are all columns of the same names."""
+    return record(**{field.name: getattr(row, field.name) for field in fields(record)})
+
+
+def _cost(row: TrialRow | Row[Any]) -> Cost | None:
+    if row.size_bytes is None or row.parameters is None or row.macs is None:
+        return None
+    return Cost(
+        size_bytes=row.size_bytes,
+        parameters=row.parameters,
+        macs=row.macs,
+        latency_ms=row.latency_ms,
+        latency_p95_ms=row.latency_p95_ms,
+    )
+
+
+def _quality(accuracy: float | None, agreement: float | None) -> Quality | None:
+    if accuracy is None or agreement is None:
+        return None
+    return Quality(accuracy=accuracy, agreement=agreement)
+
+
+def _artifact(row: TrialRow | Row[Any]) -> ArtifactRecord | None:
+    if row.artifact_path is None or row.artifact_sha256 is None:
+        return None
+    return ArtifactRecord(path=row.artifact_path, sha256=row.artifact_sha256)
+
+
+def _failure(row: TrialRow | Row[Any], *, whole: bool) -> FailureRecord | None:
+    if row.failure_kind is None:
+        return None
+    return FailureRecord(
+        kind=row.failure_kind,
+        message=row.failure_message or "",
+        traceback=(row.failure_traceback or "") if whole else "",
+    )

@@ -1,0 +1,126 @@
+"""Which schema a database has, and bringing it to the one that this version needs."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from search.errors import StoreError
+from search.storage.backup import back_up, backup_path
+from search.storage.connection import Database
+from search.storage.tables import SCHEMA, VERSION_TABLE
+
+# Any number will do: it keeps two processes from creating the tables of one PostgreSQL database.
+_UPGRADE_LOCK = 0x7E7081
+
+
+def check_schema(database: Database) -> None:
+    """Makes sure that a database can be read as it is.
+
+    Raises:
+        StoreError: it is missing, empty, another program's, or of another version.
+    """
+    if not _is_there(database):
+        raise StoreError(
+            f"there is no store at {database.place}: start a search with `retort run`, or name "
+            "the store of one"
+        )
+    with database.reading() as session:
+        revision = _revision(session.connection(), database.place)
+    if revision is None:
+        raise StoreError(
+            f"the store {database.place} is empty: start a search with `retort run`, or name "
+            "the store of one"
+        )
+    if revision < SCHEMA:
+        raise StoreError(
+            f"the store {database.place} has schema {revision}, but this retort reads {SCHEMA}: "
+            "open it for writing once, as `retort run` does, which upgrades it"
+        )
+
+
+def check_ownership(database: Database) -> None:
+    """Makes sure that a database, if there is one, may be written to.
+
+    Done on a read-only connection, as opening a SQLite file for writing already changes it.
+
+    Raises:
+        StoreError: it is another program's, or of a newer version.
+    """
+    if _is_there(database):
+        with database.reading() as session:
+            _revision(session.connection(), database.place)
+
+
+def upgrade_schema(database: Database) -> Path | None:
+    """Creates the tables, or upgrades them, in one transaction; gives the backup made before.
+
+    Raises:
+        StoreError: the database is another program's, or of a newer version.
+    """
+    backup = None
+    if (known := revision_of(database)) is not None and known != SCHEMA:
+        backup = back_up(database, backup_path(database, known), revision=known)
+    with database.writing() as session:
+        connection = session.connection()
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        if _revision(connection, database.place) != SCHEMA:
+            migrate(connection, SCHEMA)
+    return backup
+
+
+def revision_of(database: Database) -> str | None:
+    """The schema's revision; None for a database without tables."""
+    with database.reading() as session:
+        return _revision(session.connection(), database.place)
+
+
+def _is_there(database: Database) -> bool:
+    if database.url.drivername != "sqlite":
+        return True
+    return Path(database.url.database or "").exists()
+
+
+def _revision(connection: Connection, place: str) -> str | None:
+    """The schema's revision; None for a database without tables."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if VERSION_TABLE not in tables:
+        raise StoreError(
+            f"{place} holds another program's tables, such as {min(tables)}: "
+            "give retort a database of its own"
+        )
+    revision = _only_revision(connection, place)
+    if revision > SCHEMA:
+        raise StoreError(
+            f"the store {place} has schema {revision}, but this retort knows only those up to "
+            f"{SCHEMA}: upgrade retort"
+        )
+    return revision
+
+
+def _only_revision(connection: Connection, place: str) -> str:
+    rows = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()  # noqa: S608
+    if len(rows) != 1 or not isinstance(rows[0], str) or not rows[0]:
+        held = ", ".join(map(repr, rows)) or "none"
+        raise StoreError(
+            f"the store {place} is damaged: its table {VERSION_TABLE} must hold one row, whose "
+            f"version_num is a revision such as {SCHEMA}, but holds {held}: mend it, or put back a "
+            "backup"
+        )
+    return rows[0]
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Brings the tables to a revision, in the connection's transaction."""
+    # Imported here because readers have no use for it, and it takes its time.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    migrations = Path(__file__).parent / "migrations"
+    # Alembic reads % as an interpolation.
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

@@ -1,0 +1,266 @@
+"""The store: every study and trial, the single source of truth.
+
+One process writes, any number read. Each method is one transaction. All raise `StoreError`
+where the database can't be reached, is locked for too long, or knows no such study or trial.
+"""
+
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from search.errors import StoreError
+from search.records import (
+    Cost,
+    Holder,
+    Outcome,
+    Quality,
+    Scalar,
+    Setting,
+    Shape,
+    StudyState,
+    TeacherRecord,
+    TrialState,
+)
+from search.storage.branch_rows import keep_branches
+from search.storage.connection import Database
+from search.storage.cost_rows import keep_cost
+from search.storage.lease_rows import HeldStore
+from search.storage.queries import (
+    find_trial,
+    keyed_trial,
+    new_trial,
+)
+from search.storage.rows import (
+    check_finite,
+    hold_row,
+    put_outcome,
+    storable,
+    teacher_row,
+    trial_record,
+)
+from search.storage.schema import check_ownership, check_schema, upgrade_schema
+from search.storage.store_url import safe_url, without_secrets
+from search.storage.tables import StudyRow
+
+__all__ = ["Store", "safe_url"]
+
+
+class Store(HeldStore):
+    """An open store; a context manager. Threads may share it."""
+
+    backup: Path | None = None
+    """The copy that was made before opening it upgraded its schema, if it did."""
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False, patience_s: float = 30.0) -> Self:
+        """Opens the store at `sqlite:///file` or `postgresql+psycopg://…`.
+
+        Args:
+            url: where it is.
+            read_only: changes nothing, and creates no database; otherwise the tables are created
+                or upgraded.
+            patience_s: how long to wait for another process's lock, in seconds.
+
+        Raises:
+            StoreError: it is missing, another program's, of another version, or out of reach.
+        """
+        with closing(Database(url, read_only=True, patience_s=patience_s)) as reader:
+            check_schema(reader) if read_only else check_ownership(reader)
+        database = Database(url, read_only=read_only, patience_s=patience_s)
+        store = cls(database)
+        try:
+            if not read_only:
+                store.backup = upgrade_schema(database)
+        except StoreError:
+            database.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def create_study(
+        self,
+        name: str,
+        *,
+        config: Mapping[str, object],
+        artifacts: str,
+        data_digest: str | None = None,
+        holder: Holder | None = None,
+    ) -> None:
+        """Adds a study, running.
+
+        Args:
+            name: not in the store yet.
+            config: the whole typed study as JSON types; URLs in it are stored without secrets.
+            artifacts: the folder of its artifacts.
+            data_digest: of the prepared data.
+            holder: who runs it.
+        """
+        check_finite(config)
+        now = datetime.now(UTC)
+        with self._database.writing() as session:
+            if session.scalar(select(StudyRow.id).where(StudyRow.name == name)) is not None:
+                raise StoreError(
+                    f"the study {name} exists already in {self._database.place}: go on with it by "
+                    f"`retort resume {name}`, or give the new one another name, such as "
+                    f"study={name}-2"
+                )
+            session.add(
+                StudyRow(
+                    name=name,
+                    state=StudyState.RUNNING.value,
+                    config=_storable_config(config),
+                    artifacts=artifacts,
+                    created_at=now,
+                    changed_at=now,
+                    data_digest=data_digest,
+                    elapsed_s=0.0,
+                    identity=uuid.uuid4().hex,
+                    claim=None if holder is None else holder.token,
+                    hold=None if holder is None else hold_row(holder),
+                )
+            )
+        if holder is not None:
+            self._tokens[name] = holder.token
+
+    def reopen_study(
+        self, study: str, *, config: Mapping[str, object], data_digest: str | None
+    ) -> None:
+        """Makes a study running again, with what it says now."""
+        check_finite(config)
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.state = StudyState.RUNNING.value
+            row.config = _storable_config(config)
+            row.data_digest = data_digest
+
+    def set_study_state(self, study: str, state: StudyState) -> None:
+        with self._database.writing() as session:
+            self._changing(session, study).state = state.value
+
+    def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
+        """Keeps the study's teacher, in place of what was kept of it before."""
+        check_finite(asdict(teacher))
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.teacher = None
+            session.flush()
+            row.teacher = teacher_row(teacher)
+
+    def start_trial(
+        self, study: str, *, params: Mapping[str, Scalar], seed: int, key: str | None = None
+    ) -> int:
+        """Adds a running trial; it is in the store for good when this returns its number.
+
+        Args:
+            study: its name.
+            params: the recipe, flat.
+            seed: of weights, order and dropout.
+            key: names this one wish, so that it may be uttered again where the answer was lost.
+        """
+        check_finite(params)
+        with self._database.writing() as session:
+            owner = self._changing(session, study)
+            row = keyed_trial(session, owner, key) or new_trial(
+                session, owner, params=params, seed=seed, key=key
+            )
+            return row.number
+
+    def restart_trial(self, study: str, number: int, *, params: Mapping[str, Scalar]) -> None:
+        """Makes a trial that was interrupted, or whose process died, running once more."""
+        check_finite(params)
+        with self._database.writing() as session:
+            row = find_trial(session, self._changing(session, study), number)
+            if row.state not in (TrialState.RUNNING, TrialState.INTERRUPTED):
+                raise StoreError(
+                    f"only a trial without an outcome can be run again, but trial {number} of "
+                    f"{study} is {row.state}"
+                )
+            row.state, row.finished_at = TrialState.RUNNING.value, None
+            row.params = dict(params)
+            row.attempts += 1
+
+    def record_rejected(
+        self,
+        study: str,
+        *,
+        params: Mapping[str, Scalar],
+        seed: int,
+        outcome: Outcome,
+        key: str | None = None,
+    ) -> int:
+        """Adds a trial that ended before it began; its number. `key` as for `start_trial`."""
+        check_finite(params)
+        outcome = storable(outcome)
+        with self._database.writing() as session:
+            owner = self._changing(session, study)
+            if known := keyed_trial(session, owner, key):
+                return known.number
+            row = new_trial(session, owner, params=params, seed=seed, key=key)
+            row.finished_at = row.started_at
+            put_outcome(row, outcome)
+            return row.number
+
+    def finish_trial(self, study: str, number: int, outcome: Outcome) -> list[int]:
+        """Ends a trial and adds its branches, at once or not at all; gives the branches' numbers.
+
+        The same outcome may be given again, as after a commit whose answer was lost, or with
+        branches that have ended since; another one is refused. An interruption is no outcome: one
+        that comes late takes its place.
+        """
+        branches = [replace(one, outcome=storable(one.outcome)) for one in outcome.branches]
+        outcome = storable(replace(outcome, branches=()))
+        with self._database.writing() as session:
+            owner = self._changing(session, study)
+            row = find_trial(session, owner, number, whole=True)
+            known = trial_record(row, study=study, whole=True).outcome
+            if known is None or known.state is TrialState.INTERRUPTED:
+                put_outcome(row, outcome)
+                row.finished_at = datetime.now(UTC)
+            elif known != outcome:
+                raise StoreError(
+                    f"trial {number} of {study} ended already as {known.state}, and can't end "
+                    f"again with another outcome ({outcome.state})"
+                )
+            return keep_branches(session, owner, row, branches)
+
+    def record_test(self, study: str, number: int, quality: Quality) -> None:
+        """Keeps how a complete trial's artifact did on the test images."""
+        check_finite(asdict(quality))
+        with self._database.writing() as session:
+            row = find_trial(session, self._changing(session, study), number)
+            if row.state != TrialState.COMPLETE:
+                raise StoreError(
+                    f"only a complete trial can be tested, but trial {number} of {study} is "
+                    f"{row.state}"
+                )
+            row.test_accuracy, row.test_agreement = quality.accuracy, quality.agreement
+
+    def keep_cost(self, setting: Setting, shape: Shape, cost: Cost) -> None:
+        """Keeps what was measured; the first measurement stays, and may gain its latency later."""
+        check_finite(asdict(cost))
+        with self._database.writing() as session:
+            keep_cost(session, setting, shape, cost)
+
+
+def _storable_config(config: Mapping[str, object]) -> dict[str, object]:
+    return {key: without_secrets(value) for key, value in config.items()}

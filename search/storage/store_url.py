@@ -1,0 +1,100 @@
+"""Where a store is: its URL, checked, and how it is shown without its secrets."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from search.errors import StoreError
+from search.files.paths import expanded
+
+_EXAMPLES = "sqlite:///retort.db or postgresql+psycopg://user@host/database"
+_HIDDEN = "***"
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]+)", re.DOTALL)
+
+
+def safe_url(url: str) -> str:
+    """The URL as it may be shown: its password and all values of its query masked.
+
+    Masks too much rather than too little: of a URL that can't be parsed with certainty, such as
+    one whose password holds an unquoted `@`, only the scheme is left.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        return _HIDDEN if re.search(r"[=@]", url) else url
+    if url.startswith("sqlite:///") and "?" not in url:
+        return url  # a path, which may hold an @
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return f"{scheme}://{_HIDDEN}"
+    if url.count("@") > 1:
+        return f"{scheme}://{_HIDDEN}"
+    masked = re.sub(r"=[^&]*", f"={_HIDDEN}", url.partition("?")[2] if parsed.query else "")
+    shown = parsed.set(query={}).render_as_string(hide_password=True)
+    return f"{shown}?{masked}" if masked else shown
+
+
+def without_secrets(value: object) -> object:
+    """A JSON value with every URL in it masked that holds secrets."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(held) for held in value]
+    if isinstance(value, str) and "://" in value:
+        return safe_url(value)
+    return value
+
+
+def secrets_of(url: URL) -> list[str]:
+    """The strings in a URL that no message may repeat."""
+    values = [value for held in url.normalized_query.values() for value in held]
+    return [secret for secret in [url.password, *values] if secret]
+
+
+def parse_address(url: str) -> URL:
+    """A URL of a kind that a store can be kept at.
+
+    Raises:
+        StoreError: it is no URL, of another kind of database, or of a database in memory; or it
+            names a home or a variable that is not there.
+    """
+    try:
+        url = expanded_store(url)
+    except ValueError as error:
+        raise StoreError(f"the store {safe_url(url)} {error}") from None
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not chained: what failed to parse may be the password.
+        raise StoreError(
+            f"a store is named by a URL such as {_EXAMPLES}, but got {safe_url(url)}"
+        ) from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        _check_sqlite(parsed, url)
+        return parsed.set(drivername="sqlite", database=str(Path(parsed.database or "").absolute()))
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StoreError(
+        f"a store is kept in SQLite or PostgreSQL, such as {_EXAMPLES}, but got {safe_url(url)}"
+    )
+
+
+def expanded_store(url: str) -> str:
+    """A store's URL; of a SQLite file, with its home folder and variables replaced.
+
+    Raises:
+        ValueError: as `search.files.paths.expanded`.
+    """
+    match = _SQLITE_FILE.fullmatch(url)
+    return url if match is None else f"{match[1]}{expanded(match[2])}"
+
+
+def _check_sqlite(parsed: URL, url: str) -> None:
+    if parsed.database in (None, "", ":memory:") or parsed.query or parsed.host:
+        raise StoreError(
+            f"a SQLite store is one file, without options, such as sqlite:///retort.db, or with "
+            f"four slashes for an absolute path, but got {safe_url(url)}"
+        )

@@ -1,0 +1,275 @@
+"""The store's tables. Each change of them is a migration in `migrations/versions`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from search.records import StudyState, TrialState
+from search.storage.columns import Flag, UtcTime
+
+SCHEMA = "0007"
+"""The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
+
+VERSION_TABLE = "retort_schema"
+"""Alembic's version table, under a name of our own: it tells our databases from other programs'."""
+
+
+class Table(DeclarativeBase):
+    """The base of all tables. Every constraint has a name, by which a migration can change it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - declared so by SQLAlchemy
+        str: Text,
+        bool: Flag,
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+    }
+
+
+def _one_of(column: str, values: type[StudyState] | type[TrialState]) -> CheckConstraint:
+    names = ", ".join(f"'{value.value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({names})", name=f"{column}_is_known")
+
+
+def _share(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} >= 0 AND {column} <= 1", name=f"{column}_is_a_share")
+
+
+def _not_negative(column: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} >= 0", name=f"{column}_is_not_negative")
+
+
+class StudyRow(Table):
+    """A study. Each write to it or its trials moves `changed_at` on, and locks this row."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    artifacts: Mapped[str]
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    data_digest: Mapped[str | None]
+    elapsed_s: Mapped[float] = mapped_column(server_default="0")
+    identity: Mapped[str] = mapped_column(server_default="")
+    claim: Mapped[str | None]
+    claim_before: Mapped[str | None]
+    teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
+    hold: Mapped["HoldRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
+
+    __table_args__ = (_one_of("state", StudyState),)
+
+
+class HoldRow(Table):
+    """The process that runs a study; no row where none does. See `search.records.Holder`."""
+
+    __tablename__ = "holds"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    token: Mapped[str]
+    host: Mapped[str]
+    machine: Mapped[str]
+    pid: Mapped[int] = mapped_column(BigInteger)
+    process_start: Mapped[str]
+    since: Mapped[datetime]
+    beats: Mapped[int] = mapped_column(BigInteger)
+    stopping: Mapped[bool]
+
+
+class TeacherRow(Table):
+    """A study's teacher."""
+
+    __tablename__ = "teachers"
+
+    study_id: Mapped[int] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str]
+    digest: Mapped[str]
+    accuracy: Mapped[float]
+    test_accuracy: Mapped[float | None]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    macs: Mapped[int] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+
+    __table_args__ = (
+        _share("accuracy"),
+        _share("test_accuracy"),
+        _not_negative("size_bytes"),
+        _not_negative("latency_ms"),
+    )
+
+
+class TrialRow(Table):
+    """A trial: what is filtered and sorted by has a column, the rest is JSON."""
+
+    __tablename__ = "trials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    parent: Mapped[int | None]
+    key: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default="1")
+    state: Mapped[str]
+    params: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    duration_s: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    agreement: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    test_agreement: Mapped[float | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    macs: Mapped[int | None] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+    reason: Mapped[str | None]
+    no_op: Mapped[str | None]
+    violations: Mapped[dict[str, Any]]
+    hardware: Mapped[dict[str, Any]]
+    artifact_path: Mapped[str | None]
+    artifact_sha256: Mapped[str | None]
+    failure_kind: Mapped[str | None]
+    failure_message: Mapped[str | None]
+    failure_traceback: Mapped[str | None]
+    stages: Mapped[list["StageRow"]] = relationship(
+        lazy="raise", order_by="StageRow.position", cascade="all, delete-orphan"
+    )
+    epochs: Mapped[list["EpochRow"]] = relationship(
+        lazy="raise", order_by="EpochRow.position", cascade="all, delete-orphan"
+    )
+
+    __table_args__ = (
+        UniqueConstraint("study_id", "number"),
+        # Names one wish to add a trial: who does not know whether it came through asks again.
+        Index(None, "study_id", "key", unique=True),
+        Index(None, "study_id", "state"),
+        _one_of("state", TrialState),
+        CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ends_once"),
+        CheckConstraint(
+            "state <> 'complete' OR (accuracy IS NOT NULL AND agreement IS NOT NULL AND "
+            "size_bytes IS NOT NULL AND parameters IS NOT NULL AND macs IS NOT NULL)",
+            name="complete_is_measured",
+        ),
+        _share("accuracy"),
+        _share("agreement"),
+        _share("test_accuracy"),
+        _share("test_agreement"),
+        _not_negative("number"),
+        _not_negative("size_bytes"),
+        _not_negative("parameters"),
+        _not_negative("macs"),
+        _not_negative("latency_ms"),
+        _not_negative("latency_p95_ms"),
+        _not_negative("duration_s"),
+    )
+
+
+class StageRow(Table):
+    """One stage of a trial, in the order in which they were run."""
+
+    __tablename__ = "stages"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str]
+    seconds: Mapped[float]
+    accuracy: Mapped[float | None]
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    macs: Mapped[int | None] = mapped_column(BigInteger)
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    reused: Mapped[bool] = mapped_column(server_default=false())
+    latency_ms: Mapped[float | None]
+    no_op: Mapped[str | None]
+
+
+class EpochRow(Table):
+    """One point of a trial's learning curves."""
+
+    __tablename__ = "epochs"
+
+    trial_id: Mapped[int] = mapped_column(
+        ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    stage: Mapped[str]
+    epoch: Mapped[int]
+    loss: Mapped[float]
+    accuracy: Mapped[float]
+    learning_rate: Mapped[float]
+
+
+class CostRow(Table):
+    """What an untrained student of one shape cost, where it was measured; of use to any study."""
+
+    __tablename__ = "costs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channels: Mapped[int]
+    image_size: Mapped[int]
+    classes: Mapped[int]
+    processor: Mapped[str]
+    device: Mapped[str]
+    threads: Mapped[int]
+    runtime: Mapped[str]
+    student: Mapped[str]
+    pruning: Mapped[str]
+    quantization: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    parameters: Mapped[int] = mapped_column(BigInteger)
+    macs: Mapped[int] = mapped_column(BigInteger)
+    latency_ms: Mapped[float | None]
+    latency_p95_ms: Mapped[float | None]
+    measured_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint(
+            "processor",
+            "runtime",
+            "device",
+            "threads",
+            "channels",
+            "image_size",
+            "classes",
+            "student",
+            "pruning",
+            "quantization",
+            name="uq_costs_setting_shape",
+        ),
+        _not_negative("size_bytes"),
+        _not_negative("parameters"),
+        _not_negative("macs"),
+        _not_negative("latency_ms"),
+        _not_negative("latency_p95_ms"),
+    )

@@ -1,1 +1,0 @@
-"""The wiring of Ray Tune to the driver: the only files that know Ray."""

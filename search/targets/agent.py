@@ -1,0 +1,93 @@
+"""The agent: a small server on the machine that will serve, which measures ONNX files there.
+
+It needs Python 3.10 or newer and ONNX Runtime, no more: `retort agent --write agent.pyz` packs it
+into one file, which a board runs with `python3 agent.pyz`. Every request must bear the token in
+RETORT_AGENT_TOKEN, as `Authorization: Bearer TOKEN`:
+
+GET  /                   the processor, the runtime, the cores
+POST /measure?threads=1  the bytes of an ONNX file; its latency and the memory it took
+
+Each file is measured in a process of its own, one at a time, in an empty folder, for a limited
+time and with limited memory. Nothing is run but ONNX Runtime, without libraries of custom
+operators.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from search.errors import RetortError
+from search.targets.agent_limits import MOST_BYTES, Limits, half_of_memory
+from search.targets.agent_measuring import describe, measure
+from search.targets.agent_request import TOKEN_VARIABLE
+from search.targets.agent_server import Agent
+from search.text import visible
+
+DEFAULT_PORT = 8765
+
+
+def serve(host: str, port: int, *, limits: Limits) -> None:
+    """Answers until Ctrl-C, or SIGTERM.
+
+    Raises:
+        ValueError: there is no token, or it is short.
+        OSError: the address can't be listened on.
+        ImportError: there is no ONNX Runtime.
+    """
+    here = describe()
+    with Agent(host, port, token=os.environ.get(TOKEN_VARIABLE, ""), limits=limits) as agent:
+        sys.stderr.write(
+            f"measuring on {visible(str(here['processor']))}, {here['cores']} cores, "
+            f"{here['runtime']}, files up to {limits.file_bytes / 1e6:,.0f} MB within "
+            f"{limits.memory_bytes / 1e6:,.0f} MB of memory, at "
+            f"http://{host}:{agent.server_port}; Ctrl-C ends it\n"
+        )
+        # SIGTERM is how a service manager ends it; what is measured must not outlive it.
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, lambda *_: agent.shutdown())
+        agent.serve_forever()
+
+
+def main() -> None:
+    """The packed agent's own command: `serve`, or `measure FILE`."""
+    memory = argparse.ArgumentParser(add_help=False)
+    memory.add_argument(
+        "--max-memory",
+        type=_bytes,
+        default=half_of_memory(),
+        help="of the process that measures a file, in bytes; by default half of the machine's",
+    )
+    parser = argparse.ArgumentParser(prog="agent", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("serve", help="answer requests", parents=[memory])
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=DEFAULT_PORT)
+    server.add_argument("--max-size", type=_bytes, default=MOST_BYTES, help="of a file, in bytes")
+    once = commands.add_parser(
+        "measure", help="measure a file, and print what was found", parents=[memory]
+    )
+    once.add_argument("file", type=Path)
+    once.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    try:
+        if given.command == "serve":
+            limits = Limits(file_bytes=given.max_size, memory_bytes=given.max_memory)
+            serve(given.host, given.port, limits=limits)
+        else:
+            found = measure(given.file, threads=given.threads, memory_bytes=given.max_memory)
+            sys.stdout.write(json.dumps(found) + "\n")
+    except (RetortError, OSError, ValueError, ImportError) as error:
+        sys.exit(visible(f"{type(error).__name__}: {' '.join(str(error).split())}"))
+
+
+def _bytes(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a number of bytes above 0, but got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

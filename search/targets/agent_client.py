@@ -1,0 +1,210 @@
+"""Asking an agent, over HTTP, what a file takes on its machine."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from http.client import HTTPException, InvalidURL
+from pathlib import Path
+from typing import Any, TypeVar
+
+from search.errors import ArtifactError, TargetError
+from search.targets.agent_limits import BYTES_PER_S
+from search.targets.agent_request import TOKEN_VARIABLE
+from search.targets.http_exchange import MOST_BYTES, Answer, exchange
+from search.targets.latency import Latency
+from search.text import visible
+
+_PATIENCE_S = 180.0
+"""Longer than an agent lets a file wait and be measured."""
+_BUSY_S = 600.0
+_LONGEST_PAUSE_S = 30
+_TRIES = 3
+_SHOWN_CHARACTERS = 500
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a target is.
+
+    Attributes:
+        processor: its name.
+        runtime: with its version.
+        cores: how many.
+        exact_int8: whether sums of int8 products keep all their bits; older agents don't tell.
+    """
+
+    processor: str
+    runtime: str
+    cores: int
+    exact_int8: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What a file took on a machine; memory in bytes, of the model alone and of the process."""
+
+    machine: Machine
+    threads: int
+    latency: Latency
+    model_memory_bytes: int
+    process_memory_bytes: int
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, flat."""
+        return {
+            "processor": self.machine.processor,
+            "runtime": self.machine.runtime,
+            "threads": self.threads,
+            "latency_ms": self.latency.median_ms,
+            "latency_p95_ms": self.latency.p95_ms,
+            "model_memory_bytes": self.model_memory_bytes,
+            "process_memory_bytes": self.process_memory_bytes,
+        }
+
+
+@cache
+def describe_agent(address: str) -> Machine:
+    """What the agent's machine is; asked once in each process.
+
+    Raises:
+        TargetError: it does not answer, or refuses the token.
+    """
+    return _parsed(address, _asked(address, "/"), _machine)
+
+
+def ask_agent(address: str, model: Path, *, threads: int) -> Profile:
+    """What the ONNX file takes on the agent's machine.
+
+    Raises:
+        ArtifactError: its ONNX Runtime can't load the file.
+        TargetError: it does not answer, or refuses the token.
+    """
+    return parsed_profile(address, _asked(address, f"/measure?threads={threads}", model))
+
+
+def _asked(address: str, path: str, model: Path | None = None) -> bytes:
+    """What the agent answers; while it is busy it is asked again, when it says."""
+    token, given_up = _token(address), time.monotonic() + _BUSY_S
+    while True:
+        answer = _reached(address, path, token=token, model=model)
+        if answer.status == HTTPStatus.OK:
+            return answer.body
+        busy = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.retry_after.isdecimal()
+        if not busy or time.monotonic() > given_up:
+            raise _refused(address, answer)
+        time.sleep(min(float(answer.retry_after), _LONGEST_PAUSE_S))
+
+
+def _reached(address: str, path: str, *, token: str, model: Path | None) -> Answer:
+    seconds = _PATIENCE_S + (model.stat().st_size / BYTES_PER_S if model else 0)
+    given_up = time.monotonic() + seconds
+    for tried in range(1, _TRIES + 1):
+        try:
+            return exchange(address, path, token=token, seconds=seconds, body=model)
+        except (InvalidURL, ValueError) as error:
+            raise TargetError(
+                f"an agent's address must be http://host:port, but got {address!r}: {error}"
+            ) from error
+        # HTTPException: something else than HTTP listens there.
+        except (OSError, HTTPException) as error:
+            if tried == _TRIES or time.monotonic() > given_up:
+                raise TargetError(
+                    f"the agent at {address} does not answer: {_cause(error)}. Start it there with "
+                    f"`{TOKEN_VARIABLE}=… retort agent --host ADDRESS`, and check the address "
+                    "and the network"
+                ) from error
+            time.sleep(tried)
+    raise AssertionError("every try returns or raises")
+
+
+def _token(address: str) -> str:
+    token = os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise TargetError(
+            f"the agent at {address} asks for its token: put it into {TOKEN_VARIABLE}"
+        )
+    # A header holds no others; http.client would refuse, and show the token.
+    if not (token.isascii() and token.isprintable()):
+        raise TargetError(f"{TOKEN_VARIABLE} must hold printable ASCII characters alone")
+    return token
+
+
+def _cause(error: OSError | HTTPException) -> str:
+    """What went wrong; it may be what the other side said."""
+    return shown(" ".join(str(error).split())) or type(error).__name__
+
+
+def _refused(address: str, answer: Answer) -> ArtifactError | TargetError:
+    try:
+        reason = shown(str(json.loads(answer.body)["error"]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        reason = "without a reason, so that it may be no agent of retort"
+    if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return ArtifactError(f"the agent at {address} can't load the file: {reason}")
+    return TargetError(f"the agent at {address} refuses ({answer.status}): {reason}")
+
+
+def shown(text: str) -> str:
+    """What a machine said, as it may be shown and kept."""
+    return visible(text[:_SHOWN_CHARACTERS])
+
+
+def parsed_profile(address: str, text: bytes) -> Profile:
+    """What an agent measured, from the JSON that it answered.
+
+    Raises:
+        TargetError: it is none of an agent's.
+    """
+    return _parsed(address, text, _profile)
+
+
+def _parsed(address: str, text: bytes, read: Callable[[Mapping[str, Any]], _T]) -> _T:
+    try:
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"its answer has more than {MOST_BYTES} bytes")
+        return read(json.loads(text))
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
+        raise TargetError(
+            f"what answers at {address} is no agent of retort: {shown(str(error))}"
+        ) from error
+
+
+def _machine(answer: Mapping[str, Any]) -> Machine:
+    return Machine(
+        processor=shown(str(answer["processor"])),
+        runtime=shown(str(answer["runtime"])),
+        cores=int(_number(answer["cores"])),
+        exact_int8=_truth(answer.get("exact_int8")),
+    )
+
+
+def _profile(answer: Mapping[str, Any]) -> Profile:
+    return Profile(
+        machine=_machine(answer),
+        threads=int(_number(answer["threads"])),
+        latency=Latency(
+            median_ms=_number(answer["median_ms"]),
+            p95_ms=_number(answer["p95_ms"]),
+            rounds_ms=tuple(_number(each) for each in answer["rounds_ms"]),
+        ),
+        model_memory_bytes=int(_number(answer["model_memory_bytes"])),
+        process_memory_bytes=int(_number(answer["process_memory_bytes"])),
+    )
+
+
+def _truth(told: Any) -> bool | None:
+    return told if isinstance(told, bool) else None
+
+
+def _number(told: Any) -> float:
+    number = float(told)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"what was measured must be finite and not negative, but is {number}")
+    return number

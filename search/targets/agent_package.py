@@ -1,0 +1,33 @@
+"""The agent as one file that any Python with ONNX Runtime runs."""
+
+import io
+import zipfile
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_MODULES = (
+    "search/__init__.py",
+    "search/errors.py",
+    "search/targets/__init__.py",
+    "search/targets/onnx_runtime.py",
+    "search/targets/latency.py",
+    "search/targets/agent.py",
+    "search/targets/agent_limits.py",
+    "search/targets/agent_measuring.py",
+    "search/targets/agent_request.py",
+    "search/targets/agent_server.py",
+    "search/text.py",
+    "spaces/__init__.py",
+    "spaces/processor.py",
+)
+_MAIN = "from search.targets.agent import main\nmain()\n"
+
+
+def packed_agent() -> bytes:
+    """A zip archive with a `__main__.py`, which `python3 agent.pyz` runs."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for module in _MODULES:
+            archive.write(_ROOT / module, module)
+        archive.writestr("__main__.py", _MAIN)
+    return packed.getvalue()

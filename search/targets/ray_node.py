@@ -1,0 +1,72 @@
+"""Latency on the machine that stands for the target, asked for from any other of the cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from search.config.study import Target
+from search.errors import ArtifactError, TrialError
+from search.files.disk import scratch
+from search.targets.latency import Latency
+from search.targets.this_machine import processor_here, time_here
+
+_PATIENCE_S = 600.0
+
+_Answer = TypeVar("_Answer")
+
+
+def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
+    """Latency of each file, measured in turns by the machine that has the target's resource.
+
+    It is asked for the whole of its resource, so that no two measurements disturb one another.
+
+    Raises:
+        ArtifactError: its runtime can't load one of them.
+        TrialError: `target_lost`, it did not answer.
+    """
+    here = target.model_copy(update={"resource": None})
+    contents = [path.read_bytes() for path in paths]
+    return _asked(_timed.options(**_all_of(target)).remote(contents, here), target)
+
+
+def processor_on_target(target: Target) -> str:
+    """The name of the processor of the machine that has the target's resource."""
+    return _asked(_named.options(**_all_of(target)).remote(target.device), target)
+
+
+def _all_of(target: Target) -> dict[str, Any]:
+    """How to ask for the target's machine, whatever a trial was given for itself."""
+    # Tune runs a trial in a placement group, which would keep what it asks for to itself.
+    anywhere = PlacementGroupSchedulingStrategy(placement_group=None)  # type: ignore[arg-type]
+    return {"resources": {str(target.resource): 1.0}, "scheduling_strategy": anywhere}
+
+
+def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
+    try:
+        return ray.get(answer, timeout=_PATIENCE_S)
+    except RayError as error:
+        if isinstance(error, RayTaskError) and isinstance(error.cause, ArtifactError):
+            raise ArtifactError(str(error.cause)) from error
+        raise TrialError(
+            "target_lost",
+            f"the machine with the resource {target.resource} must measure latency, but did not "
+            f"answer: {error}; see that it is up",
+        ) from error
+
+
+@ray.remote(num_cpus=0, max_retries=3)
+def _timed(contents: Sequence[bytes], target: Target) -> list[Latency]:
+    with scratch() as folder:
+        paths = [folder / f"{place}.onnx" for place in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        return time_here(paths, target)
+
+
+@ray.remote(num_cpus=0, max_retries=3)
+def _named(device: str) -> str:
+    return processor_here(device)

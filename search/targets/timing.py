@@ -1,0 +1,44 @@
+"""Latency on the target, wherever that is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from search.config.study import Target
+from search.records import Cost
+from search.targets.agent_client import ask_agent, describe_agent
+from search.targets.latency import Latency
+from search.targets.this_machine import processor_here, time_here
+
+
+def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
+    """`cost` with the latency of the file `path` on the target."""
+    (latency,) = time_files([path], target)
+    return replace(cost, latency_ms=latency.median_ms, latency_p95_ms=latency.p95_ms)
+
+
+def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
+    """Latency of each file on the target, measured in turns.
+
+    Raises:
+        ArtifactError: a file can't be loaded.
+        TargetError: the target's agent does not answer; or this machine has no memory left.
+    """
+    if target.agent:
+        return [ask_agent(target.agent, path, threads=target.threads).latency for path in paths]
+    if target.resource is not None:
+        from search.targets.ray_node import time_on_target  # Ray only where there is a cluster
+
+        return time_on_target(paths, target)
+    return time_here(paths, target)
+
+
+def processor_of(target: Target) -> str:
+    """The name of the processor that latency is measured on."""
+    if target.agent is not None:
+        return describe_agent(target.agent).processor
+    if target.resource is None:
+        return processor_here(target.device)
+    from search.targets.ray_node import processor_on_target
+
+    return processor_on_target(target)

@@ -1,1 +1,0 @@
-"""The teacher: where it comes from, and several as one."""

@@ -1,0 +1,98 @@
+"""Training a teacher here, from scratch or from what it has."""
+
+import hashlib
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from search.artifacts.student import write_weights
+from search.config.study import TeacherTraining
+from search.data.views import View
+from search.errors import TeacherError, TrialError
+from search.records import EpochRecord
+from search.teachers.setting import Classroom, network_digest
+from search.training.trainer import Course, train
+from spaces.distillation.labels import Labels
+from spaces.training.standard import Standard
+
+_WEIGHTS = "model.safetensors"
+
+
+def trained(
+    network: nn.Module, training: TeacherTraining, room: Classroom, *, code: str = ""
+) -> nn.Module:
+    """The network fitted here, or as it was fitted by an earlier run.
+
+    Args:
+        network: with the weights that it starts from.
+        training: how.
+        room: on what.
+        code: the digest of the code that the network is made of, where it is not our own.
+    """
+    info = room.dataset.info
+    views = f"{room.seed}/{info.shift}/{info.flip}"
+    network_key = network_digest(network) + code
+    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}"
+    depot, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
+    with depot.making(name, room.progress):
+        if folder := depot.kept(name):
+            room.progress("teacher: trained by an earlier run")
+            network.load_state_dict(load_file(folder / _WEIGHTS))
+            return network
+        with depot.writing(name) as temporary:
+            # As large as they will be: whether there is room is known before the hours of training.
+            write_weights(temporary / _WEIGHTS, network)
+            _fit(network, training, room)
+            write_weights(temporary / _WEIGHTS, network)
+    return network
+
+
+def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None:
+    """Trains until the epochs are over or validation has not improved for `patience` epochs."""
+    peak: EpochRecord | None = None
+    best: dict[str, Tensor] = {}
+    try:
+        for point in train(network, room.dataset, _course(training, room)):
+            if peak is None or point.accuracy > peak.accuracy:
+                peak = point
+                best = {key: value.clone() for key, value in network.state_dict().items()}
+            room.progress(
+                f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
+                f"validation accuracy {point.accuracy:.1%} (best {peak.accuracy:.1%})"
+            )
+            if point.epoch - peak.epoch >= training.patience:
+                break
+    except TrialError as error:
+        raise TeacherError(f"the teacher could not be trained: {error}") from error
+    network.load_state_dict(best)
+
+
+def _course(training: TeacherTraining, room: Classroom) -> Course:
+    info = room.dataset.info
+    return Course(
+        stage="teacher",
+        training=_standard(training),
+        distillation=Labels(),
+        epochs=training.epochs,
+        # Its own views, apart from those on which its students will ask it.
+        views=tuple(
+            View(number=-1 - epoch, seed=room.seed, shift=info.shift, flip=info.flip)
+            for epoch in range(training.epochs)
+        ),
+        targets=None,
+        seed=room.seed,
+        device=room.device,
+    )
+
+
+def _standard(training: TeacherTraining) -> Standard:
+    try:
+        return Standard(
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            learning_rate=training.learning_rate,
+            weight_decay=training.weight_decay,
+            warmup_epochs=1 if training.epochs > 1 else 0,
+        )
+    except ValueError as error:
+        raise TeacherError(f"teacher.train: {error}") from error

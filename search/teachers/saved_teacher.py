@@ -1,0 +1,130 @@
+"""Teachers as files: written once, for the workers whose students are shown what they see."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from search.artifacts.student import load_network, write_weights
+from search.config.study import TeacherSettings
+from search.data.dataset import DataInfo
+from search.errors import TeacherError
+from search.files.atomic import damaged_files
+from search.files.filestore import Depot
+from search.teachers.adapters import adapt
+from search.teachers.factory import factory_digest, from_factory
+from search.teachers.linear_probe import with_classes
+from search.teachers.sources import preprocessing, timm_network
+from search.teachers.teacher import Teacher
+from spaces.features import features_of
+
+_DESCRIPTION = "teacher.json"
+
+
+def save_teacher(
+    teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: Depot
+) -> Path:
+    """The folder of each member's weights, and of what it takes to build it again.
+
+    Raises:
+        TeacherError: a member does not give the features that open methods need.
+    """
+    for network in teacher.members:
+        check_features(network, info, device=teacher.device)
+    description = json.dumps(
+        {
+            "digest": teacher.digest,
+            "data": info.to_json(),
+            "members": [settings.model_dump(mode="json") for settings in members],
+            "code": [factory_digest(settings.factory) for settings in members],
+        },
+        indent=1,
+    )
+    depot, name = cache / "live_teachers", hashlib.sha256(description.encode()).hexdigest()[:24]
+    if folder := depot.kept(name):
+        return folder
+    with depot.writing(name) as temporary:
+        for number, network in enumerate(teacher.members):
+            write_weights(temporary / _file(number), network)
+        for number, settings in enumerate(members):
+            if settings.exported:  # another machine may not have it
+                shutil.copytree(settings.exported.expanduser(), temporary / _copy(number))
+        (temporary / _DESCRIPTION).write_text(description)
+    return depot.folder / name
+
+
+@cache
+def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
+    """The networks in `folder`, in evaluation mode, on the CPU; loaded once in each process.
+
+    Raises:
+        TeacherError: a file is missing or damaged, or a factory's code is not allowed to run.
+    """
+    if damaged := damaged_files(folder):
+        raise TeacherError(
+            f"{folder} must be as it was written, but differs in {', '.join(damaged)}: run again"
+        )
+    description = json.loads((folder / _DESCRIPTION).read_text())
+    info = DataInfo.from_json(description["data"])
+    networks = []
+    for number, values in enumerate(description["members"]):
+        settings = TeacherSettings.model_validate_json(json.dumps(values))
+        if settings.exported:
+            settings = settings.model_copy(update={"exported": folder / _copy(number)})
+        _check_code(settings, description["code"][number])
+        network = architecture(settings, info, allow_code=allow_code)
+        network.load_state_dict(load_file(folder / _file(number)))
+        networks.append(network.eval().requires_grad_(False))
+    return tuple(networks)
+
+
+def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool) -> nn.Module:
+    """A teacher's network without the weights that it will have, as it takes the students' images.
+
+    Raises:
+        TeacherError: it can't be built, or a factory's code is not allowed to run.
+    """
+    if settings.exported:
+        network = load_network(settings.exported)
+    elif settings.factory:
+        network = from_factory(settings.factory, info, allow_code=allow_code)
+    else:
+        network = timm_network(settings, info, classes=len(info.classes), blank=True)
+    if settings.train:
+        return network
+    network = with_classes(network, len(info.classes))
+    return adapt(network, info, *preprocessing(settings, network, info))
+
+
+def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -> None:
+    """Raises TeacherError unless the network gives its features away."""
+    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=device)
+    try:
+        features_of(network, example)
+    except ValueError as error:
+        raise TeacherError(
+            f"the teacher can't teach by its features: {error}. Leave out the distillation methods "
+            "that need them, or name a timm model"
+        ) from error
+
+
+def _check_code(settings: TeacherSettings, digest: str) -> None:
+    if factory_digest(settings.factory) != digest:
+        raise TeacherError(
+            f"the file of teacher.factory, {settings.factory}, must stay as it was when the run "
+            "began, but has changed: run again"
+        )
+
+
+def _file(number: int) -> str:
+    return f"member-{number}.safetensors"
+
+
+def _copy(number: int) -> str:
+    return f"member-{number}-exported"

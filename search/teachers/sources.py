@@ -1,0 +1,120 @@
+"""Where a teacher's weights come from: timm and its hub, or a checkpoint."""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+import timm
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from torch import Tensor, nn
+
+from search.artifacts.student import read_provenance
+from search.config.study import TeacherSettings
+from search.data.dataset import DataInfo
+from search.errors import TeacherError, shortened
+from search.files.reading import check_archive
+from search.teachers.linear_probe import classifier_name, with_classes
+from search.training.checkpoint import UNLOADABLE
+from spaces.students.timm_model import Timm
+
+_WAYS_OUT = (
+    "Three ways out: set `checkpoint:` to a local file; fill the hub's cache on a machine that "
+    "reaches it and copy the folder named by HF_HOME; or train the teacher here with `train: {}`"
+)
+
+
+def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
+    network = timm_network(settings, info, classes=_classes(settings, info))
+    if settings.checkpoint:
+        _load_checkpoint(network, settings.checkpoint, strict=settings.train is None)
+    return network
+
+
+def timm_network(
+    settings: TeacherSettings, info: DataInfo, *, classes: int, blank: bool = False
+) -> nn.Module:
+    """The teacher's network before any checkpoint; `blank` leaves pretrained weights out too."""
+    assert settings.model is not None
+    try:
+        return Timm(model=settings.model, pretrained=settings.pretrained).build(
+            classes=classes,
+            channels=info.channels,
+            image_size=_image_size(settings, info),
+            blank=blank,
+        )
+    except OSError as error:
+        raise TeacherError(
+            f"the weights of {settings.model} can't be fetched: {error}. {_WAYS_OUT}"
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise TeacherError(f"teacher.model {error}") from error
+
+
+def _classes(settings: TeacherSettings, info: DataInfo) -> int:
+    """Outputs to build: pretrained weights that are used as they are bring their own number."""
+    if settings.pretrained and not settings.train:
+        cfg = timm.get_pretrained_cfg(settings.model or "")
+        return cfg.num_classes if cfg else len(info.classes)
+    return len(info.classes)
+
+
+def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
+    cfg = timm.get_pretrained_cfg(settings.model or "")
+    if settings.pretrained and not settings.train and cfg is not None:
+        return settings.image_size or int(cfg.input_size[-1])
+    return settings.image_size or info.image_size
+
+
+def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
+    """Loads weights; unless `strict`, those whose shapes differ (the classes) are left out."""
+    try:
+        check_archive(path)
+        weights = load_state_dict(str(path), weights_only=True)
+        if strict:
+            _take_classes(network, weights)
+        else:
+            shapes = {key: value.shape for key, value in network.state_dict().items()}
+            weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
+            if not weights:
+                raise ValueError("none of its tensors has a name and a shape of the teacher's")
+        network.load_state_dict(weights, strict=strict)
+    except FileNotFoundError:
+        raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
+    except (OSError, SafetensorError, *UNLOADABLE) as error:
+        if isinstance(error.__cause__, pickle.UnpicklingError):
+            # timm's own words advise to load it nevertheless, which would run what it holds.
+            raise TeacherError(
+                f"{path} must be a checkpoint of tensors alone, but holds other Python objects, "
+                "which could run code, or is damaged: save its state_dict() with torch.save or "
+                "safetensors"
+            ) from error
+        reason = shortened(error) or type(error).__name__
+        raise TeacherError(f"{path} does not fit the teacher: {reason}") from error
+
+
+def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Gives the network as many outputs as these weights have; whether they fit is seen later."""
+    weight = weights.get(f"{classifier_name(network)}.weight")
+    if weight is not None and weight.ndim == 2:
+        with_classes(network, len(weight))
+
+
+def preprocessing(
+    settings: TeacherSettings, network: nn.Module, info: DataInfo
+) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
+    """The image size and the (mean, std) that an untouched teacher expects."""
+    if settings.exported:
+        data = read_provenance(settings.exported).data
+        return data.image_size, (data.mean, data.std)
+    known = getattr(network, "pretrained_cfg", None) if settings.pretrained else None
+    size = settings.image_size or (known["input_size"][-1] if known else info.image_size)
+    if settings.mean and settings.std:
+        return size, (settings.mean, settings.std)
+    if known and info.channels == len(known["mean"]):
+        return size, (known["mean"], known["std"])
+    if known and info.channels == 1:
+        # timm adds the colours' first weights up: a grey image stands for three equal colours.
+        return size, ([fmean(known["mean"])], [fmean(known["std"])])
+    return size, (info.mean, info.std)

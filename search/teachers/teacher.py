@@ -1,0 +1,158 @@
+"""The teacher that a study names, made ready and checked against the data."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from search.artifacts.student import load_network
+from search.config.study import TeacherSettings
+from search.errors import TeacherError
+from search.teachers.adapters import Ensemble, adapt
+from search.teachers.factory import factory_digest, from_factory
+from search.teachers.finetune import trained
+from search.teachers.linear_probe import outputs_of, probed
+from search.teachers.setting import Classroom, network_digest
+from search.teachers.sources import from_timm, preprocessing
+from search.training.trainer import accuracy
+from spaces.counting import count_parameters
+
+# Of a teacher, whose copy in double precision takes eight bytes for each.
+_MOST_COPIED = 500_000_000
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A network, or several as one, that takes the students' normalised images.
+
+    Attributes:
+        name: for people.
+        network: to logits [batch, classes], in evaluation mode, on `device`.
+        digest: hexadecimal SHA-256 of what decides its outputs.
+        device: where it computes.
+    """
+
+    name: str
+    network: nn.Module
+    digest: str
+    device: str
+
+    @property
+    def members(self) -> tuple[nn.Module, ...]:
+        """The networks that it consists of, in the order in which the study names them."""
+        if isinstance(self.network, Ensemble):
+            return tuple(self.network.members)
+        return (self.network,)
+
+
+def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teacher:
+    """The teacher that a study names; trained here where it says so.
+
+    Raises:
+        TeacherError: weights are missing or unfit, or a factory's code is not allowed to run.
+    """
+    # Members that are set alike are still trained apart.
+    rooms = [replace(room, seed=room.seed + number) for number in range(len(members))]
+    pairs = zip(members, rooms, strict=True)
+    networks = [_member(settings, own).to(room.device).eval() for settings, own in pairs]
+    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    _check_outputs(network, room)
+    names = [str(s.model or s.exported or s.factory) for s in members]
+    name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
+    digest = _digest(network, room, code=[factory_digest(s.factory) for s in members])
+    return Teacher(name, network.requires_grad_(False), digest, room.device)
+
+
+def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
+    info = room.dataset.info
+    torch.manual_seed(room.seed)  # of weights that are not loaded
+    if settings.exported:
+        network = load_network(settings.exported)
+    elif settings.factory:
+        network = from_factory(settings.factory, info, allow_code=room.allow_code)
+    else:
+        network = from_timm(settings, info)
+    if settings.train:
+        return trained(network, settings.train, room, code=factory_digest(settings.factory))
+    network = adapt(network, info, *preprocessing(settings, network, info))
+    if room.features_alone and outputs_of(network) not in (None, len(info.classes)):
+        room.progress(
+            f"the teacher's {outputs_of(network)} classes are not the data's "
+            f"{len(info.classes)}: its accuracy, and agreement with it, are those of a linear "
+            "classifier on its features"
+        )
+        return probed(network, room)
+    return network
+
+
+@torch.inference_mode()
+def _check_outputs(network: nn.Module, room: Classroom) -> None:
+    info = room.dataset.info
+    example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=room.device)
+    try:
+        shape = tuple(network(example).shape)
+    except (RuntimeError, AssertionError) as error:
+        raise TeacherError(
+            f"the teacher must take images of {info.channels} channels and {info.image_size} "
+            f"pixels, but: {error}"
+        ) from error
+    if shape != (2, len(info.classes)):
+        raise TeacherError(
+            f"the teacher must predict the data's {len(info.classes)} classes, but its outputs for "
+            f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`, or open "
+            "distillation methods that need its features alone"
+        )
+    found = accuracy(network, room.dataset.validation, room.dataset, device=room.device)
+    chance = np.bincount(room.dataset.validation.labels).max() / len(room.dataset.validation)
+    noise = 3 * math.sqrt(chance * (1 - chance) / len(room.dataset.validation))
+    if found <= chance + noise:
+        room.progress(
+            f"warning: the teacher's validation accuracy of {found:.1%} is hardly above chance "
+            f"({chance:.1%}): check its preprocessing and the order of the classes"
+        )
+
+
+def _digest(network: nn.Module, room: Classroom, *, code: Sequence[str]) -> str:
+    """Of the weights, of what they give for a probe, and of the members' own code.
+
+    A module that is installed is known by the probe alone.
+    """
+    info = room.dataset.info
+    noise = torch.Generator().manual_seed(0)
+    probe = torch.randn(2, info.channels, info.image_size, info.image_size, generator=noise)
+    outputs = _outputs_anywhere(network, probe, device=room.device)
+    known = network_digest(network) + "".join(code)
+    return hashlib.sha256(known.encode() + outputs.tobytes()).hexdigest()
+
+
+@torch.inference_mode()
+def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.ndarray:
+    """Outputs for the probe, rounded so that every machine gives the same.
+
+    In single precision processors differ in the last digits, some of which decide how a number is
+    rounded; in double precision hardly ever.
+    """
+    exact = _in_double_precision(network, probe)
+    outputs = network(probe.to(device)).cpu().float() if exact is None else exact
+    rounded: np.ndarray = outputs.numpy().round(1 if exact is None else 2)
+    return rounded + 0.0  # no zero is below zero
+
+
+def _in_double_precision(network: nn.Module, probe: Tensor) -> Tensor | None:
+    """Outputs of a copy on the CPU; None of one that is too large, or insists on a precision."""
+    if count_parameters(network) > _MOST_COPIED:
+        return None
+    ordinary = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        outputs: Tensor = deepcopy(network).cpu().double()(probe.double())
+    except Exception:  # noqa: BLE001  code of others
+        return None
+    finally:
+        torch.set_default_dtype(ordinary)
+    return outputs

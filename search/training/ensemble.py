@@ -1,0 +1,15 @@
+"""Several teachers as one."""
+
+import math
+
+from torch import Tensor
+
+
+def as_one(members: Tensor) -> Tensor:
+    """Logits [batch, classes] of several teachers' [teachers, batch, classes] mean prediction.
+
+    A single teacher's stay as they are.
+    """
+    if len(members) == 1:
+        return members[0]
+    return members.log_softmax(dim=2).logsumexp(dim=0) - math.log(len(members))

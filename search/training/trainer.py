@@ -1,0 +1,303 @@
+"""Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search.data.dataset import Batch, Dataset, Part, normalize
+from search.data.joined import for_learning
+from search.data.views import View
+from search.errors import TrialError
+from search.records import EpochRecord
+from search.training.checkpoint import Checkpoint
+from search.training.distiller import Pupil
+from search.training.ema import Average
+from search.training.ensemble import as_one
+from search.training.erasing import erased
+from search.training.mixup import draw_mixture
+from spaces.axes.distillation import Distillation, Lesson
+from spaces.axes.training import Fit, Training
+
+_EVALUATION_BATCH = 512
+
+# From a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
+Targets = Callable[[View, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a network is put through.
+
+    Attributes:
+        stage: the name under which its curve is recorded.
+        training: optimizer, schedule and batch.
+        distillation: the loss.
+        epochs: passes over the training images; epoch e shows view e modulo the number of views.
+        views: the augmented views, numbered from 0.
+        targets: the teachers' logits for these views; None where the loss needs none.
+        teachers: the teachers themselves, where the loss needs their features.
+        seed: of the order of the images, and of dropout.
+        device: where the network computes.
+        checkpoint: where the training is kept while it is under way; None: nowhere.
+        penalty: added to the loss of each step, a scalar in nats; None adds nothing.
+        constraint: called after each step, on weights that must keep to something; None: on none.
+    """
+
+    stage: str
+    training: Training
+    distillation: Distillation
+    epochs: int
+    views: tuple[View, ...]
+    targets: Targets | None
+    seed: int
+    device: str = "cpu"
+    checkpoint: Checkpoint | None = None
+    teachers: tuple[nn.Module, ...] = ()
+    penalty: Callable[[], Tensor] | None = None
+    constraint: Callable[[], None] | None = None
+
+
+def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
+    """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
+
+    After each epoch the network is what its accuracy is reported of: the moving average of its
+    weights, where the training keeps one.
+
+    A training that was cut off goes on after the epoch of its checkpoint, to the same weights; the
+    epochs before are reported again.
+
+    Raises:
+        TrialError: `non_finite`, the loss became infinite or not a number.
+    """
+    dataset = for_learning(dataset, by_labels=course.distillation.uses_labels)
+    torch.manual_seed(course.seed)
+    network.to(course.device).to(memory_format=_memory_format(network))
+    for teacher in course.teachers:
+        teacher.to(course.device)
+    try:
+        yield from _curve(network, dataset, course)
+    finally:
+        network.to(memory_format=torch.contiguous_format)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What changes while a network is trained."""
+
+    pupil: Pupil
+    fit: Fit
+    average: Average | None
+
+    def exchange(self) -> None:
+        """Puts the weights' average into the network, or takes it out again."""
+        if self.average is not None:
+            self.average.swap()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, between two epochs."""
+        state = {
+            "pupil": self.pupil.state_dict(),
+            "optimizer": self.fit.optimizer.state_dict(),
+            "scheduler": self.fit.scheduler.state_dict(),
+        }
+        return state if self.average is None else state | {"average": self.average.state_dict()}
+
+    def fits(self, state: Mapping[str, Any]) -> bool:
+        """Whether the state is of a pupil of the same shapes."""
+        own = {name: value.shape for name, value in self.pupil.state_dict().items()}
+        return own == {name: value.shape for name, value in state["pupil"].items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As it was when its state was asked for."""
+        self.pupil.load_state_dict(state["pupil"])
+        self.fit.optimizer.load_state_dict(state["optimizer"])
+        self.fit.scheduler.load_state_dict(state["scheduler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+
+def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
+    fitting = _fitting(network, dataset, course)
+    curve = _restored(fitting, course)
+    yield from curve
+    for epoch in range(len(curve), course.epochs):
+        if epoch:
+            fitting.exchange()
+        order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
+        loss = _epoch(fitting, dataset, course, epoch=epoch, order=order)
+        fitting.exchange()
+        point = EpochRecord(
+            stage=course.stage,
+            epoch=epoch,
+            loss=loss,
+            accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
+            learning_rate=fitting.fit.optimizer.param_groups[0]["lr"],
+        )
+        curve.append(point)
+        _kept(fitting, course, curve)
+        yield point
+
+
+def _pupil(network: nn.Module, dataset: Dataset, course: Course) -> Pupil:
+    info = dataset.info
+    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=course.device)
+    return Pupil(network, course.distillation, course.teachers, example)
+
+
+def _fitting(network: nn.Module, dataset: Dataset, course: Course) -> _Fitting:
+    pupil = _pupil(network, dataset, course)
+    steps = len(dataset.training) // _batch_size(dataset, course)
+    fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
+    decay = course.training.ema
+    return _Fitting(pupil, fit, Average(network, decay=decay) if decay else None)
+
+
+def _batch_size(dataset: Dataset, course: Course) -> int:
+    return min(course.training.batch_size, len(dataset.training))
+
+
+def _restored(fitting: _Fitting, course: Course) -> list[EpochRecord]:
+    """The epochs that the checkpoint has behind it, with everything as it was after the last."""
+    if course.checkpoint is None or (state := course.checkpoint.load()) is None:
+        return []
+    if not fitting.fits(state):
+        return []  # it was cut otherwise before
+    fitting.load_state_dict(state)
+    torch.set_rng_state(state["chance"])
+    if course.device == "cuda":
+        torch.cuda.set_rng_state(state["cuda_chance"])
+    return [EpochRecord(**point) for point in state["curve"]]
+
+
+def _kept(fitting: _Fitting, course: Course, curve: Sequence[EpochRecord]) -> None:
+    if course.checkpoint is None or not course.checkpoint.is_due or len(curve) == course.epochs:
+        return
+    state = fitting.state_dict() | {
+        "chance": torch.get_rng_state(),
+        "curve": [asdict(point) for point in curve],
+    }
+    if course.device == "cuda":
+        state["cuda_chance"] = torch.cuda.get_rng_state()
+    course.checkpoint.save(state)
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu") -> float:
+    """Share of the unaugmented images of `part` that `network` classifies rightly."""
+    network.eval()
+    right = 0
+    for batch in part.batches(_EVALUATION_BATCH, device=device):
+        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+        right += int((network(images).argmax(dim=1) == batch.labels).sum())
+    return right / len(part)
+
+
+def sample_losses(
+    network: nn.Module, dataset: Dataset, course: Course, *, batches: int
+) -> Iterator[Tensor]:
+    """The course's loss on a few batches of training images, in evaluation mode.
+
+    Each has a gradient; normalisations keep their statistics, and the network comes back to the
+    CPU.
+    """
+    pupil = _pupil(network.to(course.device), dataset, course)
+    batch_size = _batch_size(dataset, course)
+    order = _shuffled(len(dataset.training), seed=course.seed, epoch=0)[: batches * batch_size]
+    try:
+        for batch in dataset.training.batches(
+            batch_size, order=order, view=course.views[0], device=course.device, drop_last=True
+        ):
+            yield _loss(pupil.eval(), batch, dataset, course, view=course.views[0])
+    finally:
+        network.cpu()
+
+
+def _memory_format(network: nn.Module) -> torch.memory_format:
+    """Channels last for convolutional networks, whose steps then take 0.5 to 1.0 of the time.
+
+    benchmarks/training_step.py measures it. A vision transformer, with its one convolution, is no
+    faster so.
+    """
+    convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
+    return torch.channels_last if convolutions > 1 else torch.contiguous_format
+
+
+def _epoch(
+    fitting: _Fitting, dataset: Dataset, course: Course, *, epoch: int, order: Tensor
+) -> float:
+    """Mean loss of the epoch, in nats."""
+    pupil, fit = fitting.pupil, fitting.fit
+    pupil.train()
+    view = course.views[epoch % len(course.views)]
+    # Batch normalisation can't take a last batch of one image, so that the last, short one is left
+    # out; the next epoch's order is another.
+    batch_size = _batch_size(dataset, course)
+    batches = dataset.training.batches(
+        batch_size, order=order, view=view, device=course.device, drop_last=True
+    )
+    losses = []
+    done = epoch * (len(dataset.training) // batch_size)
+    for step, batch in enumerate(batches, start=done + 1):
+        loss = _loss(pupil, batch, dataset, course, view=view)
+        if course.penalty is not None:
+            loss = loss + course.penalty()
+        fit.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        fit.optimizer.step()
+        if course.constraint is not None:
+            course.constraint()
+        fit.scheduler.step_update(step)
+        if fitting.average is not None:
+            fitting.average.update(step)
+        losses.append(loss.detach())
+    mean = float(torch.stack(losses).mean())
+    # The last step's update shows in no loss any more, only in the weights.
+    if not (math.isfinite(mean) and _is_finite(pupil)):
+        raise TrialError(
+            "non_finite",
+            f"loss and weights must stay finite, but the loss was {mean} and the weights "
+            f"{'finite' if _is_finite(pupil) else 'not'} in epoch {epoch} of {course.stage}: "
+            "lower training.standard.learning_rate",
+        )
+    return mean
+
+
+def _is_finite(network: nn.Module) -> bool:
+    # Sums: integers, such as the batches that a normalisation counted, are finite anyway.
+    return all(bool(tensor.sum().isfinite()) for tensor in network.state_dict().values())
+
+
+def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view: View) -> Tensor:
+    images = normalize(batch.images, dataset.info.mean, dataset.info.std)
+    images = images.contiguous(memory_format=_memory_format(pupil.student))
+    members = None
+    if course.targets is not None:
+        members = course.targets(view, batch.indices).to(course.device)
+    labels = batch.labels
+    training = course.training
+    images = erased(images, probability=training.erasing)
+    if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
+        images = mixture.images(images)
+        if course.distillation.uses_labels:  # an image without one has no class to be mixed
+            labels = mixture.labels(labels, len(dataset.info.classes))
+        members = None if members is None else mixture.logits(members)
+    # Not float16, the default: its range is too small to train in without scaling gradients.
+    with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):
+        logits, maps = pupil(images)
+    lesson = Lesson(
+        student=logits.float(),
+        labels=labels,
+        teacher=None if members is None else as_one(members),
+        members=members,
+        maps=maps,
+    )
+    return course.distillation.loss(lesson, label_smoothing=training.label_smoothing)
+
+
+def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    return torch.randperm(images, generator=generator)

@@ -1,0 +1,61 @@
+"""What is proposed next: looked for when a worker is free, or before it is."""
+
+import math
+import time
+from collections.abc import Callable
+
+from search.progress import Watcher
+from search.samplers.optuna_adapter import Proposal, Sampler
+
+# So long it is looked on at a time where others wait: to measure one recipe may take seconds.
+_AT_A_TIME_S = 0.3
+
+
+class Proposing:
+    """Finds the next recipe, a few looks at a time.
+
+    Args:
+        sampler: who proposes.
+        watcher: told when nothing is left.
+        is_ending: whether no more is to be looked for.
+    """
+
+    def __init__(
+        self, sampler: Sampler, watcher: Watcher, *, is_ending: Callable[[], bool]
+    ) -> None:
+        self._sampler = sampler
+        self._watcher = watcher
+        self._is_ending = is_ending
+        self._ahead: Proposal | None = None
+        self.is_exhausted = False
+        """Whether there was nothing left, and nothing was learned since that may lead to more."""
+
+    def look_ahead(self) -> None:
+        """Looks for a while for what `take` is to give."""
+        if self._ahead is None:
+            self._ahead = self._found(time.monotonic() + _AT_A_TIME_S)
+
+    def take(self, *, others_wait: bool) -> Proposal | None:
+        """The next one; None where none was found, for now or at all.
+
+        Args:
+            others_wait: whether trials run that want to be heard: it is not looked for long then.
+        """
+        ahead, self._ahead = self._ahead, None
+        return ahead or self._found(time.monotonic() + _AT_A_TIME_S if others_wait else math.inf)
+
+    def hope(self) -> None:
+        """Hears that there may be more than there was."""
+        self.is_exhausted = False
+
+    def _found(self, until: float) -> Proposal | None:
+        while not (self.is_exhausted or self._is_ending()):
+            found = self._sampler.look()
+            if isinstance(found, Proposal):
+                return found
+            if found is None:
+                self.is_exhausted = True
+                self._watcher.say("no recipe is found now that is new and fits the budget")
+            elif time.monotonic() > until:
+                break
+        return None

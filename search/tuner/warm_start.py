@@ -1,0 +1,101 @@
+"""Warm start: what other studies in the store found out, taught to the sampler of this one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from search.budget import Budget
+from search.config.loader import dump_study
+from search.config.study import Study
+from search.errors import BadInput
+from search.pipeline.setup import TaskSpec
+from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
+from search.samplers.optuna_adapter import Sampler
+from search.storage.storage import Store
+from search.targets.timing import processor_of
+from search.tuner.replay import recipe_of
+
+# What two studies must share, besides data and teacher by their hashes.
+_SHARED = (
+    *("seed", "data.image_size", "data.train_images", "data.shift", "data.flip", "search.views"),
+    "budget.target",
+)
+
+
+def check_alike(study: Study, spec: TaskSpec, teacher: TeacherRecord, store: Store) -> None:
+    """Makes sure that the trials of `search.warm_start` can be compared with this study's.
+
+    Raises:
+        BadInput: a line for each study that is another kind, with the reason.
+        StoreError: the store holds no such study.
+    """
+    refused = []
+    for name in study.search.warm_start:
+        record = store.study(name)
+        reason = _unlike(study, spec, teacher, record) or _elsewhere(study, store.trials(name))
+        if reason:
+            refused.append(f"search.warm_start can't take up {name}: {reason}")
+    if refused:
+        raise BadInput("\n".join(refused))
+
+
+def teach(study: Study, sampler: Sampler, store: Store) -> int:
+    """Teaches the sampler their finished trials, judged by this study's budget; gives how many.
+
+    Recipes outside of the space are left out. All may be proposed again: their students belong to
+    the other study.
+    """
+    taught, space = 0, study.search_space()
+    for name in study.search.warm_start:
+        for trial in store.trials(name, whole=True):
+            outcome = trial.outcome and judged(trial.outcome, study.budget)
+            if outcome and space.contains(trial.params):
+                branch = trial.parent is not None
+                sampler.learn(recipe_of(trial), outcome, branch=branch, elsewhere=True)
+                taught += 1
+    return taught
+
+
+def judged(outcome: Outcome, budget: Budget) -> Outcome | None:
+    """The outcome under another budget; None where it tells nothing under that one."""
+    if outcome.state in (TrialState.FAILED, TrialState.INTERRUPTED):
+        return None
+    if outcome.cost is None:
+        return outcome  # it contradicts itself, or can't be built, under every budget
+    if outcome.state is TrialState.INFEASIBLE and budget.admits(outcome.cost):
+        return None
+    return replace(outcome, violations=budget.violations(outcome.cost))
+
+
+def _unlike(
+    study: Study, spec: TaskSpec, teacher: TeacherRecord, record: StudyRecord
+) -> str | None:
+    if record.name == study.study:
+        return "it is this very study, whose trials are known anyway"
+    if record.data_digest != spec.data_digest:
+        return "it has other data"
+    mine = dump_study(study)
+    for place in _SHARED:
+        theirs, ours = _at(record.config, place), _at(mine, place)
+        if theirs != ours:
+            return f"its {place} is {theirs}, here it is {ours}"
+    if record.teacher is None or record.teacher.digest != teacher.digest:
+        return "it has another teacher"
+    return None
+
+
+def _elsewhere(study: Study, trials: Sequence[TrialRecord]) -> str | None:
+    """Why their latencies can't be compared with those that are measured here."""
+    target = study.budget.target
+    here = processor_of(target) if study.run.ray == "local" or target.is_elsewhere else None
+    for trial in trials:
+        there = trial.outcome.hardware.get("processor") if trial.outcome else None
+        if here and there and there != here:
+            return f"its latencies were measured on {there}, and here the target is {here}"
+    return None
+
+
+def _at(values: Mapping[str, object], place: str) -> object:
+    found: object = values
+    for key in place.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found

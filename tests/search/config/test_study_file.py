@@ -1,0 +1,388 @@
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.config.loader import dump_study, load_study, study_from_dict
+from search.config.presets import preset_text
+from search.config.study import Study
+from search.errors import StudyFileError
+from spaces import catalogue
+
+# For a long hunt, by other inputs each time:
+# RETORT_FUZZ=100000 pytest tests/search/config/test_study_file.py -k fuzz
+FUZZ = settings(
+    max_examples=int(os.environ.get("RETORT_FUZZ", "300")),
+    deadline=None,
+    derandomize="RETORT_FUZZ" not in os.environ,
+)
+
+STUDY = """\
+study: small
+seed: 3
+data:
+  source: digits
+teacher:
+  model: resnet18
+  train: {epochs: 2}
+space:
+  student:
+    timm: {model: [test_resnet, test_vit]}
+  pruning:
+    none:
+    magnitude:
+      ratio: {low: 0.1, high: 0.5}
+budget:
+  size: 2MB
+search:
+  trials: 5
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "study.yaml"
+
+
+def complaint(path: Path, text: str | bytes, *overrides: str) -> str:
+    """What loading says of this file, without the folder's name."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(StudyFileError, match=r"\w") as raised:
+        load_study(path, overrides)
+    return str(raised.value).replace(f"{path.parent}/", "")
+
+
+def changed(old: str, new: str) -> str:
+    assert STUDY.count(old) == 1
+    return STUDY.replace(old, new)
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def checkpoint(path: str) -> Path | None:
+        study = {
+            "study": "digits",
+            "data": {"source": "digits"},
+            "teacher": {"model": "resnet18", "checkpoint": path},
+            "space": {"student": {"timm": {"model": "test_resnet"}}},
+        }
+        return Study.model_validate(study).teachers[0].checkpoint
+
+    assert checkpoint("~/weights.safetensors") == tmp_path / "weights.safetensors"
+    with pytest.raises(ValueError, match="names no one's home folder"):
+        checkpoint("~no-such-person/weights")
+
+
+def test_a_study_file_becomes_a_typed_study(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path)
+    assert (study.study, study.seed, study.search.trials) == ("small", 3, 5)
+    assert study.budget.size == 2_000_000
+    assert study.search_space().axes["pruning"].keys() == {"none", "magnitude"}
+
+
+def test_the_digits_preset_loads_without_a_change(path: Path) -> None:
+    path.write_text(preset_text("digits"))
+    assert load_study(path).study == "digits"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "high: 0.5",
+            "high: 1.2",
+            "study.yaml:14:7: space.pruning.magnitude.ratio must be 0.05 to 0.9, but got 1.2",
+        ),
+        (
+            "low: 0.1",
+            "low: 0.6",
+            "study.yaml:14:7: space.pruning.magnitude.ratio: low <= high must hold, both finite, "
+            "but got low=0.6, high=0.5",
+        ),
+        (
+            "magnitude",
+            "magnitud",
+            "study.yaml:13:5: space.pruning.magnitud: pruning must be one of "
+            f"{', '.join(catalogue.methods('pruning'))}, but got 'magnitud'; did you mean "
+            "'magnitude'?",
+        ),
+        ("trials: 5", "trails: 5", "study.yaml:18:11: search.trails is not known; did you mean "
+                                   "'trials'?"),
+        ("seed: 3", "seed: three", "study.yaml:2:7: seed must be a whole number, but got 'three'"),
+        ("seed: 3", "seed: true", "study.yaml:2:7: seed must be a whole number, but got true"),
+        ("seed: 3", "seed: 1e1", "study.yaml:2:7: seed must be a whole number, but got 10.0; write "
+                                 "10"),
+        ("seed: 3", "seed: -1", "study.yaml:2:7: seed must be at least 0, but got -1"),
+        ("seed: 3", "seed: .nan", "study.yaml:2:7: seed must be a finite number of at most 64 "
+                                  "bits, but got '.nan'"),
+        ("small", "2024", "study.yaml:1:8: study must be text, but got 2024; put it in quotes"),
+        (
+            "small",
+            "../small",
+            "study.yaml:1:8: study must be up to 64 letters, digits, dots, dashes and underscores, "
+            "but got '../small'",
+        ),
+        ("2MB", "2XB", "study.yaml:16:9: budget.size must be a quantity such as 2MB, 300KB or "
+                       "1.5MiB, but got '2XB'"),
+        ("source: digits", "source: folder", "study.yaml:3:1: data: source folder needs a path"),
+        ("study: small\n", "", "study.yaml:1:1: study is required: the study's name"),
+        ("seed: 3", "seed: 3\nseed: 4", "study.yaml:3:1: seed must be given once, but is also at "
+                                        "study.yaml:2:7"),
+    ],
+)  # fmt: skip
+def test_fault_20_a_fault_is_told_with_its_line_its_place_and_what_must_hold(
+    path: Path, old: str, new: str, expected: str
+) -> None:
+    assert complaint(path, changed(old, new)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "study.yaml:1:1: must describe a study, but is empty"),
+        ("# nothing\n", "study.yaml:1:1: must describe a study, but is empty"),
+        ("- a\n", "must be a mapping of keys to values, .* but this is a list"),
+        ("a: &x 1\nb: *x\n", r"study.yaml:1:4: a must be written out, but anchors \(&\)"),
+        ("a: *x\n", r"study.yaml:1:4: a must be written out, .* aliases \(\*\) are not allowed"),
+        ("a: !!python/name:os.system x\n", r"study.yaml:1:4: a must be plain, but tags \(!\)"),
+        ("a: 1\n---\nb: 1\n", "study.yaml:2:1: must hold one document"),
+        ("a: b: c\n", "study.yaml:1:5: must be YAML, but mapping values are not allowed here"),
+        ("1: b\n", "study.yaml:1:1: a study must have names for keys, but got '1'"),
+        ("? [a]\n: b\n", "study.yaml:1:3: a study must have names for keys"),
+        ("a: [b, [c, .inf]]\n", r"study.yaml:1:12: a\.1\.1 must be a finite number"),
+        ("a: 1e999\n", "a must be a finite number"),
+        ('a: "\\uD800"\n', "a must be text on one line"),
+        ('a: "\\e[31m"\n', "a must be text on one line"),
+        ('a: "\\U00FFFFFF"\n', "must be YAML, but holds an escape of no character"),
+        (b"\x89PNG\r\n\x1a\n", "a study file must be UTF-8 text, but byte 1 is not"),
+        (b"a: 1\nb: \x00", "study.yaml:2:4: must be text, but a control character stands here"),
+        ("[" * 100_000, "must be nested at most 32 deep"),
+        ("{a: " * 100_000, "must be nested at most 32 deep"),
+        ("- 1\n" * 50_000, "must hold at most 20000 values"),
+    ],
+)
+def test_fault_20_yaml_that_surprises_or_attacks_is_refused(
+    path: Path, text: str | bytes, expected: str
+) -> None:
+    assert re.search(expected, complaint(path, text))
+
+
+def test_several_faults_are_told_together(path: Path) -> None:
+    text = changed("seed: 3", "seed: x").replace("trials: 5", "trials: 0")
+    lines = complaint(path, text).splitlines()
+    assert [line.split(" ")[1] for line in lines] == ["seed", "search.trials"]
+
+
+def test_at_most_ten_faults_are_told_and_the_rest_counted(path: Path) -> None:
+    text = STUDY + "".join(f"unknown_{number}: 1\n" for number in range(14))
+    lines = complaint(path, text).splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "… and 4 more"
+
+
+def test_fault_20_a_file_beyond_a_megabyte_is_refused_unparsed(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(10**8)  # a sparse file; its zeros would be refused as control characters
+    with pytest.raises(StudyFileError, match="at most 1 MB, but this one is larger"):
+        load_study(path)
+
+
+def test_a_missing_file_is_told_with_a_way_on(path: Path) -> None:
+    with pytest.raises(StudyFileError, match=r"No such file.*retort init"):
+        load_study(path)
+
+
+def test_scientific_notation_is_a_number_with_or_without_a_point(path: Path) -> None:
+    path.write_text(changed("epochs: 2", "learning_rate: 1e-3"))
+    study = load_study(path)
+    assert study.teachers[0].train is not None
+    assert study.teachers[0].train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize("word", ["no", "off", "yes", "on", "2024-01-01", "1_000", "0x10", "1:30"])
+def test_words_that_yaml_1_1_converts_stay_text(path: Path, word: str) -> None:
+    path.write_text(changed("small", "x-" + word.replace(":", "-")))
+    load_study(path)
+    assert f"but got '{word}'" in complaint(path, changed("seed: 3", f"seed: {word}"))
+
+
+def test_a_byte_order_mark_is_skipped(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + STUDY.encode())
+    assert load_study(path).study == "small"
+
+
+def test_an_override_replaces_a_value(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, ["search.trials=7", "budget.latency=5ms", "search.trials=8"])
+    assert study.search.trials == 8
+    assert study.budget.latency == 5.0
+
+
+def test_an_override_may_be_a_list_or_a_mapping(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, ["space.pruning=[none]", "space.training={standard: {epochs: 2}}"])
+    assert study.search_space().axes["pruning"].keys() == {"none"}
+
+
+def test_an_override_opens_a_section_that_was_empty(path: Path) -> None:
+    path.write_text(changed("magnitude:\n      ratio: {low: 0.1, high: 0.5}", "magnitude:"))
+    study = load_study(path, ["space.pruning.magnitude.ratio=0.25"])
+    assert study.search_space().domains()["pruning.magnitude.ratio"].edges() == (0.25,)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.trials=abc", "search.trials must be a whole number, but got 'abc'"),
+        ("search.trails=3", "search.trails is not known; did you mean 'trials'?"),
+        ("space.pruning.magnitude.ratio=2", "space.pruning.magnitude.ratio must be 0.05 to 0.9, "
+                                            "but got 2"),
+        ("trials", "an override must be written key=value, such as search.trials=50"),
+        ("seed.x=3", "seed must be a mapping of keys, but is a single value; override it whole"),
+        ("seed=.inf", "seed must be a finite number of at most 64 bits, but got '.inf'"),
+        ("space=", "space must be a mapping of keys to values, but got null"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_an_override_names_the_override(
+    path: Path, override: str, expected: str
+) -> None:
+    assert complaint(path, STUDY, override) == f"override {override}: {expected}"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "run.storage={a: 'postgresql://me:hunter2@host/db'}",
+        "run=postgresql://me:hunter2@host/db",
+        "run.storag=postgresql://me:hunter2@host/db",
+        "postgresql://me:hunter2@host/db",
+        "run=postgresql://me:hunter2 and @more@host/db",
+        "run.storage=[postgresql://me:hunter2@host/db",
+    ],
+)
+def test_fault_21_no_fault_repeats_a_password(path: Path, override: str) -> None:
+    assert "hunter2" not in complaint(path, STUDY, override)
+
+
+def test_paths_of_data_and_teacher_are_relative_to_the_study_file(path: Path) -> None:
+    text = changed("source: digits", "source: folder\n  path: images")
+    path.write_text(text.replace("train: {epochs: 2}", "checkpoint: weights/t.safetensors"))
+    study = load_study(path)
+    assert study.data.path == path.parent / "images"
+    assert study.teachers[0].checkpoint == path.parent / "weights" / "t.safetensors"
+
+
+def test_a_factorys_file_is_relative_to_the_study_file_and_a_module_is_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def factory(given: str, *overrides: str) -> str | None:
+        line = f"factory: {given}"
+        path.write_text(STUDY.replace("model: resnet18", line))
+        return load_study(path, overrides).teachers[0].factory
+
+    assert factory("code/nets.py:make") == f"{path.parent}/code/nets.py:make"
+    assert factory("installed.nets:make") == "installed.nets:make"
+    monkeypatch.chdir(path.parent.parent)
+    assert factory("a:b", "teacher.factory=nets.py:make") == f"{path.parent.parent}/nets.py:make"
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert factory("~/nets.py:make") == "/home/someone/nets.py:make"
+
+
+def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:
+    path.write_text(STUDY + "run:\n  artifacts: out\n")
+    assert load_study(path).run.artifacts == "out"
+
+
+def test_a_path_in_an_override_is_relative_to_the_current_folder(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, ["data.source=folder", "data.path=images"])
+    assert study.data.path == Path("images")
+
+
+def test_a_list_of_teachers_makes_an_ensemble_and_its_faults_are_placed(path: Path) -> None:
+    one, other = "{model: resnet18, pretrained: true}", "{model: resnet18, pretraind: true}"
+    teachers = f"teacher:\n  - {one}\n  - {other}\n"
+    text = changed("teacher:\n  model: resnet18\n  train: {epochs: 2}\n", teachers)
+    assert complaint(path, text) == (
+        "study.yaml:7:34: teacher.1.pretraind is not known; did you mean 'pretrained'?"
+    )
+
+
+def test_a_study_survives_json_unchanged(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, ["budget.latency=0.3us", "search.max_time=90m", "run.cache=~/c"])
+    assert study_from_dict(json.loads(json.dumps(dump_study(study)))) == study
+
+
+def test_fault_21_a_stored_study_holds_no_password(path: Path) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, ["run.storage=postgresql+psycopg://me:hunter2@host/db"])
+    assert "hunter2" not in json.dumps(dump_study(study))
+    assert study.run.storage.endswith("hunter2@host/db")
+
+
+def test_a_stored_study_of_another_version_is_refused_in_words() -> None:
+    with pytest.raises(StudyFileError, match="stored study: serch is not known; did you mean"):
+        study_from_dict({"study": "x", "serch": {}})
+
+
+def _load_or_refuse(folder: Path, content: bytes, *overrides: str) -> None:
+    path = folder / "study.yaml"
+    path.write_bytes(content)
+    try:
+        study = load_study(path, overrides)
+    except StudyFileError as error:
+        str(error).encode()  # can be printed
+    else:
+        json.dumps(dump_study(study), allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@FUZZ
+@given(content=st.binary(max_size=300))
+def test_fuzz_arbitrary_bytes_are_loaded_or_refused(folder: Path, content: bytes) -> None:
+    _load_or_refuse(folder, content)
+
+
+# Pieces that mean something to YAML, to pydantic or to the space.
+PIECES = st.sampled_from(
+    [
+        *("null", "true", "no", "~", ".nan", "-.inf", "1e999", "1e-3", "-1", "9" * 20, "9" * 5000),
+        *("[]", "{}", "[a]", "{a: b}", "''", '"', "'", "&", "&a ", "*", "*a", "!!set", "|", ">"),
+        *("- ", "? ", ": ", "#", "%", "@", ",", "[", "]", "{", "}", "<<", "\\", '"\\ud800"'),
+        *("\t", "\n", "\n---\n", "\n...\n", "\x00", "é", "\u2028", "\ud7ff"),
+        *("../", "none", "magnitude", "timm", "1MB", "5ms"),
+    ]
+)
+
+
+@FUZZ
+@given(data=st.data())
+def test_fuzz_a_mutated_study_is_loaded_or_refused(folder: Path, data: st.DataObject) -> None:
+    text = STUDY
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = min(len(text), start + data.draw(st.integers(0, 12)))
+        text = text[:start] + data.draw(PIECES | st.text(max_size=4)) + text[end:]
+    _load_or_refuse(folder, text.encode("utf-8", "surrogatepass"))
+
+
+KEYS = (
+    "study seed data data.path teacher teacher.train space space.pruning space.student.timm.model"
+)
+
+
+@FUZZ
+@given(key=st.sampled_from(KEYS.split()) | st.text(), value=PIECES | st.text())
+def test_fuzz_an_override_is_taken_or_refused(folder: Path, key: str, value: str) -> None:
+    _load_or_refuse(folder, STUDY.encode(), f"{key}={value}")

@@ -1,0 +1,68 @@
+"""Students are measured until the costs of a space's are told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search.budget import Budget
+from search.cost_model.cost_table import CostTable
+from search.cost_model.feasibility import Admission
+from search.cost_model.survey import Survey
+from search.pipeline.study_context import Task
+from search.records import Shape
+from search.samplers.candidates import Draw
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+
+SPACE = SearchSpace.from_config(
+    {
+        "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
+        "pruning": {"none": None, "magnitude": {"ratio": {"low": 0.2, "high": 0.6}}},
+        "quantization": ["float32", "int8_static"],
+    }
+)
+
+
+def _costs_told(survey: Survey, admission: Admission, *, measured: list[Shape]) -> int:
+    """Lets the survey go on until it measures nothing any more; how many it measured."""
+    while survey.go_on():
+        pass
+    draw = Draw(np.random.default_rng(1))
+    assert all(admission.predict(Recipe.from_params(SPACE.suggest(draw))) for _ in range(100))
+    return len(measured)
+
+
+@pytest.mark.parametrize("size", ["10MB", "1MB"])
+def test_students_are_measured_one_a_step_until_all_costs_are_told(task: Task, size: str) -> None:
+    measured: list[Shape] = []
+    table = CostTable(keep=lambda shape, cost: measured.append(shape))
+    brief = replace(task.brief, budget=Budget(size=size))
+    admission = Admission(brief, table, timed=False)
+    survey = Survey(SPACE, admission, seed=0)
+    assert survey.go_on()
+    assert len(measured) <= 1
+    # Two of each student in each format tell of the rest; what is too large is not measured.
+    assert 4 <= _costs_told(survey, admission, measured=measured) <= 12
+
+
+def test_of_eight_whose_costs_are_not_told_the_most_cut_is_measured(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Recipe] = []
+    admission = Admission(task.brief, CostTable(), timed=False)
+    monkeypatch.setattr(admission, "measure", asked.append)
+    assert Survey(SPACE, admission, seed=0).go_on()
+    draw = Draw(np.random.default_rng(0))
+    drawn = [Recipe.from_params(SPACE.suggest(draw)) for _ in range(8)]
+    assert asked == [max(drawn, key=lambda one: one.pruning.nominal_ratio or 0.0)]
+
+
+def test_students_that_cannot_be_cut_do_not_keep_it_going(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admission = Admission(task.brief, CostTable(), timed=False)
+    monkeypatch.setattr(admission, "measure", lambda recipe: None)
+    survey = Survey(SPACE, admission, seed=0)
+    # Of two students by two methods of pruning each is asked for once.
+    assert [survey.go_on() for _ in range(6)] == [True] * 4 + [False] * 2

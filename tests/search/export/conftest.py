@@ -1,0 +1,68 @@
+"""Students with all that a search finds out about them, ready to be exported."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from search.artifacts.student import SERVED
+from search.evaluation.measure import count_cost, predictions, quality
+from search.evaluation.onnx_metadata import append_metadata, described
+from search.evaluation.predictions import (
+    PREDICTIONS,
+    TEACHER,
+    Predictions,
+    keep_test,
+    write_predictions,
+)
+from search.files.atomic import written_whole
+from search.pipeline.study_context import Task
+from search.records import StudyRecord, TeacherRecord, TrialRecord
+from search.storage.storage import Store
+from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.timing import time_cost
+from tests.search.conftest import Finished
+
+Tested = Callable[..., tuple[StudyRecord, TrialRecord]]
+
+
+def _predicted(folder: Path, task: Task, part: str) -> Predictions:
+    session = Session(folder / SERVED, threads=1)
+    return predictions(session, getattr(task.dataset, part), task.dataset)
+
+
+@pytest.fixture
+def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) -> Tested:
+    """Runs a trial, and tests its student and a teacher as a search does at its end."""
+
+    def teach() -> tuple[TeacherRecord, Predictions]:
+        with written_whole(task.artifacts.folder / TEACHER) as folder:
+            export_onnx(schooled, folder / SERVED, image_shape=task.brief.image_shape)
+            append_metadata(folder / SERVED, described(task.dataset.info))
+            found = _predicted(folder, task, "validation")
+            write_predictions(folder / PREDICTIONS, {"validation": found})
+            cost = count_cost(schooled, folder / SERVED, task.brief.image_shape)
+            cost = time_cost(cost, folder / SERVED, task.brief.target)
+        test = _predicted(task.artifacts.folder / TEACHER, task, "test")
+        keep_test(task.artifacts.writing, TEACHER, test)
+        record = TeacherRecord(
+            name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
+        )
+        return replace(record, test_accuracy=test.accuracy), test
+
+    def end(**choices: object) -> tuple[StudyRecord, TrialRecord]:
+        study, trial = finished(**choices)
+        assert trial.outcome
+        assert trial.outcome.artifact
+        teacher, taught = teach()
+        name = trial.outcome.artifact.path
+        found = _predicted(task.artifacts.folder / name, task, "test")
+        keep_test(task.artifacts.writing, name, found)
+        with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
+            store.record_teacher(study.name, teacher)
+            store.record_test(study.name, trial.number, quality(found, teacher=taught.classes))
+            return store.study(study.name), store.trial(study.name, trial.number)
+
+    return end

@@ -1,0 +1,200 @@
+"""Students, teachers and foreign models on the same images."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import timm
+from onnx import TensorProto, helper
+from torch import nn
+
+from search.artifacts.student import SERVED
+from search.data.dataset import Dataset
+from search.errors import BadInput
+from search.evaluation.intervals import wilson_interval
+from search.evaluation.measure import count_operations
+from search.evaluation.onnx_metadata import LABELS
+from search.evaluation.predictions import TEACHER
+from search.export.evaluate import Standing, evaluate
+from search.export.exporting import export_student
+from search.export.formats import Format
+from search.export.operations import count_onnx
+from search.pipeline.study_context import Task
+from search.targets.onnx_runtime import export_onnx
+from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ternary import Ternary
+from tests.search.export.conftest import Tested
+
+Compare = Callable[..., dict[str, Standing]]
+
+
+@pytest.fixture
+def compare(stripes: Dataset) -> Compare:
+    def of(*models: str | Path, teacher: str | None = None) -> dict[str, Standing]:
+        names = [str(each) for each in models]
+        found = evaluate(names, stripes, part="test", teacher=teacher, threads=1)
+        return {each.model: each for each in found}
+
+    return of
+
+
+def test_a_student_stands_as_it_was_measured(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    study, trial = tested(pruning=Magnitude(ratio=0.4, recovery=0.5), quantization=Int8Static())
+    folder = export_student(study, trial, tmp_path / "student")
+    (found,) = compare(folder).values()
+    assert trial.test
+    assert trial.outcome
+    cost = trial.outcome.cost
+    assert cost
+    assert (found.accuracy, found.agreement) == (trial.test.accuracy, trial.test.agreement)
+    assert (found.low, found.high) == wilson_interval(trial.test.accuracy, 36)
+    assert (found.size_bytes, found.parameters, found.macs) == (
+        cost.size_bytes, cost.parameters, cost.macs,
+    )  # fmt: skip
+    assert 0 < found.latency_ms <= found.latency_p95_ms
+
+
+def test_a_teacher_and_a_further_form_stand_beside_it(
+    tested: Tested, compare: Compare, task: Task, tmp_path: Path
+) -> None:
+    study, trial = tested()
+    folder = export_student(study, trial, tmp_path / "student", formats=[Format.UINT8])
+    teacher, raw = task.artifacts.folder / TEACHER, folder / Format.UINT8.file
+    found = compare(folder, teacher, raw, teacher=str(teacher))
+    assert study.teacher
+    assert found[str(teacher)].accuracy == study.teacher.test_accuracy
+    assert found[str(teacher)].agreement == 1.0
+    assert found[str(raw)].accuracy == found[str(folder)].accuracy
+    assert found[str(folder)].agreement == found[str(raw)].agreement
+
+
+def test_every_form_of_a_student_has_the_parameters_of_its_network(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    study, trial = tested(quantization=Ternary())
+    formats = [Format.UINT8, Format.FP16]
+    folder = export_student(study, trial, tmp_path / "student", formats=formats)
+    found = compare(folder, folder / SERVED, *(folder / form.file for form in formats))
+    assert len({(each.parameters, each.macs) for each in found.values()}) == 1
+
+
+def test_a_model_of_timms_is_served_as_it_says(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    study, trial = tested()
+    folder = export_student(study, trial, tmp_path / "student")
+    found = compare(folder, f"local-dir:{folder}")
+    own, foreign = found.values()
+    assert (own.accuracy, own.agreement) == (foreign.accuracy, foreign.agreement)
+    assert (own.parameters, own.macs) == (foreign.parameters, foreign.macs)
+
+
+def test_a_foreign_file_has_its_operations_counted(
+    schooled: nn.Module, compare: Compare, tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.onnx"
+    export_onnx(schooled, path, image_shape=(1, 32, 32))
+    found = compare(path)[str(path)]
+    parameters, macs = count_operations(schooled, (1, 32, 32))
+    assert found.agreement is None
+    # The exporter folds normalisations into the convolutions before them.
+    assert found.parameters == pytest.approx(parameters, rel=0.02)
+    assert found.macs == macs
+
+
+@pytest.mark.parametrize("batch", [1, 100, "batch"])
+def test_a_foreign_file_may_fix_its_batch_or_leave_its_sizes_open(
+    schooled: nn.Module, compare: Compare, tmp_path: Path, batch: int | str
+) -> None:
+    usual, other = tmp_path / "usual.onnx", tmp_path / "other.onnx"
+    export_onnx(schooled, usual, image_shape=(1, 32, 32))
+    model = onnx.load(usual)
+    batch_of, _, *sizes = model.graph.input[0].type.tensor_type.shape.dim
+    if isinstance(batch, int):
+        batch_of.dim_value = batch
+    for size, name in zip(sizes, ("height", "width"), strict=True):
+        size.dim_param = name
+    onnx.save(model, other)
+    found = compare(usual, other)
+    assert found[str(other)].accuracy == found[str(usual)].accuracy
+    assert found[str(other)].latency_ms > 0
+
+
+def test_a_foreign_file_that_takes_no_images_is_refused(compare: Compare, tmp_path: Path) -> None:
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 1024])
+    out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1024])
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["input"], ["logits"])], "g", [given], [out]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "flat.onnx")
+    with pytest.raises(BadInput, match=r"flat\.onnx must take images, .* has 2 dimensions"):
+        compare(tmp_path / "flat.onnx")
+
+
+def test_metadata_of_others_under_our_names_are_not_ours(
+    schooled: nn.Module, compare: Compare, tmp_path: Path
+) -> None:
+    path = tmp_path / "foreign.onnx"
+    export_onnx(schooled, path, image_shape=(1, 32, 32))
+    model = onnx.load(path)
+    helper.set_model_props(model, {"labels": "cat,dog", "preprocessing": "[1, 2]"})
+    onnx.save(model, path)
+    assert compare(path)[str(path)].accuracy > 0
+
+
+def test_operations_of_a_known_network_are_counted_by_hand(tmp_path: Path) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(4, 5),
+    )  # fmt: skip
+    export_onnx(network, tmp_path / "net.onnx", image_shape=(3, 8, 8))
+    parameters, macs = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 8, 8))
+    assert parameters == (3 * 4 * 9 + 4) + (4 * 5 + 5)
+    assert macs == 8 * 8 * 4 * (3 * 9) + 4 * 5
+
+
+def test_operations_of_attention_are_counted_in_a_file_too(tmp_path: Path) -> None:
+    network = timm.create_model("test_vit", num_classes=5, img_size=32)
+    export_onnx(network, tmp_path / "net.onnx", image_shape=(3, 32, 32))
+    _, macs = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 32, 32))
+    assert macs == count_operations(network, (3, 32, 32))[1]
+
+
+def test_what_is_no_model_is_refused(compare: Compare) -> None:
+    with pytest.raises(
+        BadInput, match=r"'resnet18x' must be a folder .*, an ONNX file, or a model"
+    ):
+        compare("resnet18x")
+
+
+def test_a_model_of_other_classes_is_refused(compare: Compare, tmp_path: Path) -> None:
+    network = timm.create_model("test_resnet", num_classes=7, in_chans=1)
+    export_onnx(network, tmp_path / "seven.onnx", image_shape=(1, 32, 32))
+    with pytest.raises(BadInput, match=r"must predict the data's 3 classes, .* shape \[1, 7\]"):
+        compare(tmp_path / "seven.onnx")
+
+
+def test_a_model_that_takes_other_images_is_refused_by_name(
+    compare: Compare, tmp_path: Path
+) -> None:
+    network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
+    export_onnx(network, tmp_path / "colour.onnx", image_shape=(3, 32, 32))
+    with pytest.raises(BadInput, match=r"colour\.onnx must take images of 1 channels and 32 pix"):
+        compare(tmp_path / "colour.onnx")
+
+
+def test_a_model_whose_classes_stand_in_another_order_is_refused(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    model = onnx.load(folder / SERVED)
+    (labels,) = (each for each in model.metadata_props if each.key == LABELS)
+    labels.value = '["2", "1", "0"]'
+    onnx.save(model, tmp_path / "turned.onnx")
+    with pytest.raises(BadInput, match="the data's classes in their order, 0, 1, 2, but has 2, 1"):
+        compare(tmp_path / "turned.onnx")

@@ -1,0 +1,306 @@
+"""`retort verify` sees what is wrong with a folder, and that a sound one is sound."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from search.artifacts.student import RECIPE, SERVED, read_provenance
+from search.config.study import DataSettings
+from search.errors import ArtifactError, BadInput, TargetError
+from search.evaluation.intervals import with_interval
+from search.evaluation.predictions import PREDICTIONS, read_predictions, write_predictions
+from search.export.checks import Check
+from search.export.contestant import open_contestant
+from search.export.exporting import export_student
+from search.export.formats import Format
+from search.export.images import RECORDED, open_images
+from search.export.record import HandedOver
+from search.export.verify import verify
+from search.files.atomic import CHECKSUMS, file_digest
+from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.sparse_magnitude import SparseMagnitude
+from spaces.quantization.int4_weights import Int4Weights
+from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.kmeans import KMeans
+from spaces.quantization.ternary import Ternary
+from spaces.students.timm_model import Timm
+from tests.search.export.conftest import Tested
+
+Checked = Callable[..., dict[str, Check]]
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Checked:
+    def check(folder: Path, **options: object) -> dict[str, Check]:
+        options = {"data": RECORDED, "cache": tmp_path / "cache", **options}
+        return {each.name: each for each in verify(folder, **options)}  # type: ignore[arg-type]
+
+    return check
+
+
+def _rewrite(folder: Path, name: str, content: bytes) -> None:
+    """Changes a file and the list of checksums with it, as someone might who means harm."""
+    before = file_digest(folder / name)
+    (folder / name).write_bytes(content)
+    sums = (folder / CHECKSUMS).read_text()
+    (folder / CHECKSUMS).write_text(sums.replace(before, file_digest(folder / name)))
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"student": Timm(stem="small")},
+        {"pruning": Magnitude(ratio=0.4, recovery=0.5)},
+        {"pruning": SparseMagnitude()},
+        {"quantization": Int8Static()},
+        {"pruning": Magnitude(ratio=0.4, recovery=0.5), "quantization": Int4Weights()},
+        {"quantization": Ternary()},
+        {"quantization": KMeans()},
+    ],
+    ids=["plain", "stem", "pruned", "sparse", "int8", "pruned int4", "ternary", "k-means"],
+)
+def test_a_sound_student_passes_every_check(
+    choices: dict[str, object], tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(**choices), tmp_path / "student")
+    found = checked(folder)
+    assert [each for each in found.values() if each.holds is False] == []
+    assert {"checksums", SERVED, "retort", "test part", "predictions", "bytes"} <= {*found}
+    assert found["test part"].holds is True
+    assert found["predictions"].found.startswith("0 of 36 images")
+    pruned = isinstance(choices.get("pruning"), Magnitude)
+    assert ("timm" in found) == (not pruned and "student" not in choices)
+    assert found["budget"].found == "the study had none"
+
+
+def test_every_further_form_is_loaded_and_compared(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    forms = [Format.FLOAT32, Format.FP16, Format.UINT8, Format.PT2]
+    student = tested(quantization=Int8Static())
+    folder = export_student(*student, tmp_path / "student", formats=forms)
+    found = checked(folder, trust=True)
+    assert [found[form.file].holds for form in forms] == [True] * 4
+
+
+def test_a_file_that_might_run_code_is_loaded_only_on_trust(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.PT2])
+    check = checked(folder)["model.pt2"]
+    assert check.holds is None
+    assert "pass --trust" in check.found
+
+
+def test_a_form_that_cannot_be_run_fails_alone(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.FP16])
+    _rewrite(folder, Format.FP16.file, b"not of this runtime")
+    found = checked(folder)
+    assert found[Format.FP16.file].holds is False
+    assert found[Format.FP16.file].found.startswith("can't be run: ")
+    assert found["bytes"].holds is True
+
+
+def test_a_device_that_does_not_start_is_not_measured(
+    tested: Tested, checked: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+
+    def fail(*_: object, **__: object) -> None:
+        raise TargetError("the GPU does not start")
+
+    monkeypatch.setattr("search.export.verify.Session", fail)
+    assert checked(folder)["latency"].found == "not measured: the GPU does not start"
+
+
+def test_images_that_come_with_a_library_are_nowhere_else(tmp_path: Path) -> None:
+    told = cast("HandedOver", SimpleNamespace(data=DataSettings(source="digits"), seed=0))
+    with pytest.raises(BadInput, match=r"--data must name a study file, .* scikit-learn"):
+        open_images(tmp_path / "photos", told, cache=tmp_path / "cache")
+
+
+def _wrecked(path: Path) -> bytes:
+    """The ONNX file with its largest weight negated."""
+    model = onnx.load(path)
+    largest = max(model.graph.initializer, key=lambda each: np.prod(each.dims))
+    largest.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(largest), largest.name))
+    wrecked: bytes = model.SerializeToString()
+    return wrecked
+
+
+def test_another_network_under_its_name_is_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student", formats=[Format.UINT8])
+    _rewrite(folder, SERVED, _wrecked(folder / SERVED))
+    found = checked(folder)
+    assert found["checksums"].holds is True
+    assert found[SERVED].holds is False
+    assert found["retort"].holds is False
+    assert found[Format.UINT8.file].holds is False
+
+
+def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_path: Path) -> None:
+    study, trial = tested()
+    folder = export_student(study, trial, tmp_path / "student")
+    assert trial.test
+    card = (folder / "README.md").read_text()
+    said = f"value: {round(trial.test.accuracy, 6)}"
+    assert said in card
+    _rewrite(folder, "README.md", card.replace(said, "value: 0.05", 1).encode())
+    found = checked(folder)["test part"]
+    assert found.holds is False
+    assert "5.00% on the card" in found.found
+
+
+def test_predictions_that_are_not_its_own_are_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    kept = read_predictions(folder / PREDICTIONS)
+    kept["test"].classes[:3] += 1
+    before = file_digest(folder / PREDICTIONS)
+    write_predictions(folder / PREDICTIONS, kept)
+    sums = (folder / CHECKSUMS).read_text()
+    (folder / CHECKSUMS).write_text(sums.replace(before, file_digest(folder / PREDICTIONS)))
+    found = checked(folder)["predictions"]
+    assert found.holds is False
+    assert found.found.startswith("3 of 36 images")
+
+
+def test_a_budget_that_this_machine_breaks_is_said(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["budget"] = {"latency": "0.0001ms"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)
+    assert found["latency"].holds is None
+    assert found["budget"].holds is False
+    assert "does not hold here: latency" in found["budget"].found
+
+
+def test_a_budget_that_holds_here_is_said_with_all_its_limits(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["budget"] = {"latency": "1m", "size": "1GB", "parameters": 10**9}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["budget"]
+    assert found.holds is True
+    assert found.found.startswith("size up to 1.00 GB, latency up to")
+    document["study"]["budget"] = {"macs": 1000}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["budget"]
+    assert found.holds is False
+    assert "does not hold here: MACs" in found.found
+
+
+def test_a_latency_of_a_device_that_is_not_here_is_not_measured(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has the device")
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["measured"]["hardware"]["device"] = "cuda"
+    document["study"]["budget"] = {"latency": "1m"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)
+    assert found["latency"].found.startswith("not measured: measuring on cuda needs")
+    assert found["budget"].holds is None
+
+
+def test_data_without_a_test_part_are_not_graded(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["test_share"] = 0
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)["test part"]
+    assert found.holds is None
+    assert found.found == "not measured: these data have none"
+
+
+def test_data_that_moved_are_taken_from_where_they_are_now(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["path"] = "/nowhere/stripes.npz"
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    lost = checked(folder)["test part"]
+    assert lost.holds is None
+    assert "/nowhere/stripes.npz" in lost.found
+    assert checked(folder, data=stripes_file)["test part"].holds is True
+
+
+def test_other_images_than_those_of_the_card_support_no_claim(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    with np.load(stripes_file) as stripes:
+        np.savez(
+            tmp_path / "other.npz", images=stripes["images"][::-1], labels=stripes["labels"][::-1]
+        )
+    check = checked(folder, data=tmp_path / "other.npz")["test part"]
+    assert check.holds is None
+    assert "not the images that it was tested on" in check.found
+
+
+def test_other_images_are_given_as_the_student_takes_them(
+    tested: Tested, checked: Checked, stripes_file: Path, tmp_path: Path
+) -> None:
+    """Not by the mean, the deviation and the size of these data."""
+    folder = export_student(*tested(), tmp_path / "student")
+    with np.load(stripes_file) as stripes:
+        np.savez(tmp_path / "dark.npz", images=stripes["images"] // 8, labels=stripes["labels"])
+    data = json.loads((folder / RECIPE).read_text())["study"]["data"]
+    study = {
+        "study": "dark",
+        "data": data | {"path": str(tmp_path / "dark.npz"), "image_size": 40},
+        "teacher": {"model": "test_resnet", "train": {}},
+        "space": {"student": {"timm": {"model": "test_resnet"}}},
+    }
+    (tmp_path / "dark.yaml").write_text(json.dumps(study))  # YAML holds all of JSON
+    check = checked(folder, data=tmp_path / "dark.yaml")["test part"]
+    images = open_images(tmp_path / "dark.yaml", None, cache=tmp_path / "cache")
+    info = read_provenance(folder).data
+    student = open_contestant(str(folder), info, threads=1, scratch=tmp_path)
+    accuracy = student.predict(images.test).accuracy
+    assert check.holds is None
+    assert with_interval(accuracy, len(images.test)) in check.found
+
+
+def test_images_without_labels_may_be_left_behind(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["study"]["data"]["unlabelled"] = "/nowhere/more"
+    document["data"] |= {"unlabelled": 9, "digest": "of all"}
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    assert checked(folder)["test part"].holds is True
+
+
+def test_a_damaged_folder_is_refused_by_name(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"differs in config\.json"):
+        checked(folder)

@@ -1,0 +1,90 @@
+"""What is made ready before the trials."""
+
+import multiprocessing
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.config.study import Study
+from search.pipeline.setup import prepare_task
+from tests.notes import Notes
+
+
+def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
+    stripes_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    study = Study.model_validate(
+        {
+            "study": "gpus",
+            "data": {"source": "npz", "path": stripes_file},
+            "teacher": {"model": "test_resnet", "train": {"epochs": 1}},
+            "space": {"student": {"timm": {"model": ["test_resnet"]}}},
+            "run": {
+                "cache": tmp_path / "cache",
+                "artifacts": tmp_path / "artifacts",
+                "ray": "10.0.0.1:6379",
+                "gpus": 0.5,
+            },
+        }
+    )
+    notes = Notes()
+    spec, teacher = prepare_task(study, notes)
+    assert spec.device == spec.lineage.device == "cuda"
+    assert teacher.cost.size_bytes > 0
+    assert any(said.startswith("there is no GPU here") for said in notes.said)
+
+
+class _SlowReader(Notes):
+    """Reads the data for as long as another process does not wait for them."""
+
+    def __init__(self, reads: Event, waited_for: Event) -> None:
+        super().__init__()
+        self._reads, self._waited_for = reads, waited_for
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if text.startswith("reading"):
+            self._reads.set()
+            self._waited_for.wait(60)
+        if text.startswith("another process is making"):
+            self._waited_for.set()
+
+
+def test_of_two_studies_that_share_a_cache_one_prepares_and_the_other_waits(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    processes = multiprocessing.get_context("fork")
+    reads, waited_for = processes.Event(), processes.Event()
+    heard = processes.SimpleQueue()
+
+    def prepare(name: str) -> None:
+        study = Study.model_validate(
+            {
+                "study": name,
+                "data": {"source": "npz", "path": stripes_file},
+                "teacher": {"model": "test_resnet", "train": {"epochs": 1}},
+                "space": {
+                    "student": {"timm": {"model": ["test_resnet"]}},
+                    "distillation": ["soft_targets"],
+                },
+                "search": {"views": 1},
+                "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
+            }
+        )
+        notes = _SlowReader(reads, waited_for)
+        prepare_task(study, notes)
+        heard.put(notes.said)
+
+    both = [processes.Process(target=prepare, args=(name,)) for name in ("one", "two")]
+    both[0].start()
+    assert reads.wait(60)
+    both[1].start()
+    said = [text for _ in both for text in heard.get()]
+    for process in both:
+        process.join()
+    for work in ("reading", "teacher: epoch 1", "teacher's soft targets: view 1"):
+        assert sum(text.startswith(work) for text in said) == 1
+    assert any(text.startswith("another process is making") for text in said)

@@ -1,0 +1,255 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from search.artifacts.student import SERVED, check_whole, load_network, read_provenance
+from search.budget import Budget
+from search.evaluation.measure import count_operations, predictions
+from search.files.atomic import CHECKSUMS, file_digest
+from search.pipeline.stage_cache import StageCache
+from search.pipeline.student_builder import Maker
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
+from search.records import Outcome, TrialState
+from search.targets.onnx_runtime import Session
+from search.training.trainer import accuracy
+from spaces.axes.distillation import Needs
+from spaces.distillation.soft_targets import SoftTargets
+from spaces.pruning.depth import Depth
+from spaces.pruning.magnitude import Magnitude
+from spaces.quantization.float32 import Float32
+from spaces.quantization.int8_static import Int8Static
+from spaces.recipe import Recipe
+from spaces.shrinks import SIZE_ONLY
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+NewRecipe = Callable[..., Recipe]
+
+
+def _run(recipe: Recipe, task: Task, *, seed: int = 0) -> Outcome:
+    return finish(run_trial(recipe, task, number=7, seed=seed))
+
+
+def _within(task: Task, **limits: object) -> Task:
+    budget = Budget.model_validate(limits)
+    return replace(task, brief=replace(task.brief, budget=budget))
+
+
+@pytest.fixture
+def compressed(recipe: NewRecipe) -> Recipe:
+    return recipe(
+        training=Standard(epochs=2, batch_size=16, warmup_epochs=1),
+        pruning=Magnitude(ratio=0.4, recovery=0.5),
+        quantization=Int8Static(),
+    )
+
+
+def _left(task: Task) -> list[str]:
+    return task.artifacts.names()
+
+
+def test_what_is_measured_is_the_file_that_is_shipped(task: Task, compressed: Recipe) -> None:
+    outcome = _run(compressed, task)
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert outcome.quality
+    assert outcome.cost
+    assert outcome.artifact
+    folder = task.artifacts.folder / outcome.artifact.path
+    check_whole(folder)
+    served = Session(folder / SERVED, threads=1)
+    found = predictions(served, task.dataset.validation, task.dataset)
+    assert outcome.quality.accuracy == found.accuracy
+    assert outcome.quality.agreement == np.mean(found.classes == task.teacher_classes)
+    assert outcome.cost.size_bytes == (folder / SERVED).stat().st_size
+    assert outcome.cost.latency_ms is not None
+    assert outcome.cost.latency_ms > 0
+
+
+def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
+    task: Task, compressed: Recipe
+) -> None:
+    outcome = _run(compressed, task, seed=5)
+    assert outcome.artifact
+    assert outcome.cost
+    folder = task.artifacts.folder / outcome.artifact.path
+    assert outcome.artifact.sha256 == file_digest(folder / CHECKSUMS)
+    network = load_network(folder)
+    counted = count_operations(network, task.brief.image_shape)
+    assert counted == (outcome.cost.parameters, outcome.cost.macs)
+    recovered = next(stage for stage in outcome.stages if stage.name == "recover")
+    assert accuracy(network, task.dataset.validation, task.dataset) == recovered.accuracy
+    known = read_provenance(folder)
+    assert Recipe.from_params(known.params) == compressed
+    assert known.origin == {"study": "stripes", "artifact": "trial-00007", "seed": 5}
+
+
+def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed: Recipe) -> None:
+    outcome = _run(compressed, task)
+    names = [stage.name for stage in outcome.stages]
+    assert names == ["admit", "distil", "prune", "recover", "quantize", "measure"]
+    sizes = {stage.name: stage.parameters for stage in outcome.stages}
+    assert sizes["prune"] < sizes["distil"]  # type: ignore[operator]
+
+
+def test_each_stage_tells_what_the_students_file_took_after_it(
+    task: Task, compressed: Recipe
+) -> None:
+    outcome = _run(compressed, task)
+    assert outcome.cost
+    stages = {stage.name: stage for stage in outcome.stages}
+    sizes = [stages[name].size_bytes for name in ("distil", "prune", "quantize")]
+    assert sizes == sorted(sizes, reverse=True)  # type: ignore[type-var]
+    assert len(set(sizes)) == 3
+    assert stages["recover"].size_bytes == stages["prune"].size_bytes
+    last = stages["quantize"]
+    assert (last.size_bytes, last.latency_ms) == (outcome.cost.size_bytes, outcome.cost.latency_ms)
+    assert all(stages[name].latency_ms for name in ("distil", "prune", "recover"))
+
+
+def test_an_unpruned_student_is_compared_with_its_floats(task: Task, recipe: NewRecipe) -> None:
+    stages = {s.name: s for s in _run(recipe(quantization=Int8Static()), task).stages}
+    assert stages["distil"].size_bytes > 2 * stages["quantize"].size_bytes  # type: ignore[operator]
+
+
+def test_a_stage_that_made_no_difference_is_flagged_with_its_likely_cause(
+    task: Task, recipe: NewRecipe
+) -> None:
+    outcome = _run(recipe(quantization=Bloated()), task)
+    assert outcome.state is TrialState.COMPLETE
+    flagged = {stage.name: stage.no_op for stage in outcome.stages if stage.no_op}
+    assert flagged.keys() == {"quantize"}
+    assert "the file is no smaller" in flagged["quantize"]
+    assert outcome.no_op == f"quantize: {flagged['quantize']}"
+    assert _run(recipe(), task).no_op is None  # float32 is for nothing
+
+
+class Bloated(Float32):
+    """Says that it shrinks bytes, and adds some."""
+
+    shrinks = SIZE_ONLY
+
+    def convert(self, source, destination, *, calibration):
+        model = onnx.load(source)
+        model.doc_string = "words" * 1000
+        onnx.save(model, destination)
+
+
+def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> None:
+    told = list(run_trial(compressed, task, number=0, seed=0))
+    outcome = finish(run_trial(compressed, task, number=0, seed=0))
+    assert outcome.epochs == tuple(told)
+    assert [(point.stage, point.epoch) for point in told] == [
+        ("distil", 0),
+        ("distil", 1),
+        ("recover", 0),
+    ]
+
+
+def test_the_same_seed_gives_the_same_student(
+    task: Task, recipe: NewRecipe, tmp_path: Path
+) -> None:
+    task = replace(task, stages=StageCache(tmp_path, limit_bytes=0))
+    weights = []
+    for seed in (0, 0, 1):
+        outcome = _run(recipe(), task, seed=seed)
+        assert outcome.artifact
+        weights.append(load_network(task.artifacts.folder / outcome.artifact.path).state_dict())
+    same, other = (
+        all(torch.equal(weights[0][key], again[key]) for key in weights[0]) for again in weights[1:]
+    )
+    assert same
+    assert not other
+
+
+def test_a_recipe_that_contradicts_itself_is_infeasible(task: Task, recipe: NewRecipe) -> None:
+    outcome = _run(recipe(training=Standard(epochs=1, warmup_epochs=1)), task)
+    assert outcome.state is TrialState.INFEASIBLE
+    assert "warmup_epochs < epochs must hold" in str(outcome.reason)
+    assert outcome.epochs == ()
+    assert _left(task) == []
+
+
+@pytest.mark.parametrize(
+    "limit", [{"size": "10 kB"}, {"parameters": 1000}, {"macs": 1000}, {"latency": "0.0001ms"}]
+)
+def test_a_student_over_the_budget_is_never_trained(
+    limit: dict[str, object], task: Task, recipe: NewRecipe
+) -> None:
+    outcome = _run(recipe(), _within(task, **limit))
+    assert outcome.state is TrialState.INFEASIBLE
+    assert "is above" in str(outcome.reason)
+    assert max(outcome.violations.values()) > 0
+    assert outcome.epochs == ()
+    assert _left(task) == []
+
+
+def test_a_student_that_cannot_be_built_or_pruned_is_infeasible(
+    task: Task, recipe: NewRecipe
+) -> None:
+    for student, reason in [("test_efficientnet", "blocks"), ("no_such", "name of a timm model")]:
+        outcome = _run(recipe(student=Timm(model=student), pruning=Depth()), task)
+        assert outcome.state is TrialState.INFEASIBLE
+        assert reason in str(outcome.reason)
+
+
+def test_a_student_that_cannot_take_the_images_is_infeasible(task: Task, recipe: NewRecipe) -> None:
+    small = replace(task, brief=replace(task.brief, image_size=8))
+    outcome = _run(recipe(student=Timm(model="test_vit")), small)
+    assert outcome.state is TrialState.INFEASIBLE
+    assert "can't be exported" in str(outcome.reason)
+
+
+def test_fault_09_a_learning_rate_that_diverges_is_a_failure_by_name(
+    task: Task, recipe: NewRecipe
+) -> None:
+    training = Standard(
+        epochs=30, batch_size=16, learning_rate=1.0, optimizer="sgd", warmup_epochs=0
+    )
+    student = Timm(model="test_vit")
+    outcome = _run(recipe(student=student, training=training, distillation=Loud()), task)
+    assert outcome.state is TrialState.FAILED
+    assert outcome.failure
+    assert outcome.failure.kind == "non_finite"
+    assert "TrialError" in outcome.failure.traceback
+    assert outcome.quality is None
+    assert _left(task) == []
+
+
+class Loud(SoftTargets):
+    """A loss that any learning rate is too high for."""
+
+    needs = Needs.NOTHING
+
+    def loss(self, lesson, *, label_smoothing=0.0):
+        return -lesson.student.pow(3).sum() * 1e6
+
+
+def test_what_goes_wrong_is_a_failure_with_its_traceback(task: Task, recipe: NewRecipe) -> None:
+    outcome = _run(recipe(distillation=SoftTargets()), task)  # this task's teacher left no logits
+    assert outcome.state is TrialState.FAILED
+    assert outcome.failure
+    assert outcome.failure.kind == "ValueError"
+    assert "soft targets need the teacher's logits" in outcome.failure.message
+    assert "soft_targets.py" in outcome.failure.traceback
+    assert [stage.name for stage in outcome.stages] == ["admit"]
+    assert _left(task) == []
+
+
+def test_what_a_network_loses_is_the_same_whatever_was_drawn_before(
+    task: Task, recipe: NewRecipe
+) -> None:
+    mixed = recipe(training=Standard(epochs=1, batch_size=16, mixup=0.4, cutmix=0.4, erasing=0.5))
+    torch.manual_seed(0)
+    network = task.brief.build(mixed.student)
+
+    def losses(seed: int) -> list[float]:
+        torch.manual_seed(seed)
+        return [loss.item() for loss in Maker(task, 0)._losses(network, recipe=mixed)]
+
+    assert losses(1) == losses(2)

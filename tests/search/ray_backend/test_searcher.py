@@ -1,0 +1,124 @@
+"""How Ray is answered: processes start before there are trials, and the driver is asked in time."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from search.ray_backend import searcher as bridge
+from search.ray_backend.searcher import Bridge
+from search.ray_backend.worker import DISPATCH, OUTCOME
+from search.records import Outcome, TrialState
+from search.tuner.dispatch import Dispatch
+from spaces.distillation.labels import Labels
+from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
+from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+RECIPE = Recipe(
+    student=Timm(model="test_resnet"),
+    training=Standard(),
+    distillation=Labels(),
+    pruning=NoPruning(),
+    quantization=Float32(),
+)
+STARTED: dict[str, Any] = {"done": False}
+
+
+@dataclass
+class _Driver:
+    missing: int = 9
+    is_over: bool = False
+    numbers: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    looked: int = 0
+
+    def next(self) -> Dispatch:
+        self.numbers.append(len(self.numbers))
+        return Dispatch(self.numbers[-1], RECIPE, 0, None, (), frozenset())
+
+    def look_ahead(self) -> None:
+        self.looked += 1
+
+    def end(self, number: int, outcome: object, cause: object) -> None:
+        self.ended.append(number)
+
+
+@pytest.fixture
+def driver() -> _Driver:
+    return _Driver()
+
+
+@pytest.fixture
+def surveys() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def asked(driver: _Driver, surveys: list[int]) -> Bridge:
+    return Bridge(driver, 2, lambda: surveys.append(1))  # type: ignore[arg-type]
+
+
+def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_out_meanwhile(
+    asked: Bridge, driver: _Driver, surveys: list[int]
+) -> None:
+    assert asked.suggest("a") == asked.suggest("b") == {DISPATCH: None}
+    assert asked.suggest("c") is None
+    assert surveys == [1]
+    assert not asked.should_stop("a", STARTED)
+    # One is up, and could run a trial as soon as the other is.
+    assert asked.suggest("c") is None
+    assert surveys == [1]
+    assert asked.should_stop("b", STARTED)
+    assert asked.should_stop("a", STARTED)
+    for name in "ab":
+        asked.on_trial_complete(name, STARTED)
+    given = asked.suggest("c")
+    assert given is not None
+    assert given[DISPATCH].number == 0
+    assert driver.ended == []
+
+
+def test_a_process_that_comes_late_is_not_waited_for(
+    asked: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "_LATE_S", -1.0)
+    asked.suggest("a")
+    asked.suggest("b")
+    assert asked.should_stop("a", STARTED)
+
+
+def test_a_process_that_can_not_start_leaves_its_place_to_a_trial(asked: Bridge) -> None:
+    asked.suggest("a")
+    asked.suggest("b")
+    asked.on_trial_complete("a", error=True)
+    assert asked.number("a") is None
+    given = asked.suggest("c")
+    assert given is not None
+    assert given[DISPATCH] is not None
+
+
+def test_no_more_processes_start_than_there_are_trials(driver: _Driver) -> None:
+    driver.missing = 1
+    narrow = Bridge(driver, 2, lambda: None)  # type: ignore[arg-type]
+    assert narrow.suggest("a") == {DISPATCH: None}
+    given = narrow.suggest("b")
+    assert given is not None
+    assert given[DISPATCH] is not None
+
+
+def test_while_all_workers_are_busy_the_driver_looks_ahead(asked: Bridge, driver: _Driver) -> None:
+    for name in "ab":
+        asked.suggest(name)
+        asked.on_trial_complete(name, STARTED)
+    asked.suggest("c")
+    asked.suggest("d")
+    assert (driver.numbers, driver.looked) == ([0, 1], 0)
+    assert asked.suggest("e") is None
+    assert driver.looked == 1
+    outcome = Outcome(state=TrialState.COMPLETE)
+    asked.on_trial_complete("c", {"done": True, OUTCOME: outcome})
+    assert driver.ended == [0]
+    assert asked.suggest("e") is not None

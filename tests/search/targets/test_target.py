@@ -1,0 +1,140 @@
+"""A budget for another machine: the search measures there, and later studies know what it found."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from search.budget import Budget
+from search.config.student_spec import Brief
+from search.config.study import Study, Target
+from search.cost_model.cost_setting import setting_of
+from search.cost_model.gate import open_admission
+from search.pipeline.setup import prepare_task
+from search.pipeline.study_context import Task
+from search.pipeline.trial import finish, run_trial
+from search.records import TrialState
+from search.storage.storage import Store
+from search.targets.agent_server import Agent
+from spaces.processor import processor_name
+from spaces.recipe import Recipe
+from tests.notes import Notes
+from tests.search.targets.conftest import TOKEN, address_of, limit
+
+
+@pytest.fixture
+def brief(task: Task, agent: Agent) -> Brief:
+    """Of students whose latency on the agent's machine is limited."""
+    budget = Budget.model_validate({"latency": "1s"})
+    return replace(task.brief, budget=budget, target=Target(agent=address_of(agent)))
+
+
+def _study() -> Study:
+    teacher = {"model": "test_resnet", "train": {}}
+    space = {"student": {"timm": {"model": ["test_resnet"]}}}
+    data = {"source": "digits"}
+    return Study.model_validate({"study": "d", "data": data, "teacher": teacher, "space": space})
+
+
+def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
+    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+) -> None:
+    limit(agent, file_bytes=10**7)
+    cost = open_admission(_study(), brief, store).measure(recipe())
+    assert cost
+    assert cost.latency_ms is not None
+    (kept,) = store.costs(setting_of(brief)).values()
+    assert setting_of(brief).processor == processor_name()
+    # Without the names of this data's classes, which another study's file does not hold.
+    assert kept == replace(cost, size_bytes=cost.size_bytes - brief.metadata_bytes)
+    limit(agent, file_bytes=0)  # from now on it measures nothing
+    assert open_admission(_study(), brief, store).measure(recipe()) == cost
+
+
+def test_an_agent_that_does_not_measure_ends_no_search(
+    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+) -> None:
+    limit(agent, file_bytes=0)
+    admission = open_admission(_study(), brief, store)
+    verdict = admission.judge(recipe())
+    assert verdict.admitted
+    assert verdict.cost
+    assert verdict.cost.latency_ms is None
+    assert admission.settled(recipe()) is None  # the trial asks again
+    limit(agent, file_bytes=10**7)
+    assert (cost := admission.measure(recipe()))
+    assert cost.latency_ms is not None
+
+
+def _stripes(agent: Agent, stripes_file: Path, tmp_path: Path) -> Study:
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "npz", "path": stripes_file},
+            "teacher": {"model": "test_resnet", "train": {"epochs": 1}},
+            "space": {"student": {"timm": {"model": ["test_resnet"]}}},
+            "budget": {"latency": "1s", "target": {"agent": address_of(agent)}},
+            "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
+        }
+    )
+
+
+def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_run(
+    agent: Agent, stripes_file: Path, tmp_path: Path
+) -> None:
+    limit(agent, file_bytes=0)
+    notes = Notes()
+    _, record = prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    assert record.cost.latency_ms is None
+    assert any("the teacher's latency is not known" in said for said in notes.said)
+
+
+@pytest.mark.parametrize(("here", "there", "warned"), [(True, False, 1), (False, True, 0)])
+def test_that_the_target_multiplies_int8_otherwise_is_warned_of(
+    agent: Agent,
+    stripes_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    here: bool,
+    there: bool,
+    warned: int,
+) -> None:
+    monkeypatch.setattr("search.pipeline.setup.multiplies_int8_exactly", lambda: here)
+    monkeypatch.setattr("spaces.processor.multiplies_int8_exactly", lambda: there)
+    notes = Notes()
+    prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    told = "warning: int8 students are made for this machine"
+    assert sum(said.startswith(told) for said in notes.said) == warned
+
+
+def test_a_trials_latency_is_the_agents(
+    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+) -> None:
+    limit(agent, file_bytes=10**7)
+    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    assert outcome.hardware["agent"] == address_of(agent)
+    assert outcome.hardware["processor"] == processor_name()
+    assert TOKEN not in str(asdict(outcome))
+
+
+def test_a_trial_whose_agent_fails_is_recorded_with_the_cause(
+    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+) -> None:
+    limit(agent, file_bytes=0)
+    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    assert outcome.state is TrialState.FAILED
+    assert outcome.failure
+    assert outcome.failure.kind == "TargetError"
+    assert "(413)" in outcome.failure.message
+
+
+@pytest.mark.parametrize(
+    "agent_address", ["board:8765", "ftp://board", "http://me:secret@board", "http://"]
+)
+def test_a_target_names_its_agent_by_an_address_without_secrets(agent_address: str) -> None:
+    with pytest.raises(ValidationError, match=r"http://board:8765, without a user or a token"):
+        Target(agent=agent_address)

@@ -1,0 +1,63 @@
+"""What an untouched teacher expects of images."""
+
+import io
+import random
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+
+from search.config.study import TeacherSettings
+from search.data.dataset import Dataset
+from search.errors import TeacherError
+from search.teachers.sources import from_timm, preprocessing
+
+
+def test_a_pretrained_teacher_of_colours_sees_grey_images_as_three_equal_colours(
+    stripes: Dataset,
+) -> None:
+    known = {"input_size": (3, 64, 64), "mean": (0.4, 0.5, 0.6), "std": (0.1, 0.2, 0.3)}
+    network = cast("nn.Module", SimpleNamespace(pretrained_cfg=known))
+    settings = TeacherSettings(model="resnet18", pretrained=True)
+    assert len(stripes.info.mean) == 1
+    size, (mean, std) = preprocessing(settings, network, stripes.info)
+    assert size == 64
+    assert mean == [pytest.approx(0.5)]
+    assert std == [pytest.approx(0.2)]
+
+
+def _checkpoint(path: Path, pickled: bytes, *, padding: int = 0) -> TeacherSettings:
+    """A checkpoint whose pickle is this, in an archive as torch writes one."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if padding else 0) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/version", "3")
+        archive.writestr("archive/padding", bytes(padding))
+    return TeacherSettings(model="test_resnet", checkpoint=path)
+
+
+def test_fault_36_a_checkpoint_that_is_packed_as_a_bomb_is_refused(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    settings = _checkpoint(tmp_path / "a.pth", b"N.", padding=2**27)
+    with pytest.raises(TeacherError, match=r"a\.pth .* said to hold 134,217,"):
+        from_timm(settings, stripes.info)
+
+
+def test_fault_36_checkpoints_with_other_bytes_are_refused_by_name(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    whole = io.BytesIO()
+    torch.save({"weight": torch.zeros(2)}, whole)
+    with zipfile.ZipFile(whole) as archive:
+        (pickled,) = (archive.read(n) for n in archive.namelist() if n.endswith("data.pkl"))
+    generator = random.Random(36)  # noqa: S311
+    for _ in range(60):
+        content = bytearray(pickled)
+        content[generator.randrange(len(content))] = generator.randrange(256)
+        settings = _checkpoint(tmp_path / "a.pth", bytes(content))
+        with pytest.raises(TeacherError, match=r"a\.pth"):
+            from_timm(settings, stripes.info)

@@ -1,0 +1,460 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search.data.dataset import Dataset, normalize
+from search.data.views import View
+from search.errors import TrialError
+from search.records import EpochRecord
+from search.training.checkpoint import Checkpoint
+from search.training.trainer import Course, accuracy, train
+from spaces.axes.distillation import Distillation, Lesson, Needs
+from spaces.distillation.fitnets import FitNets
+from spaces.distillation.labels import Labels
+from spaces.features import Feature
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+
+def _linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3))
+
+
+def _course(views: tuple[View, ...], **changes: object) -> Course:
+    course = Course(
+        stage="distil",
+        training=Standard(epochs=3, batch_size=32, learning_rate=1e-3),
+        distillation=Labels(),
+        epochs=3,
+        views=views,
+        targets=None,
+        seed=0,
+    )
+    return replace(course, **changes)  # type: ignore[arg-type]
+
+
+def _curve(network: nn.Module, dataset: Dataset, course: Course) -> list[EpochRecord]:
+    return list(train(network, dataset, course))
+
+
+def test_the_loss_falls_and_each_epoch_is_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    points = _curve(_linear(), stripes, _course(views))
+    assert [(point.stage, point.epoch) for point in points] == [
+        ("distil", 0),
+        ("distil", 1),
+        ("distil", 2),
+    ]
+    assert points[-1].loss < 0.97 * points[0].loss
+    assert points[-1].learning_rate < 1e-4
+
+
+def test_the_reported_accuracy_is_that_of_the_validation_images(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    points = _curve(network, stripes, _course(views))
+    assert points[-1].accuracy == accuracy(network, stripes.validation, stripes)
+
+
+def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[View, ...]) -> None:
+    weights = []
+    for seed in (0, 0, 1):
+        network = nn.Sequential(_linear(), nn.Dropout(0.5))
+        _curve(network, stripes, _course(views, seed=seed))
+        weights.append(network[0][1].weight.detach().clone())
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_training_goes_no_further_than_it_is_asked_to(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    curve = train(network, stripes, _course(views))
+    next(curve)
+    after_one = network[1].weight.detach().clone()
+    curve.close()
+    assert torch.equal(network[1].weight, after_one)
+
+
+def test_fault_09_a_loss_that_is_not_finite_ends_the_trial(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    with torch.no_grad():
+        network[1].weight.fill_(1e38)
+    with pytest.raises(TrialError, match=r"must stay finite, .* in epoch 0 of distil") as caught:
+        _curve(network, stripes, _course(views))
+    assert caught.value.kind == "non_finite"
+
+
+class _Cliff(Distillation):
+    """A finite loss whose gradient is infinite."""
+
+    name = "cliff"
+    needs = Needs.NOTHING
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        return (lesson.student - lesson.student.detach()).abs().sqrt().sum()
+
+
+def test_weights_that_become_infinite_in_the_last_step_end_the_trial(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    course = _course(
+        views,
+        training=Standard(epochs=1, batch_size=256, warmup_epochs=0),
+        distillation=_Cliff(),
+        epochs=1,
+    )
+    with pytest.raises(TrialError, match=r"the loss was 0\.0 and the weights not") as caught:
+        _curve(_linear(), stripes, course)
+    assert caught.value.kind == "non_finite"
+
+
+class _Notebook(Distillation):
+    """Notes the lessons."""
+
+    name = "notebook"
+    needs = Needs.LOGITS
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "lessons", [])
+
+    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+        self.lessons.append(lesson)  # type: ignore[attr-defined]
+        return lesson.student.square().mean()
+
+
+def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[tuple[int, list[int]]] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append((view.number, indices.tolist()))
+        return indices[None, :, None].expand(1, -1, 3).float()
+
+    notes = _Notebook()
+    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
+    steps = len(stripes.training) // 32
+    assert [number for number, _ in asked] == [0] * steps + [1] * steps + [0] * steps
+    for (_, indices), lesson in zip(asked, notes.lessons, strict=True):  # type: ignore[attr-defined]
+        assert lesson.teacher[:, 0].tolist() == indices
+        assert torch.equal(lesson.members, lesson.teacher[None])
+        assert lesson.labels.tolist() == stripes.training.labels[indices].tolist()
+
+
+def test_several_teachers_are_given_each_and_as_their_mean_prediction(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        return torch.randn(2, len(indices), 3, generator=generator)
+
+    notes = _Notebook()
+    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
+    for lesson in notes.lessons:  # type: ignore[attr-defined]
+        mean = lesson.members.softmax(dim=2).mean(dim=0)
+        assert torch.allclose(lesson.teacher.softmax(dim=1), mean, atol=1e-6)
+
+
+class _Witness(nn.Module):
+    """A linear network that notes the images that it is shown while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = _linear()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append(images.detach().clone())
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def test_each_epoch_shows_its_view_of_every_image_in_another_order(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[Tensor] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append(indices)
+        return torch.zeros(1, len(indices), 3)
+
+    witness = _Witness()
+    training = Standard(epochs=3, batch_size=168)
+    course = _course(views, training=training, distillation=_Notebook(), targets=targets)
+    _curve(witness, stripes, course)
+    for epoch, (indices, seen) in enumerate(zip(asked, witness.seen, strict=True)):
+        view = views[epoch % 2]
+        (batch,) = stripes.training.batches(168, order=indices, view=view)
+        assert torch.equal(seen, normalize(batch.images, stripes.info.mean, stripes.info.std))
+        assert sorted(indices.tolist()) == list(range(168))
+    assert not torch.equal(asked[0], asked[2])
+
+
+def test_a_batch_larger_than_the_data_is_the_data(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    training = Standard(epochs=1, batch_size=4096, warmup_epochs=0)
+    assert len(_curve(_linear(), stripes, _course(views, training=training, epochs=1))) == 1
+
+
+def test_accuracy_is_the_share_of_images_classified_rightly(stripes: Dataset) -> None:
+    class First(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([[1.0, 0.0, 0.0]]).expand(len(images), 3)
+
+    expected = float(np.mean(stripes.validation.labels == 0))
+    assert accuracy(First(), stripes.validation, stripes) == expected
+
+
+def test_trained_weights_are_laid_out_as_they_were(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 28 * 28, 3)
+    )
+    curve = train(network, stripes, _course(views))
+    next(curve)
+    assert not network[1].weight.is_contiguous()
+    curve.close()
+    assert all(weight.is_contiguous() for weight in network.parameters())
+
+
+def _cut_off(network: nn.Module, dataset: Dataset, course: Course, *, epochs: int) -> None:
+    curve = train(network, dataset, course)
+    for _ in range(epochs):
+        next(curve)
+    curve.close()
+
+
+def _always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
+    monkeypatch.setattr("search.training.checkpoint._INTERVAL_S", 0.0)
+    return Checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "lamb", "schedule": "wsd"},
+        {"optimizer": "sgd", "mixup": 0.4, "cutmix": 1.0, "erasing": 0.5},
+        {"ema": 0.9},
+    ],
+)
+def test_a_training_that_was_cut_off_ends_with_the_same_weights(
+    options: dict[str, object],
+    stripes: Dataset,
+    views: tuple[View, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(_linear(), nn.Dropout(0.5))
+
+    training = Standard(epochs=3, batch_size=32, learning_rate=1e-3, **options)
+    whole, resumed = network(), network()
+    points = _curve(whole, stripes, _course(views, training=training))
+    checkpoint = _always(tmp_path / "part", monkeypatch)
+    course = _course(views, training=training, checkpoint=checkpoint)
+    _cut_off(network(), stripes, course, epochs=2)
+    torch.manual_seed(99)  # another process
+    assert _curve(resumed, stripes, course) == points
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
+    damage: bytes | None,
+    stripes: Dataset,
+    views: tuple[View, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, course, epochs=2)
+    file = tmp_path / "part" / "state.pt"
+    file.unlink() if damage is None else file.write_bytes(damage)
+    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+
+
+def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3, bias=False))
+
+    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, course, epochs=2)
+    assert _curve(narrow(), stripes, course) == _curve(narrow(), stripes, _course(views))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_no_training(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    course = _course(views, checkpoint=_always(tmp_path / "file" / "part", monkeypatch))
+    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+
+
+def test_a_quick_training_writes_no_checkpoint(
+    stripes: Dataset, views: tuple[View, ...], tmp_path: Path
+) -> None:
+    _curve(_linear(), stripes, _course(views, checkpoint=Checkpoint(tmp_path / "part")))
+    assert not (tmp_path / "part").exists()
+
+
+@dataclass(frozen=True)
+class _Recorded(FitNets):
+    """Hints by projectors that start at one half, and are kept to be looked at."""
+
+    made: ClassVar[list[nn.Conv2d]] = []
+
+    def projector(self, student: Feature, teacher: Feature) -> nn.Module:
+        projector = nn.Conv2d(student.channels, teacher.channels, kernel_size=1)
+        nn.init.constant_(projector.weight, 0.5)
+        self.made.append(projector)
+        return projector
+
+
+def test_what_a_method_learns_is_trained_with_the_student(
+    stripes: Dataset, views: tuple[View, ...], schooled: nn.Module
+) -> None:
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    course = _course(views, distillation=_Recorded(), teachers=(schooled,))
+    _Recorded.made.clear()
+    next(train(network, stripes, course))
+    (projector,) = _Recorded.made
+    assert (projector.weight - 0.5).abs().min() > 1e-4
+
+
+def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
+    stripes: Dataset,
+    views: tuple[View, ...],
+    schooled: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+
+    taught = _course(views, distillation=FitNets(), teachers=(schooled,))
+    points = _curve(network(), stripes, taught)
+    course = replace(taught, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(network(), stripes, course, epochs=2)
+    assert _curve(network(), stripes, course) == points
+
+
+def _steps_of_sgd(dataset: Dataset, views: tuple[View, ...], **options: float) -> Course:
+    training = Standard(
+        epochs=2, batch_size=56, optimizer="sgd", learning_rate=0.01, warmup_epochs=0, **options
+    )
+    return _course(views, training=training, epochs=2)
+
+
+class _Diary(_Witness):
+    """Notes its weights as each step begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.weights.append(self.network[1].weight.detach().clone())
+        return super().forward(images)
+
+
+def test_the_average_of_the_weights_is_what_was_trained_and_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    plain, averaged = _Diary(), _Diary()
+    _curve(plain, stripes, _steps_of_sgd(stripes, views))
+    points = _curve(averaged, stripes, _steps_of_sgd(stripes, views, ema=0.5))
+    # Averaging leaves the weights that are trained alone, and with them every later step.
+    assert all(map(torch.equal, averaged.weights, plain.weights))
+    # timm's warm-up: the first step's weights are taken whole, and never more than asked for kept.
+    after = [*plain.weights[1:], plain.network[1].weight.detach()]
+    expected = after[0]
+    for step, weights in enumerate(after[1:], start=2):
+        decay = min(0.5, 1 - (1 + step - 1) ** (-2 / 3))
+        expected = decay * expected + (1 - decay) * weights
+    assert torch.allclose(averaged.network[1].weight, expected, atol=1e-6)
+    assert not torch.allclose(averaged.network[1].weight, after[-1], atol=1e-6)
+    assert points[-1].accuracy == accuracy(averaged, stripes.validation, stripes)
+
+
+def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    network = _linear()
+    curve = train(network, stripes, _steps_of_sgd(stripes, views, ema=0.9))
+    point = next(curve)
+    curve.close()
+    assert accuracy(network, stripes.validation, stripes) == point.accuracy
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_images_labels_and_predictions_are_mixed_alike(
+    kind: str, stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    asked: list[Tensor] = []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append(indices)
+        # A teacher that is certain, and right.
+        labels = torch.from_numpy(stripes.training.labels[indices.numpy()])
+        return 100 * torch.nn.functional.one_hot(labels, 3).float()[None]
+
+    witness, notes = _Witness(), _Notebook()
+    training = Standard(epochs=3, batch_size=56, **{kind: 1.0})
+    course = _course(views, training=training, distillation=notes, targets=targets)
+    _curve(witness, stripes, course)
+    lessons = notes.lessons  # type: ignore[attr-defined]
+    mixed = 0
+    for step, (indices, seen, lesson) in enumerate(zip(asked, witness.seen, lessons, strict=True)):
+        assert lesson.labels.shape == (56, 3)
+        assert torch.allclose(lesson.labels.sum(dim=1), torch.ones(56))
+        assert torch.allclose(lesson.teacher.softmax(dim=1), lesson.labels, atol=1e-5)
+        view = views[step // 3 % 2]
+        (batch,) = stripes.training.batches(56, order=indices, view=view)
+        own = normalize(batch.images, stripes.info.mean, stripes.info.std)
+        mixed += not torch.allclose(seen, own)
+        # As far from the image as from its label: the share of it that is gone.
+        gone = ((seen - own).abs().sum() / (own.flip(0) - own).abs().sum()).item()
+        truth = torch.nn.functional.one_hot(torch.from_numpy(batch.labels.numpy()), 3).float()
+        lost = (lesson.labels - truth).abs().sum() / (truth.flip(0) - truth).abs().sum()
+        assert gone == pytest.approx(lost.item(), abs=1e-4 if kind == "mixup" else 0.3)
+    assert mixed > len(asked) / 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"mixup": 0.2}, {"cutmix": 1.0}, {"erasing": 0.5}, {"ema": 0.9}),
+        {"mixup": 0.2, "cutmix": 1.0, "erasing": 0.25, "ema": 0.9},
+    ],
+)
+def test_a_student_learns_whatever_is_mixed_and_averaged(
+    options: dict[str, float], stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    torch.manual_seed(0)
+    network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    training = Standard(epochs=3, batch_size=16, **options)
+    points = _curve(network, stripes, _course(views, training=training))
+    assert points[-1].accuracy > 0.6

@@ -1,0 +1,105 @@
+"""What is proposed next, and how long it is looked for."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from search.records import Outcome, TrialState
+from search.samplers.optuna_adapter import Sampler
+from search.tuner import proposing
+from search.tuner.proposing import Proposing
+from spaces.recipe import Recipe
+from spaces.space import SearchSpace
+from tests.notes import Notes
+
+SPACE = SearchSpace.from_config(
+    {
+        "student": {"timm": {"model": "test_resnet", "pretrained": False}},
+        "training": {"standard": {"learning_rate": [1e-3, 2e-3, 3e-3], "epochs": [1, 2]}},
+        "distillation": ["labels"],
+        "pruning": ["none"],
+        "quantization": ["float32"],
+    }
+)
+REFUSED = Outcome(state=TrialState.INFEASIBLE, reason="too large")
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is a second further at each look at it."""
+    seconds = itertools.count()
+    monkeypatch.setattr(proposing.time, "monotonic", lambda: float(next(seconds)))
+
+
+def _proposing(
+    notes: Notes, gate: Callable[[Recipe], Outcome | None], *, is_ending: bool = False
+) -> Proposing:
+    sampler = Sampler(SPACE, name="random", seed=0, gate=gate)
+    return Proposing(sampler, notes, is_ending=lambda: is_ending)
+
+
+def _turning_away(count: int, judged: list[Recipe]) -> Callable[[Recipe], Outcome | None]:
+    """A gate that lets through what comes after so many."""
+
+    def gate(recipe: Recipe) -> Outcome | None:
+        judged.append(recipe)
+        return REFUSED if len(judged) <= count else None
+
+    return gate
+
+
+@pytest.mark.usefixtures("clock")
+def test_while_others_wait_it_is_looked_for_a_little_at_a_time(notes: Notes) -> None:
+    judged: list[Recipe] = []
+    asked = _proposing(notes, _turning_away(2, judged))
+    assert asked.take(others_wait=True) is None
+    assert len(judged) == 1
+    asked.look_ahead()
+    assert len(judged) == 2
+    proposal = asked.take(others_wait=True)
+    assert proposal
+    assert proposal.recipe == judged[2]
+    assert not asked.is_exhausted
+    assert notes.said == []
+
+
+@pytest.mark.usefixtures("clock")
+def test_where_nobody_waits_it_is_looked_for_until_it_is_found(notes: Notes) -> None:
+    judged: list[Recipe] = []
+    assert _proposing(notes, _turning_away(4, judged)).take(others_wait=False)
+    assert len(judged) == 5
+
+
+def test_what_was_found_ahead_is_given_next_and_once(notes: Notes) -> None:
+    judged: list[Recipe] = []
+    asked = _proposing(notes, _turning_away(0, judged))
+    for _ in range(2):
+        asked.look_ahead()
+    assert len(judged) == 1
+    given = [asked.take(others_wait=False) for _ in range(2)]
+    assert [one.recipe for one in given if one] == judged
+
+
+def test_that_nothing_is_left_is_said_once_until_there_may_be_more(notes: Notes) -> None:
+    asked = _proposing(notes, lambda recipe: REFUSED)
+    for _ in range(2):
+        assert asked.take(others_wait=False) is None
+    assert asked.is_exhausted
+    assert notes.said == ["no recipe is found now that is new and fits the budget"]
+    asked.hope()
+    assert not asked.is_exhausted
+    assert asked.take(others_wait=False) is None
+    assert len(notes.said) == 2
+
+
+def test_nothing_is_looked_for_once_the_search_ends(notes: Notes) -> None:
+    judged: list[Recipe] = []
+    asked = _proposing(notes, _turning_away(0, judged), is_ending=True)
+    assert asked.take(others_wait=False) is None
+    assert (judged, asked.is_exhausted) == ([], False)

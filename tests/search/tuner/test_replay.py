@@ -1,0 +1,153 @@
+"""What a resumed study learns of the trials that its store holds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from search.config.study import Study
+from search.cost_model.cost_table import CostTable
+from search.cost_model.feasibility import Admission
+from search.cost_model.gate import Gate
+from search.errors import StoreError
+from search.files.filestore import Depot
+from search.pipeline.stage_cache import StageCache
+from search.pipeline.study_context import Task
+from search.progress import Silent
+from search.records import TRAINING, Cost, EpochRecord, Outcome, Quality, TrialRecord, TrialState
+from search.samplers.optuna_adapter import Sampler
+from search.storage.artifact_owner import Claim
+from search.storage.retrying_writer import Ledger
+from search.storage.storage import Store
+from search.tuner.early_stopping import Rungs
+from search.tuner.learners import Learners
+from search.tuner.pinning import FrontierPins
+from search.tuner.replay import recall
+from spaces.distillation.labels import Labels
+from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
+from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
+from spaces.training.standard import Standard
+
+# All that there is to propose: the recipes of these batch sizes.
+BATCHES = (16, 32, 64, 128, 256)
+STUDY = {
+    "study": "digits",
+    "data": {"source": "digits"},
+    "teacher": {"model": "test_resnet", "train": {}},
+    "space": {
+        "student": {"timm": {"model": "test_resnet"}},
+        "training": {"standard": {"epochs": 4, "batch_size": list(BATCHES)}},
+        "distillation": "labels",
+        "pruning": "none",
+        "quantization": "float32",
+    },
+}
+COST = Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5)
+
+
+def _recipe(batch: int) -> Recipe:
+    return Recipe(
+        student=Timm(model="test_resnet"),
+        training=Standard(epochs=4, batch_size=batch),
+        distillation=Labels(),
+        pruning=NoPruning(),
+        quantization=Float32(),
+    )
+
+
+def _outcome(accuracy: float, cost: Cost = COST) -> Outcome:
+    """Complete, from 80% after a quarter of the training."""
+    return Outcome(
+        state=TrialState.COMPLETE,
+        quality=Quality(accuracy=accuracy, agreement=accuracy),
+        cost=cost,
+        epochs=(
+            EpochRecord(stage=TRAINING, epoch=0, loss=1.0, accuracy=0.8, learning_rate=0.1),
+            EpochRecord(stage="recover", epoch=0, loss=1.0, accuracy=0.1, learning_rate=0.1),
+        ),
+    )
+
+
+def _trial(number: int, outcome: Outcome | None, parent: int | None = None) -> TrialRecord:
+    now = datetime.now(UTC)
+    return TrialRecord(
+        study="digits",
+        number=number,
+        state=outcome.state if outcome else TrialState.INTERRUPTED,
+        params=_recipe(BATCHES[number]).to_params(),
+        seed=7,
+        started_at=now,
+        finished_at=now if outcome else None,
+        outcome=outcome,
+        parent=parent,
+    )
+
+
+@pytest.fixture
+def trials() -> Sequence[TrialRecord]:
+    """Three that ended, a branch of the first, cheaper and more accurate, and one under way."""
+    branch = _outcome(0.95, replace(COST, size_bytes=500))
+    ended = [_trial(number, _outcome(0.9)) for number in range(3)]
+    return [*ended, _trial(3, branch, parent=0), _trial(4, None)]
+
+
+@pytest.fixture
+def learners(task: Task, store: Store, tmp_path: Path) -> Learners:
+    """Those of a study that has just been begun."""
+    ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
+    admission = Admission(task.brief, CostTable(), timed=False)
+    return Learners(
+        Sampler(Study.model_validate(STUDY).search_space(), name="random", seed=0),
+        Gate(admission, ledger=ledger, seed=0, watcher=Silent()),
+        Rungs(validation_images=1000),
+        FrontierPins("digits", task.lineage, StageCache(tmp_path / "kept", limit_bytes=1)),
+    )
+
+
+def test_what_was_under_way_is_to_be_run_again(
+    learners: Learners, trials: Sequence[TrialRecord]
+) -> None:
+    past = recall(trials, learners)
+    assert past.trained == 3
+    assert [one.number for one in past.interrupted] == [4]
+    assert past.interrupted[0].recipe == _recipe(BATCHES[4])
+    assert past.interrupted[0].seed == 7
+
+
+def test_no_trial_is_proposed_again(learners: Learners, trials: Sequence[TrialRecord]) -> None:
+    recall(trials[:4], learners)
+    proposal = learners.sampler.ask()
+    assert proposal is not None
+    assert proposal.recipe == _recipe(BATCHES[4])
+    assert learners.sampler.ask() is None
+
+
+def test_a_branch_is_its_trials_student_and_has_no_curve(
+    learners: Learners, trials: Sequence[TrialRecord]
+) -> None:
+    recall(trials, learners)
+    assert learners.rungs
+    reason = learners.rungs.hopeless(9, share=0.25, accuracy=0.8, cost=COST)
+    # As those three: from 80% to 90%. The branch's curve, to 95%, would have given more hope.
+    assert reason is not None
+    assert "80.0% after 25%" in reason
+    assert "hope for 90.9%" in reason
+    assert "a student of trial 0 that costs no more (500 B) has 95.0%" in reason
+
+
+def test_the_frontier_is_pinned(
+    learners: Learners, trials: Sequence[TrialRecord], task: Task, tmp_path: Path
+) -> None:
+    recall(trials, learners)
+    pinned = (tmp_path / "kept" / "pins" / "digits").read_text().split()
+    assert set(pinned) == task.lineage.keys(_recipe(BATCHES[3]), 7)
+
+
+def test_a_recipe_of_another_version_says_what_to_do(learners: Learners) -> None:
+    strange = replace(_trial(0, _outcome(0.9)), params={"student": "of the future"})
+    with pytest.raises(StoreError, match="trial 0 of digits has a recipe that this retort"):
+        recall([strange], learners)
