@@ -16,7 +16,7 @@ from search.files.reading import DamagedFile, read_limited
 
 CHECKSUMS = "SHA256SUMS"
 # A hundred thousand files; a folder of this project's holds ten.
-_MOST_LIST_BYTES = 2**24
+MOST_LIST_BYTES = 2**24
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024  # bytes and letters that a file system takes
 
 
@@ -149,7 +149,7 @@ def damaged_files(folder: Path) -> list[str]:
     if sums.is_symlink() or not sums.is_file():
         return [CHECKSUMS]
     try:
-        expected = listed_digests(read_limited(sums, _MOST_LIST_BYTES))
+        expected = listed_digests(read_limited(sums, MOST_LIST_BYTES))
     except DamagedFile as error:
         return [f"{CHECKSUMS} ({error})"]
     unlisted = [name for name in _entries(folder) if name not in expected and name != CHECKSUMS]

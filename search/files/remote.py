@@ -4,15 +4,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from search.files.atomic import CHECKSUMS, file_digest, is_inside, listed_digests
+from search.errors import ArtifactError
+from search.files.atomic import (
+    CHECKSUMS,
+    MOST_LIST_BYTES,
+    file_digest,
+    is_inside,
+    listed_digests,
+)
 
 
 def content(files: Any, path: str) -> bytes | None:
-    """What a file holds; None where there is none."""
+    """What a small file holds; None where there is none.
+
+    Raises:
+        ArtifactError: it is larger than a list of files may be.
+    """
     try:
-        content: bytes = files.cat_file(path)
+        content: bytes = files.cat_file(path, start=0, end=MOST_LIST_BYTES + 1)
     except FileNotFoundError:
         return None
+    if len(content) > MOST_LIST_BYTES:
+        raise ArtifactError(f"{path} must have {MOST_LIST_BYTES:,} bytes or fewer, but has more")
     return content
 
 

@@ -126,6 +126,15 @@ def test_fault_32_a_list_that_names_files_outside_of_the_folder_writes_none_ther
     assert not list(tmp_path.rglob("outside"))
 
 
+def test_fault_36_a_list_of_a_gigabyte_is_not_read(at_url: Depot, tmp_path: Path) -> None:
+    _write(at_url)
+    with (_there(tmp_path) / CHECKSUMS).open("r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(ArtifactError, match=f"{CHECKSUMS} must have 16,777,216 bytes or fewer"):
+        at_url.fetched("one")
+    assert at_url.kept("one") is None
+
+
 def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
     at_url: Depot, tmp_path: Path
 ) -> None:
