@@ -37,6 +37,7 @@ _DISCARDED_BYTES = 1 << 30
 _DISCARDED_OF_STRANGER_BYTES = 1 << 24
 _DISCARDED_AT_LEAST_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 200
+_LETTING_IN_S = 1.0
 
 
 class Agent:
@@ -98,6 +99,10 @@ class Agent:
         try:
             await asyncio.wrap_future(self._stopped)
         finally:
+            # No more are let in. Who just is, by a task of asyncio's own, would else stay open.
+            asyncio.get_running_loop().remove_reader(self._socket)
+            if let_in := asyncio.all_tasks() - self._tasks - {asyncio.current_task()}:
+                await asyncio.wait(let_in, timeout=_LETTING_IN_S)
             server.close()
             # Those of tasks that never began, which end by being cancelled now.
             for writer in self._droppable:

@@ -1,10 +1,12 @@
 """Who asks the agent without the token, slowly, too often or for too much: over real sockets."""
 
+import gc
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -63,6 +65,19 @@ def test_fault_34_a_hundred_idle_connections_keep_nobody_waiting(agent: Agent) -
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_fault_34_who_is_just_being_let_in_is_closed_where_the_agent_ends() -> None:
+    for _ in range(5):
+        with Agent("127.0.0.1", 0, token=TOKEN) as agent:
+            serving = threading.Thread(target=agent.serve_forever)
+            serving.start()
+            flood = [_connect(agent) for _ in range(60)]
+            agent.shutdown()
+            serving.join()
+        for connection in flood:
+            connection.close()
+    gc.collect()  # what was left open warns now, which is an error
 
 
 def test_fault_34_a_flood_from_one_address_does_not_push_out_another(agent: Agent) -> None:
