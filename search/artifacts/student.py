@@ -162,15 +162,17 @@ def load_network(folder: Path) -> nn.Module:
     provenance = read_provenance(folder)
     data = provenance.data
     try:
-        network = Recipe.from_params(provenance.params).student.build(
-            classes=len(data.classes),
-            channels=data.channels,
-            image_size=data.image_size,
-            blank=True,
-        )
-        example = torch.zeros(1, data.channels, data.image_size, data.image_size)
-        replay_cuts(network, example, provenance.cuts)
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        # The dependency graph is traced by autograd, whatever the caller has switched off.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            network = Recipe.from_params(provenance.params).student.build(
+                classes=len(data.classes),
+                channels=data.channels,
+                image_size=data.image_size,
+                blank=True,
+            )
+            example = torch.zeros(1, data.channels, data.image_size, data.image_size)
+            replay_cuts(network, example, provenance.cuts)
+            network.load_state_dict(load_file(folder / WEIGHTS))
     # What a file says of cuts and weights reaches code that trusts its arguments.
     except (
         OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError,
