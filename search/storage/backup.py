@@ -10,6 +10,7 @@ from sqlalchemy import Connection, MetaData, create_engine, insert, select, text
 
 from search.errors import StoreError
 from search.storage.connection import Database
+from search.storage.migrate import migrate
 from search.storage.tables import VERSION_TABLE
 
 _ROWS_AT_A_TIME = 1000
@@ -57,8 +58,6 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
 
 def _copy_rows(database: Database, path: Path, *, revision: str) -> None:
     """Another kind of database, row by row; both have the same migrations behind them."""
-    from search.storage.schema import migrate
-
     engine = create_engine(f"sqlite:///{path}")
     try:
         with database.reading() as session, engine.begin() as copy:

@@ -27,7 +27,7 @@ from search.storage.tables import (
 
 
 @dataclass(frozen=True)
-class _Owner:
+class _OwnedRow:
     """The study that a row belongs to, and the row's own name."""
 
     study: str
@@ -37,11 +37,11 @@ class _Owner:
 def all_damages(session: Session) -> list[Damage]:
     """All that is wrong with the rows of a store, table by table."""
     studies = {
-        row.id: _Owner(study_name(row), f"study {study_name(row)}")
+        row.id: _OwnedRow(study_name(row), f"study {study_name(row)}")
         for row in session.execute(select(StudyRow.__table__))
     }
     trials = {
-        row.id: _Owner(_study_of(row.study_id, studies), trial_label(row))
+        row.id: _OwnedRow(_study_of(row.study_id, studies), trial_label(row))
         for row in session.execute(select(TrialRow.__table__))
     }
     found = list(_of_rows(session, StudyRow, studies))
@@ -55,7 +55,7 @@ def all_damages(session: Session) -> list[Damage]:
 
 
 def _of_rows(
-    session: Session, table: type[StudyRow | TrialRow], owners: Mapping[object, _Owner]
+    session: Session, table: type[StudyRow | TrialRow], owners: Mapping[object, _OwnedRow]
 ) -> Iterator[Damage]:
     for row in session.execute(select(table.__table__)):
         owner = owners[row.id]
@@ -63,7 +63,7 @@ def _of_rows(
         yield from damages(table.__tablename__, held, study=owner.study, label=owner.label)
 
 
-def _of_studies(session: Session, studies: Mapping[object, _Owner]) -> Iterator[Damage]:
+def _of_studies(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
     """What a study has one of."""
     for table, label in ((TeacherRow, "the teacher"), (HoldRow, "the hold")):
         for row in session.execute(select(table.__table__)):
@@ -71,16 +71,16 @@ def _of_studies(session: Session, studies: Mapping[object, _Owner]) -> Iterator[
             yield from damages(table.__tablename__, row._mapping, study=study, label=label)
 
 
-def _of_trials(session: Session, trials: Mapping[object, _Owner]) -> Iterator[Damage]:
+def _of_trials(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
     """What a trial has several of."""
     for table in (StageRow, EpochRow):
         for row in session.execute(select(table.__table__)):
-            owner = trials.get(row.trial_id, _Owner("", f"row {row.trial_id} of trials"))
+            owner = trials.get(row.trial_id, _OwnedRow("", f"row {row.trial_id} of trials"))
             label = f"{table.__tablename__[:-1]} {row.position} of {owner.label}"
             yield from damages(table.__tablename__, row._mapping, study=owner.study, label=label)
 
 
-def _of_numbering(session: Session, studies: Mapping[object, _Owner]) -> Iterator[Damage]:
+def _of_numbering(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
     """Gaps; where a number is none, its row's damage says so."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for row in session.execute(select(TrialRow.study_id, TrialRow.number)):
@@ -93,6 +93,6 @@ def _of_numbering(session: Session, studies: Mapping[object, _Owner]) -> Iterato
                 yield unsound.damage
 
 
-def _study_of(key: object, studies: Mapping[object, _Owner]) -> str:
+def _study_of(key: object, studies: Mapping[object, _OwnedRow]) -> str:
     owner = studies.get(key)
     return owner.study if owner else ""

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from search.errors import StoreError
 from search.storage.backup import back_up, backup_path
 from search.storage.connection import Database
+from search.storage.migrate import migrate
 from search.storage.tables import SCHEMA, VERSION_TABLE
 
 # Any number will do: it keeps two processes from creating the tables of one PostgreSQL database.
@@ -110,17 +111,3 @@ def _only_revision(connection: Connection, place: str) -> str:
             "backup"
         )
     return rows[0]
-
-
-def migrate(connection: Connection, revision: str) -> None:
-    """Brings the tables to a revision, in the connection's transaction."""
-    # Imported here because readers have no use for it, and it takes its time.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    migrations = Path(__file__).parent / "migrations"
-    # Alembic reads % as an interpolation.
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)

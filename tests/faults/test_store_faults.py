@@ -20,10 +20,10 @@ from search.run import resume_study, run_study
 from search.storage.artifact_owner import Claim
 from search.storage.journal import Journal, ReadBack
 from search.storage.leases import BEAT_S, beating, lives, standing, take, this_process
+from search.storage.migrate import migrate
 from search.storage.queries import changing
 from search.storage.retrying_writer import Ledger, journal_of
 from search.storage.rows import hold_row
-from search.storage.schema import migrate
 from search.storage.storage import Store
 from search.storage.tables import SCHEMA, VERSION_TABLE
 from tests.faults.conftest import check_invariants

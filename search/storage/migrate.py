@@ -1,0 +1,19 @@
+"""Bringing a database to a revision, by Alembic."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Brings the tables to a revision, in the connection's transaction."""
+    # Imported here because readers have no use for it, and it takes its time.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    migrations = Path(__file__).parent / "migrations"
+    # Alembic reads % as an interpolation.
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
