@@ -19,12 +19,12 @@ import torch
 
 from search.budget import Budget
 from search.config.loader import load_study
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
-from search.cost_model.dry_run import foresee_cost
-from search.cost_model.feasibility import Admission
-from search.cost_model.verdict import Basis, Verdict
+from search.cost_model.dry_run import dry_run
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.verdict import Basis, CostVerdict
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
@@ -37,7 +37,7 @@ class Judged:
     """A recipe, its verdict, what it took, and whether its student had been seen before."""
 
     recipe: Recipe
-    verdict: Verdict
+    verdict: CostVerdict
     ms: float
     first_sight: bool
 
@@ -52,26 +52,28 @@ def main() -> None:
     torch.set_num_threads(1)
     for file in options.files:
         study = load_study(file, [])
-        judged = _judge(study, _brief(study, options.classes), options.recipes)
+        judged = _judge(study, _requirements(study, options.classes), options.recipes)
         print(f"\n{file}: {study.budget}")
         _print_speed(judged)
-        _print_truth(judged, _brief(study, options.classes), options.checked)
+        _print_truth(judged, _requirements(study, options.classes), options.checked)
 
 
-def _brief(study: Study, classes: int) -> Brief:
+def _requirements(study: Study, classes: int) -> StudentRequirements:
     budget = study.budget
     size = study.data.image_size
-    return Brief(classes=classes, channels=1, image_size=size, budget=budget, target=budget.target)
+    return StudentRequirements(
+        classes=classes, channels=1, image_size=size, budget=budget, target=budget.target
+    )
 
 
-def _judge(study: Study, brief: Brief, count: int) -> list[Judged]:
-    admission = Admission(brief, CostTable())
+def _judge(study: Study, requirements: StudentRequirements, count: int) -> list[Judged]:
+    feasibility = Feasibility(requirements, CostTable())
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     seen: set[object] = set()
     judged: list[Judged] = []
     while len(judged) < count and (proposal := sampler.ask()):
         start = time.perf_counter()
-        verdict = admission.judge(proposal.recipe)
+        verdict = feasibility.judge(proposal.recipe)
         ms = (time.perf_counter() - start) * 1e3
         student = proposal.recipe.student
         judged.append(Judged(proposal.recipe, verdict, ms, student not in seen))
@@ -95,11 +97,11 @@ def _print_speed(judged: list[Judged]) -> None:
                 )
 
 
-def _print_truth(judged: list[Judged], brief: Brief, most: int) -> None:
+def _print_truth(judged: list[Judged], requirements: StudentRequirements, most: int) -> None:
     told = [one for one in judged if one.verdict.basis in _TOLD]
     told = told[:: max(1, len(told) // most)]
-    everything = replace(brief, budget=Budget())
-    pairs = [(one, foresee_cost(one.recipe, everything)) for one in told]
+    everything = replace(requirements, budget=Budget())
+    pairs = [(one, dry_run(one.recipe, everything)) for one in told]
     for name in ("size_bytes", "parameters", "macs", "latency_ms"):
         errors = [
             abs(said / getattr(found, name) - 1)
@@ -112,15 +114,15 @@ def _print_truth(judged: list[Judged], brief: Brief, most: int) -> None:
                 f"  {name} predicted: median error {median(errors):.2%}, 95% below "
                 f"{np.percentile(errors, 95):.2%} ({len(errors)} recipes)"
             )
-    _print_false(pairs, brief)
+    _print_false(pairs, requirements)
 
 
-def _print_false(pairs: list[tuple[Judged, Cost]], brief: Brief) -> None:
-    for name, limit in brief.budget.limits().items():
+def _print_false(pairs: list[tuple[Judged, Cost]], requirements: StudentRequirements) -> None:
+    for name, limit in requirements.budget.limits().items():
         rejected = [
             found
             for one, found in pairs
-            if not one.verdict.admitted and name in _broken(one.verdict, brief)
+            if not one.verdict.admitted and name in _broken(one.verdict, requirements)
         ]
         admitted = [found for one, found in pairs if one.verdict.admitted]
         wrong = sum(getattr(found, name) <= limit for found in rejected)
@@ -131,9 +133,9 @@ def _print_false(pairs: list[tuple[Judged, Cost]], brief: Brief) -> None:
         )
 
 
-def _broken(verdict: Verdict, brief: Brief) -> set[str]:
+def _broken(verdict: CostVerdict, requirements: StudentRequirements) -> set[str]:
     assert verdict.cost is not None
-    violations = brief.budget.violations(verdict.cost)
+    violations = requirements.budget.violations(verdict.cost)
     return {name for name, excess in violations.items() if excess > 0}
 
 

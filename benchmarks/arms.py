@@ -17,9 +17,9 @@ from statistics import mean, stdev
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from search.config.loader import load_study
-from search.pipeline.setup import open_task, prepare_task
+from search.pipeline.setup import open_context, prepare_context
 from search.pipeline.trial import finish, run_trial
-from search.progress import Silent
+from search.progress import SilentCallback
 from search.records import Outcome, Scalar
 from spaces.recipe import Recipe
 
@@ -65,8 +65,8 @@ def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Sca
          f"run.cache={options.cache}", f"run.artifacts={options.cache / 'artifacts'}",
          "space.distillation=[labels, soft_targets, fitnets]", "budget={}"],
     )  # fmt: skip
-    spec, _ = prepare_task(study, Silent())
-    task = open_task(spec)
+    spec, _ = prepare_context(study, SilentCallback())
+    context = open_context(spec)
     done = {(line["group"], line["arm"], line["seed"]) for line in read(options.out)}
     chosen = [arm for arm in arms if options.only in arm.group]
     for seed in range(options.seeds):  # every arm once before any twice
@@ -74,7 +74,7 @@ def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Sca
             if (arm.group, arm.name, str(seed)) in done:
                 continue
             recipe = Recipe.from_params({**base, **arm.params})
-            outcome = finish(run_trial(recipe, task, number=number, seed=seed))
+            outcome = finish(run_trial(recipe, context, number=number, seed=seed))
             _append(options.out, arm, seed, outcome)
             print(f"{arm.group}: {arm.name}, seed {seed}: {_told(outcome)}", flush=True)
     print("\n".join(table(read(options.out))))

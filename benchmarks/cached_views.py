@@ -30,10 +30,10 @@ from torch import nn
 
 from benchmarks.live_teacher import live_targets, live_teacher
 from search.config.loader import load_study
-from search.pipeline.setup import open_task, prepare_task
-from search.pipeline.study_context import Task
-from search.progress import Silent
-from search.training.trainer import Course, train
+from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.study_context import StudyContext
+from search.progress import SilentCallback
+from search.training.trainer import TrainingPlan, train
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.students.timm_model import Timm
@@ -63,42 +63,42 @@ def main() -> None:
             f"search.views={max(_VIEWS)}",
         ],
     )
-    task = open_task(prepare_task(study, Silent())[0])
-    courses = _courses(task, live_teacher(study, task.dataset))
+    context = open_context(prepare_context(study, SilentCallback())[0])
+    plans = _plans(context, live_teacher(study, context.dataset))
     print("| student | lesson | accuracy | less live |\n|---|---|---|---|")
     for student in options.students:
         found = {
-            name: [_accuracy(student, task, replace(course, seed=seed)) for seed in seeds]
-            for name, course in courses.items()
+            name: [_accuracy(student, context, replace(plan, seed=seed)) for seed in seeds]
+            for name, plan in plans.items()
             for seeds in [track(range(options.seeds), f"{student}, {name}", transient=True)]
         }
         _print(student, found)
 
 
-def _courses(task: Task, teacher: nn.Module) -> Mapping[str, Course]:
-    assert task.targets
-    live = Course(
+def _plans(context: StudyContext, teacher: nn.Module) -> Mapping[str, TrainingPlan]:
+    assert context.targets
+    live = TrainingPlan(
         stage="distil",
         training=Standard(epochs=_EPOCHS),
         distillation=_LESSON,
         epochs=_EPOCHS,
-        views=tuple(replace(task.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
-        targets=live_targets(teacher, task.dataset),
+        views=tuple(replace(context.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
+        targets=live_targets(teacher, context.dataset),
         seed=0,
     )
     cached = {
-        f"{count} views": replace(live, views=task.views[:count], targets=task.targets)
+        f"{count} views": replace(live, views=context.views[:count], targets=context.targets)
         for count in _VIEWS
     }
-    clean = replace(live, targets=live_targets(teacher, task.dataset, clean=True))
+    clean = replace(live, targets=live_targets(teacher, context.dataset, clean=True))
     labels = replace(live, distillation=Labels(), targets=None)
     return {"live": live, **cached, "clean": clean, "labels": labels}
 
 
-def _accuracy(student: str, task: Task, course: Course) -> float:
-    torch.manual_seed(course.seed)
-    network = task.brief.build(Timm(model=student))
-    *_, last = train(network, task.dataset, course)
+def _accuracy(student: str, context: StudyContext, plan: TrainingPlan) -> float:
+    torch.manual_seed(plan.seed)
+    network = context.requirements.build(Timm(model=student))
+    *_, last = train(network, context.dataset, plan)
     return last.accuracy
 
 

@@ -41,15 +41,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained
 from search.errors import shortened
 from search.evaluation.measure import count_operations
 from search.targets.latency import measure_latency
 from search.targets.onnx_runtime import Session, export_onnx
-from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.structured.cuts import replay_cuts
 from spaces.quantization.int8_static import Int8Static
 from spaces.students.sizes import family_of, parameters_of
 from spaces.students.timm_model import Timm
@@ -214,20 +214,20 @@ def _grown(model: str) -> Iterator[tuple[Row, bool]]:
     row = _empty(model)
     student = Timm(model=model)
     try:
-        brief = _brief_for(student)
-        network = untrained(student, brief)
+        requirements = _brief_for(student)
+        network = untrained(student, requirements)
     except Exception as error:  # noqa: BLE001  whatever it is: recorded
         row.trains = _reason(error)
         yield row, True
         return
-    row.image_size = brief.image_size
-    row.parameters, row.macs = count_operations(network, brief.image_shape)
-    row.trains = _verdict(partial(_train, student, brief))
+    row.image_size = requirements.image_size
+    row.parameters, row.macs = count_operations(network, requirements.image_shape)
+    row.trains = _verdict(partial(_train, student, requirements))
     yield row, False
     for ratio, name in zip(_RATIOS, ("prunes_25", "prunes_50", "prunes_75"), strict=True):
-        setattr(row, name, _verdict(partial(_prune, row, network, student, brief, ratio)))
+        setattr(row, name, _verdict(partial(_prune, row, network, student, requirements, ratio)))
         yield row, False
-    _ship(row, network, brief)
+    _ship(row, network, requirements)
     row.seconds = round(time.process_time() - start, 1)
     yield row, True
 
@@ -245,87 +245,93 @@ def _reason(error: Exception) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
-def _brief_for(student: Timm) -> Brief:
+def _brief_for(student: Timm) -> StudentRequirements:
     """64 pixels, or the model's own size where it can't take those."""
     own = int(timm.get_pretrained_cfg(student.model).input_size[-1])  # type: ignore[union-attr]
     for size in (SIZE, own):
-        brief = Brief(
+        requirements = StudentRequirements(
             classes=CLASSES, channels=3, image_size=size, budget=Budget(), target=Target()
         )
         try:
-            _check_logits(brief.build(student).eval()(brief.example()), brief)
+            _check_logits(requirements.build(student).eval()(requirements.example()), requirements)
         except Exception:
             if size == own:
                 raise
         else:
-            return brief
+            return requirements
     raise AssertionError
 
 
-def _check_logits(logits: Tensor, brief: Brief) -> None:
-    if logits.shape[1:] != (brief.classes,) or not logits.isfinite().all():
-        raise ValueError(f"logits must be finite, [batch, {brief.classes}], got {logits.shape}")
+def _check_logits(logits: Tensor, requirements: StudentRequirements) -> None:
+    if logits.shape[1:] != (requirements.classes,) or not logits.isfinite().all():
+        raise ValueError(
+            f"logits must be finite, [batch, {requirements.classes}], got {logits.shape}"
+        )
 
 
-def _step(network: nn.Module, brief: Brief) -> Tensor:
+def _step(network: nn.Module, requirements: StudentRequirements) -> Tensor:
     """The logits of a batch, after one step of training on it."""
-    images = torch.randn(BATCH, *brief.image_shape)
-    labels = torch.arange(BATCH) % brief.classes
+    images = torch.randn(BATCH, *requirements.image_shape)
+    labels = torch.arange(BATCH) % requirements.classes
     fit = Standard().fit(network.train(), epochs=2, steps_per_epoch=10)
     functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
     fit.optimizer.step()
     with torch.inference_mode():
         logits: Tensor = network.eval()(images)
-    _check_logits(logits, brief)
+    _check_logits(logits, requirements)
     return logits
 
 
-def _train(student: Timm, brief: Brief) -> None:
-    network = brief.build(student)
+def _train(student: Timm, requirements: StudentRequirements) -> None:
+    network = requirements.build(student)
     before = copy.deepcopy(network.state_dict())
     # Of a last layer that begins at zero, nothing comes back to the others in the first.
-    _step(network, brief)
-    _step(network, brief)
+    _step(network, requirements)
+    _step(network, requirements)
     moved = [not torch.equal(value, before[key]) for key, value in network.state_dict().items()]
     if sum(moved) < len(moved) / 2:
         raise ValueError(f"a step must move the weights, but moved {sum(moved)} of {len(moved)}")
 
 
-def _prune(row: Row, network: nn.Module, student: Timm, brief: Brief, ratio: float) -> None:
-    pruned, cuts = Magnitude(ratio=ratio).apply(network, brief.example())
-    parameters, _ = count_operations(pruned, brief.image_shape)
+def _prune(
+    row: Row, network: nn.Module, student: Timm, requirements: StudentRequirements, ratio: float
+) -> None:
+    pruned, cuts = Magnitude(ratio=ratio).apply(network, requirements.example())
+    parameters, _ = count_operations(pruned, requirements.image_shape)
     if not cuts or parameters >= row.parameters:
         raise ValueError("pruning must leave fewer parameters, but cut nothing")
     if ratio == 0.5:
         row.left_50 = round(parameters / row.parameters, 3)
-        again = brief.build(student, blank=True)
-        replay_cuts(again, brief.example(), cuts)
+        again = requirements.build(student, blank=True)
+        replay_cuts(again, requirements.example(), cuts)
         again.load_state_dict(pruned.state_dict())
         with torch.inference_mode():
-            same = torch.equal(again.eval()(brief.example()), pruned.eval()(brief.example()))
+            same = torch.equal(
+                again.eval()(requirements.example()), pruned.eval()(requirements.example())
+            )
         if not same:
             raise ValueError("replayed cuts must give the same network, but its logits differ")
-    _step(pruned, brief)
+    _step(pruned, requirements)
 
 
-def _ship(row: Row, network: nn.Module, brief: Brief) -> None:
+def _ship(row: Row, network: nn.Module, requirements: StudentRequirements) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, small = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        row.exports = _verdict(partial(_export, row, network, brief, path))
+        row.exports = _verdict(partial(_export, row, network, requirements, path))
         if row.exports != YES:
             row.quantizes = "not exported"
             return
-        row.quantizes = _verdict(partial(_quantize, row, brief, path, small))
+        row.quantizes = _verdict(partial(_quantize, row, requirements, path, small))
         files = [path, small] if row.quantizes == YES else [path]
         timed = measure_latency([Session(file, threads=1) for file in files])
         row.float_ms = round(timed[0].median_ms, 3)
         row.int8_ms = round(timed[-1].median_ms, 3) if len(timed) > 1 else 0.0
 
 
-def _export(row: Row, network: nn.Module, brief: Brief, path: Path) -> None:
-    export_onnx(network, path, image_shape=brief.image_shape)
+def _export(row: Row, network: nn.Module, requirements: StudentRequirements, path: Path) -> None:
+    export_onnx(network, path, image_shape=requirements.image_shape)
     row.float_bytes = path.stat().st_size
-    images = torch.randn(3, *brief.image_shape)
+    images = torch.randn(3, *requirements.image_shape)
     with torch.inference_mode():
         expected = network.eval()(images).numpy()
     found = Session(path, threads=1).predict(images.numpy())
@@ -336,8 +342,8 @@ def _export(row: Row, network: nn.Module, brief: Brief, path: Path) -> None:
         )
 
 
-def _quantize(row: Row, brief: Brief, path: Path, small: Path) -> None:
-    images = torch.randn(8, *brief.image_shape).numpy()
+def _quantize(row: Row, requirements: StudentRequirements, path: Path, small: Path) -> None:
+    images = torch.randn(8, *requirements.image_shape).numpy()
     Int8Static().convert(path, small, calibration=[images])
     row.int8_bytes = small.stat().st_size
     if not np.isfinite(Session(small, threads=1).predict(images)).all():

@@ -8,18 +8,18 @@ from torch import Tensor, nn
 from search.config.study import Study
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
-from search.files.filestore import Depot
-from search.pipeline.setup import TaskSpec
-from search.teachers.setting import Classroom
+from search.files.filestore import FolderStore
+from search.pipeline.setup import StudyContextSpec
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
 from search.training.trainer import Targets
 
 
 def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
     """The study's teacher, which was trained before, from the cache."""
-    room = Classroom(
+    room = TeacherContext(
         dataset=dataset,
-        cache=Depot.of(study.run.cache),
+        cache=FolderStore.of(study.run.cache),
         seed=study.seed,
         device="cpu",
         allow_code=False,
@@ -44,7 +44,7 @@ def live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool = False) -
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveSpec(TaskSpec):
+class LiveSpec(StudyContextSpec):
     """A task whose students are taught by a live teacher in place of its cached logits."""
 
     asked: Study = field(compare=False)
@@ -54,6 +54,6 @@ class LiveSpec(TaskSpec):
         return live_targets(live_teacher(self.asked, dataset), dataset)
 
     @classmethod
-    def of(cls, spec: TaskSpec, study: Study) -> "LiveSpec":
+    def of(cls, spec: StudyContextSpec, study: Study) -> "LiveSpec":
         """The same task, its teacher live."""
         return cls(**vars(spec), asked=study)

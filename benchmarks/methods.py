@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from benchmarks.arms import Arm, parser, run
 from search.records import Scalar
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
 
@@ -23,15 +23,15 @@ _TAUGHT: Mapping[str, Scalar] = {"distillation": "soft_targets"}
 
 def arms(epochs: int) -> Iterator[Arm]:
     """All comparisons, at so many epochs in all."""
-    for name in catalogue.methods("distillation"):
+    for name in registry.methods("distillation"):
         yield Arm("distillation", name, {"distillation": name})
-    for name, method in catalogue.methods("pruning").items():
+    for name, method in registry.methods("pruning").items():
         made = method()
         assert isinstance(made, Pruning)
         yield Arm(
             "pruning", name, {**_TAUGHT, **_equal(epochs, made.training_share), "pruning": name}
         )
-    for name, method in catalogue.methods("quantization").items():
+    for name, method in registry.methods("quantization").items():
         form = method()
         assert isinstance(form, Quantization)
         share = _equal(epochs, form.tuning_share)

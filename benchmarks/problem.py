@@ -8,7 +8,7 @@ import numpy as np
 from search.budget import Budget
 from search.records import Cost, EpochRecord, Outcome, Quality, TrialState
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

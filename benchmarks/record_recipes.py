@@ -29,11 +29,11 @@ from benchmarks.recorded_problem import read_lines
 from search.config.loader import load_study
 from search.config.study import Study
 from search.cost_model.cost_table import shape_of
-from search.cost_model.dry_run import foresee_cost
-from search.pipeline.setup import open_task, prepare_task
-from search.pipeline.study_context import Task
+from search.cost_model.dry_run import dry_run
+from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
-from search.progress import Silent
+from search.progress import SilentCallback
 from search.records import Outcome, Scalar
 from spaces.recipe import Recipe
 
@@ -47,23 +47,23 @@ _SEED = 0
 def trainings(study: Study) -> Iterator[dict[str, Scalar]]:
     """The grid: flat parameters of student, training and distillation."""
     models = study.space["student"]["timm"]["model"]
-    lessons: list[dict[str, Scalar]] = [{"distillation": "labels"}]
+    batches: list[dict[str, Scalar]] = [{"distillation": "labels"}]
     for temperature, weight in itertools.product((2.0, 6.0), (0.4, 0.8)):
-        lessons.append(
+        batches.append(
             {
                 "distillation": "soft_targets",
                 "distillation.soft_targets.temperature": temperature,
                 "distillation.soft_targets.weight": weight,
             }
         )
-    for model, rate, lesson in itertools.product(models, (3e-3, 8e-3, 2e-2), lessons):
+    for model, rate, batch in itertools.product(models, (3e-3, 8e-3, 2e-2), batches):
         yield {
             "student": "timm",
             "student.timm.model": model,
             "training": "standard",
             "training.standard.epochs": _EPOCHS,
             "training.standard.learning_rate": rate,
-            **lesson,
+            **batch,
         }
 
 
@@ -77,9 +77,9 @@ def students(trained: Mapping[str, Scalar]) -> list[Recipe]:
     ]
 
 
-def record(recipes: list[Recipe], task: Task) -> list[dict[str, object]]:
+def record(recipes: list[Recipe], context: StudyContext) -> list[dict[str, object]]:
     """Trains the first recipe and makes the others of its student: the table's lines."""
-    trial = run_trial(recipes[0], task, number=0, seed=_SEED, branches=recipes[1:])
+    trial = run_trial(recipes[0], context, number=0, seed=_SEED, branches=recipes[1:])
     outcome = finish(trial)
     found = [outcome, *(branch.outcome for branch in outcome.branches)]
     return [_line(r, o) for r, o in zip(recipes, found, strict=False) if o.quality]
@@ -116,14 +116,14 @@ def _write(path: Path, lines: list[dict[str, object]]) -> None:
     beside.replace(path)
 
 
-def _retime(path: Path, task: Task) -> None:
+def _retime(path: Path, context: StudyContext) -> None:
     with path.open(newline="") as file:
         lines: list[dict[str, object]] = list(csv.DictReader(file))
     recipes = [line.recipe for line in read_lines(path)]
     costs = {}
     for recipe in track(recipes, "measuring latencies"):
         if (shape := shape_of(recipe)) not in costs:
-            costs[shape] = foresee_cost(recipe, task.brief)
+            costs[shape] = dry_run(recipe, context.requirements)
     for line, recipe in zip(lines, recipes, strict=True):
         line["latency_ms"] = costs[shape_of(recipe)].latency_ms
     path.unlink()
@@ -146,15 +146,15 @@ def main() -> None:
             f"run.artifacts={options.cache.absolute() / 'artifacts'}",
         ],
     )
-    task = open_task(prepare_task(study, Silent())[0])
+    context = open_context(prepare_context(study, SilentCallback())[0])
     if options.retime:
-        _retime(options.out, task)
+        _retime(options.out, context)
         return
     known = {line.recipe for line in read_lines(options.out)} if options.out.exists() else set()
     for trained in track(list(trainings(study)), "training"):
         recipes = students(trained)
         if recipes[0] not in known:
-            _write(options.out, record(recipes, task))
+            _write(options.out, record(recipes, context))
 
 
 if __name__ == "__main__":

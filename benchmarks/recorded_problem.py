@@ -33,11 +33,11 @@ from pathlib import Path
 from benchmarks.problem import Problem, Training
 from search.budget import Budget
 from search.records import Cost
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.order import AXES
-from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar, Suggester
+from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scalar, Suggester
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 # Numbers with more values than this are asked for as a range.
 _LISTED = 12
@@ -70,9 +70,9 @@ class RecordedSpace(SearchSpace):
             left = _chosen(axis, OneOf(tuple(methods)), trial, left)
             name = str(left[0][axis])
             params[axis] = name
-            for key, domain in methods[name].items():
+            for key, distribution in methods[name].items():
                 flat = f"{axis}.{name}.{key}"
-                left = _chosen(flat, domain, trial, left)
+                left = _chosen(flat, distribution, trial, left)
                 params[flat] = left[0][flat]
         return params
 
@@ -130,8 +130,8 @@ def recorded_space(recipes: Iterable[Recipe]) -> RecordedSpace:
         names = sorted({str(one[axis]) for one in params})
         axes[axis] = {
             name: {
-                key: _domain(domain, [one[flat] for one in params if flat in one])
-                for key, domain in catalogue.method(axis, name).domains().items()
+                key: _domain(distribution, [one[flat] for one in params if flat in one])
+                for key, distribution in registry.method(axis, name).distributions().items()
                 for flat in [f"{axis}.{name}.{key}"]
             }
             for name in names
@@ -163,7 +163,7 @@ def _scalar(cell: str) -> Scalar:
     return value if isinstance(value, bool | int | float) else cell
 
 
-def _domain(whole: Domain, values: Sequence[Scalar]) -> Domain:
+def _domain(whole: Distribution, values: Sequence[Scalar]) -> Distribution:
     """The smallest domain that holds the values."""
     different = sorted(set(values), key=lambda value: (str(type(value)), value))
     if isinstance(whole, FloatRange | IntRange) and len(different) > _LISTED:
@@ -172,17 +172,19 @@ def _domain(whole: Domain, values: Sequence[Scalar]) -> Domain:
     return OneOf(tuple(different))
 
 
-def _chosen(key: str, domain: Domain, trial: Suggester, left: Sequence[Params]) -> Sequence[Params]:
+def _chosen(
+    key: str, distribution: Distribution, trial: Suggester, left: Sequence[Params]
+) -> Sequence[Params]:
     """Those of the recipes left whose value is the nearest to what the trial suggests."""
-    wanted = domain.suggest(trial, key)
+    wanted = distribution.suggest(trial, key)
     options = sorted({one[key] for one in left}, key=str)
     if wanted in options:
         found = wanted
-    elif isinstance(domain, FloatRange | IntRange):
-        found = min(options, key=lambda option: _distance(option, wanted, log=domain.log))
+    elif isinstance(distribution, FloatRange | IntRange):
+        found = min(options, key=lambda option: _distance(option, wanted, log=distribution.log))
     else:
-        assert isinstance(domain, OneOf)
-        found = options[domain.options.index(wanted) % len(options)]
+        assert isinstance(distribution, OneOf)
+        found = options[distribution.options.index(wanted) % len(options)]
     return [one for one in left if one[key] == found]
 
 

@@ -49,7 +49,7 @@ class Setting:
     """One run: who proposes, how, and with which seed."""
 
     sampler: str
-    admission: bool
+    feasibility: bool
     seed: int
     parallel: int
     trials: int
@@ -81,7 +81,7 @@ def run(problem: Problem, setting: Setting) -> Result:
     start = time.process_time()
     while len(outcomes) < setting.trials:
         while len(running) < setting.parallel and (
-            proposal := _ask(sampler, problem, setting.admission)
+            proposal := _ask(sampler, problem, setting.feasibility)
         ):
             running.append(proposal)
         if not running:
@@ -102,10 +102,10 @@ def run(problem: Problem, setting: Setting) -> Result:
     )
 
 
-def _ask(sampler: Sampler, problem: Problem, admission: bool) -> Proposal | None:  # noqa: FBT001
+def _ask(sampler: Sampler, problem: Problem, feasibility: bool) -> Proposal | None:  # noqa: FBT001
     for _ in range(_PATIENCE):
         proposal = sampler.ask()
-        if proposal is None or not admission:
+        if proposal is None or not feasibility:
             return proposal
         refusal = problem.refuse(proposal.recipe)
         if refusal is None:
@@ -144,12 +144,12 @@ def table(results: Sequence[Result]) -> str:
         f"| sampler | admission | seeds | {marks} | best accuracy | feasible | first | ms |",
         "|---|---|---|" + "---|" * (len(MARKS) + 4),
     ]
-    kinds = dict.fromkeys((one.setting.sampler, one.setting.admission) for one in results)
-    for sampler, admission in kinds:
+    kinds = dict.fromkeys((one.setting.sampler, one.setting.feasibility) for one in results)
+    for sampler, feasibility in kinds:
         runs = [
             one
             for one in results
-            if (one.setting.sampler, one.setting.admission) == (sampler, admission)
+            if (one.setting.sampler, one.setting.feasibility) == (sampler, feasibility)
         ]
         volumes = [
             _spread([one.hypervolumes[i] for one in runs if i < len(one.hypervolumes)])
@@ -157,7 +157,7 @@ def table(results: Sequence[Result]) -> str:
         ]
         cells = [
             sampler,
-            "yes" if admission else "no",
+            "yes" if feasibility else "no",
             str(len(runs)),
             *volumes,
             _spread([one.accuracy for one in runs]),
@@ -197,9 +197,9 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
 def _settings(arguments: argparse.Namespace) -> list[Setting]:
     return [
-        Setting(sampler, admission, seed, arguments.parallel, arguments.trials)
+        Setting(sampler, feasibility, seed, arguments.parallel, arguments.trials)
         for sampler in arguments.samplers
-        for admission in arguments.admission
+        for feasibility in arguments.feasibility
         for seed in range(arguments.seeds)
     ]
 

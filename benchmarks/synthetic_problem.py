@@ -19,7 +19,7 @@ from search.records import Cost
 from search.samplers.features import family
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 _EPOCHS = 8
 

@@ -29,12 +29,12 @@ _LESSONS = ("labels", "soft_targets")
 
 def arms() -> Iterator[Arm]:
     """The defaults, and every change of one parameter; under each lesson."""
-    for lesson in _LESSONS:
-        yield Arm(lesson, "defaults", {"distillation": lesson})
+    for batch in _LESSONS:
+        yield Arm(batch, "defaults", {"distillation": batch})
         for key, values in _CHANGES.items():
             for value in values:
-                params = {"distillation": lesson, f"training.standard.{key}": value}
-                yield Arm(lesson, f"{key} {value}", params)
+                params = {"distillation": batch, f"training.standard.{key}": value}
+                yield Arm(batch, f"{key} {value}", params)
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def varying(trials: pd.DataFrame, names: Sequence[str]) -> list[str]:
     return sorted(several, key=lambda name: -trials[name].count())
 
 
-def describe_choice(params: Mapping[str, Scalar], axis: str) -> str:
+def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
     """One axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
     name = str(params.get(axis, ""))
     if (model := params.get(f"{axis}.{name}.model")) is not None:
@@ -95,12 +95,12 @@ def describe_choice(params: Mapping[str, Scalar], axis: str) -> str:
 
 def recipe_in_words(params: Mapping[str, Scalar]) -> str:
     """The choice on each axis: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
-    return " · ".join(describe_choice(params, name) for name in params if "." not in name)
+    return " · ".join(describe_method(params, name) for name in params if "." not in name)
 
 
 def family(params: Mapping[str, Scalar]) -> str:
     """The kind of network that the student is: `resnet`, `mobilenetv3`."""
-    student = describe_choice(params, "student")
+    student = describe_method(params, "student")
     match = _FAMILY.match(student)
     return match[1] if match else student
 
@@ -112,7 +112,7 @@ def _names_in(trials: Iterable[TrialRecord]) -> list[str]:
 def _recipes(trials: Sequence[TrialRecord]) -> dict[str, Sequence[object]]:
     names = _names_in(trials)
     columns: dict[str, Sequence[object]] = {
-        axis: [describe_choice(trial.params, axis) for trial in trials]
+        axis: [describe_method(trial.params, axis) for trial in trials]
         for axis in names
         if "." not in axis
     }

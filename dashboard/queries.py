@@ -15,7 +15,7 @@ import streamlit as st
 
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
-from search.analysis.history import Moment, history
+from search.analysis.history import HistoryPoint, history
 from search.analysis.pareto import best
 from search.analysis.recommend import Advice, advise
 from search.analysis.savings import Savings, savings
@@ -193,11 +193,11 @@ def load_numbers(
     """The trials in one of the states, or in any where none is named, that made the choices."""
     wanted = [TrialState(state) for state in states] or None
     with _open(place.url) as store:
-        return store.numbers(place.study, states=wanted, choices=choices)
+        return store.numbers(place.study, states=wanted, methods=choices)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def load_history(place: Place) -> Sequence[Moment]:
+def load_history(place: Place) -> Sequence[HistoryPoint]:
     """How the search went, moment by moment."""
     view = load_study(place)
     return history(view.records, view.budget)

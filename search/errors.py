@@ -111,7 +111,7 @@ class ArtifactError(RetortError):
     """An artifact is missing, damaged or from a newer version."""
 
 
-class DepotError(ArtifactError, OSError):
+class FolderStoreError(ArtifactError, OSError):
     """The URL of the artifacts or the cache is out of reach, or takes no file."""
 
 

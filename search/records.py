@@ -47,7 +47,7 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class CostSetting:
     """What costs hold for: the images and classes of a study, and the machine that serves.
 
     `runtime` names what runs the student, its version, and what its file is made by.
@@ -190,7 +190,7 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extent:
+class StudyExtent:
     """How far a study has come: its trials, and those of them that have an outcome.
 
     Neither ever falls, as an interruption is no outcome: a store that knows of less is older.
@@ -199,7 +199,7 @@ class Extent:
     trials: int
     ended: int
 
-    def is_behind(self, other: "Extent") -> bool:
+    def is_behind(self, other: "StudyExtent") -> bool:
         """Whether the other knows of something that this one does not."""
         return self.trials < other.trials or self.ended < other.ended
 
@@ -241,7 +241,7 @@ class TeacherRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
+class Lease:
     """The process that runs a study, which no other may then run.
 
     Attributes:
@@ -276,7 +276,7 @@ class StudyRecord:
 
     `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None
     in a study of an older retort. `elapsed_s` is how long it searched, all its runs together.
-    `holder` is who runs it; it may have died since. `identity` tells it from every other study, in
+    `lease` is who runs it; it may have died since. `identity` tells it from every other study, in
     any store; a copy of the store has the same. `claims` are the holds by which it has, or was
     about to have, its artifacts folder.
     """
@@ -290,6 +290,6 @@ class StudyRecord:
     changed_at: datetime
     data_digest: str | None = None
     elapsed_s: float = 0.0
-    holder: Holder | None = None
+    lease: Lease | None = None
     identity: str = ""
     claims: tuple[str, ...] = ()

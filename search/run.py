@@ -14,8 +14,8 @@ from search.data.dataset import Dataset
 from search.errors import (
     ArtifactError,
     ArtifactsHeld,
-    DepotError,
     DiskError,
+    FolderStoreError,
     Interrupted,
     RayUnavailable,
     StoreError,
@@ -25,15 +25,15 @@ from search.errors import (
 )
 from search.evaluation.measure import predictions, quality
 from search.evaluation.predictions import TEACHER, Predictions, keep_test
-from search.files.filestore import Depot
-from search.pipeline.setup import TaskSpec, prepare_task
-from search.progress import Watcher
+from search.files.filestore import FolderStore
+from search.pipeline.setup import StudyContextSpec, prepare_context
+from search.progress import Callback
 from search.ray_backend.trials import reaching_target, run_trials
 from search.records import StudyState, TeacherRecord, TrialRecord
 from search.storage.artifact_owner import check_free, claim_artifacts
 from search.storage.integrity import sweep
 from search.storage.lease_rows import held_message
-from search.storage.leases import Heartbeat, Say, beating, lives, take, this_process
+from search.storage.leases import Heartbeat, Log, beating, lives, take, this_process
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
 from search.targets.onnx_runtime import Session
@@ -42,7 +42,7 @@ from search.tuner.warm_start import check_alike
 
 
 def run_study(
-    study: Study, store: Store, watcher: Watcher, *, allow_code: bool = False
+    study: Study, store: Store, callback: Callback, *, allow_code: bool = False
 ) -> TrialRecord:
     """Runs a new study to its end; its best student within the budget, tested.
 
@@ -54,29 +54,29 @@ def run_study(
         Interrupted: the person stopped it.
     """
     _check_is_new(study, store)
-    study, holder = _placed(study), this_process()
-    artifacts = Depot.of(study.run.artifacts) / study.study
+    study, lease = _placed(study), this_process()
+    artifacts = FolderStore.of(study.run.artifacts) / study.study
     check_free(artifacts, study.study)
     with reaching_target(study):
-        spec, teacher = prepare_task(study, watcher, allow_code=allow_code, hold=holder.token)
+        spec, teacher = prepare_context(study, callback, allow_code=allow_code, hold=lease.token)
         check_alike(study, spec, teacher, store)
         store.create_study(
             study.study,
             config=dump_study(study),
             artifacts=str(artifacts),
             data_digest=spec.data_digest,
-            holder=holder,
+            lease=lease,
         )
         with beating(store, study.study) as heartbeat:
-            claim_artifacts(store, study.study, holder.token)
-            _set_aside_journals(journal_of(store, artifacts).waiting, watcher.say)
-            return _search(study, spec, teacher, store, watcher, heartbeat)
+            claim_artifacts(store, study.study, lease.token)
+            _set_aside_journals(journal_of(store, artifacts).waiting, callback.log)
+            return _search(study, spec, teacher, store, callback, heartbeat)
 
 
 def resume_study(
     study: Study,
     store: Store,
-    watcher: Watcher,
+    callback: Callback,
     *,
     allow_code: bool = False,
     take_over: bool = False,
@@ -89,7 +89,7 @@ def resume_study(
     Args:
         study: as it is to be from now on.
         store: holds it.
-        watcher: told of what happens.
+        callback: told of what happens.
         allow_code: whether a teacher's factory may run its code.
         take_over: whether its artifacts folder may be taken from another store, or from a newer
             copy of this one.
@@ -100,38 +100,38 @@ def resume_study(
         NoStudentFits, Interrupted, StoreError: as `run_study`.
     """
     name = study.study
-    holder = take(store, name, say=watcher.say)
+    lease = take(store, name, log=callback.log)
     with beating(store, name) as heartbeat, reaching_target(study):
         record = store.study(name)
         study = _placed(study)
-        claim = claim_artifacts(store, name, holder.token, take_over=take_over)
+        claim = claim_artifacts(store, name, lease.token, take_over=take_over)
         artifacts = claim.artifacts
-        read_back_journal(store, name, artifacts, watcher.say)
+        read_back_journal(store, name, artifacts, callback.log)
         for change in check_changes(record, study, store.trials(name)):
-            watcher.say(f"changed: {change}")
+            callback.log(f"changed: {change}")
         store.interrupt_running(name)
-        sweep(claim, store.trials(name), watcher.say)
-        spec, teacher = prepare_task(study, watcher, allow_code=allow_code, hold=holder.token)
+        sweep(claim, store.trials(name), callback.log)
+        spec, teacher = prepare_context(study, callback, allow_code=allow_code, hold=lease.token)
         check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
         check_alike(study, spec, teacher, store)
         store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
-        return _search(study, spec, teacher, store, watcher, heartbeat)
+        return _search(study, spec, teacher, store, callback, heartbeat)
 
 
 def _search(
     study: Study,
-    spec: TaskSpec,
+    spec: StudyContextSpec,
     teacher: TeacherRecord,
     store: Store,
-    watcher: Watcher,
+    callback: Callback,
     heartbeat: Heartbeat,
 ) -> TrialRecord:
     """Tries recipes, and tests the frontier, in a study that this process holds."""
     state = StudyState.FAILED
     try:
         store.record_teacher(study.study, _as_tested(teacher, store.study(study.study).teacher))
-        run_trials(study, spec, store, watcher, heartbeat)
-        grade_frontier(spec, teacher, store, watcher)
+        run_trials(study, spec, store, callback, heartbeat)
+        grade_frontier(spec, teacher, store, callback)
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
@@ -149,7 +149,7 @@ def _search(
         advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).waiting)
         raise type(error)(f"{error}. {advice}") from error
     finally:
-        _close_books(store, spec, state, watcher)
+        _close_books(store, spec, state, callback)
     return chosen(store.trials(study.study), study.budget)
 
 
@@ -160,39 +160,41 @@ def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherR
     return replace(teacher, test_accuracy=before.test_accuracy)
 
 
-def _close_books(store: Store, spec: TaskSpec, state: StudyState, watcher: Watcher) -> None:
+def _close_books(
+    store: Store, spec: StudyContextSpec, state: StudyState, callback: Callback
+) -> None:
     """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
     with suppress(StoreError):
         if spec.claim.is_kept():
             with suppress(OSError):
-                read_back_journal(store, spec.study, spec.artifacts, watcher.say)
+                read_back_journal(store, spec.study, spec.artifacts, callback.log)
         store.interrupt_running(spec.study)
         with suppress(OSError, ArtifactsHeld):
-            sweep(spec.claim, store.trials(spec.study), watcher.say)
+            sweep(spec.claim, store.trials(spec.study), callback.log)
         store.set_study_state(spec.study, state)
 
 
-def read_back_journal(store: Store, study: str, artifacts: Depot, say: Say) -> None:
+def read_back_journal(store: Store, study: str, artifacts: FolderStore, log: Log) -> None:
     """Puts into the store what it could not take before."""
     journal = journal_of(store, artifacts)
     read = journal.read_back(partial(store.finish_trial, study))
     if read.kept:
-        say(f"{read.kept} results that the store could not take before are in it now")
+        log(f"{read.kept} results that the store could not take before are in it now")
     if read.damaged:
-        say(f"{read.damaged} lines of {journal.path} were damaged: their trials are run again")
+        log(f"{read.damaged} lines of {journal.path} were damaged: their trials are run again")
     if read.refused:
-        say(
+        log(
             f"{read.refused} results of {journal.path} contradict the store, so they are set aside "
             f"in {journal.refused_path}"
         )
 
 
-def _set_aside_journals(paths: Sequence[Path], say: Say) -> None:
+def _set_aside_journals(paths: Sequence[Path], log: Log) -> None:
     """A new study has no results yet: what waits under its name is of one that was removed."""
     for path in paths:
         aside = path.with_name(f"{path.name}.old")
         path.replace(aside)
-        say(f"results of an earlier study of that name waited in {path}; they are in {aside} now")
+        log(f"results of an earlier study of that name waited in {path}; they are in {aside} now")
 
 
 def _how_to_go_on(study: str, journals: Sequence[Path]) -> str:
@@ -203,20 +205,24 @@ def _how_to_go_on(study: str, journals: Sequence[Path]) -> str:
 
 def _placed(study: Study) -> Study:
     """The study with its folders absolute: it may be resumed from elsewhere."""
-    depots = {key: Depot.of(getattr(study.run, key)).address for key in ("artifacts", "cache")}
-    return study.model_copy(update={"run": study.run.model_copy(update=depots)})
+    folder_stores = {
+        key: FolderStore.of(getattr(study.run, key)).address for key in ("artifacts", "cache")
+    }
+    return study.model_copy(update={"run": study.run.model_copy(update=folder_stores)})
 
 
-def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher: Watcher) -> None:
+def grade_frontier(
+    spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback
+) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = spec.open_dataset()
     if not len(dataset.test):
-        watcher.say("nothing is tested: no image was set apart for it (data.test_share is 0)")
+        callback.log("nothing is tested: no image was set apart for it (data.test_share is 0)")
         return
     taught = _tested(TEACHER, spec, dataset)
     store.record_teacher(spec.study, replace(teacher, test_accuracy=taught.accuracy))
     students = frontier(store.trials(spec.study))
-    watcher.say(
+    callback.log(
         f"testing {len(students)} students on {len(dataset.test)} images that no one has seen"
     )
     for student in students:
@@ -226,19 +232,19 @@ def grade_frontier(spec: TaskSpec, teacher: TeacherRecord, store: Store, watcher
         try:
             check_own(spec.artifacts.fetched(artifact.path), artifact)
             found = _tested(artifact.path, spec, dataset)
-        except DepotError:
+        except FolderStoreError:
             raise
         except (ArtifactError, TargetError) as error:
-            watcher.say(f"trial {student.number} is not tested: {error}")
+            callback.log(f"trial {student.number} is not tested: {error}")
             continue
         store.record_test(spec.study, student.number, quality(found, teacher=taught.classes))
 
 
-def _tested(name: str, spec: TaskSpec, dataset: Dataset) -> Predictions:
+def _tested(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
     """What the network in the folder `name` predicts for the test images; kept beside it."""
     folder = spec.artifacts.fetched(name)
     check_whole(folder)
-    target = spec.brief.target
+    target = spec.requirements.target
     session = Session(folder / SERVED, threads=target.threads, device=target.device_here)
     found = predictions(session, dataset.test, dataset)
     keep_test(spec.claim.writing, name, found)
@@ -249,8 +255,8 @@ def _check_is_new(study: Study, store: Store) -> None:
     if study.study not in store.names():
         return
     known = store.study(study.study)
-    if known.holder and lives(known.holder):
-        raise StudyHeld(held_message(study.study, known.holder))
+    if known.lease and lives(known.lease):
+        raise StudyHeld(held_message(study.study, known.lease))
     raise StoreError(
         f"the store holds a study {study.study} already: go on with it by `retort resume "
         f"{study.study}`, or give this one another name, such as study={study.study}-2"

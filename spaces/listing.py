@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.distillation import Distillation
 from spaces.axes.order import AXES
-from spaces.choice import Choice
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
+from spaces.method import Method
 
 _ARXIV = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 
@@ -20,12 +20,12 @@ class Parameter:
     """A parameter of a method: what it may be, and what it is where nothing is said."""
 
     name: str
-    domain: str
+    distribution: str
     default: Scalar
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodListing:
     """A method, as it tells of itself.
 
     Attributes:
@@ -52,17 +52,17 @@ class Method:
         return {**vars(self), "papers": list(self.papers), "parameters": parameters}
 
 
-def list_methods(axis: str | None = None) -> list[Method]:
+def list_methods(axis: str | None = None) -> list[MethodListing]:
     """The methods of an axis, or of all of them in the order of compression; by name.
 
     Raises:
         ValueError: there is no such axis.
     """
     axes = [axis] if axis else [one.axis for one in AXES]
-    return [_told(method) for name in axes for method in catalogue.methods(name).values()]
+    return [_told(method) for name in axes for method in registry.methods(name).values()]
 
 
-def as_markdown(methods: Sequence[Method]) -> str:
+def as_markdown(methods: Sequence[MethodListing]) -> str:
     """A table for each axis, and a list of the parameters."""
     axes = dict.fromkeys(method.axis for method in methods)
     return "\n".join(
@@ -70,11 +70,11 @@ def as_markdown(methods: Sequence[Method]) -> str:
     )
 
 
-def _told(method: type[Choice]) -> Method:
+def _told(method: type[Method]) -> MethodListing:
     defaults = method().params()
     module = inspect.getmodule(method)
     told = f"{inspect.getdoc(method) or ''}\n{(module and module.__doc__) or ''}"
-    return Method(
+    return MethodListing(
         axis=method.axis,
         name=method.name,
         summary=method.summary(),
@@ -82,12 +82,13 @@ def _told(method: type[Choice]) -> Method:
         shrinks=str(method.shrinks),
         needs=str(method.needs) if issubclass(method, Distillation) else "nothing",
         parameters=tuple(
-            Parameter(key, str(domain), defaults[key]) for key, domain in method.domains().items()
+            Parameter(key, str(distribution), defaults[key])
+            for key, distribution in method.distributions().items()
         ),
     )
 
 
-def _section(axis: str, methods: Sequence[Method]) -> str:
+def _section(axis: str, methods: Sequence[MethodListing]) -> str:
     rows = [
         f"| `{method.name}` | {method.summary} | {_papers(method)} | {_says(axis, method)} |"
         for method in methods
@@ -97,20 +98,20 @@ def _section(axis: str, methods: Sequence[Method]) -> str:
     return "\n".join([*head, *rows, "", *_parameters(methods), ""])
 
 
-def _says(axis: str, method: Method) -> str:
+def _says(axis: str, method: MethodListing) -> str:
     return method.needs if axis == "distillation" else method.shrinks
 
 
-def _papers(method: Method) -> str:
+def _papers(method: MethodListing) -> str:
     links = (f"[{paper}](https://arxiv.org/abs/{paper[6:]})" for paper in method.papers)
     return ", ".join(links) or "–"
 
 
-def _parameters(methods: Sequence[Method]) -> Iterator[str]:
+def _parameters(methods: Sequence[MethodListing]) -> Iterator[str]:
     for method in methods:
         if method.parameters:
             told = "; ".join(
-                f"`{one.name}` {one.domain}, {_yaml(one.default)} by default"
+                f"`{one.name}` {one.distribution}, {_yaml(one.default)} by default"
                 for one in method.parameters
             )
             yield f"- `{method.name}`: {told}"

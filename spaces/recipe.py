@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.distillation import Distillation
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
 from spaces.axes.student import Student
 from spaces.axes.training import Training
-from spaces.choice import Choice
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
+from spaces.method import Method
 
 
 @dataclass(frozen=True)
@@ -38,30 +38,30 @@ class Recipe:
             ValueError: an axis or a method is unknown or missing, or a value lies outside its
                 domain.
         """
-        choices = {axis.name: _choice(axis.name, params) for axis in fields(cls)}
-        known = {key for choice in choices.values() for key in flat_keys(type(choice))}
-        if unknown := sorted(params.keys() - known - choices.keys()):
+        methods = {axis.name: _choice(axis.name, params) for axis in fields(cls)}
+        known = {key for method in methods.values() for key in flat_keys(type(method))}
+        if unknown := sorted(params.keys() - known - methods.keys()):
             raise ValueError(f"a recipe holds {sorted(known)}, but got also {unknown}")
-        return cls(**choices)  # type: ignore[arg-type]
+        return cls(**methods)  # type: ignore[arg-type]
 
     def to_params(self) -> dict[str, Scalar]:
         """Flat parameters, every default written out."""
         params: dict[str, Scalar] = {}
-        for choice in self.choices():
-            params[choice.axis] = choice.name
-            for key, value in choice.params().items():
-                params[f"{choice.axis}.{choice.name}.{key}"] = value
+        for method in self.methods():
+            params[method.axis] = method.name
+            for key, value in method.params().items():
+                params[f"{method.axis}.{method.name}.{key}"] = value
         return params
 
-    def choices(self) -> tuple[Choice, ...]:
+    def methods(self) -> tuple[Method, ...]:
         """The choices, in the order of compression."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def conflict(self) -> str | None:
         """Why the recipe contradicts itself; None where it does not."""
-        for choice in self.choices():
-            if reason := choice.conflict(self):
-                return f"{choice.axis}.{choice.name}: {reason}"
+        for method in self.methods():
+            if reason := method.conflict(self):
+                return f"{method.axis}.{method.name}: {reason}"
         return None
 
     def digest(self) -> str:
@@ -69,15 +69,15 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_params(), sort_keys=True).encode()).hexdigest()
 
 
-def flat_keys(method: type[Choice]) -> dict[str, str]:
+def flat_keys(method: type[Method]) -> dict[str, str]:
     """Each parameter's flat key, and its name in the method."""
-    return {f"{method.axis}.{method.name}.{key}": key for key in method.domains()}
+    return {f"{method.axis}.{method.name}.{key}": key for key in method.distributions()}
 
 
-def _choice(axis: str, params: Mapping[str, Scalar]) -> Choice:
+def _choice(axis: str, params: Mapping[str, Scalar]) -> Method:
     if axis not in params:
         raise ValueError(f"a recipe needs a choice of {axis}, but got {sorted(params)}")
-    method = catalogue.method(axis, str(params[axis]))
+    method = registry.method(axis, str(params[axis]))
     return method(
         **{key: params[flat] for flat, key in flat_keys(method).items() if flat in params}
     )

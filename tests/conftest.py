@@ -15,18 +15,18 @@ from timm.models import _registry as timm_registry
 from torch import nn
 
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import DataSettings, Target
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
 from search.evaluation.onnx_metadata import metadata_bytes
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.stage_cache import Lineage, StageCache
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.storage.storage import Store
-from search.training.trainer import Course, train
+from search.training.trainer import TrainingPlan, train
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -69,7 +69,7 @@ def stripes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stripes(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The stripes, prepared: [1, 32, 32], shifted by views but not mirrored."""
     settings = DataSettings(source="npz", path=stripes_file, image_size=SIZE, flip=False)
-    return prepare(settings, seed=0, cache=Depot.of(tmp_path_factory.mktemp("cache")))
+    return prepare(settings, seed=0, cache=FolderStore.of(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
     """A test_resnet that knows the stripes; tests must not change it."""
     torch.manual_seed(0)
     network = Timm(model="test_resnet").build(classes=CLASSES, channels=1, image_size=SIZE)
-    course = Course(
+    plan = TrainingPlan(
         stage="distil",
         training=Standard(epochs=3, batch_size=16),
         distillation=Labels(),
@@ -91,21 +91,21 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
         targets=None,
         seed=0,
     )
-    for _ in train(network, stripes, course):
+    for _ in train(network, stripes, plan):
         pass
     return network.eval()
 
 
 @pytest.fixture
-def task(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> Task:
+def context(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> StudyContext:
     """A task without a budget, whose teacher takes every image for the first class."""
     return task_in(tmp_path, stripes, views)
 
 
-def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> Task:
+def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyContext:
     """The same, with its artifacts in a folder."""
-    return Task(
-        brief=Brief(
+    return StudyContext(
+        requirements=StudentRequirements(
             classes=CLASSES,
             channels=1,
             image_size=SIZE,
@@ -119,7 +119,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> Task:
         teachers=tuple,
         teacher_classes=np.zeros(len(stripes.validation), np.int64),
         device="cpu",
-        claim=Claim(Depot.of(folder / "artifacts"), hold=""),
+        claim=Claim(FolderStore.of(folder / "artifacts"), hold=""),
         origin={"study": "stripes"},
         lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
         stages=StageCache(folder / "stages", limit_bytes=10**9),

@@ -1,13 +1,13 @@
 """A watcher that notes what is said."""
 
-from search.progress import Silent
+from search.progress import SilentCallback
 
 
-class Notes(Silent):
+class TrialRecorder(SilentCallback):
     """What was said, in order."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.said.append(text)

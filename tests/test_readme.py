@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from search.config.loader import load_study
-from spaces.axes.distillation import Distillation, Lesson
+from spaces.axes.distillation import Distillation, DistillationBatch
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -34,5 +34,5 @@ def test_its_method_in_one_file_is_a_method() -> None:
     assert issubclass(method, Distillation)
     student = torch.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
     teacher = torch.tensor([[0.0, 3.0], [1.0, 1.0]])
-    loss = method(weight=1.0).loss(Lesson(student, torch.tensor([0, 0]), teacher))
+    loss = method(weight=1.0).loss(DistillationBatch(student, torch.tensor([0, 0]), teacher))
     assert loss.item() == (2**2 + 3**2 + 1**2 + 0) / 4

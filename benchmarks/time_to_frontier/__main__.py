@@ -59,9 +59,9 @@ from benchmarks.time_to_frontier.runs import ABLATIONS, BASELINES, COLD, LIVE, O
 from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.config.loader import load_study
 from search.config.study import Study
-from search.files.filestore import Depot
-from search.pipeline.setup import open_task, prepare_task
-from search.progress import Silent
+from search.files.filestore import FolderStore
+from search.pipeline.setup import open_context, prepare_context
+from search.progress import SilentCallback
 from search.ray_backend.trials import run_trials
 from search.records import EpochRecord, Outcome, Scalar
 from search.storage.leases import beating, this_process
@@ -72,17 +72,17 @@ _PROBLEM = _HERE / "problem.yaml"
 
 
 @dataclass
-class Stopwatch(Silent):
+class Stopwatch(SilentCallback):
     """Writes down what was trained and what ended."""
 
-    log: Path
+    file: Path
     artifacts: Path
 
-    def trial_advanced(self, number: int, point: EpochRecord) -> None:
-        log_epoch(self.log, point.stage)
+    def on_trial_report(self, number: int, point: EpochRecord) -> None:
+        log_epoch(self.file, point.stage)
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        log_student(self.log, outcome, self.artifacts)
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        log_student(self.file, outcome, self.artifacts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -159,9 +159,9 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     allowed = 60 * run.minutes
     changes = (f"study={name}", f"search.max_time={allowed}s", *ABLATIONS.get(run.arm, ()))
     study = _study(options, seed=run.seed, changes=changes)
-    spec, _ = prepare_task(study, Silent())
+    spec, _ = prepare_context(study, SilentCallback())
     # No run is given what another has trained.
-    spec = replace(spec, stages=Depot.of(options.out / "stages" / f"{name}-{os.getpid()}"))
+    spec = replace(spec, stages=FolderStore.of(options.out / "stages" / f"{name}-{os.getpid()}"))
     if run.arm == LIVE:
         spec = LiveSpec.of(spec, study)
     log = options.out / f"{name}.jsonl"
@@ -180,17 +180,17 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     # Not the study's, for an ablation's may have none.
     budget = _study(options, seed=run.seed).budget
     trace = read_trace(log, run, start=start, seconds=seconds, budget=budget)
-    return measured_again(trace, budget, open_task(spec))
+    return measured_again(trace, budget, open_context(spec))
 
 
 def _run_ours(plan: Plan, *, store: Path, cold: bool) -> None:
     study, spec = plan.study, plan.spec
     with Store.open(f"sqlite:///{store}") as opened:
-        artifacts, holder = str(spec.artifacts), this_process()
-        opened.create_study(study.study, config={}, artifacts=artifacts, holder=holder)
-        watcher = Stopwatch(plan.log, spec.artifacts.folder)
+        artifacts, lease = str(spec.artifacts), this_process()
+        opened.create_study(study.study, config={}, artifacts=artifacts, lease=lease)
+        callback = Stopwatch(plan.log, spec.artifacts.folder)
         with beating(opened, study.study) as heartbeat, _workers(cold=cold):
-            run_trials(study, spec, opened, watcher, heartbeat)
+            run_trials(study, spec, opened, callback, heartbeat)
 
 
 @contextmanager

@@ -43,16 +43,16 @@ def run_constrained(plan: Plan) -> None:
 
 def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
     torch.set_num_threads(1)
-    task = plan.open_task()
+    context = plan.open_context()
     name = os.getpid() * 1000 + number
     recipe = Recipe.from_params(params)
-    trial = run_trial(recipe, task, number=name, seed=0, foreseen=UNKNOWN_COST)
+    trial = run_trial(recipe, context, number=name, seed=0, foreseen=UNKNOWN_COST)
     while True:
         try:
             next(trial)
             log_epoch(plan.log, "epoch")
         except StopIteration as end:
             outcome: Outcome = end.value
-            log_student(plan.log, outcome, task.artifacts.folder)
-            broken = plan.spec.brief.budget.violations(outcome.cost) if outcome.cost else {}
+            log_student(plan.log, outcome, context.artifacts.folder)
+            broken = plan.spec.requirements.budget.violations(outcome.cost) if outcome.cost else {}
             return replace(outcome, violations=broken)

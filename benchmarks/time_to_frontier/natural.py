@@ -17,8 +17,8 @@ from torchvision.transforms import v2
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
 from search.records import EpochRecord
-from search.training.trainer import Course, accuracy
-from spaces.axes.distillation import Lesson, Needs
+from search.training.trainer import TrainingPlan, accuracy
+from spaces.axes.distillation import DistillationBatch, Needs
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,25 @@ class _Augmented(TorchDataset[tuple[Tensor, int]]):
 
 
 def train_naturally(
-    network: nn.Module, dataset: Dataset, course: Course, *, teacher: nn.Module
+    network: nn.Module, dataset: Dataset, plan: TrainingPlan, *, teacher: nn.Module
 ) -> Iterator[EpochRecord]:
     """Does what `search.training.trainer.train` does, in its own way."""
-    torch.manual_seed(course.seed)
-    loader = _loader(dataset, course.training.batch_size)
-    fit = course.training.fit(network, epochs=course.epochs, steps_per_epoch=len(loader))
+    torch.manual_seed(plan.seed)
+    loader = _loader(dataset, plan.training.batch_size)
+    fit = plan.training.fit(network, epochs=plan.epochs, steps_per_epoch=len(loader))
     step = 0
-    for epoch in range(course.epochs):
+    for epoch in range(plan.epochs):
         network.train()
         for pixels, labels in loader:
             images = normalize(pixels, dataset.info.mean, dataset.info.std)
-            loss = _loss(network, images, labels, course, teacher)
+            loss = _loss(network, images, labels, plan, teacher)
             fit.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             fit.optimizer.step()
             step += 1
             fit.scheduler.step_update(step)
         yield EpochRecord(
-            stage=course.stage,
+            stage=plan.stage,
             epoch=epoch,
             loss=float(loss),
             accuracy=accuracy(network, dataset.validation, dataset),
@@ -62,14 +62,14 @@ def train_naturally(
 
 
 def _loss(
-    network: nn.Module, images: Tensor, labels: Tensor, course: Course, teacher: nn.Module
+    network: nn.Module, images: Tensor, labels: Tensor, plan: TrainingPlan, teacher: nn.Module
 ) -> Tensor:
     taught = None
-    if course.distillation.needs is not Needs.NOTHING:
+    if plan.distillation.needs is not Needs.NOTHING:
         with torch.no_grad():
             taught = teacher(images)
-    lesson = Lesson(student=network(images), labels=labels, teacher=taught)
-    return course.distillation.loss(lesson, label_smoothing=course.training.label_smoothing)
+    batch = DistillationBatch(student=network(images), labels=labels, teacher=taught)
+    return plan.distillation.loss(batch, label_smoothing=plan.training.label_smoothing)
 
 
 def _loader(dataset: Dataset, batch_size: int) -> DataLoader[tuple[Tensor, int]]:

@@ -28,15 +28,15 @@ from benchmarks.time_to_frontier.natural import train_naturally
 from benchmarks.time_to_frontier.runs import NATURAL
 from search.budget import Budget, total_violation
 from search.config.study import Study
-from search.cost_model.dry_run import foresee_cost
-from search.pipeline import student_builder as maker
-from search.pipeline.setup import TaskSpec, open_task
+from search.cost_model.dry_run import dry_run
+from search.pipeline import student_builder as builder
+from search.pipeline.setup import StudyContextSpec, open_context
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import run_trial
 from search.records import Cost, EpochRecord, Outcome
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 # Given as known, it spares a trial from measuring beforehand what no budget of its own asks for.
 UNKNOWN_COST = Cost(size_bytes=0, parameters=0, macs=0, latency_ms=0.0)
@@ -47,16 +47,18 @@ class Plan:
     """What an arm of Ray Tune is given: the problem, how long, how wide, and where to write."""
 
     study: Study
-    spec: TaskSpec
+    spec: StudyContextSpec
     seconds: float
     parallel: int
     log: Path
 
-    def open_task(self) -> Task:
+    def open_context(self) -> StudyContext:
         """The task without its budget: a plain script trains what it is told to."""
-        task = open_task(self.spec)
+        context = open_context(self.spec)
         stages = StageCache(self.spec.stages.folder, limit_bytes=0)
-        return replace(task, brief=replace(task.brief, budget=Budget()), stages=stages)
+        return replace(
+            context, requirements=replace(context.requirements, budget=Budget()), stages=stages
+        )
 
 
 def run_plain(arm: str, plan: Plan) -> None:
@@ -140,14 +142,14 @@ class _Plain(tune.Trainable):
         self, config: dict[str, Any], *, plan: Plan, foresees: bool
     ) -> None:
         torch.set_num_threads(1)
-        self._plan, self._task, self._number = plan, plan.open_task(), 0
+        self._plan, self._context, self._number = plan, plan.open_context(), 0
         self._foresees = foresees
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._recipe = Recipe.from_params(new_config)
-        brief = self._task.brief
-        self._cost = foresee_cost(self._recipe, brief) if self._foresees else UNKNOWN_COST
+        requirements = self._context.requirements
+        self._cost = dry_run(self._recipe, requirements) if self._foresees else UNKNOWN_COST
         self._accuracy = 0.0
         self._number += 1
         self._epochs = self._train()
@@ -163,7 +165,7 @@ class _Plain(tune.Trainable):
             if not (outcome.quality and outcome.cost):
                 raise RuntimeError(outcome.failure or outcome.reason) from end
             self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
-            log_student(self._plan.log, outcome, self._task.artifacts.folder)
+            log_student(self._plan.log, outcome, self._context.artifacts.folder)
             return self._metrics() | {"done": True}
 
     def cleanup(self) -> None:
@@ -176,7 +178,7 @@ class _Plain(tune.Trainable):
 
     def _train(self) -> Any:
         trial = run_trial(
-            self._recipe, self._task, number=self._own_number, seed=0, foreseen=self._cost
+            self._recipe, self._context, number=self._own_number, seed=0, foreseen=self._cost
         )
         while True:
             try:
@@ -187,7 +189,7 @@ class _Plain(tune.Trainable):
             yield news.accuracy
 
     def _metrics(self) -> dict[str, Any]:
-        budget = self._plan.spec.brief.budget
+        budget = self._plan.spec.requirements.budget
         penalty = total_violation(budget.violations(self._cost))
         return {
             "score": self._accuracy - penalty,
@@ -203,7 +205,7 @@ class _Natural(_Plain):
         self, config: dict[str, Any], *, plan: Plan, foresees: bool
     ) -> None:
         torch.set_num_threads(1)
-        teacher = live_teacher(plan.study, plan.open_task().dataset)
+        teacher = live_teacher(plan.study, plan.open_context().dataset)
         # This process runs nothing else: its trials now train as a script of one's own would.
-        patch.object(maker, "train", partial(train_naturally, teacher=teacher)).start()
+        patch.object(builder, "train", partial(train_naturally, teacher=teacher)).start()
         super().setup(config, plan=plan, foresees=foresees)

@@ -10,11 +10,11 @@ from benchmarks.time_to_frontier.runs import Run
 from search.analysis.pareto import hypervolume
 from search.artifacts.student import SERVED
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained
 from search.evaluation.measure import predictions
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.targets.latency import measure_latency
 from search.targets.onnx_runtime import Session, export_onnx
 from spaces.processor import processor_name
@@ -144,7 +144,7 @@ def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Bud
     )
 
 
-def measured_again(trace: Trace, budget: Budget, task: Task) -> Trace:
+def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace:
     """The students that moved the frontier, on the test images and with latencies in turns.
 
     What never moved it is left out: it would change nothing, and takes time. A latency over the
@@ -153,15 +153,15 @@ def measured_again(trace: Trace, budget: Budget, task: Task) -> Trace:
     loose = budget.model_copy(update={"latency": 2 * budget.limits()["latency_ms"]})
     students = [student for student, _ in trace.steps(loose)]
     sessions = [
-        _session(student.folder / SERVED, task.brief.target)
+        _session(student.folder / SERVED, context.requirements.target)
         for student in students
         if student.folder
     ]
     # Before the latencies: meanwhile the last of the run's processes can end.
     accuracies = [
-        predictions(session, task.dataset.test, task.dataset).accuracy for session in sessions
+        predictions(session, context.dataset.test, context.dataset).accuracy for session in sessions
     ]
-    pace, *latencies = measure_latency([_reference(task.brief), *sessions])
+    pace, *latencies = measure_latency([_reference(context.requirements), *sessions])
     found = zip(students, accuracies, latencies, strict=True)
     return replace(
         trace,
@@ -173,12 +173,16 @@ def measured_again(trace: Trace, budget: Budget, task: Task) -> Trace:
     )
 
 
-def _reference(brief: Brief) -> Session:
+def _reference(requirements: StudentRequirements) -> Session:
     """The one network that sets the pace."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / SERVED
-        export_onnx(untrained(Timm(model=REFERENCE), brief), path, image_shape=brief.image_shape)
-        return _session(path, brief.target)
+        export_onnx(
+            untrained(Timm(model=REFERENCE), requirements),
+            path,
+            image_shape=requirements.image_shape,
+        )
+        return _session(path, requirements.target)
 
 
 def _session(path: Path, target: Target) -> Session:

@@ -17,7 +17,7 @@ SERIES = ("#2f81f7", "#10a37f", "#d97706", "#8b5cf6", "#e11d48", "#0891b2", "#a1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class MarkerStyle:
     """How trials of a state are drawn; `sign` is a character that looks like the mark."""
 
     name: str
@@ -27,10 +27,16 @@ class Look:
 
 
 LOOKS = {
-    TrialState.COMPLETE: Look(name="Dominated", symbol="circle", colour=CLOUD, sign="●"),
-    TrialState.INFEASIBLE: Look(name="Over budget", symbol="circle-open", colour=BUDGET, sign="○"),
-    TrialState.STOPPED: Look(name="Stopped", symbol="diamond-open", colour=CLOUD, sign="◇"),
-    TrialState.INTERRUPTED: Look(name="Interrupted", symbol="square-open", colour=CLOUD, sign="□"),
-    TrialState.FAILED: Look(name="Failed", symbol="x-thin-open", colour=LOSS, sign="×"),
-    TrialState.RUNNING: Look(name="Running", symbol="circle-open-dot", colour="#2f81f7", sign="◉"),
+    TrialState.COMPLETE: MarkerStyle(name="Dominated", symbol="circle", colour=CLOUD, sign="●"),
+    TrialState.INFEASIBLE: MarkerStyle(
+        name="Over budget", symbol="circle-open", colour=BUDGET, sign="○"
+    ),
+    TrialState.STOPPED: MarkerStyle(name="Stopped", symbol="diamond-open", colour=CLOUD, sign="◇"),
+    TrialState.INTERRUPTED: MarkerStyle(
+        name="Interrupted", symbol="square-open", colour=CLOUD, sign="□"
+    ),
+    TrialState.FAILED: MarkerStyle(name="Failed", symbol="x-thin-open", colour=LOSS, sign="×"),
+    TrialState.RUNNING: MarkerStyle(
+        name="Running", symbol="circle-open-dot", colour="#2f81f7", sign="◉"
+    ),
 }

@@ -107,7 +107,7 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         },
         yaxis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
     )
-    notes = [
+    recorder = [
         {
             "x": place,
             "y": at,
@@ -122,4 +122,4 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         for place, axis in enumerate(scales)
         for at, label in axis.labels
     ]
-    figure.update_layout(annotations=notes)
+    figure.update_layout(annotations=recorder)

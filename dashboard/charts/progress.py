@@ -7,18 +7,18 @@ import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, SERIES
-from search.analysis.history import Moment
+from search.analysis.history import HistoryPoint
 from search.analysis.savings import Savings
 
 _PARTS = (
     ("trained", "Trained", FRONTIER),
     ("rejected", "Rejected before training", BUDGET),
-    ("stopped", "Stopped", CLOUD),
+    ("stopped", "StoppedTrials", CLOUD),
     ("shared", "Shared with another trial", SERIES[0]),
 )
 
 
-def progress_figure(moments: Sequence[Moment], over: Literal["ended", "hours"]) -> go.Figure:
+def progress_figure(moments: Sequence[HistoryPoint], over: Literal["ended", "hours"]) -> go.Figure:
     """Best accuracy within the budget above, hypervolume below, over ended trials or hours."""
     places = [getattr(moment, over) for moment in moments]
     figure = new_figure(height=380)

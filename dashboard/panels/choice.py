@@ -5,13 +5,13 @@ import streamlit as st
 from dashboard.frames import recipe_in_words
 from dashboard.panels.export import show_export
 from dashboard.panels.headline import explain_absence, show_measures, teacher_in_words
-from dashboard.panels.limits import Limits
+from dashboard.panels.limits import LimitSelection
 from dashboard.queries import StudyView
 from search.analysis.recommend import Advice, reasons
 
 
-def show_choice(
-    view: StudyView, limits: Limits, advice: Advice | None, reason: str, *, url: str
+def show_method(
+    view: StudyView, limits: LimitSelection, advice: Advice | None, reason: str, *, url: str
 ) -> None:
     """The chosen student; where there is none, the reason."""
     if advice is None:

@@ -19,7 +19,7 @@ from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
 from search.artifacts.sameness import check_same
 from search.errors import RetortError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.storage.storage import safe_url
 
@@ -77,7 +77,7 @@ def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
     if trial.outcome is None or trial.outcome.artifact is None:
         return None
     artifact = trial.outcome.artifact
-    folder = Depot.of(study.artifacts).fetched(artifact.path)
+    folder = FolderStore.of(study.artifacts).fetched(artifact.path)
     if folder.exists():
         check_same(folder, artifact)
     return folder

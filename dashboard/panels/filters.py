@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.address import bind, say, some_of
 from dashboard.panels.messages import as_plain
-from dashboard.panels.page import Here
+from dashboard.panels.page import PageContext
 from dashboard.queries import Place, StudyView, load_numbers
 
 Choices = Mapping[str, Sequence[str]]
@@ -15,7 +15,7 @@ Choices = Mapping[str, Sequence[str]]
 _FAMILY = "family"
 
 
-def pick_choices(here: Here, view: StudyView) -> Choices:
+def pick_choices(here: PageContext, view: StudyView) -> Choices:
     """What is wanted of each column where not all is; in a popover that says how many filters act.
 
     An axis on which all trials chose the same has no filter.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from dashboard.address import bind, number_between, say
-from dashboard.panels.page import Here
+from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
 from search.budget import COST_NAMES, Budget
 
@@ -22,7 +22,7 @@ _ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class LimitSelection:
     """What the sliders say; `min_accuracy` is a share, 0 where any will do."""
 
     bounds: Mapping[str, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Limits:
         return {**self.bounds, **floor}
 
 
-def pick_limits(here: Here, view: StudyView) -> Limits:
+def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
     """A slider for each cost, from the study's own budget on; and one for the accuracy."""
     st.markdown(
         "**Your budget**", help="Starts at the study's. The best student within it is ringed."
@@ -57,10 +57,10 @@ def pick_limits(here: Here, view: StudyView) -> Limits:
     key = bind(here.page, _ACCURACY, 0.0, number_between(0, 100))
     percent = st.slider("Accuracy, at least", 0.0, 100.0, step=0.1, format="%.1f%%", key=key)
     say(_ACCURACY, f"{percent:.1f}" if percent else "")
-    return Limits(bounds=bounds, min_accuracy=percent / 100)
+    return LimitSelection(bounds=bounds, min_accuracy=percent / 100)
 
 
-def reset_limits(here: Here) -> None:
+def reset_limits(here: PageContext) -> None:
     """Back to the study's own budget; from a callback."""
     for name in (*_FIELDS.values(), _ACCURACY):
         st.session_state.pop(f"{here.page}.{name}", None)
@@ -68,7 +68,7 @@ def reset_limits(here: Here) -> None:
 
 
 def _pick(
-    here: Here, view: StudyView, cost: str, label: str, form: Callable[[float], str]
+    here: PageContext, view: StudyView, cost: str, label: str, form: Callable[[float], str]
 ) -> float:
     name = _FIELDS[cost]
     own = view.budget.limits().get(cost, math.inf)

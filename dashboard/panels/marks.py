@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard.address import forget_refusals, heard, numbers_among, say
-from dashboard.panels.page import Here
+from dashboard.panels.page import PageContext
 
 MOST_MARKED = 200
 _MARKED = "marked"
 _NAME = "trial"
 
 
-def marked_trials(here: Here) -> list[int]:
+def marked_trials(here: PageContext) -> list[int]:
     """The trials that the address, or a person on this or another page, has marked."""
     study, numbers = st.session_state.get(_MARKED, (None, []))
     count = here.place.pulse[0]

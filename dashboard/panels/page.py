@@ -24,7 +24,7 @@ _LIVE_HELP = "Shows what is new when a trial starts or ends. Zoom and selection 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Here:
+class PageContext:
     """Where a person is: a page, a study, and the state of the store that is shown.
 
     Attributes:
@@ -70,7 +70,7 @@ def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
     return pulses
 
 
-def open_study(page: str, title: str) -> Here | None:
+def open_study(page: str, title: str) -> PageContext | None:
     """Begins a page about one study; None where there is none, which is then said.
 
     Raises:
@@ -90,7 +90,7 @@ def open_study(page: str, title: str) -> Here | None:
         is_live = _live_switch(page)
     _watch(pulses, study, is_live=is_live)
     place = Place(url=url, study=study, pulse=pulses[study])
-    return Here(page=page, place=place, is_new=is_new)
+    return PageContext(page=page, place=place, is_new=is_new)
 
 
 def _say_there_is_none() -> None:

@@ -13,7 +13,7 @@ from dashboard.panels.plot import show_plot
 from search.analysis.examples import DataNames, data_names, prepared_pixels
 from search.errors import RetortError
 from search.evaluation.predictions import TEACHER, Predictions, kept_predictions
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import StudyRecord, TrialRecord
 
 _PART = "validation"
@@ -34,7 +34,7 @@ def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
         if folder is None:
             st.caption("Only a student that was kept has predictions.")
             return
-        artifacts = Depot.of(study.artifacts)
+        artifacts = FolderStore.of(study.artifacts)
         student = kept_predictions(artifacts, folder.name).get(_PART)
         if student is None:
             st.caption(
@@ -112,9 +112,9 @@ def _show_disagreements(
         st.caption(f"The {len(shown)} of {len(wanted)} of which the student is surest.")
 
 
-def _cache_of(config: Mapping[str, object]) -> Depot:
+def _cache_of(config: Mapping[str, object]) -> FolderStore:
     run = config.get("run")
-    return Depot.of(str(run.get("cache", "")) if isinstance(run, Mapping) else "")
+    return FolderStore.of(str(run.get("cache", "")) if isinstance(run, Mapping) else "")
 
 
 def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

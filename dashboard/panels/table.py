@@ -9,7 +9,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.address import bind, one_of, say, some_of
 from dashboard.charts.scale import short_name
 from dashboard.panels.marks import remark
-from dashboard.panels.page import Here
+from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
 from search.records import TrialState
 
@@ -17,7 +17,9 @@ _SHARES = ("accuracy", "agreement", "test_accuracy")
 _ALL, _FRONTIER = "all", "frontier"
 
 
-def show_table(here: Here, view: StudyView, trials: pd.DataFrame, marked: Sequence[int]) -> None:
+def show_table(
+    here: PageContext, view: StudyView, trials: pd.DataFrame, marked: Sequence[int]
+) -> None:
     """A table with a filter by state; chosen rows mark their trials."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Trials**", width="stretch")
@@ -34,7 +36,7 @@ def show_table(here: Here, view: StudyView, trials: pd.DataFrame, marked: Sequen
     st.caption(f"{len(shown)} of {len(view.trials)} trials. Chosen rows stand out in the charts.")
 
 
-def pick_states(here: Here, trials: pd.DataFrame) -> list[str]:
+def pick_states(here: PageContext, trials: pd.DataFrame) -> list[str]:
     """The states of trials that are wanted; none stands for all."""
     present = [state.value for state in TrialState if (trials["state"] == state.value).any()]
     key = bind(here.page, "states", list[str](), some_of([state.value for state in TrialState]))
@@ -47,7 +49,11 @@ def pick_states(here: Here, trials: pd.DataFrame) -> list[str]:
 
 
 def show_rows(
-    here: Here, shown: pd.DataFrame, names: Sequence[str], marked: Sequence[int], height: int = 420
+    here: PageContext,
+    shown: pd.DataFrame,
+    names: Sequence[str],
+    marked: Sequence[int],
+    height: int = 420,
 ) -> None:
     """The rows, in a table that sorts and searches by itself."""
     shown = shown.reset_index(drop=True)

@@ -10,16 +10,16 @@ from dashboard.frames import axes_of, recipe_in_words
 from dashboard.panels.headline import show_measures, teacher_in_words
 from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
-from dashboard.panels.page import Here
+from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView, load_trials
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import Outcome, Scalar, StudyRecord, StudyState, TrialRecord
 from search.storage.leases import standing
 from search.text import visible
 from search.units import format_bytes, format_count, format_duration, format_milliseconds
 
 
-def show_marked(here: Here, view: StudyView, marked: Sequence[int]) -> None:
+def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> None:
     """The marked trial in a few words, or a way to compare several; a hint where there is none."""
     if not marked:
         st.caption("Click a point or a row, and its trial is shown here; draw a box for several.")
@@ -110,7 +110,7 @@ def show_facts(trial: TrialRecord, study: StudyRecord) -> None:
 def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows = {"Seed": str(trial.seed), "Started": f"{trial.started_at:%Y-%m-%d %H:%M} UTC"}
     if trial.parent is not None:
-        rows["Made of"] = f"the trained student of trial {trial.parent}"
+        rows["BuiltStudent of"] = f"the trained student of trial {trial.parent}"
     outcome = trial.outcome
     if outcome is None:
         return rows
@@ -118,7 +118,7 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows |= measured_rows(trial)
     rows |= {short_name(key).capitalize(): str(value) for key, value in outcome.hardware.items()}
     if outcome.artifact is not None:
-        rows["Artifact"] = str(Depot.of(study.artifacts) / outcome.artifact.path)
+        rows["Artifact"] = str(FolderStore.of(study.artifacts) / outcome.artifact.path)
         rows["SHA-256"] = f"{outcome.artifact.sha256[:12]}…"
     return rows
 

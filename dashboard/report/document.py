@@ -36,7 +36,7 @@ _MOST_ROWS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ReportData:
     """What a report is made of: a study, all its trials, and which of them were trained."""
 
     study: StudyRecord
@@ -44,7 +44,7 @@ class Material:
     done: Mapping[int, TrainingDone]
 
 
-def report(material: Material) -> str:
+def report(material: ReportData) -> str:
     """The study as an HTML document, with all it needs in it."""
     template = Template((_FOLDER / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
@@ -55,7 +55,7 @@ def report(material: Material) -> str:
     )
 
 
-def _sections(material: Material) -> Iterator[str]:
+def _sections(material: ReportData) -> Iterator[str]:
     study, trials = material.study, material.trials
     frame = trial_frame(trials)
     yield from _head(material)
@@ -80,7 +80,7 @@ def _sections(material: Material) -> Iterator[str]:
     yield f"<pre>{as_text(yaml.safe_dump(dict(study.config), sort_keys=False))}</pre>"
 
 
-def _head(material: Material) -> Iterator[str]:
+def _head(material: ReportData) -> Iterator[str]:
     study = material.study
     found = standing_counts(standing(study), Counter(trial.state for trial in material.trials))
     states = ", ".join(f"{found[state]} {state}" for state in TrialState if state in found)
@@ -93,7 +93,7 @@ def _head(material: Material) -> Iterator[str]:
     )
 
 
-def _choice(material: Material) -> Iterator[str]:
+def _choice(material: ReportData) -> Iterator[str]:
     study, budget = material.study, stored_budget(material.study.config)
     advice = advise(material.trials, budget)
     yield "<h2>The student to take</h2>"
@@ -170,7 +170,7 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame) -> Iterator[str
         yield f'<p class="quiet">The {_MOST_ROWS} most accurate are listed.</p>'
 
 
-def _course(material: Material) -> Iterator[str]:
+def _course(material: ReportData) -> Iterator[str]:
     moments = history(material.trials, stored_budget(material.study.config))
     if len(moments) > 1 and moments[-1].best is not None:
         yield "<h2>How the search went</h2>"

@@ -13,13 +13,13 @@ from dashboard.panels.export import artifact_folder
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.messages import show_problem
-from dashboard.panels.page import Here, open_study
+from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.errors import RetortError
 from search.evaluation.predictions import TEACHER, Predictions, kept_predictions
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import TrialRecord, TrialState
 
 _PART = "validation"
@@ -65,7 +65,7 @@ def _curves(place: Place, numbers: Sequence[int]) -> str:
     return str(curves_figure(list(load_trials(place, numbers).values())).to_json())
 
 
-def _pick(here: Here, view: StudyView) -> list[int]:
+def _pick(here: PageContext, view: StudyView) -> list[int]:
     """The marked trials; where fewer than two are, the best and the runner-up."""
     marked = marked_trials(here)[:_MOST]
     if len(marked) < _FEWEST:
@@ -91,7 +91,7 @@ def _pick(here: Here, view: StudyView) -> list[int]:
     return [int(text) for text in st.session_state[key]]
 
 
-def _first(here: Here, view: StudyView) -> list[int]:
+def _first(here: PageContext, view: StudyView) -> list[int]:
     """The trials to begin with: the best and the runner-up, or those that ended last."""
     advice = load_advice(here.place)
     if advice is not None and advice.runner_up is not None:
@@ -125,7 +125,7 @@ def _facts(trial: TrialRecord) -> Mapping[str, str]:
     return {"State": str(trial.state), **measured_rows(trial), **recipe}
 
 
-def _show_agreement(here: Here, view: StudyView, trials: Sequence[TrialRecord]) -> None:
+def _show_agreement(here: PageContext, view: StudyView, trials: Sequence[TrialRecord]) -> None:
     try:
         known = _predictions(view, trials)
     except RetortError as error:
@@ -154,7 +154,7 @@ def _predictions(view: StudyView, trials: Sequence[TrialRecord]) -> dict[str, Pr
         if folder is None:
             continue
         for name, place in ((f"trial {trial.number}", folder.name), ("teacher", TEACHER)):
-            kept = kept_predictions(Depot.of(view.study.artifacts), place).get(_PART)
+            kept = kept_predictions(FolderStore.of(view.study.artifacts), place).get(_PART)
             if kept is not None:
                 found[name] = kept
     teacher = found.pop("teacher", None)

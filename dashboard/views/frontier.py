@@ -9,12 +9,12 @@ from dashboard.charts.axes import LATENCY, SIZE, CostAxis
 from dashboard.charts.cloud import accuracy_figure, cloud_points
 from dashboard.charts.legend import legend
 from dashboard.charts.parallel import parallel_figure
-from dashboard.panels.choice import show_choice
+from dashboard.panels.choice import show_method
 from dashboard.panels.filters import Choices, matching, pick_choices
 from dashboard.panels.headline import show_states
-from dashboard.panels.limits import Limits, pick_limits, reset_limits
+from dashboard.panels.limits import LimitSelection, pick_limits, reset_limits
 from dashboard.panels.marks import marked_trials, remark
-from dashboard.panels.page import Here, open_study
+from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_legend, show_plot
 from dashboard.panels.table import show_table
 from dashboard.panels.trial import show_marked
@@ -47,7 +47,7 @@ def show() -> None:
     marked = marked_trials(here)
     with charts:
         _show_charts(here, view, limits, choices, advice=advice, marked=marked)
-    show_choice(view, limits, advice, reason, url=here.place.url)
+    show_method(view, limits, advice, reason, url=here.place.url)
     show_marked(here, view, marked)
     _show_parameters(here, choices, marked)
     show_table(here, view, matching(here.place, view, choices), marked)
@@ -61,7 +61,7 @@ def _advice(
     view = load_study(place)
     numbers = matching(place, view, choices)["number"]
     records = [view.records[number] for number in numbers]
-    asked = Limits(
+    asked = LimitSelection(
         bounds={name: bound for name, bound in limits.items() if name != "accuracy"},
         min_accuracy=limits.get("accuracy", 0.0),
     )
@@ -77,9 +77,9 @@ def _advice(
 
 
 def _show_charts(
-    here: Here,
+    here: PageContext,
     view: StudyView,
-    limits: Limits,
+    limits: LimitSelection,
     choices: Choices,
     *,
     advice: Advice | None,
@@ -136,7 +136,7 @@ def _axis(column: str) -> CostAxis:
     return next(axis for axis, _ in _CHARTS if axis.column == column)
 
 
-def _show_parameters(here: Here, choices: Choices, marked: Sequence[int]) -> None:
+def _show_parameters(here: PageContext, choices: Choices, marked: Sequence[int]) -> None:
     st.markdown(
         "**What was chosen, and what came of it**",
         help="A line a trial. Click a line, or a point above, and the trial stands out in all.",

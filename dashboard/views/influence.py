@@ -17,7 +17,7 @@ from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import short_name
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
-from dashboard.panels.page import Here, open_study
+from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.queries import Place, load_history, load_savings, load_study
 from search.analysis.importance import importances, trained_students
@@ -57,7 +57,7 @@ def show() -> None:
     _show_savings(here)
 
 
-def _show_importance(here: Here) -> None:
+def _show_importance(here: PageContext) -> None:
     st.markdown(
         "#### Importance",
         help="What a random forest tells the objective by (mean decrease of impurity, by Optuna), "
@@ -86,7 +86,7 @@ def _importance(place: Place) -> str | None:
     return str(importance_figure(found).to_json()) if found else None
 
 
-def _show_slices(here: Here, parameters: Sequence[str], marked: Sequence[int]) -> None:
+def _show_slices(here: PageContext, parameters: Sequence[str], marked: Sequence[int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         objective = _pick(here, "objective", "Objective", list(OBJECTIVES), 0)
         across = _pick(here, "across", "Parameter", parameters, 0)
@@ -109,7 +109,7 @@ def _show_slices(here: Here, parameters: Sequence[str], marked: Sequence[int]) -
         _show_contour(here, across, up, objective)
 
 
-def _show_contour(here: Here, across: str, up: str, objective: str) -> None:
+def _show_contour(here: PageContext, across: str, up: str, objective: str) -> None:
     st.markdown(f"**{OBJECTIVES[objective]} over {short_name(across)} and {short_name(up)}**")
     figure = None if across == up else _contour(here.place, across, up, objective)
     if figure is None:
@@ -123,7 +123,7 @@ def _show_contour(here: Here, across: str, up: str, objective: str) -> None:
     )
 
 
-def _pick(here: Here, name: str, label: str, options: Sequence[str], first: int) -> str:
+def _pick(here: PageContext, name: str, label: str, options: Sequence[str], first: int) -> str:
     key = bind(here.page, name, options[first], one_of(options))
     if st.session_state[key] not in options:
         st.session_state[key] = options[first]
@@ -151,7 +151,7 @@ def _parallel(place: Place, marked: Sequence[int]) -> str | None:
     return None if figure is None else str(figure.to_json())
 
 
-def _show_progress(here: Here) -> None:
+def _show_progress(here: PageContext) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             "#### How the search went",
@@ -175,7 +175,7 @@ def _show_progress(here: Here) -> None:
     )
 
 
-def _show_savings(here: Here) -> None:
+def _show_savings(here: PageContext) -> None:
     found = load_savings(here.place)
     st.markdown("#### Training that was saved")
     if not found.trained + found.saved:

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.panels.headline import show_states
 from dashboard.panels.page import open_study
 from dashboard.queries import DEFAULT_STORE, Place, load_advice, load_done, load_study
-from dashboard.report.document import Material, report
+from dashboard.report.document import ReportData, report
 from search.analysis.recommend import reasons
 from search.storage.storage import safe_url
 
@@ -49,7 +49,7 @@ def show() -> None:
 
 def _made(place: Place) -> bytes:
     view = load_study(place)
-    material = Material(study=view.study, trials=view.records, done=load_done(place))
+    material = ReportData(study=view.study, trials=view.records, done=load_done(place))
     return report(material).encode()
 
 

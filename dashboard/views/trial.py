@@ -7,7 +7,7 @@ from dashboard.charts.stages import waterfall_figure
 from dashboard.panels.export import command, show_export
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
-from dashboard.panels.page import Here, open_study
+from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.predictions import show_predictions
 from dashboard.panels.trial import show_end, show_facts, show_recipe
@@ -39,7 +39,7 @@ def show() -> None:
     show_predictions(view.study, trial)
 
 
-def _pick(here: Here, view: StudyView) -> int:
+def _pick(here: PageContext, view: StudyView) -> int:
     """The trial that is marked; else the best, else the last that ended."""
     marked = marked_trials(here)
     default = view.best.number if view.best is not None else int(view.trials["number"].iloc[-1])
@@ -64,7 +64,7 @@ def _pick(here: Here, view: StudyView) -> int:
     return int(number)
 
 
-def _show_course(here: Here, trial: TrialRecord) -> None:
+def _show_course(here: PageContext, trial: TrialRecord) -> None:
     outcome = trial.outcome
     if outcome is None:
         return

@@ -9,7 +9,7 @@ from dashboard.address import bind, say, some_of
 from dashboard.panels.filters import matching, pick_choices
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import in_address, marked_trials
-from dashboard.panels.page import Here, open_study
+from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.table import columns, label, pick_states, show_rows
 from dashboard.queries import StudyView, load_study
 
@@ -50,7 +50,7 @@ def show() -> None:
             )
 
 
-def _pick_columns(here: Here, view: StudyView) -> list[str]:
+def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
     options = [*columns(view.axes), *(n for n in view.trials.columns if n.count(".") > 1)]
     first = [name for name in _FIRST if name in options]
     key = bind(here.page, "columns", first, some_of(options))
@@ -67,7 +67,7 @@ def _pick_columns(here: Here, view: StudyView) -> list[str]:
     return picked or ["number"]
 
 
-def _show_ways_out(here: Here, shown: pd.DataFrame) -> None:
+def _show_ways_out(here: PageContext, shown: pd.DataFrame) -> None:
     # Made only when asked for: ten thousand rows take a while.
     for form, make, kind in (("CSV", as_csv, "text/csv"), ("JSON", as_json, "application/json")):
         st.download_button(

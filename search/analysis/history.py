@@ -15,7 +15,7 @@ _MOST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class HistoryPoint:
     """What a search had when so many of its trials had ended.
 
     Attributes:
@@ -32,7 +32,7 @@ class Moment:
     hypervolume: float
 
 
-def history(trials: Sequence[TrialRecord], budget: Budget) -> list[Moment]:
+def history(trials: Sequence[TrialRecord], budget: Budget) -> list[HistoryPoint]:
     """A moment for each student that was on the frontier when it was made, and one for the last.
 
     Of more than 200 such students, neighbours share a moment.
@@ -56,7 +56,7 @@ def history(trials: Sequence[TrialRecord], budget: Budget) -> list[Moment]:
     ]
     joined = _that_joined(students)
     bounds = _bounds([trial for _, trial in joined], budget)
-    moments = [Moment(ended=0, hours=0.0, best=None, hypervolume=0.0)]
+    moments = [HistoryPoint(ended=0, hours=0.0, best=None, hypervolume=0.0)]
     members: list[TrialRecord] = []
     for stretch in _stretches(joined):
         members = frontier([*members, *(trial for _, trial in stretch)])
@@ -71,9 +71,9 @@ def _moment(
     start: datetime,
     members: Sequence[TrialRecord],
     bounds: tuple[float, float],
-) -> Moment:
+) -> HistoryPoint:
     assert last.finished_at is not None
-    return Moment(
+    return HistoryPoint(
         ended=count,
         hours=(last.finished_at - start).total_seconds() / 3600,
         best=max(map(accuracy_of, members), default=None),

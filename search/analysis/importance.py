@@ -99,13 +99,13 @@ def _evaluated(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    domains = {name: _domain(held) for name, held in params.items()}
+    distributions = {name: _domain(held) for name, held in params.items()}
     usual = {name: _middle(held) for name, held in params.items()}
     study = optuna.create_study()
     study.add_trials(
         optuna.trial.create_trial(
-            params={name: recipe.get(name, usual[name]) for name in domains},
-            distributions=domains,
+            params={name: recipe.get(name, usual[name]) for name in distributions},
+            distributions=distributions,
             value=value,
         )
         for recipe, value in zip(recipes, values, strict=True)

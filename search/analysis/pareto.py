@@ -133,7 +133,7 @@ def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -
             inside.append(_in_space(point, 0.0))
     right, top, end = _in_space(reference, 1.0)
     inside.sort(key=lambda point: point[2])
-    area = _Area(right, top)
+    area = _DominatedVolume(right, top)
     volume = 0.0
     for i, (x, y, z) in enumerate(inside):
         area.add(x, y)
@@ -143,7 +143,7 @@ def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -
     return volume
 
 
-class _Area:
+class _DominatedVolume:
     """The area that a growing set of points dominates, up to the corner (right, top)."""
 
     def __init__(self, right: float, top: float) -> None:

@@ -155,7 +155,7 @@ def _beside(trial: TrialRecord, chosen: TrialRecord) -> str:
         (_in_size, cost.size_bytes, other.size_bytes),
         (_in_time, cost.latency_ms, other.latency_ms),
     ]
-    compared = [say(mine / theirs) for say, mine, theirs in pairs if mine and theirs]
+    compared = [log(mine / theirs) for log, mine, theirs in pairs if mine and theirs]
     return f"trial {trial.number}, {accuracy}, {' and '.join(compared)}"
 
 

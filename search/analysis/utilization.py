@@ -12,7 +12,7 @@ from search.units import format_duration
 
 
 @dataclass(frozen=True, kw_only=True)
-class Occupancy:
+class WorkerOccupancy:
     """What became of the workers' time.
 
     Attributes:
@@ -35,7 +35,9 @@ class Occupancy:
         return min(1.0, self.busy_s / (self.workers * self.elapsed_s)) if self.elapsed_s else 0.0
 
 
-def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int | None) -> Occupancy:
+def occupancy(
+    trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int | None
+) -> WorkerOccupancy:
     """How busy the workers were.
 
     Args:
@@ -45,7 +47,7 @@ def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int |
     """
     stays = _stays(trials)
     workers = workers or _most_at_once(stays)
-    return Occupancy(
+    return WorkerOccupancy(
         workers=workers,
         elapsed_s=elapsed_s,
         busy_s=sum(stay.busy_s for stay in stays),
@@ -53,7 +55,7 @@ def occupancy(trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int |
     )
 
 
-def occupancy_text(found: Occupancy) -> str:
+def occupancy_text(found: WorkerOccupancy) -> str:
     """The occupancy in words."""
     return (
         f"{found.workers} at a time for {format_duration(found.elapsed_s)}: {found.share:.0%} of "

@@ -26,8 +26,8 @@ from search.files.atomic import CHECKSUMS, damaged_files
 from search.files.reading import read_json
 from search.records import ArtifactRecord
 from spaces.axes.pruning import Cut
-from spaces.cutting.cuts import read_cuts, replay_cuts
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
+from spaces.pruning.structured.cuts import read_cuts, replay_cuts
 from spaces.quantization.float32 import Float32
 from spaces.recipe import Recipe
 

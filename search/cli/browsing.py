@@ -50,7 +50,7 @@ from search.units import (
 _Number = TypeVar("_Number", int, float)
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """How trials are written."""
 
     TABLE = "table"
@@ -65,16 +65,18 @@ def trials(
     frontier_only: Annotated[
         bool, typer.Option("--frontier", help="Only those that no other one betters.")
     ] = False,
-    as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
+    as_format: Annotated[
+        OutputFormat, typer.Option("--format", help="How to write.")
+    ] = OutputFormat.TABLE,
 ) -> None:
     """The trials of a study, or its frontier."""
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
     shown = frontier(found) if frontier_only else found
-    if as_format is Format.JSON:
+    if as_format is OutputFormat.JSON:
         write_json([flat(trial) for trial in shown])
-    elif as_format is Format.CSV:
+    elif as_format is OutputFormat.CSV:
         write_csv([flat(trial) for trial in shown])
     else:
         title = f"frontier of {name}" if frontier_only else f"trials of {name}"

@@ -18,7 +18,7 @@ from search.analysis.pareto import frontier
 from search.cli.terminal import out, recipe_text, state_text, trial_table
 from search.config.study import Study
 from search.errors import StoreError
-from search.progress import Watcher
+from search.progress import Callback
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
 from search.storage.storage import Store
 from search.units import format_bytes, format_duration, format_milliseconds
@@ -27,12 +27,12 @@ _MOST_ROWS = 8
 
 
 @contextmanager
-def watching(study: Study, store: Store) -> Iterator[Watcher]:
+def watching(study: Study, store: Store) -> Iterator[Callback]:
     """A watcher that suits where the output goes."""
     if not out.is_terminal:
         yield PlainLines(study)
         return
-    picture = LivePicture(study, store, **_so_far(study, store))
+    picture = LiveDisplay(study, store, **_so_far(study, store))
     # Transient: what it showed last is told again, and better, when the run has ended.
     with Live(console=out, get_renderable=picture.render, refresh_per_second=4, transient=True):
         yield picture
@@ -45,25 +45,25 @@ class PlainLines:
     study: Study
     start: float = field(default_factory=time.monotonic)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         elapsed = format_duration(time.monotonic() - self.start)
         out.print(f"{elapsed:>8}  {escape(text)}", highlight=False, soft_wrap=True)
 
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
-        self.say(f"trial {number} started: {recipe_text(params)}")
+    def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.log(f"trial {number} started: {recipe_text(params)}")
 
-    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+    def on_trial_report(self, number: int, point: EpochRecord) -> None:
         """Not told: a line for each epoch would bury the others."""
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        self.say(f"trial {number} {outcome.state}: {_result(outcome)} ({recipe_text(params)})")
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+        self.log(f"trial {number} {outcome.state}: {_result(outcome)} ({recipe_text(params)})")
 
-    def trial_left(self, number: int) -> None:
+    def on_trial_exit(self, number: int) -> None:
         """Not told: its last branch was."""
 
 
 @dataclass
-class LivePicture:
+class LiveDisplay:
     """Trials by state, what runs now, the frontier so far, and the time that is left."""
 
     study: Study
@@ -80,18 +80,18 @@ class LivePicture:
     best_so_far: list[TrialRecord] = field(default_factory=list)
     lacks_some: bool = True
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.news = text
 
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+    def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.first_trial = self.first_trial or time.monotonic()
         self.running[number] = recipe_text(params)
         self.news = ""
 
-    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+    def on_trial_report(self, number: int, point: EpochRecord) -> None:
         self.points[number] = point
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         # What was rejected, or made of another trial's student, has not run.
         if number in self.running and outcome.state is not TrialState.INFEASIBLE:
             self.trained += 1
@@ -111,7 +111,7 @@ class LivePicture:
             return self.store.trials(self.study.study)
         return [*self.best_so_far, *self.store.trials(self.study.study, numbers=[number])]
 
-    def trial_left(self, number: int) -> None:
+    def on_trial_exit(self, number: int) -> None:
         self.running.pop(number)
         self.points.pop(number, None)
 

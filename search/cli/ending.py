@@ -14,7 +14,7 @@ from search.cli.terminal import out, percent, recipe_text, say, trial_table
 from search.config.resources import parallel_trials
 from search.config.study import Study
 from search.errors import DiskError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
 
@@ -42,7 +42,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
 
 def _drawn(trials: Sequence[TrialRecord], record: StudyRecord) -> str:
     """Where the picture of the frontier is, or why there is none: the search has ended well."""
-    path = Depot.of(record.artifacts).folder / "frontier.png"
+    path = FolderStore.of(record.artifacts).folder / "frontier.png"
     try:
         return str(draw_frontier(trials, record, path))
     except DiskError as error:

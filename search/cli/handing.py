@@ -21,7 +21,7 @@ from search.cli.options import (
 )
 from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.files.atomic import file_written_whole
 from search.records import TrialRecord
 from search.storage.storage import Store
@@ -48,7 +48,7 @@ def export(
     max_latency: MaxLatency = None,
     min_accuracy: MinAccuracy = None,
     formats: Annotated[
-        list[Format] | None,
+        list[ExportFormat] | None,
         typer.Option("--format", help="A further form to write, beside model.onnx; repeatable."),
     ] = None,
     hub: Annotated[
@@ -136,12 +136,12 @@ def report(
         record, trials = opened.study(name), opened.trials(name)
         done = opened.training_done(name)
     # pandas and plotly take a second to import.
-    from dashboard.report.document import Material
+    from dashboard.report.document import ReportData
     from dashboard.report.document import report as made
 
     # A study's file allows no slash, but an edited store may hold one.
     path = destination or Path(f"{name.replace('/', '_')}.html")
-    text = made(Material(study=record, trials=trials, done=done))
+    text = made(ReportData(study=record, trials=trials, done=done))
     with file_written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     say(f"the report of {name} is in {path}")

@@ -43,7 +43,7 @@ def methods(
             if text not in ("", "nothing"):
                 out.print(f"  {name} {escape(text)}", style="dim", highlight=False, soft_wrap=True)
         for one in method.parameters:
-            text = f"  {one.name}: {one.domain}; by default {one.default}"
+            text = f"  {one.name}: {one.distribution}; by default {one.default}"
             out.print(escape(text), highlight=False, soft_wrap=True)
 
 

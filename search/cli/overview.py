@@ -74,7 +74,7 @@ def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]
     return {
         "study": study.name,
         "state": str(standing(study)),
-        "held_by": str(study.holder) if standing(study) is StudyState.RUNNING else None,
+        "held_by": str(study.lease) if standing(study) is StudyState.RUNNING else None,
         "searched_s": study.elapsed_s,
         "trials": {str(state): n for state, n in _states(study, trials).items()},
         "best_trial": top.number if top else None,

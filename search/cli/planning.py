@@ -8,13 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.terminal import out, recipe_text
-from search.tuner.plan import Draw, Plan
+from search.tuner.plan import DrawnRecipe, StudyPlan
 from search.units import format_bytes, format_duration, format_milliseconds
 
 _MOST_REFUSALS = 10
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: StudyPlan) -> None:
     """The plan as a person reads it."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
@@ -54,8 +54,8 @@ def _print_shares(title: str, shares: Mapping[str, float]) -> None:
         out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
 
 
-def _students(draws: Sequence[Draw]) -> Table:
-    by_student: dict[str, list[Draw]] = defaultdict(list)
+def _students(draws: Sequence[DrawnRecipe]) -> Table:
+    by_student: dict[str, list[DrawnRecipe]] = defaultdict(list)
     for draw in draws:
         by_student[str(draw.params.get("student.timm.model", draw.params["student"]))].append(draw)
     table = Table(title="students", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
@@ -82,7 +82,7 @@ def _span(values: Sequence[float], form: Callable[[float], str]) -> str:
     return "–".join(dict.fromkeys((form(min(values)), form(max(values)))))
 
 
-def _print_refusals(draws: Sequence[Draw]) -> None:
+def _print_refusals(draws: Sequence[DrawnRecipe]) -> None:
     refused = [draw for draw in draws if draw.refusal]
     if not refused:
         return

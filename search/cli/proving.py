@@ -10,19 +10,19 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from search.cli.browsing import Format
+from search.cli.browsing import OutputFormat
 from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
 from search.targets.agent import DEFAULT_PORT
-from search.targets.agent_limits import MOST_BYTES, Limits, half_of_memory
+from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
 
 if TYPE_CHECKING:
     from search.export.checks import Check
-    from search.export.evaluate import Standing
+    from search.export.evaluate import EvaluationResult
     from search.targets.agent_client import Profile
 
 Folder = Annotated[
@@ -46,7 +46,7 @@ _CACHE = Path("~/.cache/retort")
 _MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
 
 
-class Part(StrEnum):
+class EvaluatedPart(StrEnum):
     """Which images are measured on."""
 
     TEST = "test"
@@ -134,14 +134,16 @@ def evaluate(
     ],
     data: Data = None,
     *,
-    part: Annotated[Part, typer.Option(help="Which images.")] = Part.TEST,
+    part: Annotated[EvaluatedPart, typer.Option(help="Which images.")] = EvaluatedPart.TEST,
     teacher: Annotated[
         str | None,
         typer.Option(help="The model whose classes are to be agreed with.", parser=path_or_name),
     ] = None,
     threads: Threads = 1,
     cache: Cache = _CACHE,
-    as_format: Annotated[Format, typer.Option("--format", help="How to write.")] = Format.TABLE,
+    as_format: Annotated[
+        OutputFormat, typer.Option("--format", help="How to write.")
+    ] = OutputFormat.TABLE,
 ) -> None:
     """Compare students, teachers and foreign models on the same images and this machine."""
     from search.artifacts.student import RECIPE
@@ -157,10 +159,10 @@ def evaluate(
         )
         spinner.update("measuring")
         found = standings_of(models, dataset, part=part, teacher=teacher, threads=threads)
-    if as_format is Format.TABLE:
+    if as_format is OutputFormat.TABLE:
         count = len(getattr(dataset, part))
         out.print(_standings(found, title=f"{count:,} {part} images of {dataset.info.source}"))
-    elif as_format is Format.JSON:
+    elif as_format is OutputFormat.JSON:
         write_json([each.to_json() for each in found])
     else:
         write_csv([each.to_json() for each in found])
@@ -246,13 +248,13 @@ def agent(
         return
     try:
         memory_bytes = half_of_memory() if max_memory is None else parse_bytes(max_memory)
-        limits = Limits(file_bytes=parse_bytes(max_size), memory_bytes=memory_bytes)
+        limits = AgentLimits(file_bytes=parse_bytes(max_size), memory_bytes=memory_bytes)
         serve(host, port, limits=limits)
     except ValueError as error:
         raise BadInput(str(error)) from error
 
 
-def _standings(found: Sequence["Standing"], *, title: str) -> Table:
+def _standings(found: Sequence["EvaluationResult"], *, title: str) -> Table:
     # Eight columns have to fit into eighty characters.
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,

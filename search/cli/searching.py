@@ -26,7 +26,7 @@ from search.config.presets import preset_names, preset_summary, preset_text
 from search.config.study import Study
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import TrialRecord
 from search.storage.leases import lives
 from search.storage.storage import Store
@@ -172,11 +172,11 @@ def stop(
     """Ask a running search to end: running trials end first. It can be resumed."""
     with Store.open(store) as opened:
         name = named_or_latest(opened, study)
-        holder = opened.ask_to_stop(name)
-    if holder is None or lives(holder) is False:
+        lease = opened.ask_to_stop(name)
+    if lease is None or lives(lease) is False:
         raise BadInput(f"{name} is not running: there is nothing to stop")
     say(
-        f"asked {holder} to end {name}: its running trials end first; then\n"
+        f"asked {lease} to end {name}: its running trials end first; then\n"
         f"  retort resume {name}{store_option(store)}"
     )
 
@@ -187,7 +187,7 @@ def _stored(study: str | None, store: str, changes: list[str]) -> Study:
         record = opened.study(named_or_latest(opened, study))
     if any(change.startswith("study=") for change in changes):
         raise BadInput("a study keeps its name; start a new one with `retort run`")
-    places = {"run.storage": store, "run.artifacts": Depot.of(record.artifacts).parent}
+    places = {"run.storage": store, "run.artifacts": FolderStore.of(record.artifacts).parent}
     given = [f"{key}={json.dumps(str(value))}" for key, value in places.items()]
     return study_from_dict(record.config, given + changes)
 
@@ -204,8 +204,8 @@ def _search(
         check_study(study)  # before the store is made
     search = partial(resume_study, take_over=take_over) if again else run_study
     with Store.open(study.run.storage) as store:
-        with watching(study, store) as watcher:
-            best = search(study, store, watcher, allow_code=allow_code)
+        with watching(study, store) as callback:
+            best = search(study, store, callback, allow_code=allow_code)
         print_ending(study, store, best)
     return best
 

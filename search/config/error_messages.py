@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from search.config.study import Study
-from search.config.yaml_document import Document, Place, dotted
+from search.config.yaml_document import Place, YamlDocument, dotted
 from search.errors import StudyFileError
 from search.storage.store_url import safe_url
 
@@ -39,7 +39,7 @@ _LAWS: Mapping[str, str] = {
 }
 
 
-def complain(error: ValidationError, document: Document) -> StudyFileError:
+def complain(error: ValidationError, document: YamlDocument) -> StudyFileError:
     """The error to raise: a line for each thing that is wrong, with the place it is written at."""
     lines = [_line(details, document) for details in error.errors(include_url=False)]
     lines, more = lines[:_MOST_LINES], len(lines) - _MOST_LINES
@@ -53,7 +53,7 @@ def mask_urls(text: str) -> str:
     return _URL.sub(lambda url: safe_url(url[0]) if {"@", "?"} & set(url[0]) else url[0], text)
 
 
-def _line(details: ErrorDetails, document: Document) -> str:
+def _line(details: ErrorDetails, document: YamlDocument) -> str:
     place = _place(details["loc"])
     context = details.get("ctx", {})
     match details["type"]:

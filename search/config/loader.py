@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from search.config.error_messages import complain, mask_urls
 from search.config.study import Study
-from search.config.yaml_document import Document, Place, dotted, read_document
+from search.config.yaml_document import Place, YamlDocument, dotted, read_document
 from search.errors import StudyFileError
 from search.files.paths import expanded
 from search.storage.store_url import safe_url
@@ -66,7 +66,7 @@ def study_from_dict(values: Mapping[str, object], overrides: Sequence[str] = ())
     Raises:
         StudyFileError: it is no study that this version understands, or an override is malformed.
     """
-    document = Document(dict(values), {(): "stored study"})
+    document = YamlDocument(dict(values), {(): "stored study"})
     for override in overrides:
         document = _overridden(document, override)
     return _validated(document)
@@ -91,7 +91,7 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _validated(document: Document) -> Study:
+def _validated(document: YamlDocument) -> Study:
     try:
         return Study.model_validate(document.values)
     except ValidationError as error:
@@ -99,7 +99,7 @@ def _validated(document: Document) -> Study:
         raise complain(error, document) from None
 
 
-def _overridden(document: Document, override: str) -> Document:
+def _overridden(document: YamlDocument, override: str) -> YamlDocument:
     shown = f"override {mask_urls(override)}"
     match = _OVERRIDE.fullmatch(override)
     if match is None:
@@ -113,7 +113,7 @@ def _overridden(document: Document, override: str) -> Document:
         origins.setdefault(place[:length], shown)
     origins |= value.origins
     try:
-        return Document(_replaced(document.values, place, value.values), origins)
+        return YamlDocument(_replaced(document.values, place, value.values), origins)
     except ValueError as error:
         raise StudyFileError(f"{shown}: {error}") from None
 
@@ -131,7 +131,7 @@ def _replaced(section: object, place: Place, value: object, level: int = 0) -> o
     return inner | {key: _replaced(inner.get(key), place, value, level + 1)}
 
 
-def _anchored(document: Document, folder: Path) -> Document:
+def _anchored(document: YamlDocument, folder: Path) -> YamlDocument:
     """The document with the paths of data and teacher taken from the study file's folder."""
     assert isinstance(document.values, dict)
     values: dict[str, object] = dict(document.values)
@@ -142,7 +142,7 @@ def _anchored(document: Document, folder: Path) -> Document:
         values["teacher"] = [_with_paths(one, _TEACHER_PATHS, folder) for one in teacher]
     elif teacher is not None:
         values["teacher"] = _with_paths(teacher, _TEACHER_PATHS, folder)
-    return Document(values, document.origins)
+    return YamlDocument(values, document.origins)
 
 
 def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:

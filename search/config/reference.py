@@ -26,7 +26,7 @@ _KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float
 
 
 @dataclass(frozen=True)
-class Setting:
+class DocumentedKey:
     """A key of a study file.
 
     Attributes:
@@ -47,7 +47,7 @@ class Setting:
         return self.key.partition(".")[0]
 
 
-def list_settings(part: str | None = None) -> list[Setting]:
+def list_settings(part: str | None = None) -> list[DocumentedKey]:
     """The settings under a key of the top, or all of them, in the order of the file.
 
     Raises:
@@ -60,13 +60,13 @@ def list_settings(part: str | None = None) -> list[Setting]:
     return [one for one in found if part in (None, one.part)]
 
 
-def as_markdown(settings: Sequence[Setting]) -> str:
+def as_markdown(settings: Sequence[DocumentedKey]) -> str:
     """A table for each key of the top."""
     parts = dict.fromkeys(one.part for one in settings)
     return "\n".join(_table(part, [one for one in settings if one.part == part]) for part in parts)
 
 
-def _table(part: str, settings: Iterable[Setting]) -> str:
+def _table(part: str, settings: Iterable[DocumentedKey]) -> str:
     rows = [
         f"| `{one.key}` | {one.takes} | {one.default or '**must be given**'} | {one.meaning} |"
         for one in settings
@@ -75,11 +75,11 @@ def _table(part: str, settings: Iterable[Setting]) -> str:
     return "\n".join([*head, *rows, ""])
 
 
-def _settings(section: type[BaseModel], above: str = "") -> Iterator[Setting]:
+def _settings(section: type[BaseModel], above: str = "") -> Iterator[DocumentedKey]:
     for name, field in section.model_fields.items():
         key = f"{above}{name}"
         leaves = [*_leaves(field.annotation), *field.metadata]
-        yield Setting(key, _takes(leaves), _default(field, leaves), field.description or "")
+        yield DocumentedKey(key, _takes(leaves), _default(field, leaves), field.description or "")
         if below := _section(leaves):
             yield from _settings(below, f"{key}.")
 

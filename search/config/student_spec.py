@@ -11,7 +11,7 @@ from spaces.axes.student import Student
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brief:
+class StudentRequirements:
     """What every student of a study must be.
 
     Attributes:

@@ -16,7 +16,7 @@ from pydantic import (
 from search.budget import Budget
 from search.config.fields import Address, AnyPath, Factory, Share, StoreUrl, is_name
 from search.units import Bytes, Room, Seconds
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 
 class Section(BaseModel):

@@ -34,7 +34,7 @@ Place: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """Values, and where each was written.
 
     Attributes:
@@ -57,7 +57,7 @@ def dotted(place: Place) -> str:
     return ".".join(map(str, place))
 
 
-def read_document(text: str, where: Callable[[int, int], str], place: Place = ()) -> Document:
+def read_document(text: str, where: Callable[[int, int], str], place: Place = ()) -> YamlDocument:
     """The one document in `text`.
 
     Args:
@@ -68,10 +68,10 @@ def read_document(text: str, where: Callable[[int, int], str], place: Place = ()
     Raises:
         StudyFileError: the text is not YAML, or uses what is refused; says where.
     """
-    return _Reader(text, where, place).document()
+    return _YamlReader(text, where, place).document()
 
 
-class _Reader:
+class _YamlReader:
     """Builds values from PyYAML's events, so that what is refused is never built."""
 
     def __init__(self, text: str, where: Callable[[int, int], str], place: Place) -> None:
@@ -81,7 +81,7 @@ class _Reader:
         self._place = place
         self._origins: dict[Place, str] = {place: where(1, 1)}
 
-    def document(self) -> Document:
+    def document(self) -> YamlDocument:
         self._next()  # the stream's start
         if isinstance(event := self._next(), yaml.StreamEndEvent):
             _refuse(self._where(1, 1), "must describe a study, but is empty")
@@ -89,7 +89,7 @@ class _Reader:
         self._next()  # the document's end
         if not isinstance(event := self._next(), yaml.StreamEndEvent):
             _refuse(self._at(event), "must hold one document, but another one starts here")
-        return Document(values, self._origins)
+        return YamlDocument(values, self._origins)
 
     def _value(self, event: yaml.Event, place: Place) -> object:
         self._check(event, place)

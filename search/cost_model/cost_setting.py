@@ -5,8 +5,8 @@ import json
 from importlib.metadata import version
 
 from search.code import computed_by
-from search.config.student_spec import Brief
-from search.records import Setting
+from search.config.student_spec import StudentRequirements
+from search.records import CostSetting
 from search.targets.agent_client import describe_agent
 from spaces.processor import processor_name
 
@@ -19,7 +19,7 @@ _SIZES = (
 )
 
 
-def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
+def setting_of(requirements: StudentRequirements, *, processor: str | None = None) -> CostSetting:
     """What the costs of a brief's students hold for; of this machine, unless another is named.
 
     Where the target has an agent, they hold for whatever has its processor and its runtime; in any
@@ -28,16 +28,16 @@ def setting_of(brief: Brief, *, processor: str | None = None) -> Setting:
     Raises:
         TargetError: the agent does not answer.
     """
-    agent = describe_agent(brief.target.agent) if brief.target.agent else None
+    agent = describe_agent(requirements.target.agent) if requirements.target.agent else None
     here = f"onnxruntime {version('onnxruntime')}"
     made = json.dumps([here, computed_by(*_SIZES)], sort_keys=True)
     digest = hashlib.sha256(made.encode()).hexdigest()[:12]
-    return Setting(
-        channels=brief.channels,
-        image_size=brief.image_size,
-        classes=brief.classes,
+    return CostSetting(
+        channels=requirements.channels,
+        image_size=requirements.image_size,
+        classes=requirements.classes,
         processor=agent.processor if agent else processor or processor_name(),
-        device=brief.target.device,
-        threads=brief.target.threads,
+        device=requirements.target.device,
+        threads=requirements.target.threads,
         runtime=f"{agent.runtime if agent else here}, of files by {digest}",
     )

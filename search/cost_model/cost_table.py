@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from search.records import Cost, Shape
-from spaces.choice import Choice
+from spaces.method import Method
 from spaces.recipe import Recipe
 
 _UNIFORM = "uniform"
@@ -26,9 +26,9 @@ def uniform_ratio(shape: Shape) -> float | None:
     return None if ratio is None else float(ratio)
 
 
-def _text(choice: Choice) -> str:
-    params = {key: one for key, one in choice.params().items() if key not in choice.costless}
-    return json.dumps({choice.name: params}, sort_keys=True)
+def _text(method: Method) -> str:
+    params = {key: one for key, one in method.params().items() if key not in method.costless}
+    return json.dumps({method.name: params}, sort_keys=True)
 
 
 class CostTable:

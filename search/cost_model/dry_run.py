@@ -7,7 +7,7 @@ a student that was pruned, exported and quantized untrained.
 import torch
 from torch import nn
 
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.evaluation.convert import Exported, write_files
 from search.evaluation.measure import count_cost, grown
 from search.files.disk import scratch
@@ -19,15 +19,17 @@ from spaces.recipe import Recipe
 _CALIBRATION_IMAGES = 8
 
 
-def foresee_cost(recipe: Recipe, brief: Brief) -> Cost:
+def dry_run(recipe: Recipe, requirements: StudentRequirements) -> Cost:
     """Cost of the student that `recipe` leads to; untimed where counting already rules it out.
 
     Raises:
         ValueError: the student can't be built or pruned so.
         ArtifactError: it can't be exported.
     """
-    network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
-    return measure_untrained(network, recipe, brief)
+    network, _ = recipe.pruning.apply(
+        untrained(recipe.student, requirements), requirements.example()
+    )
+    return measure_untrained(network, recipe, requirements)
 
 
 def is_certain(recipe: Recipe) -> bool:
@@ -52,43 +54,45 @@ def least_cost(cost: Cost, recipe: Recipe) -> Cost:
     )
 
 
-def untrained(student: Student, brief: Brief) -> nn.Module:
+def untrained(student: Student, requirements: StudentRequirements) -> nn.Module:
     """The student's network with weights that exporters treat as they would trained ones.
 
     Raises:
         ValueError: it can't be built.
     """
-    network = brief.build(student, blank=True)
+    network = requirements.build(student, blank=True)
     _scatter(network)
     return network
 
 
 def measure_untrained(
-    network: nn.Module, recipe: Recipe, brief: Brief, *, timed: bool = True
+    network: nn.Module, recipe: Recipe, requirements: StudentRequirements, *, timed: bool = True
 ) -> Cost:
     """Cost of an untrained network, exported and quantized.
 
     Args:
         network: pruned already, its weights scattered.
         recipe: what pruned it, and how it is shipped.
-        brief: what it takes, and may cost.
+        requirements: what it takes, and may cost.
         timed: whether latency is measured, unless counting already rules the network out.
 
     Raises:
         ArtifactError: it can't be exported.
     """
     with scratch() as folder:
-        noise = torch.randn(_CALIBRATION_IMAGES, *brief.image_shape, generator=_same_draw())
+        noise = torch.randn(_CALIBRATION_IMAGES, *requirements.image_shape, generator=_same_draw())
         files = write_files(
-            Exported(network, folder / "untrained.onnx", brief.image_shape),
+            Exported(network, folder / "untrained.onnx", requirements.image_shape),
             folder,
             pruning=recipe.pruning,
             quantization=recipe.quantization,
             calibration=[noise.numpy()],
         )
-        cost = grown(count_cost(network, files.served, brief.image_shape), brief.metadata_bytes)
-        timed = timed and brief.budget.admits(cost)
-        return time_cost(cost, files.served, brief.target) if timed else cost
+        cost = grown(
+            count_cost(network, files.served, requirements.image_shape), requirements.metadata_bytes
+        )
+        timed = timed and requirements.budget.admits(cost)
+        return time_cost(cost, files.served, requirements.target) if timed else cost
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from search.cost_model.cost_table import CostTable
 from search.cost_model.regression import LatencyModel, SizeModel
-from search.cost_model.shape_law import Counts, ShapeLaw
+from search.cost_model.shape_law import ShapeCounts, ShapeLaw
 from search.records import Cost, Shape
 
 COUNTED = ("size_bytes", "parameters", "macs")
@@ -54,12 +54,12 @@ class Estimator:
     def knows_shapes(self, student: str) -> bool:
         return student in self._laws
 
-    def least_counts(self, student: str, ratio: float) -> Counts | None:
+    def least_counts(self, student: str, ratio: float) -> ShapeCounts | None:
         """What the student is made of at the least; None where its law is not to be relied on."""
         if student not in self._laws or (errors := self._law_errors(student)) is None:
             return None
         counts = self._laws[student].count(ratio)
-        return Counts(
+        return ShapeCounts(
             weights=round(counts.weights * (1 - errors["parameters"])),
             vectors=round(counts.vectors * (1 - errors["parameters"])),
             macs=counts.macs * (1 - errors["macs"]),
@@ -104,7 +104,7 @@ class Estimator:
         def fit() -> SizeModel | None:
             law = self._laws[shape.student]
             curve = self._table.curve(shape.student, shape.quantization)
-            counts: list[Counts] = [law.count(ratio) for ratio in curve]
+            counts: list[ShapeCounts] = [law.count(ratio) for ratio in curve]
             return SizeModel.fit(counts, [cost.size_bytes for cost in curve.values()])
 
         return self._once(("size", shape.student, shape.quantization), fit)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from torch import nn
 
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.cost_model.bounds import between, extreme, least_of
 from search.cost_model.cost_table import CostTable, shape_of
 from search.cost_model.dry_run import is_certain, least_cost, measure_untrained, untrained
 from search.cost_model.estimator import COUNTED, Estimate, Estimator
 from search.cost_model.shape_law import ShapeLaw
-from search.cost_model.verdict import Basis, Verdict
+from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import ArtifactError, TargetError, TrialError, shortened
 from search.evaluation.measure import count_operations
 from search.records import Cost, Shape
@@ -27,7 +27,7 @@ _NETWORKS = 4
 _NOMINAL_ERROR = 0.25
 
 
-class Admission:
+class Feasibility:
     """Judges recipes by what their students will cost, and measures as few as that takes.
 
     Certain bounds come first: cutting a larger share of every layer's channels never makes a
@@ -36,13 +36,15 @@ class Admission:
     measured, once, and kept in the table.
 
     Args:
-        brief: what students must be, and may cost.
+        requirements: what students must be, and may cost.
         table: what is known of costs.
         timed: whether this machine is the target, so that latency can be measured here.
     """
 
-    def __init__(self, brief: Brief, table: CostTable, *, timed: bool = True) -> None:
-        self._brief = brief
+    def __init__(
+        self, requirements: StudentRequirements, table: CostTable, *, timed: bool = True
+    ) -> None:
+        self._requirements = requirements
         self._table = table
         self._timed = timed
         # Of students whose cost depends on what they learn: in no store, as each comes out anew.
@@ -55,16 +57,16 @@ class Admission:
 
     @property
     def budget(self) -> Budget:
-        return self._brief.budget
+        return self._requirements.budget
 
-    def judge(self, recipe: Recipe) -> Verdict:
+    def judge(self, recipe: Recipe) -> CostVerdict:
         """Whether the recipe may be trained."""
-        return self.foretell(recipe) or self._found(recipe, shape_of(recipe))
+        return self.verdict(recipe) or self._found(recipe, shape_of(recipe))
 
-    def foretell(self, recipe: Recipe) -> Verdict | None:
+    def verdict(self, recipe: Recipe) -> CostVerdict | None:
         """Whether the recipe may be trained; None where its student has to be measured first."""
         if reason := recipe.conflict():
-            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
+            return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
         return self._known(recipe, shape) or self._told(recipe, shape)
 
@@ -112,7 +114,7 @@ class Admission:
 
     def settled(self, recipe: Recipe) -> Cost | None:
         """A cost of which it is settled that it fits; None where a worker has to measure it."""
-        verdict = self.foretell(recipe)
+        verdict = self.verdict(recipe)
         cost = verdict.cost if verdict else None
         if verdict is None or cost is None or not self.budget.admits(cost):
             return None
@@ -137,9 +139,9 @@ class Admission:
         else:
             self._foreseen.put(shape, cost)
 
-    def _known(self, recipe: Recipe, shape: Shape) -> Verdict | None:
+    def _known(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
         if reason := self._unsound.get(shape):
-            return Verdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
+            return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
         if foreseen := self._foreseen.get(shape):
             return self._verdict(foreseen, Basis.MEASURED, recipe)
         cost = self._table.get(shape)
@@ -150,7 +152,7 @@ class Admission:
             return None
         return self._verdict(cost, Basis.MEASURED)
 
-    def _told(self, recipe: Recipe, shape: Shape) -> Verdict | None:
+    def _told(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
         """A verdict that others allow, for certain or outside all errors; None where none do."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
@@ -188,7 +190,7 @@ class Admission:
             smaller.append(least_of(recipe, counts.weights, counts.parameters, round(counts.macs)))
         return extreme(smaller, max)
 
-    def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> Verdict | None:
+    def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> CostVerdict | None:
         """The verdict, unless a limit lies within an error, which only measuring can resolve."""
         unclear = False
         for name, limit in self.budget.limits().items():
@@ -203,18 +205,18 @@ class Admission:
         told = estimate.cost if self._timed else replace(estimate.cost, latency_ms=None)
         return None if unclear else self._verdict(told, Basis.PREDICTED)
 
-    def _found(self, recipe: Recipe, shape: Shape) -> Verdict:
+    def _found(self, recipe: Recipe, shape: Shape) -> CostVerdict:
         """The verdict of measuring the recipe's own student, untrained."""
         try:
             network = self._network(recipe.student)
-            pruned, _ = recipe.pruning.apply(network, self._brief.example())
+            pruned, _ = recipe.pruning.apply(network, self._requirements.example())
             self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
             if too_large := self._counted(recipe, shape, pruned):
                 return too_large
             cost = self._measured(pruned, recipe)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
-            return Verdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
+            return CostVerdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
         self._keep(recipe, shape, cost)
         return self._verdict(cost, Basis.MEASURED, recipe)
 
@@ -224,19 +226,19 @@ class Admission:
         Its trial asks the target again, and fails alone where that is still away.
         """
         try:
-            return measure_untrained(pruned, recipe, self._brief, timed=self._timed)
+            return measure_untrained(pruned, recipe, self._requirements, timed=self._timed)
         except (TargetError, TrialError):
-            return measure_untrained(pruned, recipe, self._brief, timed=False)
+            return measure_untrained(pruned, recipe, self._requirements, timed=False)
 
-    def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> Verdict | None:
+    def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> CostVerdict | None:
         """The verdict on a student of which the weights alone are too much; None on any other.
 
         It spares exporting and quantizing, which take the most of a first sight.
         """
         try:
-            parameters, macs = count_operations(pruned, self._brief.image_shape)
+            parameters, macs = count_operations(pruned, self._requirements.image_shape)
         except UNFIT as error:
-            size = self._brief.image_size
+            size = self._requirements.image_size
             raise ValueError(
                 f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
             ) from error
@@ -249,12 +251,12 @@ class Admission:
             self._bounds[shape.student, shape.quantization][ratio] = least
         return verdict
 
-    def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> Verdict:
+    def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> CostVerdict:
         """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""
         reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
         if reason and basis is Basis.BOUND:
             reason = f"at the least: {reason}"
-        return Verdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
+        return CostVerdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learned(self, recipe: Recipe, shape: Shape) -> bool:
         """Whether the law of the student's shapes is known, now that it was cut once."""
@@ -263,7 +265,7 @@ class Admission:
         try:
             # All that cut each layer alike leave the same shapes.
             uniform = Magnitude(ratio=ratio)
-            pruned, _ = uniform.apply(self._network(recipe.student), self._brief.example())
+            pruned, _ = uniform.apply(self._network(recipe.student), self._requirements.example())
         except ValueError:
             return False
         self._learn_shapes(recipe, shape, pruned, ratio)
@@ -273,7 +275,7 @@ class Admission:
         self, recipe: Recipe, shape: Shape, pruned: nn.Module, ratio: float | None
     ) -> None:
         if ratio and not self._knows_shapes(shape.student):
-            network, example = self._network(recipe.student), self._brief.example()
+            network, example = self._network(recipe.student), self._requirements.example()
             law = ShapeLaw.learn(network, pruned, ratio, example)
             for estimator in self._estimators.values():
                 estimator.learn(shape.student, law)
@@ -284,7 +286,7 @@ class Admission:
     def _network(self, student: Student) -> nn.Module:
         """The student's network, untrained; the last few are kept."""
         if student not in self._networks:
-            self._networks[student] = untrained(student, self._brief)
+            self._networks[student] = untrained(student, self._requirements)
         self._networks.move_to_end(student)
         if len(self._networks) > _NETWORKS:
             self._networks.popitem(last=False)

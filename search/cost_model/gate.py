@@ -4,36 +4,36 @@ import os
 import platform
 from contextlib import suppress
 
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Study
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import is_certain
-from search.cost_model.feasibility import Admission
-from search.cost_model.verdict import Verdict
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.verdict import CostVerdict
 from search.errors import StoreUnavailable
 from search.evaluation.measure import grown
-from search.progress import Watcher
+from search.progress import Callback
 from search.records import Cost, Outcome, Shape, TrialState
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
 from search.targets.timing import processor_of
 from spaces.recipe import Recipe
 
 
-def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
+def open_admission(study: Study, requirements: StudentRequirements, store: Store) -> Feasibility:
     """Admission that knows what earlier studies of the store measured, and adds to it.
 
     On a remote Ray the driver may be another machine than the workers. Where one machine stands for
     the target, of the cluster or by an agent, it is asked; else latency is measured by the trials
     alone, and costs are kept under the cluster's address.
     """
-    target = brief.target
+    target = requirements.target
     timed = study.run.ray == "local" or target.is_elsewhere
     processor = processor_of(target) if timed else _cluster(study.run.ray)
-    setting = setting_of(brief, processor=processor)
+    setting = setting_of(requirements, processor=processor)
     # Studies with other classes share these costs: the store's are without the classes' names.
-    said = brief.metadata_bytes
+    said = requirements.metadata_bytes
 
     def keep(shape: Shape, cost: Cost) -> None:
         with suppress(StoreUnavailable):  # this study knows it; a later one measures it again
@@ -41,7 +41,7 @@ def open_admission(study: Study, brief: Brief, store: Store) -> Admission:
 
     known = {shape: grown(cost, said) for shape, cost in store.costs(setting).items()}
     table = CostTable(known, keep=keep)
-    return Admission(brief, table, timed=timed)
+    return Feasibility(requirements, table, timed=timed)
 
 
 def _cluster(address: str) -> str:
@@ -51,56 +51,56 @@ def _cluster(address: str) -> str:
     return os.environ.get("RAY_ADDRESS") or f"the cluster of {platform.node()}"
 
 
-class Gate:
+class CostGate:
     """Lets a study's recipes through, or records and shows them as infeasible trials.
 
     Args:
-        admission: who judges.
-        ledger: told of each rejected recipe, in one transaction.
+        feasibility: who judges.
+        writer: told of each rejected recipe, in one transaction.
         seed: written into the records.
-        watcher: told as well.
+        callback: told as well.
     """
 
     def __init__(
-        self, admission: Admission, *, ledger: Ledger, seed: int, watcher: Watcher
+        self, feasibility: Feasibility, *, writer: RetryingWriter, seed: int, callback: Callback
     ) -> None:
-        self.admission = admission
-        self._ledger = ledger
+        self.feasibility = feasibility
+        self._writer = writer
         self._seed = seed
-        self._watcher = watcher
+        self._callback = callback
 
     def __call__(self, recipe: Recipe) -> Outcome | None:
         """How the recipe ends, if it is rejected; None lets it through."""
-        verdict = self.admission.judge(recipe)
+        verdict = self.feasibility.judge(recipe)
         return None if verdict.admitted else self._reject(recipe, verdict)
 
-    def foretells(self, recipe: Recipe) -> bool | None:
+    def may_fit(self, recipe: Recipe) -> bool | None:
         """Whether the recipe fits, as far as is known; None where that is to be measured."""
-        verdict = self.admission.foretell(recipe)
+        verdict = self.feasibility.verdict(recipe)
         if verdict is None:
-            return None if self.admission.budget.limits() else True
+            return None if self.feasibility.budget.limits() else True
         return verdict.admitted
 
     def settled_cost(self, recipe: Recipe) -> Cost | None:
         """What the recipe is known to cost, if that settles that it fits."""
-        return self.admission.settled(recipe)
+        return self.feasibility.settled(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
         """Takes up what a trial that ended was found to cost."""
         if outcome.cost and _is_measured(recipe, outcome):
-            self.admission.learn(recipe, outcome.cost)
+            self.feasibility.learn(recipe, outcome.cost)
 
-    def _reject(self, recipe: Recipe, verdict: Verdict) -> Outcome:
+    def _reject(self, recipe: Recipe, verdict: CostVerdict) -> Outcome:
         params = recipe.to_params()
-        budget = self.admission.budget
+        budget = self.feasibility.budget
         outcome = Outcome(
             state=TrialState.INFEASIBLE,
             cost=verdict.cost,
             reason=verdict.reason,
             violations=budget.violations(verdict.cost) if verdict.cost else {},
         )
-        number = self._ledger.reject(params, self._seed, outcome)
-        self._watcher.trial_ended(number, params, outcome)
+        number = self._writer.reject(params, self._seed, outcome)
+        self._callback.on_trial_end(number, params, outcome)
         return outcome
 
 

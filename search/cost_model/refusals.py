@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from itertools import islice
 
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Study
-from search.cost_model.verdict import Basis, Verdict
+from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import shortened
 from search.samplers.optuna_adapter import Sampler
 
@@ -22,11 +22,11 @@ def contradictions(study: Study) -> dict[str, float]:
     return {reason: count / len(drawn) for reason, count in counted.most_common()}
 
 
-def cause_of(verdict: Verdict, brief: Brief) -> str:
+def cause_of(verdict: CostVerdict, requirements: StudentRequirements) -> str:
     """Why a recipe was not admitted: the limits that it breaks, or what it can't be made of."""
     if verdict.cost is None or verdict.basis in (Basis.CONFLICT, Basis.UNSOUND):
         return _in_general(verdict.reason)
-    violations = brief.budget.violations(verdict.cost)
+    violations = requirements.budget.violations(verdict.cost)
     broken = ", ".join(name for name, excess in violations.items() if excess > 0)
     return f"over the budget: {broken}"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from search.cost_model.shape_law import Counts
+from search.cost_model.shape_law import ShapeCounts
 from search.records import Cost, Shape
 
 # Errors below these are luck: of few rows, of a few bytes of the file's own structure, of a clock.
@@ -31,7 +31,7 @@ class SizeModel:
     error: float
 
     @classmethod
-    def fit(cls, counts: Sequence[Counts], sizes: Sequence[int]) -> "SizeModel | None":
+    def fit(cls, counts: Sequence[ShapeCounts], sizes: Sequence[int]) -> "SizeModel | None":
         """None where fewer than two different networks were measured.
 
         Args:
@@ -48,12 +48,12 @@ class SizeModel:
             error = max(_LEAST_SIZE_ERROR, 2 * float(np.abs(np.array(said) / wanted - 1).max()))
         return cls(_solve(rows, wanted), error)
 
-    def predict(self, counts: Counts) -> int:
+    def predict(self, counts: ShapeCounts) -> int:
         """Bytes."""
         return max(1, round(float(_size_row(counts) @ self.coefficients)))
 
 
-def _size_row(counts: Counts) -> np.ndarray:
+def _size_row(counts: ShapeCounts) -> np.ndarray:
     return np.array([1.0, counts.weights, counts.vectors])
 
 

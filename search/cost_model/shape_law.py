@@ -12,7 +12,7 @@ from spaces.counting import count_macs_by_layer
 
 
 @dataclass(frozen=True)
-class Counts:
+class ShapeCounts:
     """What shapes add up to.
 
     Attributes:
@@ -87,12 +87,12 @@ class ShapeLaw:
             and bool((found == _kept(dimensions, cut, ratio)).all()),
         )
 
-    def count(self, ratio: float) -> Counts:
+    def count(self, ratio: float) -> ShapeCounts:
         """What the student's shapes add up to once the share `ratio` of its channels is cut."""
         numbers = _kept(self.dimensions, self.cut, ratio).prod(axis=1)
         vectors = int(numbers[self.vectors].sum())
         shrunk = numbers / self.dimensions.prod(axis=1)
-        return Counts(
+        return ShapeCounts(
             weights=int(numbers.sum()) - vectors,
             vectors=vectors,
             macs=float(self.macs @ shrunk) + self.macs_elsewhere * (1 - ratio),

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from search.cost_model.feasibility import Admission
+from search.cost_model.feasibility import Feasibility
 from search.samplers.candidates import Draw
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 # So many recipes whose costs are told, since the last measurement, and the space counts as known.
 _ENOUGH = 50
@@ -23,13 +23,13 @@ class Survey:
 
     Args:
         space: where they are drawn from.
-        admission: measures them, and learns.
+        feasibility: measures them, and learns.
         seed: of the draws.
     """
 
-    def __init__(self, space: SearchSpace, admission: Admission, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, feasibility: Feasibility, *, seed: int) -> None:
         self._space = space
-        self._admission = admission
+        self._admission = feasibility
         self._draw = Draw(np.random.default_rng(seed))
         self._told = 0
         # Students with the methods of pruning by which they can't be cut.

@@ -17,7 +17,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class CostVerdict:
     """Whether a recipe may be trained.
 
     Attributes:

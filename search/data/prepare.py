@@ -22,8 +22,8 @@ from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
 from search.data.summary import summarize, tell
-from search.errors import ArtifactError, DataError, DepotError, DiskError
-from search.files.filestore import Depot
+from search.errors import ArtifactError, DataError, DiskError, FolderStoreError
+from search.files.filestore import FolderStore
 
 __all__ = ["open_dataset", "prepare"]
 
@@ -31,7 +31,7 @@ Pools = Mapping[str, Pool]
 
 
 def prepare(
-    settings: DataSettings, *, seed: int, cache: Depot, progress: Progress = lambda _: None
+    settings: DataSettings, *, seed: int, cache: FolderStore, progress: Progress = lambda _: None
 ) -> Dataset:
     """A data set, divided into its three parts, out of the cache or newly prepared.
 
@@ -52,36 +52,36 @@ def prepare(
         key = cache_key(settings, seed)
     except OSError as error:
         raise _unreadable(settings, error) from error
-    depot = cache / "data"
-    with depot.making(key, progress):
-        if found := _prepared(depot, key, progress):
+    folder_store = cache / "data"
+    with folder_store.making(key, progress):
+        if found := _prepared(folder_store, key, progress):
             return found
-        _prepare_anew(depot, key, settings, seed, progress)
-    return open_dataset(depot.folder / key)
+        _prepare_anew(folder_store, key, settings, seed, progress)
+    return open_dataset(folder_store.folder / key)
 
 
 def _prepare_anew(
-    depot: Depot, key: str, settings: DataSettings, seed: int, progress: Progress
+    folder_store: FolderStore, key: str, settings: DataSettings, seed: int, progress: Progress
 ) -> None:
     source = _read(settings, progress)
     try:
-        with depot.writing(key) as temporary:
+        with folder_store.writing(key) as temporary:
             _write(temporary, source, settings, seed, progress)
     except DiskError:
         raise
     except OSError as error:
         raise DataError(
-            f"the cache must be writable, but {f'{depot}/{key}'!r} could not be written ({error}); "
-            "make room, or set another folder as run.cache"
+            f"the cache must be writable, but {f'{folder_store}/{key}'!r} could not be written "
+            f"({error}); make room, or set another folder as run.cache"
         ) from error
 
 
-def _prepared(depot: Depot, key: str, progress: Progress) -> Dataset | None:
+def _prepared(folder_store: FolderStore, key: str, progress: Progress) -> Dataset | None:
     """What an earlier run prepared; None where it did not, or it is damaged."""
     try:
-        folder = depot.fetched(key)
+        folder = folder_store.fetched(key)
         return open_dataset(folder) if folder.exists() else None
-    except DepotError:
+    except FolderStoreError:
         raise
     except (ArtifactError, DataError) as error:
         progress(f"{error}: preparing it again")

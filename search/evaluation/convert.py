@@ -14,7 +14,7 @@ from search.evaluation.measure import count_operations
 from search.targets.onnx_runtime import export_onnx
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
-from spaces.packing.packed import pack_sparse
+from spaces.quantization.weight_compression.packed import pack_sparse
 
 
 @dataclass(frozen=True)

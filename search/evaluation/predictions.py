@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from search.errors import ArtifactError
 from search.files.arrays import read_npz
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 
 Writing = Callable[[str], AbstractContextManager[Path]]
 
@@ -101,7 +101,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     return found
 
 
-def kept_predictions(artifacts: Depot, name: str) -> dict[str, Predictions]:
+def kept_predictions(artifacts: FolderStore, name: str) -> dict[str, Predictions]:
     """What a study keeps of a network's predictions, by part; a part that is missing is left out.
 
     Args:

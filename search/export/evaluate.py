@@ -10,7 +10,7 @@ from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.evaluation.intervals import wilson_interval
 from search.evaluation.predictions import Predictions, read_predictions
-from search.export.contestant import Contestant, open_contestant
+from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.images import part_of
 from search.files.disk import scratch
@@ -18,7 +18,7 @@ from search.targets.latency import Latency, measure_latency
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class EvaluationResult:
     """One line of the comparison.
 
     Attributes:
@@ -52,7 +52,7 @@ class Standing:
 
 def evaluate(
     models: Sequence[str], dataset: Dataset, *, part: str, teacher: str | None, threads: int
-) -> list[Standing]:
+) -> list[EvaluationResult]:
     """Measures each model on a part of the data.
 
     Args:
@@ -72,7 +72,7 @@ def evaluate(
     with scratch() as workspace:
         named = [*models, *([teacher] if teacher and teacher not in models else [])]
         entrants = {
-            name: open_contestant(name, dataset.info, threads=threads, scratch=workspace)
+            name: open_model(name, dataset.info, threads=threads, scratch=workspace)
             for name in named
         }
         found = {name: each.predict(images) for name, each in entrants.items()}
@@ -91,15 +91,15 @@ def _known_teacher(models: Sequence[str], dataset: Dataset, part: str) -> Predic
     return None
 
 
-def _latencies(entrants: Sequence[Contestant]) -> list[Latency]:
+def _latencies(entrants: Sequence[EvaluatedModel]) -> list[Latency]:
     return measure_latency([each.timed() for each in entrants])
 
 
 def _standing(
-    entrant: Contestant, found: Predictions, taught: Predictions | None, latency: Latency
-) -> Standing:
+    entrant: EvaluatedModel, found: Predictions, taught: Predictions | None, latency: Latency
+) -> EvaluationResult:
     low, high = wilson_interval(found.accuracy, len(found.labels))
-    return Standing(
+    return EvaluationResult(
         model=entrant.name,
         accuracy=found.accuracy,
         low=low,

@@ -41,13 +41,13 @@ from search.evaluation.predictions import (
     write_predictions,
 )
 from search.export.floats import as_rounded
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
-from search.export.record import Measured, write_handover
+from search.export.record import ExportedMeasurements, write_handover
 from search.export.timm_config import write_config
-from search.export.writers import Source, write_formats
+from search.export.writers import WriterSource, write_formats
 from search.files.atomic import remove_abandoned, written_whole
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
 from search.targets.onnx_runtime import Session
 
@@ -59,7 +59,7 @@ def export_student(
     trial: TrialRecord,
     destination: Path,
     *,
-    formats: Collection[Format] = (),
+    formats: Collection[ExportFormat] = (),
     force: bool = False,
 ) -> Path:
     """Writes a complete trial's student to the folder `destination`, whole or not at all.
@@ -79,7 +79,7 @@ def export_student(
         DiskError: there is no room for it.
     """
     kept = _artifact_of(trial)
-    artifacts = Depot.of(study.artifacts)
+    artifacts = FolderStore.of(study.artifacts)
     _check_destination(destination, artifacts.folder, force=force)
     artifact = artifacts.fetched(kept.path)
     check_own(artifact, kept)
@@ -92,7 +92,7 @@ def export_student(
         write_weights(folder / WEIGHTS, network)
         write_handover(folder, study, trial)
         write_config(folder, network, provenance)
-        source = Source(
+        source = WriterSource(
             folder=folder, network=network, data=provenance.data, is_float=provenance.is_float
         )
         write_formats(source, formats, folder)
@@ -107,10 +107,10 @@ def _write_findings(
     trial: TrialRecord,
     provenance: Provenance,
     *,
-    formats: tuple[Format, ...],
+    formats: tuple[ExportFormat, ...],
 ) -> None:
     """What student and teacher predict, and the model card."""
-    artifacts = Depot.of(study.artifacts)
+    artifacts = FolderStore.of(study.artifacts)
     own = kept_predictions(artifacts, _artifact_of(trial).path)
     taught = kept_predictions(artifacts, TEACHER)
     write_predictions(folder / PREDICTIONS, own)
@@ -119,7 +119,7 @@ def _write_findings(
     report = Report(
         study=study.name,
         trial=trial.number,
-        measured=Measured.of(study, trial),
+        measured=ExportedMeasurements.of(study, trial),
         provenance=provenance,
         student=own.get("test"),
         teacher=taught.get("test"),

@@ -6,7 +6,7 @@ Nothing heavy is imported here: the command's help needs these names.
 from enum import StrEnum
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """A further form of the student, written beside `model.onnx` when it is asked for."""
 
     FLOAT32 = "float32"
@@ -28,10 +28,10 @@ class Format(StrEnum):
 
 
 _FILES = {
-    Format.FLOAT32: "model.float32.onnx",
-    Format.FP16: "model.fp16.onnx",
-    Format.UINT8: "model.uint8.onnx",
-    Format.PT2: "model.pt2",
-    Format.OPENVINO: "model.openvino.xml",
-    Format.TFLITE: "model.tflite",
+    ExportFormat.FLOAT32: "model.float32.onnx",
+    ExportFormat.FP16: "model.fp16.onnx",
+    ExportFormat.UINT8: "model.uint8.onnx",
+    ExportFormat.PT2: "model.pt2",
+    ExportFormat.OPENVINO: "model.openvino.xml",
+    ExportFormat.TFLITE: "model.tflite",
 }

@@ -12,19 +12,19 @@ from search.data.dataset import DataInfo, Dataset, normalize
 from search.errors import shortened
 from search.export.checks import Check
 from search.export.exporting import load
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.timm_config import TIMM_CONFIG, strange_keys
 from search.targets.onnx_runtime import Session
 
 _PROBES = 64
 
 TOLERANCES = {
-    Format.FLOAT32: 1e-3,
-    Format.FP16: 2e-2,
-    Format.PT2: 1e-4,
-    Format.OPENVINO: 2e-2,
-    Format.TFLITE: 1e-3,
-    Format.UINT8: 1e-4,
+    ExportFormat.FLOAT32: 1e-3,
+    ExportFormat.FP16: 2e-2,
+    ExportFormat.PT2: 1e-4,
+    ExportFormat.OPENVINO: 2e-2,
+    ExportFormat.TFLITE: 1e-3,
+    ExportFormat.UINT8: 1e-4,
 }
 """Largest difference of a logit, as a share of the largest logit. `uint8` and `openvino` are made
 of model.onnx and compared with it; the others are floats, and compared with the float network."""
@@ -32,7 +32,7 @@ of model.onnx and compared with it; the others are floats, and compared with the
 _SAME_FLOATS = 1e-3
 
 
-class Forms:
+class ExportedFormats:
     """Every form of the student, given the same images.
 
     Args:
@@ -63,7 +63,7 @@ class Forms:
         yield _compared("retort", self._loaded(), served, "model.onnx", _SAME_FLOATS)
         if provenance.is_timms_own:
             yield self._by_timm(provenance, floats)
-        for form in Format:
+        for form in ExportFormat:
             if (self._folder / form.file).exists():
                 yield self._form(form, floats=floats, served=served)
 
@@ -80,11 +80,11 @@ class Forms:
         )
         return Check(name="timm", holds=equal, found=found)
 
-    def _form(self, form: Format, *, floats: np.ndarray, served: np.ndarray) -> Check:
-        if form is Format.PT2 and not self._trust:
+    def _form(self, form: ExportFormat, *, floats: np.ndarray, served: np.ndarray) -> Check:
+        if form is ExportFormat.PT2 and not self._trust:
             found = "not loaded, since its loader can run code that it holds: pass --trust"
             return Check(name=form.file, holds=None, found=found)
-        of_served = form in (Format.UINT8, Format.OPENVINO)
+        of_served = form in (ExportFormat.UINT8, ExportFormat.OPENVINO)
         try:
             logits = self._run(form)
         except ImportError as error:
@@ -95,19 +95,19 @@ class Forms:
         reference, name = (served, "model.onnx") if of_served else (floats, "model.safetensors")
         return _compared(form.file, logits, reference, name, TOLERANCES[form])
 
-    def _run(self, form: Format) -> np.ndarray:
+    def _run(self, form: ExportFormat) -> np.ndarray:
         path, normalised = self._folder / form.file, self._normalised.numpy()
-        if form is Format.UINT8:
+        if form is ExportFormat.UINT8:
             pixels = self._images.permute(0, 2, 3, 1).contiguous().numpy()
             return Session(path, threads=1).predict(pixels)
-        if form is Format.PT2:
+        if form is ExportFormat.PT2:
             return self._torch(torch.export.load(path).module())
-        if form is Format.OPENVINO:
+        if form is ExportFormat.OPENVINO:
             import openvino
 
             compiled = openvino.Core().compile_model(path, "CPU")
             return np.asarray(compiled(normalised)[0])
-        if form is Format.TFLITE:
+        if form is ExportFormat.TFLITE:
             return _tflite(path, normalised)
         return Session(path, threads=1).predict(normalised)
 

@@ -8,8 +8,8 @@ from search.config.study import DataSettings, RunSettings
 from search.data.dataset import Dataset, Part
 from search.data.prepare import prepare
 from search.errors import BadInput
-from search.export.record import HandedOver
-from search.files.filestore import Depot
+from search.export.record import ExportRecord
+from search.files.filestore import FolderStore
 
 DEFAULT_CACHE = Path(RunSettings.model_fields["cache"].default)
 RECORDED = Path("recorded")
@@ -18,7 +18,7 @@ RECORDED = Path("recorded")
 
 def open_images(
     given: Path | None,
-    told: HandedOver | None,
+    told: ExportRecord | None,
     *,
     cache: Path = DEFAULT_CACHE,
     progress: Callable[[str], None] = lambda _: None,
@@ -41,7 +41,7 @@ def open_images(
         DataError: they can't be used.
     """
     settings, seed = _settings(given, told)
-    return prepare(settings, seed=seed, cache=Depot.of(cache), progress=progress)
+    return prepare(settings, seed=seed, cache=FolderStore.of(cache), progress=progress)
 
 
 def part_of(dataset: Dataset, name: str) -> Part:
@@ -50,7 +50,7 @@ def part_of(dataset: Dataset, name: str) -> Part:
     return part
 
 
-def _settings(given: Path | None, told: HandedOver | None) -> tuple[DataSettings, int]:
+def _settings(given: Path | None, told: ExportRecord | None) -> tuple[DataSettings, int]:
     if given is not None and given.suffix in (".yaml", ".yml"):
         study = load_study(given)
         return study.data, study.seed

@@ -11,24 +11,24 @@ from search.budget import cost_texts
 from search.data.dataset import DataInfo
 from search.evaluation.intervals import wilson_interval, with_interval
 from search.evaluation.predictions import Predictions
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
-from search.export.record import Measured
+from search.export.record import ExportedMeasurements
 from search.records import Scalar
 
 _FORMATS = {
-    Format.FLOAT32: "the float network, for ONNX Runtime",
-    Format.FP16: "its weights in 16-bit floats, inputs and outputs in 32",
-    Format.UINT8: (
+    ExportFormat.FLOAT32: "the float network, for ONNX Runtime",
+    ExportFormat.FP16: "its weights in 16-bit floats, inputs and outputs in 32",
+    ExportFormat.UINT8: (
         "`model.onnx` with its preprocessing: `pixels`, [batch, height, width, channels], uint8, "
         "of any size; cut and resized within 2 of 255 levels of Pillow"
     ),
-    Format.PT2: (
+    ExportFormat.PT2: (
         "the float network as torch.export saves it. Its loader can run code that a file holds: "
         "load it only where you trust its origin"
     ),
-    Format.OPENVINO: "`model.onnx` for OpenVINO",
-    Format.TFLITE: "the float network for TensorFlow Lite",
+    ExportFormat.OPENVINO: "`model.onnx` for OpenVINO",
+    ExportFormat.TFLITE: "the float network for TensorFlow Lite",
 }
 
 
@@ -48,11 +48,11 @@ class Report:
 
     study: str
     trial: int
-    measured: Measured
+    measured: ExportedMeasurements
     provenance: Provenance
     student: Predictions | None
     teacher: Predictions | None
-    formats: tuple[Format, ...]
+    formats: tuple[ExportFormat, ...]
 
     @property
     def data(self) -> DataInfo:
@@ -260,7 +260,7 @@ def _pretrained_licence(params: Mapping[str, Scalar]) -> str | None:
     return (config.license if config else None) or None
 
 
-def _hardware(measured: Measured) -> str:
+def _hardware(measured: ExportedMeasurements) -> str:
     hardware = measured.hardware
     if not hardware:
         return ""

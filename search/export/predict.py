@@ -14,14 +14,16 @@ from search.targets.onnx_runtime import Session
 
 
 @dataclass(frozen=True)
-class Guess:
+class ClassPrediction:
     """A class, and how probable the student takes it to be, 0..1."""
 
     label: str
     probability: float
 
 
-def predict(folder: Path, images: Sequence[Path]) -> Iterator[tuple[Path, tuple[Guess, ...]]]:
+def predict(
+    folder: Path, images: Sequence[Path]
+) -> Iterator[tuple[Path, tuple[ClassPrediction, ...]]]:
     """Each image with all classes, the likeliest first, by the measured file.
 
     Raises:
@@ -36,4 +38,7 @@ def predict(folder: Path, images: Sequence[Path]) -> Iterator[tuple[Path, tuple[
         above = np.exp(logits - logits.max())
         shares = above / above.sum()
         order = np.argsort(-shares, kind="stable")
-        yield path, tuple(Guess(data.classes[place], float(shares[place])) for place in order)
+        yield (
+            path,
+            tuple(ClassPrediction(data.classes[place], float(shares[place])) for place in order),
+        )

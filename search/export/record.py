@@ -23,7 +23,7 @@ from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, Tr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class ExportedMeasurements:
     """What was measured of a student before it was exported.
 
     Attributes:
@@ -67,7 +67,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandedOver:
+class ExportRecord:
     """An exported student, as its recipe.json tells of it.
 
     Attributes:
@@ -81,13 +81,13 @@ class HandedOver:
 
     study: str
     trial: int
-    measured: Measured
+    measured: ExportedMeasurements
     data: DataSettings | None
     seed: int
     budget: Budget
 
 
-_MEASURED = TypeAdapter(Measured)
+_MEASURED = TypeAdapter(ExportedMeasurements)
 _MOST_THREADS = 1024
 _DEVICES = get_args(Target.model_fields["device"].annotation)
 
@@ -104,14 +104,14 @@ def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None
             "seed": trial.seed,
             "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
         },
-        "measured": asdict(Measured.of(study, trial)),
+        "measured": asdict(ExportedMeasurements.of(study, trial)),
         # Where this machine keeps its store and its files is nobody else's business.
         "study": {key: value for key, value in study.config.items() if key != "run"},
     }
     path.write_text(json.dumps(document, indent=1, default=str))
 
 
-def read_handover(folder: Path) -> HandedOver:
+def read_handover(folder: Path) -> ExportRecord:
     """What recipe.json tells of an exported student.
 
     Raises:
@@ -120,7 +120,7 @@ def read_handover(folder: Path) -> HandedOver:
     document = read_recipe(folder)
     try:
         chosen, config = document["chosen"], document["study"]
-        return HandedOver(
+        return ExportRecord(
             study=str(chosen["study"]),
             trial=int(chosen["trial"]),
             measured=_checked(_MEASURED.validate_python(document["measured"])),
@@ -138,7 +138,7 @@ def read_handover(folder: Path) -> HandedOver:
         raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
 
 
-def _checked(measured: Measured) -> Measured:
+def _checked(measured: ExportedMeasurements) -> ExportedMeasurements:
     """With hardware that a runtime can be asked for."""
     if not 1 <= measured.threads <= _MOST_THREADS or measured.device not in _DEVICES:
         raise ValueError(

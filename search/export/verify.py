@@ -14,10 +14,10 @@ from search.evaluation.intervals import wilson_interval, with_interval
 from search.evaluation.measure import count_operations
 from search.evaluation.predictions import PREDICTIONS, read_predictions
 from search.export.checks import Check
-from search.export.contestant import open_contestant
-from search.export.forms import Forms, probes
+from search.export.evaluated_model import open_model
+from search.export.forms import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
-from search.export.record import HandedOver, read_handover
+from search.export.record import ExportRecord, read_handover
 from search.files.reading import read_limited
 from search.records import Cost
 from search.targets.latency import measure_latency
@@ -58,7 +58,7 @@ def verify(
     except (BadInput, DataError) as error:
         dataset, reason = None, str(error)
     images = probes(dataset, info)
-    yield from Forms(folder, info, images, trust=trust).checks()
+    yield from ExportedFormats(folder, info, images, trust=trust).checks()
     yield from _graded(folder, told, dataset, info, reason)
     yield _weighed(folder, told)
     timed, latency_ms = _timed(folder, told)
@@ -67,7 +67,7 @@ def verify(
 
 
 def _graded(
-    folder: Path, told: HandedOver, dataset: Dataset | None, info: DataInfo, reason: str
+    folder: Path, told: ExportRecord, dataset: Dataset | None, info: DataInfo, reason: str
 ) -> Iterator[Check]:
     """The test part again, against the model card and image by image."""
     if dataset is None:
@@ -82,7 +82,7 @@ def _graded(
         return
     # As the student takes images, whatever these data say of size, mean and deviation.
     threads = told.measured.threads
-    student = open_contestant(str(folder), info, threads=threads, scratch=folder)
+    student = open_model(str(folder), info, threads=threads, scratch=folder)
     again = student.predict(dataset.test)
     claimed, count = _claimed(folder), len(dataset.test)
     text = f"accuracy {with_interval(again.accuracy, count)} on {count:,} images"
@@ -132,13 +132,13 @@ def _claimed(folder: Path) -> float | None:
         raise ArtifactError(f"the head of {path} can't be read: {error}") from error
 
 
-def _weighed(folder: Path, told: HandedOver) -> Check:
+def _weighed(folder: Path, told: ExportRecord) -> Check:
     size, said = (folder / SERVED).stat().st_size, told.measured.cost.size_bytes
     was = "as when it was measured" if size == said else f"but {said:,} when it was measured"
     return Check(name="bytes", holds=size == said, found=f"{size:,}, {was}")
 
 
-def _timed(folder: Path, told: HandedOver) -> tuple[Check, float | None]:
+def _timed(folder: Path, told: ExportRecord) -> tuple[Check, float | None]:
     """Its latency here, which no claim is made of; None where this machine can't serve it so."""
     threads, device = told.measured.threads, told.measured.device
     try:
@@ -153,7 +153,7 @@ def _timed(folder: Path, told: HandedOver) -> tuple[Check, float | None]:
     return Check(name="latency", holds=None, found=text), latency.median_ms
 
 
-def _afforded(folder: Path, told: HandedOver, info: DataInfo, latency_ms: float | None) -> Check:
+def _afforded(folder: Path, told: ExportRecord, info: DataInfo, latency_ms: float | None) -> Check:
     """Whether the study's budget holds here."""
     budget = told.budget
     shape = (info.channels, info.image_size, info.image_size)

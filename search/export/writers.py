@@ -18,14 +18,14 @@ from search.artifacts.student import SERVED
 from search.data.dataset import DataInfo
 from search.errors import BadInput, RetortError, shortened
 from search.evaluation.onnx_metadata import append_metadata, described
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.pixels import bake
 from search.files.disk import disk_fault, scratch
 from search.targets.onnx_runtime import export_onnx
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WriterSource:
     """What a form is written from.
 
     Attributes:
@@ -45,7 +45,7 @@ class Source:
         export_onnx(self.network, destination, image_shape=shape)
 
 
-def write_formats(source: Source, formats: Collection[Format], folder: Path) -> None:
+def write_formats(source: WriterSource, formats: Collection[ExportFormat], folder: Path) -> None:
     """Writes the student into `folder` in each form.
 
     Raises:
@@ -68,17 +68,17 @@ def write_formats(source: Source, formats: Collection[Format], folder: Path) -> 
                 f"--format {asked} can't hold this student: {type(error).__name__}: "
                 f"{shortened(error)}"
             ) from error
-        if asked.is_onnx and asked is not Format.UINT8:
+        if asked.is_onnx and asked is not ExportFormat.UINT8:
             append_metadata(destination, described(source.data))
 
 
-def _write_float32(source: Source, destination: Path) -> None:
+def _write_float32(source: WriterSource, destination: Path) -> None:
     if source.is_float:
         raise BadInput(f"{SERVED} holds float32 already: leave this format out")
     source.float_onnx(destination)
 
 
-def _write_fp16(source: Source, destination: Path) -> None:
+def _write_fp16(source: WriterSource, destination: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with scratch() as workspace, warnings.catch_warnings():
@@ -89,11 +89,11 @@ def _write_fp16(source: Source, destination: Path) -> None:
         onnx.save(convert_float_to_float16(model, keep_io_types=True), destination)
 
 
-def _write_uint8(source: Source, destination: Path) -> None:
+def _write_uint8(source: WriterSource, destination: Path) -> None:
     bake(source.folder / SERVED, destination, source.data)
 
 
-def _write_pt2(source: Source, destination: Path) -> None:
+def _write_pt2(source: WriterSource, destination: Path) -> None:
     data = source.data
     example = torch.zeros(2, data.channels, data.image_size, data.image_size)
     batch = torch.export.Dim("batch")
@@ -103,7 +103,7 @@ def _write_pt2(source: Source, destination: Path) -> None:
         torch.export.save(program, destination)
 
 
-def _write_openvino(source: Source, destination: Path) -> None:
+def _write_openvino(source: WriterSource, destination: Path) -> None:
     openvino = _converter("openvino")
     frontend = importlib.import_module("openvino.frontend")
     with scratch() as workspace:
@@ -119,7 +119,7 @@ def _write_openvino(source: Source, destination: Path) -> None:
         openvino.save_model(model, destination, compress_to_fp16=False)
 
 
-def _write_tflite(source: Source, destination: Path) -> None:
+def _write_tflite(source: WriterSource, destination: Path) -> None:
     litert = _converter("litert_torch")
     data = source.data
     example = torch.zeros(1, data.channels, data.image_size, data.image_size)
@@ -142,11 +142,11 @@ _MISSING = {
     ),
 }
 
-_WRITERS: Mapping[Format, Callable[[Source, Path], None]] = {
-    Format.FLOAT32: _write_float32,
-    Format.FP16: _write_fp16,
-    Format.UINT8: _write_uint8,
-    Format.PT2: _write_pt2,
-    Format.OPENVINO: _write_openvino,
-    Format.TFLITE: _write_tflite,
+_WRITERS: Mapping[ExportFormat, Callable[[WriterSource, Path], None]] = {
+    ExportFormat.FLOAT32: _write_float32,
+    ExportFormat.FP16: _write_fp16,
+    ExportFormat.UINT8: _write_uint8,
+    ExportFormat.PT2: _write_pt2,
+    ExportFormat.OPENVINO: _write_openvino,
+    ExportFormat.TFLITE: _write_tflite,
 }

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 import fsspec
 from fsspec.utils import get_protocol
 
-from search.errors import ArtifactError, BadInput, DepotError, shortened
+from search.errors import ArtifactError, BadInput, FolderStoreError, shortened
 from search.files import remote
 from search.files.atomic import CHECKSUMS, alone, damaged_files, replace_file, written_whole
 from search.files.disk import check_writable
@@ -60,7 +60,7 @@ def check_url(address: str) -> None:
 
 
 @dataclass(frozen=True)
-class Depot:
+class FolderStore:
     """A folder of folders, each of which is there whole or not at all.
 
     Attributes:
@@ -154,7 +154,7 @@ class Depot:
             yield temporary
 
     @contextmanager
-    def making(self, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    def making(self, name: str, log: Callable[[str], None]) -> Iterator[None]:
         """Lets one process of this machine at a time look for the folder `name`, and make it.
 
         Who comes second waits, says so, and finds what the first has made. On a file system that
@@ -162,7 +162,7 @@ class Depot:
         """
         lock = self.folder / f".{name}.lock"
         text = f"another process is making {self}/{name}: waiting for it"
-        with alone(lock, waiting=lambda: say(text)):
+        with alone(lock, waiting=lambda: log(text)):
             yield
 
     def fetched(self, name: str) -> Path:
@@ -192,7 +192,7 @@ class Depot:
         """
         try:
             here = self.fetched(name)
-        except DepotError:
+        except FolderStoreError:
             raise
         except ArtifactError:
             return None
@@ -287,7 +287,7 @@ class Depot:
                 failed = error
         assert failed is not None
         reason = shortened(failed) or type(failed).__name__
-        raise DepotError(
+        raise FolderStoreError(
             f"{self.address} must be within reach, but is not ({reason}): see to the network, to "
             "the rights and to what it takes to log in"
         ) from failed

@@ -6,20 +6,20 @@ from collections.abc import Iterable
 from search.config.resources import parallel_trials, preparing_device
 from search.config.study import Study
 from search.errors import BadInput, TeacherError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.targets.agent_client import describe_agent
 from search.targets.onnx_runtime import check_device
 from search.teachers.factory import factory_file
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
-from spaces.domain import OneOf
+from spaces.distributions import OneOf
 from spaces.students.timm_model import check_model_name
 
 
 def student_models(study: Study) -> tuple[str, ...]:
     """The models that may be chosen, in the order in which the study names them."""
-    domain = study.search_space().domains().get("student.timm.model")
-    return tuple(map(str, domain.options)) if isinstance(domain, OneOf) else ()
+    distribution = study.search_space().distributions().get("student.timm.model")
+    return tuple(map(str, distribution.options)) if isinstance(distribution, OneOf) else ()
 
 
 def check_study(study: Study) -> None:
@@ -45,9 +45,9 @@ def check_study(study: Study) -> None:
     parallel_trials(study.run)
     preparing_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
-        Depot.of(address).check()
+        FolderStore.of(address).check()
     # A cache that may only be read will do, if it holds what is needed.
-    Depot.of(study.run.artifacts).check_writable()
+    FolderStore.of(study.run.artifacts).check_writable()
     check_device(study.budget.target.device_here)
     if study.budget.target.agent:
         describe_agent(study.budget.target.agent)
@@ -81,7 +81,7 @@ def needs_of(study: Study) -> set[Needs]:
 
 def _distillations(study: Study) -> list[type[Distillation]]:
     opened = study.search_space().axes[Distillation.axis]
-    methods = [catalogue.method(Distillation.axis, name) for name in opened]
+    methods = [registry.method(Distillation.axis, name) for name in opened]
     return [method for method in methods if issubclass(method, Distillation)]
 
 

@@ -12,7 +12,7 @@ from search.config.study import Target
 from search.targets.latency import Latency
 from search.units import format_bytes, format_milliseconds
 from spaces.axes.pruning import Pruning
-from spaces.choice import Choice
+from spaces.method import Method
 from spaces.processor import multiplies_int8_exactly
 from spaces.shrinks import Runtime
 
@@ -42,7 +42,7 @@ def runtimes_of(target: Target) -> set[Runtime]:
 
 
 def why_no_op(
-    method: Choice, before: Footprint, after: Footprint, runtimes: set[Runtime]
+    method: Method, before: Footprint, after: Footprint, runtimes: set[Runtime]
 ) -> str | None:
     """Why `method` made no difference that it is for; None where it made each, or is for none.
 
@@ -67,7 +67,7 @@ def is_faster(before: Latency, after: Latency) -> bool:
     return bool(np.median(ratios) < 1 - max(_LEAST_GAIN, scatter))
 
 
-def _no_smaller(method: Choice, before: Footprint, after: Footprint) -> str:
+def _no_smaller(method: Method, before: Footprint, after: Footprint) -> str:
     cause = (
         "it took out next to nothing, or what it took out is not stored any smaller"
         if isinstance(method, Pruning)
@@ -77,7 +77,7 @@ def _no_smaller(method: Choice, before: Footprint, after: Footprint) -> str:
     return f"the file is no smaller ({sizes}): {cause}"
 
 
-def _no_faster(method: Choice, before: Footprint, after: Footprint) -> str:
+def _no_faster(method: Method, before: Footprint, after: Footprint) -> str:
     if not isinstance(method, Pruning):
         cause = "layers so small lose as much to converting between formats as they gain"
     elif after.macs < before.macs:

@@ -5,12 +5,12 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from search.pipeline.trial_recorder import Notes
+from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord
-from spaces.axes.pruning import Cut, Exercise, Operation
+from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
 # Trains the exercise's network for so many epochs; the last number counts the trainings before.
-Teach: TypeAlias = Callable[[Exercise, int, int], Iterator[EpochRecord]]
+Teach: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
 # A shorter training is not divided: legs that are annealed in haste gain less than a whole.
 _LEG_EPOCHS = 3
@@ -18,32 +18,32 @@ _LEGS_AT_MOST = 4
 
 
 def carry_out(
-    operation: Operation, *, epochs: int, notes: Notes, teach: Teach
+    steps: PruningSteps, *, epochs: int, recorder: TrialRecorder, teach: Teach
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
     """Does the exercises that an operation asks for; gives what it returns.
 
     Args:
-        operation: of a pruning.
+        steps: of a pruning.
         epochs: of the recipe's training, of which exercises are shares.
-        notes: gain a stage for each cutting and each exercise.
+        recorder: gain a stage for each cutting and each exercise.
         teach: trains.
     """
     asked, trainings = 0.0, 0
     while True:
         try:
-            exercise = next(operation)
+            phase = next(steps)
         except StopIteration as end:
             pruned, cuts = end.value
             return pruned, cuts
-        if exercise.has_cut:
-            notes.end_stage("prune", exercise.network)
+        if phase.has_cut:
+            recorder.end_stage("prune", phase.network)
         # Rounded over all exercises, so that together they take what was allowed.
-        before, asked = round(epochs * asked), asked + exercise.share
-        lengths = leg_lengths(round(epochs * asked) - before, is_last=exercise.is_last)
-        legs, accuracy = yield from _legs(exercise, lengths, teach, trainings)
+        before, asked = round(epochs * asked), asked + phase.share
+        lengths = leg_lengths(round(epochs * asked) - before, is_last=phase.is_last)
+        legs, accuracy = yield from _legs(phase, lengths, teach, trainings)
         trainings += legs
         if lengths:
-            notes.end_stage(exercise.stage, exercise.network, accuracy=accuracy)
+            recorder.end_stage(phase.stage, phase.network, accuracy=accuracy)
 
 
 def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
@@ -54,7 +54,7 @@ def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
 
 
 def _legs(
-    exercise: Exercise, lengths: list[int], teach: Teach, trainings: int
+    phase: TrainingPhase, lengths: list[int], teach: Teach, trainings: int
 ) -> Generator[EpochRecord, None, tuple[int, float]]:
     """Trains one leg after another, until one gains nothing; gives how many, and the accuracy.
 
@@ -66,12 +66,12 @@ def _legs(
     best = -1.0
     for leg, length in enumerate(lengths):
         accuracy = best
-        for point in teach(exercise, length, trainings + leg):
+        for point in teach(phase, length, trainings + leg):
             accuracy = point.accuracy
             yield point
         if accuracy <= best:
-            exercise.network.load_state_dict(weights)
+            phase.network.load_state_dict(weights)
             return leg + 1, best
         best = accuracy
-        weights = {name: value.clone() for name, value in exercise.network.state_dict().items()}
+        weights = {name: value.clone() for name, value in phase.network.state_dict().items()}
     return len(lengths), best

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from search.config.resources import preparing_device, training_device
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import RunSettings, Study, Target
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
@@ -21,11 +21,11 @@ from search.errors import TargetError
 from search.evaluation.measure import count_cost, predictions
 from search.evaluation.onnx_metadata import append_metadata, described, metadata_bytes
 from search.evaluation.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.stage_cache import Lineage, StageCache
-from search.pipeline.study_context import Task
-from search.progress import Watcher
+from search.pipeline.study_context import StudyContext
+from search.progress import Callback
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
 from search.targets.agent_client import describe_agent
@@ -33,7 +33,7 @@ from search.targets.onnx_runtime import Session, export_onnx
 from search.targets.timing import time_cost
 from search.teachers.logits_cache import open_soft_targets, soft_targets
 from search.teachers.saved_teacher import open_teachers, save_teacher
-from search.teachers.setting import Classroom
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 from search.training.trainer import Targets
 from spaces.axes.distillation import Needs
@@ -44,7 +44,7 @@ _LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSpec:
+class StudyContextSpec:
     """A task by the paths of its parts: small enough to be sent to any worker.
 
     Attributes:
@@ -59,8 +59,8 @@ class TaskSpec:
     """
 
     study: str
-    brief: Brief
-    cache: Depot
+    requirements: StudentRequirements
+    cache: FolderStore
     dataset: str
     targets: str | None
     teachers: str | None
@@ -69,12 +69,12 @@ class TaskSpec:
     claim: Claim
     origin: tuple[tuple[str, Scalar], ...]
     lineage: Lineage
-    stages: Depot
+    stages: FolderStore
     stages_bytes: int
     allow_code: bool
 
     @property
-    def artifacts(self) -> Depot:
+    def artifacts(self) -> FolderStore:
         """Where the study keeps its artifacts; they are written by the claim."""
         return self.claim.artifacts
 
@@ -97,11 +97,11 @@ class TaskSpec:
 
 
 @cache
-def open_task(spec: TaskSpec) -> Task:
+def open_context(spec: StudyContextSpec) -> StudyContext:
     """The task, its files mapped into memory; opened once in each process."""
     taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
-    return Task(
-        brief=spec.brief,
+    return StudyContext(
+        requirements=spec.requirements,
         dataset=spec.open_dataset(),
         views=spec.views,
         targets=spec.open_targets(),
@@ -115,20 +115,20 @@ def open_task(spec: TaskSpec) -> Task:
     )
 
 
-def _teachers(spec: TaskSpec) -> tuple[nn.Module, ...]:
+def _teachers(spec: StudyContextSpec) -> tuple[nn.Module, ...]:
     if spec.teachers is None:
         return ()
     return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
 
 
-def prepare_task(
-    study: Study, watcher: Watcher, *, allow_code: bool = False, hold: str = ""
-) -> tuple[TaskSpec, TeacherRecord]:
+def prepare_context(
+    study: Study, callback: Callback, *, allow_code: bool = False, hold: str = ""
+) -> tuple[StudyContextSpec, TeacherRecord]:
     """Makes everything ready that trials share, and measures the teacher as its students will be.
 
     Args:
         study: what is searched for.
-        watcher: told of what is done.
+        callback: told of what is done.
         allow_code: whether a teacher's factory may run its code.
         hold: by which this process has the study; the artifacts folder must be its own, or
             nobody's.
@@ -140,40 +140,40 @@ def prepare_task(
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
     check_study(study)
-    _warn_of_other_products(study.budget.target, watcher)
-    cache = Depot.of(study.run.cache)
-    claim = Claim(Depot.of(study.run.artifacts) / study.study, hold)
+    _warn_of_other_products(study.budget.target, callback)
+    cache = FolderStore.of(study.run.cache)
+    claim = Claim(FolderStore.of(study.run.artifacts) / study.study, hold)
     device = training_device(study.run)
-    here = _device_here(study.run, watcher)
-    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=watcher.say)
+    here = _device_here(study.run, callback)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
     needed = needs_of(study)
     teacher = prepare_teacher(
         study.teachers,
-        Classroom(
+        TeacherContext(
             dataset=dataset,
             cache=cache,
             seed=study.seed,
             device=here,
             allow_code=allow_code,
-            progress=watcher.say,
+            progress=callback.log,
             features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
         ),
     )
     views = views_of(study, dataset)
     targets, teachers = None, None
     if Needs.LOGITS in needed:
-        targets = soft_targets(teacher, dataset, views, cache=cache, progress=watcher.say)
+        targets = soft_targets(teacher, dataset, views, cache=cache, progress=callback.log)
     if Needs.FEATURES in needed:
         teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
-    record = _measure_teacher(teacher, dataset, claim, study.budget.target, watcher)
+    record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
     _give_back(teacher, here)
 
     def named(folder: Path) -> str:
         return folder.relative_to(cache.folder).as_posix()
 
-    spec = TaskSpec(
+    spec = StudyContextSpec(
         study=study.study,
-        brief=brief_of(study, dataset.info),
+        requirements=brief_of(study, dataset.info),
         cache=cache,
         dataset=named(dataset.folder),
         targets=named(targets) if targets else None,
@@ -195,11 +195,11 @@ def prepare_task(
     return spec, record
 
 
-def _device_here(run: RunSettings, watcher: Watcher) -> str:
+def _device_here(run: RunSettings, callback: Callback) -> str:
     """Where this process asks the teacher; says so where trials have another."""
     here = preparing_device(run)
     if here != training_device(run):
-        watcher.say(
+        callback.log(
             "there is no GPU here: the teacher runs on the processor, trials on the cluster"
         )
     return here
@@ -212,9 +212,9 @@ def _give_back(teacher: Teacher, device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def brief_of(study: Study, info: DataInfo) -> Brief:
+def brief_of(study: Study, info: DataInfo) -> StudentRequirements:
     """What every student of the study must be."""
-    return Brief(
+    return StudentRequirements(
         classes=len(info.classes),
         channels=info.channels,
         image_size=info.image_size,
@@ -233,13 +233,13 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
     )
 
 
-def _warn_of_other_products(target: Target, watcher: Watcher) -> None:
+def _warn_of_other_products(target: Target, callback: Callback) -> None:
     """int8 files are made, and their accuracy measured, where the students are trained."""
     if target.agent is None or not multiplies_int8_exactly():
         return
     machine = describe_agent(target.agent)
     if machine.exact_int8 is False:
-        watcher.say(
+        callback.log(
             "warning: int8 students are made for this machine, whose sums of int8 products keep "
             f"all their bits; those of the target, {machine.processor}, do not, so that students "
             "may be less accurate there: search on a machine like it, or leave int8 out"
@@ -247,7 +247,7 @@ def _warn_of_other_products(target: Target, watcher: Watcher) -> None:
 
 
 def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, claim: Claim, target: Target, watcher: Watcher
+    teacher: Teacher, dataset: Dataset, claim: Claim, target: Target, callback: Callback
 ) -> TeacherRecord:
     """Exports the teacher among the artifacts, with its predictions, and measures the file."""
     info = dataset.info
@@ -263,7 +263,7 @@ def _measure_teacher(
         try:
             cost = time_cost(cost, served, target)
         except TargetError as error:  # it may be too large for a machine that serves its students
-            watcher.say(f"the teacher's latency is not known: {error}")
+            callback.log(f"the teacher's latency is not known: {error}")
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,

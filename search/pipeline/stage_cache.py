@@ -33,9 +33,9 @@ from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
 from spaces.axes.distillation import Needs
 from spaces.axes.pruning import Cut
-from spaces.cutting.cuts import read_cuts
+from spaces.pruning.structured.cuts import read_cuts
+from spaces.quantization.ptq.int8 import largest_int8_weight
 from spaces.recipe import Recipe
-from spaces.rounding.int8 import largest_int8_weight
 
 # Our own files, besides those of spaces/, that decide what weights a stage comes to.
 TRAINS = (

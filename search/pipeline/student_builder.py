@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from search.pipeline.pruning_steps import carry_out
 from search.pipeline.stage_cache import Stage
-from search.pipeline.study_context import Task
-from search.pipeline.trial_recorder import Notes
+from search.pipeline.study_context import StudyContext
+from search.pipeline.trial_recorder import TrialRecorder
 from search.records import TRAINING, EpochRecord
-from search.training.trainer import Course, sample_losses, train
+from search.training.trainer import TrainingPlan, sample_losses, train
 from spaces.axes.distillation import Needs
-from spaces.axes.pruning import Cut, Exercise
-from spaces.cutting.cuts import replay_cuts
+from spaces.axes.pruning import Cut, TrainingPhase
 from spaces.distillation.labels import Labels
+from spaces.pruning.structured.cuts import replay_cuts
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
@@ -29,7 +29,7 @@ _WEIGHED_BATCHES = 8
 
 
 @dataclass(frozen=True)
-class Made:
+class BuiltStudent:
     """A network that stages have made, and what was cut out of it."""
 
     network: nn.Module
@@ -37,128 +37,136 @@ class Made:
 
 
 # Gives the learning curve's points, and returns what was made.
-Making = Generator[EpochRecord, None, Made]
+Making = Generator[EpochRecord, None, BuiltStudent]
 
 
 @dataclass(frozen=True)
-class Maker:
+class StudentBuilder:
     """Makes students of recipes.
 
     Attributes:
-        task: what they are made for.
+        context: what they are made for.
         seed: of weights, order and dropout.
     """
 
-    task: Task
+    context: StudyContext
     seed: int
 
-    def train(self, recipe: Recipe, notes: Notes) -> Making:
+    def train(self, recipe: Recipe, recorder: TrialRecorder) -> Making:
         """The recipe's student after its training, unless it was trained before."""
-        key = self.task.lineage.training_key(recipe, self.seed)
-        if stage := self.task.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, notes))
-        before = notes.branch()
+        key = self.context.lineage.training_key(recipe, self.seed)
+        if stage := self.context.stages.read(key):
+            return (yield from self._taken_over(stage, recipe, recorder))
+        before = recorder.branch()
         torch.manual_seed(self.seed)
-        network = self.task.brief.build(recipe.student)
-        course = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
-        yield from self._teach(network, course, notes, key=key)
-        notes.end_stage(TRAINING, network, accuracy=notes.epochs[-1].accuracy)
-        self.task.stages.write(key, notes.since(before, network, cuts=()))
-        return Made(network, ())
+        network = self.context.requirements.build(recipe.student)
+        plan = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
+        yield from self._teach(network, plan, recorder, key=key)
+        recorder.end_stage(TRAINING, network, accuracy=recorder.epochs[-1].accuracy)
+        self.context.stages.write(key, recorder.since(before, network, cuts=()))
+        return BuiltStudent(network, ())
 
-    def prune(self, trained: Made, recipe: Recipe, notes: Notes) -> Making:
+    def prune(self, trained: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
         """The student pruned as `recipe` says and recovered, unless that was done before."""
-        key = self.task.lineage.pruning_key(recipe, self.seed)
-        if stage := self.task.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, notes))
-        before = notes.branch()
-        brief, pruning = self.task.brief, recipe.pruning
+        key = self.context.lineage.pruning_key(recipe, self.seed)
+        if stage := self.context.stages.read(key):
+            return (yield from self._taken_over(stage, recipe, recorder))
+        before = recorder.branch()
+        requirements, pruning = self.context.requirements, recipe.pruning
         losses = partial(self._losses, recipe=recipe)
-        operation = pruning.operate(trained.network, brief.example(), losses=losses)
+        steps = pruning.prune_in_steps(trained.network, requirements.example(), losses=losses)
         pruned, cuts = yield from carry_out(
-            operation,
+            steps,
             epochs=recipe.training.epochs,
-            notes=notes,
-            teach=lambda exercise, epochs, place: self._exercised(
-                exercise,
-                self._course(exercise.stage, recipe, epochs=epochs),
-                notes,
+            recorder=recorder,
+            teach=lambda phase, epochs, place: self._exercised(
+                phase,
+                self._course(phase.stage, recipe, epochs=epochs),
+                recorder,
                 key=key,
                 place=place,
             ),
         )
         if pruning.shrinks != NOTHING:
-            self.task.stages.write(key, notes.since(before, pruned, cuts=cuts))
-        return Made(pruned, cuts)
+            self.context.stages.write(key, recorder.since(before, pruned, cuts=cuts))
+        return BuiltStudent(pruned, cuts)
 
-    def tune(self, pruned: Made, recipe: Recipe, notes: Notes) -> Making:
+    def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
         """The student trained on under its number format's rounding, if that asks for it."""
         if not recipe.quantization.tuning_share:
             return pruned
-        key = self.task.lineage.tuning_key(recipe, self.seed)
-        if stage := self.task.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, notes))
-        before = notes.branch()
+        key = self.context.lineage.tuning_key(recipe, self.seed)
+        if stage := self.context.stages.read(key):
+            return (yield from self._taken_over(stage, recipe, recorder))
+        before = recorder.branch()
         network = copy.deepcopy(pruned.network)
         epochs = max(1, round(recipe.training.epochs * recipe.quantization.tuning_share))
-        with recipe.quantization.rounded(network, self.task.brief.example()):
-            course = self._course("tune", recipe, epochs=epochs)
-            yield from self._teach(network, course, notes, key=key)
+        with recipe.quantization.rounded(network, self.context.requirements.example()):
+            plan = self._course("tune", recipe, epochs=epochs)
+            yield from self._teach(network, plan, recorder, key=key)
         # What it came to under the rounding: without it, it is no student that anybody gets.
-        notes.end_stage("tune", network, accuracy=notes.epochs[-1].accuracy)
-        self.task.stages.write(key, notes.since(before, network, cuts=pruned.cuts))
-        return Made(network, pruned.cuts)
+        recorder.end_stage("tune", network, accuracy=recorder.epochs[-1].accuracy)
+        self.context.stages.write(key, recorder.since(before, network, cuts=pruned.cuts))
+        return BuiltStudent(network, pruned.cuts)
 
-    def _taken_over(self, stage: Stage, recipe: Recipe, notes: Notes) -> Making:
+    def _taken_over(self, stage: Stage, recipe: Recipe, recorder: TrialRecorder) -> Making:
         """What was computed before, as if it had been computed now."""
-        network = self.task.brief.build(recipe.student, blank=True)
-        replay_cuts(network, self.task.brief.example(), stage.cuts)
+        network = self.context.requirements.build(recipe.student, blank=True)
+        replay_cuts(network, self.context.requirements.example(), stage.cuts)
         network.load_state_dict(stage.weights)
-        notes.take_over(stage)
+        recorder.take_over(stage)
         yield from stage.epochs
-        return Made(network, stage.cuts)
+        return BuiltStudent(network, stage.cuts)
 
     def _teach(
-        self, network: nn.Module, course: Course, notes: Notes, *, key: str
+        self, network: nn.Module, plan: TrainingPlan, recorder: TrialRecorder, *, key: str
     ) -> Iterator[EpochRecord]:
         """Puts the network through the course, in place."""
-        course = replace(course, checkpoint=self.task.stages.checkpoint(key))
-        yield from self._followed(network, course, notes)
+        plan = replace(plan, checkpoint=self.context.stages.checkpoint(key))
+        yield from self._followed(network, plan, recorder)
 
     def _exercised(
-        self, exercise: Exercise, course: Course, notes: Notes, *, key: str, place: int
+        self,
+        phase: TrainingPhase,
+        plan: TrainingPlan,
+        recorder: TrialRecorder,
+        *,
+        key: str,
+        place: int,
     ) -> Iterator[EpochRecord]:
         """The exercise's course; epochs of its stage are counted on from those before."""
-        course = replace(
-            course,
-            checkpoint=self.task.stages.checkpoint(key, place),
+        plan = replace(
+            plan,
+            checkpoint=self.context.stages.checkpoint(key, place),
             seed=self.seed + place,
-            penalty=exercise.penalty,
-            constraint=exercise.constraint,
+            penalty=phase.penalty,
+            constraint=phase.constraint,
         )
-        yield from self._followed(exercise.network, course, notes)
+        yield from self._followed(phase.network, plan, recorder)
 
-    def _followed(self, network: nn.Module, course: Course, notes: Notes) -> Iterator[EpochRecord]:
-        before = sum(point.stage == course.stage for point in notes.epochs)
-        for point in train(network, self.task.dataset, course):
+    def _followed(
+        self, network: nn.Module, plan: TrainingPlan, recorder: TrialRecorder
+    ) -> Iterator[EpochRecord]:
+        before = sum(point.stage == plan.stage for point in recorder.epochs)
+        for point in train(network, self.context.dataset, plan):
             counted = replace(point, epoch=before + point.epoch)
-            notes.epochs.append(counted)
+            recorder.epochs.append(counted)
             yield counted
         network.cpu()
 
-    def _course(self, stage: str, recipe: Recipe, *, epochs: int) -> Course:
+    def _course(self, stage: str, recipe: Recipe, *, epochs: int) -> TrainingPlan:
         """So many epochs of the recipe's training and distillation."""
         needs = recipe.distillation.needs
-        return Course(
+        return TrainingPlan(
             stage=stage,
             training=recipe.training,
             distillation=recipe.distillation,
             epochs=epochs,
-            views=self.task.views,
-            targets=self.task.targets if needs is Needs.LOGITS else None,
-            teachers=self.task.teachers() if needs is Needs.FEATURES else (),
+            views=self.context.views,
+            targets=self.context.targets if needs is Needs.LOGITS else None,
+            teachers=self.context.teachers() if needs is Needs.FEATURES else (),
             seed=self.seed,
-            device=self.task.device,
+            device=self.context.device,
         )
 
     def _losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
@@ -167,7 +175,7 @@ class Maker:
         Projectors of features are gone with the training: labels stand for what they compared.
         """
         plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
-        course = replace(self._course("weigh", recipe, epochs=1), training=plain)
-        if course.teachers:
-            course = replace(course, distillation=Labels(), teachers=())
-        return sample_losses(network, self.task.dataset, course, batches=_WEIGHED_BATCHES)
+        plan = replace(self._course("weigh", recipe, epochs=1), training=plain)
+        if plan.teachers:
+            plan = replace(plan, distillation=Labels(), teachers=())
+        return sample_losses(network, self.context.dataset, plan, batches=_WEIGHED_BATCHES)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.data.dataset import Dataset
 from search.data.views import View
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.stage_cache import Lineage, StageCache
 from search.records import Scalar
 from search.storage.artifact_owner import Claim
@@ -17,11 +17,11 @@ from search.training.trainer import Targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class StudyContext:
     """What all trials of a study share.
 
     Attributes:
-        brief: what every student must be.
+        requirements: what every student must be.
         dataset: the images.
         views: the augmented views that students see.
         targets: the teachers' logits for these views; None where no open method asks for them.
@@ -35,7 +35,7 @@ class Task:
         stages: those that were computed before.
     """
 
-    brief: Brief
+    requirements: StudentRequirements
     dataset: Dataset
     views: tuple[View, ...]
     targets: Targets | None
@@ -48,6 +48,6 @@ class Task:
     stages: StageCache
 
     @property
-    def artifacts(self) -> Depot:
+    def artifacts(self) -> FolderStore:
         """Where the study keeps its artifacts; they are written by the claim."""
         return self.claim.artifacts

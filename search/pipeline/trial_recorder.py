@@ -10,7 +10,7 @@ from torch import nn
 from search.evaluation.measure import count_operations
 from search.pipeline.gains import Footprint
 from search.pipeline.stage_cache import Stage
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import EpochRecord, Outcome, StageRecord
 from search.training.trainer import accuracy as measured
 from spaces.axes.pruning import Cut
@@ -46,10 +46,10 @@ class WorkClock:
 
 
 @dataclass
-class Notes:
+class TrialRecorder:
     """Stages and epochs so far, and when the present stage began."""
 
-    task: Task
+    context: StudyContext
     clock: WorkClock = field(default_factory=WorkClock)
     stages: list[StageRecord] = field(default_factory=list)
     epochs: list[EpochRecord] = field(default_factory=list)
@@ -57,11 +57,11 @@ class Notes:
     def __post_init__(self) -> None:
         self._start = self._lap = self.clock.now()
 
-    def branch(self) -> "Notes":
+    def branch(self) -> "TrialRecorder":
         """A copy that goes on by itself: it shares what came before, and its time starts now."""
-        return Notes(self.task, self.clock, list(self.stages), list(self.epochs))
+        return TrialRecorder(self.context, self.clock, list(self.stages), list(self.epochs))
 
-    def go_on_from(self, other: "Notes") -> None:
+    def go_on_from(self, other: "TrialRecorder") -> None:
         """Takes up all that another has noted so far."""
         self.stages, self.epochs = list(other.stages), list(other.epochs)
 
@@ -75,9 +75,9 @@ class Notes:
         seconds = self.clock.now() - self._lap
         parameters = macs = None
         if network is not None:
-            parameters, macs = count_operations(network, self.task.brief.image_shape)
+            parameters, macs = count_operations(network, self.context.requirements.image_shape)
             if accuracy is None:
-                accuracy = measured(network, self.task.dataset.validation, self.task.dataset)
+                accuracy = measured(network, self.context.dataset.validation, self.context.dataset)
         self.stages.append(
             StageRecord(
                 name=name, seconds=seconds, accuracy=accuracy, parameters=parameters, macs=macs
@@ -94,7 +94,7 @@ class Notes:
         self.epochs.extend(stage.epochs)
         self._lap = self.clock.now()
 
-    def since(self, before: "Notes", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
+    def since(self, before: "TrialRecorder", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
         """The stage that has come of `network` since there were no notes but these."""
         return Stage(
             cuts=tuple(cuts),

@@ -21,7 +21,7 @@ from search.errors import RayUnavailable, RetortError, shortened
 from search.ray_backend.lifeline import Lifeline, knock
 from search.ray_backend.local_ray import own_folder, started
 from search.signals import held_back
-from search.storage.leases import Say
+from search.storage.leases import Log
 
 _ANSWER_S = 10.0
 # Of the block that has connected this process, for those inside of it.
@@ -44,14 +44,14 @@ class _OwnModules(JobConfig):
 
 
 @contextmanager
-def ray_of(run: RunSettings, *, say: Say = lambda line: None, advice: str = "") -> Iterator[None]:
+def ray_of(run: RunSettings, *, log: Log = lambda line: None, advice: str = "") -> Iterator[None]:
     """A Ray of our own for the run's length, or a connection to one that is there.
 
     Inside of another such block it is that one's.
 
     Args:
         run: where it is, and how much it gives to trials.
-        say: told of what takes long.
+        log: told of what takes long.
         advice: what to do where it is lost in the block, a sentence.
 
     Raises:
@@ -61,7 +61,7 @@ def ray_of(run: RunSettings, *, say: Say = lambda line: None, advice: str = "") 
         with lifeline.telling(advice):
             yield
         return
-    with _own(run, say) if run.ray == "local" else _theirs(run) as lifeline:
+    with _own(run, log) if run.ray == "local" else _theirs(run) as lifeline:
         # It would print whole tracebacks of a trial's process; the trial's row has what is known.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         token = _LIFELINE.set(lifeline)
@@ -73,7 +73,7 @@ def ray_of(run: RunSettings, *, say: Say = lambda line: None, advice: str = "") 
 
 
 @contextmanager
-def _own(run: RunSettings, say: Say) -> Iterator[Lifeline]:
+def _own(run: RunSettings, log: Log) -> Iterator[Lifeline]:
     wide = parallel_trials(run)
     with own_folder() as folder, _silenced():
         initialize = partial(
@@ -85,7 +85,7 @@ def _own(run: RunSettings, say: Say) -> Iterator[Lifeline]:
             _temp_dir=str(folder),
         )
         try:
-            with started(initialize, folder, say) as lifeline:
+            with started(initialize, folder, log) as lifeline:
                 yield lifeline
         finally:
             ray.shutdown()

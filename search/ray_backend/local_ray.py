@@ -15,7 +15,7 @@ import ray
 
 from search.errors import RayUnavailable, shortened
 from search.files.atomic import try_to_hold
-from search.storage.leases import Say
+from search.storage.leases import Log
 
 # Ray's own name for where its sockets and logs go. Every process of a Ray inherits it, whatever
 # title it gives itself and whoever its parent becomes, and is known by it.
@@ -54,7 +54,7 @@ def own_folder() -> Iterator[Path]:
         os.close(held)
 
 
-def started(initialize: Callable[[], _Context], folder: Path, say: Say) -> _Context:
+def started(initialize: Callable[[], _Context], folder: Path, log: Log) -> _Context:
     """What `initialize` gives, which starts a Ray in the folder, at its first or a later try.
 
     Raises:
@@ -70,7 +70,7 @@ def started(initialize: Callable[[], _Context], folder: Path, say: Say) -> _Cont
         # A client of the server that was ended would in time end this process.
         gc.collect()
         if left:
-            say(f"Ray did not start: {reason}; trying again, at most {left} more times")
+            log(f"Ray did not start: {reason}; trying again, at most {left} more times")
     raise RayUnavailable(
         f"run.ray: local needs a Ray that starts on this machine, but {_TRIES} tries failed: "
         f"{reason}. See that there is memory, processor time, and room in {folder.parent} (or set "

@@ -15,13 +15,13 @@ from search.config.study import RunSettings
 from search.errors import shortened
 from search.files.disk import scratch
 from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
-from search.pipeline.setup import TaskSpec
+from search.pipeline.setup import StudyContextSpec
 from search.ray_backend.cluster import trials_at_a_time
 from search.ray_backend.watchdog import note_of, take_note
 from search.ray_backend.worker import DISPATCH, EPOCH, OUTCOME, Worker
 from search.records import FailureRecord
 from search.storage.artifact_owner import Claim
-from search.tuner.tuner import Driver
+from search.tuner.tuner import Tuner
 from search.units import format_duration
 
 # So long after the first process has started the others are no longer waited for.
@@ -31,7 +31,7 @@ _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|nam
 
 
 def drive(
-    driver: Driver, run: RunSettings, spec: TaskSpec, *, meanwhile: Callable[[], None]
+    driver: Tuner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
 ) -> None:
     """Lets Ray call the driver until it is over.
 
@@ -42,7 +42,7 @@ def drive(
         meanwhile: called again and again while the workers start.
     """
     parallel = trials_at_a_time(run)
-    bridge = Bridge(driver, parallel, meanwhile)
+    bridge = RaySearcher(driver, parallel, meanwhile)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
@@ -52,7 +52,7 @@ def drive(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=bridge,
-                scheduler=_Undertaker(bridge, spec.claim, run.trial_timeout),
+                scheduler=_TrialErrorScheduler(bridge, spec.claim, run.trial_timeout),
                 num_samples=-1,
                 # One more is asked for than runs, and not given: it is chosen in advance.
                 max_concurrent_trials=parallel + 1,
@@ -67,10 +67,10 @@ def drive(
         ).fit()
 
 
-class Bridge(Searcher):
+class RaySearcher(Searcher):
     """Ray's names for what the driver does."""
 
-    def __init__(self, driver: Driver, parallel: int, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, driver: Tuner, parallel: int, meanwhile: Callable[[], None]) -> None:
         super().__init__()
         self._driver = driver
         self._parallel = parallel
@@ -148,7 +148,7 @@ class Bridge(Searcher):
 class _Stopper(tune.Stopper):
     """Asks the driver at each step; Ray pickles it, to restore what is never restored."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: RaySearcher) -> None:
         self._bridge = bridge
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -158,10 +158,10 @@ class _Stopper(tune.Stopper):
         return False
 
 
-class _Undertaker(FIFOScheduler):
+class _TrialErrorScheduler(FIFOScheduler):
     """Asks why a trial's process ended: to the searcher Ray does not tell it."""
 
-    def __init__(self, bridge: Bridge, claim: Claim, limit_s: float | None) -> None:
+    def __init__(self, bridge: RaySearcher, claim: Claim, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._bridge = bridge
         self._claim = claim

@@ -21,30 +21,30 @@ os.environ.update(
 )
 
 from search.config.study import Study
-from search.cost_model.feasibility import Admission
-from search.cost_model.gate import Gate, open_admission
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.gate import CostGate, open_admission
 from search.cost_model.survey import Survey
 from search.errors import DiskError, Interrupted, StoreError
-from search.pipeline.setup import TaskSpec, open_task
-from search.progress import Watcher
+from search.pipeline.setup import StudyContextSpec, open_context
+from search.progress import Callback
 from search.ray_backend.cluster import check_target, ray_of
 from search.ray_backend.searcher import drive
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Sampler
 from search.signals import ending_like_ctrl_c
 from search.storage.leases import Heartbeat
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
-from search.tuner.early_stopping import Rungs
+from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
 from search.tuner.replay import recall
-from search.tuner.tuner import Driver
+from search.tuner.tuner import Tuner
 from search.tuner.warm_start import teach
 
 
 def run_trials(
-    study: Study, spec: TaskSpec, store: Store, watcher: Watcher, heartbeat: Heartbeat
+    study: Study, spec: StudyContextSpec, store: Store, callback: Callback, heartbeat: Heartbeat
 ) -> None:
     """Tries recipes until there are enough, the time is up, or the space is exhausted.
 
@@ -58,21 +58,21 @@ def run_trials(
         DiskError: no room is left for what trials write.
         RayUnavailable: Ray can't be started or reached, or is lost.
     """
-    admission = open_admission(study, spec.brief, store)
-    survey = Survey(study.search_space(), admission, seed=study.seed)
+    feasibility = open_admission(study, spec.requirements, store)
+    survey = Survey(study.search_space(), feasibility, seed=study.seed)
 
     def survey_on() -> None:
         with suppress(StoreError, DiskError):  # the next that is written tells of it
             survey.go_on()
 
-    driver = _driver(study, spec, store, watcher, admission, elapsed_s=heartbeat.elapsed_s)
+    driver = _driver(study, spec, store, callback, feasibility, elapsed_s=heartbeat.elapsed_s)
     heartbeat.begin_search(driver.interrupt, driver.lose)
     try:
         if not driver.is_over:
-            watcher.say("starting the workers; measuring meanwhile what students cost")
+            callback.log("starting the workers; measuring meanwhile what students cost")
             with (
                 ending_like_ctrl_c(),
-                ray_of(study.run, say=watcher.say),
+                ray_of(study.run, log=callback.log),
                 draining(driver),
             ):
                 drive(driver, study.run, spec, meanwhile=survey_on)
@@ -83,7 +83,7 @@ def run_trials(
     if driver.interrupted:
         raise Interrupted("stopped; what had finished is in the store")
     if left := driver.left_by_time:
-        watcher.say(
+        callback.log(
             f"search.max_time is used up, and {left} of {study.search.trials} trials were not run: "
             f"give it more by `retort resume {study.study} search.max_time=…`"
         )
@@ -103,46 +103,48 @@ def reaching_target(study: Study) -> Iterator[None]:
 
 def _driver(
     study: Study,
-    spec: TaskSpec,
+    spec: StudyContextSpec,
     store: Store,
-    watcher: Watcher,
-    admission: Admission,
+    callback: Callback,
+    feasibility: Feasibility,
     *,
     elapsed_s: float,
-) -> Driver:
+) -> Tuner:
     """A driver that knows what the store knows."""
     trials = store.trials(study.study, whole=True)
-    ledger = Ledger(store, study.study, spec.claim)
-    gate = Gate(admission, ledger=ledger, seed=study.seed, watcher=watcher)
+    writer = RetryingWriter(store, study.study, spec.claim)
+    gate = CostGate(feasibility, writer=writer, seed=study.seed, callback=callback)
     sampler = Sampler(
         study.search_space(),
         name=study.search.sampler,
         seed=study.seed,
         earlier=len(trials),
-        costs=CostSource(admission.predict, admission.measure),
+        costs=CostSource(feasibility.predict, feasibility.measure),
         budget=study.budget,
         gate=gate,
     )
-    rungs = Rungs(len(open_task(spec).dataset.validation)) if study.search.stopping else None
+    early_stopping = (
+        EarlyStopping(len(open_context(spec).dataset.validation)) if study.search.stopping else None
+    )
     # Studies of one name, in two stores, may share the stages; they don't share their artifacts.
     where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
     pins = FrontierPins(f"{study.study}-{where}", spec.lineage, spec.stage_cache())
     if taught := teach(study, sampler, store):
         known = ", ".join(study.search.warm_start)
-        watcher.say(f"{taught} trials of {known} are known to the sampler")
-    learners = Learners(sampler, gate, rungs, pins)
-    return Driver(
+        callback.log(f"{taught} trials of {known} are known to the sampler")
+    learners = Learners(sampler, gate, early_stopping, pins)
+    return Tuner(
         study,
         learners=learners,
-        ledger=ledger,
-        watcher=watcher,
+        writer=writer,
+        callback=callback,
         past=recall(trials, learners),
         elapsed_s=elapsed_s,
     )
 
 
 @contextmanager
-def draining(driver: Driver) -> Iterator[None]:
+def draining(driver: Tuner) -> Iterator[None]:
     """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM and SIGHUP do."""
     pressed = 0
 

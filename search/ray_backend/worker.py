@@ -8,7 +8,7 @@ import torch
 from ray import tune
 
 from search.pipeline.failures import failure_of
-from search.pipeline.setup import TaskSpec, open_task
+from search.pipeline.setup import StudyContextSpec, open_context
 from search.pipeline.trial import Progress, run_trial
 from search.ray_backend.watchdog import Watchdog, note_of
 from search.records import EpochRecord, Outcome, TrialState
@@ -31,7 +31,7 @@ class Worker(tune.Trainable):
     _watchdog: Watchdog | None = None
 
     def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
-        self, config: dict[str, Any], *, spec: TaskSpec, threads: int, limit_s: float | None
+        self, config: dict[str, Any], *, spec: StudyContextSpec, threads: int, limit_s: float | None
     ) -> None:
         torch.set_num_threads(threads)
         self._spec = spec
@@ -69,16 +69,16 @@ class Worker(tune.Trainable):
         self._trial = self._watchdog = None
 
 
-def _trial(dispatch: Dispatch, spec: TaskSpec) -> Progress:
+def _trial(dispatch: Dispatch, spec: StudyContextSpec) -> Progress:
     """The trial; its data are opened at its first step, so that they too may hang or fail."""
     try:
-        task = open_task(spec)
+        context = open_context(spec)
     except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
         return Outcome(state=TrialState.FAILED, failure=failure_of(error))
     return (
         yield from run_trial(
             dispatch.recipe,
-            task,
+            context,
             number=dispatch.number,
             seed=dispatch.seed,
             foreseen=dispatch.foreseen,

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Front:
+class ParetoFront:
     """What is dominated so far.
 
     Attributes:
@@ -34,7 +34,9 @@ def non_dominated(values: np.ndarray) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
-def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Front) -> np.ndarray:
+def expected_improvements(
+    accuracies: np.ndarray, costs: np.ndarray, front: ParetoFront
+) -> np.ndarray:
     """Expected growth of the dominated volume, as a share of all volume below the worst costs.
 
     Since costs are known, the volume's growth is the integral over all costs that are no better,
@@ -70,7 +72,7 @@ def expected_improvements(accuracies: np.ndarray, costs: np.ndarray, front: Fron
     return growth / float(np.prod(front.worst_costs))
 
 
-def leads(accuracies: np.ndarray, costs: np.ndarray, front: Front) -> np.ndarray:
+def leads(accuracies: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.ndarray:
     """By how much each recipe is more accurate than all that was had at no higher costs.
 
     Args:
@@ -87,7 +89,7 @@ def leads(accuracies: np.ndarray, costs: np.ndarray, front: Front) -> np.ndarray
     return lead
 
 
-def _without_dominated(front: Front) -> Front:
+def _without_dominated(front: ParetoFront) -> ParetoFront:
     kept = non_dominated(np.column_stack([-front.accuracies, front.costs]))
     return replace(front, accuracies=front.accuracies[kept], costs=front.costs[kept])
 
@@ -98,7 +100,7 @@ def _edges(values: np.ndarray, worst: float) -> np.ndarray:
     return np.concatenate([[0.0], np.unique(inside), [worst]])
 
 
-def _best_accuracies(front: Front, edges: list[np.ndarray]) -> np.ndarray:
+def _best_accuracies(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
     """The best accuracy at the lower corner of each cell, [cells by size, cells by latency]."""
     best = np.full([len(axis) - 1 for axis in edges], front.least_accuracy)
     for accuracy, (size, latency) in zip(front.accuracies, front.costs, strict=True):

@@ -7,15 +7,15 @@ import numpy as np
 
 from search.budget import Budget
 from search.records import Cost
-from search.samplers.acquisition import Front, expected_improvements, leads, non_dominated
+from search.samplers.acquisition import ParetoFront, expected_improvements, leads, non_dominated
 from search.samplers.candidates import Candidate, Candidates, Predict
 from search.samplers.features import Features, squared_differences
-from search.samplers.history import Finished, History, ending_of
+from search.samplers.history import FinishedTrials, History, ending_of
 from search.samplers.logit_scale import to_accuracies
 from search.samplers.surrogate import Surrogate
 from spaces.axes.distillation import Distillation
 from spaces.axes.training import Training
-from spaces.domain import Domain, FloatRange, IntRange, Scalar
+from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 
 # So many trials fill the space before any is chosen for its promise.
@@ -35,21 +35,24 @@ _COSTLESS = (Training.axis, Distillation.axis)
 _WORTH = 0.5
 
 
-class Chooser:
+class CandidateChooser:
     """Chooses among candidates by what the trials so far have taught.
 
     Args:
-        domains: of the flat parameters.
+        distributions: of the flat parameters.
         predict: what a recipe will cost.
         budget: what it may cost.
     """
 
-    def __init__(self, domains: Mapping[str, Domain], *, predict: Predict, budget: Budget) -> None:
-        self._features = Features(domains)
+    def __init__(
+        self, distributions: Mapping[str, Distribution], *, predict: Predict, budget: Budget
+    ) -> None:
+        self._features = Features(distributions)
         self._middles = {
-            key: domain.at(0.5)
-            for key, domain in domains.items()
-            if isinstance(domain, FloatRange | IntRange) and key.partition(".")[0] in _COSTLESS
+            key: distribution.at(0.5)
+            for key, distribution in distributions.items()
+            if isinstance(distribution, FloatRange | IntRange)
+            and key.partition(".")[0] in _COSTLESS
         }
         self._predict = predict
         self._budget = budget
@@ -192,7 +195,9 @@ class Chooser:
         pool = [*best, *around]
         return pool[int(self._scores(pool, surrogate, front).argmax())]
 
-    def _scores(self, pool: Sequence[Candidate], surrogate: Surrogate, front: Front) -> np.ndarray:
+    def _scores(
+        self, pool: Sequence[Candidate], surrogate: Surrogate, front: ParetoFront
+    ) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
         costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
         # Where nothing promises to improve on the frontier, what comes nearest to that is first.
@@ -221,7 +226,9 @@ class Chooser:
         running = _running(history)
         return surrogate.believing(self._known_rows(running)) if running else surrogate
 
-    def _front(self, surrogate: Surrogate, pool: Sequence[Candidate], history: History) -> Front:
+    def _front(
+        self, surrogate: Surrogate, pool: Sequence[Candidate], history: History
+    ) -> ParetoFront:
         """What has been reached, or is believed to be reached by what runs.
 
         Costs are those that are foretold, as the pool's are: of a latency that was measured in slow
@@ -235,14 +242,14 @@ class Chooser:
         if running := _running(history):
             accuracies += list(surrogate.expected(self._known_rows(running)))
             costs += [_coordinates(self._predict(recipe), worst) for recipe in running]
-        return Front(
+        return ParetoFront(
             np.array(accuracies),
             np.array(costs).reshape(-1, 2),
             _WORTH * max([*accuracies, *known], default=0.0),
             worst,
         )
 
-    def _cost_of(self, finished: Finished) -> tuple[float, float]:
+    def _cost_of(self, finished: FinishedTrials) -> tuple[float, float]:
         foretold = self._predict(finished.recipe)
         if foretold is None or foretold.latency_ms is None:
             return finished.size_bytes, finished.latency_ms
@@ -293,7 +300,7 @@ def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
 
 
-def _parents(finished: Sequence[Finished]) -> list[Mapping[str, Scalar]]:
+def _parents(finished: Sequence[FinishedTrials]) -> list[Mapping[str, Scalar]]:
     """Parameters of the trials that no other betters, and of the three most accurate."""
     feasible = [one for one in finished if one.feasible] or list(finished)
     best = sorted(feasible, key=lambda one: -one.accuracy)[:3]

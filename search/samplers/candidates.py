@@ -9,7 +9,7 @@ import numpy as np
 
 from search.budget import Budget, total_violation
 from search.records import Cost
-from spaces.domain import Scalar, Suggester
+from spaces.distributions import Scalar, Suggester
 from spaces.recipe import Recipe
 
 # What a recipe will cost, from its student, pruning and quantization; None where it can't be told.

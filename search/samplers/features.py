@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from search.records import Cost
-from spaces.domain import Domain, FloatRange, IntRange, OneOf, Scalar
+from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scalar
 
 # Of a number whose method was not chosen; the method's own column sets such recipes apart.
 _ABSENT = 0.5
@@ -17,7 +17,7 @@ _ABSENT = 0.5
 _WIDE = 8.0
 
 
-class Column(Protocol):
+class FeatureColumn(Protocol):
     """One number of each recipe."""
 
     @property
@@ -29,7 +29,7 @@ class Column(Protocol):
 
 
 @dataclass(frozen=True)
-class Number:
+class NumericFeature:
     """A parameter's place in its range, from 0 to 1."""
 
     key: str
@@ -48,7 +48,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Code:
+class CategoryCode:
     """Which group of options a parameter belongs to; -1 where it is absent or of no group."""
 
     key: str
@@ -67,14 +67,14 @@ class Features:
     name, such as `mobilenetv3` of `mobilenetv3_small_050`, where several names share one.
 
     Args:
-        domains: of the flat parameters, as `SearchSpace.domains` gives them.
+        distributions: of the flat parameters, as `SearchSpace.domains` gives them.
     """
 
-    def __init__(self, domains: Mapping[str, Domain]) -> None:
-        self._columns: list[Column] = []
-        for key, domain in domains.items():
-            if domain.count() > 1:
-                self._columns += _columns(key, domain)
+    def __init__(self, distributions: Mapping[str, Distribution]) -> None:
+        self._columns: list[FeatureColumn] = []
+        for key, distribution in distributions.items():
+            if distribution.count() > 1:
+                self._columns += _columns(key, distribution)
         self.categorical = np.array([False, False, *(one.categorical for one in self._columns)])
 
     @property
@@ -116,22 +116,22 @@ def squared_differences(
     return differences
 
 
-def _columns(key: str, domain: Domain) -> list[Column]:
-    if isinstance(domain, FloatRange | IntRange):
-        return [Number(key, domain.low, domain.high, domain.log)]
-    assert isinstance(domain, OneOf)
-    options = domain.options
+def _columns(key: str, distribution: Distribution) -> list[FeatureColumn]:
+    if isinstance(distribution, FloatRange | IntRange):
+        return [NumericFeature(key, distribution.low, distribution.high, distribution.log)]
+    assert isinstance(distribution, OneOf)
+    options = distribution.options
     if all(isinstance(one, int | float) and not isinstance(one, bool) for one in options):
         numbers = [float(one) for one in options]
         low, high = min(numbers), max(numbers)
-        return [Number(key, low, high, log=low > 0 and high / low > _WIDE)]
+        return [NumericFeature(key, low, high, log=low > 0 and high / low > _WIDE)]
     return _codes(key, options)
 
 
-def _codes(key: str, options: Sequence[Scalar]) -> list[Column]:
-    own: list[Column] = [Code(key, {option: i for i, option in enumerate(options)})]
+def _codes(key: str, options: Sequence[Scalar]) -> list[FeatureColumn]:
+    own: list[FeatureColumn] = [CategoryCode(key, {option: i for i, option in enumerate(options)})]
     families = sorted({family(str(option)) for option in options})
     if 1 < len(families) < len(options):
         groups = {option: families.index(family(str(option))) for option in options}
-        own.append(Code(key, groups))
+        own.append(CategoryCode(key, groups))
     return own

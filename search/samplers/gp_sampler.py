@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
 from search.budget import Budget
-from search.samplers.candidate_choice import Chooser
+from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
 from search.samplers.history import read_history
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 
 class CostAwareSampler(BaseSampler):
@@ -58,15 +58,17 @@ class CostAwareSampler(BaseSampler):
         self._seed = seed
         self._under_way = under_way
         self._independent = RandomSampler(seed=seed)
-        self._chooser = Chooser(space.domains(), predict=costs.predict, budget=budget)
+        self._chooser = CandidateChooser(
+            space.distributions(), predict=costs.predict, budget=budget
+        )
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Every parameter of the space: a proposal holds those of the methods that it chooses."""
         noted = _Distributions()
-        for name, domain in self._space.domains().items():
-            domain.suggest(noted, name)
+        for name, distribution in self._space.distributions().items():
+            distribution.suggest(noted, name)
         return noted.by_name
 
     def sample_relative(

@@ -12,7 +12,7 @@ from optuna.trial import TrialState as OptunaState
 from search.samplers.curve_extrapolation import ENOUGH, Ending, foreseen_ending
 from search.samplers.logit_scale import to_logits
 from spaces.axes.order import AXES
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
 from spaces.recipe import Recipe
 
 # User attribute of a trial: its learning curve, [share of its epochs, accuracy] for each point.
@@ -29,7 +29,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedTrials:
     """A trial with its final accuracy and its measured cost.
 
     `feasible`: it broke no limit. `elsewhere`: this study has no such student yet.
@@ -46,7 +46,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Stopped:
+class StoppedTrials:
     """A trial that ended early: its accuracy at the given share of its epochs."""
 
     recipe: Recipe
@@ -62,8 +62,8 @@ class History:
     whatever became of it in this study, so that none is proposed again.
     """
 
-    finished: tuple[Finished, ...]
-    stopped: tuple[Stopped, ...]
+    finished: tuple[FinishedTrials, ...]
+    stopped: tuple[StoppedTrials, ...]
     pending: tuple[Recipe, ...]
     under_way: tuple[Recipe, ...]
     tried: tuple[Recipe, ...]
@@ -76,8 +76,8 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         trials: of a study.
         under_way: what is being made beside them.
     """
-    finished: list[Finished] = []
-    stopped: list[Stopped] = []
+    finished: list[FinishedTrials] = []
+    stopped: list[StoppedTrials] = []
     pending: list[Recipe] = []
     tried: list[Recipe] = []
     for trial in trials:
@@ -93,12 +93,12 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
             pending.append(recipe)
         elif curve:
             share, accuracy = curve[-1]
-            stopped.append(Stopped(recipe, accuracy, share))
+            stopped.append(StoppedTrials(recipe, accuracy, share))
     beside = tuple(under_way)
     return History(tuple(finished), tuple(stopped), tuple(pending), beside, (*tried, *beside))
 
 
-def ending_of(stopped: Stopped, finished: Sequence[Finished]) -> Ending:
+def ending_of(stopped: StoppedTrials, finished: Sequence[FinishedTrials]) -> Ending:
     """What a stopped trial would have come to, compression included.
 
     Finished trials tell, by what they had reached after the same share of their epochs.
@@ -126,9 +126,9 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
 
 
-def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> Finished:
+def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrials:
     accuracy, size_bytes, latency_ms = trial.values
-    return Finished(
+    return FinishedTrials(
         params=trial.params,
         recipe=recipe,
         accuracy=accuracy,

@@ -26,9 +26,9 @@ from search.samplers.candidates import CostSource
 from search.samplers.gp_sampler import CostAwareSampler
 from search.samplers.history import CURVE, ELSEWHERE
 from search.samplers.learning_curve import learning_curve
-from spaces.domain import Domain, FloatRange, IntRange, OneOf
+from spaces.distributions import Distribution, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 # Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler `gp`
 # looks through hundreds of recipes for each.
@@ -40,7 +40,7 @@ _POPULATION = 16
 _GENERATION = "NSGAIISampler:generation"
 
 # How a recipe ends that is not to be tried; None lets it through.
-Gate = Callable[[Recipe], Outcome | None]
+CostGate = Callable[[Recipe], Outcome | None]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Sampler:
         earlier: int = 0,
         costs: CostSource | None = None,
         budget: Budget | None = None,
-        gate: Gate = lambda recipe: None,
+        gate: CostGate = lambda recipe: None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
@@ -169,13 +169,19 @@ class Sampler:
         attributes: dict[str, object] = {CURVE: curve} if curve else {}
         if elsewhere:
             attributes[ELSEWHERE] = True
-        domains = {key: domain for key, domain in self._space.domains().items() if key in params}
+        distributions = {
+            key: distribution
+            for key, distribution in self._space.distributions().items()
+            if key in params
+        }
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=state,
                 values=values,
-                params={key: params[key] for key in domains},
-                distributions={key: _distribution(domain) for key, domain in domains.items()},
+                params={key: params[key] for key in distributions},
+                distributions={
+                    key: _distribution(distribution) for key, distribution in distributions.items()
+                },
                 constraints=dict(_constraints(outcome)),
                 user_attrs=attributes,
                 system_attrs=self._generation(state),
@@ -229,8 +235,8 @@ def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
     return learning_curve(recipe, outcome.epochs) if went_well else []
 
 
-def _distribution(domain: Domain) -> BaseDistribution:
-    match domain:
+def _distribution(distribution: Distribution) -> BaseDistribution:
+    match distribution:
         case FloatRange(low, high, log):
             return FloatDistribution(low, high, log=log)
         case IntRange(low, high, log):
@@ -238,7 +244,9 @@ def _distribution(domain: Domain) -> BaseDistribution:
         case OneOf(options):
             return CategoricalDistribution(options)
         case _:
-            raise ValueError(f"a searched parameter must have a range or options, not {domain}")
+            raise ValueError(
+                f"a searched parameter must have a range or options, not {distribution}"
+            )
 
 
 def _cost_aware(

@@ -20,8 +20,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from search.errors import ArtifactsHeld, StoreError
-from search.files.filestore import Depot
-from search.records import Extent, StudyRecord
+from search.files.filestore import FolderStore
+from search.records import StudyExtent, StudyRecord
 from search.storage.storage import Store
 
 OWNER = "owner.json"
@@ -36,7 +36,7 @@ class Owner:
         study: its identity.
         name: its name.
         store: where the store was; for people.
-        holder: the process of the hold; for people.
+        lease: the process of the hold; for people.
         hold: the token by which the folder was claimed last.
         extent: how far the study had come.
     """
@@ -44,9 +44,9 @@ class Owner:
     study: str
     name: str
     store: str
-    holder: str
+    lease: str
     hold: str
-    extent: Extent
+    extent: StudyExtent
 
 
 _OWNER: TypeAdapter[Owner] = TypeAdapter(Owner)
@@ -61,7 +61,7 @@ class Claim:
         hold: its token.
     """
 
-    artifacts: Depot
+    artifacts: FolderStore
     hold: str
 
     def check(self) -> None:
@@ -75,13 +75,13 @@ class Claim:
         if owner is not None and owner.hold != self.hold:
             raise ArtifactsHeld(
                 f"{self.artifacts} must be this run's own to be written to, but was taken over by "
-                f"{owner.holder}, with the store {owner.store}: this run ends, nothing that was "
+                f"{owner.lease}, with the store {owner.store}: this run ends, nothing that was "
                 "recorded is lost"
             )
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """As `Depot.writing`, refused where the folder is not this hold's.
+        """As `FolderStore.writing`, refused where the folder is not this hold's.
 
         Raises:
             ArtifactsHeld, DepotError: as `check`.
@@ -109,7 +109,7 @@ class Claim:
             study=record.identity,
             name=study,
             store=store.place,
-            holder=str(record.holder or "another process"),
+            lease=str(record.lease or "another process"),
             hold=self.hold,
             extent=store.extent(study),
         )
@@ -145,7 +145,7 @@ def claim_artifacts(store: Store, study: str, hold: str, *, take_over: bool = Fa
         DepotError: the URL does not answer.
     """
     record = store.study(study)
-    artifacts = Depot.of(record.artifacts)
+    artifacts = FolderStore.of(record.artifacts)
     found = stranger(artifacts, record, store.extent(study))
     if found and not take_over:
         raise ArtifactsHeld(
@@ -159,7 +159,7 @@ def claim_artifacts(store: Store, study: str, hold: str, *, take_over: bool = Fa
     return claim
 
 
-def check_free(artifacts: Depot, study: str) -> None:
+def check_free(artifacts: FolderStore, study: str) -> None:
     """Makes sure that a new study may have the folder.
 
     Raises:
@@ -179,7 +179,7 @@ def check_free(artifacts: Depot, study: str) -> None:
     )
 
 
-def stranger(artifacts: Depot, record: StudyRecord, extent: Extent) -> str:
+def stranger(artifacts: FolderStore, record: StudyRecord, extent: StudyExtent) -> str:
     """Why the folder is not the study's, or no longer; empty where it is.
 
     Args:
@@ -200,7 +200,7 @@ def stranger(artifacts: Depot, record: StudyRecord, extent: Extent) -> str:
         return f"{artifacts} belongs to the study {owner.name} of the store {owner.store}"
     if owner.hold not in record.claims:
         return (
-            f"{artifacts} was held last by {owner.holder}, with the store {owner.store}, of which "
+            f"{artifacts} was held last by {owner.lease}, with the store {owner.store}, of which "
             "this store does not know: a copy of it has gone on there, or one of both was put back "
             "from a backup"
         )
@@ -212,7 +212,7 @@ def stranger(artifacts: Depot, record: StudyRecord, extent: Extent) -> str:
     return ""
 
 
-def read_owner(artifacts: Depot) -> Owner | None:
+def read_owner(artifacts: FolderStore) -> Owner | None:
     """Whose the folder is; None where it does not say so.
 
     A file that was cut short by a kill says nothing: the folder is judged by what it holds then.
@@ -230,7 +230,7 @@ def read_owner(artifacts: Depot) -> Owner | None:
         return None
 
 
-def _unknown_students(artifacts: Depot, trials: int) -> list[str]:
+def _unknown_students(artifacts: FolderStore, trials: int) -> list[str]:
     """Whole students of trials whose numbers a store of so many has not given yet."""
     found = (_STUDENT.fullmatch(name) for name in artifacts.names())
     return [

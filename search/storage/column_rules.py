@@ -24,7 +24,7 @@ _YEARS = range(1970, 3000)
 
 
 @dataclass(frozen=True)
-class Law:
+class ColumnRule:
     """What must hold for a column's values, in words that follow `must be`."""
 
     words: str
@@ -125,26 +125,26 @@ def _is_name(name: object) -> bool:
     return _is_text(name) and name != ""
 
 
-def _one_of(states: type[StudyState] | type[TrialState]) -> Law:
+def _one_of(states: type[StudyState] | type[TrialState]) -> ColumnRule:
     values = frozenset(state.value for state in states)
-    return Law(f"one of {', '.join(state.value for state in states)}", values.__contains__)
+    return ColumnRule(f"one of {', '.join(state.value for state in states)}", values.__contains__)
 
 
-_TEXT = Law("text in UTF-8, without NUL", _is_text)
-_COUNT = Law("a whole number, 0 or above", _is_count)
-_SHARE = Law("a number from 0 to 1", _is_share)
-_MEASURE = Law(f"a number from 0 to {_MOST:g}", _is_measure)
-_FLAT = Law("a JSON object of texts, finite numbers and truth values", _is_flat)
-_BY_TYPE: tuple[tuple[type[Any], Law], ...] = (
+_TEXT = ColumnRule("text in UTF-8, without NUL", _is_text)
+_COUNT = ColumnRule("a whole number, 0 or above", _is_count)
+_SHARE = ColumnRule("a number from 0 to 1", _is_share)
+_MEASURE = ColumnRule(f"a number from 0 to {_MOST:g}", _is_measure)
+_FLAT = ColumnRule("a JSON object of texts, finite numbers and truth values", _is_flat)
+_BY_TYPE: tuple[tuple[type[Any], ColumnRule], ...] = (
     (Text, _TEXT),
-    (UtcTime, Law(f"a time from {_YEARS[0]} to {_YEARS[-1]}", _is_time)),
-    (Flag, Law("0 or 1", lambda value: type(value) is bool)),
+    (UtcTime, ColumnRule(f"a time from {_YEARS[0]} to {_YEARS[-1]}", _is_time)),
+    (Flag, ColumnRule("0 or 1", lambda value: type(value) is bool)),
     (JSON, _FLAT),
-    (Float, Law("a finite number", _is_finite)),
-    (BigInteger, Law("a whole number", _is_whole)),
-    (Integer, Law("a whole number", _is_whole)),
+    (Float, ColumnRule("a finite number", _is_finite)),
+    (BigInteger, ColumnRule("a whole number", _is_whole)),
+    (Integer, ColumnRule("a whole number", _is_whole)),
 )
-_BY_NAME: Mapping[str, Law] = {
+_BY_NAME: Mapping[str, ColumnRule] = {
     **dict.fromkeys(("accuracy", "agreement", "test_accuracy", "test_agreement"), _SHARE),
     **dict.fromkeys(
         ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "size_bytes",
@@ -155,22 +155,22 @@ _BY_NAME: Mapping[str, Law] = {
         ("latency_ms", "latency_p95_ms", "duration_s", "seconds", "elapsed_s", "learning_rate"),
         _MEASURE,
     ),
-    "violations": Law("a JSON object of finite numbers", _are_excesses),
-    "config": Law(
+    "violations": ColumnRule("a JSON object of finite numbers", _are_excesses),
+    "config": ColumnRule(
         f"a JSON object of finite values whose {', '.join(_SECTIONS)} are objects, and whose "
         "budget has limits such as 2MB and 5ms", _has_budget,
     ),
-    "artifacts": Law("a folder or a URL, with its home folder written out", _is_place),
-    "artifact_path": Law("a path inside the artifacts", _is_inside),
+    "artifacts": ColumnRule("a folder or a URL, with its home folder written out", _is_place),
+    "artifact_path": ColumnRule("a path inside the artifacts", _is_inside),
 }  # fmt: skip
-_OF_ONE_TABLE: Mapping[tuple[str, str], Law] = {
+_OF_ONE_TABLE: Mapping[tuple[str, str], ColumnRule] = {
     ("studies", "state"): _one_of(StudyState),
     ("trials", "state"): _one_of(TrialState),
-    ("studies", "name"): Law("text that is not empty", _is_name),
+    ("studies", "name"): ColumnRule("text that is not empty", _is_name),
 }
 
 
-def _law(table: Table, column: Column[Any]) -> Law:
+def _law(table: Table, column: Column[Any]) -> ColumnRule:
     if own := _OF_ONE_TABLE.get((table.name, column.name)):
         return own
     if column.name in _BY_NAME:
@@ -178,7 +178,7 @@ def _law(table: Table, column: Column[Any]) -> Law:
     return next(law for kind, law in _BY_TYPE if isinstance(column.type, kind))
 
 
-LAWS: Mapping[str, tuple[tuple[str, Law, bool], ...]] = {
+LAWS: Mapping[str, tuple[tuple[str, ColumnRule, bool], ...]] = {
     table.name: tuple(
         (column.name, _law(table, column), bool(column.nullable)) for column in table.columns
     )

@@ -7,14 +7,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from search.records import Cost, Setting, Shape
+from search.records import Cost, CostSetting, Shape
 from search.storage.soundness import damages
 from search.storage.tables import CostRow
 
-_KEY = [*(field.name for field in fields(Setting)), *(field.name for field in fields(Shape))]
+_KEY = [*(field.name for field in fields(CostSetting)), *(field.name for field in fields(Shape))]
 
 
-def known_costs(session: Session, setting: Setting) -> dict[Shape, Cost]:
+def known_costs(session: Session, setting: CostSetting) -> dict[Shape, Cost]:
     query = select(CostRow).filter_by(**asdict(setting)).order_by(CostRow.id)
     return {
         Shape(student=row.student, pruning=row.pruning, quantization=row.quantization): Cost(
@@ -30,7 +30,7 @@ def known_costs(session: Session, setting: Setting) -> dict[Shape, Cost]:
     }
 
 
-def keep_cost(session: Session, setting: Setting, shape: Shape, cost: Cost) -> None:
+def keep_cost(session: Session, setting: CostSetting, shape: Shape, cost: Cost) -> None:
     """Adds a row, or its latency to one that has none. Two processes may do so at once."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow).values(

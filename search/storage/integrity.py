@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 
-from search.errors import ArtifactError, BadInput, DamagedRow, DepotError
+from search.errors import ArtifactError, BadInput, DamagedRow, FolderStoreError
 from search.files.atomic import CHECKSUMS, damaged_files, file_digest
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import ArtifactRecord, StudyRecord, StudyState, TrialRecord, TrialState
 from search.storage.artifact_owner import Claim, stranger
-from search.storage.leases import Say, standing
+from search.storage.leases import Log, standing
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
 
@@ -38,14 +38,14 @@ def students_aside(store: Store) -> list[str]:
     """
     lines = []
     for study in _sound_studies(store):
-        with suppress(DepotError, BadInput):  # `check_store` says so
-            places = [depot / _ASIDE for depot in _depots(study)]
+        with suppress(FolderStoreError, BadInput):  # `check_store` says so
+            places = [folder_store / _ASIDE for folder_store in _depots(study)]
             counts = [(place, len(place.names())) for place in places]
             lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
     return lines
 
 
-def sweep(claim: Claim, trials: Collection[TrialRecord], say: Say) -> None:
+def sweep(claim: Claim, trials: Collection[TrialRecord], log: Log) -> None:
     """Clears away what no trial of the study names, while the study does not run.
 
     What was cut short is removed. What is whole may be somebody's: it is set aside.
@@ -53,7 +53,7 @@ def sweep(claim: Claim, trials: Collection[TrialRecord], say: Say) -> None:
     Args:
         claim: by which the folder is this study's.
         trials: all of the study's.
-        say: told of what is set aside.
+        log: told of what is set aside.
 
     Raises:
         ArtifactsHeld: the folder is another's by now.
@@ -61,14 +61,14 @@ def sweep(claim: Claim, trials: Collection[TrialRecord], say: Say) -> None:
     """
     claim.check()
     aside: dict[str, list[str]] = {}
-    for depot, name in list(_orphans(claim.artifacts, trials)):
-        if depot.kept(name) is None:
-            depot.remove(name)
+    for folder_store, name in list(_orphans(claim.artifacts, trials)):
+        if folder_store.kept(name) is None:
+            folder_store.remove(name)
         else:
-            depot.move(name, f"{_ASIDE}/{name.strip('.')}.{uuid.uuid4().hex[:8]}")
-            aside.setdefault(f"{depot}/{_ASIDE}", []).append(name)
+            folder_store.move(name, f"{_ASIDE}/{name.strip('.')}.{uuid.uuid4().hex[:8]}")
+            aside.setdefault(f"{folder_store}/{_ASIDE}", []).append(name)
     for place, names in aside.items():
-        say(f"set aside in {place}, as no trial that ended made them: {', '.join(names)}")
+        log(f"set aside in {place}, as no trial that ended made them: {', '.join(names)}")
 
 
 def _sound_studies(store: Store) -> list[StudyRecord]:
@@ -81,13 +81,13 @@ def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
         # What only a damaged row names would be taken for an orphan.
         with suppress(DamagedRow):
             yield from _check_rest(store, study)
-    except (DepotError, BadInput) as error:
+    except (FolderStoreError, BadInput) as error:
         yield str(error)
 
 
 def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
     """Recipes and artifacts of those trials whose rows are sound."""
-    artifacts = Depot.of(study.artifacts)
+    artifacts = FolderStore.of(study.artifacts)
     for trial in store.sound_trials(study.name):
         if problem := _check_recipe(trial):
             yield f"trials.params of trial {trial.number} {problem}"
@@ -101,7 +101,7 @@ def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
     """What a process that died has left behind."""
     if standing(study) is StudyState.RUNNING:
         return
-    trials, artifacts = store.trials(study.name), Depot.of(study.artifacts)
+    trials, artifacts = store.trials(study.name), FolderStore.of(study.artifacts)
     resume = f"`retort resume {study.name}`"
     left = sum(trial.state is TrialState.RUNNING for trial in trials)
     if left or study.state is StudyState.RUNNING:
@@ -120,18 +120,18 @@ def _check_folder(
         if found := stranger(artifacts, study, store.extent(study.name)):
             yield found
             return
-        for depot, name in _orphans(artifacts, trials):
+        for folder, name in _orphans(artifacts, trials):
             yield (
-                f"{depot}/{name} belongs to no trial that ended: `retort resume {study.name}` "
+                f"{folder}/{name} belongs to no trial that ended: `retort resume {study.name}` "
                 "clears it away"
             )
     except OSError as error:
         yield f"{artifacts} can't be read: {error}"
 
 
-def _depots(study: StudyRecord) -> tuple[Depot, Depot]:
+def _depots(study: StudyRecord) -> tuple[FolderStore, FolderStore]:
     """Where its students are, and what they predicted for the test images."""
-    artifacts = Depot.of(study.artifacts)
+    artifacts = FolderStore.of(study.artifacts)
     return artifacts, artifacts / _TESTED
 
 
@@ -140,7 +140,7 @@ def _check_recipe(trial: TrialRecord) -> str:
     return f"must name a method of {', '.join(missing)}, but does not" if missing else ""
 
 
-def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:
+def _check_artifact(artifacts: FolderStore, artifact: ArtifactRecord) -> str:
     try:
         folder = artifacts.fetched(artifact.path)
         damaged = damaged_files(folder)
@@ -154,10 +154,12 @@ def _check_artifact(artifacts: Depot, artifact: ArtifactRecord) -> str:
     return f"{name} differs from what was written in {', '.join(damaged)}" if damaged else ""
 
 
-def _orphans(artifacts: Depot, trials: Collection[TrialRecord]) -> Iterator[tuple[Depot, str]]:
+def _orphans(
+    artifacts: FolderStore, trials: Collection[TrialRecord]
+) -> Iterator[tuple[FolderStore, str]]:
     """Folders and files of trials that no trial's row names, and the depot that holds each."""
     named = {t.outcome.artifact.path for t in trials if t.outcome and t.outcome.artifact}
-    for depot in (artifacts, artifacts / _TESTED):
-        for name in depot.names():
+    for folder_store in (artifacts, artifacts / _TESTED):
+        for name in folder_store.names():
             if _OF_A_TRIAL.fullmatch(name) and name not in named:
-                yield depot, name
+                yield folder_store, name

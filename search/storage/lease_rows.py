@@ -6,27 +6,27 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from search.errors import StudyHeld
-from search.records import Holder, TrialState
+from search.records import Lease, TrialState
 from search.storage.connection import Database
 from search.storage.queries import changing, find_study
-from search.storage.reader import Reader
+from search.storage.reader import StudyReader
 from search.storage.rows import hold_row, study_record
-from search.storage.tables import HoldRow, StudyRow, TrialRow
+from search.storage.tables import LeaseRow, StudyRow, TrialRow
 
 
-class HeldStore(Reader):
+class LeasedStore(StudyReader):
     """A store whose studies can be held. Whoever lost its hold can write to the study no more."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._tokens: dict[str, str] = {}
 
-    def hold(self, study: str, holder: Holder, *, in_place_of: Holder | None = None) -> None:
-        """Makes `holder` the one process that runs the study.
+    def hold(self, study: str, lease: Lease, *, in_place_of: Lease | None = None) -> None:
+        """Makes `lease` the one process that runs the study.
 
         Args:
             study: its name.
-            holder: who it will be.
+            lease: who it will be.
             in_place_of: who is known to have died.
 
         Raises:
@@ -34,13 +34,13 @@ class HeldStore(Reader):
         """
         with self._database.writing() as session:
             row = changing(session, study)
-            known = study_record(row).holder
+            known = study_record(row).lease
             if known and (in_place_of is None or known.token != in_place_of.token):
                 raise StudyHeld(held_message(study, known))
             row.hold = None
             session.flush()
-            row.hold = hold_row(holder)
-        self._tokens[study] = holder.token
+            row.hold = hold_row(lease)
+        self._tokens[study] = lease.token
 
     def beat(self, study: str, *, elapsed_s: float) -> bool:
         """Shows that this process lives, and how long the study has searched; whether to stop.
@@ -79,14 +79,14 @@ class HeldStore(Reader):
             row = self._changing(session, study)
             row.claim, row.claim_before = self._tokens[study], before
 
-    def ask_to_stop(self, study: str) -> Holder | None:
+    def ask_to_stop(self, study: str) -> Lease | None:
         """Asks who runs the study to let running trials end; None where nobody runs it."""
         with self._database.writing() as session:
             row = changing(session, study)
             if row.hold is None:
                 return None
             row.hold.stopping = True
-            return study_record(row).holder
+            return study_record(row).lease
 
     def interrupt_running(self, study: str) -> int:
         """Ends all running trials as interrupted, and gives their number."""
@@ -109,13 +109,13 @@ class HeldStore(Reader):
     def _check_hold(self, row: StudyRow) -> None:
         token = self._tokens.get(row.name)
         if token is not None and (row.hold is None or row.hold.token != token):
-            by = study_record(row).holder
+            by = study_record(row).lease
             raise StudyHeld(
                 f"{row.name} was taken over by {by or 'another process'} while this one was out "
                 "of reach of the store: this run ends, nothing that was recorded is lost"
             )
 
-    def _own_hold(self, session: Session, study: str) -> HoldRow:
+    def _own_hold(self, session: Session, study: str) -> LeaseRow:
         row = find_study(session, study, lock=True)
         self._check_hold(row)
         if row.hold is None:
@@ -123,13 +123,13 @@ class HeldStore(Reader):
         return row.hold
 
 
-def held_message(study: str, holder: Holder) -> str:
+def held_message(study: str, lease: Lease) -> str:
     return (
-        f"{study} is being run by {holder}: wait for its end, or end it with `retort stop {study}`"
+        f"{study} is being run by {lease}: wait for its end, or end it with `retort stop {study}`"
     )
 
 
-def _keep_elapsed(session: Session, row: HoldRow, elapsed_s: float) -> None:
+def _keep_elapsed(session: Session, row: LeaseRow, elapsed_s: float) -> None:
     # Never back: a run that was told of none yet begins at 0.
     own = StudyRow.id == row.study_id
     known = session.scalar(select(func.max(StudyRow.elapsed_s)).where(own)) or 0.0

@@ -12,20 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from search.errors import StoreError, StudyHeld
-from search.records import Holder, StudyRecord, StudyState, TrialState
+from search.records import Lease, StudyRecord, StudyState, TrialState
 from search.storage.storage import Store
 
 BEAT_S = 5.0
 SILENCE_S = 30.0
 """A holder on another machine that does not beat for so long has died."""
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def this_process() -> Holder:
+def this_process() -> Lease:
     """A new hold by this process."""
     pid = os.getpid()
-    return Holder(
+    return Lease(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
         machine=_machine(),
@@ -35,21 +35,21 @@ def this_process() -> Holder:
     )
 
 
-def lives(holder: Holder) -> bool | None:
+def lives(lease: Lease) -> bool | None:
     """Whether the process is there; None where that can't be told from this machine."""
-    if not holder.machine or holder.machine != _machine():
+    if not lease.machine or lease.machine != _machine():
         return None
-    start = _process_start(holder.pid)
-    if start is None and _is_hidden(holder.pid):
+    start = _process_start(lease.pid)
+    if start is None and _is_hidden(lease.pid):
         return None
-    return start == holder.process_start
+    return start == lease.process_start
 
 
 def standing(study: StudyRecord) -> StudyState:
     """Where a study stands in truth: its process may have died without a word."""
     if study.state is not StudyState.RUNNING:
         return study.state
-    dead = study.holder is None or lives(study.holder) is False
+    dead = study.lease is None or lives(study.lease) is False
     return StudyState.INTERRUPTED if dead else StudyState.RUNNING
 
 
@@ -65,8 +65,8 @@ def standing_counts(
 
 
 def take(
-    store: Store, study: str, *, say: Say, silence_s: float = SILENCE_S, beat_s: float = BEAT_S
-) -> Holder:
+    store: Store, study: str, *, log: Log, silence_s: float = SILENCE_S, beat_s: float = BEAT_S
+) -> Lease:
     """Holds a study that nobody holds, or whose holder has died.
 
     A holder on another machine is watched until it beats, or has been silent for long enough.
@@ -75,9 +75,9 @@ def take(
         StudyHeld: another process runs it.
     """
     new = this_process()
-    known = store.study(study).holder
+    known = store.study(study).lease
     if known is not None and lives(known) is None:
-        say(f"{study} is held by {known}: watching for {silence_s:g} s whether it lives")
+        log(f"{study} is held by {known}: watching for {silence_s:g} s whether it lives")
         if _beats(store, study, known, silence_s=silence_s, every_s=beat_s / 5):
             known = None  # alive: refused below, by name
     dead = known if known is not None and lives(known) is not True else None
@@ -178,12 +178,12 @@ def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Hea
         heartbeat.stop()
 
 
-def _beats(store: Store, study: str, known: Holder, *, silence_s: float, every_s: float) -> bool:
+def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s: float) -> bool:
     """Whether the holder's counter grows, or another took its place, while we watch."""
     end = time.monotonic() + silence_s
     while time.monotonic() < end:
         time.sleep(every_s)
-        now = store.study(study).holder
+        now = store.study(study).lease
         if now is None:
             return False
         if now.token != known.token or now.beats != known.beats:

@@ -110,15 +110,15 @@ def trials_matching(
     *,
     states: Collection[TrialState] | None,
     numbers: Collection[int] | None = None,
-    choices: Sequence[Mapping[str, Collection[str]]] = (),
+    methods: Sequence[Mapping[str, Collection[str]]] = (),
 ) -> list[ColumnElement[bool]]:
-    """The conditions that are asked for; of each of `choices` one parameter must fit."""
+    """The conditions that are asked for; of each of `methods` one parameter must fit."""
     conditions = [TrialRow.study_id == study.id]
     if states is not None:
         conditions.append(TrialRow.state.in_([state.value for state in states]))
     if numbers is not None:
         conditions.append(TrialRow.number.in_(numbers))
-    for names in choices:
+    for names in methods:
         fitting = (TrialRow.params[name].as_string().in_(names[name]) for name in names)
         conditions.append(or_(false(), *fitting))
     return conditions

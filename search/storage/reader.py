@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from search.errors import DamagedRow, StoreError
 from search.records import (
     Cost,
-    Extent,
-    Setting,
+    CostSetting,
     Shape,
+    StudyExtent,
     StudyRecord,
     Tally,
     TrainingDone,
@@ -41,7 +41,7 @@ _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 """When a study changed whose row is damaged there; reading it says so."""
 
 
-class Reader:
+class StudyReader:
     """An open database, asked in this project's words; each question sees one state of it."""
 
     def __init__(self, database: Database) -> None:
@@ -160,18 +160,18 @@ class Reader:
         study: str,
         *,
         states: Collection[TrialState] | None = None,
-        choices: Sequence[Mapping[str, Collection[str]]] = (),
+        methods: Sequence[Mapping[str, Collection[str]]] = (),
     ) -> list[int]:
         """The numbers of the study's trials that fit, ascending.
 
         Args:
             study: its name.
             states: only trials in one of these.
-            choices: of each of them, one parameter of the trial must have one of its texts.
+            methods: of each of them, one parameter of the trial must have one of its texts.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
-            wanted = trials_matching(row, states=states, choices=choices)
+            wanted = trials_matching(row, states=states, methods=methods)
             query = select(TrialRow.number).where(*wanted).order_by(TrialRow.number)
             return list(session.scalars(query))
 
@@ -204,7 +204,7 @@ class Reader:
                 if isinstance(name, str)
             }
 
-    def extent(self, study: str) -> Extent:
+    def extent(self, study: str) -> StudyExtent:
         """How far the study has come."""
         open_states = TrialState.RUNNING.value, TrialState.INTERRUPTED.value
         ended = func.count().filter(TrialRow.state.not_in(open_states))
@@ -212,7 +212,7 @@ class Reader:
             row = find_study(session, study)
             counts = select(func.count(), ended).where(TrialRow.study_id == row.id)
             trials, ended_trials = session.execute(counts).one()
-            return Extent(trials=trials, ended=ended_trials)
+            return StudyExtent(trials=trials, ended=ended_trials)
 
     def training_done(self, study: str) -> dict[int, TrainingDone]:
         """Of each trial that trained a student or took one over: for how long, and whose."""
@@ -236,7 +236,7 @@ class Reader:
                 tallies.setdefault(name, {})[TrialState(state)] = tally
         return tallies
 
-    def costs(self, setting: Setting) -> dict[Shape, Cost]:
+    def costs(self, setting: CostSetting) -> dict[Shape, Cost]:
         """What was measured there of untrained students, by any study."""
         with self._database.reading() as session:
             return known_costs(session, setting)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from search.errors import StoreUnavailable
 from search.files.disk import disk_fault
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import Outcome, Scalar
 from search.storage.artifact_owner import Claim
 from search.storage.journal import Journal
@@ -21,7 +21,7 @@ _LONGEST_PAUSE_S = 5.0
 _Answer = TypeVar("_Answer")
 
 
-class Ledger:
+class RetryingWriter:
     """Writes a study's trials, each write once, whatever becomes of the store meanwhile.
 
     A write that the store can't take is tried again, for three times as long as the store waits for
@@ -104,7 +104,7 @@ class Ledger:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def journal_of(store: Store, artifacts: Depot) -> Journal:
+def journal_of(store: Store, artifacts: FolderStore) -> Journal:
     """A study's journal: beside the store's file, else with its artifacts.
 
     Where these are at a URL, it is with their copies, on the machine that drove the search.

@@ -18,7 +18,7 @@ from search.storage.soundness import (
 from search.storage.tables import (
     CostRow,
     EpochRow,
-    HoldRow,
+    LeaseRow,
     StageRow,
     StudyRow,
     TeacherRow,
@@ -65,7 +65,7 @@ def _of_rows(
 
 def _of_studies(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
     """What a study has one of."""
-    for table, label in ((TeacherRow, "the teacher"), (HoldRow, "the hold")):
+    for table, label in ((TeacherRow, "the teacher"), (LeaseRow, "the hold")):
         for row in session.execute(select(table.__table__)):
             study = _study_of(row.study_id, studies)
             yield from damages(table.__tablename__, row._mapping, study=study, label=label)

@@ -13,7 +13,7 @@ from search.records import (
     Cost,
     EpochRecord,
     FailureRecord,
-    Holder,
+    Lease,
     Outcome,
     Quality,
     StageRecord,
@@ -24,9 +24,9 @@ from search.records import (
     TrialState,
 )
 from search.storage.soundness import check_study, check_trial
-from search.storage.tables import EpochRow, HoldRow, StageRow, StudyRow, TeacherRow, TrialRow
+from search.storage.tables import EpochRow, LeaseRow, StageRow, StudyRow, TeacherRow, TrialRow
 
-_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Holder)
+_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Lease)
 
 
 def study_record(row: StudyRow) -> StudyRecord:
@@ -43,12 +43,12 @@ def study_record(row: StudyRow) -> StudyRecord:
         elapsed_s=row.elapsed_s,
         identity=row.identity,
         claims=tuple(claim for claim in (row.claim, row.claim_before) if claim),
-        holder=None if row.hold is None else _like(Holder, row.hold),
+        lease=None if row.hold is None else _like(Lease, row.hold),
     )
 
 
-def hold_row(holder: Holder) -> HoldRow:
-    return HoldRow(**asdict(holder))
+def hold_row(lease: Lease) -> LeaseRow:
+    return LeaseRow(**asdict(lease))
 
 
 def teacher_row(teacher: TeacherRecord) -> TeacherRow:

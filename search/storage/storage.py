@@ -18,11 +18,11 @@ from sqlalchemy import select
 from search.errors import StoreError
 from search.records import (
     Cost,
-    Holder,
+    CostSetting,
+    Lease,
     Outcome,
     Quality,
     Scalar,
-    Setting,
     Shape,
     StudyState,
     TeacherRecord,
@@ -31,7 +31,7 @@ from search.records import (
 from search.storage.branch_rows import keep_branches
 from search.storage.connection import Database
 from search.storage.cost_rows import keep_cost
-from search.storage.lease_rows import HeldStore
+from search.storage.lease_rows import LeasedStore
 from search.storage.queries import (
     find_trial,
     keyed_trial,
@@ -52,7 +52,7 @@ from search.storage.tables import StudyRow
 __all__ = ["Store", "safe_url"]
 
 
-class Store(HeldStore):
+class Store(LeasedStore):
     """An open store; a context manager. Threads may share it."""
 
     backup: Path | None = None
@@ -104,7 +104,7 @@ class Store(HeldStore):
         config: Mapping[str, object],
         artifacts: str,
         data_digest: str | None = None,
-        holder: Holder | None = None,
+        lease: Lease | None = None,
     ) -> None:
         """Adds a study, running.
 
@@ -113,7 +113,7 @@ class Store(HeldStore):
             config: the whole typed study as JSON types; URLs in it are stored without secrets.
             artifacts: the folder of its artifacts.
             data_digest: of the prepared data.
-            holder: who runs it.
+            lease: who runs it.
         """
         check_finite(config)
         now = datetime.now(UTC)
@@ -135,12 +135,12 @@ class Store(HeldStore):
                     data_digest=data_digest,
                     elapsed_s=0.0,
                     identity=uuid.uuid4().hex,
-                    claim=None if holder is None else holder.token,
-                    hold=None if holder is None else hold_row(holder),
+                    claim=None if lease is None else lease.token,
+                    hold=None if lease is None else hold_row(lease),
                 )
             )
-        if holder is not None:
-            self._tokens[name] = holder.token
+        if lease is not None:
+            self._tokens[name] = lease.token
 
     def reopen_study(
         self, study: str, *, config: Mapping[str, object], data_digest: str | None
@@ -255,7 +255,7 @@ class Store(HeldStore):
                 )
             row.test_accuracy, row.test_agreement = quality.accuracy, quality.agreement
 
-    def keep_cost(self, setting: Setting, shape: Shape, cost: Cost) -> None:
+    def keep_cost(self, setting: CostSetting, shape: Shape, cost: Cost) -> None:
         """Keeps what was measured; the first measurement stays, and may gain its latency later."""
         check_finite(asdict(cost))
         with self._database.writing() as session:

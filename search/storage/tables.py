@@ -77,12 +77,12 @@ class StudyRow(Table):
     claim: Mapped[str | None]
     claim_before: Mapped[str | None]
     teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
-    hold: Mapped["HoldRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
+    hold: Mapped["LeaseRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
 
     __table_args__ = (_one_of("state", StudyState),)
 
 
-class HoldRow(Table):
+class LeaseRow(Table):
     """The process that runs a study; no row where none does. See `search.records.Holder`."""
 
     __tablename__ = "holds"

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from search.errors import RetortError
-from search.targets.agent_limits import MOST_BYTES, Limits, half_of_memory
+from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_measuring import describe, measure
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
@@ -29,7 +29,7 @@ from search.text import visible
 DEFAULT_PORT = 8765
 
 
-def serve(host: str, port: int, *, limits: Limits) -> None:
+def serve(host: str, port: int, *, limits: AgentLimits) -> None:
     """Answers until Ctrl-C, or SIGTERM.
 
     Raises:
@@ -74,7 +74,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         if given.command == "serve":
-            limits = Limits(file_bytes=given.max_size, memory_bytes=given.max_memory)
+            limits = AgentLimits(file_bytes=given.max_size, memory_bytes=given.max_memory)
             serve(given.host, given.port, limits=limits)
         else:
             found = measure(given.file, threads=given.threads, memory_bytes=given.max_memory)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from search.errors import ArtifactError, TargetError
 from search.targets.agent_limits import BYTES_PER_S
 from search.targets.agent_request import TOKEN_VARIABLE
-from search.targets.http_exchange import MOST_BYTES, Answer, exchange
+from search.targets.http_exchange import MOST_BYTES, HttpAnswer, exchange
 from search.targets.latency import Latency
 from search.text import visible
 
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
+class AgentMachine:
     """What a target is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Machine:
 class Profile:
     """What a file took on a machine; memory in bytes, of the model alone and of the process."""
 
-    machine: Machine
+    machine: AgentMachine
     threads: int
     latency: Latency
     model_memory_bytes: int
@@ -70,7 +70,7 @@ class Profile:
 
 
 @cache
-def describe_agent(address: str) -> Machine:
+def describe_agent(address: str) -> AgentMachine:
     """What the agent's machine is; asked once in each process.
 
     Raises:
@@ -102,7 +102,7 @@ def _asked(address: str, path: str, model: Path | None = None) -> bytes:
         time.sleep(min(float(answer.retry_after), _LONGEST_PAUSE_S))
 
 
-def _reached(address: str, path: str, *, token: str, model: Path | None) -> Answer:
+def _reached(address: str, path: str, *, token: str, model: Path | None) -> HttpAnswer:
     seconds = _PATIENCE_S + (model.stat().st_size / BYTES_PER_S if model else 0)
     given_up = time.monotonic() + seconds
     for tried in range(1, _TRIES + 1):
@@ -141,7 +141,7 @@ def _cause(error: OSError | HTTPException) -> str:
     return shown(" ".join(str(error).split())) or type(error).__name__
 
 
-def _refused(address: str, answer: Answer) -> ArtifactError | TargetError:
+def _refused(address: str, answer: HttpAnswer) -> ArtifactError | TargetError:
     try:
         reason = shown(str(json.loads(answer.body)["error"]))
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -176,8 +176,8 @@ def _parsed(address: str, text: bytes, read: Callable[[Mapping[str, Any]], _T]) 
         ) from error
 
 
-def _machine(answer: Mapping[str, Any]) -> Machine:
-    return Machine(
+def _machine(answer: Mapping[str, Any]) -> AgentMachine:
+    return AgentMachine(
         processor=shown(str(answer["processor"])),
         runtime=shown(str(answer["runtime"])),
         cores=int(_number(answer["cores"])),

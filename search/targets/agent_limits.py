@@ -26,7 +26,7 @@ def _files() -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class AgentLimits:
     """What an agent grants those who ask it.
 
     Attributes:

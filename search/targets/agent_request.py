@@ -45,7 +45,7 @@ async def within(seconds: float, work: Awaitable[_T], refusal: Refusal) -> _T:
 
 
 @dataclass(frozen=True)
-class Head:
+class RequestHead:
     """A request without its body.
 
     Attributes:
@@ -107,7 +107,7 @@ class Head:
         return str(self.headers.get("Expect", "")).lower() == "100-continue"
 
 
-async def read_head(reader: asyncio.StreamReader) -> Head:
+async def read_head(reader: asyncio.StreamReader) -> RequestHead:
     """The next request's head.
 
     Raises:
@@ -124,7 +124,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
     method, target = told.groups()
     path, _, query = target.partition("?")
     headers = await _headers(reader, HEAD_BYTES - len(line))
-    return Head(line.rstrip(), method, path, query, headers)
+    return RequestHead(line.rstrip(), method, path, query, headers)
 
 
 async def _headers(reader: asyncio.StreamReader, room: int) -> HTTPMessage:

@@ -14,13 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from search.targets.agent_limits import Limits
+from search.targets.agent_limits import AgentLimits
 from search.targets.agent_measuring import describe, measure_apart
 from search.targets.agent_request import (
     HEAD_BYTES,
     TOKEN_VARIABLE,
-    Head,
     Refusal,
+    RequestHead,
     answer_text,
     copy_body,
     discard,
@@ -54,11 +54,13 @@ class Agent:
         OSError: the address can't be listened on.
     """
 
-    def __init__(self, host: str, port: int, *, token: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, *, token: str, limits: AgentLimits | None = None
+    ) -> None:
         _check_token(token)
         self._socket = socket.create_server((host, port))
         self._token = token
-        self.limits = limits or Limits()
+        self.limits = limits or AgentLimits()
         # In the order in which they came.
         self._droppable: dict[StreamWriter, str] = {}
         # asyncio itself keeps no task alive.
@@ -161,7 +163,7 @@ class Agent:
             await within(self.limits.body_s(left), discard(reader, left), self._too_slow())
 
     async def _reply(
-        self, head: Head, reader: StreamReader, writer: StreamWriter
+        self, head: RequestHead, reader: StreamReader, writer: StreamWriter
     ) -> dict[str, Any]:
         if (head.method, head.path) == ("GET", "/"):
             return describe()
@@ -232,7 +234,7 @@ def _busy() -> Refusal:
     )
 
 
-def _told_length(head: Head) -> int:
+def _told_length(head: RequestHead) -> int:
     """Of the body that is sent, whatever is thought of it."""
     try:
         return head.length

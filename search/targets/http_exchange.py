@@ -14,7 +14,7 @@ _CONNECTING_S = 30.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What a server answered.
 
     Attributes:
@@ -30,7 +30,7 @@ class Answer:
 
 def exchange(
     address: str, path: str, *, token: str, seconds: float, body: Path | None = None
-) -> Answer:
+) -> HttpAnswer:
     """What the server at `address` answers; neither a redirection nor a proxy is followed.
 
     Args:
@@ -63,7 +63,7 @@ def exchange(
         connection.request(method, parts.path.rstrip("/") + path, file, headers)
         response = opened.enter_context(connection.getresponse())
         found = response.read(MOST_BYTES + 1)
-        return Answer(response.status, found, response.headers.get("Retry-After", ""))
+        return HttpAnswer(response.status, found, response.headers.get("Retry-After", ""))
 
 
 @contextmanager

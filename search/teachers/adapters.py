@@ -13,7 +13,7 @@ from search.training.ensemble import as_one
 from spaces.features import intermediates
 
 
-class Adapted(nn.Module):
+class AdaptedTeacher(nn.Module):
     """A network that expects other pixels than the students do: resized, normalised its own way.
 
     Args:
@@ -83,4 +83,4 @@ def adapt(
     scale, offset = np.array(info.std) / std, (np.array(info.mean) - mean) / std
     if image_size == info.image_size and np.allclose(scale, 1) and np.allclose(offset, 0):
         return network
-    return Adapted(network, image_size=image_size, scale=scale, offset=offset)
+    return AdaptedTeacher(network, image_size=image_size, scale=scale, offset=offset)

@@ -10,8 +10,8 @@ from search.config.study import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
 from search.records import EpochRecord
-from search.teachers.setting import Classroom, network_digest
-from search.training.trainer import Course, train
+from search.teachers.setting import TeacherContext, network_digest
+from search.training.trainer import TrainingPlan, train
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
@@ -19,7 +19,7 @@ _WEIGHTS = "model.safetensors"
 
 
 def trained(
-    network: nn.Module, training: TeacherTraining, room: Classroom, *, code: str = ""
+    network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
 ) -> nn.Module:
     """The network fitted here, or as it was fitted by an earlier run.
 
@@ -33,13 +33,13 @@ def trained(
     views = f"{room.seed}/{info.shift}/{info.flip}"
     network_key = network_digest(network) + code
     key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}"
-    depot, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
-    with depot.making(name, room.progress):
-        if folder := depot.kept(name):
+    folder_store, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
+    with folder_store.making(name, room.progress):
+        if folder := folder_store.kept(name):
             room.progress("teacher: trained by an earlier run")
             network.load_state_dict(load_file(folder / _WEIGHTS))
             return network
-        with depot.writing(name) as temporary:
+        with folder_store.writing(name) as temporary:
             # As large as they will be: whether there is room is known before the hours of training.
             write_weights(temporary / _WEIGHTS, network)
             _fit(network, training, room)
@@ -47,7 +47,7 @@ def trained(
     return network
 
 
-def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None:
+def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) -> None:
     """Trains until the epochs are over or validation has not improved for `patience` epochs."""
     peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
@@ -67,9 +67,9 @@ def _fit(network: nn.Module, training: TeacherTraining, room: Classroom) -> None
     network.load_state_dict(best)
 
 
-def _course(training: TeacherTraining, room: Classroom) -> Course:
+def _course(training: TeacherTraining, room: TeacherContext) -> TrainingPlan:
     info = room.dataset.info
-    return Course(
+    return TrainingPlan(
         stage="teacher",
         training=_standard(training),
         distillation=Labels(),

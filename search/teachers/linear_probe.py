@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from search.data.dataset import normalize
 from search.errors import TeacherError
-from search.teachers.adapters import Adapted
-from search.teachers.setting import Classroom
+from search.teachers.adapters import AdaptedTeacher
+from search.teachers.setting import TeacherContext
 
 _MOST_IMAGES = 20_000
 _BATCH = 256
@@ -47,7 +47,7 @@ def classifier_name(network: nn.Module) -> str | None:
     return next((name for name, part in network.named_modules() if part is classifier), None)
 
 
-def probed(network: nn.Module, room: Classroom) -> nn.Module:
+def probed(network: nn.Module, room: TeacherContext) -> nn.Module:
     """The network with a classifier of the data's classes, fitted to up to 20,000 of its images.
 
     Multinomial logistic regression on the classifier's inputs, each of mean 0 and spread 1, with a
@@ -74,7 +74,7 @@ def probed(network: nn.Module, room: Classroom) -> nn.Module:
 
 
 def _bare(network: nn.Module) -> nn.Module:
-    return network.network if isinstance(network, Adapted) else network
+    return network.network if isinstance(network, AdaptedTeacher) else network
 
 
 def _classifier(network: nn.Module) -> nn.Linear | None:
@@ -84,7 +84,7 @@ def _classifier(network: nn.Module) -> nn.Linear | None:
 
 
 @torch.inference_mode()
-def _seen(network: nn.Module, classifier: nn.Linear, room: Classroom) -> tuple[Tensor, Tensor]:
+def _seen(network: nn.Module, classifier: nn.Linear, room: TeacherContext) -> tuple[Tensor, Tensor]:
     """The classifier's inputs [images, dimensions] for training images, and their labels."""
     info, training = room.dataset.info, room.dataset.training
     generator = torch.Generator().manual_seed(room.seed)

@@ -20,7 +20,7 @@ from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.data.views import View
 from search.files.arrays import mapped
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.teachers.teacher import Teacher
 
 _FILE = "logits.npy"
@@ -31,7 +31,7 @@ _FORM = "teachers, views, images, classes"
 
 
 @dataclass(frozen=True)
-class SoftTargets:
+class CachedLogits:
     """Logits [teachers, views, images, classes] in half precision, mapped from a file."""
 
     logits: np.ndarray
@@ -46,19 +46,19 @@ def soft_targets(
     dataset: Dataset,
     views: Sequence[View],
     *,
-    cache: Depot,
+    cache: FolderStore,
     progress: Callable[[str], None],
 ) -> Path:
     """The folder of the logits of each of its members, computed unless it is there and whole."""
     # The folder too: a view is cut otherwise where the data set is streamed.
     seen = f"{dataset.info.digest}/{dataset.folder.name}/{views!r}/{content_of(*SHOWS)}"
     key = f"{_FORM}/{teacher.digest}/{seen}"
-    depot, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
-    with depot.making(name, progress):
-        if depot.kept(name) is None:
-            with depot.writing(name) as temporary:
+    folder_store, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
+    with folder_store.making(name, progress):
+        if folder_store.kept(name) is None:
+            with folder_store.writing(name) as temporary:
                 _compute(temporary / _FILE, teacher, dataset, views, progress=progress)
-    return depot.folder / name
+    return folder_store.folder / name
 
 
 def _compute(
@@ -96,9 +96,9 @@ def _reserve(file: Path) -> None:
             opened.write(block)
 
 
-def open_soft_targets(folder: Path) -> SoftTargets:
+def open_soft_targets(folder: Path) -> CachedLogits:
     """The logits in `folder`, mapped: opened in milliseconds, its pages shared by processes."""
-    return SoftTargets(mapped(folder / _FILE))
+    return CachedLogits(mapped(folder / _FILE))
 
 
 @torch.inference_mode()

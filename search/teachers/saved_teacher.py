@@ -16,7 +16,7 @@ from search.config.study import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
 from search.files.atomic import damaged_files
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.teachers.adapters import adapt
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.linear_probe import with_classes
@@ -28,7 +28,7 @@ _DESCRIPTION = "teacher.json"
 
 
 def save_teacher(
-    teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: Depot
+    teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: FolderStore
 ) -> Path:
     """The folder of each member's weights, and of what it takes to build it again.
 
@@ -46,17 +46,20 @@ def save_teacher(
         },
         indent=1,
     )
-    depot, name = cache / "live_teachers", hashlib.sha256(description.encode()).hexdigest()[:24]
-    if folder := depot.kept(name):
+    folder_store, name = (
+        cache / "live_teachers",
+        hashlib.sha256(description.encode()).hexdigest()[:24],
+    )
+    if folder := folder_store.kept(name):
         return folder
-    with depot.writing(name) as temporary:
+    with folder_store.writing(name) as temporary:
         for number, network in enumerate(teacher.members):
             write_weights(temporary / _file(number), network)
         for number, settings in enumerate(members):
             if settings.exported:  # another machine may not have it
                 shutil.copytree(settings.exported.expanduser(), temporary / _copy(number))
         (temporary / _DESCRIPTION).write_text(description)
-    return depot.folder / name
+    return folder_store.folder / name
 
 
 @cache

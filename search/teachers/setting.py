@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from search.data.dataset import Dataset
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classroom:
+class TeacherContext:
     """Where a teacher is made ready.
 
     Attributes:
@@ -26,7 +26,7 @@ class Classroom:
     """
 
     dataset: Dataset
-    cache: Depot
+    cache: FolderStore
     seed: int
     device: str
     allow_code: bool

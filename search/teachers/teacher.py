@@ -17,7 +17,7 @@ from search.teachers.adapters import Ensemble, adapt
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.finetune import trained
 from search.teachers.linear_probe import outputs_of, probed
-from search.teachers.setting import Classroom, network_digest
+from search.teachers.setting import TeacherContext, network_digest
 from search.teachers.sources import from_timm, preprocessing
 from search.training.trainer import accuracy
 from spaces.counting import count_parameters
@@ -50,7 +50,7 @@ class Teacher:
         return (self.network,)
 
 
-def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teacher:
+def prepare_teacher(members: Sequence[TeacherSettings], room: TeacherContext) -> Teacher:
     """The teacher that a study names; trained here where it says so.
 
     Raises:
@@ -68,7 +68,7 @@ def prepare_teacher(members: Sequence[TeacherSettings], room: Classroom) -> Teac
     return Teacher(name, network.requires_grad_(False), digest, room.device)
 
 
-def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
+def _member(settings: TeacherSettings, room: TeacherContext) -> nn.Module:
     info = room.dataset.info
     torch.manual_seed(room.seed)  # of weights that are not loaded
     if settings.exported:
@@ -91,7 +91,7 @@ def _member(settings: TeacherSettings, room: Classroom) -> nn.Module:
 
 
 @torch.inference_mode()
-def _check_outputs(network: nn.Module, room: Classroom) -> None:
+def _check_outputs(network: nn.Module, room: TeacherContext) -> None:
     info = room.dataset.info
     example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=room.device)
     try:
@@ -117,7 +117,7 @@ def _check_outputs(network: nn.Module, room: Classroom) -> None:
         )
 
 
-def _digest(network: nn.Module, room: Classroom, *, code: Sequence[str]) -> str:
+def _digest(network: nn.Module, room: TeacherContext, *, code: Sequence[str]) -> str:
     """Of the weights, of what they give for a probe, and of the members' own code.
 
     A module that is installed is known by the probe alone.

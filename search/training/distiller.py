@@ -1,4 +1,4 @@
-"""A student at its lessons: the network, what its method learns beside it, and its teachers."""
+"""A student at its batches: the network, what its method learns beside it, and its teachers."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from spaces.features import Feature, features_of, maps_alone, with_maps
 Maps = list[tuple[Tensor, Tensor]]
 
 
-class Pupil(nn.Module):
+class Distiller(nn.Module):
     """A student and the projectors that its method compares it by, trained as one.
 
     Its state is the student's and the projectors'. Teachers are asked but not part of it.

@@ -7,7 +7,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 
-class Average:
+class MovingAverage:
     """A moving average of a network's weights and statistics, which can take their place.
 
     After few steps the decay is smaller than asked for, so that the random start is soon forgotten:

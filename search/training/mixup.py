@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MixedBatch:
     """How a batch is mixed: each image with the one as far from the batch's other end.
 
     Attributes:
@@ -47,7 +47,7 @@ class Mixture:
         return own.lerp(own.flip(-2), 1 - self.share).clamp_min(torch.finfo(own.dtype).tiny).log()
 
 
-def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> Mixture | None:
+def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> MixedBatch | None:
     """A mixture for this batch, from torch's global generator; None where nothing is mixed.
 
     Args:
@@ -60,7 +60,7 @@ def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> Mixture | No
     cuts = bool(cutmix) and (not mixup or bool(torch.rand(()) < 0.5))
     concentration = cutmix if cuts else mixup
     share = _drawn_share(concentration)
-    return _cut(images, share) if cuts else Mixture(share)
+    return _cut(images, share) if cuts else MixedBatch(share)
 
 
 def _drawn_share(concentration: float) -> float:
@@ -76,14 +76,14 @@ def _drawn_share(concentration: float) -> float:
     return float(torch.sigmoid(one - other))
 
 
-def _cut(images: Tensor, share: float) -> Mixture:
+def _cut(images: Tensor, share: float) -> MixedBatch:
     """A box of about 1 - `share` of the image around a point of it; what lies outside is lost."""
     height, width = images.shape[2:]
     side = (1 - share) ** 0.5
     rows = _span(height, round(side * height))
     columns = _span(width, round(side * width))
     area = (rows[1] - rows[0]) * (columns[1] - columns[0])
-    return Mixture(1 - area / (height * width), box=(*rows, *columns))
+    return MixedBatch(1 - area / (height * width), box=(*rows, *columns))
 
 
 def _span(length: int, extent: int) -> tuple[int, int]:

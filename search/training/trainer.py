@@ -14,13 +14,13 @@ from search.data.views import View
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
-from search.training.distiller import Pupil
-from search.training.ema import Average
+from search.training.distiller import Distiller
+from search.training.ema import MovingAverage
 from search.training.ensemble import as_one
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
-from spaces.axes.distillation import Distillation, Lesson
-from spaces.axes.training import Fit, Training
+from spaces.axes.distillation import Distillation, DistillationBatch
+from spaces.axes.training import OptimizationSteps, Training
 
 _EVALUATION_BATCH = 512
 
@@ -29,7 +29,7 @@ Targets = Callable[[View, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrainingPlan:
     """What a network is put through.
 
     Attributes:
@@ -61,7 +61,7 @@ class Course:
     constraint: Callable[[], None] | None = None
 
 
-def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
+def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
     """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
 
     After each epoch the network is what its accuracy is reported of: the moving average of its
@@ -73,24 +73,24 @@ def train(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[Epoc
     Raises:
         TrialError: `non_finite`, the loss became infinite or not a number.
     """
-    dataset = for_learning(dataset, by_labels=course.distillation.uses_labels)
-    torch.manual_seed(course.seed)
-    network.to(course.device).to(memory_format=_memory_format(network))
-    for teacher in course.teachers:
-        teacher.to(course.device)
+    dataset = for_learning(dataset, by_labels=plan.distillation.uses_labels)
+    torch.manual_seed(plan.seed)
+    network.to(plan.device).to(memory_format=_memory_format(network))
+    for teacher in plan.teachers:
+        teacher.to(plan.device)
     try:
-        yield from _curve(network, dataset, course)
+        yield from _curve(network, dataset, plan)
     finally:
         network.to(memory_format=torch.contiguous_format)
 
 
 @dataclass(frozen=True)
-class _Fitting:
+class _TrainingRun:
     """What changes while a network is trained."""
 
-    pupil: Pupil
-    fit: Fit
-    average: Average | None
+    distiller: Distiller
+    fit: OptimizationSteps
+    average: MovingAverage | None
 
     def exchange(self) -> None:
         """Puts the weights' average into the network, or takes it out again."""
@@ -100,7 +100,7 @@ class _Fitting:
     def state_dict(self) -> dict[str, Any]:
         """All of it, between two epochs."""
         state = {
-            "pupil": self.pupil.state_dict(),
+            "pupil": self.distiller.state_dict(),
             "optimizer": self.fit.optimizer.state_dict(),
             "scheduler": self.fit.scheduler.state_dict(),
         }
@@ -108,81 +108,81 @@ class _Fitting:
 
     def fits(self, state: Mapping[str, Any]) -> bool:
         """Whether the state is of a pupil of the same shapes."""
-        own = {name: value.shape for name, value in self.pupil.state_dict().items()}
+        own = {name: value.shape for name, value in self.distiller.state_dict().items()}
         return own == {name: value.shape for name, value in state["pupil"].items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """As it was when its state was asked for."""
-        self.pupil.load_state_dict(state["pupil"])
+        self.distiller.load_state_dict(state["pupil"])
         self.fit.optimizer.load_state_dict(state["optimizer"])
         self.fit.scheduler.load_state_dict(state["scheduler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
 
-def _curve(network: nn.Module, dataset: Dataset, course: Course) -> Iterator[EpochRecord]:
-    fitting = _fitting(network, dataset, course)
-    curve = _restored(fitting, course)
+def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
+    fitting = _fitting(network, dataset, plan)
+    curve = _restored(fitting, plan)
     yield from curve
-    for epoch in range(len(curve), course.epochs):
+    for epoch in range(len(curve), plan.epochs):
         if epoch:
             fitting.exchange()
-        order = _shuffled(len(dataset.training), seed=course.seed, epoch=epoch)
-        loss = _epoch(fitting, dataset, course, epoch=epoch, order=order)
+        order = _shuffled(len(dataset.training), seed=plan.seed, epoch=epoch)
+        loss = _epoch(fitting, dataset, plan, epoch=epoch, order=order)
         fitting.exchange()
         point = EpochRecord(
-            stage=course.stage,
+            stage=plan.stage,
             epoch=epoch,
             loss=loss,
-            accuracy=accuracy(network, dataset.validation, dataset, device=course.device),
+            accuracy=accuracy(network, dataset.validation, dataset, device=plan.device),
             learning_rate=fitting.fit.optimizer.param_groups[0]["lr"],
         )
         curve.append(point)
-        _kept(fitting, course, curve)
+        _kept(fitting, plan, curve)
         yield point
 
 
-def _pupil(network: nn.Module, dataset: Dataset, course: Course) -> Pupil:
+def _distiller(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Distiller:
     info = dataset.info
-    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=course.device)
-    return Pupil(network, course.distillation, course.teachers, example)
+    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=plan.device)
+    return Distiller(network, plan.distillation, plan.teachers, example)
 
 
-def _fitting(network: nn.Module, dataset: Dataset, course: Course) -> _Fitting:
-    pupil = _pupil(network, dataset, course)
-    steps = len(dataset.training) // _batch_size(dataset, course)
-    fit = course.training.fit(pupil, epochs=course.epochs, steps_per_epoch=steps)
-    decay = course.training.ema
-    return _Fitting(pupil, fit, Average(network, decay=decay) if decay else None)
+def _fitting(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> _TrainingRun:
+    distiller = _distiller(network, dataset, plan)
+    steps = len(dataset.training) // _batch_size(dataset, plan)
+    fit = plan.training.fit(distiller, epochs=plan.epochs, steps_per_epoch=steps)
+    decay = plan.training.ema
+    return _TrainingRun(distiller, fit, MovingAverage(network, decay=decay) if decay else None)
 
 
-def _batch_size(dataset: Dataset, course: Course) -> int:
-    return min(course.training.batch_size, len(dataset.training))
+def _batch_size(dataset: Dataset, plan: TrainingPlan) -> int:
+    return min(plan.training.batch_size, len(dataset.training))
 
 
-def _restored(fitting: _Fitting, course: Course) -> list[EpochRecord]:
+def _restored(fitting: _TrainingRun, plan: TrainingPlan) -> list[EpochRecord]:
     """The epochs that the checkpoint has behind it, with everything as it was after the last."""
-    if course.checkpoint is None or (state := course.checkpoint.load()) is None:
+    if plan.checkpoint is None or (state := plan.checkpoint.load()) is None:
         return []
     if not fitting.fits(state):
         return []  # it was cut otherwise before
     fitting.load_state_dict(state)
     torch.set_rng_state(state["chance"])
-    if course.device == "cuda":
+    if plan.device == "cuda":
         torch.cuda.set_rng_state(state["cuda_chance"])
     return [EpochRecord(**point) for point in state["curve"]]
 
 
-def _kept(fitting: _Fitting, course: Course, curve: Sequence[EpochRecord]) -> None:
-    if course.checkpoint is None or not course.checkpoint.is_due or len(curve) == course.epochs:
+def _kept(fitting: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord]) -> None:
+    if plan.checkpoint is None or not plan.checkpoint.is_due or len(curve) == plan.epochs:
         return
     state = fitting.state_dict() | {
         "chance": torch.get_rng_state(),
         "curve": [asdict(point) for point in curve],
     }
-    if course.device == "cuda":
+    if plan.device == "cuda":
         state["cuda_chance"] = torch.cuda.get_rng_state()
-    course.checkpoint.save(state)
+    plan.checkpoint.save(state)
 
 
 @torch.inference_mode()
@@ -197,21 +197,21 @@ def accuracy(network: nn.Module, part: Part, dataset: Dataset, *, device: str = 
 
 
 def sample_losses(
-    network: nn.Module, dataset: Dataset, course: Course, *, batches: int
+    network: nn.Module, dataset: Dataset, plan: TrainingPlan, *, batches: int
 ) -> Iterator[Tensor]:
     """The course's loss on a few batches of training images, in evaluation mode.
 
     Each has a gradient; normalisations keep their statistics, and the network comes back to the
     CPU.
     """
-    pupil = _pupil(network.to(course.device), dataset, course)
-    batch_size = _batch_size(dataset, course)
-    order = _shuffled(len(dataset.training), seed=course.seed, epoch=0)[: batches * batch_size]
+    distiller = _distiller(network.to(plan.device), dataset, plan)
+    batch_size = _batch_size(dataset, plan)
+    order = _shuffled(len(dataset.training), seed=plan.seed, epoch=0)[: batches * batch_size]
     try:
         for batch in dataset.training.batches(
-            batch_size, order=order, view=course.views[0], device=course.device, drop_last=True
+            batch_size, order=order, view=plan.views[0], device=plan.device, drop_last=True
         ):
-            yield _loss(pupil.eval(), batch, dataset, course, view=course.views[0])
+            yield _loss(distiller.eval(), batch, dataset, plan, view=plan.views[0])
     finally:
         network.cpu()
 
@@ -227,40 +227,40 @@ def _memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def _epoch(
-    fitting: _Fitting, dataset: Dataset, course: Course, *, epoch: int, order: Tensor
+    fitting: _TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
 ) -> float:
     """Mean loss of the epoch, in nats."""
-    pupil, fit = fitting.pupil, fitting.fit
-    pupil.train()
-    view = course.views[epoch % len(course.views)]
+    distiller, fit = fitting.distiller, fitting.fit
+    distiller.train()
+    view = plan.views[epoch % len(plan.views)]
     # Batch normalisation can't take a last batch of one image, so that the last, short one is left
     # out; the next epoch's order is another.
-    batch_size = _batch_size(dataset, course)
+    batch_size = _batch_size(dataset, plan)
     batches = dataset.training.batches(
-        batch_size, order=order, view=view, device=course.device, drop_last=True
+        batch_size, order=order, view=view, device=plan.device, drop_last=True
     )
     losses = []
     done = epoch * (len(dataset.training) // batch_size)
     for step, batch in enumerate(batches, start=done + 1):
-        loss = _loss(pupil, batch, dataset, course, view=view)
-        if course.penalty is not None:
-            loss = loss + course.penalty()
+        loss = _loss(distiller, batch, dataset, plan, view=view)
+        if plan.penalty is not None:
+            loss = loss + plan.penalty()
         fit.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
-        if course.constraint is not None:
-            course.constraint()
+        if plan.constraint is not None:
+            plan.constraint()
         fit.scheduler.step_update(step)
         if fitting.average is not None:
             fitting.average.update(step)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
     # The last step's update shows in no loss any more, only in the weights.
-    if not (math.isfinite(mean) and _is_finite(pupil)):
+    if not (math.isfinite(mean) and _is_finite(distiller)):
         raise TrialError(
             "non_finite",
             f"loss and weights must stay finite, but the loss was {mean} and the weights "
-            f"{'finite' if _is_finite(pupil) else 'not'} in epoch {epoch} of {course.stage}: "
+            f"{'finite' if _is_finite(distiller) else 'not'} in epoch {epoch} of {plan.stage}: "
             "lower training.standard.learning_rate",
         )
     return mean
@@ -271,31 +271,33 @@ def _is_finite(network: nn.Module) -> bool:
     return all(bool(tensor.sum().isfinite()) for tensor in network.state_dict().values())
 
 
-def _loss(pupil: Pupil, batch: Batch, dataset: Dataset, course: Course, *, view: View) -> Tensor:
+def _loss(
+    distiller: Distiller, batch: Batch, dataset: Dataset, plan: TrainingPlan, *, view: View
+) -> Tensor:
     images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-    images = images.contiguous(memory_format=_memory_format(pupil.student))
+    images = images.contiguous(memory_format=_memory_format(distiller.student))
     members = None
-    if course.targets is not None:
-        members = course.targets(view, batch.indices).to(course.device)
+    if plan.targets is not None:
+        members = plan.targets(view, batch.indices).to(plan.device)
     labels = batch.labels
-    training = course.training
+    training = plan.training
     images = erased(images, probability=training.erasing)
     if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
         images = mixture.images(images)
-        if course.distillation.uses_labels:  # an image without one has no class to be mixed
+        if plan.distillation.uses_labels:  # an image without one has no class to be mixed
             labels = mixture.labels(labels, len(dataset.info.classes))
         members = None if members is None else mixture.logits(members)
     # Not float16, the default: its range is too small to train in without scaling gradients.
-    with torch.autocast(course.device, torch.bfloat16, enabled=course.device == "cuda"):
-        logits, maps = pupil(images)
-    lesson = Lesson(
+    with torch.autocast(plan.device, torch.bfloat16, enabled=plan.device == "cuda"):
+        logits, maps = distiller(images)
+    predicted = DistillationBatch(
         student=logits.float(),
         labels=labels,
         teacher=None if members is None else as_one(members),
         members=members,
         maps=maps,
     )
-    return course.distillation.loss(lesson, label_smoothing=training.label_smoothing)
+    return plan.distillation.loss(predicted, label_smoothing=training.label_smoothing)
 
 
 def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
-from spaces.domain import Domain, FloatRange, IntRange, Scalar
+from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
-from spaces.space import Methods, SearchSpace
+from spaces.search_space import Methods, SearchSpace
 
 # Each is trained on for some epochs, one after another.
 _METHODS_AT_MOST = 4
@@ -99,10 +99,14 @@ def _settings(
     themselves.
     """
     found = []
-    for name, domains in methods.items():
-        places = count if any(domain.count() > 1 for domain in domains.values()) else 1
+    for name, distributions in methods.items():
+        places = (
+            count if any(distribution.count() > 1 for distribution in distributions.values()) else 1
+        )
         half = 0.5 / max(places - 1, 1)
-        known = {f"{axis}.{name}.{key}": domain for key, domain in domains.items()}
+        known = {
+            f"{axis}.{name}.{key}": distribution for key, distribution in distributions.items()
+        }
         settings: list[dict[str, Scalar]] = []
         for place in range(places):
             middle = place / (places - 1) if places > 1 else 0.5
@@ -110,22 +114,25 @@ def _settings(
             if (
                 unlike
                 and unlike[axis] == name
-                and all(_is_at(domain, unlike[key], low, high) for key, domain in known.items())
+                and all(
+                    _is_at(distribution, unlike[key], low, high)
+                    for key, distribution in known.items()
+                )
             ):
                 continue
             setting: dict[str, Scalar] = {axis: name}
-            setting |= {key: domain.at(middle) for key, domain in known.items()}
+            setting |= {key: distribution.at(middle) for key, distribution in known.items()}
             settings.append(setting)
         found.append(settings)
     return found
 
 
-def _is_at(domain: Domain, value: Scalar, low: float, high: float) -> bool:
+def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -> bool:
     """Whether the value lies between these shares of the way through the domain."""
-    first, last = domain.at(low), domain.at(high)
-    if isinstance(domain, FloatRange | IntRange):
+    first, last = distribution.at(low), distribution.at(high)
+    if isinstance(distribution, FloatRange | IntRange):
         return float(first) <= float(value) <= float(last)
-    return value == domain.at((low + high) / 2)
+    return value == distribution.at((low + high) / 2)
 
 
 def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:

@@ -28,7 +28,7 @@ _DEVIATIONS = 1.645
 
 
 @dataclass
-class _Trial:
+class _Curve:
     """A trial's errors at each share of its training, and that of the student it ended with."""
 
     errors: dict[float, float] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class _Trial:
 
 
 @dataclass(frozen=True)
-class _Student:
+class _EndedStudent:
     """A finished student: whose it is, what it costs, and its error as it is shipped."""
 
     trial: int
@@ -44,7 +44,7 @@ class _Student:
     error: float
 
 
-class Rungs:
+class EarlyStopping:
     """Remembers how trials came along, and says who is hopeless.
 
     A trial is hopeless if it would stay behind a finished student that costs no more even if it
@@ -57,8 +57,8 @@ class Rungs:
 
     def __init__(self, validation_images: int) -> None:
         self._images = validation_images
-        self._trials: dict[int, _Trial] = defaultdict(_Trial)
-        self._students: list[_Student] = []
+        self._trials: dict[int, _Curve] = defaultdict(_Curve)
+        self._students: list[_EndedStudent] = []
 
     def finish(
         self,
@@ -79,7 +79,7 @@ class Rungs:
             feasible: whether it keeps to the budget; else none is stopped for its sake.
         """
         if feasible:
-            self._students.append(_Student(trial, cost, 1 - accuracy))
+            self._students.append(_EndedStudent(trial, cost, 1 - accuracy))
         if not branch:
             self._trials[trial].last = 1 - accuracy
 
@@ -87,7 +87,7 @@ class Rungs:
         """Hears of a point of a trial's curve: its accuracy at that share of its training."""
         self._trials[trial].errors[share] = 1 - accuracy
 
-    def hopeless(self, trial: int, *, share: float, accuracy: float, cost: Cost) -> str | None:
+    def should_stop(self, trial: int, *, share: float, accuracy: float, cost: Cost) -> str | None:
         """Why the trial should stop; None while it may go on.
 
         Args:
@@ -128,7 +128,7 @@ class Rungs:
         hope = foreseen_ending(reached[0], points).hope
         return 1 - float(to_accuracies(np.array(hope)))
 
-    def _beats(self, other: _Student, hoped: float, cost: Cost) -> bool:
+    def _beats(self, other: _EndedStudent, hoped: float, cost: Cost) -> bool:
         """Whether `other` costs no more, and its error is lower by more than chance explains."""
         cheaper = other.cost.size_bytes <= cost.size_bytes and _is_as_fast(other.cost, cost)
         variance = sum(error * (1 - error) for error in (other.error, hoped)) / self._images

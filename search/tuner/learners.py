@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from search.cost_model.gate import Gate
+from search.cost_model.gate import CostGate
 from search.records import EpochRecord, Outcome, TrialState
 from search.samplers.learning_curve import learning_curve
 from search.samplers.optuna_adapter import Proposal, Sampler
-from search.tuner.early_stopping import Rungs
+from search.tuner.early_stopping import EarlyStopping
 from search.tuner.pinning import FrontierPins
 from spaces.recipe import Recipe
 
@@ -20,13 +20,13 @@ class Learners:
     Attributes:
         sampler: proposes recipes by it.
         gate: knows by it what recipes cost.
-        rungs: say by it which trial is hopeless; None lets all of them end.
+        early_stopping: say by it which trial is hopeless; None lets all of them end.
         pins: keep what the frontier was made of; None keeps nothing.
     """
 
     sampler: Sampler
-    gate: Gate
-    rungs: Rungs | None = None
+    gate: CostGate
+    early_stopping: EarlyStopping | None = None
     pins: FrontierPins | None = None
 
     def tell(
@@ -54,8 +54,8 @@ class Learners:
         """
         self.tell_sampler(recipe, outcome, branch=branch, proposal=proposal)
         self.gate.learn(recipe, outcome)
-        if self.rungs and outcome.quality and outcome.cost:
-            self.rungs.finish(
+        if self.early_stopping and outcome.quality and outcome.cost:
+            self.early_stopping.finish(
                 trial,
                 accuracy=outcome.quality.accuracy,
                 cost=outcome.cost,
@@ -77,9 +77,9 @@ class Learners:
 
     def note_curve(self, trial: int, recipe: Recipe, epochs: Iterable[EpochRecord]) -> None:
         """Tells the rungs how a trial came along that has ended."""
-        if self.rungs:
+        if self.early_stopping:
             for share, accuracy in learning_curve(recipe, epochs):
-                self.rungs.note(trial, share=share, accuracy=accuracy)
+                self.early_stopping.note(trial, share=share, accuracy=accuracy)
 
     def keep_frontier(self) -> None:
         """Pins what the frontier is made of, if it has moved since."""

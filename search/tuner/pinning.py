@@ -8,11 +8,11 @@ from spaces.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class _Student:
+class _FrontierStudent:
     costs: tuple[float, float, float]  # error, bytes, milliseconds
     keys: frozenset[str]
 
-    def beats(self, other: "_Student") -> bool:
+    def beats(self, other: "_FrontierStudent") -> bool:
         return all(mine <= theirs for mine, theirs in zip(self.costs, other.costs, strict=True))
 
 
@@ -29,7 +29,7 @@ class FrontierPins:
         self._owner = owner
         self._lineage = lineage
         self._cache = cache
-        self._frontier: list[_Student] = []
+        self._frontier: list[_FrontierStudent] = []
         self._moved = False
 
     def keep(self) -> None:
@@ -46,7 +46,7 @@ class FrontierPins:
             return
         assert outcome.cost
         assert outcome.quality
-        student = _Student(
+        student = _FrontierStudent(
             (
                 1 - outcome.quality.accuracy,
                 outcome.cost.size_bytes,

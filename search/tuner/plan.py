@@ -19,24 +19,24 @@ import torch
 from torch import nn
 
 from search.config.resources import parallel_trials
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Study, TeacherSettings
 from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Admission
+from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
 from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.errors import BadInput
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import brief_of
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.saved_teacher import architecture, check_features
-from search.training.distiller import Pupil
+from search.training.distiller import Distiller
 from search.tuner.branching import branches_of
-from spaces.axes.distillation import Distillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.axes.student import Student
 from spaces.axes.training import Training
 from spaces.distillation.labels import Labels
@@ -52,7 +52,7 @@ _OVERHEAD_S = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draw:
+class DrawnRecipe:
     """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted.
 
     Attributes:
@@ -70,7 +70,7 @@ class Draw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """What a study would do.
 
     Attributes:
@@ -93,7 +93,7 @@ class Plan:
     classes: int
     recipes: float
     students: tuple[str, ...]
-    draws: tuple[Draw, ...]
+    draws: tuple[DrawnRecipe, ...]
     contradictions: Mapping[str, float]
     teacher_s: float
     trials_s: float
@@ -108,7 +108,7 @@ class Plan:
         return {cause: count / len(self.draws) for cause, count in counted.most_common()}
 
     @property
-    def fitting(self) -> tuple[Draw, ...]:
+    def fitting(self) -> tuple[DrawnRecipe, ...]:
         """The draws that would be trained."""
         return tuple(draw for draw in self.draws if draw.refusal is None)
 
@@ -121,25 +121,25 @@ class Plan:
         return values
 
 
-def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
+def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     """Looks at a study without running it.
 
     Raises:
         BadInput: the study can't be run.
     """
     check_study(study)
-    cache, artifacts = Depot.of(study.run.cache), Depot.of(study.run.artifacts)
+    cache, artifacts = FolderStore.of(study.run.cache), FolderStore.of(study.run.artifacts)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
-    brief = brief_of(study, dataset.info)
+    requirements = brief_of(study, dataset.info)
     teachers = _teachers(study, dataset, progress)
     with _threads(study.run.cpus):
-        draws = tuple(_draws(study, brief, dataset, teachers, progress))
+        draws = tuple(_draws(study, requirements, dataset, teachers, progress))
     # Others that don't contradict themselves there are, as the study was checked.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
         raise BadInput(f"space: no recipe of it can be built; the first: {sound[0].refusal}")
     sizes = dataset.info.sizes
-    return Plan(
+    return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
@@ -148,7 +148,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> Plan:
         draws=draws,
         contradictions=contradictions(study),
         teacher_s=sum(
-            _teacher_seconds(study, settings, network, brief, dataset)
+            _teacher_seconds(study, settings, network, requirements, dataset)
             for settings, network in teachers
         ),
         trials_s=_trials_seconds(study, draws),
@@ -178,41 +178,41 @@ def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -
 
 def _draws(
     study: Study,
-    brief: Brief,
+    requirements: StudentRequirements,
     dataset: Dataset,
     teachers: _Teachers,
     progress: Callable[[str], None],
-) -> Iterable[Draw]:
+) -> Iterable[DrawnRecipe]:
     networks = tuple(network for _, network in teachers)
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     # The target may be a machine that is asked only once there is a search.
-    admission = Admission(brief, CostTable(), timed=brief.target.resource is None)
+    feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)
     step_seconds: dict[tuple[Student, int, str], float] = {}
     for number in range(_DRAWS):
         if (proposal := sampler.ask()) is None:
             return
         progress(f"recipe {number + 1} of {_DRAWS}: {proposal.recipe.student}")
         recipe = proposal.recipe
-        verdict = admission.judge(recipe)
+        verdict = feasibility.judge(recipe)
         seconds = None
         branches: Sequence[Recipe] = ()
         if verdict.admitted:
             key = recipe.student, recipe.training.batch_size, recipe.distillation.name
             if key not in step_seconds:
-                student = brief.build(recipe.student, blank=True)
+                student = requirements.build(recipe.student, blank=True)
                 # A factory's teacher is not at hand, so that only the student's part is timed.
                 absent = recipe.distillation.needs is Needs.FEATURES and not networks
                 method = Labels() if absent else recipe.distillation
-                pupil = Pupil(student, method, networks, brief.example())
-                step_seconds[key] = _step_seconds(pupil, brief, recipe.training, method)
+                distiller = Distiller(student, method, networks, requirements.example())
+                step_seconds[key] = _step_seconds(distiller, requirements, recipe.training, method)
             branches = _branches(recipe, study)
             steps = _steps(recipe, branches, dataset)
             seconds = step_seconds[key] * steps + (1 + len(branches)) * _OVERHEAD_S
-        yield Draw(
+        yield DrawnRecipe(
             params=recipe.to_params(),
             cost=verdict.cost,
             refusal=verdict.reason or None,
-            cause=None if verdict.admitted else cause_of(verdict, brief),
+            cause=None if verdict.admitted else cause_of(verdict, requirements),
             seconds=seconds,
             branches=len(branches),
         )
@@ -236,27 +236,30 @@ def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
 
 
 def _step_seconds(
-    pupil: Pupil, brief: Brief, training: Training, distillation: Distillation
+    distiller: Distiller,
+    requirements: StudentRequirements,
+    training: Training,
+    distillation: Distillation,
 ) -> float:
     """Median seconds of a training step on the CPU."""
     batch = training.batch_size
-    images = torch.randn(batch, *brief.image_shape)
-    labels = torch.randint(brief.classes, (batch,))
-    taught = torch.randn(1, batch, brief.classes)
-    fit = training.fit(pupil.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
+    images = torch.randn(batch, *requirements.image_shape)
+    labels = torch.randint(requirements.classes, (batch,))
+    taught = torch.randn(1, batch, requirements.classes)
+    fit = training.fit(distiller.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
     taken = []
     for _ in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
         fit.optimizer.zero_grad()
-        logits, maps = pupil(images)
-        lesson = Lesson(logits, labels, teacher=taught[0], members=taught, maps=maps)
-        distillation.loss(lesson).backward()  # type: ignore[no-untyped-call]
+        logits, maps = distiller(images)
+        predicted = DistillationBatch(logits, labels, teacher=taught[0], members=taught, maps=maps)
+        distillation.loss(predicted).backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
         taken.append(time.perf_counter() - start)
     return median(taken[1:])
 
 
-def _trials_seconds(study: Study, draws: Sequence[Draw]) -> float:
+def _trials_seconds(study: Study, draws: Sequence[DrawnRecipe]) -> float:
     seconds = [draw.seconds for draw in draws if draw.seconds is not None]
     rounds = math.ceil(study.search.trials / parallel_trials(study.run))
     longest = study.search.max_time or math.inf
@@ -264,12 +267,16 @@ def _trials_seconds(study: Study, draws: Sequence[Draw]) -> float:
 
 
 def _teacher_seconds(
-    study: Study, settings: TeacherSettings, network: nn.Module, brief: Brief, dataset: Dataset
+    study: Study,
+    settings: TeacherSettings,
+    network: nn.Module,
+    requirements: StudentRequirements,
+    dataset: Dataset,
 ) -> float:
     """For training the teacher to its last epoch, where it is trained here, and for its logits."""
     batch_size = settings.train.batch_size if settings.train else 64
-    pupil = Pupil(network, Labels(), (), brief.example())
-    step = _step_seconds(pupil, brief, Standard(batch_size=batch_size), Labels())
+    distiller = Distiller(network, Labels(), (), requirements.example())
+    step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
     steps = len(dataset.training) / batch_size
     # A step is about three forward passes.
     asked = Needs.LOGITS in needs_of(study)
@@ -278,7 +285,7 @@ def _teacher_seconds(
     return views + (settings.train.epochs * steps * step if settings.train else 0.0)
 
 
-def _disk_bytes(study: Study, draws: Sequence[Draw], dataset: Dataset) -> int:
+def _disk_bytes(study: Study, draws: Sequence[DrawnRecipe], dataset: Dataset) -> int:
     """Of the students (the served file, and float weights), their stages, the soft targets and the
     data.
     """

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 
-from search.progress import Watcher
+from search.progress import Callback
 from search.samplers.optuna_adapter import Proposal, Sampler
 
 # So long it is looked on at a time where others wait: to measure one recipe may take seconds.
@@ -16,15 +16,15 @@ class Proposing:
 
     Args:
         sampler: who proposes.
-        watcher: told when nothing is left.
+        callback: told when nothing is left.
         is_ending: whether no more is to be looked for.
     """
 
     def __init__(
-        self, sampler: Sampler, watcher: Watcher, *, is_ending: Callable[[], bool]
+        self, sampler: Sampler, callback: Callback, *, is_ending: Callable[[], bool]
     ) -> None:
         self._sampler = sampler
-        self._watcher = watcher
+        self._callback = callback
         self._is_ending = is_ending
         self._ahead: Proposal | None = None
         self.is_exhausted = False
@@ -55,7 +55,7 @@ class Proposing:
                 return found
             if found is None:
                 self.is_exhausted = True
-                self._watcher.say("no recipe is found now that is new and fits the budget")
+                self._callback.log("no recipe is found now that is new and fits the budget")
             elif time.monotonic() > until:
                 break
         return None

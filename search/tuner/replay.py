@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from search.errors import StoreError
 from search.records import TrialRecord, TrialState
 from search.tuner.learners import Learners
-from search.tuner.retries import Candidate
+from search.tuner.retries import PendingTrial
 from spaces.recipe import Recipe
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.INTERRUPTED)
 
 
 @dataclass(frozen=True)
-class Past:
+class ReplayedStudy:
     """What earlier runs of the study came to.
 
     Attributes:
@@ -22,10 +22,10 @@ class Past:
     """
 
     trained: int = 0
-    interrupted: tuple[Candidate, ...] = ()
+    interrupted: tuple[PendingTrial, ...] = ()
 
 
-def recall(trials: Sequence[TrialRecord], learners: Learners) -> Past:
+def recall(trials: Sequence[TrialRecord], learners: Learners) -> ReplayedStudy:
     """Teaches all that the trials tell, in the order of their numbers.
 
     Args:
@@ -36,12 +36,12 @@ def recall(trials: Sequence[TrialRecord], learners: Learners) -> Past:
         StoreError: a trial's recipe is one that this version does not know.
     """
     trained = 0
-    interrupted: list[Candidate] = []
+    interrupted: list[PendingTrial] = []
     for trial in trials:
         recipe = recipe_of(trial)
         learners.sampler.expect(recipe)
         if trial.state in _UNFINISHED:
-            interrupted.append(Candidate(number=trial.number, recipe=recipe, seed=trial.seed))
+            interrupted.append(PendingTrial(number=trial.number, recipe=recipe, seed=trial.seed))
             continue
         assert trial.outcome is not None
         trainer = trial.number if trial.parent is None else trial.parent
@@ -51,7 +51,7 @@ def recall(trials: Sequence[TrialRecord], learners: Learners) -> Past:
         learners.tell(recipe, trial.outcome, trial=trainer, seed=trial.seed, branch=not own)
         trained += own and trial.state is not TrialState.INFEASIBLE
     learners.keep_frontier()
-    return Past(trained, tuple(interrupted))
+    return ReplayedStudy(trained, tuple(interrupted))
 
 
 def recipe_of(trial: TrialRecord) -> Recipe:

@@ -9,7 +9,7 @@ from spaces.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class PendingTrial:
     """A trial that is to run: it is in the store already, without an outcome.
 
     Attributes:
@@ -30,13 +30,13 @@ class Candidate:
     deaths: int = 0
     halved: bool = False
 
-    def with_branches(self, branches: tuple[Recipe, ...]) -> "Candidate":
+    def with_branches(self, branches: tuple[Recipe, ...]) -> "PendingTrial":
         return replace(self, branches=branches)
 
 
 def next_try(
-    candidate: Candidate, failure: FailureRecord | None, *, retries: int
-) -> Candidate | None:
+    candidate: PendingTrial, failure: FailureRecord | None, *, retries: int
+) -> PendingTrial | None:
     """How the trial is tried once more; None where its failure is to stand.
 
     A process that died may have been unlucky: the same again, up to `retries` times. Memory that
@@ -51,7 +51,7 @@ def next_try(
     return None
 
 
-def _halved(candidate: Candidate) -> Candidate | None:
+def _halved(candidate: PendingTrial) -> PendingTrial | None:
     training = candidate.recipe.training
     try:
         smaller = replace(training, batch_size=training.batch_size // 2)

@@ -7,7 +7,7 @@ from search.errors import NotFinite
 from search.pipeline.failures import PROCESS_DIED
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from search.tuner.dispatch import Dispatch
-from search.tuner.retries import Candidate
+from search.tuner.retries import PendingTrial
 
 _SILENT = FailureRecord(
     kind=PROCESS_DIED,
@@ -29,7 +29,7 @@ class Running:
     """
 
     dispatch: Dispatch
-    candidate: Candidate
+    candidate: PendingTrial
     cost: Cost | None
     epochs: list[EpochRecord] = field(default_factory=list)
     stopped: str | None = None

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.targets.timing import processor_of
-from spaces.domain import Domain, Scalar
+from spaces.distributions import Distribution, Scalar
 
 # Whatever stands here or below may change. Paths may: what is at them is compared by its hash.
 _FREE = (
@@ -108,29 +108,29 @@ def _is_free(place: str) -> bool:
 
 def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
     """A line for the first trial whose recipe the space no longer holds."""
-    domains = study.search_space().domains()
+    distributions = study.search_space().distributions()
     for trial in trials:
         for key, value in trial.params.items():
-            if key not in domains or not _holds(domains[key], key, value):
-                held = f"holds {domains[key]}" if key in domains else "does not open it"
+            if key not in distributions or not _holds(distributions[key], key, value):
+                held = f"holds {distributions[key]}" if key in distributions else "does not open it"
                 return [f"space: trial {trial.number} has {key} = {value}, but now it {held}"]
     return []
 
 
-def _holds(domain: Domain, key: str, value: Scalar) -> bool:
+def _holds(distribution: Distribution, key: str, value: Scalar) -> bool:
     """Whether the domain holds the value, or the batch that was halved to it for want of memory."""
     values = [value]
     if key.endswith(".batch_size") and isinstance(value, int):
         values += [2 * value, 2 * value + 1]
-    return any(domain.contains(one) for one in values)
+    return any(distribution.contains(one) for one in values)
 
 
 def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> None:
-    depot, kept = Depot.of(study.run.artifacts), Depot.of(record.artifacts)
-    if depot / study.study != kept:
+    folder_store, kept = FolderStore.of(study.run.artifacts), FolderStore.of(record.artifacts)
+    if folder_store / study.study != kept:
         raise BadInput(
             f"run.artifacts must stay where the study's students are, {kept.parent}, but is "
-            f"{depot}: set run.artifacts={kept.parent}"
+            f"{folder_store}: set run.artifacts={kept.parent}"
         )
     target = study.budget.target
     if study.run.ray != "local" and not target.is_elsewhere:

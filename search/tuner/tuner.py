@@ -11,22 +11,22 @@ from dataclasses import replace
 from search.config.study import Study
 from search.errors import DiskError, NotFinite, StoreError, StudyHeld
 from search.pipeline.failures import DISK_FAULT
-from search.progress import Watcher
+from search.progress import Callback
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.samplers.learning_curve import learning_curve
 from search.samplers.optuna_adapter import Proposal
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.tuner.branching import branches_of
 from search.tuner.dispatch import Dispatch
 from search.tuner.learners import Learners
 from search.tuner.proposing import Proposing
-from search.tuner.replay import Past
-from search.tuner.retries import Candidate, next_try
+from search.tuner.replay import ReplayedStudy
+from search.tuner.retries import PendingTrial, next_try
 from search.tuner.running import Running
 from spaces.recipe import Recipe
 
 
-class Driver:
+class Tuner:
     """Proposes, records and learns. The only writer of a running study.
 
     A trial is in the store as running before it is dispatched, and as ended before the sampler
@@ -36,8 +36,8 @@ class Driver:
     Args:
         study: the study.
         learners: asked for recipes, what they cost and who is hopeless; told of outcomes.
-        ledger: where everything is kept.
-        watcher: told as well.
+        writer: where everything is kept.
+        callback: told as well.
         past: what earlier runs came to, which the learners have heard already.
         elapsed_s: how long they searched.
     """
@@ -47,9 +47,9 @@ class Driver:
         study: Study,
         *,
         learners: Learners,
-        ledger: Ledger,
-        watcher: Watcher,
-        past: Past = Past(),  # noqa: B008  frozen
+        writer: RetryingWriter,
+        callback: Callback,
+        past: ReplayedStudy = ReplayedStudy(),  # noqa: B008  frozen
         elapsed_s: float = 0.0,
     ) -> None:
         self._study = study
@@ -57,12 +57,12 @@ class Driver:
         self._learners = learners
         self._sampler = learners.sampler
         self._gate = learners.gate
-        self._ledger = ledger
-        self._watcher = watcher
+        self._writer = writer
+        self._callback = callback
         self._running: dict[int, Running] = {}
         self._waiting = deque(past.interrupted)
         self._trained = past.trained
-        self._proposing = Proposing(self._sampler, watcher, is_ending=lambda: self._is_ending)
+        self._proposing = Proposing(self._sampler, callback, is_ending=lambda: self._is_ending)
         self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
         self.draining = False
         self.interrupted = False
@@ -94,12 +94,12 @@ class Driver:
     def interrupt(self, why: str) -> None:
         """Lets running trials end and dispatches no other; what is left can be resumed."""
         self.interrupted = self.draining = True
-        self._watcher.say(why)
+        self._callback.log(why)
 
     def lose(self, fault: StudyHeld) -> None:
         """Hears that another process has taken the study over: what runs here is for nothing."""
         if not self._is_lost:
-            self._watcher.say(str(fault))
+            self._callback.log(str(fault))
         self.fault = fault
         self.draining = True
 
@@ -140,20 +140,20 @@ class Driver:
         training = sum(running.recorded is None for running in self._running.values())
         return not self.is_over and training < self.missing
 
-    def _again(self) -> Candidate:
+    def _again(self) -> PendingTrial:
         candidate = self._waiting[0]
-        self._ledger.restart(candidate.number, candidate.recipe.to_params())
+        self._writer.restart(candidate.number, candidate.recipe.to_params())
         return self._waiting.popleft()
 
-    def _new(self) -> Candidate | None:
+    def _new(self) -> PendingTrial | None:
         proposal = self._proposing.take(others_wait=bool(self._running))
         if proposal is None:
             return None
         recipe, seed = proposal.recipe, self._study.seed
-        number = self._ledger.start(recipe.to_params(), seed)
-        return Candidate(number=number, recipe=recipe, seed=seed, proposal=proposal)
+        number = self._writer.start(recipe.to_params(), seed)
+        return PendingTrial(number=number, recipe=recipe, seed=seed, proposal=proposal)
 
-    def _dispatch(self, candidate: Candidate) -> Dispatch:
+    def _dispatch(self, candidate: PendingTrial) -> Dispatch:
         recipe, branches = candidate.recipe, candidate.branches
         if branches is None:
             branches = tuple(self._branches(recipe))
@@ -163,27 +163,27 @@ class Driver:
             seed=candidate.seed,
             foreseen=self._gate.settled_cost(recipe),
             branches=branches,
-            doubtful=frozenset(one for one in branches if self._gate.foretells(one) is None),
+            doubtful=frozenset(one for one in branches if self._gate.may_fit(one) is None),
         )
-        cost = dispatch.foreseen or self._gate.admission.predict(recipe)
+        cost = dispatch.foreseen or self._gate.feasibility.predict(recipe)
         self._running[dispatch.number] = Running(dispatch, candidate, cost)
-        self._watcher.trial_started(dispatch.number, recipe.to_params())
+        self._callback.on_trial_start(dispatch.number, recipe.to_params())
         return dispatch
 
     def advance(self, number: int, point: EpochRecord) -> bool:
         """Hears of an epoch; whether the trial may go on."""
         running = self._running[number]
-        self._watcher.trial_advanced(number, point)
+        self._callback.on_trial_report(number, point)
         if running.recorded:
             return not self._is_ending
         if self._is_lost:
             # Its number is the other's by now, and so is the folder that it would be written to.
             return False
         running.epochs.append(point)
-        rungs = self._learners.rungs
-        if rungs and running.cost:
+        early_stopping = self._learners.early_stopping
+        if early_stopping and running.cost:
             for share, accuracy in learning_curve(running.dispatch.recipe, [point]):
-                running.stopped = rungs.hopeless(
+                running.stopped = early_stopping.should_stop(
                     number, share=share, accuracy=accuracy, cost=running.cost
                 )
         return running.stopped is None
@@ -218,14 +218,14 @@ class Driver:
             if self._tries_again(running, outcome):
                 return
         elif cause:
-            self._watcher.say(
+            self._callback.log(
                 f"trial {number} ended with {len(running.recorded.branches)} of "
                 f"{len(running.dispatch.branches)} branches: {cause.kind}, {cause.message}"
             )
         if outcome:
             self._record(running, outcome)
         self._release_branches(running)
-        self._watcher.trial_left(number)
+        self._callback.on_trial_exit(number)
 
     def _lacks_disk(self, outcome: Outcome | None, cause: FailureRecord | None) -> bool:
         """Whether a disk took no more: the search ends, and the trial is run again at resume."""
@@ -260,7 +260,7 @@ class Driver:
             self._release_branches(running)
         self._waiting.append(again)
         how = "with half the batch" if again.halved != candidate.halved else "once more"
-        self._watcher.say(
+        self._callback.log(
             f"trial {candidate.number} is tried {how}: {failure.kind}, {failure.message}"
         )
         return True
@@ -274,10 +274,10 @@ class Driver:
         number = running.dispatch.number
         try:
             try:
-                branches = self._ledger.finish(number, new)
+                branches = self._writer.finish(number, new)
             except NotFinite as error:
                 new = running.not_finite(error, new)
-                branches = self._ledger.finish(number, new)
+                branches = self._writer.finish(number, new)
             running.recorded = replace(new, branches=outcome.branches)
             if own:
                 self._learn(running, new)
@@ -292,7 +292,7 @@ class Driver:
         self._trained += outcome.state is not TrialState.INFEASIBLE
         if outcome.state is TrialState.COMPLETE:
             self._proposing.hope()  # what it taught may lead to others
-        self._watcher.trial_ended(dispatch.number, dispatch.recipe.to_params(), outcome)
+        self._callback.on_trial_end(dispatch.number, dispatch.recipe.to_params(), outcome)
 
     def _learn_branches(
         self, running: Running, outcome: Outcome, first: int, numbers: Sequence[int]
@@ -302,7 +302,7 @@ class Driver:
         recipes = dispatch.branches[first : first + len(numbers)]
         for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
             self._tell(dispatch, recipe, branch.outcome, branch=True)
-            self._watcher.trial_ended(number, branch.params, branch.outcome)
+            self._callback.on_trial_end(number, branch.params, branch.outcome)
 
     def _tell(
         self,
@@ -330,7 +330,7 @@ class Driver:
             self.lose(fault)
             return
         if self.fault is None:
-            self._watcher.say(str(fault))
+            self._callback.log(str(fault))
         self.fault = self.fault or fault
         self.draining = True
 
@@ -342,7 +342,7 @@ class Driver:
             recipe,
             self._space,
             prunings=self._study.search.branches,
-            may_fit=lambda branch: self._gate.foretells(branch) is not False,
+            may_fit=lambda branch: self._gate.may_fit(branch) is not False,
             promising=self._sampler.promising,
         )
         return [branch for branch in found if self._sampler.expect(branch)]

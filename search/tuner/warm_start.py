@@ -7,7 +7,7 @@ from search.budget import Budget
 from search.config.loader import dump_study
 from search.config.study import Study
 from search.errors import BadInput
-from search.pipeline.setup import TaskSpec
+from search.pipeline.setup import StudyContextSpec
 from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.storage import Store
@@ -21,7 +21,7 @@ _SHARED = (
 )
 
 
-def check_alike(study: Study, spec: TaskSpec, teacher: TeacherRecord, store: Store) -> None:
+def check_alike(study: Study, spec: StudyContextSpec, teacher: TeacherRecord, store: Store) -> None:
     """Makes sure that the trials of `search.warm_start` can be compared with this study's.
 
     Raises:
@@ -67,7 +67,7 @@ def judged(outcome: Outcome, budget: Budget) -> Outcome | None:
 
 
 def _unlike(
-    study: Study, spec: TaskSpec, teacher: TeacherRecord, record: StudyRecord
+    study: Study, spec: StudyContextSpec, teacher: TeacherRecord, record: StudyRecord
 ) -> str | None:
     if record.name == study.study:
         return "it is this very study, whose trials are known anyway"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from spaces.choice import Choice
+from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationBatch:
     """One batch, as a distillation method sees it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Needs(StrEnum):
 
 
 @dataclass(frozen=True)
-class Distillation(Choice, ABC):
+class Distillation(Method, ABC):
     """What the student is asked to match."""
 
     axis: ClassVar[str] = "distillation"
@@ -58,7 +58,7 @@ class Distillation(Choice, ABC):
     uses_labels: ClassVar[bool] = True
 
     @abstractmethod
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         """Scalar, averaged over the batch.
 
         Raises:
@@ -98,14 +98,14 @@ class FeatureDistillation(Distillation):
     def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Scalar: how far the student is from the teacher in one pair of maps."""
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy with the true labels, plus `weight` times the pairs' mean mismatch."""
         from torch.nn import functional
 
-        if not lesson.maps:
+        if not batch.maps:
             raise ValueError(f"{self.name} needs the teacher's features, but the lesson has none")
         true = functional.cross_entropy(
-            lesson.student, lesson.labels, label_smoothing=label_smoothing
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )
-        mismatches = [self.mismatch(student, teacher) for student, teacher in lesson.maps]
+        mismatches = [self.mismatch(student, teacher) for student, teacher in batch.maps]
         return true + self.weight * sum(mismatches[1:], mismatches[0]) / len(mismatches)

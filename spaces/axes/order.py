@@ -5,6 +5,6 @@ from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
 from spaces.axes.student import Student
 from spaces.axes.training import Training
-from spaces.choice import Choice
+from spaces.method import Method
 
-AXES: tuple[type[Choice], ...] = (Student, Training, Distillation, Pruning, Quantization)
+AXES: tuple[type[Method], ...] = (Student, Training, Distillation, Pruning, Quantization)

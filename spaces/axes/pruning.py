@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
-from spaces.choice import Choice
+from spaces.method import Method
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Part(StrEnum):
+class CutSide(StrEnum):
     """What a cut takes out of a module."""
 
     OUTPUTS = "outputs"  # channels that it gives
@@ -24,15 +24,15 @@ class Part(StrEnum):
 
 
 # One cut: the module's dotted name, what was cut, and which of them (of all, none is named).
-Cut: TypeAlias = tuple[str, Part, Sequence[int]]
+Cut: TypeAlias = tuple[str, CutSide, Sequence[int]]
 
 # From a network to its training loss on a few batches, in nats, each a scalar with a gradient.
 Losses: TypeAlias = Callable[["nn.Module"], Iterable["Tensor"]]
-Operation: TypeAlias = Generator["Exercise", None, tuple["nn.Module", list[Cut]]]
+PruningSteps: TypeAlias = Generator["TrainingPhase", None, tuple["nn.Module", list[Cut]]]
 
 
 @dataclass(frozen=True, eq=False)
-class Exercise:
+class TrainingPhase:
     """Training that a pruning asks for, by the recipe's own method and distillation.
 
     Attributes:
@@ -68,7 +68,7 @@ class Exercise:
 
 
 @dataclass(frozen=True)
-class Pruning(Choice, ABC):
+class Pruning(Method, ABC):
     """Which part of a trained student is taken out."""
 
     axis: ClassVar[str] = "pruning"
@@ -105,7 +105,9 @@ class Pruning(Choice, ABC):
         return 0.0
 
     @abstractmethod
-    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+    def prune_in_steps(
+        self, model: nn.Module, example: Tensor, *, losses: Losses | None
+    ) -> PruningSteps:
         """Prunes a copy of `model`, and asks for training in between and afterwards.
 
         Args:
@@ -123,15 +125,15 @@ class Pruning(Choice, ABC):
         """
 
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
-        """What `operate` comes to where nothing is trained: the shapes to be reckoned with.
+        """What `prune_in_steps` comes to where nothing is trained: the shapes to be reckoned with.
 
         Raises:
             ValueError: the model can't be pruned by this method.
         """
-        operation = self.operate(model, example, losses=None)
+        steps = self.prune_in_steps(model, example, losses=None)
         while True:
             try:
-                next(operation)
+                next(steps)
             except StopIteration as end:
                 pruned, cuts = end.value
                 return pruned, cuts

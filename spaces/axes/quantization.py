@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from spaces.choice import Choice
+from spaces.method import Method
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Quantization(Choice, ABC):
+class Quantization(Method, ABC):
     """The number format in which the student is shipped."""
 
     axis: ClassVar[str] = "quantization"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spaces.choice import Choice
+from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Student(Choice, ABC):
+class Student(Method, ABC):
     """Which network is trained."""
 
     axis: ClassVar[str] = "student"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from spaces.choice import Choice
+from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fit:
+class OptimizationSteps:
     """What updates the weights, and how its learning rate changes over the steps."""
 
     optimizer: Optimizer
@@ -24,7 +24,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Training(Choice, ABC):
+class Training(Method, ABC):
     """How the student's weights are fitted.
 
     Attributes:
@@ -48,5 +48,5 @@ class Training(Choice, ABC):
     ema: float
 
     @abstractmethod
-    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
         """Optimizer and schedule for training `model` over so many epochs."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.method import FloatRange, param
 
 
 def confidences(members: Tensor, labels: Tensor) -> Tensor:
@@ -46,19 +46,19 @@ class Confidence(Distillation):
     temperature: float = param(4.0, FloatRange(1.0, 20.0, log=True))
     weight: float = param(0.7, FloatRange(0.0, 1.0))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.members is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.members is None:
             raise ValueError("confidence needs the teacher's logits, but the lesson has none")
-        members = lesson.members.detach().float()
-        softened = (lesson.student / self.temperature).log_softmax(dim=1).expand_as(members)
+        members = batch.members.detach().float()
+        softened = (batch.student / self.temperature).log_softmax(dim=1).expand_as(members)
         divergences = functional.kl_div(
             softened,
             (members / self.temperature).log_softmax(dim=2),
             reduction="none",
             log_target=True,
         ).sum(dim=2)  # [teachers, batch]
-        taught = (confidences(members, lesson.labels) * divergences).sum(dim=0).mean()
+        taught = (confidences(members, batch.labels) * divergences).sum(dim=0).mean()
         true = functional.cross_entropy(
-            lesson.student, lesson.labels, label_smoothing=label_smoothing
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )
         return self.weight * taught * self.temperature**2 + (1 - self.weight) * true

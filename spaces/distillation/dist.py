@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.method import FloatRange, param
 
 
 def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
@@ -39,15 +39,15 @@ class DIST(Distillation):
     inter_weight: float = param(1.0, FloatRange(0.1, 10.0, log=True))
     intra_weight: float = param(1.0, FloatRange(0.1, 10.0, log=True))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.teacher is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.teacher is None:
             raise ValueError("DIST needs the teacher's logits, but the lesson has none")
-        student = (lesson.student / self.temperature).softmax(dim=1)
-        teacher = (lesson.teacher.detach().float() / self.temperature).softmax(dim=1)
+        student = (batch.student / self.temperature).softmax(dim=1)
+        teacher = (batch.teacher.detach().float() / self.temperature).softmax(dim=1)
         inter = uncorrelated(student, teacher)
         intra = uncorrelated(student.T, teacher.T)
         true = functional.cross_entropy(
-            lesson.student, lesson.labels, label_smoothing=label_smoothing
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )
         relations = self.inter_weight * inter + self.intra_weight * intra
         return true + relations * self.temperature**2

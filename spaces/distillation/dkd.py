@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.method import FloatRange, param
 
 
 def decoupled(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,17 +49,17 @@ class DKD(Distillation):
     target_weight: float = param(1.0, FloatRange(0.0, 4.0))
     others_weight: float = param(2.0, FloatRange(0.1, 10.0, log=True))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.teacher is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.teacher is None:
             raise ValueError("DKD needs the teacher's logits, but the lesson has none")
-        labels = lesson.labels
+        labels = batch.labels
         target = labels if labels.ndim == 1 else labels.argmax(dim=1)
-        own = decoupled(lesson.student / self.temperature, target)
-        taught = decoupled(lesson.teacher.detach().float() / self.temperature, target)
+        own = decoupled(batch.student / self.temperature, target)
+        taught = decoupled(batch.teacher.detach().float() / self.temperature, target)
         of_target, among_others = (
             functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
             for student, teacher in zip(own, taught, strict=True)
         )
-        true = functional.cross_entropy(lesson.student, labels, label_smoothing=label_smoothing)
+        true = functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)
         divergence = self.target_weight * of_target + self.others_weight * among_others
         return true + divergence * self.temperature**2

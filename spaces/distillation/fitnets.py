@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spaces.axes.distillation import FeatureDistillation
-from spaces.choice import FloatRange, param
 from spaces.features import Feature, Pairing, corresponding
+from spaces.method import FloatRange, param
 
 
 @dataclass(frozen=True)

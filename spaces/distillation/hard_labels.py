@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.method import FloatRange, param
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class HardLabels(Distillation):
     needs: ClassVar[Needs] = Needs.LOGITS
     weight: float = param(0.5, FloatRange(0.0, 1.0))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.teacher is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.teacher is None:
             raise ValueError("hard labels need the teacher's logits, but the lesson has none")
-        decided = lesson.teacher.argmax(dim=1)
+        decided = batch.teacher.argmax(dim=1)
         taught, true = (
-            functional.cross_entropy(lesson.student, labels, label_smoothing=label_smoothing)
-            for labels in (decided, lesson.labels)
+            functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)
+            for labels in (decided, batch.labels)
         )
         return self.weight * taught + (1 - self.weight) * true

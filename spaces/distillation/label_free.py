@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.distillation.soft_targets import soft_target_loss
+from spaces.method import FloatRange, param
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LabelFree(Distillation):
     uses_labels: ClassVar[bool] = False
     temperature: float = param(2.0, FloatRange(1.0, 20.0, log=True))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.teacher is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.teacher is None:
             raise ValueError("label_free needs the teacher's logits, but the lesson has none")
-        return soft_target_loss(lesson.student, lesson.teacher, temperature=self.temperature)
+        return soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)

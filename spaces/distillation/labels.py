@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Labels(Distillation):
     name: ClassVar[str] = "labels"
     needs: ClassVar[Needs] = Needs.NOTHING
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         return functional.cross_entropy(
-            lesson.student, lesson.labels, label_smoothing=label_smoothing
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from spaces.axes.distillation import FeatureDistillation
-from spaces.choice import FloatRange, param
 from spaces.features import Feature, Pairing
+from spaces.method import FloatRange, param
 
 _EPSILON = 1e-12
 # Angles take the cube of this in memory, so that larger batches are divided.

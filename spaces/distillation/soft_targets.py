@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson, Needs
-from spaces.choice import FloatRange, param
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.method import FloatRange, param
 
 
 def soft_target_loss(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
@@ -46,11 +46,11 @@ class SoftTargets(Distillation):
     temperature: float = param(4.0, FloatRange(1.0, 20.0, log=True))
     weight: float = param(0.7, FloatRange(0.0, 1.0))
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        if lesson.teacher is None:
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        if batch.teacher is None:
             raise ValueError("soft targets need the teacher's logits, but the lesson has none")
-        soft = soft_target_loss(lesson.student, lesson.teacher, temperature=self.temperature)
+        soft = soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)
         hard = functional.cross_entropy(
-            lesson.student, lesson.labels, label_smoothing=label_smoothing
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )
         return self.weight * soft + (1 - self.weight) * hard

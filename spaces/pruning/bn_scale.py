@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Exercise
-from spaces.choice import FloatRange, param
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.channels import NORMALISATIONS, magnitude
-from spaces.cutting.graph import Importance
+from spaces.axes.pruning import TrainingPhase
+from spaces.method import FloatRange, param
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.channels import NORMALISATIONS, magnitude
+from spaces.pruning.structured.graph import Importance
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BatchNormScale(ChannelPruning):
     def importance(self) -> Importance:
         return magnitude(power=1, of=NORMALISATIONS)
 
-    def preparation(self, network: nn.Module, example: Tensor) -> Iterator[Exercise]:
+    def preparation(self, network: nn.Module, example: Tensor) -> Iterator[TrainingPhase]:
         if not self.sparsify:
             return
         scales = [
@@ -52,4 +52,4 @@ class BatchNormScale(ChannelPruning):
         def penalty() -> Tensor:
             return self.strength * torch.cat([*scales]).abs().sum()
 
-        yield Exercise(network, "sparsify", self.sparsify, penalty=penalty)
+        yield TrainingPhase(network, "sparsify", self.sparsify, penalty=penalty)

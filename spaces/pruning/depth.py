@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Cut, Exercise, Losses, Operation, Part, Pruning
-from spaces.choice import FloatRange, OneOf, param
-from spaces.cutting.blocks import residual_blocks, without
-from spaces.cutting.cuts import replay_cuts
-from spaces.cutting.graph import as_value_errors
+from spaces.axes.pruning import Cut, CutSide, Losses, Pruning, PruningSteps, TrainingPhase
+from spaces.method import FloatRange, OneOf, param
+from spaces.pruning.structured.blocks import residual_blocks, without
+from spaces.pruning.structured.cuts import replay_cuts
+from spaces.pruning.structured.graph import as_value_errors
 from spaces.shrinks import EVERYWHERE, Shrinks
 
 # Blocks of one network differ by so much, of which others than foreseen may go.
@@ -48,7 +48,9 @@ class Depth(Pruning):
     def shape_error(self) -> float:
         return 0.0 if self.order == "position" else _EFFECT_ERROR
 
-    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+    def prune_in_steps(
+        self, model: nn.Module, example: Tensor, *, losses: Losses | None
+    ) -> PruningSteps:
         with as_value_errors(model):
             blocks = residual_blocks(model, example)
         if not blocks:
@@ -62,9 +64,9 @@ class Depth(Pruning):
             chosen = _least_missed(network, blocks, losses)[:count]
         else:
             chosen = [blocks[int((place + 0.5) * len(blocks) / count)] for place in range(count)]
-        cuts: list[Cut] = [(name, Part.ALL, []) for name in blocks if name in chosen]
+        cuts: list[Cut] = [(name, CutSide.ALL, []) for name in blocks if name in chosen]
         replay_cuts(network, example, cuts)
-        yield Exercise.recovery(network, self.recovery)
+        yield TrainingPhase.recovery(network, self.recovery)
         return network, cuts
 
 

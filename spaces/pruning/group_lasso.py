@@ -7,12 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Exercise
-from spaces.choice import FloatRange, param
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.channels import magnitude
-from spaces.cutting.graph import Importance
-from spaces.cutting.groups import find_groups
+from spaces.axes.pruning import TrainingPhase
+from spaces.method import FloatRange, param
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.channels import magnitude
+from spaces.pruning.structured.graph import Importance
+from spaces.pruning.structured.groups import find_groups
 
 # Added to squared norms: the root has no gradient at zero.
 _EPSILON = 1e-12
@@ -39,7 +39,7 @@ class GroupLasso(ChannelPruning):
     def importance(self) -> Importance:
         return magnitude(power=2)
 
-    def preparation(self, network: nn.Module, example: Tensor) -> Iterator[Exercise]:
+    def preparation(self, network: nn.Module, example: Tensor) -> Iterator[TrainingPhase]:
         if not self.sparsify:
             return
         groups = find_groups(network, example)
@@ -48,4 +48,4 @@ class GroupLasso(ChannelPruning):
             norms = [(group.square_norms() + _EPSILON).sqrt().sum() for group in groups]
             return self.strength * torch.stack(norms).sum()
 
-        yield Exercise(network, "sparsify", self.sparsify, penalty=penalty)
+        yield TrainingPhase(network, "sparsify", self.sparsify, penalty=penalty)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spaces.choice import OneOf, param
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.channels import magnitude
-from spaces.cutting.graph import Importance
+from spaces.method import OneOf, param
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.channels import magnitude
+from spaces.pruning.structured.graph import Importance
 
 
 @dataclass(frozen=True)

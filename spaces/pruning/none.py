@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Losses, Operation, Pruning
+from spaces.axes.pruning import Losses, Pruning, PruningSteps
 from spaces.shrinks import NOTHING, Shrinks
 
 
@@ -25,6 +25,8 @@ class NoPruning(Pruning):
     def uniform_ratio(self) -> float:
         return 0.0
 
-    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+    def prune_in_steps(
+        self, model: nn.Module, example: Tensor, *, losses: Losses | None
+    ) -> PruningSteps:
         yield from ()
         return copy.deepcopy(model), []

@@ -7,9 +7,9 @@ import torch
 import torch_pruning
 from torch import Tensor
 
-from spaces.choice import IntRange, param
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.graph import Importance
+from spaces.method import IntRange, param
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.graph import Importance
 
 
 @dataclass(frozen=True)

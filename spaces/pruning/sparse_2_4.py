@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Exercise, Losses, Operation, Pruning
-from spaces.choice import FloatRange, param
-from spaces.cutting.masks import keeper, matrices, two_of_four
+from spaces.axes.pruning import Losses, Pruning, PruningSteps, TrainingPhase
+from spaces.method import FloatRange, param
+from spaces.pruning.structured.masks import keeper, matrices, two_of_four
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 
@@ -31,7 +31,9 @@ class SparseTwoOfFour(Pruning):
     def training_share(self) -> float:
         return self.recovery
 
-    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+    def prune_in_steps(
+        self, model: nn.Module, example: Tensor, *, losses: Losses | None
+    ) -> PruningSteps:
         del example, losses
         network = copy.deepcopy(model)
         masks = two_of_four(matrices(network))
@@ -42,5 +44,5 @@ class SparseTwoOfFour(Pruning):
             )
         keep = keeper(masks)
         keep()
-        yield Exercise.recovery(network, self.recovery, constraint=keep)
+        yield TrainingPhase.recovery(network, self.recovery, constraint=keep)
         return network, []

@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Exercise
-from spaces.choice import FloatRange, param
-from spaces.cutting.masks import matrices
+from spaces.axes.pruning import TrainingPhase
+from spaces.method import FloatRange, param
 from spaces.pruning.sparse_magnitude import SparseMagnitude
+from spaces.pruning.structured.masks import matrices
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SparseL1(SparseMagnitude):
     def training_share(self) -> float:
         return self.sparsify + self.recovery
 
-    def preparation(self, network: nn.Module) -> Iterator[Exercise]:
+    def preparation(self, network: nn.Module) -> Iterator[TrainingPhase]:
         if not self.sparsify:
             return
         weights = matrices(network)
@@ -39,4 +39,4 @@ class SparseL1(SparseMagnitude):
         def penalty() -> Tensor:
             return self.strength * torch.stack([weight.abs().sum() for weight in weights]).sum()
 
-        yield Exercise(network, "sparsify", self.sparsify, penalty=penalty)
+        yield TrainingPhase(network, "sparsify", self.sparsify, penalty=penalty)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from spaces.axes.pruning import Exercise, Losses, Operation, Pruning
-from spaces.choice import FloatRange, IntRange, OneOf, param
-from spaces.cutting.masks import keeper, largest, matrices
+from spaces.axes.pruning import Losses, Pruning, PruningSteps, TrainingPhase
+from spaces.method import FloatRange, IntRange, OneOf, param
+from spaces.pruning.structured.masks import keeper, largest, matrices
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 # Of bytes: where weights compete, some layers are too dense to be stored sparsely.
@@ -48,12 +48,14 @@ class SparseMagnitude(Pruning):
     def shape_error(self) -> float:
         return _COMPETING_ERROR if self.scope == "global" else 0.0
 
-    def preparation(self, network: nn.Module) -> Iterator[Exercise]:
+    def preparation(self, network: nn.Module) -> Iterator[TrainingPhase]:
         """Exercises of the dense network; none by default."""
         del network
         return iter(())
 
-    def operate(self, model: nn.Module, example: Tensor, *, losses: Losses | None) -> Operation:
+    def prune_in_steps(
+        self, model: nn.Module, example: Tensor, *, losses: Losses | None
+    ) -> PruningSteps:
         del example, losses
         network = copy.deepcopy(model)
         yield from self.preparation(network)
@@ -62,7 +64,7 @@ class SparseMagnitude(Pruning):
             share = self.ratio * number / self.rounds
             keep = keeper(largest(matrices(network), share, compete=self.scope == "global"))
             keep()
-            yield Exercise.recovery(
+            yield TrainingPhase.recovery(
                 network,
                 self.recovery / self.rounds,
                 is_last=number == self.rounds,

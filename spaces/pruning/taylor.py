@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spaces.axes.pruning import Losses
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.channels import magnitude
-from spaces.cutting.graph import Importance
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.channels import magnitude
+from spaces.pruning.structured.graph import Importance
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from spaces.axes.quantization import Quantization
-from spaces.rounding.int8 import quietly
+from spaces.quantization.ptq.int8 import quietly
 from spaces.shrinks import Runtime, Shrinks
 
 

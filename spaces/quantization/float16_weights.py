@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from spaces.axes.quantization import Quantization
-from spaces.packing.encodings import halved
-from spaces.packing.packed import pack
+from spaces.quantization.weight_compression.encodings import halved
+from spaces.quantization.weight_compression.packed import pack
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 # Of fewer numbers the call that widens them takes more than it saves.

@@ -10,7 +10,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from spaces.axes.quantization import Quantization
 from spaces.processor import multiplies_int8_exactly
-from spaces.rounding.int8 import prepared
+from spaces.quantization.ptq.int8 import prepared
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from spaces.axes.quantization import Quantization
-from spaces.choice import IntRange, param
-from spaces.rounding.int8 import prepared, quantize_int8
-from spaces.rounding.sensitivity import sensitivities, weight_counts
+from spaces.method import IntRange, param
+from spaces.quantization.ptq.int8 import prepared, quantize_int8
+from spaces.quantization.ptq.sensitivity import sensitivities, weight_counts
 from spaces.shrinks import Runtime, Shrinks
 
 # Each layer is measured on so many images.

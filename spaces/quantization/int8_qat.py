@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from spaces.axes.quantization import Quantization
-from spaces.choice import FloatRange, param
-from spaces.rounding.int8 import largest_int8_weight, prepared, quantize_int8
-from spaces.rounding.training import rounded_to_int8, rounded_weights
+from spaces.method import FloatRange, param
+from spaces.quantization.ptq.int8 import largest_int8_weight, prepared, quantize_int8
+from spaces.quantization.qat import rounded_to_int8, rounded_weights
 from spaces.shrinks import Runtime, Shrinks
 
 

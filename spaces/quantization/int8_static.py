@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from spaces.axes.quantization import Quantization
-from spaces.choice import OneOf, param
-from spaces.rounding.int8 import CALIBRATIONS, prepared, quantize_int8
+from spaces.method import OneOf, param
+from spaces.quantization.ptq.int8 import CALIBRATIONS, prepared, quantize_int8
 from spaces.shrinks import Runtime, Shrinks
 
 

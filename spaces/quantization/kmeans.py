@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spaces.choice import OneOf, param
-from spaces.packing.coded_weights import CodedWeights
-from spaces.rounding.codes import Codes, kmeans_codes
+from spaces.method import OneOf, param
+from spaces.quantization.weight_compression.coded_weights import CodedWeights
+from spaces.quantization.weight_compression.codes import Codes, kmeans_codes
 
 
 @dataclass(frozen=True)

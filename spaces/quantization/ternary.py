@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from spaces.choice import FloatRange, param
-from spaces.packing.coded_weights import TunedCodes
-from spaces.rounding.codes import Codes, ternary_codes
+from spaces.method import FloatRange, param
+from spaces.quantization.weight_compression.coded_weights import TunedCodes
+from spaces.quantization.weight_compression.codes import Codes, ternary_codes
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spaces.axes.student import Student
-from spaces.choice import AnyName, OneOf, param
+from spaces.method import AnyName, OneOf, param
 from spaces.students.stem import keep_resolution
 from spaces.students.wanted import named_models, near_model
 from spaces.unfit import UNFIT

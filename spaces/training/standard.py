@@ -7,8 +7,8 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
 
-from spaces.axes.training import Fit, Training
-from spaces.choice import FloatRange, IntRange, OneOf, param
+from spaces.axes.training import OptimizationSteps, Training
+from spaces.method import FloatRange, IntRange, OneOf, param
 
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
@@ -56,7 +56,7 @@ class Standard(Training):
             return f"warmup_epochs < epochs must hold, got {self.warmup_epochs} and {self.epochs}"
         return super().conflict(recipe)
 
-    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> Fit:
+    def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
         # Torch's own can update all weights in one call; the others are timm's.
         fused: dict[str, Any] = {"fused": True} if self.optimizer in ("adamw", "sgd") else {}
         optimizer = create_optimizer_v2(
@@ -83,4 +83,4 @@ class Standard(Training):
             updates_per_epoch=steps_per_epoch,
             **schedule,
         )
-        return Fit(optimizer, scheduler)
+        return OptimizationSteps(optimizer, scheduler)

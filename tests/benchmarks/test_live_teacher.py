@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.live_teacher import LiveSpec
 from search.config.study import Study
-from search.pipeline.setup import open_task, prepare_task
-from search.progress import Silent
+from search.pipeline.setup import open_context, prepare_context
+from search.progress import SilentCallback
 
 
 def test_a_live_teacher_says_of_each_view_what_its_cached_logits_say(
@@ -27,13 +27,13 @@ def test_a_live_teacher_says_of_each_view_what_its_cached_logits_say(
             "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
         }
     )
-    cached, _ = prepare_task(study, Silent())
+    cached, _ = prepare_context(study, SilentCallback())
     live = LiveSpec.of(cached, study)
     places = torch.tensor([3, 0, 7])
     for view in cached.views:
-        known, asked = (open_task(spec).targets for spec in (cached, live))
+        known, asked = (open_context(spec).targets for spec in (cached, live))
         assert known
         assert asked
         assert torch.allclose(known(view, places), asked(view, places), atol=0.02)
     assert not torch.allclose(*(asked(view, places) for view in cached.views), atol=0.02)
-    assert open_task(replace(live)) is open_task(live)
+    assert open_context(replace(live)) is open_context(live)

@@ -13,7 +13,7 @@ from benchmarks.time_to_frontier.results import keep_trace, read_traces
 from benchmarks.time_to_frontier.runs import Run, Terms
 from benchmarks.time_to_frontier.traces import Student, Trace, measured_again, read_trace
 from search.budget import Budget
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from spaces.recipe import Recipe
 
@@ -117,15 +117,15 @@ def test_a_slower_machines_latencies_are_compared_as_shares_of_its_own_limit() -
     assert "latency up to 2.00 ms" in table(found)
 
 
-def test_what_is_measured_again_has_its_pace(task: Task, recipe: NewRecipe) -> None:
-    made = finish(run_trial(recipe(), task, number=0, seed=0))
+def test_what_is_measured_again_has_its_pace(context: StudyContext, recipe: NewRecipe) -> None:
+    made = finish(run_trial(recipe(), context, number=0, seed=0))
     assert made.artifact
-    folder = task.artifacts.folder / made.artifact.path
+    folder = context.artifacts.folder / made.artifact.path
     budget = Budget(size="1MB", latency="1s")
     found = measured_again(
         _trace(replace(_student(1, 0.6, 10), folder=folder), _student(2, 0.1, 999_999)),
         budget,
-        task,
+        context,
     )
     (student,) = found.students  # the other never moved the frontier
     assert student.accuracy != 0.6

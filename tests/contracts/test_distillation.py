@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from spaces import catalogue
-from spaces.axes.distillation import Distillation, FeatureDistillation, Lesson, Needs
+from spaces import registry
+from spaces.axes.distillation import Distillation, DistillationBatch, FeatureDistillation, Needs
 from spaces.features import Feature
 
 CLASSES = 5
 
 
 def _with_edges() -> Iterator[object]:
-    for name, method in catalogue.methods("distillation").items():
+    for name, method in registry.methods("distillation").items():
         yield pytest.param(method(), id=name)
-        for key, domain in method.domains().items():
-            for edge in domain.edges():
+        for key, distribution in method.distributions().items():
+            for edge in distribution.edges():
                 yield pytest.param(method(**{key: edge}), id=f"{name}-{key}={edge}")
 
 
@@ -56,11 +56,11 @@ def _maps(distillation: Distillation, images: int) -> list[tuple[Tensor, Tensor]
 
 
 @pytest.fixture
-def lesson(distillation: Distillation) -> Lesson:
+def batch(distillation: Distillation) -> DistillationBatch:
     """Eight images, two teachers."""
     generator = torch.Generator().manual_seed(0)
     members = 3 * torch.randn(2, 8, CLASSES, generator=generator)
-    return Lesson(
+    return DistillationBatch(
         student=torch.randn(8, CLASSES, generator=generator, requires_grad=True),
         labels=torch.arange(8) % CLASSES,
         teacher=members.mean(dim=0).requires_grad_(),
@@ -72,57 +72,67 @@ def lesson(distillation: Distillation) -> Lesson:
 @over_distillations
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])
 def test_loss_is_a_finite_scalar(
-    distillation: Distillation, lesson: Lesson, smoothing: float
+    distillation: Distillation, batch: DistillationBatch, smoothing: float
 ) -> None:
-    loss = distillation.loss(lesson, label_smoothing=smoothing)
+    loss = distillation.loss(batch, label_smoothing=smoothing)
     assert loss.shape == ()
     assert loss.isfinite()
 
 
 @over_distillations
-def test_shares_of_classes_are_labels_too(distillation: Distillation, lesson: Lesson) -> None:
-    sure = torch.nn.functional.one_hot(lesson.labels, CLASSES).float()
-    whole = distillation.loss(replace(lesson, labels=sure))
-    assert torch.allclose(whole, distillation.loss(lesson))
-    assert distillation.loss(replace(lesson, labels=0.7 * sure + 0.3 * sure.roll(1, 1))).isfinite()
+def test_shares_of_classes_are_labels_too(
+    distillation: Distillation, batch: DistillationBatch
+) -> None:
+    sure = torch.nn.functional.one_hot(batch.labels, CLASSES).float()
+    whole = distillation.loss(replace(batch, labels=sure))
+    assert torch.allclose(whole, distillation.loss(batch))
+    assert distillation.loss(replace(batch, labels=0.7 * sure + 0.3 * sure.roll(1, 1))).isfinite()
 
 
 @over_distillations
-def test_gradient_reaches_the_student_alone(distillation: Distillation, lesson: Lesson) -> None:
-    distillation.loss(lesson).backward()
-    for teacher in (lesson.teacher, lesson.members):
+def test_gradient_reaches_the_student_alone(
+    distillation: Distillation, batch: DistillationBatch
+) -> None:
+    distillation.loss(batch).backward()
+    for teacher in (batch.teacher, batch.members):
         assert teacher is not None
         assert teacher.grad is None
-    for student in _of_the_student(lesson):
+    for student in _of_the_student(batch):
         assert student.grad is not None
         assert student.grad.isfinite().all()
         assert student.grad.abs().sum() > 0
 
 
 @over_distillations
-def test_loss_of_the_same_lesson_is_the_same(distillation: Distillation, lesson: Lesson) -> None:
-    assert torch.equal(distillation.loss(lesson), distillation.loss(lesson))
+def test_loss_of_the_same_lesson_is_the_same(
+    distillation: Distillation, batch: DistillationBatch
+) -> None:
+    assert torch.equal(distillation.loss(batch), distillation.loss(batch))
 
 
 @over_distillations
-def test_loss_leaves_the_lesson_as_it_was(distillation: Distillation, lesson: Lesson) -> None:
-    before = [tensor.detach().clone() for tensor in _tensors(lesson)]
-    distillation.loss(lesson).backward()
-    assert all(map(torch.equal, _tensors(lesson), before))
+def test_loss_leaves_the_lesson_as_it_was(
+    distillation: Distillation, batch: DistillationBatch
+) -> None:
+    before = [tensor.detach().clone() for tensor in _tensors(batch)]
+    distillation.loss(batch).backward()
+    assert all(map(torch.equal, _tensors(batch), before))
 
 
 @over_distillations
-def test_following_the_gradient_lowers_the_loss(distillation: Distillation, lesson: Lesson) -> None:
-    loss = distillation.loss(lesson)
-    slopes = torch.autograd.grad(loss, _of_the_student(lesson))
+def test_following_the_gradient_lowers_the_loss(
+    distillation: Distillation, batch: DistillationBatch
+) -> None:
+    loss = distillation.loss(batch)
+    slopes = torch.autograd.grad(loss, _of_the_student(batch))
     length = torch.stack([slope.norm() for slope in slopes]).norm()
     steps = [-1e-2 * slope / length for slope in slopes]
     moved = replace(
-        lesson,
-        student=lesson.student + steps[0],
+        batch,
+        student=batch.student + steps[0],
         maps=[
             (student + step, teacher)
-            for (student, teacher), step in zip(lesson.maps, steps[1:], strict=True)
+            for (student, teacher), step in zip(batch.maps, steps[1:], strict=True)
         ],
     )
     assert distillation.loss(moved) < loss
@@ -132,16 +142,16 @@ def test_following_the_gradient_lowers_the_loss(distillation: Distillation, less
 def test_loss_stays_finite_at_extreme_logits(distillation: Distillation) -> None:
     # Half precision's largest numbers, which cached logits may hold; of a single image.
     extreme = torch.tensor([[65504.0, -65504.0, 0.0]])
-    lesson = Lesson(
+    batch = DistillationBatch(
         student=(-extreme).requires_grad_(),
         labels=torch.tensor([0]),
         teacher=extreme,
         members=torch.stack([extreme, -extreme]),
         maps=_maps(distillation, 1),
     )
-    loss = distillation.loss(lesson)
+    loss = distillation.loss(batch)
     assert loss.isfinite()
-    (slope,) = torch.autograd.grad(loss, lesson.student)
+    (slope,) = torch.autograd.grad(loss, batch.student)
     assert slope.isfinite().all()
 
 
@@ -155,7 +165,7 @@ def test_gradients_stay_finite_where_student_and_teacher_are_blank(
         for student, teacher in _maps(distillation, 4)
     ]
     blank = torch.zeros(4, CLASSES)
-    lesson = Lesson(
+    batch = DistillationBatch(
         student=blank.clone().requires_grad_(),
         labels=torch.arange(4),
         teacher=blank,
@@ -163,33 +173,33 @@ def test_gradients_stay_finite_where_student_and_teacher_are_blank(
         maps=maps,
     )
     slopes = torch.autograd.grad(
-        distillation.loss(lesson), _of_the_student(lesson), allow_unused=True
+        distillation.loss(batch), _of_the_student(batch), allow_unused=True
     )
     assert all(slope is None or slope.isfinite().all() for slope in slopes)
 
 
 @over_distillations
 def test_what_is_not_needed_may_be_absent_and_what_is_may_not(
-    distillation: Distillation, lesson: Lesson
+    distillation: Distillation, batch: DistillationBatch
 ) -> None:
     lacking = {
-        Needs.LOGITS: replace(lesson, teacher=None, members=None),
-        Needs.FEATURES: replace(lesson, maps=[]),
+        Needs.LOGITS: replace(batch, teacher=None, members=None),
+        Needs.FEATURES: replace(batch, maps=[]),
     }
     for need, alone in lacking.items():
         if distillation.needs is need:
             with pytest.raises(ValueError, match=rf"needs? the teacher's {need}"):
                 distillation.loss(alone)
         else:
-            assert torch.equal(distillation.loss(alone), distillation.loss(lesson))
+            assert torch.equal(distillation.loss(alone), distillation.loss(batch))
 
 
-def _of_the_student(lesson: Lesson) -> list[Tensor]:
-    return [lesson.student, *(student for student, _ in lesson.maps)]
+def _of_the_student(batch: DistillationBatch) -> list[Tensor]:
+    return [batch.student, *(student for student, _ in batch.maps)]
 
 
-def _tensors(lesson: Lesson) -> list[Tensor]:
-    given = (lesson.student, lesson.labels, lesson.teacher, lesson.members)
+def _tensors(batch: DistillationBatch) -> list[Tensor]:
+    given = (batch.student, batch.labels, batch.teacher, batch.members)
     return [tensor for tensor in given if tensor is not None] + [
-        tensor for pair in lesson.maps for tensor in pair
+        tensor for pair in batch.maps for tensor in pair
     ]

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from search.evaluation.measure import count_operations
 from search.targets.onnx_runtime import export_onnx
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.pruning import Cut, Pruning
-from spaces.cutting.channel_pruning import ChannelPruning
-from spaces.cutting.cuts import read_cuts, replay_cuts
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.structured.channel_pruning import ChannelPruning
+from spaces.pruning.structured.cuts import read_cuts, replay_cuts
 from spaces.students.timm_model import Timm
 
 FAMILIES = ("test_resnet", "test_efficientnet", "test_byobnet", "test_vit")
@@ -25,13 +25,13 @@ SHAPE = (3, 32, 32)
 
 
 def _edges() -> Iterator[object]:
-    shared = ChannelPruning.domains().keys()
-    for name, method in catalogue.methods("pruning").items():
-        for key, domain in method.domains().items():
+    shared = ChannelPruning.distributions().keys()
+    for name, method in registry.methods("pruning").items():
+        for key, distribution in method.distributions().items():
             # What all prunings of channels share is tried with one of them.
             if key in shared and issubclass(method, ChannelPruning) and method is not Magnitude:
                 continue
-            for edge in domain.edges():
+            for edge in distribution.edges():
                 yield pytest.param(method(**{key: edge}), id=f"{name}-{key}={edge}")
 
 
@@ -41,7 +41,7 @@ over_defaults = pytest.mark.parametrize(
     ("pruning", "family"),
     [
         pytest.param(method(), family, id=f"{name}-{family}")
-        for name, method in catalogue.methods("pruning").items()
+        for name, method in registry.methods("pruning").items()
         for family in FAMILIES
         if not (method is Depth and family in WITHOUT_BLOCKS)
     ],
@@ -76,10 +76,10 @@ def _losses(network: nn.Module) -> Iterator[Tensor]:
 
 def _operated(pruning: Pruning, network: nn.Module) -> tuple[nn.Module, list[Cut]]:
     """What the pruning makes of the network with images at hand, but without any training."""
-    operation = pruning.operate(network, _example(), losses=_losses)
+    steps = pruning.prune_in_steps(network, _example(), losses=_losses)
     while True:
         try:
-            next(operation)
+            next(steps)
         except StopIteration as end:
             pruned, cuts = end.value
             return pruned, cuts
@@ -175,8 +175,8 @@ def test_a_pruned_network_can_still_be_trained(pruning: Pruning, family: str) ->
 
 @over_defaults
 def test_exercises_together_take_the_share_that_was_said(pruning: Pruning, family: str) -> None:
-    operation = pruning.operate(_network(family), _example(), losses=_losses)
-    assert sum(exercise.share for exercise in operation) == pytest.approx(pruning.training_share)
+    steps = pruning.prune_in_steps(_network(family), _example(), losses=_losses)
+    assert sum(phase.share for phase in steps) == pytest.approx(pruning.training_share)
 
 
 @over_defaults
@@ -198,14 +198,14 @@ def test_images_leave_no_trace_but_in_the_choice_of_what_is_cut(
 @over_defaults
 def test_penalties_have_gradients(pruning: Pruning, family: str) -> None:
     penalties = 0
-    for exercise in pruning.operate(_network(family), _example(), losses=_losses):
-        if exercise.penalty is not None:
+    for phase in pruning.prune_in_steps(_network(family), _example(), losses=_losses):
+        if phase.penalty is not None:
             penalties += 1
-            exercise.penalty().backward()  # type: ignore[no-untyped-call]
-            grads = [p.grad for p in exercise.network.parameters() if p.grad is not None]
+            phase.penalty().backward()  # type: ignore[no-untyped-call]
+            grads = [p.grad for p in phase.network.parameters() if p.grad is not None]
             assert any(bool(grad.any()) for grad in grads)
             assert all(bool(grad.isfinite().all()) for grad in grads)
-            exercise.network.zero_grad()
+            phase.network.zero_grad()
     assert penalties == hasattr(pruning, "sparsify")
 
 
@@ -217,15 +217,15 @@ def test_a_network_that_no_block_can_leave_is_refused(family: str) -> None:
 
 @over_defaults
 def test_zeros_that_stay_are_kept_there(pruning: Pruning, family: str) -> None:
-    for exercise in pruning.operate(_network(family), _example(), losses=_losses):
-        assert (exercise.constraint is not None) == (pruning.leaves_zeros and exercise.has_cut)
-        if exercise.constraint is None:
+    for phase in pruning.prune_in_steps(_network(family), _example(), losses=_losses):
+        assert (phase.constraint is not None) == (pruning.leaves_zeros and phase.has_cut)
+        if phase.constraint is None:
             continue
-        before = {name: value == 0 for name, value in exercise.network.named_parameters()}
+        before = {name: value == 0 for name, value in phase.network.named_parameters()}
         with torch.no_grad():
-            for parameter in exercise.network.parameters():
+            for parameter in phase.network.parameters():
                 parameter += 1
-        exercise.constraint()
-        after = {name: value == 0 for name, value in exercise.network.named_parameters()}
+        phase.constraint()
+        after = {name: value == 0 for name, value in phase.network.named_parameters()}
         assert any(bool(zero.any()) for zero in before.values())
         assert all(torch.equal(before[name], zero) for name, zero in after.items())

@@ -15,15 +15,15 @@ from search.data.dataset import Dataset
 from search.evaluation.measure import calibration_batches, normalized_batches
 from search.files.atomic import file_digest
 from search.targets.onnx_runtime import Session, export_onnx
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.quantization import Quantization
-from spaces.packing.packed import unpacked
 from spaces.processor import multiplies_int8_exactly
 from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.weight_compression.packed import unpacked
 from spaces.students.timm_model import Timm
 
-METHODS = catalogue.methods("quantization")
+METHODS = registry.methods("quantization")
 SMALLER = [name for name, method in METHODS.items() if method.shrinks.size]
 INTEGER = [name for name in METHODS if name.startswith("int8")]
 # Too coarse for a student that was not trained for them.

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 from timm.models import _registry
 
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.student import Student
 from spaces.students.timm_model import Timm
 
 STUDENTS = [
-    *(pytest.param(method(), id=name) for name, method in catalogue.methods("student").items()),
+    *(pytest.param(method(), id=name) for name, method in registry.methods("student").items()),
     *(
         pytest.param(Timm(model=model), id=model)
         for model in ("test_efficientnet", "test_byobnet", "test_vit")

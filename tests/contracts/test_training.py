@@ -7,19 +7,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.training import Training
-from spaces.domain import OneOf
+from spaces.distributions import OneOf
 from spaces.training.standard import Standard
 
 STEPS = 10
 
 
 def _trainings() -> Iterator[object]:
-    for name, method in catalogue.methods("training").items():
+    for name, method in registry.methods("training").items():
         yield pytest.param(method(), id=name)
-        for key, domain in method.domains().items():
-            for option in domain.edges() if isinstance(domain, OneOf) else ():
+        for key, distribution in method.distributions().items():
+            for option in distribution.edges() if isinstance(distribution, OneOf) else ():
                 yield pytest.param(method(**{key: option}), id=f"{name}-{key}={option}")
 
 

@@ -74,7 +74,7 @@ def add_study(
         name,
         config={"study": name, "budget": dict(budget)},
         artifacts="artifacts",
-        holder=this_process(),
+        lease=this_process(),
     )
     store.record_teacher(name, TEACHER)
     chance = random.Random(0)  # noqa: S311 - no secret

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.report.document import Material, report
+from dashboard.report.document import ReportData, report
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, said
@@ -30,6 +30,8 @@ def test_a_stage_that_made_no_difference_is_shown_with_its_likely_cause(
 
 def test_the_report_lists_such_stages(make_store: MakeStore) -> None:
     with Store.open(make_store(_add), read_only=True) as store:
-        text = report(Material(study=store.study("digits"), trials=store.trials("digits"), done={}))
+        text = report(
+            ReportData(study=store.study("digits"), trials=store.trials("digits"), done={})
+        )
     listed = text.partition("<h2>Stages that made no difference: in 1 trials</h2>")[2]
     assert REASON in listed.partition("</table>")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.report.document import Material, report
+from dashboard.report.document import ReportData, report
 from search.analysis.pareto import chosen, frontier
 from search.budget import stored_budget
 from search.errors import NoStudentFits
@@ -20,9 +20,9 @@ from tests.dashboard.made_studies import add_study
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
-def material(url: str, name: str = "digits") -> Material:
+def material(url: str, name: str = "digits") -> ReportData:
     with Store.open(url, read_only=True) as store:
-        return Material(
+        return ReportData(
             study=store.study(name), trials=store.trials(name), done=store.training_done(name)
         )
 

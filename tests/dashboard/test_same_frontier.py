@@ -6,7 +6,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from dashboard.report.document import Material, report
+from dashboard.report.document import ReportData, report
 from search.cli.main import app as command
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
@@ -27,7 +27,7 @@ def asked(url: str, *words: str) -> list[dict[str, object]] | dict[str, object]:
 def reported(url: str) -> str:
     with Store.open(url, read_only=True) as store:
         return report(
-            Material(
+            ReportData(
                 study=store.study("digits"),
                 trials=store.trials("digits"),
                 done=store.training_done("digits"),

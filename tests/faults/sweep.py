@@ -30,12 +30,12 @@ from sqlalchemy import Engine, event
 
 from search.config.study import Study
 from search.errors import RetortError
-from search.files import filestore as depot
+from search.files import filestore as folder_store
 from search.records import Outcome, Scalar, TrialState
 from search.run import resume_study, run_study
 from search.storage.integrity import check_store
 from search.storage.storage import Store
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 _EVENTS = {"os.rename": "rename", "os.remove": "remove", "os.mkdir": "mkdir"}
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -64,7 +64,7 @@ class Room:
         """The study of the try in `home`."""
         there = home / "there"
         run = {"artifacts": (there / "artifacts").as_uri(), "cache": (there / "cache").as_uri()}
-        depot.COPIES = home / "copies"
+        folder_store.COPIES = home / "copies"
         search = {"trials": _TRIALS}
         return study_of(home, self.data, search=search, run=run if self.at_url else {})
 
@@ -80,7 +80,7 @@ class Found:
 
     mode: str
     point: int
-    operation: str
+    steps: str
     ended: str
     problems: tuple[str, ...]
 
@@ -135,24 +135,24 @@ class Points:
                 return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
 
-    def _reach(self, operation: str) -> None:
+    def _reach(self, steps: str) -> None:
         self.count += 1
         if self.count != self._at:
             return
-        os.write(self._log, operation.encode())
+        os.write(self._log, steps.encode())
         if self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class Acknowledged(Notes):
+class Acknowledged(TrialRecorder):
     """Notes on disk which trials were told to have ended."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         os.write(self._file, f"{json.dumps([number, outcome.state])}\n".encode())
 
 
@@ -199,19 +199,19 @@ def _try(room: Room, mode: str, point: int) -> Found:
         problems.append(f"resumed as {again}")
     else:
         problems += _problems(home)
-    operation = log.read_text().replace(str(home), "") if log.exists() else ""
+    steps = log.read_text().replace(str(home), "") if log.exists() else ""
     if not problems:
         shutil.rmtree(home)
-    return Found(mode, point, operation, ended, tuple(problems))
+    return Found(mode, point, steps, ended, tuple(problems))
 
 
 def _search(room: Room, home: Path, points: Points) -> None:
     study = room.study(home)
-    notes = Acknowledged(home / "acknowledged")
+    recorder = Acknowledged(home / "acknowledged")
     with one_after_another():
         points.install()
         with Store.open(study.run.storage, patience_s=0.3) as store:
-            run_study(study, store, notes)
+            run_study(study, store, recorder)
 
 
 def _go_on(room: Room, home: Path) -> None:
@@ -219,11 +219,11 @@ def _go_on(room: Room, home: Path) -> None:
     with one_after_another(), Store.open(study.run.storage) as store:
         there = study.study in store.names()
         go_on = resume_study if there else run_study
-        go_on(study, store, Notes())
+        go_on(study, store, TrialRecorder())
 
 
 def _problems(home: Path) -> list[str]:
-    depot.COPIES = home / "copies of another machine"
+    folder_store.COPIES = home / "copies of another machine"
     with Store.open(f"sqlite:///{home / 'retort.db'}", read_only=True) as store:
         problems = check_store(store)
         trials = {trial.number: trial for trial in store.trials("stripes")}

@@ -12,9 +12,9 @@ import pytest
 from search.config.study import Study
 from search.errors import ArtifactsHeld, StudyHeld
 from search.evaluation.predictions import Writing
-from search.files import filestore as depots
+from search.files import filestore as folder_stores
 from search.files.atomic import CHECKSUMS, damaged_files, file_digest
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import ArtifactRecord, Cost, Outcome, Quality, TrialState
 from search.run import resume_study, run_study
 from search.storage.artifact_owner import OWNER, Claim, check_free, claim_artifacts, read_owner
@@ -22,7 +22,7 @@ from search.storage.integrity import check_store, students_aside, sweep
 from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.faults.conftest import trials_of
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 COST = Cost(size_bytes=1, parameters=1, macs=1, latency_ms=1.0)
 ENDED = Outcome(state=TrialState.COMPLETE, cost=COST, quality=Quality(accuracy=0.5, agreement=0.5))
@@ -33,22 +33,22 @@ class Home:
     """A folder with stores that share the artifacts of a study `digits`."""
 
     folder: Path
-    artifacts: Depot
+    artifacts: FolderStore
 
     def open(self, name: str) -> Store:
         return Store.open(f"sqlite:///{self.folder / name}")
 
     def begin(self, store: Store) -> Claim:
         """Begins the study in a store, as `retort run` does."""
-        holder = this_process()
-        store.create_study("digits", config={}, artifacts=str(self.artifacts), holder=holder)
-        return claim_artifacts(store, "digits", holder.token)
+        lease = this_process()
+        store.create_study("digits", config={}, artifacts=str(self.artifacts), lease=lease)
+        return claim_artifacts(store, "digits", lease.token)
 
     def go_on(self, store: Store, *, take_over: bool = False) -> Claim:
         """Goes on with it after its process died, as `retort resume` does."""
-        holder, known = this_process(), store.study("digits").holder
-        store.hold("digits", holder, in_place_of=known)
-        return claim_artifacts(store, "digits", holder.token, take_over=take_over)
+        lease, known = this_process(), store.study("digits").lease
+        store.hold("digits", lease, in_place_of=known)
+        return claim_artifacts(store, "digits", lease.token, take_over=take_over)
 
     def try_one(self, store: Store, claim: Claim) -> str:
         """Adds a trial and its student; gives the name of the student's folder."""
@@ -72,9 +72,9 @@ class Home:
 
 @pytest.fixture(params=["folder", "url"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr(depots, "COPIES", tmp_path / "copies")
+    monkeypatch.setattr(folder_stores, "COPIES", tmp_path / "copies")
     there = tmp_path / "artifacts" / "digits"
-    return Home(tmp_path, Depot.of(there if request.param == "folder" else there.as_uri()))
+    return Home(tmp_path, FolderStore.of(there if request.param == "folder" else there.as_uri()))
 
 
 @pytest.fixture
@@ -205,9 +205,9 @@ def test_fault_30_clean_up_removes_what_was_cut_short_and_nothing_that_is_whole(
 
 
 def _token(store: Store) -> str:
-    holder = store.study("digits").holder
-    assert holder
-    return holder.token
+    lease = store.study("digits").lease
+    assert lease
+    return lease.token
 
 
 def test_fault_30_a_copy_can_be_resumed_only_where_it_is_told_to_take_over(
@@ -219,23 +219,23 @@ def test_fault_30_a_copy_can_be_resumed_only_where_it_is_told_to_take_over(
 
     students = tmp_path / "artifacts" / "stripes"
     with one_after_another(), Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as live:
-        run_study(study(1, "retort.db"), live, Notes())
+        run_study(study(1, "retort.db"), live, TrialRecorder())
         live.back_up(tmp_path / "copy.db")
-        resume_study(study(2, "retort.db"), live, Notes())
+        resume_study(study(2, "retort.db"), live, TrialRecorder())
         before = _content(students)
         with Store.open(f"sqlite:///{tmp_path / 'copy.db'}") as copy:
             with pytest.raises(ArtifactsHeld, match="--take-over"):
-                resume_study(study(1, "copy.db"), copy, Notes())
+                resume_study(study(1, "copy.db"), copy, TrialRecorder())
             with Store.open(f"sqlite:///{tmp_path / 'other.db'}") as other:
                 with pytest.raises(ArtifactsHeld, match="study=stripes-2"):
-                    run_study(study(1, "other.db"), other, Notes())
+                    run_study(study(1, "other.db"), other, TrialRecorder())
                 assert not other.studies()
             assert _content(students) == before
             assert check_store(live) == []
-            notes = Notes()
-            resume_study(study(1, "copy.db"), copy, notes, take_over=True)
+            recorder = TrialRecorder()
+            resume_study(study(1, "copy.db"), copy, recorder, take_over=True)
             assert check_store(copy) == []
-        (told,) = (said for said in notes.said if f"set aside in {students}/aside" in said)
+        (told,) = (said for said in recorder.said if f"set aside in {students}/aside" in said)
         assert told.endswith(": trial-00001")
 
 
@@ -252,7 +252,7 @@ def test_fault_14_a_driver_that_was_stopped_and_taken_over_changes_no_file(
         word = "ended as if nothing had happened"
         try:
             with one_after_another(), Store.open(study.run.storage) as store:
-                run_study(study, store, Notes())
+                run_study(study, store, TrialRecorder())
         except StudyHeld as error:
             word = f"{type(error).__name__}: {error}"
         except BaseException as error:  # noqa: BLE001  told to the parent, whatever it is
@@ -264,12 +264,12 @@ def test_fault_14_a_driver_that_was_stopped_and_taken_over_changes_no_file(
         _, status = os.waitpid(child, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
         with one_after_another(), Store.open(study.run.storage) as store:
-            stopped = store.study("stripes").holder
+            stopped = store.study("stripes").lease
             assert stopped
             # As from another machine: the stopped process is there, but is not heard of.
             store.hold("stripes", this_process(), in_place_of=stopped)
             store.release("stripes", elapsed_s=0)
-            resume_study(study, store, Notes())
+            resume_study(study, store, TrialRecorder())
         # Of the same recipe it makes the same student: only where there is none would it be seen.
         student = tmp_path / "artifacts" / "stripes" / "trial-00000"
         student.rename(tmp_path / "student")

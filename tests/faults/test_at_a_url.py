@@ -14,13 +14,13 @@ from search.config.study import Study
 from search.errors import ArtifactError
 from search.evaluation.predictions import TEACHER, kept_predictions
 from search.export.exporting import export_student, load
-from search.files import filestore as depots
-from search.files.filestore import Depot
+from search.files import filestore as folder_stores
+from search.files.filestore import FolderStore
 from search.records import TrialState
 from search.run import resume_study, run_study
 from search.storage.integrity import check_store
 from search.storage.storage import Store
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def _study(folder: Path, file: Path, trials: int) -> Study:
 def _move_to_another_machine(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of what this machine has copied is there."""
     copies = folder / name
-    monkeypatch.setattr(depots, "COPIES", copies)
+    monkeypatch.setattr(folder_stores, "COPIES", copies)
     return copies
 
 
@@ -51,13 +51,15 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
     _move_to_another_machine("first", tmp_path, monkeypatch)
     study = _study(tmp_path, stripes_file, 1)
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         assert store.study("stripes").artifacts == f"{study.run.artifacts}/stripes"
         copies = _move_to_another_machine("second", tmp_path, monkeypatch)
-        notes = Notes()
-        best = resume_study(_study(tmp_path, stripes_file, 2), store, notes)
-        assert "teacher: trained by an earlier run" in notes.said
-        assert not [said for said in notes.said if said.startswith(("reading", "teacher's soft"))]
+        recorder = TrialRecorder()
+        best = resume_study(_study(tmp_path, stripes_file, 2), store, recorder)
+        assert "teacher: trained by an earlier run" in recorder.said
+        assert not [
+            said for said in recorder.said if said.startswith(("reading", "teacher's soft"))
+        ]
         trials = store.trials("stripes")
         assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
         assert all(trial.test for trial in trials if trial.number == best.number)
@@ -65,7 +67,7 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         _move_to_another_machine("third", tmp_path, monkeypatch)
         assert check_store(store) == []
         record = store.study("stripes")
-        artifacts = Depot.of(record.artifacts)
+        artifacts = FolderStore.of(record.artifacts)
         assert set(kept_predictions(artifacts, TEACHER)) == {"validation", "test"}
         shown = artifact_folder(record, best)
         assert shown
@@ -89,13 +91,13 @@ def test_what_a_killed_run_left_at_the_url_is_found_and_removed(
     _move_to_another_machine("copies", tmp_path, monkeypatch)
     study = _study(tmp_path, stripes_file, 1)
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         there = tmp_path / "there" / "artifacts" / "stripes"
         (there / "trial-00007").mkdir()
         (there / "trial-00007" / "model.onnx").write_text("cut off")
         (problem,) = check_store(store)
         assert f"{study.run.artifacts}/stripes/trial-00007 belongs to no trial" in problem
-        resume_study(_study(tmp_path, stripes_file, 1), store, Notes())
+        resume_study(_study(tmp_path, stripes_file, 1), store, TrialRecorder())
         assert check_store(store) == []
         assert not (there / "trial-00007").exists()
 

@@ -9,7 +9,7 @@ import pytest
 from rich.spinner import Spinner
 from typer.testing import CliRunner
 
-from dashboard.report.document import Material, report
+from dashboard.report.document import ReportData, report
 from search.cli.main import app, main
 from search.cli.terminal import complain, out, say
 from search.storage.storage import Store
@@ -106,7 +106,7 @@ def test_fault_35_a_report_shows_control_characters_as_text(edited: Path) -> Non
         (study,) = store.studies()
         trials = store.trials(EVIL)
     assert not isinstance(study, Exception)
-    page = report(Material(study=study, trials=trials, done={}))
+    page = report(ReportData(study=study, trials=trials, done={}))
     body = page[page.index("<h1>") :]
     assert r"\x1b[31m\x9b1m\u202ex" in body
     assert not {"\x1b", "\x9b", "\u202e"} & set(body)

@@ -13,13 +13,13 @@ from typer.testing import CliRunner, Result
 
 from search.cli.main import app
 from search.errors import DamagedRow, RetortError, StoreError
-from search.records import EpochRecord, Setting, Shape, StudyState
+from search.records import CostSetting, EpochRecord, Shape, StudyState
 from search.run import resume_study, run_study
 from search.storage.columns import Flag, UtcTime
 from search.storage.leases import this_process
 from search.storage.storage import Store
 from search.storage.tables import Table
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.search.cli.made_outcomes import COMPLETE, COST, FAILED, INFEASIBLE, PARAMS, TEACHER
 
 DAMAGED, SOUND = "damaged", "sound"
@@ -52,7 +52,7 @@ _BY_NAME = {
     "loss": ("'much'", "x'00'", "-9e999"),
     "seed": ("'many'", "2.5"),
 }  # fmt: skip
-SETTING = Setting(
+SETTING = CostSetting(
     channels=1, image_size=8, classes=10, processor="p", device="cpu", threads=1, runtime="r"
 )
 SHAPE = Shape(student="s", pruning="p", quantization="q")
@@ -84,7 +84,7 @@ def _damages(column: Column[object]) -> Sequence[str]:
 
 def _fill(store: Store, name: str, artifacts: Path) -> None:
     config = {"study": name, "budget": {"size": "300KB"}, "data": {"source": "digits"}}
-    store.create_study(name, config=config, artifacts=str(artifacts), holder=this_process())
+    store.create_study(name, config=config, artifacts=str(artifacts), lease=this_process())
     store.record_teacher(name, TEACHER)
     epochs = (EpochRecord(stage="distil", epoch=0, loss=1.5, accuracy=0.5, learning_rate=0.01),)
     for outcome in (replace(COMPLETE, epochs=epochs), FAILED, INFEASIBLE):
@@ -301,7 +301,7 @@ def searched(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("searched")
     study = study_of(folder, stripes_file, search={"trials": 1})
     with one_after_another(), Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
     with _by_hand(folder / "retort.db") as raw:
         raw.execute("UPDATE trials SET latency_ms = 1e300")
     return folder
@@ -311,8 +311,8 @@ def test_fault_37_a_damaged_study_is_not_resumed(searched: Path, stripes_file: P
     study = study_of(searched, stripes_file, search={"trials": 2})
     with one_after_another(), Store.open(study.run.storage) as store:
         with pytest.raises(DamagedRow, match=r"trials\.latency_ms of trial 0"):
-            resume_study(study, store, Notes())
-        assert store.study("stripes").holder is None
+            resume_study(study, store, TrialRecorder())
+        assert store.study("stripes").lease is None
         assert store.study("stripes").state is StudyState.FINISHED
 
 
@@ -321,7 +321,7 @@ def test_fault_37_a_damaged_study_teaches_no_other(searched: Path, stripes_file:
     study = study_of(searched, stripes_file, search=warm).model_copy(update={"study": "new"})
     with one_after_another(), Store.open(study.run.storage) as store:
         with pytest.raises(DamagedRow, match=r"study stripes .* trials\.latency_ms of trial 0"):
-            run_study(study, store, Notes())
+            run_study(study, store, TrialRecorder())
         cold = study_of(searched, stripes_file, search={"trials": 1})
-        run_study(cold.model_copy(update={"study": "new"}), store, Notes())
+        run_study(cold.model_copy(update={"study": "new"}), store, TrialRecorder())
         assert len(store.trials("new")) == 1

@@ -17,7 +17,7 @@ from search.errors import ArtifactError, BadInput, RetortError
 from search.export.exporting import export_student, load
 from search.files.atomic import CHECKSUMS, written_whole
 from tests.search import conftest as of_search
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 finished = of_search.finished
 
@@ -33,7 +33,7 @@ class _Payload:
 
 
 @pytest.fixture
-def student(finished: Finished, tmp_path: Path) -> Path:
+def student(finished: FinishedTrials, tmp_path: Path) -> Path:
     return export_student(*finished(), tmp_path / "student")
 
 

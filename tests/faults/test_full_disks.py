@@ -21,7 +21,7 @@ from search.errors import DiskError, StoreError, StoreUnavailable
 from search.export.exporting import export_student
 from search.files.atomic import CHECKSUMS, file_written_whole, written_whole
 from search.files.disk import scratch
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import TrialState
 from search.run import resume_study, run_study
 from search.storage.integrity import check_store
@@ -30,7 +30,7 @@ from search.teachers.logits_cache import soft_targets
 from search.teachers.teacher import Teacher
 from tests.faults.conftest import check_invariants
 from tests.faults.disks import Disk, small_disk
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 STORES = Path(__file__).parent / "stores"
 COMPLETE, INTERRUPTED = TrialState.COMPLETE, TrialState.INTERRUPTED
@@ -48,7 +48,7 @@ def ended(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     study = study_of(folder, stripes_file, search={"trials": 1})
     with one_after_another(), Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
     return folder
 
 
@@ -92,15 +92,15 @@ def test_fault_08_a_disk_that_takes_no_more_ends_the_search_and_its_trial_goes_f
         monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
     searched = study(**run)
     with Store.open(searched.run.storage) as store:
-        notes = Notes(lambda number: begin() if number == 1 else None)
+        recorder = TrialRecorder(lambda number: begin() if number == 1 else None)
         named = rf"(?s){disk.path}.* can't be written.*retort resume stripes"
         with pytest.raises(DiskError, match=named):
-            run_study(searched, store, notes)
+            run_study(searched, store, recorder)
         before = store.trials("stripes")
         assert [trial.state for trial in before] == [COMPLETE, INTERRUPTED]
         assert _left_in(tmp_path / "artifacts", disk.path) == []
         end()
-        again = Notes()
+        again = TrialRecorder()
         resume_study(searched, store, again)
         assert again.started == [1]
         assert check_store(store) == []
@@ -118,7 +118,7 @@ def test_fault_08_a_cache_that_takes_no_more_keeps_nothing_and_ends_nothing(
     begin = disk.fill if trouble == "full" else disk.close
     searched = study(cache=disk.path)
     with Store.open(searched.run.storage) as store:
-        run_study(searched, store, Notes(lambda number: begin() if number == 0 else None))
+        run_study(searched, store, TrialRecorder(lambda number: begin() if number == 0 else None))
     assert [trial.state for trial in check_invariants(tmp_path)] == [COMPLETE] * 2
     assert _left_in(disk.path) == []
 
@@ -129,15 +129,15 @@ def test_fault_07_a_store_on_a_full_disk_has_its_results_kept_with_the_artifacts
     searched = study(storage=f"sqlite:///{disk.path / 'retort.db'}")
     kept = tmp_path / "artifacts" / "stripes" / "unstored.jsonl"
     with Store.open(searched.run.storage, patience_s=0.5) as store:
-        notes = Notes(lambda number: disk.fill() if number == 1 else None)
+        recorder = TrialRecorder(lambda number: disk.fill() if number == 1 else None)
         with pytest.raises(StoreUnavailable, match=rf"disk is full.*{kept}.*retort resume"):
-            run_study(searched, store, notes)
+            run_study(searched, store, recorder)
         assert list(disk.path.glob("*.jsonl")) == []
     disk.make_room()
     _forget_holder(disk.path)
     with Store.open(searched.run.storage) as store:
         assert any(str(kept) in problem for problem in check_store(store))
-        again = Notes()
+        again = TrialRecorder()
         resume_study(searched, store, again)
         assert again.started == []
         assert again.said[0].startswith("1 results that the store could not take")
@@ -152,13 +152,13 @@ def test_fault_07_where_no_disk_takes_a_result_its_trial_is_run_again(
         storage=f"sqlite:///{disk.path / 'retort.db'}", artifacts=disk.path / "artifacts"
     )
     with Store.open(searched.run.storage, patience_s=0.5) as store:
-        notes = Notes(lambda number: disk.fill() if number == 1 else None)
+        recorder = TrialRecorder(lambda number: disk.fill() if number == 1 else None)
         with pytest.raises((DiskError, StoreUnavailable), match=f"(?s){disk.path}.*retort resume"):
-            run_study(searched, store, notes)
+            run_study(searched, store, recorder)
     disk.make_room()
     _forget_holder(disk.path)
     with Store.open(searched.run.storage) as store:
-        again = Notes()
+        again = TrialRecorder()
         resume_study(searched, store, again)
         assert again.started == [1]
         assert [trial.state for trial in store.trials("stripes")] == [COMPLETE] * 2
@@ -173,10 +173,10 @@ def test_fault_08_a_cache_without_room_is_refused_before_the_teacher_is_trained(
             tmp_path, stripes_file, search={"trials": 1}, run={"cache": disk.path / "cache"}
         )
         with Store.open(study.run.storage) as store:
-            notes = Notes()
+            recorder = TrialRecorder()
             with pytest.raises(DiskError, match=rf"{disk.path}/cache/\w+ can't be written.*free"):
-                run_study(study, store, notes)
-            assert not any(said.startswith("teacher: epoch") for said in notes.said)
+                run_study(study, store, recorder)
+            assert not any(said.startswith("teacher: epoch") for said in recorder.said)
             assert store.studies() == []
             assert _left_in(disk.path) == []
 
@@ -188,7 +188,7 @@ def test_fault_08_artifacts_that_can_only_be_read_are_refused_before_data_are_pr
     study = study_of(tmp_path, stripes_file, run={"artifacts": disk.path / "artifacts"})
     named = rf"{disk.path}/artifacts.*Read-only"
     with Store.open(study.run.storage) as store, pytest.raises(DiskError, match=named):
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
     assert not (tmp_path / "cache").exists()
 
 
@@ -199,7 +199,7 @@ def test_fault_08_soft_targets_without_room_are_an_error_and_no_crash(
     views = [View(number=number, seed=0, shift=0.0, flip=False) for number in range(100)]
     with small_disk(tmp_path / "disk", "size=64k") as disk:
         with pytest.raises(DiskError, match=rf"{disk.path}/soft_targets can't be written"):
-            soft_targets(teacher, stripes, views, cache=Depot.of(disk.path), progress=print)
+            soft_targets(teacher, stripes, views, cache=FolderStore.of(disk.path), progress=print)
         assert _left_in(disk.path) == []
 
 

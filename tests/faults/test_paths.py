@@ -12,7 +12,7 @@ from search.cli.main import app
 from search.config.loader import load_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput, StoreError, StudyFileError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.files.paths import expanded, expanded_url
 from search.storage.storage import Store
 from search.storage.store_url import parse_address
@@ -145,7 +145,7 @@ def test_fault_44_a_store_that_can_not_be_expanded_is_refused(given: str) -> Non
     with pytest.raises(StoreError, match=re.escape(given)):
         Store.open(f"sqlite:///{given}")
     with pytest.raises(BadInput, match=re.escape(given)):
-        Depot.of(given)
+        FolderStore.of(given)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from search.errors import StoreUnavailable
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import FailureRecord, Outcome, TrialState
 from search.storage.artifact_owner import Claim
 from search.storage.journal import Journal
-from search.storage.retrying_writer import Ledger, journal_of
+from search.storage.retrying_writer import RetryingWriter, journal_of
 from search.storage.storage import Store
 from tests.faults.disks import small_disk
 from tests.postgresql import PostgresqlServer
@@ -91,10 +91,10 @@ PROVOKED: dict[str, tuple[Callable[..., AbstractContextManager[None]], str]] = {
 }
 
 
-def _kept(store: Store, folder: Path) -> tuple[Ledger, Journal]:
+def _kept(store: Store, folder: Path) -> tuple[RetryingWriter, Journal]:
     """The way of a study's results to the store, and where they wait."""
-    artifacts = Depot.of(folder / "digits")
-    return Ledger(store, "digits", Claim(artifacts, hold="")), journal_of(store, artifacts)
+    artifacts = FolderStore.of(folder / "digits")
+    return RetryingWriter(store, "digits", Claim(artifacts, hold="")), journal_of(store, artifacts)
 
 
 @pytest.mark.parametrize(("provoke", "told"), PROVOKED.values(), ids=PROVOKED)
@@ -107,10 +107,10 @@ def test_fault_06_a_result_that_postgresql_does_not_take_waits_in_the_journal(
     url = server.create_database()
     with Store.open(url, patience_s=0.3) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger, journal = _kept(store, tmp_path)
-        number = ledger.start({}, 0)
+        writer, journal = _kept(store, tmp_path)
+        number = writer.start({}, 0)
         with provoke(server, url), pytest.raises(StoreUnavailable, match=told):
-            ledger.finish(number, ENDED)
+            writer.finish(number, ENDED)
         assert store.trial("digits", number).state is TrialState.RUNNING
         assert journal.read_back(lambda *result: store.finish_trial("digits", *result)).kept == 1
         assert store.trial("digits", number).outcome == ENDED
@@ -121,14 +121,14 @@ def test_fault_06_a_connection_that_is_ended_and_a_server_that_is_started_anew_c
 ) -> None:
     with Store.open(server.create_database()) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger, _ = _kept(store, tmp_path)
-        first = ledger.start({"a": 1}, 0)
+        writer, _ = _kept(store, tmp_path)
+        first = writer.start({"a": 1}, 0)
         server.execute(_OURS)
-        ledger.finish(first, ENDED)
-        second = ledger.start({"a": 2}, 0)
+        writer.finish(first, ENDED)
+        second = writer.start({"a": 2}, 0)
         server.stop()
         server.start()
-        ledger.finish(second, ENDED)
+        writer.finish(second, ENDED)
         assert [trial.outcome for trial in store.trials("digits", whole=True)] == [ENDED] * 2
 
 
@@ -141,15 +141,15 @@ def test_fault_07_a_server_whose_disk_is_full_is_named_and_takes_the_result_with
         url = server.create_database(disk.path)
         with Store.open(url, patience_s=0.3) as store:
             store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-            ledger, journal = _kept(store, tmp_path)
-            number = ledger.start({}, 0)
+            writer, journal = _kept(store, tmp_path)
+            number = writer.start({}, 0)
             disk.fill()
             large = Outcome(
                 state=TrialState.FAILED,
                 failure=FailureRecord(kind="made_up", message="x", traceback=_incompressible()),
             )
             with pytest.raises(StoreUnavailable, match="its server's disk is full: make room"):
-                ledger.finish(number, large)
+                writer.finish(number, large)
             disk.make_room()
             kept = journal.read_back(lambda *result: store.finish_trial("digits", *result)).kept
             assert kept == 1

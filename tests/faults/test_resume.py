@@ -15,7 +15,7 @@ from search.run import resume_study, run_study
 from search.storage.journal import Journal
 from search.storage.storage import Store
 from search.tuner.study_changes import check_changes
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def ended(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ended")
     study = study_of(folder, stripes_file, search={"trials": 2})
     with one_after_another(), Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
     return folder
 
 
@@ -39,15 +39,15 @@ def test_more_trials_may_be_asked_for_and_the_old_ones_are_kept(
 ) -> None:
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         (first,) = store.trials("stripes", whole=True)
-        notes = Notes()
+        recorder = TrialRecorder()
         more = study_of(tmp_path, stripes_file, search={"trials": 2, "sampler": "gp"})
-        resume_study(more, store, notes)
+        resume_study(more, store, recorder)
         trials = store.trials("stripes", whole=True)
-        assert "changed: search.trials: 1, now 2" in notes.said
-        assert "changed: search.sampler: random, now gp" in notes.said
-        assert notes.started == [1]
+        assert "changed: search.trials: 1, now 2" in recorder.said
+        assert "changed: search.sampler: random, now gp" in recorder.said
+        assert recorder.started == [1]
         assert trials[0].params == first.params
         assert trials[0].outcome == first.outcome
         assert trials[1].params != first.params
@@ -58,12 +58,12 @@ def test_a_wider_space_is_taken_up(stripes_file: Path, tmp_path: Path) -> None:
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     wider = {"quantization": ["float32", "int8_static"]}
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         more = study_of(tmp_path, stripes_file, space=wider, search={"trials": 2, "stopping": True})
-        notes = Notes()
-        resume_study(more, store, notes)
-        assert 'changed: space.quantization: none, now ["float32", "int8_static"]' in notes.said
-        assert "changed: search.stopping: false, now true" in notes.said
+        recorder = TrialRecorder()
+        resume_study(more, store, recorder)
+        assert 'changed: space.quantization: none, now ["float32", "int8_static"]' in recorder.said
+        assert "changed: search.stopping: false, now true" in recorder.said
         assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE] * 2
 
 
@@ -95,12 +95,12 @@ def test_what_would_mix_unlike_trials_is_refused_and_nothing_is_written(
     with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
         before = store.study("stripes"), store.trials("stripes", whole=True)
         with pytest.raises(BadInput) as caught:
-            resume_study(study, store, Notes())
+            resume_study(study, store, TrialRecorder())
         assert told in str(caught.value)
         after = store.study("stripes"), store.trials("stripes", whole=True)
         assert after[1] == before[1]
         assert (after[0].state, after[0].config) == (before[0].state, before[0].config)
-        assert after[0].holder is None
+        assert after[0].lease is None
 
 
 def test_images_without_labels_may_be_found_elsewhere(ended: Path, stripes_file: Path) -> None:
@@ -157,13 +157,15 @@ def test_a_student_that_is_gone_is_not_tested_and_ends_nothing(
 ) -> None:
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         before = _teachers_test_accuracy(store)
         shutil.rmtree(tmp_path / "artifacts" / "stripes" / "trial-00000")
-        notes = Notes()
-        resume_study(study_of(tmp_path, stripes_file, search={"trials": 2}), store, notes)
+        recorder = TrialRecorder()
+        resume_study(study_of(tmp_path, stripes_file, search={"trials": 2}), store, recorder)
         assert store.study("stripes").state is StudyState.FINISHED
-        assert any("trial 0 is not tested: a student must be a folder" in one for one in notes.said)
+        assert any(
+            "trial 0 is not tested: a student must be a folder" in one for one in recorder.said
+        )
         assert before is not None
         assert _teachers_test_accuracy(store) == before
 
@@ -176,11 +178,11 @@ def test_an_interrupted_resume_keeps_the_teachers_test_accuracy(
 
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         before = _teachers_test_accuracy(store)
         more = study_of(tmp_path, stripes_file, search={"trials": 2})
         with pytest.raises(Interrupted):
-            resume_study(more, store, Notes(interrupt))
+            resume_study(more, store, TrialRecorder(interrupt))
         assert before is not None
         assert _teachers_test_accuracy(store) == before
 
@@ -191,12 +193,12 @@ def test_a_journal_of_a_study_that_was_removed_is_set_aside(
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     journal = Journal(tmp_path / "retort.db.stripes.unstored.jsonl")
     journal.write(0, Outcome(state=TrialState.INFEASIBLE, reason="of long ago"))
-    notes = Notes()
+    recorder = TrialRecorder()
     with Store.open(study.run.storage) as store:
-        run_study(study, store, notes)
+        run_study(study, store, recorder)
         assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE]
         assert store.study("stripes").state is StudyState.FINISHED
-    assert any("results of an earlier study of that name" in one for one in notes.said)
+    assert any("results of an earlier study of that name" in one for one in recorder.said)
     assert not journal.path.exists()
     assert journal.path.with_name(f"{journal.path.name}.old").exists()
 
@@ -208,11 +210,11 @@ def test_other_data_under_the_same_name_are_refused(stripes_file: Path, tmp_path
     data.write_bytes(stripes_file.read_bytes())
     study = study_of(tmp_path, data, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         with np.load(stripes_file) as arrays:
             np.savez(data, images=255 - arrays["images"], labels=arrays["labels"])
         with pytest.raises(BadInput, match="the data of stripes must be those of its trials"):
-            resume_study(study, store, Notes())
+            resume_study(study, store, TrialRecorder())
 
 
 def test_a_study_that_is_not_there_is_answered_with_those_that_are(
@@ -223,7 +225,7 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(
         Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
         pytest.raises(StoreError, match="did you mean stripes"),
     ):
-        resume_study(study, store, Notes())
+        resume_study(study, store, TrialRecorder())
 
 
 def test_a_new_run_of_an_ended_study_is_told_of_resume(ended: Path, stripes_file: Path) -> None:
@@ -231,7 +233,7 @@ def test_a_new_run_of_an_ended_study_is_told_of_resume(ended: Path, stripes_file
         Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
         pytest.raises(StoreError, match="go on with it by `retort resume stripes`"),
     ):
-        run_study(study_of(ended, stripes_file), store, Notes())
+        run_study(study_of(ended, stripes_file), store, TrialRecorder())
 
 
 def _beside(folder: Path, file: Path, /, **sections: dict[str, object]) -> object:
@@ -243,10 +245,10 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
     first = study_of(tmp_path, stripes_file, search={"trials": 2})
     second = _beside(tmp_path, stripes_file, search={"trials": 1, "warm_start": ["stripes"]})
     with Store.open(first.run.storage) as store:
-        run_study(first, store, Notes())
-        notes = Notes()
-        run_study(second, store, notes)  # type: ignore[arg-type]
-        assert "2 trials of stripes are known to the sampler" in notes.said
+        run_study(first, store, TrialRecorder())
+        recorder = TrialRecorder()
+        run_study(second, store, recorder)  # type: ignore[arg-type]
+        assert "2 trials of stripes are known to the sampler" in recorder.said
         assert len(store.trials("second")) == 1
 
 
@@ -268,7 +270,7 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
     study = _beside(ended, stripes_file, **{**sections, "search": search})
     with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
         with pytest.raises(BadInput, match=rf"search\.warm_start can't take up stripes: {told}"):
-            run_study(study, store, Notes())  # type: ignore[arg-type]
+            run_study(study, store, TrialRecorder())  # type: ignore[arg-type]
         assert store.names() == ["stripes"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
 from search.errors import StoreError, StoreUnavailable, StudyHeld
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.records import FailureRecord, Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
 from search.storage.artifact_owner import Claim
@@ -22,12 +22,12 @@ from search.storage.journal import Journal, ReadBack
 from search.storage.leases import BEAT_S, beating, lives, standing, take, this_process
 from search.storage.migrate import migrate
 from search.storage.queries import changing
-from search.storage.retrying_writer import Ledger, journal_of
+from search.storage.retrying_writer import RetryingWriter, journal_of
 from search.storage.rows import hold_row
 from search.storage.storage import Store
 from search.storage.tables import SCHEMA, VERSION_TABLE
 from tests.faults.conftest import check_invariants
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.postgresql import PostgresqlServer
 
 STORES = Path(__file__).parent / "stores"
@@ -52,51 +52,53 @@ def _no_ray() -> Iterator[None]:
 
 
 def _locked(path: Path) -> sqlite3.Connection:
-    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    holder.execute("BEGIN IMMEDIATE")
-    return holder
+    lease = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    lease.execute("BEGIN IMMEDIATE")
+    return lease
 
 
 def test_fault_05_a_lock_of_some_seconds_is_waited_for(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}", patience_s=2) as store:
         store.create_study("digits", config={}, artifacts=str(tmp_path / "digits"))
-        ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
-        number = ledger.start({}, 0)
-        holder = _locked(tmp_path / "retort.db")
+        writer = RetryingWriter(
+            store, "digits", Claim(FolderStore.of(tmp_path / "digits"), hold="")
+        )
+        number = writer.start({}, 0)
+        lease = _locked(tmp_path / "retort.db")
         # Longer than the store waits for one lock, shorter than the ledger tries.
-        release = threading.Timer(2.5, holder.close)
+        release = threading.Timer(2.5, lease.close)
         release.start()
-        ledger.finish(number, ENDED)
+        writer.finish(number, ENDED)
         release.join()
         assert store.trial("digits", number).outcome == ENDED
-        assert not journal_of(store, Depot.of(tmp_path / "digits")).path.exists()
+        assert not journal_of(store, FolderStore.of(tmp_path / "digits")).path.exists()
 
 
 def test_fault_05_a_lock_for_ever_ends_the_run_and_its_results_are_read_back(
     stripes_file: Path, tmp_path: Path
 ) -> None:
-    holders: list[sqlite3.Connection] = []
+    leases: list[sqlite3.Connection] = []
 
     def lock(number: int) -> None:
         if number == 1:
-            holders.append(_locked(tmp_path / "retort.db"))
+            leases.append(_locked(tmp_path / "retort.db"))
 
     study = study_of(tmp_path, stripes_file)
     with Store.open(study.run.storage, patience_s=0.3) as store:
         with pytest.raises(StoreUnavailable, match=r"stayed locked.*unstored.jsonl.*retort resume"):
-            run_study(study, store, Notes(lock))
+            run_study(study, store, TrialRecorder(lock))
         before = store.trials("stripes")
         assert [trial.state for trial in before] == [TrialState.COMPLETE, TrialState.RUNNING]
-        holders[0].close()
+        leases[0].close()
     with Store.open(study.run.storage) as store:
-        notes = Notes()
+        recorder = TrialRecorder()
         # The holder is this very process, which lives: its hold is as left by a dead one.
         _forget_holder(tmp_path)
-        resume_study(study, store, notes)
+        resume_study(study, store, recorder)
     trials = check_invariants(tmp_path)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
-    assert notes.said[0] == "1 results that the store could not take before are in it now"
-    assert notes.started == [2]
+    assert recorder.said[0] == "1 results that the store could not take before are in it now"
+    assert recorder.started == [2]
     assert not list(tmp_path.glob("*.jsonl"))
 
 
@@ -105,12 +107,12 @@ def test_fault_07_a_full_database_ends_the_run_and_is_resumed_with_room(
 ) -> None:
     study = study_of(tmp_path, stripes_file)
     with Store.open(study.run.storage, patience_s=0.3) as store:
-        notes = Notes(lambda number: _fill(store) if number == 1 else None)
+        recorder = TrialRecorder(lambda number: _fill(store) if number == 1 else None)
         with pytest.raises(StoreUnavailable, match="disk is full: make room, then resume"):
-            run_study(study, store, notes)
+            run_study(study, store, recorder)
     _forget_holder(tmp_path)
     with Store.open(study.run.storage) as store:
-        resume_study(study, store, Notes())
+        resume_study(study, store, TrialRecorder())
     assert [trial.state for trial in check_invariants(tmp_path)] == [TrialState.COMPLETE] * 3
 
 
@@ -151,19 +153,19 @@ def test_fault_06_a_database_that_comes_back_costs_a_wait_and_one_that_does_not_
             own_postgresql.stop()
 
     with Store.open(study.run.storage, patience_s=5) as store:
-        notes = Notes(outage)
+        recorder = TrialRecorder(outage)
         with pytest.raises(StoreUnavailable, match=r"can't be used.*unstored.jsonl.*retort resume"):
-            run_study(study, store, notes)
-    assert notes.started == [0, 1, 2]
+            run_study(study, store, recorder)
+    assert recorder.started == [0, 1, 2]
     own_postgresql.start()
     with Store.open(study.run.storage) as store:
         states = [trial.state for trial in store.trials("stripes")]
         assert states == [TrialState.COMPLETE] * 2 + [TrialState.RUNNING]
-        holder = store.study("stripes").holder
-        assert holder
-        store.hold("stripes", this_process(), in_place_of=holder)
+        lease = store.study("stripes").lease
+        assert lease
+        store.hold("stripes", this_process(), in_place_of=lease)
         store.release("stripes", elapsed_s=0)
-        again = Notes()
+        again = TrialRecorder()
         resume_study(study, store, again)
         trials = store.trials("stripes")
     assert again.started == []
@@ -176,7 +178,7 @@ def test_fault_14_a_study_is_held_by_one_process_and_a_dead_ones_hold_passes_on(
 ) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
         dead = replace(this_process(), process_start="1")
-        store.create_study("digits", config={}, artifacts="artifacts", holder=dead)
+        store.create_study("digits", config={}, artifacts="artifacts", lease=dead)
         assert standing(store.study("digits")) is StudyState.INTERRUPTED
         mine = take(store, "digits", say=lambda text: None)
         assert standing(store.study("digits")) is StudyState.RUNNING
@@ -185,7 +187,7 @@ def test_fault_14_a_study_is_held_by_one_process_and_a_dead_ones_hold_passes_on(
         ):
             take(store, "digits", say=lambda text: None)
         store.release("digits", elapsed_s=3.0)
-        assert store.study("digits").holder is None
+        assert store.study("digits").lease is None
         assert store.study("digits").elapsed_s == 3.0
 
 
@@ -193,7 +195,7 @@ def test_fault_14_who_lost_its_hold_writes_no_more(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'retort.db'}"
     with Store.open(url) as first, Store.open(url) as second:
         old = this_process()
-        first.create_study("digits", config={}, artifacts="artifacts", holder=old)
+        first.create_study("digits", config={}, artifacts="artifacts", lease=old)
         number = first.start_trial("digits", params={}, seed=0)
         second.hold("digits", this_process(), in_place_of=old)
         with pytest.raises(StudyHeld, match="was taken over by process"):
@@ -275,7 +277,7 @@ def test_fault_15_durations_are_monotonic_though_the_clock_jumps(
         monkeypatch.setattr(f"{module}.datetime", Jumping)
     study = study_of(tmp_path, stripes_file, search={"max_time": "1h"})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         trials, record = store.trials("stripes"), store.study("stripes")
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
     assert all(trial.outcome and 0 < trial.outcome.duration_s < 3600 for trial in trials)
@@ -286,26 +288,26 @@ def test_fault_15_durations_are_monotonic_though_the_clock_jumps(
 def test_the_time_that_was_used_stays_used(stripes_file: Path, tmp_path: Path) -> None:
     study = study_of(tmp_path, stripes_file, search={"max_time": "1h", "trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         used = store.study("stripes").elapsed_s
         more = study_of(tmp_path, stripes_file, search={"max_time": f"{used}s", "trials": 2})
-        notes = Notes()
-        resume_study(more, store, notes)
+        recorder = TrialRecorder()
+        resume_study(more, store, recorder)
         assert len(store.trials("stripes")) == 1
-    (told,) = (said for said in notes.said if said.startswith("search.max_time is used up"))
+    (told,) = (said for said in recorder.said if said.startswith("search.max_time is used up"))
     assert "1 of 2 trials were not run" in told
     assert "retort resume stripes search.max_time=…" in told
 
 
 def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
-        store.create_study("digits", config={}, artifacts="a", holder=this_process())
+        store.create_study("digits", config={}, artifacts="a", lease=this_process())
         asked = threading.Event()
         with beating(store, "digits", beat_s=0.02) as heartbeat:
             heartbeat.begin_search(lambda why: asked.set(), lambda error: None)
             assert store.ask_to_stop("digits")
             assert asked.wait(300)
-        assert store.study("digits").holder is None
+        assert store.study("digits").lease is None
         assert store.ask_to_stop("digits") is None
     assert BEAT_S < 30
 
@@ -314,7 +316,7 @@ def test_a_heartbeat_tells_who_has_taken_its_study_over(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'retort.db'}"
     with Store.open(url) as first, Store.open(url) as second:
         mine = this_process()
-        first.create_study("digits", config={}, artifacts="a", holder=mine)
+        first.create_study("digits", config={}, artifacts="a", lease=mine)
         lost: list[StudyHeld] = []
         heard = threading.Event()
 

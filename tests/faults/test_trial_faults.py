@@ -23,7 +23,7 @@ from tests.faults.conftest import (
     slow_training,
     trials_of,
 )
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 PYTHON = """
 import resource, sys
@@ -82,7 +82,7 @@ def test_fault_08_a_full_disk_leaves_old_artifacts_whole_and_nothing_half_writte
 ) -> None:
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
     full = Command(str(tmp_path), str(stripes_file), folder=tmp_path, script=FULL_DISK)
     full.wait()
     first, second = check_invariants(tmp_path)
@@ -170,7 +170,7 @@ def test_fault_12_a_damaged_artifact_is_found_and_never_used(
 ) -> None:
     study = study_of(tmp_path, stripes_file, search={"trials": 1})
     with Store.open(study.run.storage) as store:
-        run_study(study, store, Notes())
+        run_study(study, store, TrialRecorder())
         served = tmp_path / "artifacts" / "stripes" / "trial-00000" / "model.onnx"
         content = bytearray(served.read_bytes())
         content[1000] ^= 1
@@ -192,11 +192,11 @@ def test_fault_17_where_nothing_fits_the_nearest_miss_is_named(
     study = study_of(tmp_path, stripes_file, budget=budget, space=space)
     with Store.open(study.run.storage) as store:
         with pytest.raises(NoStudentFits, match=r"nearest is trial \d+.*size .* is above 10"):
-            run_study(study, store, Notes())
+            run_study(study, store, TrialRecorder())
         trials = store.trials("stripes", whole=True)
         assert {trial.state for trial in trials} == {TrialState.INFEASIBLE}
         assert all(trial.outcome and trial.outcome.epochs == () for trial in trials)
         assert store.study("stripes").state is StudyState.FINISHED
         with pytest.raises(NoStudentFits, match="nearest is trial"):
-            resume_study(study, store, Notes())
+            resume_study(study, store, TrialRecorder())
         assert len(store.trials("stripes")) == 2

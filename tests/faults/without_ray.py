@@ -6,13 +6,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from search.config.study import RunSettings, Study
-from search.pipeline.setup import TaskSpec, open_task
+from search.pipeline.setup import StudyContextSpec, open_context
 from search.pipeline.trial import run_trial
 from search.ray_backend import trials as tuning
 from search.records import EpochRecord, Outcome, Scalar
 from search.tuner.dispatch import Dispatch
-from search.tuner.tuner import Driver
-from tests import notes
+from search.tuner.tuner import Tuner
+from tests import recorder
 
 STRIPES_SPACE = {
     "student": {"timm": {"model": "test_resnet"}},
@@ -28,7 +28,7 @@ STRIPES_SPACE = {
 }
 
 
-class Notes(notes.Notes):
+class TrialRecorder(recorder.TrialRecorder):
     """Notes what is said, and does what is asked when a trial starts."""
 
     def __init__(self, on_start: Callable[[int], None] = lambda number: None) -> None:
@@ -36,7 +36,7 @@ class Notes(notes.Notes):
         self.started: list[int] = []
         self._on_start = on_start
 
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+    def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.started.append(number)
         self._on_start(number)
 
@@ -76,17 +76,17 @@ def _no_ray(run: RunSettings, **_: object) -> Iterator[None]:
     yield
 
 
-def _drive(driver: Driver, run: RunSettings, spec: TaskSpec, **_: object) -> None:
+def _drive(driver: Tuner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:
     while not driver.is_over:
         dispatch = driver.next()
         if dispatch is not None:
             driver.end(dispatch.number, _outcome(driver, dispatch, spec))
 
 
-def _outcome(driver: Driver, dispatch: Dispatch, spec: TaskSpec) -> Outcome | None:
+def _outcome(driver: Tuner, dispatch: Dispatch, spec: StudyContextSpec) -> Outcome | None:
     trial = run_trial(
         dispatch.recipe,
-        open_task(spec),
+        open_context(spec),
         number=dispatch.number,
         seed=dispatch.seed,
         foreseen=dispatch.foreseen,

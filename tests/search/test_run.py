@@ -11,14 +11,14 @@ from search.artifacts.student import load_network
 from search.config.study import Study
 from search.errors import StoreError, TeacherError
 from search.evaluation.predictions import TEACHER
-from search.pipeline.setup import open_task, prepare_task
-from search.progress import Silent
+from search.pipeline.setup import open_context, prepare_context
+from search.progress import SilentCallback
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study
 from search.storage.storage import Store
 
 
-class _Notes(Silent):
+class _Notes(SilentCallback):
     """Watches, and notes what it is told."""
 
     def __init__(self) -> None:
@@ -27,16 +27,16 @@ class _Notes(Silent):
         self.advanced: list[tuple[int, str, int]] = []
         self.ended: list[tuple[int, TrialState]] = []
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.said.append(text)
 
-    def trial_started(self, number: int, params: Mapping[str, Scalar]) -> None:
+    def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.started.append(number)
 
-    def trial_advanced(self, number: int, point: EpochRecord) -> None:
+    def on_trial_report(self, number: int, point: EpochRecord) -> None:
         self.advanced.append((number, point.stage, point.epoch))
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append((number, outcome.state))
 
 
@@ -70,9 +70,9 @@ def _study(folder: Path, data: Path, **changes: object) -> Study:
 def test_a_study_runs_to_its_best_student_and_its_name_is_taken_then(
     stripes_file: Path, tmp_path: Path
 ) -> None:
-    study, notes = _study(tmp_path, stripes_file), _Notes()
+    study, recorder = _study(tmp_path, stripes_file), _Notes()
     with Store.open(study.run.storage) as store:
-        best = run_study(study, store, notes)
+        best = run_study(study, store, recorder)
         trials = store.trials("stripes", whole=True)
         record = store.study("stripes")
 
@@ -90,10 +90,10 @@ def test_a_study_runs_to_its_best_student_and_its_name_is_taken_then(
             assert trial.outcome.artifact
             load_network(Path(record.artifacts) / trial.outcome.artifact.path)
             assert len(trial.outcome.epochs) >= 2
-        assert notes.started == [0, 1, 2]
-        assert sorted(notes.ended) == [(number, TrialState.COMPLETE) for number in range(3)]
+        assert recorder.started == [0, 1, 2]
+        assert sorted(recorder.ended) == [(number, TrialState.COMPLETE) for number in range(3)]
         told = [(n, p.stage, p.epoch) for n in range(3) for p in trials[n].outcome.epochs]  # type: ignore[union-attr]
-        assert notes.advanced == told
+        assert recorder.advanced == told
 
         again = _Notes()
         with pytest.raises(StoreError, match="holds a study stripes already"):
@@ -103,15 +103,15 @@ def test_a_study_runs_to_its_best_student_and_its_name_is_taken_then(
 
 
 def test_without_test_images_nothing_is_tested(stripes_file: Path, tmp_path: Path) -> None:
-    study, notes = _study(tmp_path, stripes_file), _Notes()
+    study, recorder = _study(tmp_path, stripes_file), _Notes()
     data = study.data.model_copy(update={"test_share": 0.0})
     study = study.model_copy(update={"data": data})
-    spec, teacher = prepare_task(study, notes)
+    spec, teacher = prepare_context(study, recorder)
     with Store.open(study.run.storage) as store:
         store.create_study("stripes", config={}, artifacts=str(spec.artifacts))
-        grade_frontier(spec, teacher, store, notes)
+        grade_frontier(spec, teacher, store, recorder)
         assert store.study("stripes").teacher is None
-    assert "data.test_share is 0" in notes.said[-1]
+    assert "data.test_share is 0" in recorder.said[-1]
 
 
 def test_a_teacher_that_cannot_be_had_leaves_nothing_in_the_store(
@@ -128,19 +128,19 @@ def test_a_teacher_that_cannot_be_had_leaves_nothing_in_the_store(
 def test_what_was_made_ready_is_found_again_with_the_same_teacher(
     stripes_file: Path, tmp_path: Path
 ) -> None:
-    study, notes = _study(tmp_path, stripes_file), _Notes()
-    spec, teacher = prepare_task(study, _Notes())
-    again, same = prepare_task(study, notes)
+    study, recorder = _study(tmp_path, stripes_file), _Notes()
+    spec, teacher = prepare_context(study, _Notes())
+    again, same = prepare_context(study, recorder)
     assert again == spec
     assert (same.digest, same.accuracy) == (teacher.digest, teacher.accuracy)
-    assert notes.said == ["teacher: trained by an earlier run"]
+    assert recorder.said == ["teacher: trained by an earlier run"]
 
 
 def test_soft_targets_are_computed_only_where_a_method_asks_for_them(
     stripes_file: Path, tmp_path: Path
 ) -> None:
     space = {"student": {"timm": {"model": "test_resnet"}}, "distillation": ["labels"]}
-    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    spec, _ = prepare_context(_study(tmp_path, stripes_file, space=space), _Notes())
     assert spec.targets is None
     assert not (tmp_path / "cache" / "soft_targets").exists()
 
@@ -150,20 +150,20 @@ def test_the_teachers_themselves_are_handed_over_only_where_a_method_asks_for_th
 ) -> None:
     student = {"timm": {"model": "test_resnet"}}
     space = {"student": student, "distillation": ["labels", "fitnets"]}
-    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    spec, _ = prepare_context(_study(tmp_path, stripes_file, space=space), _Notes())
     assert spec.targets is None
-    (teacher,) = open_task(spec).teachers()
+    (teacher,) = open_context(spec).teachers()
     assert teacher(torch.zeros(1, 1, 32, 32)).shape == (1, 3)
     space = {"student": student, "distillation": ["labels", "soft_targets"]}
-    spec, _ = prepare_task(_study(tmp_path, stripes_file, space=space), _Notes())
+    spec, _ = prepare_context(_study(tmp_path, stripes_file, space=space), _Notes())
     assert spec.targets is not None
-    assert open_task(spec).teachers() == ()
+    assert open_context(spec).teachers() == ()
 
 
 def test_the_teacher_is_measured_on_the_file_that_would_serve_it(
     stripes_file: Path, tmp_path: Path
 ) -> None:
-    spec, teacher = prepare_task(_study(tmp_path, stripes_file), _Notes())
+    spec, teacher = prepare_context(_study(tmp_path, stripes_file), _Notes())
     assert (
         teacher.cost.size_bytes == (spec.artifacts.folder / TEACHER / "model.onnx").stat().st_size
     )

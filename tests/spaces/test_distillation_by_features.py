@@ -6,11 +6,11 @@ import math
 import pytest
 import timm
 import torch
-from timm.task.distillation import FeatureDistillationTask
+from timm.context.distillation import FeatureDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spaces.axes.distillation import Distillation, Lesson
+from spaces.axes.distillation import Distillation, DistillationBatch
 from spaces.distillation.attention import Attention, attention
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.layerwise import Layerwise
@@ -23,8 +23,8 @@ EVEN = math.log(2)  # the cross-entropy of a student that does not know which of
 
 def _loss(method: Distillation, *maps: tuple[Tensor, Tensor]) -> float:
     images = len(maps[0][0])
-    lesson = Lesson(torch.zeros(images, 2), torch.zeros(images).long(), None, maps=maps)
-    return method.loss(lesson).item()
+    batch = DistillationBatch(torch.zeros(images, 2), torch.zeros(images).long(), None, maps=maps)
+    return method.loss(batch).item()
 
 
 def _features(channels: int, *, last_side: int = 1) -> list[Feature]:
@@ -58,7 +58,7 @@ def test_fitnets_are_timms_feature_task_where_the_map_is_pooled_and_nothing_proj
         timm.create_model("test_resnet", num_classes=4).eval() for _ in ("student", "teacher")
     )
     images, labels = torch.randn(6, 3, 32, 32), torch.arange(6) % 4
-    task = FeatureDistillationTask(
+    context = FeatureDistillationTask(
         student,
         teacher,
         criterion=nn.CrossEntropyLoss(),
@@ -71,9 +71,9 @@ def test_fitnets_are_timms_feature_task_where_the_map_is_pooled_and_nothing_proj
         for network in (student, teacher)
     ]
     with torch.no_grad():
-        expected = task(images, labels)["loss"]
-        lesson = Lesson(student(images), labels, None, maps=[(pooled[0], pooled[1])])
-        assert torch.allclose(FitNets(weight=5.0).loss(lesson), expected)
+        expected = context(images, labels)["loss"]
+        batch = DistillationBatch(student(images), labels, None, maps=[(pooled[0], pooled[1])])
+        assert torch.allclose(FitNets(weight=5.0).loss(batch), expected)
 
 
 def test_the_hint_lies_where_it_is_placed() -> None:

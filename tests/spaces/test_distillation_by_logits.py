@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.task.distillation import LogitDistillationTask
+from timm.context.distillation import LogitDistillationTask
 from torch import Tensor
 from torch.nn import functional
 
-from spaces.axes.distillation import Lesson
+from spaces.axes.distillation import DistillationBatch
 from spaces.distillation.confidence import Confidence, confidences
 from spaces.distillation.dist import DIST
 from spaces.distillation.dkd import DKD, decoupled
@@ -25,8 +25,8 @@ LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
 TRUE = functional.cross_entropy(STUDENT, LABELS)
 
 
-def _lesson(*members: Tensor, labels: Tensor = LABELS) -> Lesson:
-    return Lesson(STUDENT, labels, members[0], members=torch.stack(members))
+def _batch(*members: Tensor, labels: Tensor = LABELS) -> DistillationBatch:
+    return DistillationBatch(STUDENT, labels, members[0], members=torch.stack(members))
 
 
 def _divergence(student: Tensor, teacher: Tensor) -> float:
@@ -40,7 +40,7 @@ def test_soft_targets_are_those_of_timms_distillation_task() -> None:
         timm.create_model("test_resnet", num_classes=4).eval() for _ in ("student", "teacher")
     )
     images = torch.randn(6, 3, 32, 32)
-    task = LogitDistillationTask(
+    context = LogitDistillationTask(
         student,
         teacher,
         criterion=torch.nn.CrossEntropyLoss(),
@@ -49,18 +49,18 @@ def test_soft_targets_are_those_of_timms_distillation_task() -> None:
         verbose=False,
     ).eval()
     with torch.no_grad():
-        expected = task(images, LABELS)["loss"]
-        lesson = Lesson(student(images), LABELS, teacher(images))
-        found = SoftTargets(temperature=3.0, weight=0.7).loss(lesson)
+        expected = context(images, LABELS)["loss"]
+        batch = DistillationBatch(student(images), LABELS, teacher(images))
+        found = SoftTargets(temperature=3.0, weight=0.7).loss(batch)
     assert torch.allclose(found, expected)
 
 
 def test_hard_labels_are_cross_entropy_with_the_teachers_decisions() -> None:
     student = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
     teacher = torch.tensor([[-1.0, 4.0], [0.5, 0.0]])  # decides for 1 and 0
-    lesson = Lesson(student, torch.tensor([0, 1]), teacher)
+    batch = DistillationBatch(student, torch.tensor([0, 1]), teacher)
     taught, true = (math.log(2) + math.log(4 / 3)) / 2, (math.log(2) + math.log(4)) / 2
-    found = HardLabels(weight=0.25).loss(lesson)
+    found = HardLabels(weight=0.25).loss(batch)
     assert found.item() == pytest.approx(0.25 * taught + 0.75 * true)
 
 
@@ -71,7 +71,7 @@ def test_dkd_by_hand() -> None:
     of_target = 2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(2 / 3)
     among_others = 2 / 3 * math.log(4 / 3) + 1 / 3 * math.log(2 / 3)
     loss = DKD(temperature=1.0, target_weight=0.5, others_weight=3.0).loss(
-        Lesson(student, torch.tensor([0]), teacher)
+        DistillationBatch(student, torch.tensor([0]), teacher)
     )
     assert loss.item() == pytest.approx(math.log(2) + 0.5 * of_target + 3 * among_others)
 
@@ -98,7 +98,7 @@ def test_dkds_parts_make_up_the_soft_targets_once_coupled_as_the_paper_shows(
 
 def test_dkds_others_matter_however_sure_the_teacher_is() -> None:
     sure = TEACHER + 50 * functional.one_hot(LABELS, 4)
-    apart = DKD().loss(_lesson(sure)) - TRUE
+    apart = DKD().loss(_batch(sure)) - TRUE
     assert apart > 1
 
 
@@ -108,12 +108,12 @@ def test_dist_is_one_minus_numpys_correlations() -> None:
     intra = 1 - np.mean(
         [np.corrcoef(a, b)[0, 1] for a, b in zip(student.T, teacher.T, strict=True)]
     )
-    loss = DIST(temperature=2.0, inter_weight=0.5, intra_weight=3.0).loss(_lesson(TEACHER))
+    loss = DIST(temperature=2.0, inter_weight=0.5, intra_weight=3.0).loss(_batch(TEACHER))
     assert loss.item() == pytest.approx(TRUE.item() + 4 * (0.5 * inter + 3 * intra), rel=1e-5)
 
 
 def test_dist_asks_nothing_of_a_student_that_is_as_its_teacher() -> None:
-    assert torch.allclose(DIST().loss(_lesson(STUDENT)), TRUE, atol=1e-6)
+    assert torch.allclose(DIST().loss(_batch(STUDENT)), TRUE, atol=1e-6)
 
 
 def test_confidences_by_hand() -> None:
@@ -134,15 +134,15 @@ def test_confidence_weights_each_image_of_each_teacher() -> None:
         for teacher in range(2)
         for image in range(6)
     )
-    loss = Confidence(temperature=2.0, weight=0.6).loss(_lesson(*members))
+    loss = Confidence(temperature=2.0, weight=0.6).loss(_batch(*members))
     assert loss.item() == pytest.approx(0.6 * 4 * taught / 6 + 0.4 * TRUE.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("teachers", [1, 3])
 def test_confidence_in_teachers_that_are_alike_is_soft_targets(teachers: int) -> None:
-    lesson = _lesson(*[TEACHER] * teachers)
-    expected = SoftTargets(temperature=4.0, weight=0.7).loss(lesson)
-    assert torch.allclose(Confidence(temperature=4.0, weight=0.7).loss(lesson), expected)
+    batch = _batch(*[TEACHER] * teachers)
+    expected = SoftTargets(temperature=4.0, weight=0.7).loss(batch)
+    assert torch.allclose(Confidence(temperature=4.0, weight=0.7).loss(batch), expected)
 
 
 def test_a_teacher_that_is_wrong_teaches_less() -> None:
@@ -153,7 +153,7 @@ def test_a_teacher_that_is_wrong_teaches_less() -> None:
 
 def test_label_free_does_not_look_at_the_labels() -> None:
     losses = [
-        LabelFree(temperature=3.0).loss(_lesson(TEACHER, labels=labels)).item()
+        LabelFree(temperature=3.0).loss(_batch(TEACHER, labels=labels)).item()
         for labels in (LABELS, LABELS.flip(0), torch.zeros(6, dtype=torch.int64))
     ]
     taught = [

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe, flat_keys
 from spaces.training.standard import Standard
@@ -48,7 +48,7 @@ def test_flat_parameters_hold_every_default() -> None:
 
 
 def test_choices_stand_in_the_order_of_compression() -> None:
-    axes = [choice.axis for choice in Recipe.from_params(CHOICES).choices()]
+    axes = [method.axis for method in Recipe.from_params(CHOICES).methods()]
     assert axes == ["student", "training", "distillation", "pruning", "quantization"]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spaces.axes.distillation import Lesson
+from spaces.axes.distillation import DistillationBatch
 from spaces.distillation.soft_targets import SoftTargets, soft_target_loss
 
 # A teacher sure to 3/4 and an undecided student: 3/4 ln(3/4 ÷ 1/2) + 1/4 ln(1/4 ÷ 1/2) nats.
@@ -66,14 +66,14 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> No
 
 
 def test_weight_is_the_share_of_the_teacher_in_the_loss() -> None:
-    lesson = Lesson(torch.zeros(1, 2), torch.tensor([0]), _sure(2))
-    loss = SoftTargets(temperature=2.0, weight=0.7).loss(lesson)
+    batch = DistillationBatch(torch.zeros(1, 2), torch.tensor([0]), _sure(2))
+    loss = SoftTargets(temperature=2.0, weight=0.7).loss(batch)
     assert loss.item() == pytest.approx(0.7 * 4 * DIVERGENCE + 0.3 * math.log(2))
 
 
 def test_labels_alone_are_smoothed() -> None:
-    lesson = Lesson(_sure(1), torch.tensor([0]), _sure(1))
-    loss = SoftTargets(temperature=1.0, weight=0.5).loss(lesson, label_smoothing=0.2)
+    batch = DistillationBatch(_sure(1), torch.tensor([0]), _sure(1))
+    loss = SoftTargets(temperature=1.0, weight=0.5).loss(batch, label_smoothing=0.2)
     # Half the labels' part: a target of (0.9, 0.1) against (3/4, 1/4); the teacher's is 0.
     expected = 0.5 * -(0.9 * math.log(0.75) + 0.1 * math.log(0.25))
     assert loss.item() == pytest.approx(expected)

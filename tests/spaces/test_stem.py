@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from spaces.cutting.cuts import replay_cuts
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.structured.cuts import replay_cuts
 from spaces.students.timm_model import Timm
 
 SIZE = 32

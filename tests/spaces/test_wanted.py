@@ -7,7 +7,7 @@ import timm
 from timm.models import register_model
 
 from search.config.loader import dump_study, load_study, study_from_dict
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 from spaces.students.sizes import (
     count_size,
     family_of,
@@ -20,7 +20,7 @@ from spaces.students.wanted import named_models
 
 def _models(wanted: object, **params: object) -> list[object]:
     space = SearchSpace.from_config({"student": {"timm": {"model": wanted, **params}}})
-    return list(space.domains()["student.timm.model"].edges())
+    return list(space.distributions()["student.timm.model"].edges())
 
 
 def test_names_stay_in_the_order_in_which_they_are_given() -> None:

@@ -34,7 +34,7 @@ def read_pickle(path: Path) -> dict[bytes, object]:
         DataError: it is damaged, asks for anything else, or holds no dictionary.
     """
     try:
-        content = _Reader(read_limited(path, _MOST_BYTES)).result()
+        content = _SafeUnpickler(read_limited(path, _MOST_BYTES)).result()
         if not isinstance(content, dict):
             raise DamagedFile("it holds no dictionary")
     except (DamagedFile, OSError) as error:
@@ -53,7 +53,7 @@ def _filled(value: object) -> object:
     return value.values if isinstance(value, Array) else value
 
 
-class _Reader:
+class _SafeUnpickler:
     """Follows the opcodes of a pickle."""
 
     def __init__(self, content: bytes) -> None:
@@ -173,15 +173,17 @@ def _python_2_text(line: bytes) -> bytes:
     return plain
 
 
-_Step = Callable[[_Reader, Any], object]
+_Step = Callable[[_SafeUnpickler, Any], object]
 
 _STEPS: Mapping[str, _Step] = {
     **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, _: None),
-    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2"), _Reader.push_integer),
-    **dict.fromkeys(("LONG", "LONG1", "LONG4"), _Reader.push_integer),
-    **dict.fromkeys(("FLOAT", "BINFLOAT", "STRING"), _Reader.push),
-    **dict.fromkeys(("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _Reader.push),
-    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), _Reader.push),
+    **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2"), _SafeUnpickler.push_integer),
+    **dict.fromkeys(("LONG", "LONG1", "LONG4"), _SafeUnpickler.push_integer),
+    **dict.fromkeys(("FLOAT", "BINFLOAT", "STRING"), _SafeUnpickler.push),
+    **dict.fromkeys(
+        ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _SafeUnpickler.push
+    ),
+    **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), _SafeUnpickler.push),
     # As pickletools decodes what Python 2 wrote.
     **dict.fromkeys(
         ("BINSTRING", "SHORT_BINSTRING"), lambda reader, text: reader.push(text.encode("latin-1"))
@@ -198,18 +200,18 @@ _STEPS: Mapping[str, _Step] = {
     "TUPLE1": lambda reader, _: reader.push_tuple(1),
     "TUPLE2": lambda reader, _: reader.push_tuple(2),
     "TUPLE3": lambda reader, _: reader.push_tuple(3),
-    "MARK": _Reader.mark,
+    "MARK": _SafeUnpickler.mark,
     "POP": lambda reader, _: reader.pop(1),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _Reader.put),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Reader.get),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _SafeUnpickler.put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _SafeUnpickler.get),
     "APPEND": lambda reader, _: reader.append(reader.pop(1)),
     "APPENDS": lambda reader, _: reader.append(reader.pop_to_mark()),
     "SETITEM": lambda reader, _: reader.set_items(reader.pop(2)),
     "SETITEMS": lambda reader, _: reader.set_items(reader.pop_to_mark()),
     "GLOBAL": lambda reader, names: reader.push_name(names.split(" ")),
     "STACK_GLOBAL": lambda reader, _: reader.push_name(reader.pop(2)),
-    "REDUCE": _Reader.reduce,
-    "BUILD": _Reader.build,
+    "REDUCE": _SafeUnpickler.reduce,
+    "BUILD": _SafeUnpickler.build,
 }
 """What is done for each opcode that is followed."""
 

@@ -132,7 +132,7 @@ def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifa
     (artifacts / TEACHER).mkdir(parents=True)
     known = Predictions(labels=labels, classes=taught, confidence=np.full(len(labels), 0.9, "f4"))
     write_predictions(artifacts / TEACHER / PREDICTIONS, {"validation": known})
-    task = replace(task_in(artifacts.parent, dataset, views), teacher_classes=taught)
+    context = replace(task_in(artifacts.parent, dataset, views), teacher_classes=taught)
     # A prepared data set stands in `data/` of its cache.
     config = {"study": "stripes", "run": {"cache": str(dataset.folder.parents[1])}}
     store.create_study("stripes", config=config, artifacts=str(artifacts))
@@ -148,7 +148,7 @@ def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifa
     for recipe in (plain, small):
         number = store.start_trial("stripes", params=recipe.to_params(), seed=0)
         store.finish_trial(
-            "stripes", number, finish(run_trial(recipe, task, number=number, seed=0))
+            "stripes", number, finish(run_trial(recipe, context, number=number, seed=0))
         )
     store.set_study_state("stripes", StudyState.FINISHED)
 

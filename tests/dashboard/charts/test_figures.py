@@ -17,8 +17,8 @@ from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import scale, short_name
 from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
-from dashboard.frames import describe_choice, family, parameters_of, trial_frame, varying
-from search.analysis.history import Moment
+from dashboard.frames import describe_method, family, parameters_of, trial_frame, varying
+from search.analysis.history import HistoryPoint
 from search.analysis.savings import Savings
 from search.records import Outcome, Quality, Scalar, StageRecord, TrialRecord, TrialState
 from search.storage.storage import Store
@@ -262,7 +262,9 @@ def test_a_contour_of_two_trials_is_none(trials: list[TrialRecord]) -> None:
 
 
 def test_progress_is_drawn_over_trials_or_hours() -> None:
-    moments = [Moment(ended=place, hours=place / 10, best=0.5, hypervolume=0.1) for place in (1, 4)]
+    moments = [
+        HistoryPoint(ended=place, hours=place / 10, best=0.5, hypervolume=0.1) for place in (1, 4)
+    ]
     assert list(progress_figure(moments, "ended").data[0].x) == [1, 4]
     assert list(progress_figure(moments, "hours").data[1].x) == [0.1, 0.4]
 
@@ -299,7 +301,7 @@ def test_a_family_is_a_students_name_without_its_size(model: str, expected: str)
     ],
 )
 def test_a_choice_is_described_in_a_few_words(params: dict[str, Scalar], expected: str) -> None:
-    assert describe_choice(params, "pruning") == expected
+    assert describe_method(params, "pruning") == expected
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from search.cli.display import LivePicture, PlainLines
+from search.cli.display import LiveDisplay, PlainLines
 from search.config.study import Study
 from search.errors import StoreError
 from search.records import EpochRecord, Outcome
@@ -38,39 +38,39 @@ def study() -> Study:
 
 
 @pytest.fixture
-def picture(study: Study, add_study: object) -> Iterator[LivePicture]:
+def picture(study: Study, add_study: object) -> Iterator[LiveDisplay]:
     with Store.open("sqlite:///retort.db") as store:
         store.create_study("digits", config={"study": "digits"}, artifacts="artifacts")
         store.record_teacher("digits", TEACHER)
-        yield LivePicture(study, store)
+        yield LiveDisplay(study, store)
 
 
-def _shown(picture: LivePicture, *, width: int = 80) -> str:
+def _shown(picture: LiveDisplay, *, width: int = 80) -> str:
     console = Console(record=True, force_terminal=True, width=width, file=StringIO())
     console.print(picture.render())
     return console.export_text()
 
 
-def _end(picture: LivePicture, outcome: Outcome) -> None:
+def _end(picture: LiveDisplay, outcome: Outcome) -> None:
     number = picture.store.start_trial("digits", params=PARAMS, seed=0)
-    picture.trial_started(number, PARAMS)
+    picture.on_trial_start(number, PARAMS)
     picture.store.finish_trial("digits", number, outcome)
-    picture.trial_ended(number, PARAMS, outcome)
-    picture.trial_left(number)
+    picture.on_trial_end(number, PARAMS, outcome)
+    picture.on_trial_exit(number)
 
 
-def test_the_picture_begins_with_what_is_going_on(picture: LivePicture) -> None:
-    picture.say("teacher: epoch 1 of 2 [best]")
+def test_the_picture_begins_with_what_is_going_on(picture: LiveDisplay) -> None:
+    picture.log("teacher: epoch 1 of 2 [best]")
     shown = _shown(picture)
     assert "0/4 trained" in shown
     assert "teacher: epoch 1 of 2 [best]" in shown
     assert "left" not in shown
 
 
-def test_the_picture_shows_where_each_running_trial_is(picture: LivePicture) -> None:
-    picture.trial_started(0, PARAMS)
-    picture.trial_started(1, PRUNED)
-    picture.trial_advanced(1, POINT)
+def test_the_picture_shows_where_each_running_trial_is(picture: LiveDisplay) -> None:
+    picture.on_trial_start(0, PARAMS)
+    picture.on_trial_start(1, PRUNED)
+    picture.on_trial_report(1, POINT)
     lines = _shown(picture, width=100).splitlines()
     assert any("trial 0" in line and "test_resnet, labels, float32" in line for line in lines)
     second = next(line for line in lines if "trial 1" in line)
@@ -79,7 +79,7 @@ def test_the_picture_shows_where_each_running_trial_is(picture: LivePicture) -> 
 
 
 def test_the_picture_counts_trials_by_state_and_estimates_what_is_left(
-    picture: LivePicture,
+    picture: LiveDisplay,
 ) -> None:
     for outcome in (COMPLETE, INFEASIBLE, INFEASIBLE):
         _end(picture, outcome)
@@ -89,7 +89,7 @@ def test_the_picture_counts_trials_by_state_and_estimates_what_is_left(
     assert "left" in shown
 
 
-def test_the_picture_shows_the_frontier_so_far(picture: LivePicture) -> None:
+def test_the_picture_shows_the_frontier_so_far(picture: LiveDisplay) -> None:
     for outcome in (COMPLETE, SMALLER):
         _end(picture, outcome)
     shown = _shown(picture)
@@ -97,29 +97,29 @@ def test_the_picture_shows_the_frontier_so_far(picture: LivePicture) -> None:
     assert shown.index("80.00%") < shown.index("90.00%")
 
 
-def test_a_trial_that_ended_no_longer_runs_and_its_failure_is_news(picture: LivePicture) -> None:
+def test_a_trial_that_ended_no_longer_runs_and_its_failure_is_news(picture: LiveDisplay) -> None:
     _end(picture, FAILED)
     shown = _shown(picture)
     assert "trial 0 failed: non_finite: the loss is nan" in shown
     assert picture.running == {}
 
 
-def test_a_trial_is_shown_until_its_last_branch_has_ended(picture: LivePicture) -> None:
+def test_a_trial_is_shown_until_its_last_branch_has_ended(picture: LiveDisplay) -> None:
     for _ in range(2):
         number = picture.store.start_trial("digits", params=PARAMS, seed=0)
-        picture.trial_started(number, PARAMS)
+        picture.on_trial_start(number, PARAMS)
     picture.store.finish_trial("digits", 1, COMPLETE)
-    picture.trial_ended(1, PARAMS, COMPLETE)
-    picture.trial_advanced(1, POINT)
+    picture.on_trial_end(1, PARAMS, COMPLETE)
+    picture.on_trial_report(1, POINT)
     shown = _shown(picture, width=100)
     assert "1/4 trained" in shown
     assert "trial 1" in shown
-    picture.trial_left(1)
+    picture.on_trial_exit(1)
     assert "trial 1 " not in _shown(picture, width=100)
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_the_picture_breaks_no_line_in_two(picture: LivePicture, width: int) -> None:
+def test_the_picture_breaks_no_line_in_two(picture: LiveDisplay, width: int) -> None:
     for outcome in (COMPLETE, INFEASIBLE, FAILED):
         _end(picture, outcome)
     first, second, *_ = _shown(picture, width=width).splitlines()
@@ -131,10 +131,10 @@ def test_the_picture_breaks_no_line_in_two(picture: LivePicture, width: int) -> 
 
 def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     lines = PlainLines(study)
-    lines.trial_started(3, PRUNED)
-    lines.trial_advanced(3, POINT)
-    lines.trial_ended(3, PRUNED, COMPLETE)
-    lines.trial_ended(4, PARAMS, INFEASIBLE)
+    lines.on_trial_start(3, PRUNED)
+    lines.on_trial_report(3, POINT)
+    lines.on_trial_end(3, PRUNED, COMPLETE)
+    lines.on_trial_end(4, PARAMS, INFEASIBLE)
     started, complete, infeasible = capsys.readouterr().out.splitlines()
     assert started.endswith("trial 3 started: test_resnet, labels, magnitude 0.25, float32")
     assert "trial 3 complete: accuracy 90.00%, 200 KB, 500 µs (test_resnet" in complete
@@ -142,7 +142,7 @@ def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixt
 
 
 def test_a_store_that_cannot_be_read_for_the_picture_ends_nothing(
-    picture: LivePicture, monkeypatch: pytest.MonkeyPatch
+    picture: LiveDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise StoreError("it does not answer")

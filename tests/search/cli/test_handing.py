@@ -7,11 +7,11 @@ from search.errors import BadInput, NoStudentFits, StoreError
 from spaces.pruning.magnitude import Magnitude
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 
 def test_export_writes_the_best_student_by_default(
-    retort: Retort, finished: Finished, home: Path
+    retort: Retort, finished: FinishedTrials, home: Path
 ) -> None:
     finished()
     told = json.loads(retort("export", "-o", "out", "--json").stdout)
@@ -19,7 +19,9 @@ def test_export_writes_the_best_student_by_default(
     assert (home / "out/model.onnx").is_file()
 
 
-def test_export_shows_a_bracketed_folder_literally(retort: Retort, finished: Finished) -> None:
+def test_export_shows_a_bracketed_folder_literally(
+    retort: Retort, finished: FinishedTrials
+) -> None:
     finished()
     assert "is in [red]x" in retort("export", "0", "-o", "[red]x").stdout
 
@@ -53,7 +55,7 @@ def test_export_without_any_student_says_that_none_fits(
     "words", [("stripes",), ("0",), ("stripes", "0"), ("0", "--study", "stripes")]
 )
 def test_export_takes_a_study_and_a_trials_number(
-    words: tuple[str, ...], retort: Retort, finished: Finished
+    words: tuple[str, ...], retort: Retort, finished: FinishedTrials
 ) -> None:
     finished()
     told = json.loads(retort("export", *words, "-o", "out", "--json").stdout)
@@ -66,7 +68,9 @@ def test_export_of_two_students_at_once_is_refused(words: tuple[str, ...], retor
         retort("export", *words, "-o", "out")
 
 
-def test_export_chooses_the_best_student_within_limits(retort: Retort, finished: Finished) -> None:
+def test_export_chooses_the_best_student_within_limits(
+    retort: Retort, finished: FinishedTrials
+) -> None:
     finished()
     _, small = finished(pruning=Magnitude(ratio=0.7, recovery=0.5))
     assert small.outcome
@@ -77,7 +81,7 @@ def test_export_chooses_the_best_student_within_limits(retort: Retort, finished:
 
 
 def test_export_where_none_is_within_the_limits_names_the_nearest_miss(
-    retort: Retort, finished: Finished, home: Path
+    retort: Retort, finished: FinishedTrials, home: Path
 ) -> None:
     finished()
     with pytest.raises(NoStudentFits, match="nearest"):
@@ -85,21 +89,23 @@ def test_export_where_none_is_within_the_limits_names_the_nearest_miss(
     assert not (home / "out").exists()
 
 
-def test_export_of_a_trial_within_limits_is_refused(retort: Retort, finished: Finished) -> None:
+def test_export_of_a_trial_within_limits_is_refused(
+    retort: Retort, finished: FinishedTrials
+) -> None:
     finished()
     with pytest.raises(BadInput, match="a trial, or limits to choose one by, not both"):
         retort("export", "0", "--min-accuracy", "0.5", "-o", "out")
 
 
 def test_export_writes_the_formats_that_are_asked_for(
-    retort: Retort, finished: Finished, home: Path
+    retort: Retort, finished: FinishedTrials, home: Path
 ) -> None:
     finished()
     retort("export", "-o", "out", "--format", "fp16", "--format", "uint8")
     assert {"model.fp16.onnx", "model.uint8.onnx"} <= {path.name for path in Path("out").iterdir()}
 
 
-def test_export_prints_the_ten_lines_that_load_it(retort: Retort, finished: Finished) -> None:
+def test_export_prints_the_ten_lines_that_load_it(retort: Retort, finished: FinishedTrials) -> None:
     finished()
     told = retort("export", "-o", "out").stdout
     assert "import json, numpy, onnxruntime" in told

@@ -7,7 +7,7 @@ import pytest
 
 from search.config import reference
 from search.errors import BadInput
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods
 from tests.search.cli.conftest import Retort
@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def test_every_method_of_every_axis_is_listed() -> None:
     listed = [(method.axis, method.name) for method in list_methods()]
-    assert listed == [(axis.axis, name) for axis in AXES for name in catalogue.methods(axis.axis)]
+    assert listed == [(axis.axis, name) for axis in AXES for name in registry.methods(axis.axis)]
 
 
 def test_a_method_is_told_with_its_parameters_its_paper_and_what_it_shrinks() -> None:

@@ -17,13 +17,13 @@ from search.targets.agent_client import describe_agent
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
 from tests.search.cli.conftest import Retort
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 TOKEN = "a token of a test, long enough"  # noqa: S105
 
 
 @pytest.fixture
-def student(finished: Finished, home: Path) -> Path:
+def student(finished: FinishedTrials, home: Path) -> Path:
     """An exported student, in the current folder as `student`."""
     return export_student(*finished(), home / "student")
 

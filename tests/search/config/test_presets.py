@@ -9,7 +9,7 @@ from search.config.presets import preset_names, preset_summary, preset_text
 from search.config.study import Study
 from search.errors import BadInput
 from search.pipeline.checks import student_models
-from search.progress import Silent
+from search.progress import SilentCallback
 from search.records import TrialState
 from search.run import run_study
 from search.storage.storage import Store
@@ -76,7 +76,7 @@ def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -
     shortened = [override.replace("STRIPES", str(stripes_file)) for override in SHORTENED]
     study = _loaded(name, tmp_path, *shortened, *places)
     with one_after_another(), Store.open(study.run.storage) as store:
-        run_study(study, store, Silent())
+        run_study(study, store, SilentCallback())
         trials = store.trials(study.study, whole=True)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3, [
         (trial.params, trial.outcome and (trial.outcome.reason, trial.outcome.failure))

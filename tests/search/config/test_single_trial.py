@@ -62,7 +62,9 @@ def test_its_space_holds_the_trials_recipe_alone(tmp_path: Path) -> None:
     again = load_study(_written(_study(tmp_path), _trial(), tmp_path))
     space = again.search_space()
     assert space.count() == 1
-    found = Recipe.from_params({name: domain.at(0.5) for name, domain in space.domains().items()})
+    found = Recipe.from_params(
+        {name: distribution.at(0.5) for name, distribution in space.distributions().items()}
+    )
     assert found.to_params() == _trial().params
 
 

@@ -11,7 +11,7 @@ from search.config.loader import dump_study, load_study, study_from_dict
 from search.config.presets import preset_text
 from search.config.study import Study
 from search.errors import StudyFileError
-from spaces import catalogue
+from spaces import registry
 
 # For a long hunt, by other inputs each time:
 # RETORT_FUZZ=100000 pytest tests/search/config/test_study_file.py -k fuzz
@@ -109,7 +109,7 @@ def test_the_digits_preset_loads_without_a_change(path: Path) -> None:
             "magnitude",
             "magnitud",
             "study.yaml:13:5: space.pruning.magnitud: pruning must be one of "
-            f"{', '.join(catalogue.methods('pruning'))}, but got 'magnitud'; did you mean "
+            f"{', '.join(registry.methods('pruning'))}, but got 'magnitud'; did you mean "
             "'magnitude'?",
         ),
         ("trials: 5", "trails: 5", "study.yaml:18:11: search.trails is not known; did you mean "
@@ -233,7 +233,7 @@ def test_an_override_may_be_a_list_or_a_mapping(path: Path) -> None:
 def test_an_override_opens_a_section_that_was_empty(path: Path) -> None:
     path.write_text(changed("magnitude:\n      ratio: {low: 0.1, high: 0.5}", "magnitude:"))
     study = load_study(path, ["space.pruning.magnitude.ratio=0.25"])
-    assert study.search_space().domains()["pruning.magnitude.ratio"].edges() == (0.25,)
+    assert study.search_space().distributions()["pruning.magnitude.ratio"].edges() == (0.25,)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from search.budget import Budget
-from search.cost_model.dry_run import foresee_cost
-from search.pipeline.study_context import Task
+from search.cost_model.dry_run import dry_run
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome
 from search.targets.onnx_runtime import export_onnx
@@ -19,8 +19,8 @@ from spaces.students.timm_model import Timm
 NewRecipe = Callable[..., Recipe]
 
 
-def _trained(recipe: Recipe, task: Task) -> Outcome:
-    outcome = finish(run_trial(recipe, task, number=0, seed=3))
+def _trained(recipe: Recipe, context: StudyContext) -> Outcome:
+    outcome = finish(run_trial(recipe, context, number=0, seed=3))
     assert outcome.failure is None, outcome.failure
     return outcome
 
@@ -39,42 +39,46 @@ def _trained(recipe: Recipe, task: Task) -> Outcome:
     ],
 )
 def test_the_cost_foreseen_is_that_of_the_trained_student(
-    model: str, choices: dict[str, object], task: Task, recipe: NewRecipe
+    model: str, methods: dict[str, object], context: StudyContext, recipe: NewRecipe
 ) -> None:
-    wanted = recipe(student=Timm(model=model), **choices)
-    foreseen = foresee_cost(wanted, task.brief)
-    found = _trained(wanted, task).cost
+    wanted = recipe(student=Timm(model=model), **methods)
+    foreseen = dry_run(wanted, context.requirements)
+    found = _trained(wanted, context).cost
     assert found is not None
     assert (foreseen.parameters, foreseen.macs) == (found.parameters, found.macs)
     assert foreseen.size_bytes == pytest.approx(found.size_bytes, rel=0.03)
 
 
 def test_a_student_whose_blocks_start_at_zero_is_foreseen_at_its_full_size(
-    task: Task, recipe: NewRecipe, tmp_path: Path
+    context: StudyContext, recipe: NewRecipe, tmp_path: Path
 ) -> None:
     student = Timm(model="resnet18")
-    foreseen = foresee_cost(recipe(student=student), task.brief)
+    foreseen = dry_run(recipe(student=student), context.requirements)
     assert foreseen.size_bytes == pytest.approx(4 * foreseen.parameters, rel=0.03)
     # Untouched, the blocks' last convolutions are zeros, of which the exporter keeps one.
     path = tmp_path / "untrained.onnx"
-    export_onnx(task.brief.build(student), path, image_shape=task.brief.image_shape)
+    export_onnx(
+        context.requirements.build(student), path, image_shape=context.requirements.image_shape
+    )
     assert path.stat().st_size < 0.9 * foreseen.size_bytes
 
 
 def test_nothing_is_timed_where_counting_rules_the_recipe_out(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    tight = replace(task.brief, budget=Budget(size=1000))
-    assert foresee_cost(recipe(), tight).latency_ms is None
+    tight = replace(context.requirements, budget=Budget(size=1000))
+    assert dry_run(recipe(), tight).latency_ms is None
 
 
 def test_latency_is_foreseen_where_counting_does_not_rule_the_recipe_out(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    assert foresee_cost(recipe(), task.brief).latency_ms is not None
+    assert dry_run(recipe(), context.requirements).latency_ms is not None
 
 
-def test_a_student_that_cannot_be_pruned_is_refused(task: Task, recipe: NewRecipe) -> None:
+def test_a_student_that_cannot_be_pruned_is_refused(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     wanted = recipe(student=Timm(model="test_efficientnet"), pruning=Depth())
     with pytest.raises(ValueError, match="must find residual blocks"):
-        foresee_cost(wanted, task.brief)
+        dry_run(wanted, context.requirements)

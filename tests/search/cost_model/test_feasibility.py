@@ -9,16 +9,16 @@ import pytest
 from torch import nn
 
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import CostTable, shape_of
 from search.cost_model.dry_run import measure_untrained, untrained
-from search.cost_model.feasibility import Admission
+from search.cost_model.feasibility import Feasibility
 from search.cost_model.verdict import Basis
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import Cost
 from search.storage.storage import Store
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
 from spaces.pruning.depth import Depth
@@ -55,33 +55,35 @@ def builds() -> Iterator[list[str]]:
     Counted.builds.clear()
 
 
-def _brief(task: Task, **limits: object) -> Brief:
-    return replace(task.brief, budget=Budget.model_validate(limits))
+def _requirements(context: StudyContext, **limits: object) -> StudentRequirements:
+    return replace(context.requirements, budget=Budget.model_validate(limits))
 
 
-def _size(recipe: Recipe, brief: Brief) -> int:
+def _size(recipe: Recipe, requirements: StudentRequirements) -> int:
     """Bytes of the recipe's student, really made."""
-    network, _ = recipe.pruning.apply(untrained(recipe.student, brief), brief.example())
-    return measure_untrained(network, recipe, brief, timed=False).size_bytes
+    network, _ = recipe.pruning.apply(
+        untrained(recipe.student, requirements), requirements.example()
+    )
+    return measure_untrained(network, recipe, requirements, timed=False).size_bytes
 
 
-def _cut(recipe: NewRecipe, ratio: float, **choices: object) -> Recipe:
-    return recipe(student=Counted(), pruning=Magnitude(ratio=ratio), **choices)
+def _cut(recipe: NewRecipe, ratio: float, **methods: object) -> Recipe:
+    return recipe(student=Counted(), pruning=Magnitude(ratio=ratio), **methods)
 
 
-def _schooled_table(recipe: NewRecipe, task: Task) -> CostTable:
+def _schooled_table(recipe: NewRecipe, context: StudyContext) -> CostTable:
     """Costs of one student at some ratios."""
     table = CostTable()
-    admission = Admission(_brief(task), table, timed=False)
+    feasibility = Feasibility(_requirements(context), table, timed=False)
     for ratio in (0.2, 0.3, 0.4, 0.5, 0.6):
-        admission.measure(_cut(recipe, ratio))
+        feasibility.measure(_cut(recipe, ratio))
     return table
 
 
 @pytest.mark.slow
-def test_no_recipe_is_falsely_judged_by_its_size(task: Task, recipe: NewRecipe) -> None:
-    brief = _brief(task, size=200_000)
-    admission = Admission(brief, CostTable(), timed=False)
+def test_no_recipe_is_falsely_judged_by_its_size(context: StudyContext, recipe: NewRecipe) -> None:
+    requirements = _requirements(context, size=200_000)
+    feasibility = Feasibility(requirements, CostTable(), timed=False)
     generator = np.random.default_rng(0)
     verdicts = []
     for number in range(28):
@@ -90,17 +92,19 @@ def test_no_recipe_is_falsely_judged_by_its_size(task: Task, recipe: NewRecipe) 
             pruning=Magnitude(ratio=float(generator.uniform(0.1, 0.7))),
             quantization=(Float32(), Int8Static())[number // 2 % 2],
         )
-        verdicts.append((admission.judge(wanted), _size(wanted, brief)))
+        verdicts.append((feasibility.judge(wanted), _size(wanted, requirements)))
     assert [v.admitted for v, _ in verdicts] == [size <= 200_000 for _, size in verdicts]
     assert {v.basis for v, _ in verdicts} >= {Basis.MEASURED, Basis.BOUND, Basis.PREDICTED}
     assert {v.admitted for v, _ in verdicts} == {True, False}
 
 
-def test_the_same_shape_is_built_once(task: Task, recipe: NewRecipe, builds: list[str]) -> None:
-    admission = Admission(_brief(task, size=100_000), CostTable())
-    first = admission.judge(_cut(recipe, 0.5))
+def test_the_same_shape_is_built_once(
+    context: StudyContext, recipe: NewRecipe, builds: list[str]
+) -> None:
+    feasibility = Feasibility(_requirements(context, size=100_000), CostTable())
+    first = feasibility.judge(_cut(recipe, 0.5))
     built = len(builds)
-    assert admission.judge(_cut(recipe, 0.5)) == first
+    assert feasibility.judge(_cut(recipe, 0.5)) == first
     assert built == len(builds) == 1
 
 
@@ -109,12 +113,14 @@ def test_what_recovery_a_student_gets_does_not_change_its_cost(recipe: NewRecipe
     assert shape_of(long) == shape_of(short)
 
 
-def test_a_student_cut_less_than_one_too_large_is_too_large(task: Task, recipe: NewRecipe) -> None:
+def test_a_student_cut_less_than_one_too_large_is_too_large(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     table = CostTable()
-    admission = Admission(_brief(task, size=1000), table)
-    admission.judge(_cut(recipe, 0.6))
+    feasibility = Feasibility(_requirements(context, size=1000), table)
+    feasibility.judge(_cut(recipe, 0.6))
     version = table.version
-    verdict = admission.judge(_cut(recipe, 0.3))
+    verdict = feasibility.judge(_cut(recipe, 0.3))
     assert (verdict.admitted, verdict.basis) == (False, Basis.BOUND)
     assert "size" in verdict.reason
     assert table.version == version
@@ -122,32 +128,38 @@ def test_a_student_cut_less_than_one_too_large_is_too_large(task: Task, recipe: 
 
 @pytest.mark.parametrize("limit", [{"size": 10_000}, {"parameters": 1000}, {"macs": 1000}])
 def test_a_student_whose_weights_alone_are_too_much_is_not_even_exported(
-    limit: dict[str, int], task: Task, recipe: NewRecipe
+    limit: dict[str, int], context: StudyContext, recipe: NewRecipe
 ) -> None:
     table = CostTable()
-    verdict = Admission(_brief(task, **limit), table).judge(recipe())
+    verdict = Feasibility(_requirements(context, **limit), table).judge(recipe())
     assert (verdict.admitted, verdict.basis) == (False, Basis.BOUND)
     assert next(iter(limit)) in verdict.reason.lower()
     assert table.version == 0
 
 
-@pytest.mark.parametrize("method", catalogue.methods("quantization"))
+@pytest.mark.parametrize("method", registry.methods("quantization"))
 def test_the_weights_alone_never_count_for_more_than_the_file(
-    method: str, task: Task, recipe: NewRecipe
+    method: str, context: StudyContext, recipe: NewRecipe
 ) -> None:
-    quantization = catalogue.method("quantization", method)()
+    quantization = registry.method("quantization", method)()
     for model in ("test_resnet", "test_vit"):
         wanted = recipe(student=Timm(model=model), quantization=quantization)
         # Not every byte is the same: ranges are calibrated on noise.
-        size = round(1.01 * _size(wanted, _brief(task)))
-        verdict = Admission(_brief(task, size=size), CostTable(), timed=False).judge(wanted)
+        size = round(1.01 * _size(wanted, _requirements(context)))
+        verdict = Feasibility(_requirements(context, size=size), CostTable(), timed=False).judge(
+            wanted
+        )
         assert verdict.admitted, verdict.reason
 
 
-def test_a_predicted_cost_is_near_the_measured_one(task: Task, recipe: NewRecipe) -> None:
-    admission = Admission(_brief(task), _schooled_table(recipe, task), timed=False)
-    estimate = admission.estimate(_cut(recipe, 0.45))
-    found = Admission(_brief(task), CostTable(), timed=False).measure(_cut(recipe, 0.45))
+def test_a_predicted_cost_is_near_the_measured_one(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    feasibility = Feasibility(_requirements(context), _schooled_table(recipe, context), timed=False)
+    estimate = feasibility.estimate(_cut(recipe, 0.45))
+    found = Feasibility(_requirements(context), CostTable(), timed=False).measure(
+        _cut(recipe, 0.45)
+    )
     assert estimate
     assert found
     assert estimate.cost.parameters == found.parameters
@@ -158,35 +170,39 @@ def test_a_predicted_cost_is_near_the_measured_one(task: Task, recipe: NewRecipe
 
 
 def test_nothing_is_predicted_of_a_student_that_was_never_measured(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    assert Admission(_brief(task), CostTable()).predict(_cut(recipe, 0.3)) is None
+    assert Feasibility(_requirements(context), CostTable()).predict(_cut(recipe, 0.3)) is None
 
 
 def test_a_prediction_within_its_error_of_the_limit_is_measured(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    table, wanted = _schooled_table(recipe, task), _cut(recipe, 0.45)
-    foreseen = Admission(_brief(task), table).predict(wanted)
+    table, wanted = _schooled_table(recipe, context), _cut(recipe, 0.45)
+    foreseen = Feasibility(_requirements(context), table).predict(wanted)
     assert foreseen
     verdicts = [
-        Admission(_brief(task, size=round(foreseen.size_bytes * share)), table, timed=False)
+        Feasibility(
+            _requirements(context, size=round(foreseen.size_bytes * share)), table, timed=False
+        )
         for share in (0.9, 1.0, 1.1)
     ]
-    assert [admission.judge(wanted).basis for admission in (verdicts[0], verdicts[2])] == (
+    assert [feasibility.judge(wanted).basis for feasibility in (verdicts[0], verdicts[2])] == (
         [Basis.PREDICTED] * 2
     )
     assert verdicts[1].judge(wanted).basis is Basis.MEASURED
 
 
 def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    table, wanted = _schooled_table(recipe, task), _cut(recipe, 0.45)
-    foreseen = Admission(_brief(task), table).predict(wanted)
+    table, wanted = _schooled_table(recipe, context), _cut(recipe, 0.45)
+    foreseen = Feasibility(_requirements(context), table).predict(wanted)
     assert foreseen
     ample, tight, short = (
-        Admission(_brief(task, size=round(foreseen.size_bytes * share)), table, timed=False)
+        Feasibility(
+            _requirements(context, size=round(foreseen.size_bytes * share)), table, timed=False
+        )
         for share in (1.1, 1.0, 0.9)
     )
     assert ample.settled(wanted) == foreseen
@@ -194,81 +210,89 @@ def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
     assert short.settled(wanted) is None
 
 
-def _timed_table(recipe: NewRecipe, task: Task) -> CostTable:
+def _timed_table(recipe: NewRecipe, context: StudyContext) -> CostTable:
     """Costs of one student at some ratios, a microsecond for each thousand MACs."""
     table = CostTable()
     for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
-        count = Admission(_brief(task), CostTable(), timed=False).measure(_cut(recipe, ratio))
+        count = Feasibility(_requirements(context), CostTable(), timed=False).measure(
+            _cut(recipe, ratio)
+        )
         assert count
         timed = replace(count, latency_ms=count.macs / 1e6, latency_p95_ms=count.macs / 1e6)
         table.add(shape_of(_cut(recipe, ratio)), timed)
     return table
 
 
-def test_a_latency_that_is_clearly_too_long_is_not_measured(task: Task, recipe: NewRecipe) -> None:
-    table = _timed_table(recipe, task)
+def test_a_latency_that_is_clearly_too_long_is_not_measured(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    table = _timed_table(recipe, context)
     version = table.version
-    verdict = Admission(_brief(task, latency="0.001ms"), table).judge(_cut(recipe, 0.25))
+    verdict = Feasibility(_requirements(context, latency="0.001ms"), table).judge(
+        _cut(recipe, 0.25)
+    )
     assert (verdict.admitted, verdict.basis) == (False, Basis.PREDICTED)
     assert "latency" in verdict.reason
     assert table.version == version
 
 
-def test_a_target_elsewhere_is_not_timed_here(task: Task, recipe: NewRecipe) -> None:
-    admission = Admission(_brief(task, latency="0.001ms"), CostTable(), timed=False)
-    verdict = admission.judge(_cut(recipe, 0.5))
+def test_a_target_elsewhere_is_not_timed_here(context: StudyContext, recipe: NewRecipe) -> None:
+    feasibility = Feasibility(_requirements(context, latency="0.001ms"), CostTable(), timed=False)
+    verdict = feasibility.judge(_cut(recipe, 0.5))
     assert verdict.admitted
     assert verdict.cost
     assert verdict.cost.latency_ms is None
-    assert admission.settled(_cut(recipe, 0.5)) is None
+    assert feasibility.settled(_cut(recipe, 0.5)) is None
 
 
 @pytest.mark.parametrize(("share", "admitted"), [(0.5, False), (0.98, True), (1.5, True)])
 def test_a_target_elsewhere_refuses_what_is_clearly_too_slow_alone(
-    task: Task, recipe: NewRecipe, share: float, *, admitted: bool
+    context: StudyContext, recipe: NewRecipe, share: float, *, admitted: bool
 ) -> None:
-    table = _timed_table(recipe, task)
+    table = _timed_table(recipe, context)
     wanted = _cut(recipe, 0.25)
-    foreseen = Admission(_brief(task), table, timed=False).predict(wanted)
+    foreseen = Feasibility(_requirements(context), table, timed=False).predict(wanted)
     assert foreseen
     assert foreseen.latency_ms
-    brief = _brief(task, latency=f"{share * foreseen.latency_ms}ms")
-    verdict = Admission(brief, table, timed=False).judge(wanted)
+    requirements = _requirements(context, latency=f"{share * foreseen.latency_ms}ms")
+    verdict = Feasibility(requirements, table, timed=False).judge(wanted)
     assert (verdict.admitted, verdict.basis) == (admitted, Basis.PREDICTED)
 
 
 @pytest.mark.parametrize("pruning", [NoPruning(), Magnitude(), Depth()], ids=lambda one: one.name)
 def test_a_network_that_cannot_take_the_images_is_refused_however_it_is_cut(
-    task: Task, recipe: NewRecipe, pruning: Pruning
+    context: StudyContext, recipe: NewRecipe, pruning: Pruning
 ) -> None:
-    admission = Admission(_brief(task), CostTable(), timed=False)
-    verdict = admission.judge(recipe(student=Timm(model="inception_v3"), pruning=pruning))
+    feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
+    verdict = feasibility.judge(recipe(student=Timm(model="inception_v3"), pruning=pruning))
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
     assert "Kernel size can't be greater than actual input size" in verdict.reason
 
 
-def test_what_a_trial_was_found_to_cost_is_taken_up(task: Task, recipe: NewRecipe) -> None:
-    admission = Admission(_brief(task, latency="1ms"), CostTable(), timed=False)
+def test_what_a_trial_was_found_to_cost_is_taken_up(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    feasibility = Feasibility(_requirements(context, latency="1ms"), CostTable(), timed=False)
     cost = Cost(size_bytes=10, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
-    admission.learn(_cut(recipe, 0.5), cost)
-    verdict = admission.judge(_cut(recipe, 0.5))
+    feasibility.learn(_cut(recipe, 0.5), cost)
+    verdict = feasibility.judge(_cut(recipe, 0.5))
     assert (verdict.admitted, verdict.cost, verdict.basis) == (False, cost, Basis.MEASURED)
 
 
 def test_a_student_that_cannot_be_cut_is_refused_and_not_tried_again(
-    task: Task, recipe: NewRecipe, builds: list[str]
+    context: StudyContext, recipe: NewRecipe, builds: list[str]
 ) -> None:
     wanted = recipe(student=Counted(model="test_efficientnet"), pruning=Depth())
-    admission = Admission(_brief(task), CostTable())
-    verdict = admission.judge(wanted)
+    feasibility = Feasibility(_requirements(context), CostTable())
+    verdict = feasibility.judge(wanted)
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
     assert "must find residual blocks" in verdict.reason
-    assert admission.judge(wanted) == verdict
+    assert feasibility.judge(wanted) == verdict
     assert len(builds) == 1
 
 
 def test_a_recipe_that_contradicts_itself_is_refused_unseen(
-    task: Task, recipe: NewRecipe, builds: list[str]
+    context: StudyContext, recipe: NewRecipe, builds: list[str]
 ) -> None:
     @dataclass(frozen=True)
     class Contrary(Magnitude):
@@ -276,7 +300,7 @@ def test_a_recipe_that_contradicts_itself_is_refused_unseen(
             return "it never fits"
 
     wanted = recipe(student=Counted(), pruning=Contrary())
-    verdict = Admission(_brief(task), CostTable()).judge(wanted)
+    verdict = Feasibility(_requirements(context), CostTable()).judge(wanted)
     assert (verdict.basis, verdict.reason) == (
         Basis.CONFLICT,
         "pruning.magnitude: it never fits",
@@ -285,20 +309,22 @@ def test_a_recipe_that_contradicts_itself_is_refused_unseen(
 
 
 def test_a_later_study_measures_nothing_that_the_store_knows(
-    task: Task, recipe: NewRecipe, store: Store, builds: list[str]
+    context: StudyContext, recipe: NewRecipe, store: Store, builds: list[str]
 ) -> None:
-    brief = _brief(task, size=_size(_cut(recipe, 0.5), _brief(task)) - 100)
-    setting = setting_of(brief)
+    requirements = _requirements(
+        context, size=_size(_cut(recipe, 0.5), _requirements(context)) - 100
+    )
+    setting = setting_of(requirements)
 
-    def admission() -> Admission:
+    def feasibility() -> Feasibility:
         table = CostTable(
             store.costs(setting), keep=lambda shape, cost: store.keep_cost(setting, shape, cost)
         )
-        return Admission(brief, table)
+        return Feasibility(requirements, table)
 
-    first = admission().judge(_cut(recipe, 0.5))
+    first = feasibility().judge(_cut(recipe, 0.5))
     builds.clear()
-    assert admission().judge(_cut(recipe, 0.5)) == first
+    assert feasibility().judge(_cut(recipe, 0.5)) == first
     assert builds == []
 
 
@@ -306,55 +332,59 @@ def test_a_later_study_measures_nothing_that_the_store_knows(
     ("quantization", "basis"), [(Int8Static(), Basis.BOUND), (Ternary(tuning=0.0), Basis.MEASURED)]
 )
 def test_a_larger_file_of_a_larger_cut_bounds_no_format_that_may_grow_so(
-    quantization: Quantization, basis: Basis, task: Task, recipe: NewRecipe
+    quantization: Quantization, basis: Basis, context: StudyContext, recipe: NewRecipe
 ) -> None:
     table = CostTable()
     # Of few numbers in a channel it may hold floats where it had codes.
     larger = shape_of(_cut(recipe, 0.6, quantization=quantization))
     table.add(larger, Cost(size_bytes=10**9, parameters=1, macs=1))
-    admission = Admission(_brief(task, size=10**8), table, timed=False)
-    assert admission.judge(_cut(recipe, 0.5, quantization=quantization)).basis is basis
+    feasibility = Feasibility(_requirements(context, size=10**8), table, timed=False)
+    assert feasibility.judge(_cut(recipe, 0.5, quantization=quantization)).basis is basis
 
 
-def test_a_recipe_is_foreseen_to_cost_the_same_each_time(task: Task, recipe: NewRecipe) -> None:
+def test_a_recipe_is_foreseen_to_cost_the_same_each_time(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     # These shapes follow the weights' sizes, which are drawn.
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
-    once = Admission(_brief(task), CostTable(), timed=False).measure(chosen)
-    assert Admission(_brief(task), CostTable(), timed=False).measure(chosen) == once
+    once = Feasibility(_requirements(context), CostTable(), timed=False).measure(chosen)
+    assert Feasibility(_requirements(context), CostTable(), timed=False).measure(chosen) == once
 
 
 @pytest.mark.parametrize(("share", "admitted"), [(1.05, True), (0.95, True), (0.7, False)])
 def test_shapes_that_depend_on_what_is_learned_are_given_a_margin(
-    share: float, admitted: bool, task: Task, recipe: NewRecipe
+    share: float, admitted: bool, context: StudyContext, recipe: NewRecipe
 ) -> None:
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
-    limit = int(share * _size(chosen, task.brief))
-    verdict = Admission(_brief(task, size=limit), CostTable(), timed=False).judge(chosen)
+    limit = int(share * _size(chosen, context.requirements))
+    verdict = Feasibility(_requirements(context, size=limit), CostTable(), timed=False).judge(
+        chosen
+    )
     assert verdict.admitted == admitted
     assert bool(verdict.reason) != admitted
 
 
 def test_costs_that_depend_on_what_is_learned_are_kept_in_no_table(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, scope="global"))
     table = CostTable()
-    admission = Admission(_brief(task), table, timed=False)
-    admission.judge(chosen)
+    feasibility = Feasibility(_requirements(context), table, timed=False)
+    feasibility.judge(chosen)
     assert table.version == 0
     shipped = Cost(size_bytes=1, parameters=2, macs=3, latency_ms=4.0)
-    admission.learn(chosen, shipped)
-    assert admission.predict(chosen) == shipped
+    feasibility.learn(chosen, shipped)
+    assert feasibility.predict(chosen) == shipped
 
 
 def test_a_cost_that_follows_no_ratio_is_told_from_the_nearest(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    admission = Admission(_brief(task), CostTable(), timed=False)
+    feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     for ratio in (0.2, 0.6):
-        admission.measure(_cut(recipe, ratio))
+        feasibility.measure(_cut(recipe, ratio))
     uniform, rounded = (
-        admission.estimate(recipe(student=Counted(), pruning=pruning))
+        feasibility.estimate(recipe(student=Counted(), pruning=pruning))
         for pruning in (Magnitude(ratio=0.4), Magnitude(ratio=0.4, round_to=8))
     )
     assert uniform
@@ -364,17 +394,17 @@ def test_a_cost_that_follows_no_ratio_is_told_from_the_nearest(
 
 
 def test_bytes_that_follow_what_is_learned_are_told_from_others_of_the_format(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    admission = Admission(_brief(task), CostTable(), timed=False)
+    feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     for ratio in (0.2, 0.6):
-        admission.measure(_cut(recipe, ratio, quantization=Int8Mixed()))
+        feasibility.measure(_cut(recipe, ratio, quantization=Int8Mixed()))
     wanted = _cut(recipe, 0.4, quantization=Int8Mixed())
-    estimate = admission.estimate(wanted)
+    estimate = feasibility.estimate(wanted)
     assert estimate
-    assert estimate.cost.size_bytes == pytest.approx(_size(wanted, task.brief), rel=0.1)
+    assert estimate.cost.size_bytes == pytest.approx(_size(wanted, context.requirements), rel=0.1)
     assert estimate.errors["size_bytes"] >= Int8Mixed().size_error
-    assert admission.estimate(_cut(recipe, 0.4)) is None
+    assert feasibility.estimate(_cut(recipe, 0.4)) is None
 
 
 def test_how_a_student_is_trained_does_not_change_its_shape(recipe: NewRecipe) -> None:
@@ -386,9 +416,9 @@ def test_how_a_student_is_trained_does_not_change_its_shape(recipe: NewRecipe) -
     assert shape_of(recipe(pruning=Depth(ratio=0.2))) != shape_of(recipe(pruning=Depth()))
 
 
-def test_rounded_shapes_are_known_exactly(task: Task, recipe: NewRecipe) -> None:
+def test_rounded_shapes_are_known_exactly(context: StudyContext, recipe: NewRecipe) -> None:
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, round_to=8))
-    admission = Admission(_brief(task), CostTable(), timed=False)
-    admission.judge(chosen)
-    assert (cost := admission.settled(chosen))
-    assert cost.size_bytes == _size(chosen, task.brief)
+    feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
+    feasibility.judge(chosen)
+    assert (cost := feasibility.settled(chosen))
+    assert cost.size_bytes == _size(chosen, context.requirements)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from search.cost_model.regression import LatencyModel, SizeModel
-from search.cost_model.shape_law import Counts, ShapeLaw
+from search.cost_model.shape_law import ShapeCounts, ShapeLaw
 from search.evaluation.measure import count_operations
 from search.records import Cost, Shape
 from spaces.pruning.magnitude import Magnitude
@@ -54,9 +54,9 @@ def test_half_of_the_channels_does_not_hide_that_groups_and_heads_lose_shares_of
     assert ShapeLaw.learn(network, pruned, 0.5, example).regular == regular
 
 
-def _counts(ratio: float) -> Counts:
+def _counts(ratio: float) -> ShapeCounts:
     weights, vectors = round(100_000 * (1 - ratio) ** 2), round(2000 * (1 - ratio))
-    return Counts(weights=weights, vectors=vectors, macs=0.0)
+    return ShapeCounts(weights=weights, vectors=vectors, macs=0.0)
 
 
 def test_bytes_are_affine_in_weights_and_vectors() -> None:

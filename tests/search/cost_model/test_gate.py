@@ -9,18 +9,18 @@ from optuna.trial import TrialState as OptunaState
 from search.budget import Budget
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Admission
-from search.cost_model.gate import Gate, open_admission
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.gate import CostGate, open_admission
 from search.errors import StoreUnavailable
-from search.pipeline.study_context import Task
-from search.progress import Silent
+from search.pipeline.study_context import StudyContext
+from search.progress import SilentCallback
 from search.records import Cost, Outcome, Quality, Scalar, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
 from spaces.quantization.int8_mixed import Int8Mixed
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 SPACE = {
     "student": {"timm": {"model": ["test_resnet"]}},
@@ -29,35 +29,41 @@ SPACE = {
 }
 
 
-class _Notes(Silent):
+class _Notes(SilentCallback):
     def __init__(self) -> None:
         self.ended: list[int] = []
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append(number)
 
 
-def _gate(task: Task, store: Store, size: int, notes: _Notes | None = None) -> Gate:
-    admission = Admission(replace(task.brief, budget=Budget(size=size)), CostTable(), timed=False)
-    ledger = Ledger(store, "digits", Claim(task.artifacts.parent / "digits", hold=""))
-    return Gate(admission, ledger=ledger, seed=3, watcher=notes or _Notes())
+def _gate(
+    context: StudyContext, store: Store, size: int, recorder: _Notes | None = None
+) -> CostGate:
+    feasibility = Feasibility(
+        replace(context.requirements, budget=Budget(size=size)), CostTable(), timed=False
+    )
+    writer = RetryingWriter(store, "digits", Claim(context.artifacts.parent / "digits", hold=""))
+    return CostGate(feasibility, writer=writer, seed=3, callback=recorder or _Notes())
 
 
 @pytest.mark.parametrize("name", ["random", "tpe"])
 def test_a_space_in_which_nothing_fits_comes_to_its_end_with_every_recipe_on_record(
-    name: str, task: Task, store: Store
+    name: str, context: StudyContext, store: Store
 ) -> None:
-    notes = _Notes()
-    gate = _gate(task, store, 1000, notes)
+    recorder = _Notes()
+    gate = _gate(context, store, 1000, recorder)
     assert Sampler(SearchSpace.from_config(SPACE), name=name, seed=0, gate=gate).ask() is None
     trials = store.trials("digits")
     assert [trial.state for trial in trials] == [TrialState.INFEASIBLE] * 8
     assert all(t.outcome and t.outcome.cost and t.outcome.violations for t in trials)
-    assert notes.ended == list(range(8))
+    assert recorder.ended == list(range(8))
 
 
-def test_what_is_turned_away_is_told_as_pruned_with_its_excess(task: Task, store: Store) -> None:
-    gate = _gate(task, store, 1000)
+def test_what_is_turned_away_is_told_as_pruned_with_its_excess(
+    context: StudyContext, store: Store
+) -> None:
+    gate = _gate(context, store, 1000)
     sampler = Sampler(SearchSpace.from_config(SPACE), name="tpe", seed=0, gate=gate)
     sampler.ask()
     told = [t for t in sampler._study.trials if t.state is OptunaState.PRUNED]
@@ -66,31 +72,35 @@ def test_what_is_turned_away_is_told_as_pruned_with_its_excess(task: Task, store
     assert all(violations["size_bytes"] > 0 for violations in recorded)
 
 
-def test_what_fits_is_proposed_and_leaves_no_record(task: Task, store: Store) -> None:
-    gate = _gate(task, store, 10**9)
+def test_what_fits_is_proposed_and_leaves_no_record(context: StudyContext, store: Store) -> None:
+    gate = _gate(context, store, 10**9)
     assert Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
     assert store.trials("digits") == []
 
 
-def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(task: Task, store: Store) -> None:
+def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(
+    context: StudyContext, store: Store
+) -> None:
     space = SearchSpace.from_config(SPACE)
     proposal = Sampler(space, name="random", seed=0).ask()
     assert proposal
-    rejection = _gate(task, store, 1000)(proposal.recipe)
+    rejection = _gate(context, store, 1000)(proposal.recipe)
     assert rejection
     assert rejection.cost
-    roomy = _gate(task, store, 10**9)
+    roomy = _gate(context, store, 10**9)
     roomy.learn(proposal.recipe, rejection)
     assert roomy.settled_cost(proposal.recipe) is None
     roomy.learn(proposal.recipe, replace(rejection, duration_s=0.1))  # a worker's word
     assert roomy.settled_cost(proposal.recipe) == rejection.cost
 
 
-def test_the_least_that_a_student_may_cost_is_no_measurement(task: Task, store: Store) -> None:
+def test_the_least_that_a_student_may_cost_is_no_measurement(
+    context: StudyContext, store: Store
+) -> None:
     proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0).ask()
     assert proposal
     learned = replace(proposal.recipe, quantization=Int8Mixed())  # its bytes follow its weights
-    gate = _gate(task, store, 10**9)
+    gate = _gate(context, store, 10**9)
     cost = Cost(size_bytes=1000, parameters=1, macs=1)
     refusal = Outcome(state=TrialState.INFEASIBLE, cost=cost, duration_s=0.1)
     gate.learn(learned, refusal)
@@ -99,15 +109,15 @@ def test_the_least_that_a_student_may_cost_is_no_measurement(task: Task, store: 
     assert gate.settled_cost(learned) == cost
 
 
-def test_a_recipe_that_was_measured_has_a_settled_cost(task: Task, store: Store) -> None:
-    gate = _gate(task, store, 10**9)
+def test_a_recipe_that_was_measured_has_a_settled_cost(context: StudyContext, store: Store) -> None:
+    gate = _gate(context, store, 10**9)
     proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
     assert proposal
     assert gate.settled_cost(proposal.recipe) is not None
 
 
 def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
-    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+    context: StudyContext, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
         raise StoreUnavailable("the store is restarting")
@@ -116,10 +126,10 @@ def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
     study = _study()
     proposal = Sampler(study.search_space(), name="random", seed=0).ask()
     assert proposal
-    admission = open_admission(study, task.brief, store)
+    feasibility = open_admission(study, context.requirements, store)
     cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
-    admission.learn(proposal.recipe, cost)
-    assert admission.predict(proposal.recipe) == cost
+    feasibility.learn(proposal.recipe, cost)
+    assert feasibility.predict(proposal.recipe) == cost
 
 
 def _study() -> Study:
@@ -135,7 +145,7 @@ def _study() -> Study:
 
 
 def test_what_a_cluster_found_is_not_taken_for_another_ones(
-    task: Task, store: Store, monkeypatch: pytest.MonkeyPatch
+    context: StudyContext, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = _study()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -144,7 +154,7 @@ def test_what_a_cluster_found_is_not_taken_for_another_ones(
     cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
     for head in ("a", "b"):
         monkeypatch.setattr("platform.node", lambda head=head: head)
-        admission = open_admission(study, task.brief, store)
-        assert admission.predict(proposal.recipe) is None
-        admission.learn(proposal.recipe, cost)
-    assert open_admission(study, task.brief, store).predict(proposal.recipe) is not None
+        feasibility = open_admission(study, context.requirements, store)
+        assert feasibility.predict(proposal.recipe) is None
+        feasibility.learn(proposal.recipe, cost)
+    assert open_admission(study, context.requirements, store).predict(proposal.recipe) is not None

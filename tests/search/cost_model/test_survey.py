@@ -7,13 +7,13 @@ import pytest
 
 from search.budget import Budget
 from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Admission
+from search.cost_model.feasibility import Feasibility
 from search.cost_model.survey import Survey
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import Shape
 from search.samplers.candidates import Draw
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 SPACE = SearchSpace.from_config(
     {
@@ -24,45 +24,47 @@ SPACE = SearchSpace.from_config(
 )
 
 
-def _costs_told(survey: Survey, admission: Admission, *, measured: list[Shape]) -> int:
+def _costs_told(survey: Survey, feasibility: Feasibility, *, measured: list[Shape]) -> int:
     """Lets the survey go on until it measures nothing any more; how many it measured."""
     while survey.go_on():
         pass
     draw = Draw(np.random.default_rng(1))
-    assert all(admission.predict(Recipe.from_params(SPACE.suggest(draw))) for _ in range(100))
+    assert all(feasibility.predict(Recipe.from_params(SPACE.suggest(draw))) for _ in range(100))
     return len(measured)
 
 
 @pytest.mark.parametrize("size", ["10MB", "1MB"])
-def test_students_are_measured_one_a_step_until_all_costs_are_told(task: Task, size: str) -> None:
+def test_students_are_measured_one_a_step_until_all_costs_are_told(
+    context: StudyContext, size: str
+) -> None:
     measured: list[Shape] = []
     table = CostTable(keep=lambda shape, cost: measured.append(shape))
-    brief = replace(task.brief, budget=Budget(size=size))
-    admission = Admission(brief, table, timed=False)
-    survey = Survey(SPACE, admission, seed=0)
+    requirements = replace(context.requirements, budget=Budget(size=size))
+    feasibility = Feasibility(requirements, table, timed=False)
+    survey = Survey(SPACE, feasibility, seed=0)
     assert survey.go_on()
     assert len(measured) <= 1
     # Two of each student in each format tell of the rest; what is too large is not measured.
-    assert 4 <= _costs_told(survey, admission, measured=measured) <= 12
+    assert 4 <= _costs_told(survey, feasibility, measured=measured) <= 12
 
 
 def test_of_eight_whose_costs_are_not_told_the_most_cut_is_measured(
-    task: Task, monkeypatch: pytest.MonkeyPatch
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Recipe] = []
-    admission = Admission(task.brief, CostTable(), timed=False)
-    monkeypatch.setattr(admission, "measure", asked.append)
-    assert Survey(SPACE, admission, seed=0).go_on()
+    feasibility = Feasibility(context.requirements, CostTable(), timed=False)
+    monkeypatch.setattr(feasibility, "measure", asked.append)
+    assert Survey(SPACE, feasibility, seed=0).go_on()
     draw = Draw(np.random.default_rng(0))
     drawn = [Recipe.from_params(SPACE.suggest(draw)) for _ in range(8)]
     assert asked == [max(drawn, key=lambda one: one.pruning.nominal_ratio or 0.0)]
 
 
 def test_students_that_cannot_be_cut_do_not_keep_it_going(
-    task: Task, monkeypatch: pytest.MonkeyPatch
+    context: StudyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admission = Admission(task.brief, CostTable(), timed=False)
-    monkeypatch.setattr(admission, "measure", lambda recipe: None)
-    survey = Survey(SPACE, admission, seed=0)
+    feasibility = Feasibility(context.requirements, CostTable(), timed=False)
+    monkeypatch.setattr(feasibility, "measure", lambda recipe: None)
+    survey = Survey(SPACE, feasibility, seed=0)
     # Of two students by two methods of pruning each is asked for once.
     assert [survey.go_on() for _ in range(6)] == [True] * 4 + [False] * 2

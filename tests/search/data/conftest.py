@@ -11,7 +11,7 @@ from PIL import Image
 from search.config.study import DataSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def prepared(tmp_path: Path) -> Callable[..., Dataset]:
         return prepare(
             DataSettings(**settings),
             seed=seed,
-            cache=Depot.of(tmp_path / "cache"),
+            cache=FolderStore.of(tmp_path / "cache"),
             progress=progress,
         )
 

@@ -11,7 +11,7 @@ from search.config.study import DataSettings
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View, view_of
 from search.errors import DataError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 
 VIEW = View(number=0, seed=0, shift=0.25, flip=True)
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])
@@ -216,7 +216,7 @@ def test_two_that_prepare_at_once_find_the_same(tmp_path, folder):
     settings = DataSettings(source="folder", path=folder, image_size=8)
 
     def work(_):
-        return prepare(settings, seed=0, cache=Depot.of(tmp_path / "cache")).info.digest
+        return prepare(settings, seed=0, cache=FolderStore.of(tmp_path / "cache")).info.digest
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(work, range(4)))) == 1

@@ -15,9 +15,9 @@ from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.data.views import View
 from search.errors import BadInput, DataError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.checks import check_study
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
 from search.teachers.logits_cache import open_soft_targets, soft_targets
@@ -54,7 +54,7 @@ def _prepared(stripes_file: Path, unlabelled: Path | None, folder: Path, **more:
     settings = DataSettings(
         source="npz", path=stripes_file, image_size=32, flip=False, unlabelled=unlabelled, **more
     )  # type: ignore[arg-type]
-    return prepare(settings, seed=0, cache=Depot.of(folder / "cache"))
+    return prepare(settings, seed=0, cache=FolderStore.of(folder / "cache"))
 
 
 def test_the_three_parts_are_as_they_are_without(both: Dataset, stripes: Dataset) -> None:
@@ -156,11 +156,16 @@ def test_a_study_that_opens_no_method_without_labels_is_refused(
 
 
 def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
-    both: Dataset, schooled: nn.Module, views: tuple[View, ...], task: Task, recipe, tmp_path: Path
+    both: Dataset,
+    schooled: nn.Module,
+    views: tuple[View, ...],
+    context: StudyContext,
+    recipe,
+    tmp_path: Path,
 ) -> None:
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
     folder = soft_targets(
-        teacher, both, views, cache=Depot.of(tmp_path / "soft"), progress=lambda _: None
+        teacher, both, views, cache=FolderStore.of(tmp_path / "soft"), progress=lambda _: None
     )
     targets = open_soft_targets(folder)
     training = len(both.training)
@@ -179,7 +184,7 @@ def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
         asked.extend(indices.tolist())
         return targets.of(view, indices)
 
-    whole = replace(task, dataset=both, targets=noted)
+    whole = replace(context, dataset=both, targets=noted)
     outcome = finish(run_trial(recipe(distillation=LabelFree()), whole, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert outcome.quality

@@ -19,11 +19,11 @@ from search.evaluation.onnx_metadata import (
     metadata_bytes,
 )
 from search.evaluation.predictions import kept_predictions
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import Quality
 from search.targets.onnx_runtime import Session, export_onnx
 from spaces.quantization.int8_static import Int8Static
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 FOUND = Quality(accuracy=1.0, agreement=0.123)
 
@@ -35,25 +35,25 @@ def _said(path: Path) -> dict[str, object]:
 
 
 def test_a_shipped_file_names_its_classes_its_preprocessing_and_what_was_measured(
-    finished: Finished, task: Task
+    finished: FinishedTrials, context: StudyContext
 ) -> None:
     _, trial = finished(quantization=Int8Static())
     assert trial.outcome
     assert trial.outcome.artifact
     assert trial.outcome.quality
-    path = task.artifacts.folder / trial.outcome.artifact.path / SERVED
+    path = context.artifacts.folder / trial.outcome.artifact.path / SERVED
     onnx.checker.check_model(path)
-    said, info = _said(path), task.dataset.info
+    said, info = _said(path), context.dataset.info
     assert said["labels"] == list(info.classes)
     assert said["preprocessing"] == {
         "channels": 1, "image_size": 32, "mean": list(info.mean), "std": list(info.std),
         "resize": "bilinear", "crop": "largest centred square",
     }  # fmt: skip
-    kept = kept_predictions(task.artifacts, trial.outcome.artifact.path)["validation"]
+    kept = kept_predictions(context.artifacts, trial.outcome.artifact.path)["validation"]
     assert said["metrics"] == {
         "validation_accuracy": f"{kept.accuracy:.6f}",
         "validation_agreement_with_teacher": f"{trial.outcome.quality.agreement:.6f}",
-        "validation_images": len(task.dataset.validation),
+        "validation_images": len(context.dataset.validation),
     }
 
 

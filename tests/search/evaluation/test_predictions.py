@@ -14,9 +14,9 @@ from search.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from tests.search.bombs import write_zip_bomb
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 LOGITS = np.log(np.float32([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.4, 0.1]]))
 
@@ -99,19 +99,19 @@ def test_fault_36_predictions_that_cannot_be_counted_are_refused(
 
 
 def test_a_trial_keeps_its_validation_predictions_and_later_those_of_the_test(
-    finished: Finished, task: Task
+    finished: FinishedTrials, context: StudyContext
 ) -> None:
     _, trial = finished()
     assert trial.outcome
     assert trial.outcome.artifact
     assert trial.outcome.quality
     name = trial.outcome.artifact.path
-    kept = kept_predictions(task.artifacts, name)
+    kept = kept_predictions(context.artifacts, name)
     assert list(kept) == ["validation"]
-    assert np.array_equal(kept["validation"].labels, task.dataset.validation.labels)
+    assert np.array_equal(kept["validation"].labels, context.dataset.validation.labels)
     assert kept["validation"].accuracy == trial.outcome.quality.accuracy
-    keep_test(task.artifacts.writing, name, kept["validation"])
-    assert list(kept_predictions(task.artifacts, name)) == ["validation", "test"]
+    keep_test(context.artifacts.writing, name, kept["validation"])
+    assert list(kept_predictions(context.artifacts, name)) == ["validation", "test"]
 
 
 def test_reading_needs_no_torch() -> None:

@@ -18,48 +18,50 @@ from search.evaluation.predictions import (
     write_predictions,
 )
 from search.files.atomic import written_whole
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
 from search.targets.onnx_runtime import Session, export_onnx
 from search.targets.timing import time_cost
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 Tested = Callable[..., tuple[StudyRecord, TrialRecord]]
 
 
-def _predicted(folder: Path, task: Task, part: str) -> Predictions:
+def _predicted(folder: Path, context: StudyContext, part: str) -> Predictions:
     session = Session(folder / SERVED, threads=1)
-    return predictions(session, getattr(task.dataset, part), task.dataset)
+    return predictions(session, getattr(context.dataset, part), context.dataset)
 
 
 @pytest.fixture
-def tested(finished: Finished, task: Task, schooled: nn.Module, tmp_path: Path) -> Tested:
+def tested(
+    finished: FinishedTrials, context: StudyContext, schooled: nn.Module, tmp_path: Path
+) -> Tested:
     """Runs a trial, and tests its student and a teacher as a search does at its end."""
 
     def teach() -> tuple[TeacherRecord, Predictions]:
-        with written_whole(task.artifacts.folder / TEACHER) as folder:
-            export_onnx(schooled, folder / SERVED, image_shape=task.brief.image_shape)
-            append_metadata(folder / SERVED, described(task.dataset.info))
-            found = _predicted(folder, task, "validation")
+        with written_whole(context.artifacts.folder / TEACHER) as folder:
+            export_onnx(schooled, folder / SERVED, image_shape=context.requirements.image_shape)
+            append_metadata(folder / SERVED, described(context.dataset.info))
+            found = _predicted(folder, context, "validation")
             write_predictions(folder / PREDICTIONS, {"validation": found})
-            cost = count_cost(schooled, folder / SERVED, task.brief.image_shape)
-            cost = time_cost(cost, folder / SERVED, task.brief.target)
-        test = _predicted(task.artifacts.folder / TEACHER, task, "test")
-        keep_test(task.artifacts.writing, TEACHER, test)
+            cost = count_cost(schooled, folder / SERVED, context.requirements.image_shape)
+            cost = time_cost(cost, folder / SERVED, context.requirements.target)
+        test = _predicted(context.artifacts.folder / TEACHER, context, "test")
+        keep_test(context.artifacts.writing, TEACHER, test)
         record = TeacherRecord(
             name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
         )
         return replace(record, test_accuracy=test.accuracy), test
 
-    def end(**choices: object) -> tuple[StudyRecord, TrialRecord]:
-        study, trial = finished(**choices)
+    def end(**methods: object) -> tuple[StudyRecord, TrialRecord]:
+        study, trial = finished(**methods)
         assert trial.outcome
         assert trial.outcome.artifact
         teacher, taught = teach()
         name = trial.outcome.artifact.path
-        found = _predicted(task.artifacts.folder / name, task, "test")
-        keep_test(task.artifacts.writing, name, found)
+        found = _predicted(context.artifacts.folder / name, context, "test")
+        keep_test(context.artifacts.writing, name, found)
         with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
             store.record_teacher(study.name, teacher)
             store.record_test(study.name, trial.number, quality(found, teacher=taught.classes))

@@ -16,23 +16,23 @@ from search.evaluation.intervals import wilson_interval
 from search.evaluation.measure import count_operations
 from search.evaluation.onnx_metadata import LABELS
 from search.evaluation.predictions import TEACHER
-from search.export.evaluate import Standing, evaluate
+from search.export.evaluate import EvaluationResult, evaluate
 from search.export.exporting import export_student
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.targets.onnx_runtime import export_onnx
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary
 from tests.search.export.conftest import Tested
 
-Compare = Callable[..., dict[str, Standing]]
+Compare = Callable[..., dict[str, EvaluationResult]]
 
 
 @pytest.fixture
 def compare(stripes: Dataset) -> Compare:
-    def of(*models: str | Path, teacher: str | None = None) -> dict[str, Standing]:
+    def of(*models: str | Path, teacher: str | None = None) -> dict[str, EvaluationResult]:
         names = [str(each) for each in models]
         found = evaluate(names, stripes, part="test", teacher=teacher, threads=1)
         return {each.model: each for each in found}
@@ -59,11 +59,11 @@ def test_a_student_stands_as_it_was_measured(
 
 
 def test_a_teacher_and_a_further_form_stand_beside_it(
-    tested: Tested, compare: Compare, task: Task, tmp_path: Path
+    tested: Tested, compare: Compare, context: StudyContext, tmp_path: Path
 ) -> None:
     study, trial = tested()
-    folder = export_student(study, trial, tmp_path / "student", formats=[Format.UINT8])
-    teacher, raw = task.artifacts.folder / TEACHER, folder / Format.UINT8.file
+    folder = export_student(study, trial, tmp_path / "student", formats=[ExportFormat.UINT8])
+    teacher, raw = context.artifacts.folder / TEACHER, folder / ExportFormat.UINT8.file
     found = compare(folder, teacher, raw, teacher=str(teacher))
     assert study.teacher
     assert found[str(teacher)].accuracy == study.teacher.test_accuracy
@@ -76,7 +76,7 @@ def test_every_form_of_a_student_has_the_parameters_of_its_network(
     tested: Tested, compare: Compare, tmp_path: Path
 ) -> None:
     study, trial = tested(quantization=Ternary())
-    formats = [Format.UINT8, Format.FP16]
+    formats = [ExportFormat.UINT8, ExportFormat.FP16]
     folder = export_student(study, trial, tmp_path / "student", formats=formats)
     found = compare(folder, folder / SERVED, *(folder / form.file for form in formats))
     assert len({(each.parameters, each.macs) for each in found.values()}) == 1

@@ -16,9 +16,9 @@ from search.artifacts.student import RECIPE, SERVED, WEIGHTS, load_network, read
 from search.errors import ArtifactError, BadInput
 from search.evaluation.measure import normalized_batches
 from search.export.exporting import export_student, load
-from search.export.record import Measured, read_handover
+from search.export.record import ExportedMeasurements, read_handover
 from search.files.atomic import written_whole
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.records import Outcome, StudyRecord, TrialRecord, TrialState
 from search.storage.storage import Store
 from search.targets.onnx_runtime import Session
@@ -31,7 +31,7 @@ from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary
 from spaces.students.timm_model import Timm
 from tests.conftest import CLASSES, SIZE
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 from tests.search.export.conftest import Tested
 
 
@@ -59,14 +59,16 @@ def test_an_export_is_a_folder_whose_checksums_hold(tested: Tested, tmp_path: Pa
     assert checked.stdout.count(": OK") == 7
 
 
-def test_the_measured_file_is_handed_over_as_it_is(finished: Finished, tmp_path: Path) -> None:
+def test_the_measured_file_is_handed_over_as_it_is(
+    finished: FinishedTrials, tmp_path: Path
+) -> None:
     study, trial = finished()
     folder = export_student(study, trial, tmp_path / "student")
     assert (folder / SERVED).read_bytes() == (_artifact(study, trial) / SERVED).read_bytes()
 
 
 def test_timm_refuses_a_student_that_it_would_build_otherwise(
-    finished: Finished, tmp_path: Path
+    finished: FinishedTrials, tmp_path: Path
 ) -> None:
     study, trial = finished(student=Timm(stem="small"))
     folder = export_student(study, trial, tmp_path / "student")
@@ -86,7 +88,7 @@ def _as_timm_builds_it(own: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit"])
 def test_timm_loads_an_unpruned_student_bit_for_bit(
-    finished: Finished, tmp_path: Path, model: str
+    finished: FinishedTrials, tmp_path: Path, model: str
 ) -> None:
     study, trial = finished(student=Timm(model=model))
     folder = export_student(study, trial, tmp_path / "student")
@@ -98,7 +100,7 @@ def test_timm_loads_an_unpruned_student_bit_for_bit(
 
 
 def test_config_json_does_not_take_the_weights_for_timms_own(
-    finished: Finished, tmp_path: Path
+    finished: FinishedTrials, tmp_path: Path
 ) -> None:
     folder = export_student(*finished(), tmp_path / "student")
     said = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
@@ -106,7 +108,7 @@ def test_config_json_does_not_take_the_weights_for_timms_own(
     assert said["license"] is None
 
 
-def test_load_gives_a_pruned_student_bit_for_bit(finished: Finished, tmp_path: Path) -> None:
+def test_load_gives_a_pruned_student_bit_for_bit(finished: FinishedTrials, tmp_path: Path) -> None:
     study, trial = finished(pruning=Magnitude(ratio=0.4, recovery=0.5))
     model, _, labels = load(export_student(study, trial, tmp_path / "student"))
     assert torch.equal(_logits(model), _logits(load_network(_artifact(study, trial))))
@@ -114,21 +116,21 @@ def test_load_gives_a_pruned_student_bit_for_bit(finished: Finished, tmp_path: P
 
 
 def test_load_gives_a_quantized_student_as_it_was_measured(
-    finished: Finished, task: Task, tmp_path: Path
+    finished: FinishedTrials, context: StudyContext, tmp_path: Path
 ) -> None:
     folder = export_student(*finished(quantization=Int8Static()), tmp_path / "student")
     model, _, _ = load(folder)
-    images = next(normalized_batches(task.dataset.test, task.dataset))
+    images = next(normalized_batches(context.dataset.test, context.dataset))
     expected = Session(folder / SERVED, threads=1).predict(images)
     assert np.array_equal(model(torch.from_numpy(images)).numpy(), expected)
 
 
 def test_the_transform_makes_of_a_picture_what_the_student_was_trained_on(
-    finished: Finished, task: Task, tmp_path: Path
+    finished: FinishedTrials, context: StudyContext, tmp_path: Path
 ) -> None:
     _, transform, _ = load(export_student(*finished(), tmp_path / "student"))
-    (pixels,) = next(task.dataset.test.batches(1)).images
-    expected = next(normalized_batches(task.dataset.test, task.dataset))[0]
+    (pixels,) = next(context.dataset.test.batches(1)).images
+    expected = next(normalized_batches(context.dataset.test, context.dataset))[0]
     assert np.array_equal(transform(Image.fromarray(pixels[0].numpy())).numpy(), expected)
 
 
@@ -138,19 +140,21 @@ def test_recipe_json_tells_what_was_chosen_measured_and_of_which_study(
     study, trial = tested()
     told = read_handover(export_student(study, trial, tmp_path / "student"))
     assert (told.study, told.trial) == ("stripes", trial.number)
-    assert told.measured == Measured.of(study, trial)
+    assert told.measured == ExportedMeasurements.of(study, trial)
     assert told.data is not None
     assert told.data.source == "npz"
 
 
-def test_recipe_json_does_not_tell_where_the_store_is(finished: Finished, tmp_path: Path) -> None:
+def test_recipe_json_does_not_tell_where_the_store_is(
+    finished: FinishedTrials, tmp_path: Path
+) -> None:
     study, trial = finished()
     config = {**study.config, "run": {"storage": "postgresql+psycopg://db.internal/retort"}}
     folder = export_student(replace(study, config=config), trial, tmp_path / "student")
     assert "db.internal" not in (folder / RECIPE).read_text()
 
 
-def test_a_folder_that_is_there_is_kept(finished: Finished, tmp_path: Path) -> None:
+def test_a_folder_that_is_there_is_kept(finished: FinishedTrials, tmp_path: Path) -> None:
     kept = tmp_path / "student"
     kept.mkdir()
     with pytest.raises(BadInput, match="student is there already: name another folder"):
@@ -158,20 +162,20 @@ def test_a_folder_that_is_there_is_kept(finished: Finished, tmp_path: Path) -> N
     assert list(kept.iterdir()) == []
 
 
-def test_force_replaces_an_earlier_export(finished: Finished, tmp_path: Path) -> None:
+def test_force_replaces_an_earlier_export(finished: FinishedTrials, tmp_path: Path) -> None:
     folder = export_student(*finished(), tmp_path / "student")
     (folder / "README.md").write_text("old")
     export_student(*finished(), folder, force=True)
     assert (folder / "README.md").read_text() != "old"
 
 
-def test_force_never_replaces_a_students_own_artifact(finished: Finished) -> None:
+def test_force_never_replaces_a_students_own_artifact(finished: FinishedTrials) -> None:
     study, trial = finished()
     with pytest.raises(BadInput, match="lies among the study's own students"):
         export_student(study, trial, _artifact(study, trial), force=True)
 
 
-def test_force_never_replaces_what_is_no_export(finished: Finished, tmp_path: Path) -> None:
+def test_force_never_replaces_what_is_no_export(finished: FinishedTrials, tmp_path: Path) -> None:
     precious = tmp_path / "home" / "thesis.tex"
     precious.parent.mkdir()
     precious.write_text("ten years")
@@ -182,7 +186,7 @@ def test_force_never_replaces_what_is_no_export(finished: Finished, tmp_path: Pa
 
 @pytest.mark.parametrize("name", [RECIPE, WEIGHTS, SERVED])
 def test_fault_28_a_damaged_artifact_is_refused_by_name_and_nothing_is_written(
-    finished: Finished, tmp_path: Path, name: str
+    finished: FinishedTrials, tmp_path: Path, name: str
 ) -> None:
     study, trial = finished()
     file = _artifact(study, trial) / name
@@ -193,7 +197,7 @@ def test_fault_28_a_damaged_artifact_is_refused_by_name_and_nothing_is_written(
 
 
 def test_a_student_that_a_study_of_the_same_name_has_written_over_is_refused(
-    finished: Finished, tmp_path: Path
+    finished: FinishedTrials, tmp_path: Path
 ) -> None:
     study, trial = finished()
     folder = _artifact(study, trial)
@@ -206,7 +210,7 @@ def test_a_student_that_a_study_of_the_same_name_has_written_over_is_refused(
 
 
 def test_an_export_that_cannot_be_written_leaves_nothing_behind(
-    finished: Finished, tmp_path: Path
+    finished: FinishedTrials, tmp_path: Path
 ) -> None:
     study, trial = finished()
     target = tmp_path / "file"
@@ -216,7 +220,9 @@ def test_an_export_that_cannot_be_written_leaves_nothing_behind(
     assert target.read_text() == ""
 
 
-def test_what_a_killed_export_left_goes_with_the_next(finished: Finished, tmp_path: Path) -> None:
+def test_what_a_killed_export_left_goes_with_the_next(
+    finished: FinishedTrials, tmp_path: Path
+) -> None:
     abandoned = tmp_path / f".student.{'0' * 32}.tmp"
     abandoned.mkdir()
     (abandoned / SERVED).write_text("half")
@@ -226,10 +232,10 @@ def test_what_a_killed_export_left_goes_with_the_next(finished: Finished, tmp_pa
 
 @pytest.mark.parametrize("quantization", [Ternary(), Binary(), Int8Qat(), Int4Weights(tuning=0.5)])
 def test_the_floats_of_a_student_trained_under_its_rounding_are_those_that_were_measured(
-    quantization: Quantization, finished: Finished, task: Task, tmp_path: Path
+    quantization: Quantization, finished: FinishedTrials, context: StudyContext, tmp_path: Path
 ) -> None:
     folder = export_student(*finished(quantization=quantization), tmp_path / "student")
-    images = next(normalized_batches(task.dataset.test, task.dataset))
+    images = next(normalized_batches(context.dataset.test, context.dataset))
     served = Session(folder / SERVED, threads=1).predict(images)
     with torch.no_grad():
         floats = load_network(folder)(torch.from_numpy(images)).numpy()
@@ -238,7 +244,7 @@ def test_the_floats_of_a_student_trained_under_its_rounding_are_those_that_were_
     assert np.abs(floats - served).max() <= tolerance * np.abs(served).max()
 
 
-def test_only_a_complete_trial_can_be_exported(finished: Finished, tmp_path: Path) -> None:
+def test_only_a_complete_trial_can_be_exported(finished: FinishedTrials, tmp_path: Path) -> None:
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
         number = store.start_trial("stripes", params={"student": "timm"}, seed=0)
         outcome = Outcome(state=TrialState.INFEASIBLE, reason="size 1 MB is above 1 KB")

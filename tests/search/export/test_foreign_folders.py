@@ -18,14 +18,14 @@ from typer.testing import CliRunner
 from search.artifacts.student import RECIPE, SERVED, read_provenance
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput
-from search.export.contestant import open_contestant
+from search.export.evaluated_model import open_model
 from search.export.exporting import export_student, load
 from search.export.images import RECORDED, open_images
 from search.export.record import read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, written_whole
 from tests.search import conftest as of_search
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 
 finished = of_search.finished
 
@@ -56,7 +56,9 @@ _exported: list[Path] = []
 
 
 @pytest.fixture
-def student(finished: Finished, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def student(
+    finished: FinishedTrials, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A copy of a student that is made once."""
     if not _exported:
         folder = tmp_path_factory.mktemp("exported") / "student"
@@ -237,7 +239,7 @@ def test_fault_32_an_onnx_file_takes_no_weights_from_elsewhere(
     path.write_bytes(with_data_elsewhere(place.format(tmp_path)))
     info = read_provenance(student).data
     with pytest.raises(ArtifactError, match=r"model\.onnx"):
-        open_contestant(str(path), info, threads=1, scratch=tmp_path)
+        open_model(str(path), info, threads=1, scratch=tmp_path)
     with pytest.raises(onnx.checker.ValidationError):
         onnx.load(path)
 

@@ -11,7 +11,7 @@ from search.artifacts.student import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, BadInput
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
-from search.export.contestant import Contestant, open_contestant
+from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import export_student
 from search.export.record import read_handover
 from search.export.verify import _claimed
@@ -86,7 +86,7 @@ def told(tested: Tested, tmp_path: Path) -> str:
     return _told[0]
 
 
-def _opened(folder: Path, info: Dataset, *, shape: list[int | str], **said: str) -> Contestant:
+def _opened(folder: Path, info: Dataset, *, shape: list[int | str], **said: str) -> EvaluatedModel:
     """A foreign file that gives an image's first three pixels for logits."""
     starts, ends = (
         helper.make_tensor(name, TensorProto.INT64, [1], [value])
@@ -103,7 +103,7 @@ def _opened(folder: Path, info: Dataset, *, shape: list[int | str], **said: str)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(made, said)
     onnx.save(made, folder / "other.onnx")
-    return open_contestant(str(folder / "other.onnx"), info.info, threads=1, scratch=folder)
+    return open_model(str(folder / "other.onnx"), info.info, threads=1, scratch=folder)
 
 
 def test_a_file_that_says_what_its_images_are_like_is_given_such(

@@ -12,22 +12,22 @@ from search.evaluation.intervals import wilson_interval
 from search.evaluation.predictions import TEACHER, kept_predictions
 from search.export.exporting import export_student
 from search.export.model_card import Report, model_card
-from search.export.record import Measured
-from search.files.filestore import Depot
+from search.export.record import ExportedMeasurements
+from search.files.filestore import FolderStore
 from search.records import StudyRecord, TrialRecord
 from spaces.pruning.magnitude import Magnitude
-from tests.search.conftest import Finished
+from tests.search.conftest import FinishedTrials
 from tests.search.export.conftest import Tested
 
 
 def _report(study: StudyRecord, trial: TrialRecord) -> Report:
     assert trial.outcome
     assert trial.outcome.artifact
-    artifacts, name = Depot.of(study.artifacts), trial.outcome.artifact.path
+    artifacts, name = FolderStore.of(study.artifacts), trial.outcome.artifact.path
     return Report(
         study=study.name,
         trial=trial.number,
-        measured=Measured.of(study, trial),
+        measured=ExportedMeasurements.of(study, trial),
         provenance=read_provenance(artifacts.fetched(name)),
         student=kept_predictions(artifacts, name).get("test"),
         teacher=kept_predictions(artifacts, TEACHER).get("test"),
@@ -77,14 +77,16 @@ def test_every_class_has_a_row_that_adds_up(tested: Tested) -> None:
     assert right / len(report.student.labels) == pytest.approx(trial.test.accuracy)
 
 
-def test_a_student_that_was_not_tested_claims_nothing_of_the_test_part(finished: Finished) -> None:
+def test_a_student_that_was_not_tested_claims_nothing_of_the_test_part(
+    finished: FinishedTrials,
+) -> None:
     card = model_card(_report(*finished()))
     assert "model-index" not in card
     assert "test images | not measured" in card
     assert "### By class" not in card
 
 
-def test_the_latency_stands_with_its_hardware_and_threads(finished: Finished) -> None:
+def test_the_latency_stands_with_its_hardware_and_threads(finished: FinishedTrials) -> None:
     report = _report(*finished())
     hardware = {"processor": "Cortex | A72", "device": "cpu", "threads": 4}
     measured = replace(report.measured, hardware=hardware)
@@ -92,14 +94,14 @@ def test_the_latency_stands_with_its_hardware_and_threads(finished: Finished) ->
     assert "4 thread(s) of Cortex | A72 (cpu)" in card
 
 
-def test_timm_is_named_only_where_it_can_load_the_student(finished: Finished) -> None:
+def test_timm_is_named_only_where_it_can_load_the_student(finished: FinishedTrials) -> None:
     pruned = model_card(_report(*finished(pruning=Magnitude(ratio=0.4, recovery=0.5))))
     whole = model_card(_report(*finished()))
     assert "timm.create_model" not in pruned
     assert "timm.create_model" in whole
 
 
-def test_the_licence_is_that_of_the_pretrained_weights(finished: Finished) -> None:
+def test_the_licence_is_that_of_the_pretrained_weights(finished: FinishedTrials) -> None:
     report = _report(*finished())
     assert "started from random weights" in model_card(report)
     params = {**report.provenance.params, "student.timm.pretrained": True}
@@ -116,7 +118,7 @@ def test_a_class_with_an_odd_name_breaks_no_table(tested: Tested) -> None:
     assert "| c d | " in card
 
 
-def test_the_card_goes_with_the_folder(finished: Finished, tmp_path: Path) -> None:
+def test_the_card_goes_with_the_folder(finished: FinishedTrials, tmp_path: Path) -> None:
     study, trial = finished()
     folder = export_student(study, trial, tmp_path / "student")
     assert (folder / "README.md").read_text() == model_card(_report(study, trial))

@@ -17,7 +17,7 @@ from search.evaluation.measure import normalized_batches
 from search.evaluation.predictions import PREDICTIONS, read_predictions
 from search.export.exporting import export_student, load
 from search.export.loading_snippet import snippet
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.targets.onnx_runtime import Session
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
@@ -50,9 +50,9 @@ def _run(code: str, folder: Path) -> str:
 
 
 @pytest.fixture
-def images(task: Task, tmp_path: Path) -> np.ndarray:
+def images(context: StudyContext, tmp_path: Path) -> np.ndarray:
     """The test images, normalised; in `images.npy` as well."""
-    images = next(normalized_batches(task.dataset.test, task.dataset))
+    images = next(normalized_batches(context.dataset.test, context.dataset))
     np.save(tmp_path / "images.npy", images)
     return images
 
@@ -85,8 +85,8 @@ def test_retort_gives_what_was_measured(tested: Tested, images: np.ndarray, tmp_
         "both": {"pruning": pruning, "quantization": int8},
     }
     code = ""
-    for name, choices in students.items():
-        export_student(*tested(**choices), tmp_path / name / "student")
+    for name, methods in students.items():
+        export_student(*tested(**methods), tmp_path / name / "student")
         np.save(tmp_path / name / "images.npy", images)
         code += f"import os; os.chdir({str(tmp_path / name)!r})\n"
         code += _line("search.export import load") + APPLY
@@ -100,10 +100,10 @@ def test_retort_gives_what_was_measured(tested: Tested, images: np.ndarray, tmp_
 
 @pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8_static"])
 def test_onnx_runtime_and_pillow_alone_name_the_class_of_every_test_image_as_measured(
-    quantized: bool, tested: Tested, task: Task, tmp_path: Path
+    quantized: bool, tested: Tested, context: StudyContext, tmp_path: Path
 ) -> None:
-    choices = {"quantization": Int8Static()} if quantized else {}
-    folder = export_student(*tested(**choices), tmp_path / "student")
+    methods = {"quantization": Int8Static()} if quantized else {}
+    folder = export_student(*tested(**methods), tmp_path / "student")
     measured = read_predictions(folder / PREDICTIONS)["test"].classes
     code = re.search(
         r"```python\n(import json.*?)```", (folder / "README.md").read_text(), re.DOTALL
@@ -111,7 +111,7 @@ def test_onnx_runtime_and_pillow_alone_name_the_class_of_every_test_image_as_mea
     assert code
     assert len(code[1].replace("\n\n", "\n").splitlines()) == 10
     places = range(len(measured))
-    for place, batch in zip(places, task.dataset.test.batches(1), strict=True):
+    for place, batch in zip(places, context.dataset.test.batches(1), strict=True):
         Image.fromarray(batch.images[0, 0].numpy()).save(tmp_path / f"{place}.png")
     # The ten lines as they are, for one image after another.
     looped = (
@@ -120,12 +120,12 @@ def test_onnx_runtime_and_pillow_alone_name_the_class_of_every_test_image_as_mea
         "    exec(code.replace('image.png', f'../{place}.png'))\n"
     )
     told = _run(looped, folder).split()
-    assert told == [task.dataset.info.classes[place] for place in measured]
+    assert told == [context.dataset.info.classes[place] for place in measured]
 
 
-def test_the_ten_lines_of_the_readme_are_those_of_a_card(task: Task) -> None:
+def test_the_ten_lines_of_the_readme_are_those_of_a_card(context: StudyContext) -> None:
     info = replace(
-        task.dataset.info,
+        context.dataset.info,
         channels=3,
         image_size=64,
         mean=(0.48, 0.45, 0.41),
@@ -135,13 +135,13 @@ def test_the_ten_lines_of_the_readme_are_those_of_a_card(task: Task) -> None:
 
 
 def test_the_ten_lines_cut_the_square_out_of_a_picture_as_training_did(
-    tested: Tested, task: Task, tmp_path: Path
+    tested: Tested, context: StudyContext, tmp_path: Path
 ) -> None:
     folder = export_student(*tested(), tmp_path / "student")
     noise = np.random.default_rng(0).integers(0, 256, (61, 97, 3), np.uint8)
     picture = Image.fromarray(noise)
     picture.save(folder / "image.png")
-    code = snippet(task.dataset.info) + "numpy.save('pixels.npy', pixels)\n"
+    code = snippet(context.dataset.info) + "numpy.save('pixels.npy', pixels)\n"
     _run(ALONE + code, folder)
     _, transform, _ = load(_without(folder, "image.png", "pixels.npy"))
     expected = transform(picture).numpy().transpose(1, 2, 0)

@@ -18,11 +18,11 @@ from search.errors import ArtifactError, BadInput, TargetError
 from search.evaluation.intervals import with_interval
 from search.evaluation.predictions import PREDICTIONS, read_predictions, write_predictions
 from search.export.checks import Check
-from search.export.contestant import open_contestant
+from search.export.evaluated_model import open_model
 from search.export.exporting import export_student
-from search.export.formats import Format
+from search.export.formats import ExportFormat
 from search.export.images import RECORDED, open_images
-from search.export.record import HandedOver
+from search.export.record import ExportRecord
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
 from spaces.pruning.magnitude import Magnitude
@@ -69,23 +69,23 @@ def _rewrite(folder: Path, name: str, content: bytes) -> None:
     ids=["plain", "stem", "pruned", "sparse", "int8", "pruned int4", "ternary", "k-means"],
 )
 def test_a_sound_student_passes_every_check(
-    choices: dict[str, object], tested: Tested, checked: Checked, tmp_path: Path
+    methods: dict[str, object], tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:
-    folder = export_student(*tested(**choices), tmp_path / "student")
+    folder = export_student(*tested(**methods), tmp_path / "student")
     found = checked(folder)
     assert [each for each in found.values() if each.holds is False] == []
     assert {"checksums", SERVED, "retort", "test part", "predictions", "bytes"} <= {*found}
     assert found["test part"].holds is True
     assert found["predictions"].found.startswith("0 of 36 images")
-    pruned = isinstance(choices.get("pruning"), Magnitude)
-    assert ("timm" in found) == (not pruned and "student" not in choices)
+    pruned = isinstance(methods.get("pruning"), Magnitude)
+    assert ("timm" in found) == (not pruned and "student" not in methods)
     assert found["budget"].found == "the study had none"
 
 
 def test_every_further_form_is_loaded_and_compared(
     tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:
-    forms = [Format.FLOAT32, Format.FP16, Format.UINT8, Format.PT2]
+    forms = [ExportFormat.FLOAT32, ExportFormat.FP16, ExportFormat.UINT8, ExportFormat.PT2]
     student = tested(quantization=Int8Static())
     folder = export_student(*student, tmp_path / "student", formats=forms)
     found = checked(folder, trust=True)
@@ -95,7 +95,7 @@ def test_every_further_form_is_loaded_and_compared(
 def test_a_file_that_might_run_code_is_loaded_only_on_trust(
     tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:
-    folder = export_student(*tested(), tmp_path / "student", formats=[Format.PT2])
+    folder = export_student(*tested(), tmp_path / "student", formats=[ExportFormat.PT2])
     check = checked(folder)["model.pt2"]
     assert check.holds is None
     assert "pass --trust" in check.found
@@ -104,11 +104,11 @@ def test_a_file_that_might_run_code_is_loaded_only_on_trust(
 def test_a_form_that_cannot_be_run_fails_alone(
     tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:
-    folder = export_student(*tested(), tmp_path / "student", formats=[Format.FP16])
-    _rewrite(folder, Format.FP16.file, b"not of this runtime")
+    folder = export_student(*tested(), tmp_path / "student", formats=[ExportFormat.FP16])
+    _rewrite(folder, ExportFormat.FP16.file, b"not of this runtime")
     found = checked(folder)
-    assert found[Format.FP16.file].holds is False
-    assert found[Format.FP16.file].found.startswith("can't be run: ")
+    assert found[ExportFormat.FP16.file].holds is False
+    assert found[ExportFormat.FP16.file].found.startswith("can't be run: ")
     assert found["bytes"].holds is True
 
 
@@ -125,7 +125,7 @@ def test_a_device_that_does_not_start_is_not_measured(
 
 
 def test_images_that_come_with_a_library_are_nowhere_else(tmp_path: Path) -> None:
-    told = cast("HandedOver", SimpleNamespace(data=DataSettings(source="digits"), seed=0))
+    told = cast("ExportRecord", SimpleNamespace(data=DataSettings(source="digits"), seed=0))
     with pytest.raises(BadInput, match=r"--data must name a study file, .* scikit-learn"):
         open_images(tmp_path / "photos", told, cache=tmp_path / "cache")
 
@@ -142,13 +142,13 @@ def _wrecked(path: Path) -> bytes:
 def test_another_network_under_its_name_is_found_out(
     tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:
-    folder = export_student(*tested(), tmp_path / "student", formats=[Format.UINT8])
+    folder = export_student(*tested(), tmp_path / "student", formats=[ExportFormat.UINT8])
     _rewrite(folder, SERVED, _wrecked(folder / SERVED))
     found = checked(folder)
     assert found["checksums"].holds is True
     assert found[SERVED].holds is False
     assert found["retort"].holds is False
-    assert found[Format.UINT8.file].holds is False
+    assert found[ExportFormat.UINT8.file].holds is False
 
 
 def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_other_images_are_given_as_the_student_takes_them(
     check = checked(folder, data=tmp_path / "dark.yaml")["test part"]
     images = open_images(tmp_path / "dark.yaml", None, cache=tmp_path / "cache")
     info = read_provenance(folder).data
-    student = open_contestant(str(folder), info, threads=1, scratch=tmp_path)
+    student = open_model(str(folder), info, threads=1, scratch=tmp_path)
     accuracy = student.predict(images.test).accuracy
     assert check.holds is None
     assert with_interval(accuracy, len(images.test)) in check.found

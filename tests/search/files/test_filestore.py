@@ -9,84 +9,88 @@ import fsspec
 import pytest
 
 from search.config.study import RunSettings
-from search.errors import ArtifactError, BadInput, DepotError
-from search.files import filestore as depots
+from search.errors import ArtifactError, BadInput, FolderStoreError
+from search.files import filestore as folder_stores
 from search.files import remote
 from search.files.atomic import CHECKSUMS
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 
 
 @pytest.fixture
-def at_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
+def at_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
     """A depot at a URL whose files are in `there`, with its copies beside."""
-    monkeypatch.setattr(depots, "COPIES", tmp_path / "copies")
-    monkeypatch.setattr(depots, "_PAUSES_S", (0.0, 0.0))
-    monkeypatch.setattr(depots, "_LONG_PAUSES_S", (0.0, 0.1))
-    return Depot.of(f"{(tmp_path / 'there').as_uri()}/artifacts")
+    monkeypatch.setattr(folder_stores, "COPIES", tmp_path / "copies")
+    monkeypatch.setattr(folder_stores, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(folder_stores, "_LONG_PAUSES_S", (0.0, 0.1))
+    return FolderStore.of(f"{(tmp_path / 'there').as_uri()}/artifacts")
 
 
 @pytest.fixture(params=["folder", "url"])
-def depot(request: pytest.FixtureRequest, tmp_path: Path, at_url: Depot) -> Depot:
-    return at_url if request.param == "url" else Depot.of(tmp_path / "there" / "artifacts")
+def folder_store(
+    request: pytest.FixtureRequest, tmp_path: Path, at_url: FolderStore
+) -> FolderStore:
+    return at_url if request.param == "url" else FolderStore.of(tmp_path / "there" / "artifacts")
 
 
 def _there(tmp_path: Path, name: str = "one") -> Path:
     return tmp_path / "there" / "artifacts" / name
 
 
-def _write(depot: Depot, name: str = "one", text: str = "weights") -> None:
-    with depot.writing(name) as folder:
+def _write(folder_store: FolderStore, name: str = "one", text: str = "weights") -> None:
+    with folder_store.writing(name) as folder:
         (folder / "model").write_text(text)
         (folder / "inner").mkdir()
         (folder / "inner" / "more").write_text("more")
 
 
-def test_what_was_written_is_read_and_listed_and_removed(depot: Depot, tmp_path: Path) -> None:
-    assert depot.names() == []
-    assert not depot.fetched("one").exists()
-    _write(depot)
-    _write(depot / "tested", "two")
-    assert depot.names() == ["one", "tested"]
-    assert (depot.fetched("one") / "inner" / "more").read_text() == "more"
+def test_what_was_written_is_read_and_listed_and_removed(
+    folder_store: FolderStore, tmp_path: Path
+) -> None:
+    assert folder_store.names() == []
+    assert not folder_store.fetched("one").exists()
+    _write(folder_store)
+    _write(folder_store / "tested", "two")
+    assert folder_store.names() == ["one", "tested"]
+    assert (folder_store.fetched("one") / "inner" / "more").read_text() == "more"
     assert (_there(tmp_path) / "model").read_text() == "weights"
-    depot.remove("one")
-    assert depot.names() == ["tested"]
-    assert not depot.fetched("one").exists()
-    assert (depot / "tested").kept("two")
+    folder_store.remove("one")
+    assert folder_store.names() == ["tested"]
+    assert not folder_store.fetched("one").exists()
+    assert (folder_store / "tested").kept("two")
 
 
-def test_what_was_written_again_is_read_again(depot: Depot) -> None:
-    _write(depot)
-    depot.fetched("one")
-    _write(depot, text="other weights")
-    assert (depot.fetched("one") / "model").read_text() == "other weights"
+def test_what_was_written_again_is_read_again(folder_store: FolderStore) -> None:
+    _write(folder_store)
+    folder_store.fetched("one")
+    _write(folder_store, text="other weights")
+    assert (folder_store.fetched("one") / "model").read_text() == "other weights"
 
 
-def test_nothing_is_there_of_what_failed_while_it_was_written(depot: Depot) -> None:
-    with suppress(KeyboardInterrupt), depot.writing("one") as folder:
+def test_nothing_is_there_of_what_failed_while_it_was_written(folder_store: FolderStore) -> None:
+    with suppress(KeyboardInterrupt), folder_store.writing("one") as folder:
         (folder / "model").write_text("half")
         raise KeyboardInterrupt
-    assert depot.names() == []
+    assert folder_store.names() == []
 
 
 def test_another_machine_is_given_a_copy(
-    at_url: Depot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_url: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write(at_url)
-    monkeypatch.setattr(depots, "COPIES", tmp_path / "copies of another")
+    monkeypatch.setattr(folder_stores, "COPIES", tmp_path / "copies of another")
     copy = at_url.fetched("one")
     assert copy.is_relative_to(tmp_path / "copies of another")
     assert (copy / "model").read_text() == "weights"
 
 
-def test_a_copy_that_is_damaged_is_fetched_again(at_url: Depot) -> None:
+def test_a_copy_that_is_damaged_is_fetched_again(at_url: FolderStore) -> None:
     _write(at_url)
     (at_url.fetched("one") / "model").write_text("w")
     assert (at_url.fetched("one") / "model").read_text() == "weights"
 
 
 def test_a_folder_without_its_list_is_not_there_and_neither_is_its_copy(
-    at_url: Depot, tmp_path: Path
+    at_url: FolderStore, tmp_path: Path
 ) -> None:
     """As an upload that was cut off leaves it: the list is put last."""
     _write(at_url)
@@ -98,7 +102,7 @@ def test_a_folder_without_its_list_is_not_there_and_neither_is_its_copy(
 
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_fault_12_what_is_damaged_at_the_url_is_named_and_not_used(
-    damage: str, at_url: Depot, tmp_path: Path
+    damage: str, at_url: FolderStore, tmp_path: Path
 ) -> None:
     _write(at_url)
     shutil.rmtree(at_url.folder)
@@ -116,7 +120,7 @@ def test_fault_12_what_is_damaged_at_the_url_is_named_and_not_used(
 
 @pytest.mark.parametrize("name", ["../../outside", "/outside", "..\\outside"])
 def test_fault_32_a_list_that_names_files_outside_of_the_folder_writes_none_there(
-    name: str, at_url: Depot, tmp_path: Path
+    name: str, at_url: FolderStore, tmp_path: Path
 ) -> None:
     _write(at_url)
     shutil.rmtree(at_url.folder)
@@ -126,7 +130,7 @@ def test_fault_32_a_list_that_names_files_outside_of_the_folder_writes_none_ther
     assert not list(tmp_path.rglob("outside"))
 
 
-def test_fault_36_a_list_of_a_gigabyte_is_not_read(at_url: Depot, tmp_path: Path) -> None:
+def test_fault_36_a_list_of_a_gigabyte_is_not_read(at_url: FolderStore, tmp_path: Path) -> None:
     _write(at_url)
     with (_there(tmp_path) / CHECKSUMS).open("r+b") as file:
         file.truncate(2**30)
@@ -136,10 +140,12 @@ def test_fault_36_a_list_of_a_gigabyte_is_not_read(at_url: Depot, tmp_path: Path
 
 
 def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
-    at_url: Depot, tmp_path: Path
+    at_url: FolderStore, tmp_path: Path
 ) -> None:
     (tmp_path / "there").write_text("a file in the way of a folder")
-    with pytest.raises(DepotError, match=r"file:///.*artifacts must be within reach, but is not"):
+    with pytest.raises(
+        FolderStoreError, match=r"file:///.*artifacts must be within reach, but is not"
+    ):
         _write(at_url)
     assert not (at_url.folder / "one").exists()
     (tmp_path / "there").unlink()
@@ -147,7 +153,7 @@ def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
 
 
 def test_who_looks_for_a_folder_while_it_is_put_does_not_hinder(
-    at_url: Depot, monkeypatch: pytest.MonkeyPatch
+    at_url: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = remote.put
     seen: list[bool] = []
@@ -163,7 +169,7 @@ def test_who_looks_for_a_folder_while_it_is_put_does_not_hinder(
 
 
 def test_a_failure_that_passes_costs_a_second_try(
-    at_url: Depot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    at_url: FolderStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
     there.write_text("a file in the way")
@@ -172,13 +178,13 @@ def test_a_failure_that_passes_costs_a_second_try(
         if pause_s:
             there.unlink()
 
-    monkeypatch.setattr(depots, "time", SimpleNamespace(sleep=mend))
+    monkeypatch.setattr(folder_stores, "time", SimpleNamespace(sleep=mend))
     _write(at_url)
     assert at_url.kept("one")
 
 
 def test_a_connection_that_died_is_made_anew(
-    at_url: Depot, monkeypatch: pytest.MonkeyPatch
+    at_url: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write(at_url)
 
@@ -194,9 +200,9 @@ def test_a_connection_that_died_is_made_anew(
 
 def test_a_url_whose_file_system_is_not_installed_is_refused_with_what_to_install() -> None:
     with pytest.raises(BadInput, match=r"gs://bucket/here can't be opened: .*gcsfs"):
-        Depot.of("gs://bucket/here").check()
+        FolderStore.of("gs://bucket/here").check()
     with pytest.raises(BadInput, match=r"ink://well can't be opened: .*ink"):
-        Depot.of("ink://well").check()
+        FolderStore.of("ink://well").check()
 
 
 @pytest.mark.parametrize(
@@ -213,12 +219,12 @@ def test_urls_that_cannot_be_a_depot_are_refused_without_their_secrets(
     address: str, told: str
 ) -> None:
     with pytest.raises(ValueError, match=told) as caught:
-        depots.check_url(address)
+        folder_stores.check_url(address)
     assert "secret" not in str(caught.value)
 
 
 def test_a_study_says_where_artifacts_and_cache_are_by_path_or_url(tmp_path: Path) -> None:
     run = RunSettings.model_validate({"artifacts": "s3://bucket/artifacts/", "cache": tmp_path})
-    assert str(Depot.of(run.artifacts) / "flowers") == "s3://bucket/artifacts/flowers"
-    assert Depot.of(run.cache).folder == tmp_path
-    assert (Depot.of(run.artifacts) / "flowers").parent == Depot.of(run.artifacts)
+    assert str(FolderStore.of(run.artifacts) / "flowers") == "s3://bucket/artifacts/flowers"
+    assert FolderStore.of(run.cache).folder == tmp_path
+    assert (FolderStore.of(run.artifacts) / "flowers").parent == FolderStore.of(run.artifacts)

@@ -8,48 +8,48 @@ import pytest
 from torch import nn
 
 from search.artifacts.student import load_network
-from search.files.filestore import Depot
-from search.pipeline.study_context import Task
+from search.files.filestore import FolderStore
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
 from search.teachers.logits_cache import open_soft_targets, soft_targets
 from search.teachers.teacher import Teacher
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
 from spaces.pruning.magnitude import Magnitude
 from spaces.training.standard import Standard
 
 CHANCE = 1 / 3
 METHODS = [
-    pytest.param(method(), id=name) for name, method in catalogue.methods(Distillation.axis).items()
+    pytest.param(method(), id=name) for name, method in registry.methods(Distillation.axis).items()
 ]
 TRAINING = Standard(epochs=4, batch_size=16)
 
 
 @pytest.fixture
-def taught(task: Task, schooled: nn.Module, tmp_path: Path) -> Task:
+def taught(context: StudyContext, schooled: nn.Module, tmp_path: Path) -> StudyContext:
     """The task with a teacher that knows the stripes: its cached logits, and itself."""
     schooled = copy.deepcopy(schooled).requires_grad_(requires_grad=False)
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
     folder = soft_targets(
         teacher,
-        task.dataset,
-        task.views,
-        cache=Depot.of(tmp_path / "cache"),
+        context.dataset,
+        context.views,
+        cache=FolderStore.of(tmp_path / "cache"),
         progress=lambda _: None,
     )
-    return replace(task, targets=open_soft_targets(folder).of, teachers=lambda: (schooled,))
+    return replace(context, targets=open_soft_targets(folder).of, teachers=lambda: (schooled,))
 
 
-def _run(task: Task, recipe, **choices: object) -> Outcome:
-    outcome = finish(run_trial(recipe(**choices), task, number=0, seed=0))
+def _run(context: StudyContext, recipe, **methods: object) -> Outcome:
+    outcome = finish(run_trial(recipe(**methods), context, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     return outcome
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_student_learns_and_recovers_from_pruning_under_it(
-    method: Distillation, taught: Task, recipe
+    method: Distillation, taught: StudyContext, recipe
 ) -> None:
     outcome = _run(
         taught,
@@ -70,7 +70,7 @@ def test_a_student_learns_and_recovers_from_pruning_under_it(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_teacher_runs_beside_the_student_only_where_its_features_are_needed(
-    method: Distillation, taught: Task, recipe
+    method: Distillation, taught: StudyContext, recipe
 ) -> None:
     (teacher,) = taught.teachers()
     shown: list[int] = []

@@ -11,32 +11,32 @@ from torch import nn
 from search.artifacts.student import SERVED, check_whole, load_network
 from search.budget import Budget
 from search.cost_model.cost_table import CostTable
-from search.cost_model.dry_run import foresee_cost
-from search.cost_model.feasibility import Admission
+from search.cost_model.dry_run import dry_run
+from search.cost_model.feasibility import Feasibility
 from search.evaluation.measure import predictions
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
 from search.targets.onnx_runtime import Session
 from search.tuner.branching import branches_of
-from spaces import catalogue
+from spaces import registry
 from spaces.axes.quantization import Quantization
-from spaces.packing.packed import unpacked
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
 from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ternary import Ternary
+from spaces.quantization.weight_compression.packed import unpacked
 from spaces.recipe import Recipe
+from spaces.search_space import SearchSpace
 from spaces.shrinks import SIZE_ONLY
-from spaces.space import SearchSpace
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
 NewRecipe = Callable[..., Recipe]
 
-FORMATS = [name for name in catalogue.methods("quantization") if name != "float32"]
+FORMATS = [name for name in registry.methods("quantization") if name != "float32"]
 FAMILIES = [
     "test_resnet",
     pytest.param("test_efficientnet", marks=pytest.mark.slow),
@@ -45,13 +45,13 @@ FAMILIES = [
 
 
 def _method(name: str) -> Quantization:
-    method = catalogue.method("quantization", name)()
+    method = registry.method("quantization", name)()
     assert isinstance(method, Quantization)
     return method
 
 
-def _run(recipe: Recipe, task: Task) -> Outcome:
-    outcome = finish(run_trial(recipe, task, number=0, seed=0))
+def _run(recipe: Recipe, context: StudyContext) -> Outcome:
+    outcome = finish(run_trial(recipe, context, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     return outcome
 
@@ -59,46 +59,50 @@ def _run(recipe: Recipe, task: Task) -> Outcome:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
-    name: str, family: str, task: Task, recipe: NewRecipe
+    name: str, family: str, context: StudyContext, recipe: NewRecipe
 ) -> None:
     wanted = recipe(student=Timm(model=family), quantization=_method(name))
-    outcome = _run(wanted, task)
+    outcome = _run(wanted, context)
     stages = {stage.name: stage for stage in outcome.stages}
     assert outcome.cost
     assert outcome.quality
     assert outcome.artifact
     assert outcome.cost.size_bytes < 0.6 * (stages["distil"].size_bytes or 0)
     assert "no smaller" not in str(outcome.no_op)
-    folder = task.artifacts.folder / outcome.artifact.path
+    folder = context.artifacts.folder / outcome.artifact.path
     check_whole(folder)
     load_network(folder)
-    found = predictions(Session(folder / SERVED, threads=1), task.dataset.validation, task.dataset)
+    found = predictions(
+        Session(folder / SERVED, threads=1), context.dataset.validation, context.dataset
+    )
     assert found.accuracy == outcome.quality.accuracy
     # What admission foresees is what comes; which layers stay floats is not known before.
-    foreseen = foresee_cost(wanted, task.brief).size_bytes
+    foreseen = dry_run(wanted, context.requirements).size_bytes
     tolerance = 0.2 if name == "int8_mixed" else 0.03
     assert foreseen == pytest.approx(outcome.cost.size_bytes, rel=tolerance)
 
 
 def test_a_mixed_student_is_refused_only_where_its_layers_cannot_matter(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     wanted = recipe(quantization=Int8Mixed(float_layers=2))
-    untrained = foresee_cost(wanted, task.brief).size_bytes
+    untrained = dry_run(wanted, context.requirements).size_bytes
     # Without layers in floats it would take a bit less, and without any weights next to nothing.
     for share, admitted in [(0.95, True), (0.5, False)]:
         budget = Budget(size=round(share * untrained))
-        admission = Admission(replace(task.brief, budget=budget), CostTable(), timed=False)
-        assert [admission.judge(wanted).admitted for _ in range(2)] == [admitted, admitted]
+        feasibility = Feasibility(
+            replace(context.requirements, budget=budget), CostTable(), timed=False
+        )
+        assert [feasibility.judge(wanted).admitted for _ in range(2)] == [admitted, admitted]
 
 
-def test_a_format_may_have_a_training_of_its_own(task: Task, recipe: NewRecipe) -> None:
+def test_a_format_may_have_a_training_of_its_own(context: StudyContext, recipe: NewRecipe) -> None:
     wanted = recipe(
         training=Standard(epochs=4, batch_size=16, warmup_epochs=0),
         pruning=Magnitude(ratio=0.3, recovery=0.25),
         quantization=Int8Qat(tuning=0.5),
     )
-    outcome = _run(wanted, task)
+    outcome = _run(wanted, context)
     names = [stage.name for stage in outcome.stages]
     assert names == ["admit", "distil", "prune", "recover", "tune", "quantize", "measure"]
     curve = [(point.stage, point.epoch) for point in outcome.epochs if point.stage == "tune"]
@@ -108,9 +112,11 @@ def test_a_format_may_have_a_training_of_its_own(task: Task, recipe: NewRecipe) 
 
 
 def test_a_format_with_a_training_is_taken_over_like_any_stage(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    cached = replace(task, stages=StageCache(task.artifacts.folder / "stages", limit_bytes=10**9))
+    cached = replace(
+        context, stages=StageCache(context.artifacts.folder / "stages", limit_bytes=10**9)
+    )
     wanted = recipe(quantization=Ternary(tuning=1.0))
     once, again = (_run(wanted, cached) for _ in range(2))
     assert [stage.reused for stage in again.stages if stage.name == "tune"] == [True]
@@ -118,11 +124,13 @@ def test_a_format_with_a_training_is_taken_over_like_any_stage(
     assert once.epochs == again.epochs
 
 
-def test_training_under_the_rounding_makes_up_for_it(task: Task, recipe: NewRecipe) -> None:
+def test_training_under_the_rounding_makes_up_for_it(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     training = Standard(epochs=3, batch_size=16, warmup_epochs=0)
     accuracies = []
     for tuning in (0.0, 1.0):
-        outcome = _run(recipe(training=training, quantization=Ternary(tuning=tuning)), task)
+        outcome = _run(recipe(training=training, quantization=Ternary(tuning=tuning)), context)
         assert outcome.quality
         accuracies.append(outcome.quality.accuracy)
     assert accuracies[1] > accuracies[0]
@@ -147,8 +155,8 @@ class Holed(NoPruning):
     leaves_zeros = True
     shrinks = SIZE_ONLY
 
-    def operate(self, model, example, *, losses):
-        pruned, cuts = yield from super().operate(model, example, losses=losses)
+    def prune_in_steps(self, model, example, *, losses):
+        pruned, cuts = yield from super().prune_in_steps(model, example, losses=losses)
         for layer in pruned.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 weight = layer.weight.data
@@ -158,10 +166,10 @@ class Holed(NoPruning):
 
 @pytest.mark.parametrize("name", ["float32", "float16_weights", "float16", "int8_static"])
 def test_zeros_that_pruning_left_take_next_to_no_room(
-    name: str, task: Task, recipe: NewRecipe
+    name: str, context: StudyContext, recipe: NewRecipe
 ) -> None:
     whole, holed = (
-        _run(recipe(pruning=pruning, quantization=_method(name)), task)
+        _run(recipe(pruning=pruning, quantization=_method(name)), context)
         for pruning in (NoPruning(), Holed())
     )
     assert whole.cost
@@ -179,17 +187,17 @@ def test_a_format_that_would_lose_the_zeros_contradicts_such_a_pruning(
 
 
 def test_a_packed_file_becomes_a_plain_one_for_other_programs(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    outcome = _run(recipe(quantization=_method("int4_weights")), task)
+    outcome = _run(recipe(quantization=_method("int4_weights")), context)
     assert outcome.artifact
-    served = task.artifacts.folder / outcome.artifact.path / SERVED
+    served = context.artifacts.folder / outcome.artifact.path / SERVED
     plain = unpacked(served)
     assert {node.domain for node in plain.graph.node} == {""}
-    onnx.save(plain, task.artifacts.folder / "plain.onnx")
+    onnx.save(plain, context.artifacts.folder / "plain.onnx")
     images = np.zeros((2, 1, 32, 32), np.float32)
     found, expected = (
         Session(path, threads=1).predict(images)
-        for path in (task.artifacts.folder / "plain.onnx", served)
+        for path in (context.artifacts.folder / "plain.onnx", served)
     )
     assert np.array_equal(found, expected)

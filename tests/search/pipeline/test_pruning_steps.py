@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from search.artifacts.student import SERVED, load_network
-from search.cost_model.dry_run import foresee_cost
+from search.cost_model.dry_run import dry_run
 from search.evaluation.measure import count_operations
 from search.pipeline.pruning_steps import carry_out, leg_lengths
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
-from search.pipeline.trial_recorder import Notes
+from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord, Outcome, TrialState
-from spaces import catalogue
-from spaces.axes.pruning import Exercise, Operation, Pruning
+from spaces import registry
+from spaces.axes.pruning import Pruning, PruningSteps, TrainingPhase
 from spaces.pruning.group_lasso import GroupLasso
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
@@ -37,15 +37,15 @@ class _Teacher:
         self._accuracies = accuracies
         self.lengths: list[int] = []
 
-    def __call__(self, exercise: Exercise, epochs: int, place: int) -> Iterator[EpochRecord]:
+    def __call__(self, phase: TrainingPhase, epochs: int, place: int) -> Iterator[EpochRecord]:
         assert place == len(self.lengths)
         self.lengths.append(epochs)
         with torch.no_grad():
-            for parameter in exercise.network.parameters():
+            for parameter in phase.network.parameters():
                 parameter.fill_(place)
         for epoch in range(epochs):
             yield EpochRecord(
-                stage=exercise.stage,
+                stage=phase.stage,
                 epoch=epoch,
                 loss=0.0,
                 accuracy=self._accuracies[place],
@@ -57,14 +57,16 @@ def _network() -> nn.Module:
     return Timm(model="test_resnet").build(classes=CLASSES, channels=1, image_size=SIZE)
 
 
-def _asking(network: nn.Module, *shares: float) -> Operation:
+def _asking(network: nn.Module, *shares: float) -> PruningSteps:
     for place, share in enumerate(shares):
-        yield Exercise.recovery(network, share, is_last=place == len(shares) - 1)
+        yield TrainingPhase.recovery(network, share, is_last=place == len(shares) - 1)
     return network, []
 
 
-def _carried_out(operation: Operation, task: Task, teacher: _Teacher, *, epochs: int) -> nn.Module:
-    progress = carry_out(operation, epochs=epochs, notes=Notes(task), teach=teacher)
+def _carried_out(
+    steps: PruningSteps, context: StudyContext, teacher: _Teacher, *, epochs: int
+) -> nn.Module:
+    progress = carry_out(steps, epochs=epochs, recorder=TrialRecorder(context), teach=teacher)
     while True:
         try:
             next(progress)
@@ -86,76 +88,78 @@ def test_only_long_last_trainings_are_divided(epochs: int, lengths: Sequence[int
     assert leg_lengths(epochs, is_last=False) == ([epochs] if epochs else [])
 
 
-def test_recovery_goes_on_while_its_legs_gain(task: Task) -> None:
+def test_recovery_goes_on_while_its_legs_gain(context: StudyContext) -> None:
     teacher = _Teacher(0.5, 0.6, 0.7)
-    network = _carried_out(_asking(_network(), 0.9), task, teacher, epochs=10)
+    network = _carried_out(_asking(_network(), 0.9), context, teacher, epochs=10)
     assert teacher.lengths == [3, 3, 3]
     assert _weights(network) == {2.0}
 
 
-def test_recovery_ends_with_the_leg_that_gained_nothing_which_is_undone(task: Task) -> None:
+def test_recovery_ends_with_the_leg_that_gained_nothing_which_is_undone(
+    context: StudyContext,
+) -> None:
     teacher = _Teacher(0.5, 0.6, 0.6, 0.9)
-    network = _carried_out(_asking(_network(), 1.2), task, teacher, epochs=10)
+    network = _carried_out(_asking(_network(), 1.2), context, teacher, epochs=10)
     assert teacher.lengths == [3, 3, 3]
     assert _weights(network) == {1.0}
 
 
-def test_shares_are_rounded_over_all_exercises(task: Task) -> None:
+def test_shares_are_rounded_over_all_exercises(context: StudyContext) -> None:
     # Four times a tenth and a half of ten epochs: six, and not eight or four.
     teacher = _Teacher(0.5, 0.5, 0.5, 0.5)
-    _carried_out(_asking(_network(), 0.15, 0.15, 0.15, 0.15), task, teacher, epochs=10)
+    _carried_out(_asking(_network(), 0.15, 0.15, 0.15, 0.15), context, teacher, epochs=10)
     assert sum(teacher.lengths) == 6
 
 
-def test_an_exercise_of_no_epochs_is_only_noted(task: Task) -> None:
-    notes = Notes(task)
-    for _ in carry_out(_asking(_network(), 0.0), epochs=10, notes=notes, teach=_Teacher()):
+def test_an_exercise_of_no_epochs_is_only_noted(context: StudyContext) -> None:
+    recorder = TrialRecorder(context)
+    for _ in carry_out(_asking(_network(), 0.0), epochs=10, recorder=recorder, teach=_Teacher()):
         pass
-    assert [stage.name for stage in notes.stages] == ["prune"]
+    assert [stage.name for stage in recorder.stages] == ["prune"]
 
 
-def _run(recipe: Recipe, task: Task) -> Outcome:
-    outcome = finish(run_trial(recipe, task, number=0, seed=0))
+def _run(recipe: Recipe, context: StudyContext) -> Outcome:
+    outcome = finish(run_trial(recipe, context, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure or outcome.reason
     return outcome
 
 
-def _file(outcome: Outcome, task: Task) -> Path:
+def _file(outcome: Outcome, context: StudyContext) -> Path:
     assert outcome.artifact
-    return task.artifacts.folder / outcome.artifact.path
+    return context.artifacts.folder / outcome.artifact.path
 
 
 # Each method cuts a plain network, and one that is harder to cut.
 PRUNED = [
     (name, family)
-    for place, name in enumerate(sorted(catalogue.methods("pruning").keys() - {"none"}))
+    for place, name in enumerate(sorted(registry.methods("pruning").keys() - {"none"}))
     for family in ("test_resnet", ("test_efficientnet", "test_vit")[place % 2])
 ]
 
 
 @pytest.mark.parametrize(("name", "family"), PRUNED)
 def test_each_method_ships_what_it_says_it_shrinks(
-    name: str, family: str, task: Task, recipe: NewRecipe
+    name: str, family: str, context: StudyContext, recipe: NewRecipe
 ) -> None:
-    pruning = catalogue.method("pruning", name)()
+    pruning = registry.method("pruning", name)()
     assert isinstance(pruning, Pruning)
     chosen = recipe(student=Timm(model=family), pruning=pruning)
-    before = foresee_cost(replace(chosen, pruning=NoPruning()), task.brief)
-    after = _run(chosen, task)
+    before = dry_run(replace(chosen, pruning=NoPruning()), context.requirements)
+    after = _run(chosen, context)
     assert after.cost
     assert (after.cost.size_bytes < 0.95 * before.size_bytes) == pruning.shrinks.size
     assert (after.cost.macs < 0.95 * before.macs) == pruning.shrinks.macs
-    folder = _file(after, task)
+    folder = _file(after, context)
     assert (folder / SERVED).stat().st_size == after.cost.size_bytes
     again = load_network(folder)
     counts = count_operations(again, (1, SIZE, SIZE))
     assert counts == (after.cost.parameters, after.cost.macs)
 
 
-def test_rounds_train_in_between(task: Task, recipe: NewRecipe) -> None:
+def test_rounds_train_in_between(context: StudyContext, recipe: NewRecipe) -> None:
     training = Standard(epochs=2, batch_size=16, warmup_epochs=0)
     pruning = Magnitude(ratio=0.5, rounds=2, recovery=1.0)
-    outcome = _run(recipe(training=training, pruning=pruning), task)
+    outcome = _run(recipe(training=training, pruning=pruning), context)
     names = [stage.name for stage in outcome.stages]
     assert names[2:6] == ["prune", "recover", "prune", "recover"]
     sizes = [stage.parameters for stage in outcome.stages if stage.name == "prune"]
@@ -166,21 +170,23 @@ def test_rounds_train_in_between(task: Task, recipe: NewRecipe) -> None:
     assert recovery == [0, 1]
 
 
-def test_a_penalty_holds_while_its_exercise_lasts(task: Task, recipe: NewRecipe) -> None:
+def test_a_penalty_holds_while_its_exercise_lasts(context: StudyContext, recipe: NewRecipe) -> None:
     training = Standard(epochs=2, batch_size=16, warmup_epochs=0)
     losses = {}
     for strength in (1e-6, 1e-2):
         pruning = GroupLasso(sparsify=0.5, recovery=0.5, strength=strength)
-        outcome = _run(recipe(training=training, pruning=pruning), task)
+        outcome = _run(recipe(training=training, pruning=pruning), context)
         assert [point.stage for point in outcome.epochs[2:]] == ["sparsify", "recover"]
         losses[strength] = outcome.epochs[2].loss
     assert losses[1e-2] > losses[1e-6] + 0.1
 
 
-def test_the_loss_that_taylor_sees_is_of_training_images(task: Task, recipe: NewRecipe) -> None:
+def test_the_loss_that_taylor_sees_is_of_training_images(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     # Global: so many channels stay in each layer as their gradients say.
     by_loss, by_size = (
-        _run(recipe(pruning=method(scope="global", recovery=0.0)), task).cost
+        _run(recipe(pruning=method(scope="global", recovery=0.0)), context).cost
         for method in (Taylor, Magnitude)
     )
     assert by_loss

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.recorder import TrialRecorder
 
 from search.config.study import Study
-from search.pipeline.setup import prepare_task
-from tests.notes import Notes
+from search.pipeline.setup import prepare_context
 
 
 def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
@@ -30,22 +30,22 @@ def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
             },
         }
     )
-    notes = Notes()
-    spec, teacher = prepare_task(study, notes)
+    recorder = TrialRecorder()
+    spec, teacher = prepare_context(study, recorder)
     assert spec.device == spec.lineage.device == "cuda"
     assert teacher.cost.size_bytes > 0
-    assert any(said.startswith("there is no GPU here") for said in notes.said)
+    assert any(said.startswith("there is no GPU here") for said in recorder.said)
 
 
-class _SlowReader(Notes):
+class _SlowReader(TrialRecorder):
     """Reads the data for as long as another process does not wait for them."""
 
     def __init__(self, reads: Event, waited_for: Event) -> None:
         super().__init__()
         self._reads, self._waited_for = reads, waited_for
 
-    def say(self, text: str) -> None:
-        super().say(text)
+    def log(self, text: str) -> None:
+        super().log(text)
         if text.startswith("reading"):
             self._reads.set()
             self._waited_for.wait(60)
@@ -74,9 +74,9 @@ def test_of_two_studies_that_share_a_cache_one_prepares_and_the_other_waits(
                 "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
             }
         )
-        notes = _SlowReader(reads, waited_for)
-        prepare_task(study, notes)
-        heard.put(notes.said)
+        recorder = _SlowReader(reads, waited_for)
+        prepare_context(study, recorder)
+        heard.put(recorder.said)
 
     both = [processes.Process(target=prepare, args=(name,)) for name in ("one", "two")]
     both[0].start()

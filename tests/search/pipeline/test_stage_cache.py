@@ -13,11 +13,11 @@ import torch
 from search.artifacts.student import load_network
 from search.files.atomic import CHECKSUMS
 from search.pipeline.stage_cache import TRAINS, Lineage, Stage, StageCache
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Cost, EpochRecord, Outcome, Quality, StageRecord, TrialState
 from search.tuner.pinning import FrontierPins
-from spaces.axes.pruning import Part
+from spaces.axes.pruning import CutSide
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.magnitude import Magnitude
@@ -33,7 +33,7 @@ LINEAGE = Lineage(data="d", views="v", teacher="t", device="cpu")
 
 def _stage(numbers: int = 4) -> Stage:
     return Stage(
-        cuts=(("conv", Part.OUTPUTS, [0, 2]),),
+        cuts=(("conv", CutSide.OUTPUTS, [0, 2]),),
         stages=(StageRecord(name="distil", seconds=2.0, accuracy=0.5),),
         epochs=(EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1),),
         weights={"weight": torch.arange(float(numbers))},
@@ -158,30 +158,32 @@ def test_what_comes_later_does_not_change_the_key(recipe: NewRecipe) -> None:
 
 @pytest.mark.parametrize(("lesson", "same"), [(Labels(), True), (SoftTargets(), False)])
 def test_the_teacher_matters_only_to_those_who_ask_it(
-    lesson: object, same: bool, recipe: NewRecipe
+    batch: object, same: bool, recipe: NewRecipe
 ) -> None:
-    taught = recipe(distillation=lesson)
+    taught = recipe(distillation=batch)
     other = replace(LINEAGE, teacher="another")
     assert (LINEAGE.training_key(taught, 0) == other.training_key(taught, 0)) is same
 
 
-def _compressed(recipe: NewRecipe, **choices: object) -> Recipe:
+def _compressed(recipe: NewRecipe, **methods: object) -> Recipe:
     return recipe(
         training=Standard(epochs=2, batch_size=16, warmup_epochs=1),
         pruning=Magnitude(ratio=0.4, recovery=0.5),
-        **choices,
+        **methods,
     )
 
 
-def _run(recipe: Recipe, task: Task) -> Outcome:
-    outcome = finish(run_trial(recipe, task, number=0, seed=0))
+def _run(recipe: Recipe, context: StudyContext) -> Outcome:
+    outcome = finish(run_trial(recipe, context, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     return outcome
 
 
-def test_a_trial_takes_over_the_stages_of_an_earlier_one(task: Task, recipe: NewRecipe) -> None:
-    first = _run(_compressed(recipe), task)
-    second = _run(_compressed(recipe, quantization=Int8Static()), task)
+def test_a_trial_takes_over_the_stages_of_an_earlier_one(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    first = _run(_compressed(recipe), context)
+    second = _run(_compressed(recipe, quantization=Int8Static()), context)
     assert [stage.name for stage in second.stages if stage.reused] == ["distil", "prune", "recover"]
     assert not any(stage.reused for stage in first.stages)
     assert second.epochs == first.epochs
@@ -189,21 +191,23 @@ def test_a_trial_takes_over_the_stages_of_an_earlier_one(task: Task, recipe: New
 
 
 def test_a_student_comes_out_the_same_from_the_cache_as_without_it(
-    task: Task, recipe: NewRecipe, tmp_path: Path
+    context: StudyContext, recipe: NewRecipe, tmp_path: Path
 ) -> None:
     found = []
-    uncached = replace(task, stages=_cache(tmp_path / "none", limit=0))
-    for case in (uncached, task, task):
+    uncached = replace(context, stages=_cache(tmp_path / "none", limit=0))
+    for case in (uncached, context, context):
         outcome = _run(_compressed(recipe), case)
         assert outcome.artifact
-        found.append(load_network(task.artifacts.folder / outcome.artifact.path).state_dict())
+        found.append(load_network(context.artifacts.folder / outcome.artifact.path).state_dict())
     for weights in found[1:]:
         assert all(torch.equal(found[0][name], weights[name]) for name in found[0])
 
 
-def test_a_trial_that_shares_its_training_alone_prunes_anew(task: Task, recipe: NewRecipe) -> None:
-    _run(_compressed(recipe), task)
-    second = _run(replace(_compressed(recipe), pruning=Magnitude(ratio=0.2, recovery=0.5)), task)
+def test_a_trial_that_shares_its_training_alone_prunes_anew(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    _run(_compressed(recipe), context)
+    second = _run(replace(_compressed(recipe), pruning=Magnitude(ratio=0.2, recovery=0.5)), context)
     assert [stage.name for stage in second.stages if stage.reused] == ["distil"]
 
 

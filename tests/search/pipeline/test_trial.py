@@ -12,8 +12,8 @@ from search.budget import Budget
 from search.evaluation.measure import count_operations, predictions
 from search.files.atomic import CHECKSUMS, file_digest
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.student_builder import Maker
-from search.pipeline.study_context import Task
+from search.pipeline.student_builder import StudentBuilder
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
 from search.targets.onnx_runtime import Session
@@ -32,13 +32,13 @@ from spaces.training.standard import Standard
 NewRecipe = Callable[..., Recipe]
 
 
-def _run(recipe: Recipe, task: Task, *, seed: int = 0) -> Outcome:
-    return finish(run_trial(recipe, task, number=7, seed=seed))
+def _run(recipe: Recipe, context: StudyContext, *, seed: int = 0) -> Outcome:
+    return finish(run_trial(recipe, context, number=7, seed=seed))
 
 
-def _within(task: Task, **limits: object) -> Task:
+def _within(context: StudyContext, **limits: object) -> StudyContext:
     budget = Budget.model_validate(limits)
-    return replace(task, brief=replace(task.brief, budget=budget))
+    return replace(context, requirements=replace(context.requirements, budget=budget))
 
 
 @pytest.fixture
@@ -50,47 +50,51 @@ def compressed(recipe: NewRecipe) -> Recipe:
     )
 
 
-def _left(task: Task) -> list[str]:
-    return task.artifacts.names()
+def _left(context: StudyContext) -> list[str]:
+    return context.artifacts.names()
 
 
-def test_what_is_measured_is_the_file_that_is_shipped(task: Task, compressed: Recipe) -> None:
-    outcome = _run(compressed, task)
+def test_what_is_measured_is_the_file_that_is_shipped(
+    context: StudyContext, compressed: Recipe
+) -> None:
+    outcome = _run(compressed, context)
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert outcome.quality
     assert outcome.cost
     assert outcome.artifact
-    folder = task.artifacts.folder / outcome.artifact.path
+    folder = context.artifacts.folder / outcome.artifact.path
     check_whole(folder)
     served = Session(folder / SERVED, threads=1)
-    found = predictions(served, task.dataset.validation, task.dataset)
+    found = predictions(served, context.dataset.validation, context.dataset)
     assert outcome.quality.accuracy == found.accuracy
-    assert outcome.quality.agreement == np.mean(found.classes == task.teacher_classes)
+    assert outcome.quality.agreement == np.mean(found.classes == context.teacher_classes)
     assert outcome.cost.size_bytes == (folder / SERVED).stat().st_size
     assert outcome.cost.latency_ms is not None
     assert outcome.cost.latency_ms > 0
 
 
 def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
-    task: Task, compressed: Recipe
+    context: StudyContext, compressed: Recipe
 ) -> None:
-    outcome = _run(compressed, task, seed=5)
+    outcome = _run(compressed, context, seed=5)
     assert outcome.artifact
     assert outcome.cost
-    folder = task.artifacts.folder / outcome.artifact.path
+    folder = context.artifacts.folder / outcome.artifact.path
     assert outcome.artifact.sha256 == file_digest(folder / CHECKSUMS)
     network = load_network(folder)
-    counted = count_operations(network, task.brief.image_shape)
+    counted = count_operations(network, context.requirements.image_shape)
     assert counted == (outcome.cost.parameters, outcome.cost.macs)
     recovered = next(stage for stage in outcome.stages if stage.name == "recover")
-    assert accuracy(network, task.dataset.validation, task.dataset) == recovered.accuracy
+    assert accuracy(network, context.dataset.validation, context.dataset) == recovered.accuracy
     known = read_provenance(folder)
     assert Recipe.from_params(known.params) == compressed
     assert known.origin == {"study": "stripes", "artifact": "trial-00007", "seed": 5}
 
 
-def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed: Recipe) -> None:
-    outcome = _run(compressed, task)
+def test_every_stage_is_noted_in_the_order_of_compression(
+    context: StudyContext, compressed: Recipe
+) -> None:
+    outcome = _run(compressed, context)
     names = [stage.name for stage in outcome.stages]
     assert names == ["admit", "distil", "prune", "recover", "quantize", "measure"]
     sizes = {stage.name: stage.parameters for stage in outcome.stages}
@@ -98,9 +102,9 @@ def test_every_stage_is_noted_in_the_order_of_compression(task: Task, compressed
 
 
 def test_each_stage_tells_what_the_students_file_took_after_it(
-    task: Task, compressed: Recipe
+    context: StudyContext, compressed: Recipe
 ) -> None:
-    outcome = _run(compressed, task)
+    outcome = _run(compressed, context)
     assert outcome.cost
     stages = {stage.name: stage for stage in outcome.stages}
     sizes = [stages[name].size_bytes for name in ("distil", "prune", "quantize")]
@@ -112,21 +116,23 @@ def test_each_stage_tells_what_the_students_file_took_after_it(
     assert all(stages[name].latency_ms for name in ("distil", "prune", "recover"))
 
 
-def test_an_unpruned_student_is_compared_with_its_floats(task: Task, recipe: NewRecipe) -> None:
-    stages = {s.name: s for s in _run(recipe(quantization=Int8Static()), task).stages}
+def test_an_unpruned_student_is_compared_with_its_floats(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    stages = {s.name: s for s in _run(recipe(quantization=Int8Static()), context).stages}
     assert stages["distil"].size_bytes > 2 * stages["quantize"].size_bytes  # type: ignore[operator]
 
 
 def test_a_stage_that_made_no_difference_is_flagged_with_its_likely_cause(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
-    outcome = _run(recipe(quantization=Bloated()), task)
+    outcome = _run(recipe(quantization=Bloated()), context)
     assert outcome.state is TrialState.COMPLETE
     flagged = {stage.name: stage.no_op for stage in outcome.stages if stage.no_op}
     assert flagged.keys() == {"quantize"}
     assert "the file is no smaller" in flagged["quantize"]
     assert outcome.no_op == f"quantize: {flagged['quantize']}"
-    assert _run(recipe(), task).no_op is None  # float32 is for nothing
+    assert _run(recipe(), context).no_op is None  # float32 is for nothing
 
 
 class Bloated(Float32):
@@ -140,9 +146,9 @@ class Bloated(Float32):
         onnx.save(model, destination)
 
 
-def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> None:
-    told = list(run_trial(compressed, task, number=0, seed=0))
-    outcome = finish(run_trial(compressed, task, number=0, seed=0))
+def test_every_epoch_is_reported_and_kept(context: StudyContext, compressed: Recipe) -> None:
+    told = list(run_trial(compressed, context, number=0, seed=0))
+    outcome = finish(run_trial(compressed, context, number=0, seed=0))
     assert outcome.epochs == tuple(told)
     assert [(point.stage, point.epoch) for point in told] == [
         ("distil", 0),
@@ -152,14 +158,14 @@ def test_every_epoch_is_reported_and_kept(task: Task, compressed: Recipe) -> Non
 
 
 def test_the_same_seed_gives_the_same_student(
-    task: Task, recipe: NewRecipe, tmp_path: Path
+    context: StudyContext, recipe: NewRecipe, tmp_path: Path
 ) -> None:
-    task = replace(task, stages=StageCache(tmp_path, limit_bytes=0))
+    context = replace(context, stages=StageCache(tmp_path, limit_bytes=0))
     weights = []
     for seed in (0, 0, 1):
-        outcome = _run(recipe(), task, seed=seed)
+        outcome = _run(recipe(), context, seed=seed)
         assert outcome.artifact
-        weights.append(load_network(task.artifacts.folder / outcome.artifact.path).state_dict())
+        weights.append(load_network(context.artifacts.folder / outcome.artifact.path).state_dict())
     same, other = (
         all(torch.equal(weights[0][key], again[key]) for key in weights[0]) for again in weights[1:]
     )
@@ -167,58 +173,62 @@ def test_the_same_seed_gives_the_same_student(
     assert not other
 
 
-def test_a_recipe_that_contradicts_itself_is_infeasible(task: Task, recipe: NewRecipe) -> None:
-    outcome = _run(recipe(training=Standard(epochs=1, warmup_epochs=1)), task)
+def test_a_recipe_that_contradicts_itself_is_infeasible(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    outcome = _run(recipe(training=Standard(epochs=1, warmup_epochs=1)), context)
     assert outcome.state is TrialState.INFEASIBLE
     assert "warmup_epochs < epochs must hold" in str(outcome.reason)
     assert outcome.epochs == ()
-    assert _left(task) == []
+    assert _left(context) == []
 
 
 @pytest.mark.parametrize(
     "limit", [{"size": "10 kB"}, {"parameters": 1000}, {"macs": 1000}, {"latency": "0.0001ms"}]
 )
 def test_a_student_over_the_budget_is_never_trained(
-    limit: dict[str, object], task: Task, recipe: NewRecipe
+    limit: dict[str, object], context: StudyContext, recipe: NewRecipe
 ) -> None:
-    outcome = _run(recipe(), _within(task, **limit))
+    outcome = _run(recipe(), _within(context, **limit))
     assert outcome.state is TrialState.INFEASIBLE
     assert "is above" in str(outcome.reason)
     assert max(outcome.violations.values()) > 0
     assert outcome.epochs == ()
-    assert _left(task) == []
+    assert _left(context) == []
 
 
 def test_a_student_that_cannot_be_built_or_pruned_is_infeasible(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     for student, reason in [("test_efficientnet", "blocks"), ("no_such", "name of a timm model")]:
-        outcome = _run(recipe(student=Timm(model=student), pruning=Depth()), task)
+        outcome = _run(recipe(student=Timm(model=student), pruning=Depth()), context)
         assert outcome.state is TrialState.INFEASIBLE
         assert reason in str(outcome.reason)
 
 
-def test_a_student_that_cannot_take_the_images_is_infeasible(task: Task, recipe: NewRecipe) -> None:
-    small = replace(task, brief=replace(task.brief, image_size=8))
+def test_a_student_that_cannot_take_the_images_is_infeasible(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    small = replace(context, requirements=replace(context.requirements, image_size=8))
     outcome = _run(recipe(student=Timm(model="test_vit")), small)
     assert outcome.state is TrialState.INFEASIBLE
     assert "can't be exported" in str(outcome.reason)
 
 
 def test_fault_09_a_learning_rate_that_diverges_is_a_failure_by_name(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     training = Standard(
         epochs=30, batch_size=16, learning_rate=1.0, optimizer="sgd", warmup_epochs=0
     )
     student = Timm(model="test_vit")
-    outcome = _run(recipe(student=student, training=training, distillation=Loud()), task)
+    outcome = _run(recipe(student=student, training=training, distillation=Loud()), context)
     assert outcome.state is TrialState.FAILED
     assert outcome.failure
     assert outcome.failure.kind == "non_finite"
     assert "TrialError" in outcome.failure.traceback
     assert outcome.quality is None
-    assert _left(task) == []
+    assert _left(context) == []
 
 
 class Loud(SoftTargets):
@@ -226,30 +236,34 @@ class Loud(SoftTargets):
 
     needs = Needs.NOTHING
 
-    def loss(self, lesson, *, label_smoothing=0.0):
-        return -lesson.student.pow(3).sum() * 1e6
+    def loss(self, batch, *, label_smoothing=0.0):
+        return -batch.student.pow(3).sum() * 1e6
 
 
-def test_what_goes_wrong_is_a_failure_with_its_traceback(task: Task, recipe: NewRecipe) -> None:
-    outcome = _run(recipe(distillation=SoftTargets()), task)  # this task's teacher left no logits
+def test_what_goes_wrong_is_a_failure_with_its_traceback(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    outcome = _run(
+        recipe(distillation=SoftTargets()), context
+    )  # this task's teacher left no logits
     assert outcome.state is TrialState.FAILED
     assert outcome.failure
     assert outcome.failure.kind == "ValueError"
     assert "soft targets need the teacher's logits" in outcome.failure.message
     assert "soft_targets.py" in outcome.failure.traceback
     assert [stage.name for stage in outcome.stages] == ["admit"]
-    assert _left(task) == []
+    assert _left(context) == []
 
 
 def test_what_a_network_loses_is_the_same_whatever_was_drawn_before(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     mixed = recipe(training=Standard(epochs=1, batch_size=16, mixup=0.4, cutmix=0.4, erasing=0.5))
     torch.manual_seed(0)
-    network = task.brief.build(mixed.student)
+    network = context.requirements.build(mixed.student)
 
     def losses(seed: int) -> list[float]:
         torch.manual_seed(seed)
-        return [loss.item() for loss in Maker(task, 0)._losses(network, recipe=mixed)]
+        return [loss.item() for loss in StudentBuilder(context, 0)._losses(network, recipe=mixed)]
 
     assert losses(1) == losses(2)

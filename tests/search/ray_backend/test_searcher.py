@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from search.ray_backend import searcher as bridge
-from search.ray_backend.searcher import Bridge
+from search.ray_backend.searcher import RaySearcher
 from search.ray_backend.worker import DISPATCH, OUTCOME
 from search.records import Outcome, TrialState
 from search.tuner.dispatch import Dispatch
@@ -57,12 +57,12 @@ def surveys() -> list[int]:
 
 
 @pytest.fixture
-def asked(driver: _Driver, surveys: list[int]) -> Bridge:
-    return Bridge(driver, 2, lambda: surveys.append(1))  # type: ignore[arg-type]
+def asked(driver: _Driver, surveys: list[int]) -> RaySearcher:
+    return RaySearcher(driver, 2, lambda: surveys.append(1))  # type: ignore[arg-type]
 
 
 def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_out_meanwhile(
-    asked: Bridge, driver: _Driver, surveys: list[int]
+    asked: RaySearcher, driver: _Driver, surveys: list[int]
 ) -> None:
     assert asked.suggest("a") == asked.suggest("b") == {DISPATCH: None}
     assert asked.suggest("c") is None
@@ -82,7 +82,7 @@ def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_o
 
 
 def test_a_process_that_comes_late_is_not_waited_for(
-    asked: Bridge, monkeypatch: pytest.MonkeyPatch
+    asked: RaySearcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "_LATE_S", -1.0)
     asked.suggest("a")
@@ -90,7 +90,7 @@ def test_a_process_that_comes_late_is_not_waited_for(
     assert asked.should_stop("a", STARTED)
 
 
-def test_a_process_that_can_not_start_leaves_its_place_to_a_trial(asked: Bridge) -> None:
+def test_a_process_that_can_not_start_leaves_its_place_to_a_trial(asked: RaySearcher) -> None:
     asked.suggest("a")
     asked.suggest("b")
     asked.on_trial_complete("a", error=True)
@@ -102,14 +102,16 @@ def test_a_process_that_can_not_start_leaves_its_place_to_a_trial(asked: Bridge)
 
 def test_no_more_processes_start_than_there_are_trials(driver: _Driver) -> None:
     driver.missing = 1
-    narrow = Bridge(driver, 2, lambda: None)  # type: ignore[arg-type]
+    narrow = RaySearcher(driver, 2, lambda: None)  # type: ignore[arg-type]
     assert narrow.suggest("a") == {DISPATCH: None}
     given = narrow.suggest("b")
     assert given is not None
     assert given[DISPATCH] is not None
 
 
-def test_while_all_workers_are_busy_the_driver_looks_ahead(asked: Bridge, driver: _Driver) -> None:
+def test_while_all_workers_are_busy_the_driver_looks_ahead(
+    asked: RaySearcher, driver: _Driver
+) -> None:
     for name in "ab":
         asked.suggest(name)
         asked.on_trial_complete(name, STARTED)

@@ -7,7 +7,7 @@ import threading
 from typing import cast
 
 from search.ray_backend.trials import draining
-from search.tuner.tuner import Driver
+from search.tuner.tuner import Tuner
 
 
 class _Pressed(io.RawIOBase):
@@ -44,7 +44,7 @@ def test_ctrl_c_in_the_midst_of_a_print_drains() -> None:
     terminal = _Pressed()
     output = io.TextIOWrapper(io.BufferedWriter(terminal))
     driver = _Printing(output)
-    with draining(cast(Driver, driver)):
+    with draining(cast(Tuner, driver)):
         print("trial 1 started", file=output, flush=True)
         assert driver.stopped.wait(300)
     first, second = terminal.shown.decode().splitlines()

@@ -13,17 +13,17 @@ from optuna.trial import TrialState as OptunaState
 from search.analysis.pareto import hypervolume
 from search.budget import Budget
 from search.records import Cost
-from search.samplers.acquisition import Front, expected_improvements, leads, non_dominated
+from search.samplers.acquisition import ParetoFront, expected_improvements, leads, non_dominated
 from search.samplers.candidates import Candidates, CostSource, Mutation
 from search.samplers.gp_sampler import CostAwareSampler
-from search.samplers.history import CURVE, Stopped, ending_of, read_history
+from search.samplers.history import CURVE, StoppedTrials, ending_of, read_history
 from search.samplers.surrogate import RecipeKernel, Surrogate
-from spaces.domain import Scalar
+from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 SIZES = {"test_resnet": 400, "test_vit": 260, "resnet18": 11_000, "lcnet_035": 380}
 SPACE = SearchSpace.from_config(
@@ -109,10 +109,12 @@ def _recipes(study: optuna.Study, count: int) -> Iterator[Recipe]:
 
 def test_every_proposal_is_a_whole_recipe_of_the_space() -> None:
     study = _study()
-    domains = SPACE.domains()
+    distributions = SPACE.distributions()
     for recipe in _recipes(study, 20):
         params = study.trials[-1].params
-        assert [key for key, value in params.items() if not domains[key].contains(value)] == []
+        assert [
+            key for key, value in params.items() if not distributions[key].contains(value)
+        ] == []
         assert recipe.to_params() == params
 
 
@@ -150,8 +152,8 @@ def test_proposals_that_run_at_the_same_time_differ_in_more_than_a_trifle(finish
     study = _study()
     list(_recipes(study, finished))
     recipes = [_asked(study)[1] for _ in range(4)]
-    choices = {tuple(v for v in one.to_params().values() if isinstance(v, str)) for one in recipes}
-    assert len(choices) >= 2
+    methods = {tuple(v for v in one.to_params().values() if isinstance(v, str)) for one in recipes}
+    assert len(methods) >= 2
     assert len(set(recipes)) == 4
 
 
@@ -473,7 +475,7 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
 
 def test_before_any_trial_finished_an_earlier_stop_is_the_less_certain() -> None:
     _, recipe = _asked(_study())
-    early, late = (ending_of(Stopped(recipe, 0.5, share), []) for share in (0.1, 0.9))
+    early, late = (ending_of(StoppedTrials(recipe, 0.5, share), []) for share in (0.1, 0.9))
     assert early.logit > late.logit > 0
     assert early.variance > late.variance
 
@@ -530,7 +532,7 @@ def test_codes_are_equal_or_not_and_never_near() -> None:
 def test_the_expected_improvement_is_that_of_a_monte_carlo_estimate() -> None:
     rng = np.random.default_rng(1)
     worst = np.array([3.0, 5.0])
-    front = Front(rng.uniform(0.4, 0.9, 6), rng.random((6, 2)) * worst, 0.3, worst)
+    front = ParetoFront(rng.uniform(0.4, 0.9, 6), rng.random((6, 2)) * worst, 0.3, worst)
     accuracies = rng.uniform(0.3, 1.0, (4, 8))
     costs = rng.random((4, 2)) * worst
     # Points between the least accuracy and 1, below the worst costs; uniform.
@@ -551,7 +553,7 @@ def _dominates(accuracies: np.ndarray, costs: np.ndarray, points: np.ndarray) ->
 
 
 def test_the_improvement_of_a_certain_accuracy_is_that_of_the_hypervolume() -> None:
-    front = Front(np.array([0.8, 0.6]), np.array([[0.5, 0.5], [0.2, 0.7]]), 0.0, np.ones(2))
+    front = ParetoFront(np.array([0.8, 0.6]), np.array([[0.5, 0.5], [0.2, 0.7]]), 0.0, np.ones(2))
     before = [(0.2, 0.5, 0.5), (0.4, 0.2, 0.7)]
     corner = (1.0, 1.0, 1.0)
     growth = hypervolume([*before, (0.3, 0.3, 0.6)], corner) - hypervolume(before, corner)
@@ -560,7 +562,7 @@ def test_the_improvement_of_a_certain_accuracy_is_that_of_the_hypervolume() -> N
 
 
 def test_a_recipe_beyond_the_worst_costs_or_below_the_frontier_promises_nothing() -> None:
-    front = Front(np.array([0.8]), np.array([[0.5, 0.5]]), 0.0, np.ones(2))
+    front = ParetoFront(np.array([0.8]), np.array([[0.5, 0.5]]), 0.0, np.ones(2))
     found = expected_improvements(
         np.array([[0.99], [0.7]]), np.array([[1.2, 0.1], [0.6, 0.6]]), front
     )
@@ -568,17 +570,17 @@ def test_a_recipe_beyond_the_worst_costs_or_below_the_frontier_promises_nothing(
 
 
 def test_without_any_frontier_the_whole_box_is_to_be_gained() -> None:
-    empty = Front(np.empty(0), np.empty((0, 2)), 0.25, np.array([2.0, 4.0]))
+    empty = ParetoFront(np.empty(0), np.empty((0, 2)), 0.25, np.array([2.0, 4.0]))
     found = expected_improvements(np.array([[0.75]]), np.array([[1.0, 1.0]]), empty)
     assert found == pytest.approx([0.5 * 0.5 * 0.75])
 
 
 def test_a_recipe_leads_what_was_had_at_no_higher_costs() -> None:
-    front = Front(np.array([0.8, 0.6]), np.array([[0.8, 0.8], [0.2, 0.2]]), 0.5, np.ones(2))
+    front = ParetoFront(np.array([0.8, 0.6]), np.array([[0.8, 0.8], [0.2, 0.2]]), 0.5, np.ones(2))
     accuracies = np.array([0.75, 0.58, 0.55, 0.9])
     costs = np.array([[0.9, 0.9], [0.3, 0.8], [0.1, 0.3], [0.8, 0.8]])
     assert leads(accuracies, costs, front) == pytest.approx([-0.05, -0.02, 0.05, 0.1])
-    empty = Front(np.empty(0), np.empty((0, 2)), 0.5, np.ones(2))
+    empty = ParetoFront(np.empty(0), np.empty((0, 2)), 0.5, np.ones(2))
     assert leads(accuracies[:1], costs[:1], empty) == pytest.approx([0.25])
 
 

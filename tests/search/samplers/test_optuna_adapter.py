@@ -8,7 +8,7 @@ from search.records import Cost, EpochRecord, FailureRecord, Outcome, Quality, T
 from search.samplers.candidates import CostSource
 from search.samplers.history import CURVE, read_history
 from search.samplers.optuna_adapter import Proposal, Sampler
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 
 NAMES = ("gp", "tpe", "nsga2", "optuna-gp", "random")
 COSTS = CostSource(lambda _: Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=1.0))

@@ -10,10 +10,10 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from search.errors import StoreError
-from search.records import Cost, Outcome, Setting, Shape, TrialState
+from search.records import Cost, CostSetting, Outcome, Shape, TrialState
 from search.storage.storage import Store
 
-SETTING = Setting(
+SETTING = CostSetting(
     channels=1,
     image_size=32,
     classes=10,

@@ -7,10 +7,10 @@ import pytest
 from search.errors import StoreError
 from search.records import (
     EpochRecord,
-    Extent,
     Outcome,
     Scalar,
     StageRecord,
+    StudyExtent,
     Tally,
     TrainingDone,
     TrialState,
@@ -82,16 +82,16 @@ def test_numbers_are_of_trials_that_made_the_choices(store: Store) -> None:
     magnitude = {"pruning": ["magnitude"]}
     either = {"student.timm.model": ["resnet18"], "student": ["small_cnn"]}
     assert store.numbers("digits") == [0, 1, 2, 3]
-    assert store.numbers("digits", choices=[magnitude]) == [0, 1, 3]
-    assert store.numbers("digits", choices=[magnitude, either]) == [0, 3]
-    assert store.numbers("digits", states=[TrialState.FAILED], choices=[magnitude]) == [1]
-    assert store.numbers("digits", choices=[{}]) == []
+    assert store.numbers("digits", methods=[magnitude]) == [0, 1, 3]
+    assert store.numbers("digits", methods=[magnitude, either]) == [0, 3]
+    assert store.numbers("digits", states=[TrialState.FAILED], methods=[magnitude]) == [1]
+    assert store.numbers("digits", methods=[{}]) == []
 
 
 @pytest.mark.parametrize("value", ["x' OR '1'='1", '"', "%", "\\"])
 def test_what_is_asked_for_is_never_taken_for_sql(store: Store, value: str) -> None:
     add(store, COMPLETE, pruning="magnitude")
-    assert store.numbers("digits", choices=[{"pruning": [value], value: ["magnitude"]}]) == []
+    assert store.numbers("digits", methods=[{"pruning": [value], value: ["magnitude"]}]) == []
 
 
 def test_numbers_of_an_unknown_study_are_refused(store: Store) -> None:
@@ -121,11 +121,11 @@ def test_training_done_counts_the_epochs_before_pruning_and_knows_whose_they_are
 def test_a_study_has_come_as_far_as_its_trials_and_those_that_have_an_outcome(
     store: Store,
 ) -> None:
-    assert store.extent("digits") == Extent(trials=0, ended=0)
+    assert store.extent("digits") == StudyExtent(trials=0, ended=0)
     first, _ = (store.start_trial("digits", params={}, seed=0) for _ in range(2))
     store.finish_trial("digits", first, Outcome(state=TrialState.INFEASIBLE))
     store.start_trial("digits", params={}, seed=0)
     store.interrupt_running("digits")
-    assert store.extent("digits") == Extent(trials=3, ended=1)
-    assert Extent(trials=3, ended=0).is_behind(store.extent("digits"))
-    assert not Extent(trials=4, ended=1).is_behind(store.extent("digits"))
+    assert store.extent("digits") == StudyExtent(trials=3, ended=1)
+    assert StudyExtent(trials=3, ended=0).is_behind(store.extent("digits"))
+    assert not StudyExtent(trials=4, ended=1).is_behind(store.extent("digits"))

@@ -82,15 +82,15 @@ def test_the_store_outlives_a_change_of_the_working_directory(
 def test_a_writer_waits_for_a_short_lock(sqlite_url: str, tmp_path: Path) -> None:
     with Store.open(sqlite_url) as store, ThreadPoolExecutor(1) as pool:
         store.create_study("digits", config={}, artifacts="artifacts")
-        holder = sqlite3.connect(
+        lease = sqlite3.connect(
             tmp_path / "retort.db", isolation_level=None, check_same_thread=False
         )
-        holder.execute("BEGIN IMMEDIATE")
+        lease.execute("BEGIN IMMEDIATE")
         waiting = pool.submit(start, store)
         time.sleep(0.3)
         assert not waiting.done()
-        holder.execute("COMMIT")
-        holder.close()
+        lease.execute("COMMIT")
+        lease.close()
         assert waiting.result(timeout=300) == 0
 
 
@@ -99,12 +99,12 @@ def test_a_lock_held_too_long_is_named_and_the_store_works_after(
 ) -> None:
     with Store.open(sqlite_url, patience_s=0.2) as store:
         store.create_study("digits", config={}, artifacts="artifacts")
-        holder = sqlite3.connect(tmp_path / "retort.db", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
+        lease = sqlite3.connect(tmp_path / "retort.db", isolation_level=None)
+        lease.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"stayed locked by another process for 0.2 s"):
             start(store)
-        holder.execute("COMMIT")
-        holder.close()
+        lease.execute("COMMIT")
+        lease.close()
         assert start(store) == 0
 
 
@@ -113,13 +113,13 @@ def test_a_reader_sees_the_last_commit_while_another_writes(
 ) -> None:
     with Store.open(sqlite_url) as store:
         store.create_study("digits", config={}, artifacts="artifacts")
-    holder = sqlite3.connect(tmp_path / "retort.db", isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    holder.execute("DELETE FROM studies")
+    lease = sqlite3.connect(tmp_path / "retort.db", isolation_level=None)
+    lease.execute("BEGIN IMMEDIATE")
+    lease.execute("DELETE FROM studies")
     with Store.open(sqlite_url, read_only=True, patience_s=0.2) as reader:
         assert reader.latest_study().name == "digits"
-    holder.execute("ROLLBACK")
-    holder.close()
+    lease.execute("ROLLBACK")
+    lease.close()
 
 
 def test_a_full_database_is_named_and_works_once_there_is_room(

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from search.targets.agent_client import describe_agent
-from search.targets.agent_limits import Limits
+from search.targets.agent_limits import AgentLimits
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
 
@@ -42,7 +42,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """An agent that takes files up to 100 kB; its token is in the environment."""
     monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     describe_agent.cache_clear()
-    with Agent("127.0.0.1", 0, token=TOKEN, limits=Limits(file_bytes=100_000)) as agent:
+    with Agent("127.0.0.1", 0, token=TOKEN, limits=AgentLimits(file_bytes=100_000)) as agent:
         thread = threading.Thread(target=agent.serve_forever)
         thread.start()
         yield agent

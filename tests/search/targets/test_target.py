@@ -6,29 +6,29 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tests.recorder import TrialRecorder
 
 from search.budget import Budget
-from search.config.student_spec import Brief
+from search.config.student_spec import StudentRequirements
 from search.config.study import Study, Target
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.gate import open_admission
-from search.pipeline.setup import prepare_task
-from search.pipeline.study_context import Task
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
 from search.storage.storage import Store
 from search.targets.agent_server import Agent
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
-from tests.notes import Notes
 from tests.search.targets.conftest import TOKEN, address_of, limit
 
 
 @pytest.fixture
-def brief(task: Task, agent: Agent) -> Brief:
+def requirements(context: StudyContext, agent: Agent) -> StudentRequirements:
     """Of students whose latency on the agent's machine is limited."""
     budget = Budget.model_validate({"latency": "1s"})
-    return replace(task.brief, budget=budget, target=Target(agent=address_of(agent)))
+    return replace(context.requirements, budget=budget, target=Target(agent=address_of(agent)))
 
 
 def _study() -> Study:
@@ -39,32 +39,32 @@ def _study() -> Study:
 
 
 def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
-    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+    requirements: StudentRequirements, agent: Agent, store: Store, recipe: Callable[..., Recipe]
 ) -> None:
     limit(agent, file_bytes=10**7)
-    cost = open_admission(_study(), brief, store).measure(recipe())
+    cost = open_admission(_study(), requirements, store).measure(recipe())
     assert cost
     assert cost.latency_ms is not None
-    (kept,) = store.costs(setting_of(brief)).values()
-    assert setting_of(brief).processor == processor_name()
+    (kept,) = store.costs(setting_of(requirements)).values()
+    assert setting_of(requirements).processor == processor_name()
     # Without the names of this data's classes, which another study's file does not hold.
-    assert kept == replace(cost, size_bytes=cost.size_bytes - brief.metadata_bytes)
+    assert kept == replace(cost, size_bytes=cost.size_bytes - requirements.metadata_bytes)
     limit(agent, file_bytes=0)  # from now on it measures nothing
-    assert open_admission(_study(), brief, store).measure(recipe()) == cost
+    assert open_admission(_study(), requirements, store).measure(recipe()) == cost
 
 
 def test_an_agent_that_does_not_measure_ends_no_search(
-    brief: Brief, agent: Agent, store: Store, recipe: Callable[..., Recipe]
+    requirements: StudentRequirements, agent: Agent, store: Store, recipe: Callable[..., Recipe]
 ) -> None:
     limit(agent, file_bytes=0)
-    admission = open_admission(_study(), brief, store)
-    verdict = admission.judge(recipe())
+    feasibility = open_admission(_study(), requirements, store)
+    verdict = feasibility.judge(recipe())
     assert verdict.admitted
     assert verdict.cost
     assert verdict.cost.latency_ms is None
-    assert admission.settled(recipe()) is None  # the trial asks again
+    assert feasibility.settled(recipe()) is None  # the trial asks again
     limit(agent, file_bytes=10**7)
-    assert (cost := admission.measure(recipe()))
+    assert (cost := feasibility.measure(recipe()))
     assert cost.latency_ms is not None
 
 
@@ -85,10 +85,10 @@ def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_ru
     agent: Agent, stripes_file: Path, tmp_path: Path
 ) -> None:
     limit(agent, file_bytes=0)
-    notes = Notes()
-    _, record = prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    recorder = TrialRecorder()
+    _, record = prepare_context(_stripes(agent, stripes_file, tmp_path), recorder)
     assert record.cost.latency_ms is None
-    assert any("the teacher's latency is not known" in said for said in notes.said)
+    assert any("the teacher's latency is not known" in said for said in recorder.said)
 
 
 @pytest.mark.parametrize(("here", "there", "warned"), [(True, False, 1), (False, True, 0)])
@@ -104,17 +104,22 @@ def test_that_the_target_multiplies_int8_otherwise_is_warned_of(
 ) -> None:
     monkeypatch.setattr("search.pipeline.setup.multiplies_int8_exactly", lambda: here)
     monkeypatch.setattr("spaces.processor.multiplies_int8_exactly", lambda: there)
-    notes = Notes()
-    prepare_task(_stripes(agent, stripes_file, tmp_path), notes)
+    recorder = TrialRecorder()
+    prepare_context(_stripes(agent, stripes_file, tmp_path), recorder)
     told = "warning: int8 students are made for this machine"
-    assert sum(said.startswith(told) for said in notes.said) == warned
+    assert sum(said.startswith(told) for said in recorder.said) == warned
 
 
 def test_a_trials_latency_is_the_agents(
-    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+    requirements: StudentRequirements,
+    agent: Agent,
+    context: StudyContext,
+    recipe: Callable[..., Recipe],
 ) -> None:
     limit(agent, file_bytes=10**7)
-    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    outcome = finish(
+        run_trial(recipe(), replace(context, requirements=requirements), number=0, seed=0)
+    )
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert outcome.hardware["agent"] == address_of(agent)
     assert outcome.hardware["processor"] == processor_name()
@@ -122,10 +127,15 @@ def test_a_trials_latency_is_the_agents(
 
 
 def test_a_trial_whose_agent_fails_is_recorded_with_the_cause(
-    brief: Brief, agent: Agent, task: Task, recipe: Callable[..., Recipe]
+    requirements: StudentRequirements,
+    agent: Agent,
+    context: StudyContext,
+    recipe: Callable[..., Recipe],
 ) -> None:
     limit(agent, file_bytes=0)
-    outcome = finish(run_trial(recipe(), replace(task, brief=brief), number=0, seed=0))
+    outcome = finish(
+        run_trial(recipe(), replace(context, requirements=requirements), number=0, seed=0)
+    )
     assert outcome.state is TrialState.FAILED
     assert outcome.failure
     assert outcome.failure.kind == "TargetError"

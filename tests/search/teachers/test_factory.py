@@ -9,10 +9,10 @@ from torch import nn
 from search.config.study import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.saved_teacher import open_teachers, save_teacher
-from search.teachers.setting import Classroom
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 
 NETS = """
@@ -31,9 +31,9 @@ def nets(tmp_path: Path) -> Path:
 
 
 def _taught(settings: TeacherSettings, dataset: Dataset, cache: Path) -> Teacher:
-    room = Classroom(
+    room = TeacherContext(
         dataset=dataset,
-        cache=Depot.of(cache),
+        cache=FolderStore.of(cache),
         seed=0,
         device="cpu",
         allow_code=True,
@@ -71,7 +71,9 @@ def test_a_worker_loads_the_file_unless_it_has_changed_or_is_away(
 ) -> None:
     settings = TeacherSettings(factory=f"{nets}:make")
     teacher = _taught(settings, stripes, tmp_path / "cache")
-    folder = save_teacher(teacher, [settings], stripes.info, cache=Depot.of(tmp_path / "cache"))
+    folder = save_teacher(
+        teacher, [settings], stripes.info, cache=FolderStore.of(tmp_path / "cache")
+    )
     assert len(open_teachers(folder, allow_code=True)) == 1
     open_teachers.cache_clear()
     with pytest.raises(TeacherError, match="--allow-code"):

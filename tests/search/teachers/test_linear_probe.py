@@ -14,13 +14,13 @@ from torch import nn
 from search.config.study import Study, TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
-from search.files.filestore import Depot
-from search.pipeline.setup import open_task, prepare_task
+from search.files.filestore import FolderStore
+from search.pipeline.setup import open_context, prepare_context
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
 from search.teachers.linear_probe import probed, with_classes
 from search.teachers.saved_teacher import open_teachers, save_teacher
-from search.teachers.setting import Classroom
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 from search.training.trainer import accuracy
 from spaces.distillation.attention import Attention
@@ -48,10 +48,10 @@ def checkpoint(stranger: nn.Module, tmp_path: Path) -> Path:
     return tmp_path / "stranger.safetensors"
 
 
-def _room(dataset: Dataset, cache: Path, *, features_alone: bool = True) -> Classroom:
-    return Classroom(
+def _room(dataset: Dataset, cache: Path, *, features_alone: bool = True) -> TeacherContext:
+    return TeacherContext(
         dataset=dataset,
-        cache=Depot.of(cache),
+        cache=FolderStore.of(cache),
         seed=0,
         device="cpu",
         allow_code=False,
@@ -60,7 +60,7 @@ def _room(dataset: Dataset, cache: Path, *, features_alone: bool = True) -> Clas
     )
 
 
-def _taught(settings: dict[str, object], room: Classroom) -> Teacher:
+def _taught(settings: dict[str, object], room: TeacherContext) -> Teacher:
     return prepare_teacher([TeacherSettings(**settings)], room)  # type: ignore[arg-type]
 
 
@@ -148,7 +148,7 @@ def test_a_network_without_a_linear_classifier_is_refused(stripes: Dataset, tmp_
 
 
 class _Quiet:
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         pass
 
 
@@ -167,10 +167,10 @@ def test_a_student_learns_from_a_teacher_of_other_classes(
             "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
         }
     )
-    spec, teacher = prepare_task(study, _Quiet())  # type: ignore[arg-type]
+    spec, teacher = prepare_context(study, _Quiet())  # type: ignore[arg-type]
     assert teacher.accuracy > 0.8  # the probe's
     trial = run_trial(
-        recipe(student=Timm(), distillation=Attention()), open_task(spec), number=0, seed=0
+        recipe(student=Timm(), distillation=Attention()), open_context(spec), number=0, seed=0
     )
     outcome = finish(trial)
     assert outcome.state is TrialState.COMPLETE, outcome.failure

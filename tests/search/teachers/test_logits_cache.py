@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.files.atomic import damaged_files
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.teachers.adapters import Ensemble
 from search.teachers.logits_cache import _reserve, open_soft_targets, soft_targets
 from search.teachers.setting import network_digest
@@ -42,7 +42,9 @@ def teacher(asked: _Counted) -> Teacher:
 
 
 def _cached(teacher: Teacher, dataset: Dataset, views: tuple[View, ...], cache: Path) -> Path:
-    return soft_targets(teacher, dataset, views, cache=Depot.of(cache), progress=lambda _: None)
+    return soft_targets(
+        teacher, dataset, views, cache=FolderStore.of(cache), progress=lambda _: None
+    )
 
 
 def test_where_the_system_reserves_no_room_the_file_takes_it_by_being_written(

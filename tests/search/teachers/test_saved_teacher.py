@@ -16,9 +16,9 @@ from search.config.study import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.atomic import written_whole
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.teachers.saved_teacher import open_teachers, save_teacher
-from search.teachers.setting import Classroom
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
 from spaces.features import features_of, maps_alone
 from spaces.pruning.magnitude import Magnitude
@@ -63,9 +63,9 @@ def saved(stripes: Dataset, tmp_path: Path) -> Callable[..., tuple[tuple[nn.Modu
     """Makes a teacher ready and saves it; its networks, and their folder."""
 
     def save(*members: dict[str, object]) -> tuple[tuple[nn.Module, ...], Path]:
-        room = Classroom(
+        room = TeacherContext(
             dataset=stripes,
-            cache=Depot.of(tmp_path / "cache"),
+            cache=FolderStore.of(tmp_path / "cache"),
             seed=0,
             device="cpu",
             allow_code=True,

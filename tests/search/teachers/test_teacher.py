@@ -19,8 +19,8 @@ from search.config.study import TeacherSettings
 from search.data.dataset import Dataset, normalize
 from search.errors import TeacherError
 from search.files.atomic import written_whole
-from search.files.filestore import Depot
-from search.teachers.setting import Classroom
+from search.files.filestore import FolderStore
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 from search.training.trainer import accuracy
 from spaces.pruning.magnitude import Magnitude
@@ -34,9 +34,9 @@ class _Room:
         self.dataset, self.cache = dataset, cache
 
     def prepare(self, *members: dict[str, object], seed: int = 0, allow: bool = False) -> Teacher:
-        room = Classroom(
+        room = TeacherContext(
             dataset=self.dataset,
-            cache=Depot.of(self.cache),
+            cache=FolderStore.of(self.cache),
             seed=seed,
             device="cpu",
             allow_code=allow,

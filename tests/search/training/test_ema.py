@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from search.training.ema import Average
+from search.training.ema import MovingAverage
 
 
 class _Tied(nn.Module):
@@ -18,7 +18,7 @@ class _Tied(nn.Module):
 def test_weights_that_have_two_names_are_exchanged_once() -> None:
     network = _Tied()
     start = network.one.weight.detach().clone()
-    average = Average(network, decay=0.9)
+    average = MovingAverage(network, decay=0.9)
     with torch.no_grad():
         network.one.weight += 1
     average.swap()

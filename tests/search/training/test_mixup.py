@@ -5,7 +5,7 @@ import torch
 from timm.data.mixup import mixup_target
 from torch import Tensor
 
-from search.training.mixup import Mixture, draw_mixture
+from search.training.mixup import MixedBatch, draw_mixture
 
 
 def _images(count: int = 3, side: int = 8) -> Tensor:
@@ -14,14 +14,14 @@ def _images(count: int = 3, side: int = 8) -> Tensor:
 
 def test_mixed_images_are_the_weighted_sum_of_an_image_and_its_partner() -> None:
     images = _images()
-    mixed = Mixture(0.75).images(images)
+    mixed = MixedBatch(0.75).images(images)
     assert torch.allclose(mixed[0], 0.75 * images[0] + 0.25 * images[2])
     assert torch.allclose(mixed[1], images[1])
 
 
 def test_a_cut_image_is_its_partners_inside_the_box_and_its_own_outside() -> None:
     images = _images()
-    mixed = Mixture(0.5, box=(0, 4, 2, 8)).images(images)
+    mixed = MixedBatch(0.5, box=(0, 4, 2, 8)).images(images)
     inside = torch.zeros(8, 8, dtype=torch.bool)
     inside[0:4, 2:8] = True
     assert torch.equal(mixed[0][:, inside], images[2][:, inside])
@@ -31,19 +31,19 @@ def test_a_cut_image_is_its_partners_inside_the_box_and_its_own_outside() -> Non
 def test_labels_are_mixed_as_timm_mixes_them() -> None:
     labels = torch.tensor([0, 3, 1, 1])
     expected = mixup_target(labels, num_classes=5, lam=0.3)
-    assert torch.allclose(Mixture(0.3).labels(labels, 5), expected)
+    assert torch.allclose(MixedBatch(0.3).labels(labels, 5), expected)
 
 
 def test_logits_are_those_of_the_mixed_predictions() -> None:
     logits = torch.tensor([[[2.0, 0.0], [0.0, 1.0]]])  # one teacher, two images
-    mixed = Mixture(0.75).logits(logits).softmax(dim=-1)
+    mixed = MixedBatch(0.75).logits(logits).softmax(dim=-1)
     own, other = logits[0].softmax(dim=-1)
     assert torch.allclose(mixed[0, 0], 0.75 * own + 0.25 * other)
     assert torch.allclose(mixed[0, 1], 0.75 * other + 0.25 * own)
 
 
 def test_a_teacher_that_is_certain_gives_finite_logits() -> None:
-    mixed = Mixture(0.5).logits(torch.tensor([[[65504.0, -65504.0], [65504.0, -65504.0]]]))
+    mixed = MixedBatch(0.5).logits(torch.tensor([[[65504.0, -65504.0], [65504.0, -65504.0]]]))
     assert mixed.isfinite().all()
 
 
@@ -55,7 +55,7 @@ def test_nothing_is_drawn_where_nothing_is_mixed() -> None:
     assert torch.equal(first, torch.rand(()))
 
 
-def _drawn(count: int = 400, **kinds: float) -> list[Mixture]:
+def _drawn(count: int = 400, **kinds: float) -> list[MixedBatch]:
     torch.manual_seed(0)
     drawn = [draw_mixture(_images(), **kinds) for _ in range(count)]
     assert None not in drawn

@@ -12,8 +12,8 @@ from search.data.views import View
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
-from search.training.trainer import Course, accuracy, train
-from spaces.axes.distillation import Distillation, Lesson, Needs
+from search.training.trainer import TrainingPlan, accuracy, train
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.labels import Labels
 from spaces.features import Feature
@@ -26,8 +26,8 @@ def _linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3))
 
 
-def _course(views: tuple[View, ...], **changes: object) -> Course:
-    course = Course(
+def _course(views: tuple[View, ...], **changes: object) -> TrainingPlan:
+    plan = TrainingPlan(
         stage="distil",
         training=Standard(epochs=3, batch_size=32, learning_rate=1e-3),
         distillation=Labels(),
@@ -36,11 +36,11 @@ def _course(views: tuple[View, ...], **changes: object) -> Course:
         targets=None,
         seed=0,
     )
-    return replace(course, **changes)  # type: ignore[arg-type]
+    return replace(plan, **changes)  # type: ignore[arg-type]
 
 
-def _curve(network: nn.Module, dataset: Dataset, course: Course) -> list[EpochRecord]:
-    return list(train(network, dataset, course))
+def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> list[EpochRecord]:
+    return list(train(network, dataset, plan))
 
 
 def test_the_loss_falls_and_each_epoch_is_reported(
@@ -102,36 +102,36 @@ class _Cliff(Distillation):
     name = "cliff"
     needs = Needs.NOTHING
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        return (lesson.student - lesson.student.detach()).abs().sqrt().sum()
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        return (batch.student - batch.student.detach()).abs().sqrt().sum()
 
 
 def test_weights_that_become_infinite_in_the_last_step_end_the_trial(
     stripes: Dataset, views: tuple[View, ...]
 ) -> None:
-    course = _course(
+    plan = _course(
         views,
         training=Standard(epochs=1, batch_size=256, warmup_epochs=0),
         distillation=_Cliff(),
         epochs=1,
     )
     with pytest.raises(TrialError, match=r"the loss was 0\.0 and the weights not") as caught:
-        _curve(_linear(), stripes, course)
+        _curve(_linear(), stripes, plan)
     assert caught.value.kind == "non_finite"
 
 
 class _Notebook(Distillation):
-    """Notes the lessons."""
+    """Notes the batches."""
 
     name = "notebook"
     needs = Needs.LOGITS
 
     def __init__(self) -> None:
-        object.__setattr__(self, "lessons", [])
+        object.__setattr__(self, "batches", [])
 
-    def loss(self, lesson: Lesson, *, label_smoothing: float = 0.0) -> Tensor:
-        self.lessons.append(lesson)  # type: ignore[attr-defined]
-        return lesson.student.square().mean()
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        self.batches.append(batch)  # type: ignore[attr-defined]
+        return batch.student.square().mean()
 
 
 def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
@@ -143,14 +143,14 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
         asked.append((view.number, indices.tolist()))
         return indices[None, :, None].expand(1, -1, 3).float()
 
-    notes = _Notebook()
-    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
+    recorder = _Notebook()
+    _curve(_linear(), stripes, _course(views, distillation=recorder, targets=targets))
     steps = len(stripes.training) // 32
     assert [number for number, _ in asked] == [0] * steps + [1] * steps + [0] * steps
-    for (_, indices), lesson in zip(asked, notes.lessons, strict=True):  # type: ignore[attr-defined]
-        assert lesson.teacher[:, 0].tolist() == indices
-        assert torch.equal(lesson.members, lesson.teacher[None])
-        assert lesson.labels.tolist() == stripes.training.labels[indices].tolist()
+    for (_, indices), batch in zip(asked, recorder.batches, strict=True):  # type: ignore[attr-defined]
+        assert batch.teacher[:, 0].tolist() == indices
+        assert torch.equal(batch.members, batch.teacher[None])
+        assert batch.labels.tolist() == stripes.training.labels[indices].tolist()
 
 
 def test_several_teachers_are_given_each_and_as_their_mean_prediction(
@@ -161,11 +161,11 @@ def test_several_teachers_are_given_each_and_as_their_mean_prediction(
     def targets(view: View, indices: Tensor) -> Tensor:
         return torch.randn(2, len(indices), 3, generator=generator)
 
-    notes = _Notebook()
-    _curve(_linear(), stripes, _course(views, distillation=notes, targets=targets))
-    for lesson in notes.lessons:  # type: ignore[attr-defined]
-        mean = lesson.members.softmax(dim=2).mean(dim=0)
-        assert torch.allclose(lesson.teacher.softmax(dim=1), mean, atol=1e-6)
+    recorder = _Notebook()
+    _curve(_linear(), stripes, _course(views, distillation=recorder, targets=targets))
+    for batch in recorder.batches:  # type: ignore[attr-defined]
+        mean = batch.members.softmax(dim=2).mean(dim=0)
+        assert torch.allclose(batch.teacher.softmax(dim=1), mean, atol=1e-6)
 
 
 class _Witness(nn.Module):
@@ -194,8 +194,8 @@ def test_each_epoch_shows_its_view_of_every_image_in_another_order(
 
     witness = _Witness()
     training = Standard(epochs=3, batch_size=168)
-    course = _course(views, training=training, distillation=_Notebook(), targets=targets)
-    _curve(witness, stripes, course)
+    plan = _course(views, training=training, distillation=_Notebook(), targets=targets)
+    _curve(witness, stripes, plan)
     for epoch, (indices, seen) in enumerate(zip(asked, witness.seen, strict=True)):
         view = views[epoch % 2]
         (batch,) = stripes.training.batches(168, order=indices, view=view)
@@ -233,8 +233,8 @@ def test_trained_weights_are_laid_out_as_they_were(
     assert all(weight.is_contiguous() for weight in network.parameters())
 
 
-def _cut_off(network: nn.Module, dataset: Dataset, course: Course, *, epochs: int) -> None:
-    curve = train(network, dataset, course)
+def _cut_off(network: nn.Module, dataset: Dataset, plan: TrainingPlan, *, epochs: int) -> None:
+    curve = train(network, dataset, plan)
     for _ in range(epochs):
         next(curve)
     curve.close()
@@ -268,10 +268,10 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights(
     whole, resumed = network(), network()
     points = _curve(whole, stripes, _course(views, training=training))
     checkpoint = _always(tmp_path / "part", monkeypatch)
-    course = _course(views, training=training, checkpoint=checkpoint)
-    _cut_off(network(), stripes, course, epochs=2)
+    plan = _course(views, training=training, checkpoint=checkpoint)
+    _cut_off(network(), stripes, plan, epochs=2)
     torch.manual_seed(99)  # another process
-    assert _curve(resumed, stripes, course) == points
+    assert _curve(resumed, stripes, plan) == points
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(one, other)
 
@@ -284,11 +284,11 @@ def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
-    _cut_off(_linear(), stripes, course, epochs=2)
+    plan = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, plan, epochs=2)
     file = tmp_path / "part" / "state.pt"
     file.unlink() if damage is None else file.write_bytes(damage)
-    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+    assert _curve(_linear(), stripes, plan) == _curve(_linear(), stripes, _course(views))
 
 
 def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
@@ -298,17 +298,17 @@ def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3, bias=False))
 
-    course = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
-    _cut_off(_linear(), stripes, course, epochs=2)
-    assert _curve(narrow(), stripes, course) == _curve(narrow(), stripes, _course(views))
+    plan = _course(views, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(_linear(), stripes, plan, epochs=2)
+    assert _curve(narrow(), stripes, plan) == _curve(narrow(), stripes, _course(views))
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_no_training(
     stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    course = _course(views, checkpoint=_always(tmp_path / "file" / "part", monkeypatch))
-    assert _curve(_linear(), stripes, course) == _curve(_linear(), stripes, _course(views))
+    plan = _course(views, checkpoint=_always(tmp_path / "file" / "part", monkeypatch))
+    assert _curve(_linear(), stripes, plan) == _curve(_linear(), stripes, _course(views))
 
 
 def test_a_quick_training_writes_no_checkpoint(
@@ -335,9 +335,9 @@ def test_what_a_method_learns_is_trained_with_the_student(
     stripes: Dataset, views: tuple[View, ...], schooled: nn.Module
 ) -> None:
     network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
-    course = _course(views, distillation=_Recorded(), teachers=(schooled,))
+    plan = _course(views, distillation=_Recorded(), teachers=(schooled,))
     _Recorded.made.clear()
-    next(train(network, stripes, course))
+    next(train(network, stripes, plan))
     (projector,) = _Recorded.made
     assert (projector.weight - 0.5).abs().min() > 1e-4
 
@@ -355,12 +355,12 @@ def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
 
     taught = _course(views, distillation=FitNets(), teachers=(schooled,))
     points = _curve(network(), stripes, taught)
-    course = replace(taught, checkpoint=_always(tmp_path / "part", monkeypatch))
-    _cut_off(network(), stripes, course, epochs=2)
-    assert _curve(network(), stripes, course) == points
+    plan = replace(taught, checkpoint=_always(tmp_path / "part", monkeypatch))
+    _cut_off(network(), stripes, plan, epochs=2)
+    assert _curve(network(), stripes, plan) == points
 
 
-def _steps_of_sgd(dataset: Dataset, views: tuple[View, ...], **options: float) -> Course:
+def _steps_of_sgd(dataset: Dataset, views: tuple[View, ...], **options: float) -> TrainingPlan:
     training = Standard(
         epochs=2, batch_size=56, optimizer="sgd", learning_rate=0.01, warmup_epochs=0, **options
     )
@@ -421,16 +421,16 @@ def test_images_labels_and_predictions_are_mixed_alike(
         labels = torch.from_numpy(stripes.training.labels[indices.numpy()])
         return 100 * torch.nn.functional.one_hot(labels, 3).float()[None]
 
-    witness, notes = _Witness(), _Notebook()
+    witness, recorder = _Witness(), _Notebook()
     training = Standard(epochs=3, batch_size=56, **{kind: 1.0})
-    course = _course(views, training=training, distillation=notes, targets=targets)
-    _curve(witness, stripes, course)
-    lessons = notes.lessons  # type: ignore[attr-defined]
+    plan = _course(views, training=training, distillation=recorder, targets=targets)
+    _curve(witness, stripes, plan)
+    batches = recorder.batches  # type: ignore[attr-defined]
     mixed = 0
-    for step, (indices, seen, lesson) in enumerate(zip(asked, witness.seen, lessons, strict=True)):
-        assert lesson.labels.shape == (56, 3)
-        assert torch.allclose(lesson.labels.sum(dim=1), torch.ones(56))
-        assert torch.allclose(lesson.teacher.softmax(dim=1), lesson.labels, atol=1e-5)
+    for step, (indices, seen, batch) in enumerate(zip(asked, witness.seen, batches, strict=True)):
+        assert batch.labels.shape == (56, 3)
+        assert torch.allclose(batch.labels.sum(dim=1), torch.ones(56))
+        assert torch.allclose(batch.teacher.softmax(dim=1), batch.labels, atol=1e-5)
         view = views[step // 3 % 2]
         (batch,) = stripes.training.batches(56, order=indices, view=view)
         own = normalize(batch.images, stripes.info.mean, stripes.info.std)
@@ -438,7 +438,7 @@ def test_images_labels_and_predictions_are_mixed_alike(
         # As far from the image as from its label: the share of it that is gone.
         gone = ((seen - own).abs().sum() / (own.flip(0) - own).abs().sum()).item()
         truth = torch.nn.functional.one_hot(torch.from_numpy(batch.labels.numpy()), 3).float()
-        lost = (lesson.labels - truth).abs().sum() / (truth.flip(0) - truth).abs().sum()
+        lost = (batch.labels - truth).abs().sum() / (truth.flip(0) - truth).abs().sum()
         assert gone == pytest.approx(lost.item(), abs=1e-4 if kind == "mixup" else 0.3)
     assert mixed > len(asked) / 2
 

@@ -5,17 +5,17 @@ import pytest
 
 from search.artifacts.student import load_network
 from search.budget import Budget
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import EpochRecord, Outcome, TrialState
 from search.tuner.branching import Group, branches_of
-from spaces import catalogue
+from spaces import registry
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
+from spaces.search_space import SearchSpace
 from spaces.training.standard import Standard
 
 NewRecipe = Callable[..., Recipe]
@@ -73,7 +73,7 @@ def test_the_quantizations_of_its_own_pruning_come_first(
 def test_of_many_prunings_each_student_is_given_some_and_all_come_in_turn(
     recipe: NewRecipe,
 ) -> None:
-    names = sorted(catalogue.methods("pruning"))
+    names = sorted(registry.methods("pruning"))
     space = SearchSpace.from_config(
         {"student": {"timm": {"model": "test_resnet"}}, "pruning": names}
     )
@@ -112,7 +112,7 @@ def test_the_same_recipe_has_the_same_branches(recipe: NewRecipe) -> None:
     space = SearchSpace.from_config(
         {
             "student": {"timm": {"model": "test_resnet"}},
-            "pruning": sorted(catalogue.methods("pruning")),
+            "pruning": sorted(registry.methods("pruning")),
         }
     )
     assert branches_of(recipe(), space, prunings=2) == branches_of(recipe(), space, prunings=2)
@@ -123,11 +123,13 @@ def test_a_space_without_choice_has_no_branches(recipe: NewRecipe) -> None:
     assert branches_of(recipe(), closed, prunings=3) == []
 
 
-def test_a_branch_is_what_a_trial_of_its_own_would_have_been(task: Task, recipe: NewRecipe) -> None:
+def test_a_branch_is_what_a_trial_of_its_own_would_have_been(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
     own = recipe(training=Standard(epochs=2, batch_size=16, warmup_epochs=0))
     other = replace(own, pruning=Magnitude(ratio=0.4, recovery=0.5), quantization=Int8Static())
-    (branch,) = finish(run_trial(own, task, number=0, seed=3, branches=[other])).branches
-    alone = finish(run_trial(other, task, number=1, seed=3))
+    (branch,) = finish(run_trial(own, context, number=0, seed=3, branches=[other])).branches
+    alone = finish(run_trial(other, context, number=1, seed=3))
     assert branch.params == other.to_params()
     assert branch.outcome.quality == alone.quality
     assert branch.outcome.cost is not None
@@ -136,36 +138,36 @@ def test_a_branch_is_what_a_trial_of_its_own_would_have_been(task: Task, recipe:
     assert branch.outcome.epochs == alone.epochs
 
 
-def test_branches_have_artifacts_of_their_own(task: Task, recipe: NewRecipe) -> None:
+def test_branches_have_artifacts_of_their_own(context: StudyContext, recipe: NewRecipe) -> None:
     own = recipe()
     others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
-    outcome = finish(run_trial(own, task, number=4, seed=0, branches=others))
+    outcome = finish(run_trial(own, context, number=4, seed=0, branches=others))
     paths = [
         o.artifact.path for o in (outcome, *(b.outcome for b in outcome.branches)) if o.artifact
     ]
     assert paths == ["trial-00004", "trial-00004-0", "trial-00004-1"]
     counts = [
-        sum(p.numel() for p in load_network(task.artifacts.folder / p_).parameters())
+        sum(p.numel() for p in load_network(context.artifacts.folder / p_).parameters())
         for p_ in paths
     ]
     assert counts[0] == counts[1] > counts[2]
 
 
-def test_the_students_of_two_formats_recover_once(task: Task, recipe: NewRecipe) -> None:
+def test_the_students_of_two_formats_recover_once(context: StudyContext, recipe: NewRecipe) -> None:
     own = recipe(training=Standard(epochs=2, batch_size=16, warmup_epochs=0))
     pruned = replace(own, pruning=Magnitude(ratio=0.4, recovery=0.5))
     others = [pruned, replace(pruned, quantization=Int8Static())]
-    progress = run_trial(own, task, number=0, seed=0, branches=others)
+    progress = run_trial(own, context, number=0, seed=0, branches=others)
     points = [news.stage for news in progress if isinstance(news, EpochRecord)]
     assert points == ["distil", "distil", "recover"]
 
 
 def test_the_outcome_is_told_before_the_branches_and_with_each(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     own = recipe()
     others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
-    trial = run_trial(own, task, number=0, seed=0, branches=others)
+    trial = run_trial(own, context, number=0, seed=0, branches=others)
     told, last = [], None
     while last is None:
         try:
@@ -179,12 +181,15 @@ def test_the_outcome_is_told_before_the_branches_and_with_each(
 
 
 def test_a_doubtful_branch_that_breaks_the_budget_is_not_made(
-    task: Task, recipe: NewRecipe
+    context: StudyContext, recipe: NewRecipe
 ) -> None:
     own = recipe(pruning=Magnitude(ratio=0.6, recovery=0.5), quantization=Int8Static())
-    size = finish(run_trial(own, task, number=0, seed=0)).cost
+    size = finish(run_trial(own, context, number=0, seed=0)).cost
     assert size is not None
-    small = replace(task, brief=replace(task.brief, budget=Budget(size=size.size_bytes + 2000)))
+    small = replace(
+        context,
+        requirements=replace(context.requirements, budget=Budget(size=size.size_bytes + 2000)),
+    )
     larger = replace(own, pruning=NoPruning())
     trial = run_trial(
         own, small, number=1, seed=0, foreseen=size, branches=[larger], doubtful={larger}
@@ -206,13 +211,13 @@ def test_settings_that_may_fit_are_spread_where_they_lie(
     assert sorted(ratios) == pytest.approx([0.44, 0.52])
 
 
-def test_a_branch_that_fails_leaves_the_others(task: Task, recipe: NewRecipe) -> None:
+def test_a_branch_that_fails_leaves_the_others(context: StudyContext, recipe: NewRecipe) -> None:
     own = recipe()
     # The second folder is a file already, so that its artifact can't be written.
-    task.artifacts.folder.mkdir()
-    (task.artifacts.folder / "trial-00000-0").write_text("in the way")
+    context.artifacts.folder.mkdir()
+    (context.artifacts.folder / "trial-00000-0").write_text("in the way")
     others = [replace(own, quantization=Int8Static()), replace(own, pruning=Magnitude(ratio=0.5))]
-    outcome = finish(run_trial(own, task, number=0, seed=0, branches=others))
+    outcome = finish(run_trial(own, context, number=0, seed=0, branches=others))
     states = [branch.outcome.state for branch in outcome.branches]
     assert outcome.state is TrialState.COMPLETE
     assert states == [TrialState.FAILED, TrialState.COMPLETE]

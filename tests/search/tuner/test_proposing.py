@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Callable
 
 import pytest
+from tests.recorder import TrialRecorder
 
 from search.records import Outcome, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.tuner import proposing
 from search.tuner.proposing import Proposing
 from spaces.recipe import Recipe
-from spaces.space import SearchSpace
-from tests.notes import Notes
+from spaces.search_space import SearchSpace
 
 SPACE = SearchSpace.from_config(
     {
@@ -26,8 +26,8 @@ REFUSED = Outcome(state=TrialState.INFEASIBLE, reason="too large")
 
 
 @pytest.fixture
-def notes() -> Notes:
-    return Notes()
+def recorder() -> TrialRecorder:
+    return TrialRecorder()
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _proposing(
-    notes: Notes, gate: Callable[[Recipe], Outcome | None], *, is_ending: bool = False
+    recorder: TrialRecorder, gate: Callable[[Recipe], Outcome | None], *, is_ending: bool = False
 ) -> Proposing:
     sampler = Sampler(SPACE, name="random", seed=0, gate=gate)
-    return Proposing(sampler, notes, is_ending=lambda: is_ending)
+    return Proposing(sampler, recorder, is_ending=lambda: is_ending)
 
 
 def _turning_away(count: int, judged: list[Recipe]) -> Callable[[Recipe], Outcome | None]:
@@ -55,9 +55,9 @@ def _turning_away(count: int, judged: list[Recipe]) -> Callable[[Recipe], Outcom
 
 
 @pytest.mark.usefixtures("clock")
-def test_while_others_wait_it_is_looked_for_a_little_at_a_time(notes: Notes) -> None:
+def test_while_others_wait_it_is_looked_for_a_little_at_a_time(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(notes, _turning_away(2, judged))
+    asked = _proposing(recorder, _turning_away(2, judged))
     assert asked.take(others_wait=True) is None
     assert len(judged) == 1
     asked.look_ahead()
@@ -66,19 +66,19 @@ def test_while_others_wait_it_is_looked_for_a_little_at_a_time(notes: Notes) -> 
     assert proposal
     assert proposal.recipe == judged[2]
     assert not asked.is_exhausted
-    assert notes.said == []
+    assert recorder.said == []
 
 
 @pytest.mark.usefixtures("clock")
-def test_where_nobody_waits_it_is_looked_for_until_it_is_found(notes: Notes) -> None:
+def test_where_nobody_waits_it_is_looked_for_until_it_is_found(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    assert _proposing(notes, _turning_away(4, judged)).take(others_wait=False)
+    assert _proposing(recorder, _turning_away(4, judged)).take(others_wait=False)
     assert len(judged) == 5
 
 
-def test_what_was_found_ahead_is_given_next_and_once(notes: Notes) -> None:
+def test_what_was_found_ahead_is_given_next_and_once(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(notes, _turning_away(0, judged))
+    asked = _proposing(recorder, _turning_away(0, judged))
     for _ in range(2):
         asked.look_ahead()
     assert len(judged) == 1
@@ -86,20 +86,20 @@ def test_what_was_found_ahead_is_given_next_and_once(notes: Notes) -> None:
     assert [one.recipe for one in given if one] == judged
 
 
-def test_that_nothing_is_left_is_said_once_until_there_may_be_more(notes: Notes) -> None:
-    asked = _proposing(notes, lambda recipe: REFUSED)
+def test_that_nothing_is_left_is_said_once_until_there_may_be_more(recorder: TrialRecorder) -> None:
+    asked = _proposing(recorder, lambda recipe: REFUSED)
     for _ in range(2):
         assert asked.take(others_wait=False) is None
     assert asked.is_exhausted
-    assert notes.said == ["no recipe is found now that is new and fits the budget"]
+    assert recorder.said == ["no recipe is found now that is new and fits the budget"]
     asked.hope()
     assert not asked.is_exhausted
     assert asked.take(others_wait=False) is None
-    assert len(notes.said) == 2
+    assert len(recorder.said) == 2
 
 
-def test_nothing_is_looked_for_once_the_search_ends(notes: Notes) -> None:
+def test_nothing_is_looked_for_once_the_search_ends(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(notes, _turning_away(0, judged), is_ending=True)
+    asked = _proposing(recorder, _turning_away(0, judged), is_ending=True)
     assert asked.take(others_wait=False) is None
     assert (judged, asked.is_exhausted) == ([], False)

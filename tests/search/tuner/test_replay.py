@@ -9,19 +9,19 @@ import pytest
 
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Admission
-from search.cost_model.gate import Gate
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.gate import CostGate
 from search.errors import StoreError
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.study_context import Task
-from search.progress import Silent
+from search.pipeline.study_context import StudyContext
+from search.progress import SilentCallback
 from search.records import TRAINING, Cost, EpochRecord, Outcome, Quality, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
-from search.tuner.early_stopping import Rungs
+from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
 from search.tuner.replay import recall
@@ -96,15 +96,15 @@ def trials() -> Sequence[TrialRecord]:
 
 
 @pytest.fixture
-def learners(task: Task, store: Store, tmp_path: Path) -> Learners:
+def learners(context: StudyContext, store: Store, tmp_path: Path) -> Learners:
     """Those of a study that has just been begun."""
-    ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
-    admission = Admission(task.brief, CostTable(), timed=False)
+    writer = RetryingWriter(store, "digits", Claim(FolderStore.of(tmp_path / "digits"), hold=""))
+    feasibility = Feasibility(context.requirements, CostTable(), timed=False)
     return Learners(
         Sampler(Study.model_validate(STUDY).search_space(), name="random", seed=0),
-        Gate(admission, ledger=ledger, seed=0, watcher=Silent()),
-        Rungs(validation_images=1000),
-        FrontierPins("digits", task.lineage, StageCache(tmp_path / "kept", limit_bytes=1)),
+        CostGate(feasibility, writer=writer, seed=0, callback=SilentCallback()),
+        EarlyStopping(validation_images=1000),
+        FrontierPins("digits", context.lineage, StageCache(tmp_path / "kept", limit_bytes=1)),
     )
 
 
@@ -130,8 +130,8 @@ def test_a_branch_is_its_trials_student_and_has_no_curve(
     learners: Learners, trials: Sequence[TrialRecord]
 ) -> None:
     recall(trials, learners)
-    assert learners.rungs
-    reason = learners.rungs.hopeless(9, share=0.25, accuracy=0.8, cost=COST)
+    assert learners.early_stopping
+    reason = learners.early_stopping.should_stop(9, share=0.25, accuracy=0.8, cost=COST)
     # As those three: from 80% to 90%. The branch's curve, to 95%, would have given more hope.
     assert reason is not None
     assert "80.0% after 25%" in reason
@@ -140,11 +140,11 @@ def test_a_branch_is_its_trials_student_and_has_no_curve(
 
 
 def test_the_frontier_is_pinned(
-    learners: Learners, trials: Sequence[TrialRecord], task: Task, tmp_path: Path
+    learners: Learners, trials: Sequence[TrialRecord], context: StudyContext, tmp_path: Path
 ) -> None:
     recall(trials, learners)
     pinned = (tmp_path / "kept" / "pins" / "digits").read_text().split()
-    assert set(pinned) == task.lineage.keys(_recipe(BATCHES[3]), 7)
+    assert set(pinned) == context.lineage.keys(_recipe(BATCHES[3]), 7)
 
 
 def test_a_recipe_of_another_version_says_what_to_do(learners: Learners) -> None:

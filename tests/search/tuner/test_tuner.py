@@ -9,15 +9,15 @@ import pytest
 from search.budget import Budget
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Admission
-from search.cost_model.gate import Gate
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.gate import CostGate
 from search.errors import StoreUnavailable, StudyHeld
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.pipeline.failures import OUT_OF_MEMORY
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.study_context import Task
+from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
-from search.progress import Silent
+from search.progress import SilentCallback
 from search.records import (
     Branch,
     Cost,
@@ -30,13 +30,13 @@ from search.records import (
 )
 from search.samplers.optuna_adapter import Proposal, Sampler
 from search.storage.artifact_owner import Claim
-from search.storage.retrying_writer import Ledger
+from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
 from search.tuner.dispatch import Dispatch
-from search.tuner.early_stopping import Rungs
+from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
-from search.tuner.tuner import Driver
+from search.tuner.tuner import Tuner
 
 SPACE = {
     "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
@@ -47,24 +47,24 @@ SPACE = {
 
 
 @dataclass
-class _Notebook(Silent):
+class _Notebook(SilentCallback):
     said: list[str] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.said.append(text)
 
-    def trial_ended(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
+    def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         self.ended.append(number)
 
-    def trial_left(self, number: int) -> None:
+    def on_trial_exit(self, number: int) -> None:
         self.left.append(number)
 
 
 @dataclass
 class _Stage:
-    driver: Driver
+    driver: Tuner
     store: Store
     notebook: _Notebook
     sampler: Sampler
@@ -74,10 +74,12 @@ NewStage = Callable[..., _Stage]
 
 
 @pytest.fixture
-def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
+def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
     """Gives a driver of a study named `digits`, with the search's settings that are named."""
 
-    def make(*, rungs: Rungs | None = None, retries: int = 0, **search: object) -> _Stage:
+    def make(
+        *, early_stopping: EarlyStopping | None = None, retries: int = 0, **search: object
+    ) -> _Stage:
         study = Study.model_validate(
             {
                 "study": "digits",
@@ -89,20 +91,22 @@ def stage(task: Task, store: Store, tmp_path: Path) -> NewStage:
             }
         )
         notebook = _Notebook()
-        brief = replace(task.brief, budget=Budget())
-        admission = Admission(brief, CostTable(), timed=False)
-        ledger = Ledger(store, "digits", Claim(Depot.of(tmp_path / "digits"), hold=""))
-        gate = Gate(admission, ledger=ledger, seed=0, watcher=notebook)
+        requirements = replace(context.requirements, budget=Budget())
+        feasibility = Feasibility(requirements, CostTable(), timed=False)
+        writer = RetryingWriter(
+            store, "digits", Claim(FolderStore.of(tmp_path / "digits"), hold="")
+        )
+        gate = CostGate(feasibility, writer=writer, seed=0, callback=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
-        pins = FrontierPins("digits", task.lineage, StageCache(tmp_path / "kept", limit_bytes=1))
-        learners = Learners(sampler, gate, rungs, pins)
-        driver = Driver(study, learners=learners, ledger=ledger, watcher=notebook)
+        pins = FrontierPins("digits", context.lineage, StageCache(tmp_path / "kept", limit_bytes=1))
+        learners = Learners(sampler, gate, early_stopping, pins)
+        driver = Tuner(study, learners=learners, writer=writer, callback=notebook)
         return _Stage(driver, store, notebook, sampler)
 
     return make
 
 
-def _next(driver: Driver) -> Dispatch:
+def _next(driver: Tuner) -> Dispatch:
     dispatch = driver.next()
     assert dispatch is not None
     return dispatch
@@ -149,12 +153,12 @@ def test_a_trial_without_a_word_of_its_own_failed(stage: NewStage) -> None:
 
 
 def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage) -> None:
-    rungs = Rungs(validation_images=1000)
-    given = stage(rungs=rungs, trials=4)
+    early_stopping = EarlyStopping(validation_images=1000)
+    given = stage(early_stopping=early_stopping, trials=4)
     free = Cost(size_bytes=1, parameters=1, macs=1)
     for number in (100, 101, 102):
-        rungs.hopeless(number, share=0.25, accuracy=0.8, cost=free)
-        rungs.finish(number, accuracy=0.9, cost=free)
+        early_stopping.should_stop(number, share=0.25, accuracy=0.8, cost=free)
+        early_stopping.finish(number, accuracy=0.9, cost=free)
     dispatch = _next(given.driver)
     assert not given.driver.advance(dispatch.number, _point(0, 0.3))
     given.driver.end(dispatch.number, None)
@@ -178,7 +182,7 @@ def test_branches_that_were_not_made_may_be_proposed(stage: NewStage) -> None:
 
 
 def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
-    stage: NewStage, task: Task
+    stage: NewStage, context: StudyContext
 ) -> None:
     given = stage(branches=1, trials=12)
     dispatch = _next(given.driver)
@@ -186,7 +190,7 @@ def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
     assert not given.sampler.expect(dispatch.branches[0])
     trial = run_trial(
         dispatch.recipe,
-        task,
+        context,
         number=dispatch.number,
         seed=dispatch.seed,
         foreseen=dispatch.foreseen,
@@ -231,16 +235,16 @@ def test_a_trial_and_each_of_its_branches_is_on_record_once_it_is_known(stage: N
 
 
 def test_what_the_frontier_was_made_of_is_pinned_as_it_moves(
-    stage: NewStage, task: Task, tmp_path: Path
+    stage: NewStage, context: StudyContext, tmp_path: Path
 ) -> None:
     given = stage(branches=1, trials=12)
     dispatch = _next(given.driver)
     pins = tmp_path / "kept" / "pins" / "digits"
     given.driver.hear(dispatch.number, _complete())
-    own = task.lineage.keys(dispatch.recipe, dispatch.seed)
+    own = context.lineage.keys(dispatch.recipe, dispatch.seed)
     assert set(pins.read_text().split()) == own
     given.driver.end(dispatch.number, _with_branches(dispatch, 1, accuracy=0.95))
-    branch = task.lineage.keys(dispatch.branches[0], dispatch.seed)
+    branch = context.lineage.keys(dispatch.branches[0], dispatch.seed)
     assert set(pins.read_text().split()) == branch
 
 

@@ -1,0 +1,297 @@
+"""Whatever can be compared on the same images: exported students, ONNX files, timm's models."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import numpy as np
+import timm
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.checker import ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter
+
+from search.artifacts.student import (
+    LARGEST_IMAGE,
+    RECIPE,
+    SERVED,
+    load_network,
+    read_provenance,
+)
+from search.data.dataset import DataInfo, Part, normalize
+from search.errors import ArtifactError, BadInput, shortened
+from search.evaluation.measure import count_operations
+from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
+from search.evaluation.predictions import Predictions
+from search.export.formats import ExportFormat
+from search.export.operations import count_onnx
+from search.files.reading import DamagedFile, parsed_json
+from search.targets.latency import Served
+from search.targets.onnx_runtime import Session, export_onnx
+
+_BATCH = 256
+_LARGEST_FIXED_BATCH = 1024
+_OF_EXPORT = {SERVED, *(form.file for form in ExportFormat)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedModel:
+    """A network as it is served, and what it must be given.
+
+    Attributes:
+        name: as the person named it.
+        path: its ONNX file.
+        session: that serves it.
+        channels: of what it takes.
+        image_size: side in pixels of that.
+        mean: of each channel, by which it wants its images normalised; None takes raw pixels,
+            [batch, height, width, channels], uint8.
+        std: likewise.
+        parameters: of its float form.
+        macs: for one image.
+    """
+
+    name: str
+    path: Path
+    session: Session
+    channels: int
+    image_size: int
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    parameters: int
+    macs: int
+
+    def predict(self, part: Part) -> Predictions:
+        """What it predicts for a part's images, resized to what it takes."""
+        logits = [
+            self.logits(batch.images) for batch in part.batches(_BATCH, image_size=self.image_size)
+        ]
+        return Predictions.of_logits(np.concatenate(logits), part.labels)
+
+    def logits(self, images: torch.Tensor) -> np.ndarray:
+        """Of images [batch, channels, size, size], uint8."""
+        if self.mean is None or self.std is None:
+            return self._served(images.permute(0, 2, 3, 1).contiguous().numpy())
+        return self._served(normalize(images, self.mean, self.std).numpy())
+
+    def _served(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits of inputs [batch, …]; of a file for a batch of fixed size so many at a time."""
+        fixed = self.session.input_shape[0]
+        if not isinstance(fixed, int):
+            return self.session.predict(inputs)
+        found = []
+        for start in range(0, len(inputs), fixed):
+            some = inputs[start : start + fixed]
+            filled = np.concatenate([some, np.repeat(some[-1:], fixed - len(some), axis=0)])
+            found.append(self.session.predict(filled)[: len(some)])
+        return np.concatenate(found)
+
+    def timed(self) -> Served:
+        """What serves it, for timing: pixels are made beforehand."""
+        shape = (self.channels, self.image_size, self.image_size)
+        if self.mean is not None:
+            is_fixed = isinstance(self.session.input_shape[0], int)
+            return _Shaped(self._served if is_fixed else self.session.predict, shape)
+        pixels = np.zeros((1, self.image_size, self.image_size, self.channels), np.uint8)
+        return _Shaped(lambda images: self._served(pixels), shape)
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    """Serves images of the shape that it was found to take: a file may leave it open."""
+
+    serve: Callable[[np.ndarray], np.ndarray]
+    image_shape: tuple[int, int, int]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return self.serve(images)
+
+
+def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> EvaluatedModel:
+    """What a person named: an exported folder, an ONNX file, or a model of timm's.
+
+    Args:
+        name: a folder, a file, or what `timm.create_model` takes, such as `local-dir:DIR`.
+        info: the data that it is to classify.
+        threads: that serve it.
+        scratch: a folder for the ONNX files of timm's models.
+
+    Raises:
+        BadInput: there is no such thing, or it has other classes.
+        ArtifactError: its file is damaged.
+    """
+    path = Path(name)
+    if path.is_dir() and (path / RECIPE).is_file():
+        found = _exported(name, path, threads)
+    elif path.is_dir() and (path / SERVED).is_file():
+        found = _file(name, path / SERVED, info, threads)  # a teacher among a study's artifacts
+    elif path.is_file():
+        found = _file(name, path, info, threads)
+    else:
+        found = _timm(name, info, threads, scratch)
+    _check_classes(found, info)
+    return found
+
+
+def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
+    data = read_provenance(folder).data
+    shape = (data.channels, data.image_size, data.image_size)
+    parameters, macs = count_operations(load_network(folder), shape)
+    return EvaluatedModel(
+        name=name,
+        path=folder / SERVED,
+        session=Session(folder / SERVED, threads=threads),
+        channels=data.channels,
+        image_size=data.image_size,
+        mean=data.mean,
+        std=data.std,
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel:
+    """An ONNX file; what it does not say of its preprocessing is as these data have it."""
+    session = Session(path, threads=threads)
+    if (rank := len(session.input_shape)) != 4:
+        raise BadInput(
+            f"{name} must take images, [batch, channels, height, width], but its input has {rank} "
+            "dimensions"
+        )
+    said = _preprocessing(name, session, info)
+    raw = session.takes_pixels
+    size = said.image_size if raw else session.image_shape[1]
+    if not isinstance(size, int):
+        size = info.image_size
+    _check_shape(name, session, size)
+    if path.name in _OF_EXPORT and (path.parent / RECIPE).is_file():
+        # A form of a student, whose packed weights are not what its parameters are.
+        data = read_provenance(path.parent).data
+        counted = (data.channels, data.image_size, data.image_size)
+        parameters, macs = count_operations(load_network(path.parent), counted)
+    else:
+        shape = None if raw else (1, info.channels, size, size)
+        parameters, macs = _counted(name, path, shape)
+    return EvaluatedModel(
+        name=name,
+        path=path,
+        session=session,
+        channels=info.channels,
+        image_size=size,
+        mean=None if raw else said.mean,
+        std=None if raw else said.std,
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedModel:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network = timm.create_model(name, pretrained=True, in_chans=info.channels).eval()
+    except (RuntimeError, ValueError, OSError, KeyError, AssertionError) as error:
+        raise BadInput(
+            f"{name!r} must be a folder that `retort export` wrote, an ONNX file, or a model of "
+            f"timm's with its weights: {shortened(error)}"
+        ) from error
+    config = cast(Mapping[str, Any], network.pretrained_cfg)
+    size = int(config["input_size"][-1])
+    shape = (info.channels, size, size)
+    path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
+    export_onnx(network, path, image_shape=shape)
+    parameters, macs = count_operations(network, shape)
+    # timm adapts the first layer to grey images, but not these figures.
+    grey = info.channels == 1 != len(config["mean"])
+    mean, std = ((sum(v) / len(v),) if grey else tuple(v) for v in (config["mean"], config["std"]))
+    return EvaluatedModel(
+        name=name,
+        path=path,
+        session=Session(path, threads=threads),
+        channels=info.channels,
+        image_size=size,
+        mean=mean,
+        std=std,
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
+    """One image tells whether it takes these and how many classes it has."""
+    size = found.image_size
+    try:
+        outputs = found.logits(torch.zeros(1, info.channels, size, size, dtype=torch.uint8))
+    except ArtifactError as error:
+        raise BadInput(
+            f"{found.name} must take images of {info.channels} channels and {size} pixels: "
+            f"{shortened(error)}"
+        ) from error
+    if outputs.shape != (1, len(info.classes)):
+        raise BadInput(
+            f"{found.name} must predict the data's {len(info.classes)} classes, but gives outputs "
+            f"of shape {list(outputs.shape)}"
+        )
+    labels = _told(found.session, LABELS)
+    if isinstance(labels, list) and tuple(labels) != info.classes:
+        raise BadInput(
+            f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
+            f"but has {', '.join(map(str, labels))}"
+        )
+
+
+def _told(session: Session, key: str) -> Any:
+    """What the file says of itself under our key; None where that is another's, or nothing."""
+    try:
+        return parsed_json(session.metadata.get(key, "null"))
+    except DamagedFile:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Preprocessing:
+    """What a file's images must be like; as the data have it, where it does not say."""
+
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
+
+
+_PREPROCESSING = TypeAdapter(_Preprocessing)
+
+
+def _preprocessing(name: str, session: Session, info: DataInfo) -> _Preprocessing:
+    told = _told(session, PREPROCESSING)
+    said = {"image_size": info.image_size, "mean": info.mean, "std": info.std}
+    if isinstance(told, dict):
+        said |= {key: told[key] for key in said if key in told}
+    try:
+        found = _PREPROCESSING.validate_python(said)
+        if not len(found.mean) == len(found.std) == info.channels:
+            raise ValueError(f"it has {len(found.mean)} means for {info.channels} channels")
+    except ValueError as error:
+        raise BadInput(
+            f"{name} must say in its metadata what its images are like, but {PREPROCESSING!r} "
+            f"can't be used: {shortened(error)}"
+        ) from error
+    return found
+
+
+def _check_shape(name: str, session: Session, size: int) -> None:
+    """Raises BadInput where a file asks for images or batches that take all of the memory."""
+    batch = session.input_shape[0]
+    if size > LARGEST_IMAGE or (isinstance(batch, int) and batch > _LARGEST_FIXED_BATCH):
+        raise BadInput(
+            f"{name} must take images of up to {LARGEST_IMAGE} pixels a side, in batches of up to "
+            f"{_LARGEST_FIXED_BATCH}, but its input is {list(session.input_shape)}"
+        )
+
+
+def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> tuple[int, int]:
+    try:
+        return count_onnx(path, batch_shape=batch_shape)
+    # Not every file that ONNX Runtime loads is ONNX, such as its own format.
+    except (DecodeError, ValidationError, ValueError, LookupError, RuntimeError) as error:
+        raise BadInput(f"{name} must be an ONNX file: {shortened(error)}") from error

@@ -1,1 +1,0 @@
-"""What pruning takes out: channels along the dependency graph, heads, blocks, single weights."""

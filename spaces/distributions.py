@@ -1,0 +1,214 @@
+"""The values that a parameter may take: a range of numbers, one of a list, any name."""
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str
+
+
+class Suggester(Protocol):
+    """The part of an Optuna trial that a domain needs."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+def _is_number(value: object) -> bool:
+    # No math.isfinite for integers: it fails for those that no float can hold.
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class FloatRange:
+    """Finite floats from `low` to `high`, both included; searched on a log scale where `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+
+    def contains(self, value: object) -> bool:
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+    def count(self) -> float:
+        """Number of values; infinity, unless the range is a single point."""
+        return 1 if self.low == self.high else math.inf
+
+    def at(self, share: float) -> Scalar:
+        """The value at that share of the way, 0 to 1, from `low` to `high`."""
+        return _between(self, share)
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """Integers from `low` to `high`, both included; searched on a log scale where `log`."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+
+    def contains(self, value: object) -> bool:
+        return _is_integer(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return (self.low, self.high)
+
+    def count(self) -> float:
+        return self.high - self.low + 1
+
+    def at(self, share: float) -> Scalar:
+        """The value at about that share of the way, 0 to 1, from `low` to `high`."""
+        return round(_between(self, share))
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        return trial.suggest_int(name, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of the listed values."""
+
+    options: tuple[Scalar, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise ValueError("a list of options must hold at least one, but got none")
+        if len(set(self.options)) != len(self.options):
+            raise ValueError(f"options must differ, but got {list(self.options)}")
+
+    def contains(self, value: object) -> bool:
+        # `1 == True` holds in Python, so that types are compared as well.
+        return any(value == option and type(value) is type(option) for option in self.options)
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return self.options
+
+    def count(self) -> float:
+        return len(self.options)
+
+    def at(self, share: float) -> Scalar:
+        """The option at that share of the way, 0 to 1, through the list."""
+        return self.options[min(int(share * len(self.options)), len(self.options) - 1)]
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        value: Scalar = trial.suggest_categorical(name, self.options)
+        return value
+
+    def __str__(self) -> str:
+        names = ", ".join(str(option) for option in self.options)
+        return names if len(self.options) == 1 else f"one of {names}"
+
+
+@dataclass(frozen=True)
+class AnyName:
+    """Any non-empty text, such as the name of a timm model; a study must list the ones it means."""
+
+    kind: str
+
+    def contains(self, value: object) -> bool:
+        return isinstance(value, str) and bool(value)
+
+    def edges(self) -> tuple[Scalar, ...]:
+        return ()
+
+    def count(self) -> float:
+        return math.inf
+
+    def at(self, share: float) -> Scalar:
+        raise ValueError(f"{self} has no values to choose from at {share}: list those meant")
+
+    def suggest(self, trial: Suggester, name: str) -> Scalar:
+        raise ValueError(f"{name} can't be searched openly: list each {self.kind} that is meant")
+
+    def __str__(self) -> str:
+        return f"the name of a {self.kind}"
+
+
+Distribution: TypeAlias = FloatRange | IntRange | OneOf | AnyName
+
+
+def narrow(distribution: Distribution, wanted: object) -> Distribution:
+    """The part of `distribution` that a study asks for.
+
+    Args:
+        distribution: what the method permits.
+        wanted: a single value, a list of values, or `{low: …, high: …, log: …}`.
+
+    Raises:
+        ValueError: what is asked for is malformed, or lies outside of `distribution`.
+    """
+    if isinstance(wanted, Mapping):
+        return _narrow_range(distribution, dict(wanted))
+    options = wanted if isinstance(wanted, list | tuple) else [wanted]
+    values = tuple(_as_member(distribution, option) for option in options)
+    return OneOf(values)
+
+
+def _as_member(distribution: Distribution, value: object) -> Scalar:
+    if not distribution.contains(value):
+        raise ValueError(f"must be {distribution}, but got {value!r}{_near(distribution, value)}")
+    return float(value) if isinstance(distribution, FloatRange) else value  # type: ignore[arg-type, return-value]
+
+
+def _near(distribution: Distribution, value: object) -> str:
+    names = (
+        [str(option) for option in distribution.options] if isinstance(distribution, OneOf) else []
+    )
+    near = difflib.get_close_matches(str(value), names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _narrow_range(distribution: Distribution, wanted: dict[object, object]) -> Distribution:
+    if not isinstance(distribution, FloatRange | IntRange):
+        raise ValueError(f"must be {distribution}, so that no range can be given, but got {wanted}")
+    if unknown := wanted.keys() - {"low", "high", "log"}:
+        raise ValueError(f"a range has low, high and log, but got {sorted(map(str, unknown))}")
+    low = _as_member(distribution, wanted.get("low", distribution.low))
+    high = _as_member(distribution, wanted.get("high", distribution.high))
+    log = wanted.get("log", distribution.log)
+    if not isinstance(log, bool):
+        raise ValueError(f"log must be true or false, but got {log!r}")
+    return type(distribution)(low, high, log)  # type: ignore[arg-type]
+
+
+def _between(bounds: FloatRange | IntRange, share: float) -> float:
+    if share in (0.0, 1.0):  # by rounding errors 0.3 + (0.9 - 0.3) is more than 0.9
+        return float(bounds.high if share else bounds.low)
+    if bounds.log:
+        return float(bounds.low * (bounds.high / bounds.low) ** share)
+    return float(bounds.low + (bounds.high - bounds.low) * share)
+
+
+def _check_bounds(bounds: FloatRange | IntRange) -> None:
+    low, high = bounds.low, bounds.high
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"low <= high must hold, both finite, but got low={low}, high={high}")
+    if bounds.log and low <= 0:
+        raise ValueError(f"a log range must start above 0, but got low={low}")

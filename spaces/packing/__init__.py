@@ -1,1 +1,0 @@
-"""Weights that take less room in the file than in memory, decoded when the file is loaded."""

@@ -1,0 +1,1 @@
+"""Structured pruning: cut channels along the dependency graph, attention heads and blocks."""

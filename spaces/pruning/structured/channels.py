@@ -1,0 +1,201 @@
+"""Cutting channels and attention heads out of a network along its dependency graph."""
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch_pruning
+from timm.layers import Attention
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from spaces.axes.pruning import Cut, CutSide
+from spaces.pruning.structured.graph import (
+    Importance,
+    as_value_errors,
+    build_pruner,
+    run,
+    settle,
+    traced,
+)
+from spaces.pruning.structured.protection import protected_layers
+
+NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
+MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)
+
+
+def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Importance:
+    """The sum of the weights' absolute values to that power, averaged over coupled layers.
+
+    It is relative to the mean of the group, so that layers can compete.
+
+    Args:
+        power: 1 or 2.
+        of: layers whose weights count; groups that have none are not scored.
+    """
+    importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
+        p=power, target_types=list(of)
+    )
+    return importance
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutPlan:
+    """How much is cut, and what competes with what.
+
+    Attributes:
+        ratio: share of the channels to cut in the end, 0 to 1.
+        steps: in how many even steps.
+        scope: `layer`, in each layer the share; `global`, the least important of all; or
+            `isomorphic`, the least important of all layers that are built alike.
+        round_to: what channels left are a multiple of, in layers that have as many.
+        whole_heads: cut whole heads out of attentions, and not the same width out of each.
+    """
+
+    ratio: float
+    steps: int = 1
+    scope: str = "layer"
+    round_to: int = 1
+    whole_heads: bool = False
+
+
+class Cutter:
+    """Cuts a network step by step, in place.
+
+    Args:
+        network: a timm classifier. Its last layer keeps its outputs.
+        example: one input, [1, channels, height, width].
+        importance: of the channels of a group.
+        plan: what to cut.
+
+    Raises:
+        ValueError: the dependency graph does not describe this network.
+    """
+
+    def __init__(
+        self, network: nn.Module, example: Tensor, *, importance: Importance, plan: CutPlan
+    ) -> None:
+        self._network, self._example = network, example
+        self._importance, self._plan = importance, plan
+        self._attentions = [m for m in network.modules() if isinstance(m, Attention)]
+        self._heads = [attention.num_heads for attention in self._attentions]
+        self._cuts: list[Cut] = []
+        self._step = 0
+        with traced(network), as_value_errors(network):
+            self._pruner = build_pruner(
+                network,
+                example,
+                importance=importance,
+                kept=protected_layers(network, example),
+                pruning_ratio=plan.ratio,
+                iterative_steps=plan.steps,
+                global_pruning=plan.scope != "layer",
+                isomorphic=plan.scope == "isomorphic",
+                round_to=plan.round_to if plan.round_to > 1 else None,
+                prune_head_dims=not plan.whole_heads,
+            )
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """All that were made."""
+        return list(self._cuts)
+
+    def step(self, weighed: AbstractContextManager[object] | None = None) -> None:
+        """Makes the next step's cuts.
+
+        Args:
+            weighed: open while channels are judged, and closed before any is cut.
+
+        Raises:
+            ValueError: the network no longer runs, since the graph does not describe it.
+        """
+        self._step += 1
+        with as_value_errors(self._network):
+            groups = self._pruner.step(interactive=True)
+            # All groups are scored before the first is given.
+            with weighed or nullcontext():
+                heads = self._weak_heads() if self._plan.whole_heads else []
+                first = next(groups, None)
+            if first is not None:
+                self._cut(first)
+            for group in groups:
+                self._cut(group)
+            for attention, weak in heads:
+                self._cut_heads(attention, weak)
+            settle(self._network)
+            run(self._network, self._example)
+
+    def _cut(self, group: torch_pruning.Group) -> None:
+        group.prune()
+        name, outputs, indices = self._graph.pruning_history()[-1]
+        part = CutSide.OUTPUTS if outputs else CutSide.INPUTS
+        self._cuts.append((name, part, [int(index) for index in indices]))
+
+    def _weak_heads(self) -> list[tuple[Attention, list[int]]]:
+        """The least important heads of each attention, of which at least one is kept."""
+        share = self._plan.ratio * self._step / self._plan.steps
+        found = []
+        for attention, heads in zip(self._attentions, self._heads, strict=True):
+            surplus = attention.num_heads - max(1, int(heads * (1 - share)))
+            channels = range(attention.proj.in_features)
+            scores = self._importance(_head_group(self._graph, attention, channels))
+            if surplus > 0 and scores is not None:
+                by_head = scores.view(attention.num_heads, -1).sum(dim=1)
+                found.append((attention, sorted(by_head.argsort()[:surplus].tolist())))
+        return found
+
+    def _cut_heads(self, attention: Attention, heads: list[int]) -> None:
+        cut_heads(self._graph, attention, heads)
+        self._pruner.num_heads[attention.qkv] = attention.num_heads
+        self._pruner.out_channel_groups[attention.qkv] = attention.num_heads
+        names = {module: name for name, module in self._network.named_modules()}
+        self._cuts.append((names[attention], CutSide.HEADS, heads))
+
+    @property
+    def _graph(self) -> torch_pruning.DependencyGraph:
+        return self._pruner.DG
+
+
+def cut_channels(
+    model: nn.Module, example: Tensor, *, importance: Importance, plan: CutPlan
+) -> tuple[nn.Module, list[Cut]]:
+    """A copy of `model` cut in a single step, and the cuts made; as `Cutter`."""
+    pruned = copy.deepcopy(model)
+    cutter = Cutter(pruned, example, importance=importance, plan=plan)
+    cutter.step()
+    return pruned, cutter.cuts
+
+
+def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
+    """Makes a cut in the network of `graph` that was made in another of its architecture."""
+    name, part, indices = cut
+    module = graph.model.get_submodule(name)
+    if part == CutSide.HEADS:
+        cut_heads(graph, module, indices)
+        return
+    pruner = graph.get_pruner_of_module(module)
+    function = pruner.prune_out_channels if part == CutSide.OUTPUTS else pruner.prune_in_channels
+    graph.get_pruning_group(module, function, list(indices)).prune(record_history=False)
+    settle(graph.model)
+
+
+def cut_heads(
+    graph: torch_pruning.DependencyGraph, attention: nn.Module, heads: Sequence[int]
+) -> None:
+    """Takes whole heads, numbered from 0, out of one of timm's attentions."""
+    assert isinstance(attention, Attention)
+    width = attention.proj.in_features // attention.num_heads
+    channels = [head * width + place for head in heads for place in range(width)]
+    _head_group(graph, attention, channels).prune(record_history=False)
+    attention.num_heads -= len(heads)
+    settle(graph.model)
+
+
+def _head_group(
+    graph: torch_pruning.DependencyGraph, attention: Attention, channels: Sequence[int]
+) -> torch_pruning.Group:
+    # From where heads come together, as the channels of queries, keys and values are not in order.
+    function = torch_pruning.prune_linear_in_channels
+    return graph.get_pruning_group(attention.proj, function, list(channels))

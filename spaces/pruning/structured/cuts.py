@@ -1,0 +1,50 @@
+"""Replaying the cuts of a pruned network in an uncut one, so that its weights fit."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaces.axes.pruning import Cut, CutSide
+from spaces.pruning.structured.channels import cut_again
+from spaces.pruning.structured.graph import as_value_errors, dependency_graph, run, traced
+
+
+def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
+    """Makes the same cuts in an uncut network of the same architecture, in place.
+
+    Raises:
+        ValueError: they are of another architecture.
+    """
+    if not cuts:
+        return
+    with traced(model), as_value_errors(model):
+        for name, part, _ in cuts:
+            if part == CutSide.ALL:
+                remove_block(model, name)
+        partial = [cut for cut in cuts if cut[1] != CutSide.ALL]
+        if partial:
+            graph = dependency_graph(model, example)
+            for cut in partial:
+                cut_again(graph, cut)
+        run(model, example)
+
+
+def remove_block(model: nn.Module, name: str) -> None:
+    """Has the module of that dotted name give what it is given."""
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, nn.Identity())
+
+
+def read_cuts(document: Iterable[Sequence[Any]]) -> tuple[Cut, ...]:
+    """Cuts as JSON keeps them.
+
+    Raises:
+        ValueError: a part is unknown.
+    """
+    # Format 1 said whether it was outputs.
+    names = {True: CutSide.OUTPUTS, False: CutSide.INPUTS}
+    return tuple(
+        (name, names[part] if isinstance(part, bool) else CutSide(part), indices)
+        for name, part, indices in document
+    )

@@ -1,0 +1,99 @@
+"""Which weights belong to which channel, along a network's dependency graph."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch_pruning
+from torch import Tensor, nn
+from torch_pruning.pruner import function
+
+from spaces.pruning.structured.graph import classifiers, dependency_graph, traced
+from spaces.pruning.structured.protection import protected_layers
+
+_OUTPUTS = (
+    function.prune_conv_out_channels,
+    function.prune_depthwise_conv_out_channels,
+    function.prune_linear_out_channels,
+    function.prune_batchnorm_out_channels,
+    function.prune_layernorm_out_channels,
+)
+_INPUTS = (function.prune_conv_in_channels, function.prune_linear_in_channels)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The part of one weight that belongs to the channels of a group.
+
+    Attributes:
+        layer: whose weight it is.
+        dimension: of the weight, along which the channels lie.
+        indices: along that dimension, [members], int64.
+        channels: the group's channel that each belongs to, [members], int64.
+    """
+
+    layer: nn.Module
+    dimension: int
+    indices: Tensor
+    channels: Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that are cut together, of several layers.
+
+    Attributes:
+        size: number of channels.
+        members: whose weights they are made of.
+    """
+
+    size: int
+    members: tuple[Member, ...]
+
+    def square_norms(self) -> Tensor:
+        """Sum of the squares of each channel's weights, [size], with a gradient."""
+        sums = [self._sums(member) for member in self.members]
+        return torch.stack(sums).sum(dim=0)
+
+    def _sums(self, member: Member) -> Tensor:
+        weight = member.layer.weight
+        assert isinstance(weight, Tensor)
+        rest = [place for place in range(weight.dim()) if place != member.dimension]
+        line = weight.square().sum(dim=rest) if rest else weight.square()
+        device = weight.device
+        parts = line[member.indices.to(device)]
+        return line.new_zeros(self.size).index_add(0, member.channels.to(device), parts)
+
+
+def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
+    """The groups of channels that pruning may cut, all but the classes."""
+    with traced(network):
+        kept = [network.get_submodule(name) for name in protected_layers(network, example)]
+        graph = dependency_graph(network, example)
+        ignored = kept + [layer for head in classifiers(network) for layer in head.modules()]
+        found = [
+            Group(len(group[0].idxs), tuple(_members(group)))
+            for group in graph.get_all_groups(ignored_layers=ignored)
+        ]
+    return [group for group in found if group.members]
+
+
+def _members(group: torch_pruning.Group) -> Iterator[Member]:
+    for item in group:
+        layer, handler = item.dep.target.module, item.dep.handler
+        if getattr(layer, "weight", None) is None:
+            continue
+        if handler in _OUTPUTS:
+            dimension = 0
+        elif handler in _INPUTS and getattr(layer, "groups", 1) == 1:
+            dimension = 1
+        else:
+            continue
+        # Whatever comes of no channel of the group's root can't be told apart by channels.
+        pairs = [
+            (index, channel)
+            for index, channel in zip(item.idxs, item.root_idxs, strict=True)
+            if channel is not None
+        ]
+        indices, channels = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).unbind(dim=1)
+        yield Member(layer, dimension, indices, channels)

@@ -1,0 +1,1 @@
+"""Post-training quantization: int8 with calibration, and how much each layer suffers from it."""

@@ -1,0 +1,143 @@
+"""Packing the weights of an ONNX model, and unpacking them for programs that want them plain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from spaces.quantization.weight_compression.decoders import (
+    DOMAIN,
+    OPSET,
+    VERSION,
+    decoders,
+    format_version,
+)
+from spaces.quantization.weight_compression.encodings import Encoded, sparse, stored_bytes
+
+# A tensor's names and its call take about so many bytes themselves.
+_CALL_BYTES = 300
+
+
+def pack(model: ModelProto, tensors: Mapping[str, Encoded]) -> ModelProto:
+    """A copy of `model` in which these initializers, by name, are encoded.
+
+    Raises:
+        ValueError: the model has no such initializer, or is of another opset than the decoders.
+    """
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    if versions.get("", 0) != OPSET:
+        raise ValueError(f"only models of opset {OPSET} can be packed, but got {versions.get('')}")
+    if strangers := tensors.keys() - {tensor.name for tensor in model.graph.initializer}:
+        raise ValueError(f"the model has no initializers {sorted(strangers)}")
+    packed = ModelProto()
+    packed.CopyFrom(model)
+    graph = packed.graph
+    kept = [tensor for tensor in graph.initializer if tensor.name not in tensors]
+    calls, parts = _calls(tensors)
+    nodes = [*calls, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend([*kept, *parts])
+    graph.node.extend(nodes)
+    _declare(packed, {encoded.decoder for encoded in tensors.values()})
+    return packed
+
+
+def pack_sparse(model: ModelProto) -> ModelProto:
+    """A copy of `model` in which each tensor that has enough zeros is stored without them."""
+    found = {}
+    for tensor in model.graph.initializer:
+        encoded = sparse(numpy_helper.to_array(tensor))
+        if stored_bytes(encoded) + _CALL_BYTES < len(tensor.raw_data):
+            found[tensor.name] = encoded
+    return pack(model, found)
+
+
+def unpacked(path: Path) -> ModelProto:
+    """The model of an ONNX file, packed or plain, with all weights stored plainly.
+
+    Raises:
+        ValueError: the file is no ONNX model, is damaged, or is of a newer format.
+    """
+    try:
+        model = onnx.load(path)
+    except DecodeError as error:
+        raise ValueError(f"{path} is no ONNX model: {error}") from error
+    version = format_version(model)
+    if version is None:
+        return model
+    if version > VERSION:
+        raise ValueError(
+            f"{path} must be of format {VERSION} or older, but is of format {version}: read it "
+            "with a newer retort"
+        )
+    calls = [node for node in model.graph.node if node.domain == DOMAIN]
+    weights = _decoded(model, calls, path)
+    parts = {name for node in calls for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name not in parts]
+    nodes = [node for node in model.graph.node if node.domain != DOMAIN]
+    imports = [entry for entry in model.opset_import if entry.domain != DOMAIN]
+    functions = [function for function in model.functions if function.domain != DOMAIN]
+    del model.graph.initializer[:], model.graph.node[:], model.opset_import[:], model.functions[:]
+    model.graph.initializer.extend([*kept, *weights])
+    model.graph.node.extend(nodes)
+    model.opset_import.extend(imports)
+    model.functions.extend(functions)
+    return model
+
+
+def _calls(tensors: Mapping[str, Encoded]) -> tuple[list[NodeProto], list[TensorProto]]:
+    """For each tensor the call that decodes it, and the parts that they take; alike ones once."""
+    parts: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
+    calls = []
+    for name, encoded in tensors.items():
+        inputs = []
+        for place, part in enumerate(encoded.inputs):
+            key = part.dtype.str, part.shape, part.tobytes()
+            if key not in parts:
+                parts[key] = numpy_helper.from_array(part, f"{name}.{place}")
+            inputs.append(parts[key].name)
+        calls.append(helper.make_node(encoded.decoder, inputs, [name], domain=DOMAIN))
+    return calls, list(parts.values())
+
+
+def _declare(model: ModelProto, names: set[str]) -> None:
+    """Makes the decoders of these names known to the model, unless they are."""
+    known = {function.name for function in model.functions if function.domain == DOMAIN}
+    functions = decoders()
+    model.functions.extend(functions[name] for name in sorted(names - known))
+    if names and format_version(model) is None:
+        model.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
+
+
+def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[TensorProto]:
+    """What the calls give, by running them alone."""
+    parts = {name for node in calls for name in node.input}
+    names = [node.output[0] for node in calls]
+    graph = helper.make_graph(
+        calls,
+        "weights",
+        [],
+        [onnx.ValueInfoProto(name=name) for name in names],
+        [tensor for tensor in model.graph.initializer if tensor.name in parts],
+    )
+    alone = helper.make_model(
+        graph,
+        opset_imports=model.opset_import,
+        functions=model.functions,
+        ir_version=model.ir_version,
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        values: list[np.ndarray] = session.run(names, {})
+    # ONNX Runtime's errors have no base of their own.
+    except Exception as error:
+        raise ValueError(f"the weights of {path} can't be decoded: {error}") from error
+    return [numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True)]

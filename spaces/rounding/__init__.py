@@ -1,1 +1,0 @@
-"""Numbers of few bits: their grids and levels, what each layer suffers, training under them."""
