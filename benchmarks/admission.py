@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.loader import load_study
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study

@@ -40,7 +40,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost, EpochRecord, Outcome, Quality, TrialState
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.problem import Problem, Training
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost
 from spaces import registry
 from spaces.axes.order import AXES

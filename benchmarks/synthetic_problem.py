@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.problem import Problem, Training
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost
 from search.samplers.features import family
 from spaces.distillation.soft_targets import SoftTargets

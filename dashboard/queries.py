@@ -19,7 +19,7 @@ from search.analysis.history import HistoryPoint, history
 from search.analysis.pareto import best
 from search.analysis.recommend import Advice, advise
 from search.analysis.savings import Savings, savings
-from search.budget import Budget, stored_budget
+from search.objectives.budget import Budget, stored_budget
 from search.errors import DamagedRow
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
 from search.storage.storage import Store

@@ -31,19 +31,24 @@ class TrialState(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What a student costs whoever serves it, measured on the file that is served.
+Cost = Mapping[str, float]
+"""What a student costs whoever serves it, measured on the file that is served.
 
-    Latencies are of one image, in milliseconds, on the study's target; None where a budget on
-    bytes had already been broken, so that nothing was timed.
-    """
+By the stored names of `search.objectives.limits`, each with its unit. What was not measured is left
+out, as what the target's clock tells where a counted limit had already been broken.
+"""
 
-    size_bytes: int
-    parameters: int
-    macs: int
-    latency_ms: float | None = None
-    latency_p95_ms: float | None = None
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric's value on a part of the data, and its standard error; None where it isn't known."""
+
+    value: float
+    error: float | None = None
+
+
+Quality = Mapping[str, Measurement]
+"""How well a network does on a part of the data, by the names of `search.objectives.metrics`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +77,8 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
-    """How well a network does on a part of the data, each a share from 0 to 1.
-
-    `agreement` is the share of images on which it predicts the teacher's class.
-    """
-
-    accuracy: float
-    agreement: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """One point of a learning curve; `accuracy` is on validation images.
+    """One point of a learning curve; `score` is the study's metric on validation images.
 
     It is of the float network; in the stage `tune`, of the network under its format's rounding.
     """
@@ -92,7 +86,7 @@ class EpochRecord:
     stage: str
     epoch: int
     loss: float
-    accuracy: float
+    score: float
     learning_rate: float
 
 
@@ -102,19 +96,17 @@ class StageRecord:
 
     One that is `reused` had been computed before: its seconds are what fetching it took.
 
-    Bytes and latency are of the student's file as it would be served then: exported in floats, or
-    quantized. They are measured when the student is shipped, of all stages that gave it another
+    `score` is the study's metric. Of `cost`, what is counted on the network is known at once;
+    what is told by the file is of the student's file as it would be served then, exported in floats
+    or quantized. It is measured when the student is shipped, of all stages that gave it another
     shape or format, in turns. `no_op` says that the stage made no difference, and likely why.
     """
 
     name: str
     seconds: float
-    accuracy: float | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    size_bytes: int | None = None
+    score: float | None = None
+    cost: Cost = field(default_factory=dict)
     reused: bool = False
-    latency_ms: float | None = None
     no_op: str | None = None
 
 
@@ -153,7 +145,7 @@ class Outcome:
 
     state: TrialState
     cost: Cost | None = None
-    quality: Quality | None = None
+    quality: Quality = field(default_factory=dict)
     reason: str | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
     artifact: ArtifactRecord | None = None
@@ -184,7 +176,7 @@ class TrialRecord:
     started_at: datetime
     finished_at: datetime | None
     outcome: Outcome | None
-    test: Quality | None = None
+    test: Quality = field(default_factory=dict)
     parent: int | None = None
     attempts: int = 1
 
@@ -230,14 +222,14 @@ class TrainingDone:
 class TeacherRecord:
     """The teacher, measured as its students are: exported, in their runtime, on their data.
 
-    `accuracy` is on validation images, `test_accuracy` on the test images.
+    `quality` is on validation images, `test` on the test images.
     """
 
     name: str
     digest: str
-    accuracy: float
+    quality: Quality
     cost: Cost
-    test_accuracy: float | None = None
+    test: Quality = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,9 @@ from search.errors import (
     TargetError,
 )
 from search.evaluation.measure import predictions, quality
-from search.evaluation.predictions import TEACHER, Predictions, keep_test
+from search.evaluation.predictions_file import TEACHER, keep_test
 from search.files.filestore import FolderStore
+from search.objectives.predictions import Predictions
 from search.pipeline.setup import StudyContextSpec, prepare_context
 from search.progress import Callback
 from search.ray_backend.trials import reaching_target, run_trials

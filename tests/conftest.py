@@ -14,7 +14,7 @@ import torch
 from timm.models import _registry as timm_registry
 from torch import nn
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import DataSettings, Target
 from search.data.dataset import Dataset

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SEARCH_MODULES_OF_THE_DASHBOARD = {
     "search.analysis",
     "search.artifacts.sameness",
-    "search.budget",
+    "search.objectives.budget",
     "search.errors",
-    "search.evaluation.predictions",
+    "search.evaluation.predictions_file",
     "search.files.filestore",
     "search.records",
     "search.storage",

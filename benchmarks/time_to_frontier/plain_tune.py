@@ -26,7 +26,7 @@ from benchmarks.live_teacher import live_teacher
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import train_naturally
 from benchmarks.time_to_frontier.runs import NATURAL
-from search.budget import Budget, total_violation
+from search.objectives.budget import Budget, total_violation
 from search.config.study import Study
 from search.cost_model.dry_run import dry_run
 from search.pipeline import student_builder as builder

@@ -20,7 +20,7 @@ from benchmarks.time_to_frontier.runs import (
     Terms,
 )
 from benchmarks.time_to_frontier.traces import REFERENCE, Trace
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.units import format_milliseconds
 
 # Parts of a baseline's minutes after which ours is looked at.

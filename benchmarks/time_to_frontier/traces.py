@@ -9,7 +9,7 @@ from benchmarks.time_to_frontier.log import read_log
 from benchmarks.time_to_frontier.runs import Run
 from search.analysis.pareto import hypervolume
 from search.artifacts.student import SERVED
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.address import bind, number_between, say
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
-from search.budget import COST_NAMES, Budget
+from search.objectives.budget import COST_NAMES, Budget
 
 _FIELDS = {
     "size_bytes": "size",

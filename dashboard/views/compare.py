@@ -18,7 +18,8 @@ from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.errors import RetortError
-from search.evaluation.predictions import TEACHER, Predictions, kept_predictions
+from search.evaluation.predictions_file import TEACHER, kept_predictions
+from search.objectives.predictions import Predictions
 from search.files.filestore import FolderStore
 from search.records import TrialRecord, TrialState
 

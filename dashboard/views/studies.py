@@ -10,7 +10,7 @@ from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
 from search.analysis.recommend import accuracy_of, cost_of
-from search.budget import stored_budget
+from search.objectives.budget import stored_budget
 from search.errors import DamagedRow
 from search.records import TrialState
 from search.storage.leases import standing

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from search.analysis.pareto import frontier, hypervolume
 from search.analysis.recommend import accuracy_of, cost_of
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import TrialRecord, TrialState
 
 # As many moments as a picture can show apart.

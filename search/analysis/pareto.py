@@ -7,8 +7,8 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
-from search.budget import Budget, total_violation
 from search.errors import NoStudentFits
+from search.objectives.budget import Budget, total_violation
 from search.records import Cost, TrialRecord, TrialState
 
 

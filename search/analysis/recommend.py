@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.analysis.pareto import best
-from search.budget import COST_NAMES, Budget, total_violation
+from search.objectives.budget import COST_NAMES, Budget, total_violation
 from search.records import Cost, TrialRecord, TrialState
 
 # A student is worth naming as the cheaper one where it costs at most so much of the chosen one.

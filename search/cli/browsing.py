@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.pareto import chosen, frontier
-from search.budget import Budget, stored_budget
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -30,6 +29,7 @@ from search.cli.options import (
 from search.cli.terminal import out, percent, say, trial_table, write_csv, write_json
 from search.config.single_trial import study_of_trial
 from search.errors import BadInput
+from search.objectives.budget import Budget, stored_budget
 from search.records import (
     Cost,
     Outcome,

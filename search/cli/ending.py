@@ -7,7 +7,6 @@ from rich.table import Table
 
 from search.analysis.pareto import frontier
 from search.analysis.utilization import occupancy, occupancy_text
-from search.budget import cost_texts
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
 from search.cli.terminal import out, percent, recipe_text, say, trial_table
@@ -15,6 +14,7 @@ from search.config.resources import parallel_trials
 from search.config.study import Study
 from search.errors import DiskError
 from search.files.filestore import FolderStore
+from search.objectives.budget import cost_texts
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
 

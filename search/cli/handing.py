@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from search.budget import cost_texts
 from search.cli.browsing import choose
 from search.cli.options import (
     DEFAULT_STORE,
@@ -23,6 +22,7 @@ from search.cli.terminal import percent, recipe_text, say, write_json
 from search.errors import BadInput
 from search.export.formats import ExportFormat
 from search.files.atomic import file_written_whole
+from search.objectives.budget import cost_texts
 from search.records import TrialRecord
 from search.storage.storage import Store
 

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier
-from search.budget import stored_budget
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import complain, out, percent, state_text, write_json
 from search.errors import DamagedRow
+from search.objectives.budget import stored_budget
 from search.records import StudyRecord, StudyState, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 from search.storage.storage import Store

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from search.analysis.pareto import frontier
-from search.budget import stored_budget
 from search.files.atomic import file_written_whole
+from search.objectives.budget import stored_budget
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.units import format_bytes, format_milliseconds
 

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from search.budget import cost_texts
+from search.objectives.budget import cost_texts
 from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
 from search.text import visible, visible_lines
 

@@ -11,16 +11,15 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from search.config.study import Study
-from search.units import format_bytes, parse_bytes, parse_milliseconds, parse_room, parse_seconds
-from spaces.quantity import parse_count
+from search.objectives.limits import limits
+from search.units import format_bytes, parse_bytes, parse_room, parse_seconds
 
 _BYTES = (parse_bytes, parse_room)
 _QUANTITIES = {
     parse_bytes: "bytes, such as 2MB",
     parse_room: "bytes, such as 2GB, or 0",
-    parse_milliseconds: "time, such as 5ms",
     parse_seconds: "time, such as 2h",
-    parse_count: "count, such as 500k",
+    **{limit.parse: limit.takes for limit in limits().values()},
 }
 _KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float, "number"))
 

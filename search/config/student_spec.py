@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from search.budget import Budget
 from search.config.study import Target
+from search.objectives.budget import Budget
 from spaces.axes.student import Student
 
 

@@ -13,8 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from search.budget import Budget
 from search.config.fields import Address, AnyPath, Factory, Share, StoreUrl, is_name
+from search.objectives.budget import Budget
+from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
+from search.objectives.limits import limit_of
+from search.objectives.metrics import metric_of
 from search.units import Bytes, Room, Seconds
 from spaces.search_space import SearchSpace
 
@@ -181,9 +184,27 @@ class BudgetSettings(Budget):
     target: Target = Field(Target(), description="the machine that the latency is measured for")
 
 
-class SearchSettings(Section):
-    """How many recipes are tried, and who proposes them."""
+def _is_metric(name: str) -> str:
+    return metric_of(name).name
 
+
+def _is_limit(name: str) -> str:
+    return limit_of(name).name
+
+
+class SearchSettings(Section):
+    """What is searched for, how many recipes are tried, and who proposes them."""
+
+    objective: Annotated[str, AfterValidator(_is_metric)] = Field(
+        DEFAULT_OBJECTIVE, description="the metric that is maximised: `retort metrics` lists them"
+    )
+    minimize: Annotated[
+        list[Annotated[str, AfterValidator(_is_limit)]],
+        Field(min_length=1, max_length=MOST_MINIMIZED),
+    ] = Field(
+        list(DEFAULT_MINIMIZED),
+        description="the costs that the frontier is of, beside the objective: keys of the budget",
+    )
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
         "gp", description="who proposes recipes; gp knows what they cost"
     )
@@ -209,6 +230,12 @@ class SearchSettings(Section):
         [], description="like studies in the same store, whose trials teach the sampler"
     )
     views: int = Field(4, ge=1, le=64, description="augmented views of each image")
+
+    @model_validator(mode="after")
+    def _minimizes_each_once(self) -> Self:
+        if len(set(self.minimize)) < len(self.minimize):
+            raise ValueError(f"minimize must name each cost once, but got {self.minimize}")
+        return self
 
 
 class RunSettings(Section):
@@ -283,6 +310,11 @@ class Study(Section):
     def teachers(self) -> tuple[TeacherSettings, ...]:
         """The teachers; several make an ensemble."""
         return tuple(self.teacher) if isinstance(self.teacher, list) else (self.teacher,)
+
+    @property
+    def goal(self) -> Goal:
+        """The objectives of the search."""
+        return Goal.of(self.search.objective, self.search.minimize)
 
     def search_space(self) -> SearchSpace:
         """The opened part of the catalogue."""

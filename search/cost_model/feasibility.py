@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from torch import nn
 
-from search.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.cost_model.bounds import between, extreme, least_of
 from search.cost_model.cost_table import CostTable, shape_of
@@ -16,6 +15,7 @@ from search.cost_model.shape_law import ShapeLaw
 from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import ArtifactError, TargetError, TrialError, shortened
 from search.evaluation.measure import count_operations
+from search.objectives.budget import Budget
 from search.records import Cost, Shape
 from spaces.axes.student import Student
 from spaces.pruning.magnitude import Magnitude

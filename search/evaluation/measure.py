@@ -1,7 +1,6 @@
 """Measuring: what a student costs and how well it does, on the file that is served."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,12 @@ import torch
 from torch import nn
 
 from search.data.dataset import Dataset, Part, normalize
-from search.evaluation.predictions import Predictions
-from search.records import Cost, Quality
+from search.objectives.limit import CountedStudent
+from search.objectives.limits import MACS, PARAMETERS, SIZE, limits
+from search.objectives.metrics import metrics
+from search.objectives.predictions import Predictions
+from search.records import Cost, Measurement, Quality
 from search.targets.onnx_runtime import Session
-from spaces.counting import count_macs, count_parameters
 
 _BATCH = 256
 _CALIBRATION_IMAGES = 512
@@ -26,21 +27,25 @@ def count_cost(network: nn.Module, path: Path, image_shape: tuple[int, int, int]
         path: the file that is served.
         image_shape: channels, height, width.
     """
-    parameters, macs = count_operations(network, image_shape)
-    return Cost(size_bytes=path.stat().st_size, parameters=parameters, macs=macs)
+    student = CountedStudent(path=path, network=network, image_shape=image_shape)
+    return {
+        limit.cost: limit.count(student) for limit in limits().values() if limit.count is not None
+    }
+
+
+def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
+    """What is counted on the network alone, of images [channels, height, width].
+
+    Parameters, and multiply-accumulates of convolutions and matrix products for one image, as
+    `spaces.counting` has them.
+    """
+    student = CountedStudent(path=Path(), network=network, image_shape=image_shape)
+    return {limit.cost: limit.count(student) for limit in (PARAMETERS, MACS) if limit.count}
 
 
 def grown(cost: Cost, more: int) -> Cost:
     """`cost` of a file that is so many bytes larger."""
-    return replace(cost, size_bytes=cost.size_bytes + more)
-
-
-def count_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates for one image [channels, height, width].
-
-    The latter are those of convolutions and matrix products, as `spaces.counting` has them.
-    """
-    return count_parameters(network), count_macs(network, torch.zeros(1, *image_shape))
+    return {**cost, SIZE.cost: cost[SIZE.cost] + more}
 
 
 def predictions(session: Session, part: Part, dataset: Dataset) -> Predictions:
@@ -65,5 +70,8 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
 
 
 def quality(found: Predictions, *, teacher: np.ndarray) -> Quality:
-    """Quality of predictions; `teacher` holds the teacher's classes, [images], int64."""
-    return Quality(accuracy=found.accuracy, agreement=float((found.classes == teacher).mean()))
+    """All metrics of predictions; `teacher` holds the teacher's classes, [images], int64."""
+    return {
+        name: Measurement(metric.compute(found, teacher), metric.standard_error(found, teacher))
+        for name, metric in metrics().items()
+    }

@@ -9,11 +9,12 @@ from search.artifacts.student import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.evaluation.intervals import wilson_interval
-from search.evaluation.predictions import Predictions, read_predictions
+from search.evaluation.predictions_file import read_predictions
 from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.images import part_of
 from search.files.disk import scratch
+from search.objectives.predictions import Predictions
 from search.targets.latency import Latency, measure_latency
 
 

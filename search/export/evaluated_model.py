@@ -24,10 +24,10 @@ from search.data.dataset import DataInfo, Part, normalize
 from search.errors import ArtifactError, BadInput, shortened
 from search.evaluation.measure import count_operations
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
-from search.evaluation.predictions import Predictions
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
 from search.files.reading import DamagedFile, parsed_json
+from search.objectives.predictions import Predictions
 from search.targets.latency import Served
 from search.targets.onnx_runtime import Session, export_onnx
 

@@ -34,7 +34,7 @@ from search.artifacts.student import (
 from search.data.dataset import DataInfo, normalize
 from search.data.images import converted, square
 from search.errors import BadInput
-from search.evaluation.predictions import (
+from search.evaluation.predictions_file import (
     PREDICTIONS,
     TEACHER,
     kept_predictions,

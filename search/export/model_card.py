@@ -7,13 +7,13 @@ import timm
 import yaml
 
 from search.artifacts.student import Provenance
-from search.budget import cost_texts
 from search.data.dataset import DataInfo
 from search.evaluation.intervals import wilson_interval, with_interval
-from search.evaluation.predictions import Predictions
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import ExportedMeasurements
+from search.objectives.budget import cost_texts
+from search.objectives.predictions import Predictions
 from search.records import Scalar
 
 _FORMATS = {

@@ -16,9 +16,9 @@ from typing import Self, get_args
 from pydantic import TypeAdapter
 
 from search.artifacts.student import RECIPE, read_recipe
-from search.budget import Budget, stored_budget
 from search.config.study import DataSettings, Target
 from search.errors import ArtifactError, shortened
+from search.objectives.budget import Budget, stored_budget
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
 
 

@@ -12,7 +12,7 @@ from search.data.dataset import DataInfo, Dataset
 from search.errors import ArtifactError, BadInput, DataError, StudyFileError, TargetError
 from search.evaluation.intervals import wilson_interval, with_interval
 from search.evaluation.measure import count_operations
-from search.evaluation.predictions import PREDICTIONS, read_predictions
+from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
 from search.export.forms import ExportedFormats, probes

@@ -12,9 +12,10 @@ from search.config.student_spec import StudentRequirements
 from search.evaluation.convert import Exported, Files, write_files
 from search.evaluation.measure import calibration_batches, count_cost, predictions, quality
 from search.evaluation.onnx_metadata import append_metadata, described
-from search.evaluation.predictions import PREDICTIONS, Predictions, write_predictions
+from search.evaluation.predictions_file import PREDICTIONS, write_predictions
 from search.files.atomic import CHECKSUMS, file_digest
 from search.files.disk import scratch
+from search.objectives.predictions import Predictions
 from search.pipeline.gains import Footprint, runtimes_of, why_no_op
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder

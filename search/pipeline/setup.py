@@ -20,7 +20,12 @@ from search.data.views import View
 from search.errors import TargetError
 from search.evaluation.measure import count_cost, predictions
 from search.evaluation.onnx_metadata import append_metadata, described, metadata_bytes
-from search.evaluation.predictions import PREDICTIONS, TEACHER, read_predictions, write_predictions
+from search.evaluation.predictions_file import (
+    PREDICTIONS,
+    TEACHER,
+    read_predictions,
+    write_predictions,
+)
 from search.files.filestore import FolderStore
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.stage_cache import Lineage, StageCache

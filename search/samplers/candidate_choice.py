@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost
 from search.samplers.acquisition import ParetoFront, expected_improvements, leads, non_dominated
 from search.samplers.candidates import Candidate, Candidates, Predict

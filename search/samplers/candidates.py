@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search.budget import Budget, total_violation
+from search.objectives.budget import Budget, total_violation
 from search.records import Cost
 from spaces.distributions import Scalar, Suggester
 from spaces.recipe import Recipe

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
 from search.samplers.history import read_history

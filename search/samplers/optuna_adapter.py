@@ -20,7 +20,7 @@ from optuna.samplers import (
 )
 from optuna.trial import TrialState as OptunaState
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Outcome, TrialState
 from search.samplers.candidates import CostSource
 from search.samplers.gp_sampler import CostAwareSampler

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Integer, Table, Text
 
-from search.budget import stored_budget
+from search.objectives.budget import stored_budget
+from search.objectives.metrics import metrics
 from search.records import StudyState, TrialState
 from search.storage.columns import Flag, UtcTime
 from search.storage.tables import Table as TableRow
@@ -47,8 +48,29 @@ def _is_measure(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value <= _MOST  # type: ignore[operator]
 
 
-def _is_share(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 1  # type: ignore[operator]
+def _is_cost(value: object) -> bool:
+    return type(value) is dict and all(map(_is_text, value)) and all(
+        map(_is_amount, value.values())
+    )  # fmt: skip
+
+
+def _is_amount(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
+
+
+def _is_quality(value: object) -> bool:
+    return type(value) is dict and all(
+        _is_text(name) and _is_measurement(name, found) for name, found in value.items()
+    )
+
+
+def _is_measurement(metric: str, found: object) -> bool:
+    if type(found) is not dict or found.keys() != {"value", "error"}:
+        return False
+    value, error = found["value"], found["error"]
+    known = metrics().get(metric)
+    within = known is None or min(known.best, known.worst) <= value <= max(known.best, known.worst)
+    return _is_finite(value) and within and (error is None or _is_amount(error))
 
 
 def _is_text(value: object) -> bool:
@@ -132,7 +154,8 @@ def _one_of(states: type[StudyState] | type[TrialState]) -> ColumnRule:
 
 _TEXT = ColumnRule("text in UTF-8, without NUL", _is_text)
 _COUNT = ColumnRule("a whole number, 0 or above", _is_count)
-_SHARE = ColumnRule("a number from 0 to 1", _is_share)
+_COST = ColumnRule("a JSON object of finite numbers, 0 or above", _is_cost)
+_QUALITY = ColumnRule("a JSON object of metrics, each with a value and an error", _is_quality)
 _MEASURE = ColumnRule(f"a number from 0 to {_MOST:g}", _is_measure)
 _FLAT = ColumnRule("a JSON object of texts, finite numbers and truth values", _is_flat)
 _BY_TYPE: tuple[tuple[type[Any], ColumnRule], ...] = (
@@ -145,14 +168,15 @@ _BY_TYPE: tuple[tuple[type[Any], ColumnRule], ...] = (
     (Integer, ColumnRule("a whole number", _is_whole)),
 )
 _BY_NAME: Mapping[str, ColumnRule] = {
-    **dict.fromkeys(("accuracy", "agreement", "test_accuracy", "test_agreement"), _SHARE),
+    **dict.fromkeys(("quality", "test"), _QUALITY),
+    "cost": _COST,
     **dict.fromkeys(
-        ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "size_bytes",
-         "parameters", "macs", "channels", "image_size", "classes", "threads"),
+        ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "channels",
+         "image_size", "classes", "threads"),
         _COUNT,
     ),
     **dict.fromkeys(
-        ("latency_ms", "latency_p95_ms", "duration_s", "seconds", "elapsed_s", "learning_rate"),
+        ("duration_s", "seconds", "elapsed_s", "learning_rate"),
         _MEASURE,
     ),
     "violations": ColumnRule("a JSON object of finite numbers", _are_excesses),

@@ -17,13 +17,7 @@ _KEY = [*(field.name for field in fields(CostSetting)), *(field.name for field i
 def known_costs(session: Session, setting: CostSetting) -> dict[Shape, Cost]:
     query = select(CostRow).filter_by(**asdict(setting)).order_by(CostRow.id)
     return {
-        Shape(student=row.student, pruning=row.pruning, quantization=row.quantization): Cost(
-            size_bytes=row.size_bytes,
-            parameters=row.parameters,
-            macs=row.macs,
-            latency_ms=row.latency_ms,
-            latency_p95_ms=row.latency_p95_ms,
-        )
+        Shape(student=row.student, pruning=row.pruning, quantization=row.quantization): row.cost
         for row in session.scalars(query)
         # What a damaged row was to spare is measured anew; `retort db check` names the row.
         if not any(damages(CostRow.__tablename__, vars(row), study="", label=""))
@@ -31,18 +25,12 @@ def known_costs(session: Session, setting: CostSetting) -> dict[Shape, Cost]:
 
 
 def keep_cost(session: Session, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-    """Adds a row, or its latency to one that has none. Two processes may do so at once."""
+    """Adds a row, or to one that is there what it lacks. Two processes may do so at once."""
+    key = asdict(setting) | asdict(shape)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
-    insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow).values(
-        **asdict(setting), **asdict(shape), **asdict(cost), measured_at=datetime.now(UTC)
-    )
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={
-                "latency_ms": insert.excluded.latency_ms,
-                "latency_p95_ms": insert.excluded.latency_p95_ms,
-            },
-            where=CostRow.latency_ms.is_(None),
-        )
-    )
+    insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow)
+    row = {**key, "cost": dict(cost), "measured_at": datetime.now(UTC)}
+    session.execute(insert.values(**row).on_conflict_do_nothing(index_elements=_KEY))
+    known = session.scalars(select(CostRow).filter_by(**key).with_for_update()).one()
+    if cost.keys() - known.cost.keys():
+        known.cost = {**cost, **known.cost}

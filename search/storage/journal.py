@@ -14,11 +14,10 @@ from search.errors import StoreError, StoreUnavailable, StudyHeld
 from search.records import (
     ArtifactRecord,
     Branch,
-    Cost,
     EpochRecord,
     FailureRecord,
+    Measurement,
     Outcome,
-    Quality,
     StageRecord,
     TrialState,
 )
@@ -160,22 +159,42 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
     branches = [
         Branch(params=b["params"], outcome=_outcome(b["outcome"])) for b in values["branches"]
     ]
-    held = {
-        "cost": Cost,
-        "quality": Quality,
-        "artifact": ArtifactRecord,
-        "failure": FailureRecord,
-    }
+    held = {"artifact": ArtifactRecord, "failure": FailureRecord}
     return Outcome(
         **{
             **values,
             **{key: kind(**values[key]) for key, kind in held.items() if values[key] is not None},
             "state": TrialState(values["state"]),
-            "stages": tuple(StageRecord(**stage) for stage in values["stages"]),
-            "epochs": tuple(EpochRecord(**epoch) for epoch in values["epochs"]),
+            "cost": values["cost"] and _known(values["cost"]),
+            "quality": {
+                # A retort before 0.2 wrote values without their errors.
+                name: Measurement(**found) if isinstance(found, dict) else Measurement(found)
+                for name, found in (values["quality"] or {}).items()
+            },
+            "stages": tuple(map(_stage, values["stages"])),
+            "epochs": tuple(map(_epoch, values["epochs"])),
             "branches": tuple(branches),
         }
     )
+
+
+def _stage(values: Mapping[str, Any]) -> StageRecord:
+    if "cost" in values:
+        return StageRecord(**values)
+    own = ("name", "seconds", "reused", "no_op")  # as a retort before 0.2 wrote it
+    cost = {key: one for key, one in values.items() if key not in (*own, "accuracy")}
+    return StageRecord(
+        **{key: values[key] for key in own}, score=values["accuracy"], cost=_known(cost)
+    )
+
+
+def _epoch(values: Mapping[str, Any]) -> EpochRecord:
+    renamed = {"accuracy": "score"}  # of a retort before 0.2
+    return EpochRecord(**{renamed.get(key, key): value for key, value in values.items()})
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _write_all(file: io.FileIO, content: bytes) -> None:

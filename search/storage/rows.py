@@ -10,10 +10,10 @@ from sqlalchemy import Row
 from search.errors import NotFinite, StoreError
 from search.records import (
     ArtifactRecord,
-    Cost,
     EpochRecord,
     FailureRecord,
     Lease,
+    Measurement,
     Outcome,
     Quality,
     StageRecord,
@@ -26,7 +26,7 @@ from search.records import (
 from search.storage.soundness import check_study, check_trial
 from search.storage.tables import EpochRow, LeaseRow, StageRow, StudyRow, TeacherRow, TrialRow
 
-_Record = TypeVar("_Record", Cost, StageRecord, EpochRecord, Lease)
+_Record = TypeVar("_Record", StageRecord, EpochRecord, Lease)
 
 
 def study_record(row: StudyRow) -> StudyRecord:
@@ -55,9 +55,9 @@ def teacher_row(teacher: TeacherRecord) -> TeacherRow:
     return TeacherRow(
         name=teacher.name,
         digest=teacher.digest,
-        accuracy=teacher.accuracy,
-        test_accuracy=teacher.test_accuracy,
-        **asdict(teacher.cost),
+        quality=quality_values(teacher.quality),
+        test=quality_values(teacher.test),
+        cost=dict(teacher.cost),
     )
 
 
@@ -77,7 +77,7 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
         started_at=row.started_at,
         finished_at=row.finished_at,
         outcome=None if state is TrialState.RUNNING else _outcome(row, state, whole=whole),
-        test=_quality(row.test_accuracy, row.test_agreement),
+        test=quality_of(row.test),
         parent=row.parent,
         attempts=row.attempts,
     )
@@ -91,11 +91,8 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
     row.no_op = outcome.no_op
     row.violations = dict(outcome.violations)
     row.hardware = dict(outcome.hardware)
-    if outcome.quality is not None:
-        row.accuracy, row.agreement = outcome.quality.accuracy, outcome.quality.agreement
-    if outcome.cost is not None:
-        for column, value in asdict(outcome.cost).items():
-            setattr(row, column, value)
+    row.quality = quality_values(outcome.quality)
+    row.cost = None if outcome.cost is None else dict(outcome.cost)
     if outcome.artifact is not None:
         row.artifact_path, row.artifact_sha256 = outcome.artifact.path, outcome.artifact.sha256
     if outcome.failure is not None:
@@ -116,7 +113,7 @@ def storable(outcome: Outcome) -> Outcome:
     """
     if outcome.state is TrialState.RUNNING:
         raise StoreError("a trial's outcome must be an end, but got the state running")
-    if outcome.state is TrialState.COMPLETE and (outcome.cost is None or outcome.quality is None):
+    if outcome.state is TrialState.COMPLETE and not (outcome.cost and outcome.quality):
         raise StoreError("a complete trial must have a cost and a quality")
     check_finite(asdict(outcome))
     failure = outcome.failure
@@ -156,17 +153,17 @@ def _teacher_record(row: TeacherRow) -> TeacherRecord:
     return TeacherRecord(
         name=row.name,
         digest=row.digest,
-        accuracy=row.accuracy,
-        cost=_like(Cost, row),
-        test_accuracy=row.test_accuracy,
+        quality=quality_of(row.quality),
+        cost=row.cost,
+        test=quality_of(row.test),
     )
 
 
 def _outcome(row: TrialRow | Row[Any], state: TrialState, *, whole: bool) -> Outcome:
     return Outcome(
         state=state,
-        cost=_cost(row),
-        quality=_quality(row.accuracy, row.agreement),
+        cost=row.cost,
+        quality=quality_of(row.quality),
         reason=row.reason,
         no_op=row.no_op,
         violations=row.violations,
@@ -184,22 +181,14 @@ def _like(record: type[_Record], row: object) -> _Record:
     return record(**{field.name: getattr(row, field.name) for field in fields(record)})
 
 
-def _cost(row: TrialRow | Row[Any]) -> Cost | None:
-    if row.size_bytes is None or row.parameters is None or row.macs is None:
-        return None
-    return Cost(
-        size_bytes=row.size_bytes,
-        parameters=row.parameters,
-        macs=row.macs,
-        latency_ms=row.latency_ms,
-        latency_p95_ms=row.latency_p95_ms,
-    )
+def quality_of(held: Mapping[str, Any] | None) -> Quality:
+    """The metrics of a column; empty where nothing was measured."""
+    return {name: Measurement(**found) for name, found in (held or {}).items()}
 
 
-def _quality(accuracy: float | None, agreement: float | None) -> Quality | None:
-    if accuracy is None or agreement is None:
-        return None
-    return Quality(accuracy=accuracy, agreement=agreement)
+def quality_values(quality: Quality) -> dict[str, Any] | None:
+    """The column of some metrics; NULL where nothing was measured."""
+    return {name: asdict(found) for name, found in quality.items()} or None
 
 
 def _artifact(row: TrialRow | Row[Any]) -> ArtifactRecord | None:

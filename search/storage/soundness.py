@@ -21,7 +21,7 @@ _Values = RowMapping | Mapping[str, object]
 _LONGEST_SHOWN = 60
 _TRIALS = TrialRow.__tablename__
 # A complete trial is asked for these without looking; CHECKs of the table say so too.
-_MEASURED = ("accuracy", "agreement", "size_bytes", "parameters", "macs")
+_MEASURED = ("quality", "cost")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from search.storage.rows import (
     check_finite,
     hold_row,
     put_outcome,
+    quality_values,
     storable,
     teacher_row,
     trial_record,
@@ -245,7 +246,7 @@ class Store(LeasedStore):
 
     def record_test(self, study: str, number: int, quality: Quality) -> None:
         """Keeps how a complete trial's artifact did on the test images."""
-        check_finite(asdict(quality))
+        check_finite(quality_values(quality) or {})
         with self._database.writing() as session:
             row = find_trial(session, self._changing(session, study), number)
             if row.state != TrialState.COMPLETE:
@@ -253,11 +254,11 @@ class Store(LeasedStore):
                     f"only a complete trial can be tested, but trial {number} of {study} is "
                     f"{row.state}"
                 )
-            row.test_accuracy, row.test_agreement = quality.accuracy, quality.agreement
+            row.test = quality_values(quality)
 
     def keep_cost(self, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-        """Keeps what was measured; the first measurement stays, and may gain its latency later."""
-        check_finite(asdict(cost))
+        """Keeps what was measured; the first measurement stays, and may gain costs later."""
+        check_finite(cost)
         with self._database.writing() as session:
             keep_cost(session, setting, shape, cost)
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from search.records import StudyState, TrialState
 from search.storage.columns import Flag, UtcTime
 
-SCHEMA = "0007"
+SCHEMA = "0008"
 """The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
 
 VERSION_TABLE = "retort_schema"
@@ -42,17 +42,13 @@ class Table(DeclarativeBase):
         str: Text,
         bool: Flag,
         datetime: UtcTime,
-        dict[str, Any]: JSON,
+        dict[str, Any]: JSON(none_as_null=True),
     }
 
 
 def _one_of(column: str, values: type[StudyState] | type[TrialState]) -> CheckConstraint:
     names = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({names})", name=f"{column}_is_known")
-
-
-def _share(column: str) -> CheckConstraint:
-    return CheckConstraint(f"{column} >= 0 AND {column} <= 1", name=f"{column}_is_a_share")
 
 
 def _not_negative(column: str) -> CheckConstraint:
@@ -110,20 +106,9 @@ class TeacherRow(Table):
     )
     name: Mapped[str]
     digest: Mapped[str]
-    accuracy: Mapped[float]
-    test_accuracy: Mapped[float | None]
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    parameters: Mapped[int] = mapped_column(BigInteger)
-    macs: Mapped[int] = mapped_column(BigInteger)
-    latency_ms: Mapped[float | None]
-    latency_p95_ms: Mapped[float | None]
-
-    __table_args__ = (
-        _share("accuracy"),
-        _share("test_accuracy"),
-        _not_negative("size_bytes"),
-        _not_negative("latency_ms"),
-    )
+    quality: Mapped[dict[str, Any]]
+    test: Mapped[dict[str, Any] | None]
+    cost: Mapped[dict[str, Any]]
 
 
 class TrialRow(Table):
@@ -143,15 +128,9 @@ class TrialRow(Table):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     duration_s: Mapped[float | None]
-    accuracy: Mapped[float | None]
-    agreement: Mapped[float | None]
-    test_accuracy: Mapped[float | None]
-    test_agreement: Mapped[float | None]
-    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    parameters: Mapped[int | None] = mapped_column(BigInteger)
-    macs: Mapped[int | None] = mapped_column(BigInteger)
-    latency_ms: Mapped[float | None]
-    latency_p95_ms: Mapped[float | None]
+    quality: Mapped[dict[str, Any] | None]
+    test: Mapped[dict[str, Any] | None]
+    cost: Mapped[dict[str, Any] | None]
     reason: Mapped[str | None]
     no_op: Mapped[str | None]
     violations: Mapped[dict[str, Any]]
@@ -176,20 +155,10 @@ class TrialRow(Table):
         _one_of("state", TrialState),
         CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="ends_once"),
         CheckConstraint(
-            "state <> 'complete' OR (accuracy IS NOT NULL AND agreement IS NOT NULL AND "
-            "size_bytes IS NOT NULL AND parameters IS NOT NULL AND macs IS NOT NULL)",
+            "state <> 'complete' OR (quality IS NOT NULL AND cost IS NOT NULL)",
             name="complete_is_measured",
         ),
-        _share("accuracy"),
-        _share("agreement"),
-        _share("test_accuracy"),
-        _share("test_agreement"),
         _not_negative("number"),
-        _not_negative("size_bytes"),
-        _not_negative("parameters"),
-        _not_negative("macs"),
-        _not_negative("latency_ms"),
-        _not_negative("latency_p95_ms"),
         _not_negative("duration_s"),
     )
 
@@ -205,12 +174,9 @@ class StageRow(Table):
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str]
     seconds: Mapped[float]
-    accuracy: Mapped[float | None]
-    parameters: Mapped[int | None] = mapped_column(BigInteger)
-    macs: Mapped[int | None] = mapped_column(BigInteger)
-    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    score: Mapped[float | None]
+    cost: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     reused: Mapped[bool] = mapped_column(server_default=false())
-    latency_ms: Mapped[float | None]
     no_op: Mapped[str | None]
 
 
@@ -226,7 +192,7 @@ class EpochRow(Table):
     stage: Mapped[str]
     epoch: Mapped[int]
     loss: Mapped[float]
-    accuracy: Mapped[float]
+    score: Mapped[float]
     learning_rate: Mapped[float]
 
 
@@ -246,11 +212,7 @@ class CostRow(Table):
     student: Mapped[str]
     pruning: Mapped[str]
     quantization: Mapped[str]
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    parameters: Mapped[int] = mapped_column(BigInteger)
-    macs: Mapped[int] = mapped_column(BigInteger)
-    latency_ms: Mapped[float | None]
-    latency_p95_ms: Mapped[float | None]
+    cost: Mapped[dict[str, Any]]
     measured_at: Mapped[datetime]
 
     __table_args__ = (
@@ -267,9 +229,4 @@ class CostRow(Table):
             "quantization",
             name="uq_costs_setting_shape",
         ),
-        _not_negative("size_bytes"),
-        _not_negative("parameters"),
-        _not_negative("macs"),
-        _not_negative("latency_ms"),
-        _not_negative("latency_p95_ms"),
     )

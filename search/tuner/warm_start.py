@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from search.budget import Budget
 from search.config.loader import dump_study
 from search.config.study import Study
 from search.errors import BadInput
+from search.objectives.budget import Budget
 from search.pipeline.setup import StudyContextSpec
 from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler

@@ -12,7 +12,7 @@ from benchmarks.time_to_frontier.report import comparisons, draw, table
 from benchmarks.time_to_frontier.results import keep_trace, read_traces
 from benchmarks.time_to_frontier.runs import Run, Terms
 from benchmarks.time_to_frontier.traces import Student, Trace, measured_again, read_trace
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from spaces.recipe import Recipe

@@ -15,7 +15,7 @@ from dashboard.frames import recipe_in_words, trial_frame
 from dashboard.views.trials import as_csv, as_json
 from search.analysis.pareto import best
 from search.analysis.recommend import advise
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.report.document import ReportData, report
 from search.analysis.pareto import chosen, frontier
-from search.budget import stored_budget
+from search.objectives.budget import stored_budget
 from search.errors import NoStudentFits
 from search.records import TrialState
 from search.storage.storage import Store

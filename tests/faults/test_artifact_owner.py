@@ -11,7 +11,7 @@ import pytest
 
 from search.config.study import Study
 from search.errors import ArtifactsHeld, StudyHeld
-from search.evaluation.predictions import Writing
+from search.evaluation.predictions_file import Writing
 from search.files import filestore as folder_stores
 from search.files.atomic import CHECKSUMS, damaged_files, file_digest
 from search.files.filestore import FolderStore

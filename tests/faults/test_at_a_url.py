@@ -12,7 +12,7 @@ from search.analysis.examples import data_names
 from search.analysis.pareto import chosen
 from search.config.study import Study
 from search.errors import ArtifactError
-from search.evaluation.predictions import TEACHER, kept_predictions
+from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student, load
 from search.files import filestore as folder_stores
 from search.files.filestore import FolderStore

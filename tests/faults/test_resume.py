@@ -275,7 +275,7 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
 
 
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
-    from search.budget import Budget
+    from search.objectives.budget import Budget
     from search.records import Cost, Quality
     from search.tuner.warm_start import judged
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from search.budget import Budget, total_violation
+from search.objectives.budget import Budget, total_violation
 from search.records import Cost
 
 COST = Cost(size_bytes=1_500_000, parameters=400_000, macs=20_000_000, latency_ms=4.0)

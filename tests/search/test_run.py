@@ -10,7 +10,7 @@ from search.analysis.pareto import frontier
 from search.artifacts.student import load_network
 from search.config.study import Study
 from search.errors import StoreError, TeacherError
-from search.evaluation.predictions import TEACHER
+from search.evaluation.predictions_file import TEACHER
 from search.pipeline.setup import open_context, prepare_context
 from search.progress import SilentCallback
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState

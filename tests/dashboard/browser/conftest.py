@@ -25,7 +25,8 @@ from dashboard.launch import server_command, server_environment
 from search.config.presets import preset_text
 from search.data.dataset import Dataset
 from search.data.views import View
-from search.evaluation.predictions import PREDICTIONS, TEACHER, Predictions, write_predictions
+from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
+from search.objectives.predictions import Predictions
 from search.pipeline.trial import finish, run_trial
 from search.records import StudyState
 from search.storage.storage import Store

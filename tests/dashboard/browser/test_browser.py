@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from search.analysis.pareto import best, frontier
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.browser.conftest import CHROMIUM, Served

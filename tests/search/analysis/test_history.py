@@ -7,7 +7,7 @@ import pytest
 
 from search.analysis.history import history
 from search.analysis.pareto import frontier
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import TrialRecord, TrialState
 from tests.search.analysis.test_pareto import many, running, trial
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from search.analysis.pareto import best, frontier, hypervolume, nearest_miss
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost, Outcome, Quality, TrialRecord, TrialState
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from search.analysis.recommend import advise, reasons
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import TrialState
 from tests.search.analysis.test_pareto import running, trial
 

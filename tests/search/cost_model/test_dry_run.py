@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.cost_model.dry_run import dry_run
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial

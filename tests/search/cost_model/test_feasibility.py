@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import CostTable, shape_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility

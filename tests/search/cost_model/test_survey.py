@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.survey import Survey

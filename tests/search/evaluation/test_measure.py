@@ -15,7 +15,7 @@ from search.evaluation.measure import (
     predictions,
     quality,
 )
-from search.evaluation.predictions import Predictions
+from search.objectives.predictions import Predictions
 from search.targets.latency import measure_latency
 from search.targets.onnx_runtime import Session, export_onnx
 from search.targets.this_machine import processor_here

@@ -18,7 +18,7 @@ from search.evaluation.onnx_metadata import (
     described,
     metadata_bytes,
 )
-from search.evaluation.predictions import kept_predictions
+from search.evaluation.predictions_file import kept_predictions
 from search.pipeline.study_context import StudyContext
 from search.records import Quality
 from search.targets.onnx_runtime import Session, export_onnx

@@ -15,7 +15,7 @@ from search.errors import BadInput
 from search.evaluation.intervals import wilson_interval
 from search.evaluation.measure import count_operations
 from search.evaluation.onnx_metadata import LABELS
-from search.evaluation.predictions import TEACHER
+from search.evaluation.predictions_file import TEACHER
 from search.export.evaluate import EvaluationResult, evaluate
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from search.artifacts.student import read_provenance
 from search.evaluation.intervals import wilson_interval
-from search.evaluation.predictions import TEACHER, kept_predictions
+from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student
 from search.export.model_card import Report, model_card
 from search.export.record import ExportedMeasurements

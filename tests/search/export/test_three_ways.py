@@ -14,7 +14,7 @@ from PIL import Image
 
 from search.artifacts.student import SERVED, load_network
 from search.evaluation.measure import normalized_batches
-from search.evaluation.predictions import PREDICTIONS, read_predictions
+from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.exporting import export_student, load
 from search.export.loading_snippet import snippet
 from search.pipeline.study_context import StudyContext

@@ -16,7 +16,7 @@ from search.artifacts.student import RECIPE, SERVED, read_provenance
 from search.config.study import DataSettings
 from search.errors import ArtifactError, BadInput, TargetError
 from search.evaluation.intervals import with_interval
-from search.evaluation.predictions import PREDICTIONS, read_predictions, write_predictions
+from search.evaluation.predictions_file import PREDICTIONS, read_predictions, write_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
 from search.export.exporting import export_student

@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from search.artifacts.student import SERVED, check_whole, load_network
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import dry_run
 from search.cost_model.feasibility import Feasibility

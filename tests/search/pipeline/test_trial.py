@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from search.artifacts.student import SERVED, check_whole, load_network, read_provenance
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.evaluation.measure import count_operations, predictions
 from search.files.atomic import CHECKSUMS, file_digest
 from search.pipeline.stage_cache import StageCache

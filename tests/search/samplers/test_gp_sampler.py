@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState as OptunaState
 
 from search.analysis.pareto import hypervolume
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.records import Cost
 from search.samplers.acquisition import ParetoFront, expected_improvements, leads, non_dominated
 from search.samplers.candidates import Candidates, CostSource, Mutation

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from tests.recorder import TrialRecorder
 
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study, Target
 from search.cost_model.cost_setting import setting_of

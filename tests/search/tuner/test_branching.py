@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from search.artifacts.student import load_network
-from search.budget import Budget
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import EpochRecord, Outcome, TrialState

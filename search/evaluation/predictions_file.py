@@ -13,9 +13,7 @@ looked at when these folders have long been written, is in `tested/`, under the 
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from search.errors import ArtifactError
 from search.files.arrays import read_npz
 from search.files.filestore import FolderStore
+from search.objectives.predictions import Predictions
 
 Writing = Callable[[str], AbstractContextManager[Path]]
 
@@ -34,46 +33,6 @@ _TESTED = "tested"
 _ARRAYS = ("labels", "classes", "confidence")
 # Far above the 21,843 classes of the largest data sets of labelled images.
 _MOST_CLASSES = 2**20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """What a network predicts for a part, in the order of its images.
-
-    Attributes:
-        labels: the true classes, [images], int64.
-        classes: the predicted ones, [images], int64.
-        confidence: their probabilities, [images], float32, 0..1.
-    """
-
-    labels: NDArray[np.int64]
-    classes: NDArray[np.int64]
-    confidence: NDArray[np.float32]
-
-    @classmethod
-    def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
-        """Of logits [images, classes]."""
-        above = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return cls(
-            labels=labels,
-            classes=logits.argmax(axis=1).astype(np.int64),
-            confidence=(1 / above.sum(axis=1)).astype(np.float32),
-        )
-
-    @property
-    def accuracy(self) -> float:
-        """The share of images that are predicted right."""
-        return float((self.classes == self.labels).mean())
-
-    def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
-        """For each class: how many images are of it, and how many of these are predicted right."""
-        of = np.bincount(self.labels, minlength=classes)
-        right = np.bincount(self.labels[self.classes == self.labels], minlength=classes)
-        return tuple(zip(of.tolist(), right.tolist(), strict=True))
-
-    def disagreements(self, other: "Predictions") -> NDArray[np.int64]:
-        """Places in the part of the images for which `other` predicts another class."""
-        return np.flatnonzero(self.classes != other.classes)
 
 
 def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:

@@ -1,0 +1,1 @@
+"""What a search maximises and what it bounds: tables of metrics and limits, budget, dominance."""

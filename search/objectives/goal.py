@@ -1,0 +1,79 @@
+"""What one study searches for: a metric that is maximised, and the costs that are minimised."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from search.objectives.limit import Limit
+from search.objectives.limits import LATENCY, SIZE, limit_of
+from search.objectives.metric import Metric
+from search.objectives.metrics import ACCURACY, metric_of
+from search.records import Cost, Outcome
+
+DEFAULT_OBJECTIVE = ACCURACY.name
+DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
+MOST_MINIMIZED = 4
+"""Costs that one study may minimise: with the metric, at most five objectives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """The objectives of a study.
+
+    Attributes:
+        metric: whose utility, from 0 to 1, is maximised.
+        costs: that are minimised; one to four, in the order of the study file.
+    """
+
+    metric: Metric
+    costs: tuple[Limit, ...]
+
+    @classmethod
+    def of(cls, objective: str, minimized: Sequence[str]) -> "Goal":
+        """The goal of a metric's and some limits' names.
+
+        Raises:
+            ValueError: a name is unknown, or there are none or too many costs.
+        """
+        if not 1 <= len(minimized) <= MOST_MINIMIZED or len(set(minimized)) < len(minimized):
+            raise ValueError(
+                f"minimize must name 1 to {MOST_MINIMIZED} costs, each once, "
+                f"but got {list(minimized)}"
+            )
+        return cls(metric=metric_of(objective), costs=tuple(map(limit_of, minimized)))
+
+    def value(self, outcome: Outcome) -> float | None:
+        """The metric's value of a student; None where it was not measured."""
+        found = outcome.quality.get(self.metric.name)
+        return None if found is None else found.value
+
+    def utility(self, outcome: Outcome) -> float | None:
+        """The metric's utility of a student, from 0 to 1; None where it was not measured."""
+        value = self.value(outcome)
+        return None if value is None else self.metric.utility(value)
+
+    def costs_of(self, cost: Cost, *, unknown: float = float("inf")) -> tuple[float, ...]:
+        """The minimised costs, in order; `unknown` for one that is not known."""
+        return tuple(cost.get(limit.cost, unknown) for limit in self.costs)
+
+    def point(self, outcome: Outcome) -> tuple[float, ...] | None:
+        """All objectives, in each of which less is better: 1 - utility, then the costs.
+
+        None where the metric or all costs are not known. A cost that is not known counts as
+        infinite.
+        """
+        utility = self.utility(outcome)
+        if utility is None or outcome.cost is None:
+            return None
+        return 1 - utility, *self.costs_of(outcome.cost)
+
+
+def stored_goal(config: Mapping[str, object]) -> Goal:
+    """The goal of a study as the store keeps it; an older study's is the default.
+
+    Raises:
+        ValueError: it names a metric or a limit that is not installed here.
+    """
+    stored = config.get("search")
+    search = stored if isinstance(stored, Mapping) else {}
+    objective = search.get("objective") or DEFAULT_OBJECTIVE
+    return Goal.of(str(objective), list(search.get("minimize") or DEFAULT_MINIMIZED))

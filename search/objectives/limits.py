@@ -1,0 +1,125 @@
+"""The table of limits. A new one is an entry here, or a `Limit` in an installed plugin."""
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+from search.objectives.limit import CountedStudent, Limit, Scaling
+from search.units import (
+    format_bytes,
+    format_count,
+    format_milliseconds,
+    parse_bytes,
+    parse_milliseconds,
+)
+from spaces.plugins import plugin_entries
+from spaces.quantity import parse_count
+
+
+def _file_bytes(student: CountedStudent) -> int:
+    return student.path.stat().st_size
+
+
+def _parameters(student: CountedStudent) -> int:
+    from spaces.counting import count_parameters  # the dashboard reads this table without torch
+
+    return count_parameters(student.network)
+
+
+def _macs(student: CountedStudent) -> int:
+    import torch
+
+    from spaces.counting import count_macs
+
+    return count_macs(student.network, torch.zeros(1, *student.image_shape))
+
+
+SIZE = Limit(
+    name="size",
+    cost="size_bytes",
+    label="size",
+    description="of the file that is shipped",
+    parse=parse_bytes,
+    format=format_bytes,
+    takes="bytes, such as 2MB",
+    count=_file_bytes,
+    scaling=Scaling.FILE,
+)
+LATENCY = Limit(
+    name="latency",
+    cost="latency_ms",
+    label="latency",
+    description="the median, for one image at a time",
+    parse=parse_milliseconds,
+    format=format_milliseconds,
+    write=lambda value: f"{value!r}ms",
+    takes="time, such as 5ms",
+    count=None,
+    scaling=Scaling.FILE,
+    also={"latency_p95_ms": "latency p95"},
+)
+PARAMETERS = Limit(
+    name="parameters",
+    cost="parameters",
+    label="parameters",
+    description="numbers that were learned",
+    parse=parse_count,
+    format=format_count,
+    takes="count, such as 500k",
+    count=_parameters,
+)
+MACS = Limit(
+    name="macs",
+    cost="macs",
+    label="MACs",
+    description="multiply-accumulates for one image",
+    parse=parse_count,
+    format=format_count,
+    takes="count, such as 500k",
+    count=_macs,
+)
+
+_OWN = (SIZE, LATENCY, PARAMETERS, MACS)
+
+
+@cache
+def limits() -> Mapping[str, Limit]:
+    """All limits by name: retort's own, then those of installed plugins.
+
+    Raises:
+        ValueError: two bear one name, or store one cost.
+    """
+    found: dict[str, Limit] = {}
+    costs: set[str] = set()
+    for limit in (*_OWN, *plugin_entries("limits", Limit)):
+        own = {limit.cost, *limit.also}
+        if limit.name in found or costs & own:
+            raise ValueError(f"limits must differ in name and cost, but two are {limit.name!r}")
+        found[limit.name] = limit
+        costs |= own
+    return MappingProxyType(found)
+
+
+def limit_of(name: str) -> Limit:
+    """The limit of that name.
+
+    Raises:
+        ValueError: there is none; says what comes near.
+    """
+    known = limits()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"limit must be one of {', '.join(known)}, but got {name!r}{hint}")
+    return known[name]
+
+
+@cache
+def limit_on(cost: str) -> Limit:
+    """The limit whose values are stored under that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {limit.cost: limit for limit in limits().values()}[cost]

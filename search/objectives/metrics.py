@@ -1,0 +1,123 @@
+"""The table of metrics. A new one is an entry here, or a `Metric` in an installed plugin."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.objectives.metric import Metric
+from search.objectives.predictions import Predictions
+from spaces.plugins import plugin_entries
+
+_Z_95 = 1.959964
+
+
+def wilson_interval(share: float, images: int) -> tuple[float, float]:
+    """The 95% confidence interval of a share that was observed on so many images.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22.
+    """
+    square = _Z_95**2 / images
+    center = (share + square / 2) / (1 + square)
+    variance = share * (1 - share) / images + square / (4 * images)
+    spread = _Z_95 * math.sqrt(variance) / (1 + square)
+    return max(0.0, center - spread), min(1.0, center + spread)
+
+
+def _accuracy(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    return float(found.right.mean())
+
+
+def _accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    return _error_of_share(_accuracy(found, teacher), len(found.labels))
+
+
+def _agreement(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    return float((found.classes == teacher).mean())
+
+
+def _agreement_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    return _error_of_share(_agreement(found, teacher), len(found.labels))
+
+
+def _balanced_accuracy(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    recalls, _ = _recalls(found)
+    return float(recalls.mean())
+
+
+def _balanced_accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
+    # Classes are independent strata: the variance of a mean of independent shares.
+    recalls, counts = _recalls(found)
+    return float(math.sqrt((recalls * (1 - recalls) / counts).sum()) / len(counts))
+
+
+def _recalls(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Of each class that has images: the share that is predicted right, and how many there are."""
+    counts = np.bincount(found.labels)
+    right = np.bincount(found.labels[found.right], minlength=len(counts))
+    there = counts > 0
+    return right[there] / counts[there], counts[there]
+
+
+def _error_of_share(share: float, images: int) -> float:
+    return math.sqrt(share * (1 - share) / images)
+
+
+ACCURACY = Metric(
+    name="accuracy",
+    label="accuracy",
+    description="the share of images whose class is predicted right",
+    compute=_accuracy,
+    standard_error=_accuracy_error,
+    interval=wilson_interval,
+)
+AGREEMENT = Metric(
+    name="agreement",
+    label="agreement with the teacher",
+    description="the share of images for which the teacher's class is predicted",
+    compute=_agreement,
+    standard_error=_agreement_error,
+    interval=wilson_interval,
+)
+BALANCED_ACCURACY = Metric(
+    name="balanced_accuracy",
+    label="balanced accuracy",
+    description="the mean over all classes of the share of their images that is predicted right",
+    compute=_balanced_accuracy,
+    standard_error=_balanced_accuracy_error,
+)
+
+_OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY)
+
+
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """All metrics by name: retort's own, then those of installed plugins.
+
+    Raises:
+        ValueError: two bear one name.
+    """
+    found: dict[str, Metric] = {}
+    for metric in (*_OWN, *plugin_entries("metrics", Metric)):
+        if metric.name in found:
+            raise ValueError(f"metric names must differ, but two are {metric.name!r}")
+        found[metric.name] = metric
+    return MappingProxyType(found)
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        ValueError: there is none; says what comes near.
+    """
+    known = metrics()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"metric must be one of {', '.join(known)}, but got {name!r}{hint}")
+    return known[name]

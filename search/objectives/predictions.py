@@ -1,0 +1,47 @@
+"""A network's predictions for the images of one part of the data; metrics are of these."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network predicts for a part, in the order of its images.
+
+    Attributes:
+        labels: the true classes, [images], int64.
+        classes: the predicted ones, [images], int64.
+        confidence: their probabilities, [images], float32, 0..1.
+    """
+
+    labels: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+    @classmethod
+    def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
+        """Predictions of logits, [images, classes], any float."""
+        above = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return cls(
+            labels=labels,
+            classes=logits.argmax(axis=1).astype(np.int64),
+            confidence=(1 / above.sum(axis=1)).astype(np.float32),
+        )
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which images are predicted right, [images]."""
+        return self.classes == self.labels
+
+    def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
+        """For each class: how many images are of it, and how many of these are predicted right."""
+        of = np.bincount(self.labels, minlength=classes)
+        right = np.bincount(self.labels[self.right], minlength=classes)
+        return tuple(zip(of.tolist(), right.tolist(), strict=True))
+
+    def disagreements(self, other: "Predictions") -> NDArray[np.int64]:
+        """Places in the part of the images for which `other` predicts another class."""
+        return np.flatnonzero(self.classes != other.classes)
