@@ -67,6 +67,10 @@ class Goal:
         return 1 - utility, *self.costs_of(outcome.cost)
 
 
+DEFAULT_GOAL = Goal.of(DEFAULT_OBJECTIVE, DEFAULT_MINIMIZED)
+"""That of a study file that names none."""
+
+
 def stored_goal(config: Mapping[str, object]) -> Goal:
     """The goal of a study as the store keeps it; an older study's is the default.
 

@@ -118,17 +118,17 @@ def _driver(
         study.search_space(),
         name=study.search.sampler,
         seed=study.seed,
+        goal=study.goal,
         earlier=len(trials),
         costs=CostSource(feasibility.predict, feasibility.measure),
         budget=study.budget,
         gate=gate,
     )
-    early_stopping = (
-        EarlyStopping(len(open_context(spec).dataset.validation)) if study.search.stopping else None
-    )
+    early_stopping = EarlyStopping(study.goal) if study.search.stopping else None
     # Studies of one name, in two stores, may share the stages; they don't share their artifacts.
     where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
-    pins = FrontierPins(f"{study.study}-{where}", spec.lineage, spec.stage_cache())
+    owner = f"{study.study}-{where}"
+    pins = FrontierPins(owner, study.goal, spec.lineage, spec.stage_cache())
     if taught := teach(study, sampler, store):
         known = ", ".join(study.search.warm_start)
         callback.log(f"{taught} trials of {known} are known to the sampler")

@@ -1,8 +1,15 @@
-"""By how much a recipe would push out the frontier, its cost being known and its accuracy not."""
+"""By how much a recipe would push out the frontier, its costs being known and its utility not."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+from scipy.stats import qmc
+
+from search.objectives.dominance import non_dominated
+
+# With more than two costs the volume is sampled at so many points: cells would be too many.
+_SAMPLES = 1024
 
 
 @dataclass(frozen=True)
@@ -10,43 +17,32 @@ class ParetoFront:
     """What is dominated so far.
 
     Attributes:
-        accuracies: [points]; dominated points may be among them.
-        costs: [points, 2], bytes and milliseconds, or any two costs of which less is better.
-        least_accuracy: at which gains begin.
-        worst_costs: [2], at which gains end.
+        utilities: [points]; dominated points may be among them.
+        costs: [points, costs], one to four of which less is better.
+        least_utility: at which gains begin.
+        worst_costs: [costs], at which gains end.
     """
 
-    accuracies: np.ndarray
+    utilities: np.ndarray
     costs: np.ndarray
-    least_accuracy: float
+    least_utility: float
     worst_costs: np.ndarray
 
 
-def non_dominated(values: np.ndarray) -> np.ndarray:
-    """Indices of the rows, [rows, columns], than which no other is better; less is better.
-
-    Of equal rows the first is kept. Ordered by the columns, the first one first.
-    """
-    kept: list[int] = []
-    for i in np.lexsort(values.T[::-1]):
-        if not (values[kept] <= values[i]).all(axis=1).any():
-            kept.append(int(i))
-    return np.array(kept, dtype=int)
-
-
 def expected_improvements(
-    accuracies: np.ndarray, costs: np.ndarray, front: ParetoFront
+    utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:
     """Expected growth of the dominated volume, as a share of all volume below the worst costs.
 
     Since costs are known, the volume's growth is the integral over all costs that are no better,
-    of how far the recipe's accuracy lies above the best one that is to be had at those costs. That
-    best accuracy is constant between the front's coordinates, so the integral is a sum over
-    cells; it is exact for the given accuracies.
+    of how far the recipe's utility lies above the best one that is to be had at those costs. That
+    best utility is constant between the front's coordinates, so with one or two costs the integral
+    is a sum over cells, exact for the given utilities. With more it is the mean over evenly spread
+    points of the box below the worst costs.
 
     Args:
-        accuracies: equally likely ones of each recipe, such as quantiles, [recipes, draws].
-        costs: of each recipe, [recipes, 2].
+        utilities: equally likely ones of each recipe, such as quantiles, [recipes, draws].
+        costs: of each recipe, [recipes, costs].
         front: what it is compared with.
 
     Returns:
@@ -54,44 +50,75 @@ def expected_improvements(
 
     Source: Emmerich, Giannakoglou and Naujoks 2006, Single- and Multiobjective Evolutionary
     Optimization Assisted by Gaussian Random Field Metamodels (the criterion); the cells as in Yang
-    et al. 2019, Efficient Computation of Expected Hypervolume Improvement, here with two of three
-    objectives certain.
+    et al. 2019, Efficient Computation of Expected Hypervolume Improvement, here with all objectives
+    but one certain.
     """
     front = _without_dominated(front)
-    edges = [_edges(front.costs[:, axis], front.worst_costs[axis]) for axis in (0, 1)]
-    levels, which = np.unique(_best_accuracies(front, edges), return_inverse=True)
+    if costs.shape[1] > 2:
+        return _sampled_improvements(utilities, costs, front)
+    edges = [
+        _edges(front.costs[:, axis], front.worst_costs[axis]) for axis in range(costs.shape[1])
+    ]
+    levels, which = np.unique(_best_utilities(front, edges), return_inverse=True)
     # [recipes, levels], and the overlap of each recipe's quadrant with each cell, by axis.
-    gains = np.stack([np.maximum(accuracies - level, 0.0).mean(axis=1) for level in levels], axis=1)
-    sizes, latencies = (_overlaps(costs[:, axis], edges[axis]) for axis in (0, 1))
+    gains = np.stack([np.maximum(utilities - level, 0.0).mean(axis=1) for level in levels], axis=1)
+    overlaps = [_overlaps(costs[:, axis], edges[axis]) for axis in range(costs.shape[1])]
+    if len(overlaps) == 1:
+        overlaps.append(np.ones((len(costs), 1)))
     by_level = np.zeros_like(gains)
-    cells = which.reshape(len(edges[0]) - 1, len(edges[1]) - 1)
+    cells = which.reshape(overlaps[0].shape[1], overlaps[1].shape[1])
     for level in range(len(levels)):
-        areas = sizes @ (cells == level).astype(float)
-        by_level[:, level] = np.einsum("nj,nj->n", areas, latencies)
+        areas = overlaps[0] @ (cells == level).astype(float)
+        by_level[:, level] = np.einsum("nj,nj->n", areas, overlaps[1])
     growth: np.ndarray = np.einsum("nl,nl->n", by_level, gains)
     return growth / float(np.prod(front.worst_costs))
 
 
-def leads(accuracies: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.ndarray:
-    """By how much each recipe is more accurate than all that was had at no higher costs.
+def _sampled_improvements(
+    utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
+) -> np.ndarray:
+    points = _spread_points(costs.shape[1]) * front.worst_costs
+    had = _best_at(points, front)
+    growth = np.zeros(len(costs))
+    for draw in utilities.T:
+        gains = np.maximum(draw[:, None] - had[None], 0.0)  # [recipes, points]
+        gains[(costs[:, None] > points[None]).any(axis=2)] = 0.0
+        growth += gains.mean(axis=1)
+    return growth / utilities.shape[1]
+
+
+@cache
+def _spread_points(dimensions: int) -> np.ndarray:
+    """Points of the unit box, evenly spread and the same each time, [points, dimensions]."""
+    points: np.ndarray = qmc.Sobol(dimensions, rng=np.random.default_rng(0)).random(_SAMPLES)
+    return points
+
+
+def _best_at(points: np.ndarray, front: ParetoFront) -> np.ndarray:
+    """The best utility that the front has at no higher costs than each point's, [points]."""
+    cheaper = (front.costs[None] <= points[:, None]).all(axis=2)
+    had = np.where(cheaper, front.utilities, front.least_utility)
+    best: np.ndarray = had.max(axis=1, initial=front.least_utility)
+    return best
+
+
+def leads(utilities: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.ndarray:
+    """By how much each recipe is better than all that was had at no higher costs.
 
     Args:
-        accuracies: one of each recipe, [recipes].
-        costs: of each recipe, [recipes, 2].
+        utilities: one of each recipe, [recipes].
+        costs: of each recipe, [recipes, costs].
         front: what it is compared with.
 
     Returns:
         [recipes]; below 0 where a point of the front dominates the recipe.
     """
-    cheaper = (front.costs[None] <= costs[:, None]).all(axis=2)
-    had = np.where(cheaper, front.accuracies, front.least_accuracy)
-    lead: np.ndarray = accuracies - had.max(axis=1, initial=front.least_accuracy)
-    return lead
+    return utilities - _best_at(costs, front)
 
 
 def _without_dominated(front: ParetoFront) -> ParetoFront:
-    kept = non_dominated(np.column_stack([-front.accuracies, front.costs]))
-    return replace(front, accuracies=front.accuracies[kept], costs=front.costs[kept])
+    kept = non_dominated(np.column_stack([-front.utilities, front.costs]))
+    return replace(front, utilities=front.utilities[kept], costs=front.costs[kept])
 
 
 def _edges(values: np.ndarray, worst: float) -> np.ndarray:
@@ -100,14 +127,16 @@ def _edges(values: np.ndarray, worst: float) -> np.ndarray:
     return np.concatenate([[0.0], np.unique(inside), [worst]])
 
 
-def _best_accuracies(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
-    """The best accuracy at the lower corner of each cell, [cells by size, cells by latency]."""
-    best = np.full([len(axis) - 1 for axis in edges], front.least_accuracy)
-    for accuracy, (size, latency) in zip(front.accuracies, front.costs, strict=True):
-        row = int(np.searchsorted(edges[0], size))
-        column = int(np.searchsorted(edges[1], latency))
-        beyond = best[row:, column:]
-        np.maximum(beyond, accuracy, out=beyond)
+def _best_utilities(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
+    """The best utility at the lower corner of each cell, [cells of each axis …]."""
+    best = np.full([len(axis) - 1 for axis in edges], front.least_utility)
+    for utility, costs in zip(front.utilities, front.costs, strict=True):
+        corner = tuple(
+            slice(int(np.searchsorted(axis, cost)), None)
+            for axis, cost in zip(edges, costs, strict=True)
+        )
+        beyond = best[corner]
+        np.maximum(beyond, utility, out=beyond)
     return best
 
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from search.objectives.budget import Budget
-from search.records import Cost
-from search.samplers.acquisition import ParetoFront, expected_improvements, leads, non_dominated
+from search.objectives.dominance import non_dominated
+from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.samplers.acquisition import ParetoFront, expected_improvements, leads
 from search.samplers.candidates import Candidate, Candidates, Predict
+from search.samplers.cost_space import CostSpace
 from search.samplers.features import Features, squared_differences
-from search.samplers.history import FinishedTrials, History, ending_of
-from search.samplers.logit_scale import to_accuracies
+from search.samplers.history import FinishedTrial, History, ending_of
+from search.samplers.logit_scale import from_logits
 from search.samplers.surrogate import Surrogate
 from spaces.axes.distillation import Distillation
 from spaces.axes.training import Training
@@ -42,10 +44,16 @@ class CandidateChooser:
         distributions: of the flat parameters.
         predict: what a recipe will cost.
         budget: what it may cost.
+        goal: what is searched for.
     """
 
     def __init__(
-        self, distributions: Mapping[str, Distribution], *, predict: Predict, budget: Budget
+        self,
+        distributions: Mapping[str, Distribution],
+        *,
+        predict: Predict,
+        budget: Budget,
+        goal: Goal = DEFAULT_GOAL,
     ) -> None:
         self._features = Features(distributions)
         self._middles = {
@@ -55,7 +63,7 @@ class CandidateChooser:
             and key.partition(".")[0] in _COSTLESS
         }
         self._predict = predict
-        self._budget = budget
+        self._costs = CostSpace(goal, budget, predict)
         self._rows: dict[Recipe, np.ndarray] = {}
 
     def choose(self, candidates: Candidates, history: History) -> Candidate:
@@ -92,7 +100,7 @@ class CandidateChooser:
         front = self._front(surrogate, [itself, *pool], history)
         rows = self._candidate_rows(pool)
         quantiles, believed = surrogate.quantiles(rows), surrogate.expected(rows)
-        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+        costs = self._costs.of_candidates(pool, front.worst_costs)
         chosen: list[int] = []
         least = 0.0
         for _ in range(count):
@@ -105,7 +113,7 @@ class CandidateChooser:
             chosen += [int(place) for place in best[np.argsort(-scores[best])]]
             front = replace(
                 front,
-                accuracies=np.append(front.accuracies, believed[best]),
+                utilities=np.append(front.utilities, believed[best]),
                 costs=np.concatenate([front.costs, costs[best]]),
             )
         return [pool[place].recipe for place in chosen]
@@ -125,7 +133,7 @@ class CandidateChooser:
         believing = self._believing(surrogate, before)
         front = self._front(believing, [own, *others], before)
         quantiles = believing.quantiles(self._candidate_rows([own]))
-        cost = np.array([_coordinates(own.cost, front.worst_costs)])
+        cost = self._costs.of_candidates([own], front.worst_costs)
         return float(expected_improvements(quantiles, cost, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
@@ -145,7 +153,7 @@ class CandidateChooser:
     ) -> Candidate:
         """The candidate whose shape and cost are the furthest from all that was trained.
 
-        The very first is the cheapest: whatever its accuracy, it pushes the frontier the furthest.
+        The very first is the cheapest: whatever its utility, it pushes the frontier the furthest.
         """
         before = [one.recipe for one in history.finished]
         before += [*(one.recipe for one in history.stopped), *history.pending]
@@ -177,8 +185,8 @@ class CandidateChooser:
 
     def _cheapest_first(self, pool: Sequence[Candidate]) -> np.ndarray:
         """Their places, by how much of the box below the worst costs they leave."""
-        worst = self._worst_costs([], pool)
-        costs = np.array([_coordinates(one.cost, worst) for one in pool])
+        worst = self._costs.worst([], pool)
+        costs = self._costs.of_candidates(pool, worst)
         left = np.maximum(1 - costs / worst, 0.0).prod(axis=1)
         places: np.ndarray = np.argsort(-left, kind="stable")
         return places
@@ -199,13 +207,13 @@ class CandidateChooser:
         self, pool: Sequence[Candidate], surrogate: Surrogate, front: ParetoFront
     ) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
-        costs = np.array([_coordinates(one.cost, front.worst_costs) for one in pool])
+        costs = self._costs.of_candidates(pool, front.worst_costs)
         # Where nothing promises to improve on the frontier, what comes nearest to that is first.
         lead = leads(quantiles[:, -1], costs, front)
         return expected_improvements(quantiles, costs, front) + 1e-9 * lead
 
     def _surrogate(self, history: History) -> Surrogate:
-        """Of the accuracy, by the newest trials; finished ones go before stopped ones."""
+        """Of the utility, by the newest trials; finished ones go before stopped ones."""
         finished = history.finished[-_OBSERVATIONS:]
         stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
         endings = [ending_of(one, finished) for one in stopped]
@@ -213,8 +221,8 @@ class CandidateChooser:
             self._known_rows([one.recipe for one in stopped] + [one.recipe for one in finished]),
             np.concatenate(
                 [
-                    to_accuracies(np.array([one.logit for one in endings])),
-                    [one.accuracy for one in finished],
+                    from_logits(np.array([one.logit for one in endings])),
+                    [one.utility for one in finished],
                 ]
             ),
             np.array([one.variance for one in endings] + [0.0] * len(finished)),
@@ -229,46 +237,20 @@ class CandidateChooser:
     def _front(
         self, surrogate: Surrogate, pool: Sequence[Candidate], history: History
     ) -> ParetoFront:
-        """What has been reached, or is believed to be reached by what runs.
-
-        Costs are those that are foretold, as the pool's are: of a latency that was measured in slow
-        minutes it would otherwise seem that the same shape could better it.
-        """
-        known = [one.accuracy for one in history.finished if one.feasible]
+        """What has been reached, or is believed to be reached by what runs."""
+        known = [one.utility for one in history.finished if one.feasible]
         reached = [one for one in history.finished if one.feasible and not one.elsewhere]
-        accuracies = [one.accuracy for one in reached]
-        costs = [self._cost_of(one) for one in reached]
-        worst = self._worst_costs(costs, pool)
+        utilities = [one.utility for one in reached]
+        costs = [self._costs.of_finished(one) for one in reached]
+        worst = self._costs.worst(costs, pool)
         if running := _running(history):
-            accuracies += list(surrogate.expected(self._known_rows(running)))
-            costs += [_coordinates(self._predict(recipe), worst) for recipe in running]
+            utilities += list(surrogate.expected(self._known_rows(running)))
+            costs += [self._costs.of_recipe(recipe, worst) for recipe in running]
         return ParetoFront(
-            np.array(accuracies),
-            np.array(costs).reshape(-1, 2),
-            _WORTH * max([*accuracies, *known], default=0.0),
+            np.array(utilities),
+            np.array(costs).reshape(-1, len(worst)),
+            _WORTH * max([*utilities, *known], default=0.0),
             worst,
-        )
-
-    def _cost_of(self, finished: FinishedTrials) -> tuple[float, float]:
-        foretold = self._predict(finished.recipe)
-        if foretold is None or foretold.latency_ms is None:
-            return finished.size_bytes, finished.latency_ms
-        return float(foretold.size_bytes), foretold.latency_ms
-
-    def _worst_costs(
-        self, reached: Sequence[tuple[float, float]], pool: Sequence[Candidate]
-    ) -> np.ndarray:
-        """The budget's bytes and milliseconds; where one is free, a little above the highest."""
-        limits = self._budget.limits()
-        costs = [one.cost for one in pool if one.cost]
-        sizes = [float(cost.size_bytes) for cost in costs] + [size for size, _ in reached]
-        latencies = [cost.latency_ms for cost in costs if cost.latency_ms is not None]
-        latencies += [latency for _, latency in reached]
-        return np.array(
-            [
-                limits.get("size_bytes", 1.01 * max(sizes, default=1.0)),
-                limits.get("latency_ms", 1.01 * max(latencies, default=1.0)),
-            ]
         )
 
     def _candidate_rows(self, pool: Sequence[Candidate]) -> np.ndarray:
@@ -300,18 +282,12 @@ def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
 
 
-def _parents(finished: Sequence[FinishedTrials]) -> list[Mapping[str, Scalar]]:
-    """Parameters of the trials that no other betters, and of the three most accurate."""
+def _parents(finished: Sequence[FinishedTrial]) -> list[Mapping[str, Scalar]]:
+    """Parameters of the trials that no other betters, and of the three best."""
+    if not finished:
+        return []
     feasible = [one for one in finished if one.feasible] or list(finished)
-    best = sorted(feasible, key=lambda one: -one.accuracy)[:3]
-    values = np.array([(-one.accuracy, one.size_bytes, one.latency_ms) for one in feasible])
-    front = [feasible[i] for i in non_dominated(values.reshape(-1, 3))]
+    best = sorted(feasible, key=lambda one: -one.utility)[:3]
+    values = np.array([(-one.utility, *one.costs) for one in feasible])
+    front = [feasible[i] for i in non_dominated(values)]
     return [one.params for one in (*front, *best)]
-
-
-def _coordinates(cost: Cost | None, worst: np.ndarray) -> tuple[float, float]:
-    """Bytes and milliseconds; what is not known counts as half of the worst."""
-    if cost is None:
-        return float(worst[0]) / 2, float(worst[1]) / 2
-    latency = cost.latency_ms if cost.latency_ms is not None else float(worst[1]) / 2
-    return float(cost.size_bytes), latency

@@ -17,7 +17,7 @@ _DEVIATION, _DEVIATION_WORTH = 0.2, 3
 
 @dataclass(frozen=True)
 class Ending:
-    """The logit of an accuracy that is foreseen, and the variance about it."""
+    """The logit of a utility that is foreseen, and the variance about it."""
 
     logit: float
     variance: float
@@ -31,13 +31,13 @@ class Ending:
 def foreseen_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
     """What a training comes to, compression included.
 
-    A line through what others reached at the same point and ended with. Early accuracies are noise
+    A line through what others reached at the same point and ended with. Early utilities are noise
     in good part: who is far behind after the first epoch ends little behind, and a line says so,
     where a gain that is the same for all would not.
 
     Args:
-        reached: the logit of its accuracy at some point of its training.
-        ended: of others, the logits of the accuracy at the same point and of the last one; at
+        reached: the logit of its utility at some point of its training.
+        ended: of others, the logits of the utility at the same point and of the last one; at
             least one.
 
     Source: linear regression with a normal prior on its slope, Bishop 2006, Pattern Recognition

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from search.objectives.limits import MACS, PARAMETERS
 from search.records import Cost
 from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scalar
 
@@ -86,8 +87,8 @@ class Features:
 
     def row(self, params: Mapping[str, Scalar], cost: Cost | None) -> np.ndarray:
         """A recipe's features, [columns]; counts that aren't known are taken for a million."""
-        parameters, macs = (cost.parameters, cost.macs) if cost else (10**6, 10**6)
-        counts = [math.log10(max(parameters, 1)), math.log10(max(macs, 1))]
+        known = cost or {}
+        counts = [math.log10(max(known.get(one.cost, 10**6), 1)) for one in (PARAMETERS, MACS)]
         return np.array([*counts, *(column.value(params) for column in self._columns)])
 
 

@@ -1,4 +1,4 @@
-"""An Optuna sampler that is told what recipes cost, and learns their accuracy alone."""
+"""An Optuna sampler that is told what recipes cost, and learns their utility alone."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 from threadpoolctl import threadpool_limits
 
 from search.objectives.budget import Budget
+from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
 from search.samplers.history import read_history
@@ -26,10 +27,10 @@ from spaces.search_space import SearchSpace
 class CostAwareSampler(BaseSampler):
     """Whole recipes by expected hypervolume improvement at their known cost.
 
-    Accuracy is learned by a Gaussian process; bytes and latency are predicted by who knows them.
-    Trials have three values: accuracy, bytes and milliseconds. One that was stopped early may carry
-    its learning curve as the user attribute `evidence.CURVE`. Running trials, and what else is
-    under way, are believed to come out as expected, so that parallel proposals differ.
+    The utility of the goal's metric is learned by a Gaussian process; costs are predicted by who
+    knows them. A trial's values are its utility and the goal's costs. One that was stopped early
+    may carry its learning curve as the user attribute `history.CURVE`. Running trials, and what
+    else is under way, are believed to come out as expected, so that parallel proposals differ.
 
     A proposal depends on the seed, the trial's number, the trials before it and what is under way,
     and on nothing else: a study that is rebuilt of the same trials goes on as it would have.
@@ -40,6 +41,7 @@ class CostAwareSampler(BaseSampler):
         costs: what a recipe will cost.
         budget: proposals stay within it wherever a recipe is found that does.
         seed: decides all draws.
+        goal: what is searched for.
         under_way: recipes that are being made and are no trials of the study's yet.
     """
 
@@ -50,6 +52,7 @@ class CostAwareSampler(BaseSampler):
         costs: CostSource,
         budget: Budget,
         seed: int,
+        goal: Goal = DEFAULT_GOAL,
         under_way: Callable[[], Iterable[Recipe]] = tuple,
     ) -> None:
         self._space = space
@@ -59,7 +62,7 @@ class CostAwareSampler(BaseSampler):
         self._under_way = under_way
         self._independent = RandomSampler(seed=seed)
         self._chooser = CandidateChooser(
-            space.distributions(), predict=costs.predict, budget=budget
+            space.distributions(), predict=costs.predict, budget=budget, goal=goal
         )
 
     def infer_relative_search_space(

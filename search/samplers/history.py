@@ -1,4 +1,4 @@
-"""What the trials so far say of accuracy: finished ones in full, stopped ones by their curve."""
+"""What the trials so far say of utility: finished ones in full, stopped ones by their curve."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from spaces.axes.order import AXES
 from spaces.distributions import Scalar
 from spaces.recipe import Recipe
 
-# User attribute of a trial: its learning curve, [share of its epochs, accuracy] for each point.
+# User attribute of a trial: its learning curve, [share of its epochs, utility] for each point.
 CURVE = "curve"
 
 # User attribute of a trial: whether its student is another study's, and still to be made in this.
@@ -29,28 +29,27 @@ Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class FinishedTrials:
-    """A trial with its final accuracy and its measured cost.
+class FinishedTrial:
+    """A trial with its final utility and what it costs, in the order of the goal's costs.
 
     `feasible`: it broke no limit. `elsewhere`: this study has no such student yet.
     """
 
     params: Mapping[str, Scalar]
     recipe: Recipe
-    accuracy: float
-    size_bytes: float
-    latency_ms: float
+    utility: float
+    costs: tuple[float, ...]
     feasible: bool
     curve: Curve
     elsewhere: bool = False
 
 
 @dataclass(frozen=True)
-class StoppedTrials:
-    """A trial that ended early: its accuracy at the given share of its epochs."""
+class StoppedTrial:
+    """A trial that ended early: its utility at the given share of its epochs."""
 
     recipe: Recipe
-    accuracy: float
+    utility: float
     share: float
 
 
@@ -62,8 +61,8 @@ class History:
     whatever became of it in this study, so that none is proposed again.
     """
 
-    finished: tuple[FinishedTrials, ...]
-    stopped: tuple[StoppedTrials, ...]
+    finished: tuple[FinishedTrial, ...]
+    stopped: tuple[StoppedTrial, ...]
     pending: tuple[Recipe, ...]
     under_way: tuple[Recipe, ...]
     tried: tuple[Recipe, ...]
@@ -76,8 +75,8 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         trials: of a study.
         under_way: what is being made beside them.
     """
-    finished: list[FinishedTrials] = []
-    stopped: list[StoppedTrials] = []
+    finished: list[FinishedTrial] = []
+    stopped: list[StoppedTrial] = []
     pending: list[Recipe] = []
     tried: list[Recipe] = []
     for trial in trials:
@@ -92,19 +91,19 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         elif trial.state is OptunaState.RUNNING:
             pending.append(recipe)
         elif curve:
-            share, accuracy = curve[-1]
-            stopped.append(StoppedTrials(recipe, accuracy, share))
+            share, utility = curve[-1]
+            stopped.append(StoppedTrial(recipe, utility, share))
     beside = tuple(under_way)
     return History(tuple(finished), tuple(stopped), tuple(pending), beside, (*tried, *beside))
 
 
-def ending_of(stopped: StoppedTrials, finished: Sequence[FinishedTrials]) -> Ending:
+def ending_of(stopped: StoppedTrial, finished: Sequence[FinishedTrial]) -> Ending:
     """What a stopped trial would have come to, compression included.
 
     Finished trials tell, by what they had reached after the same share of their epochs.
     """
-    (reached,) = to_logits(np.array([stopped.accuracy])).tolist()
-    ended = [(_at(stopped.share, one.curve), one.accuracy) for one in finished if one.curve]
+    (reached,) = to_logits(np.array([stopped.utility])).tolist()
+    ended = [(_at(stopped.share, one.curve), one.utility) for one in finished if one.curve]
     if len(ended) >= ENOUGH:
         return foreseen_ending(reached, to_logits(np.array(ended)).tolist())
     missing = -math.log(min(max(stopped.share, 0.01), 1.0))
@@ -126,14 +125,13 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
 
 
-def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrials:
-    accuracy, size_bytes, latency_ms = trial.values
-    return FinishedTrials(
+def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial:
+    utility, *costs = trial.values
+    return FinishedTrial(
         params=trial.params,
         recipe=recipe,
-        accuracy=accuracy,
-        size_bytes=size_bytes,
-        latency_ms=latency_ms,
+        utility=utility,
+        costs=tuple(costs),
         feasible=all(excess <= 0 for excess in trial.constraints.values()),
         curve=curve,
         elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
@@ -141,5 +139,5 @@ def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial
 
 
 def _at(share: float, curve: Curve) -> float:
-    """The accuracy at the point of the curve that is nearest to the share."""
+    """The utility at the point of the curve that is nearest to the share."""
     return min(curve, key=lambda point: abs(point[0] - share))[1]

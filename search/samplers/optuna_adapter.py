@@ -1,7 +1,7 @@
 """Which recipe next: Optuna, made aware of the budget."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -21,6 +21,7 @@ from optuna.samplers import (
 from optuna.trial import TrialState as OptunaState
 
 from search.objectives.budget import Budget
+from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.records import Outcome, TrialState
 from search.samplers.candidates import CostSource
 from search.samplers.gp_sampler import CostAwareSampler
@@ -54,12 +55,13 @@ class Proposal:
 class Sampler:
     """Proposes recipes, each one once, and learns from their outcomes.
 
-    Objectives: accuracy up, bytes down, latency down. A budget's limits are Optuna's constraints.
+    Objectives: the goal's metric up, its costs down. A budget's limits are Optuna's constraints.
 
     Args:
         space: where recipes come from.
         name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
         seed: the same proposals for the same outcomes in the same order.
+        goal: what is searched for.
         earlier: how many trials there were in earlier runs, whose draws are not to be repeated.
         costs: what a recipe will cost; `gp` needs it, the others don't look.
         budget: what it may cost, likewise.
@@ -72,6 +74,7 @@ class Sampler:
         *,
         name: str,
         seed: int,
+        goal: Goal = DEFAULT_GOAL,
         earlier: int = 0,
         costs: CostSource | None = None,
         budget: Budget | None = None,
@@ -79,13 +82,14 @@ class Sampler:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = space
+        self._goal = goal
         self._gate = gate
         self._tried: set[str] = set()
         self._under_way: dict[str, Recipe] = {}
         self._turned_away = 0
         self._study = optuna.create_study(
-            directions=["maximize", "minimize", "minimize"],
-            sampler=_cost_aware(space, seed, costs, budget, lambda: self._under_way.values())
+            directions=["maximize", *("minimize" for _ in goal.costs)],
+            sampler=self._cost_aware(seed, costs, budget)
             if name == "gp"
             else _sampler(name, seed + earlier),
         )
@@ -127,9 +131,9 @@ class Sampler:
         trial = proposal.handle
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
-        if curve := _curve(proposal.recipe, outcome):
+        if curve := self._curve(proposal.recipe, outcome):
             trial.set_user_attr(CURVE, curve)
-        state, values = _verdict(outcome)
+        state, values = self._verdict(outcome)
         self._study.tell(trial, values=values, state=state)
 
     def expect(self, recipe: Recipe) -> bool:
@@ -164,8 +168,8 @@ class Sampler:
         params = recipe.to_params()
         if not self._space.contains(params):
             return
-        state, values = _verdict(outcome)
-        curve = [] if branch else _curve(recipe, outcome)
+        state, values = self._verdict(outcome)
+        curve = [] if branch else self._curve(recipe, outcome)
         attributes: dict[str, object] = {CURVE: curve} if curve else {}
         if elsewhere:
             attributes[ELSEWHERE] = True
@@ -211,28 +215,38 @@ class Sampler:
             self._study.tell(trial, state=OptunaState.FAIL)
         return None
 
+    def _verdict(self, outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
+        utility = self._goal.utility(outcome)
+        if outcome.state is TrialState.COMPLETE and utility is not None and outcome.cost:
+            return OptunaState.COMPLETE, [utility, *self._goal.costs_of(outcome.cost)]
+        # A partial or unknown utility must not pass for a final one.
+        early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
+        return OptunaState.PRUNED if early else OptunaState.FAIL, None
 
-def _verdict(outcome: Outcome) -> tuple[OptunaState, list[float] | None]:
-    if outcome.state is TrialState.COMPLETE and outcome.quality and outcome.cost:
-        cost = outcome.cost
-        assert cost.latency_ms is not None
-        values = [outcome.quality.accuracy, float(cost.size_bytes), cost.latency_ms]
-        return OptunaState.COMPLETE, values
-    # A partial or unknown accuracy must not pass for a final one.
-    early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
-    return OptunaState.PRUNED if early else OptunaState.FAIL, None
+    def _curve(self, recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
+        """The learning curve of a trial that went well."""
+        went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
+        return learning_curve(recipe, outcome.epochs, self._goal.metric) if went_well else []
+
+    def _cost_aware(
+        self, seed: int, costs: CostSource | None, budget: Budget | None
+    ) -> BaseSampler:
+        if costs is None:
+            raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
+        return CostAwareSampler(
+            self._space,
+            costs=costs,
+            budget=budget or Budget(),
+            seed=seed,
+            goal=self._goal,
+            under_way=lambda: self._under_way.values(),
+        )
 
 
 def _constraints(outcome: Outcome) -> Mapping[str, float]:
     if outcome.state is TrialState.INFEASIBLE and not outcome.violations:
         return {"sound": 1.0}
     return outcome.violations
-
-
-def _curve(recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
-    """The learning curve of a trial that went well."""
-    went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
-    return learning_curve(recipe, outcome.epochs) if went_well else []
 
 
 def _distribution(distribution: Distribution) -> BaseDistribution:
@@ -247,20 +261,6 @@ def _distribution(distribution: Distribution) -> BaseDistribution:
             raise ValueError(
                 f"a searched parameter must have a range or options, not {distribution}"
             )
-
-
-def _cost_aware(
-    space: SearchSpace,
-    seed: int,
-    costs: CostSource | None,
-    budget: Budget | None,
-    under_way: Callable[[], Iterable[Recipe]],
-) -> BaseSampler:
-    if costs is None:
-        raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
-    return CostAwareSampler(
-        space, costs=costs, budget=budget or Budget(), seed=seed, under_way=under_way
-    )
 
 
 def _sampler(name: str, seed: int) -> BaseSampler:

@@ -1,4 +1,4 @@
-"""What is known of the accuracy of recipes that were not tried: a Gaussian process."""
+"""What is known of the utility of recipes that were not tried: a Gaussian process."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from sklearn.gaussian_process.kernels import (
 )
 
 from search.samplers.features import squared_differences
-from search.samplers.logit_scale import to_accuracies, to_logits
+from search.samplers.logit_scale import from_logits, to_logits
 
 # A training that failed to learn tells no more than one this far, in logits, below the best.
 _DEPTH = 5.0
@@ -80,11 +80,11 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
 
 
 class Surrogate:
-    """Accuracy by features, learned from observations; works on logits.
+    """Utility by features, learned from observations; works on logits.
 
     Args:
         rows: features, [observations, columns]; at least one observation.
-        accuracies: shares from 0 to 1, [observations].
+        utilities: shares from 0 to 1, [observations].
         variances: by how much each is less certain than a finished training, in squared logits,
             [observations].
         categorical: which columns hold codes, [columns].
@@ -93,11 +93,11 @@ class Surrogate:
     def __init__(
         self,
         rows: np.ndarray,
-        accuracies: np.ndarray,
+        utilities: np.ndarray,
         variances: np.ndarray,
         categorical: np.ndarray,
     ) -> None:
-        logits = to_logits(accuracies)
+        logits = to_logits(utilities)
         logits = np.maximum(logits, logits.max() - _DEPTH)
         self._mean = float(logits.mean())
         worth = len(logits) + _SPREAD_WORTH
@@ -127,22 +127,22 @@ class Surrogate:
         return other
 
     def expected(self, rows: np.ndarray) -> np.ndarray:
-        """The accuracy that is expected at each row, [rows]."""
-        return self._accuracies(self._process.predict(rows))
+        """The utility that is expected at each row, [rows]."""
+        return self._utilities(self._process.predict(rows))
 
     def quantiles(self, rows: np.ndarray) -> np.ndarray:
         """Accuracies that are equally likely at each row, ascending, [rows, 16].
 
-        They are of the accuracy itself: the noise of one training is left out.
+        They are of the utility itself: the noise of one training is left out.
         """
         mean, deviation = self._process.predict(rows, return_std=True)
         noise = self._kernel.k2.noise_level
         deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-8))
-        return self._accuracies(mean[:, None] + deviation[:, None] * _QUANTILES)
+        return self._utilities(mean[:, None] + deviation[:, None] * _QUANTILES)
 
-    def _accuracies(self, standard: np.ndarray) -> np.ndarray:
+    def _utilities(self, standard: np.ndarray) -> np.ndarray:
         """Accuracies of logits by the mean and the scale of those observed."""
-        return to_accuracies(standard * self._scale + self._mean)
+        return from_logits(standard * self._scale + self._mean)
 
     def _condition(self) -> None:
         process = GaussianProcessRegressor(self._kernel, alpha=self._variances, optimizer=None)

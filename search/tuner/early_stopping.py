@@ -1,8 +1,8 @@
 """Which trial to stop early: one that cheaper trials will leave behind.
 
-What a student costs is known before its first step; only its accuracy is learned as it trains. So
-a trial is compared with those alone that cost no more in bytes and in latency. A plain successive
-halving compares all, and so stops the small students: they are less accurate, and rightly so.
+What a student costs is known before its first step; only how good it is is learned as it trains. So
+a trial is compared with those alone that cost no more in anything that the study minimises. A plain
+successive halving compares all, and so stops the small students: they are worse, and rightly so.
 
 Source: asynchronous successive halving, Li et al. 2020, arXiv:1810.05934, for the rungs;
 non-domination in the place of its quantile, as Schmucker et al. 2021, arXiv:2106.12639.
@@ -14,129 +14,137 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from search.records import Cost
+from search.objectives.goal import Goal
+from search.objectives.limit import Limit
+from search.records import Cost, Outcome, TrialState
 from search.samplers.curve_extrapolation import ENOUGH, foreseen_ending
-from search.samplers.logit_scale import to_accuracies, to_logits
-from search.units import format_bytes
+from search.samplers.logit_scale import from_logits, to_logits
 
 # Shares of the training after which trials are compared.
 _RUNGS = (0.25, 0.5, 0.75)
 # Two latencies that differ by less are equal: so much the median of one file varies.
 _SAME_LATENCY = 1.05
-# Standard errors of a difference between two measured accuracies: 95%, one-sided.
+# Standard errors of a difference between two measurements: 95%, one-sided.
 _DEVIATIONS = 1.645
 
 
 @dataclass
 class _Curve:
-    """A trial's errors at each share of its training, and that of the student it ended with."""
+    """A trial's utilities at shares of its training, and that of the student it ended with."""
 
-    errors: dict[float, float] = field(default_factory=dict)
+    utilities: dict[float, float] = field(default_factory=dict)
     last: float | None = None
 
 
 @dataclass(frozen=True)
 class _EndedStudent:
-    """A finished student: whose it is, what it costs, and its error as it is shipped."""
+    """A finished student: whose it is, what it costs, its utility as it is shipped, and its error.
+
+    The error is the standard error of the utility.
+    """
 
     trial: int
     cost: Cost
+    utility: float
     error: float
 
 
 class EarlyStopping:
-    """Remembers how trials came along, and says who is hopeless.
+    """Remembers how trials came along, and says which one should stop.
 
-    A trial is hopeless if it would stay behind a finished student that costs no more even if it
-    came out better than three quarters of those that are as accurate at the same rung, compression
+    A trial should stop if it would stay behind a finished student that costs no more even if it
+    came out better than three quarters of those that are as good at the same rung, compression
     included.
 
     Args:
-        validation_images: that accuracies are measured on; fewer images, wider margins.
+        goal: what is searched for.
     """
 
-    def __init__(self, validation_images: int) -> None:
-        self._images = validation_images
+    def __init__(self, goal: Goal) -> None:
+        self.metric = goal.metric
+        self._goal = goal
         self._trials: dict[int, _Curve] = defaultdict(_Curve)
         self._students: list[_EndedStudent] = []
 
-    def finish(
-        self,
-        trial: int,
-        *,
-        accuracy: float,
-        cost: Cost,
-        branch: bool = False,
-        feasible: bool = True,
-    ) -> None:
-        """Hears of a finished student.
+    def finish(self, trial: int, outcome: Outcome, *, branch: bool = False) -> None:
+        """Takes up a finished student.
+
+        For the sake of one that breaks the budget, or whose standard error is not known, as of an
+        older store's, none is stopped.
 
         Args:
             trial: that trained it.
-            accuracy: of the student as it is shipped.
-            cost: likewise.
+            outcome: the student's.
             branch: whether it was branched off, so that the trial has one of its own.
-            feasible: whether it keeps to the budget; else none is stopped for its sake.
         """
-        if feasible:
-            self._students.append(_EndedStudent(trial, cost, 1 - accuracy))
+        found, utility = outcome.quality.get(self.metric.name), self._goal.utility(outcome)
+        if found is None or utility is None or outcome.cost is None:
+            return
+        if outcome.state is TrialState.COMPLETE and found.error is not None:
+            error = self.metric.spread_of(found.error)
+            self._students.append(_EndedStudent(trial, outcome.cost, utility, error))
         if not branch:
-            self._trials[trial].last = 1 - accuracy
+            self._trials[trial].last = utility
 
-    def note(self, trial: int, *, share: float, accuracy: float) -> None:
-        """Hears of a point of a trial's curve: its accuracy at that share of its training."""
-        self._trials[trial].errors[share] = 1 - accuracy
+    def note(self, trial: int, *, share: float, utility: float) -> None:
+        """Takes up a point of a trial's curve: its utility at that share of its training."""
+        self._trials[trial].utilities[share] = utility
 
-    def should_stop(self, trial: int, *, share: float, accuracy: float, cost: Cost) -> str | None:
+    def should_stop(self, trial: int, *, share: float, utility: float, cost: Cost) -> str | None:
         """Why the trial should stop; None while it may go on.
 
         Args:
             trial: its number.
             share: of its training that is done, above 0 to 1.
-            accuracy: on validation images, now.
-            cost: foreseen, of the student that it will end with.
+            utility: on validation images, now.
+            cost: expected, of the student that it will end with.
         """
-        before = max(self._trials[trial].errors, default=0.0)
-        self.note(trial, share=share, accuracy=accuracy)
+        before = max(self._trials[trial].utilities, default=0.0)
+        self.note(trial, share=share, utility=utility)
         rung = max((rung for rung in _RUNGS if before < rung <= share), default=None)
-        if rung is None or share == 1.0 or (hoped := self._hoped(share, accuracy)) is None:
+        if rung is None or share == 1.0 or (hoped := self._hoped(share, utility)) is None:
             return None
         better = [student for student in self._students if self._beats(student, hoped, cost)]
         if not better:
             return None
-        best = min(better, key=lambda student: student.error)
+        best = max(better, key=lambda student: student.utility)
         return (
-            f"{accuracy:.1%} after {share:.0%} of its training; it may hope for {1 - hoped:.1%}, "
-            f"but a student of trial {best.trial} that costs no more "
-            f"({format_bytes(best.cost.size_bytes)}) has {1 - best.error:.1%}"
+            f"{self._shown(utility)} after {share:.0%} of its training; it may hope for "
+            f"{self._shown(hoped)}, but a student of trial {best.trial} that costs no more has "
+            f"{self._shown(best.utility)}"
         )
 
-    def _hoped(self, share: float, accuracy: float) -> float | None:
-        """The error that a trial may come to; None while nothing tells.
+    def _shown(self, utility: float) -> str:
+        return self.metric.format(self.metric.value_of(utility))
+
+    def _hoped(self, share: float, utility: float) -> float | None:
+        """The utility that a trial may come to; None while nothing tells.
 
         Where trials train for different numbers of epochs, each is taken at its last point before
-        the share: it had then more to gain, so that no trial is thought hopeless for that.
+        the share: it had then more to gain, so that no trial is stopped for that.
         """
         ended = []
         for trial in self._trials.values():
-            before = [point for point in trial.errors if point <= share]
+            before = [point for point in trial.utilities if point <= share]
             if trial.last is not None and before:
-                ended.append((1 - trial.errors[max(before)], 1 - trial.last))
+                ended.append((trial.utilities[max(before)], trial.last))
         if len(ended) < ENOUGH:
             return None
-        reached, *points = to_logits(np.array([(accuracy, accuracy), *ended])).tolist()
-        hope = foreseen_ending(reached[0], points).hope
-        return 1 - float(to_accuracies(np.array(hope)))
+        reached, *points = to_logits(np.array([(utility, utility), *ended])).tolist()
+        return float(from_logits(np.array(foreseen_ending(reached[0], points).hope)))
 
     def _beats(self, other: _EndedStudent, hoped: float, cost: Cost) -> bool:
-        """Whether `other` costs no more, and its error is lower by more than chance explains."""
-        cheaper = other.cost.size_bytes <= cost.size_bytes and _is_as_fast(other.cost, cost)
-        variance = sum(error * (1 - error) for error in (other.error, hoped)) / self._images
-        return cheaper and other.error < hoped - _DEVIATIONS * math.sqrt(variance)
+        """Whether `other` costs no more, and is better by more than chance explains.
+
+        Both are measured on the same images, so the other's error serves for both.
+        """
+        cheaper = all(_is_as_cheap(other.cost, cost, limit) for limit in self._goal.costs)
+        return cheaper and other.utility > hoped + _DEVIATIONS * math.sqrt(2) * other.error
 
 
-def _is_as_fast(one: Cost, other: Cost) -> bool:
-    """Whether the one is no slower; False where one latency alone is known, which tells nothing."""
-    if one.latency_ms is None or other.latency_ms is None:
-        return one.latency_ms is other.latency_ms
-    return one.latency_ms <= other.latency_ms * _SAME_LATENCY
+def _is_as_cheap(one: Cost, other: Cost, limit: Limit) -> bool:
+    """Whether the one costs no more; False where one cost alone is known, which tells nothing."""
+    if limit.cost not in one or limit.cost not in other:
+        return (limit.cost in one) is (limit.cost in other)
+    slack = _SAME_LATENCY if limit.is_timed else 1.0
+    return one[limit.cost] <= other[limit.cost] * slack

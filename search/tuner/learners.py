@@ -54,14 +54,8 @@ class Learners:
         """
         self.tell_sampler(recipe, outcome, branch=branch, proposal=proposal)
         self.gate.learn(recipe, outcome)
-        if self.early_stopping and outcome.quality and outcome.cost:
-            self.early_stopping.finish(
-                trial,
-                accuracy=outcome.quality.accuracy,
-                cost=outcome.cost,
-                branch=branch,
-                feasible=outcome.state is TrialState.COMPLETE,
-            )
+        if self.early_stopping:
+            self.early_stopping.finish(trial, outcome, branch=branch)
         if self.pins:
             with suppress(OSError):  # what the cache throws out is computed again
                 self.pins.note(recipe, seed, outcome)
@@ -78,8 +72,8 @@ class Learners:
     def note_curve(self, trial: int, recipe: Recipe, epochs: Iterable[EpochRecord]) -> None:
         """Tells the rungs how a trial came along that has ended."""
         if self.early_stopping:
-            for share, accuracy in learning_curve(recipe, epochs):
-                self.early_stopping.note(trial, share=share, accuracy=accuracy)
+            for share, utility in learning_curve(recipe, epochs, self.early_stopping.metric):
+                self.early_stopping.note(trial, share=share, utility=utility)
 
     def keep_frontier(self) -> None:
         """Pins what the frontier is made of, if it has moved since."""

@@ -1,19 +1,13 @@
 """Which stages a study's frontier was made of: the cache must not throw these away."""
 
-from dataclasses import dataclass
+import numpy as np
 
+from search.objectives.budget import total_violation
+from search.objectives.dominance import non_dominated
+from search.objectives.goal import Goal
 from search.pipeline.stage_cache import Lineage, StageCache
 from search.records import Outcome, TrialState
 from spaces.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class _FrontierStudent:
-    costs: tuple[float, float, float]  # error, bytes, milliseconds
-    keys: frozenset[str]
-
-    def beats(self, other: "_FrontierStudent") -> bool:
-        return all(mine <= theirs for mine, theirs in zip(self.costs, other.costs, strict=True))
 
 
 class FrontierPins:
@@ -21,41 +15,34 @@ class FrontierPins:
 
     Args:
         owner: a name that no other study has that shares the cache.
+        goal: what the frontier is of.
         lineage: of its stages.
         cache: that keeps them.
     """
 
-    def __init__(self, owner: str, lineage: Lineage, cache: StageCache) -> None:
+    def __init__(self, owner: str, goal: Goal, lineage: Lineage, cache: StageCache) -> None:
         self._owner = owner
+        self._goal = goal
         self._lineage = lineage
         self._cache = cache
-        self._frontier: list[_FrontierStudent] = []
+        # The objectives of each student, and the keys of its stages.
+        self._frontier: list[tuple[tuple[float, ...], frozenset[str]]] = []
         self._moved = False
 
     def keep(self) -> None:
         """Pins what the frontier is made of, and nothing else, if it has moved since."""
         if self._moved:
-            self._cache.pin(self._owner, {key for one in self._frontier for key in one.keys})
+            self._cache.pin(self._owner, {key for _, keys in self._frontier for key in keys})
             self._moved = False
 
     def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
-        """Hears how a trial ended, or a branch of one."""
-        if outcome.state is not TrialState.COMPLETE or any(
-            excess > 0 for excess in outcome.violations.values()
-        ):
+        """Takes up how a trial ended, or a branch of one."""
+        point = self._goal.point(outcome)
+        is_feasible = total_violation(outcome.violations) == 0
+        if point is None or outcome.state is not TrialState.COMPLETE or not is_feasible:
             return
-        assert outcome.cost
-        assert outcome.quality
-        student = _FrontierStudent(
-            (
-                1 - outcome.quality.accuracy,
-                outcome.cost.size_bytes,
-                outcome.cost.latency_ms or float("inf"),
-            ),
-            self._lineage.keys(recipe, seed),
-        )
-        if any(other.beats(student) for other in self._frontier):
-            return
-        left = [other for other in self._frontier if not student.beats(other)]
-        self._frontier = [*left, student]
-        self._moved = True
+        students = [*self._frontier, (point, self._lineage.keys(recipe, seed))]
+        kept = sorted(non_dominated(np.array([values for values, _ in students])).tolist())
+        if kept[-1] == len(self._frontier):
+            self._frontier = [students[place] for place in kept]
+            self._moved = True

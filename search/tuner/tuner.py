@@ -182,9 +182,10 @@ class Tuner:
         running.epochs.append(point)
         early_stopping = self._learners.early_stopping
         if early_stopping and running.cost:
-            for share, accuracy in learning_curve(running.dispatch.recipe, [point]):
+            metric = early_stopping.metric
+            for share, utility in learning_curve(running.dispatch.recipe, [point], metric):
                 running.stopped = early_stopping.should_stop(
-                    number, share=share, accuracy=accuracy, cost=running.cost
+                    number, share=share, utility=utility, cost=running.cost
                 )
         return running.stopped is None
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from search.errors import ArtifactError
-from search.evaluation.predictions_file import PREDICTIONS, keep_test, kept_predictions, read_predictions, write_predictions
+from search.evaluation.predictions_file import (
+    PREDICTIONS,
+    keep_test,
+    kept_predictions,
+    read_predictions,
+    write_predictions,
+)
 from search.objectives.predictions import Predictions
 from search.pipeline.study_context import StudyContext
 from tests.search.bombs import write_zip_bomb

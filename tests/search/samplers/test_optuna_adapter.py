@@ -4,14 +4,15 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from search.records import Cost, EpochRecord, FailureRecord, Outcome, Quality, TrialState
+from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.samplers.candidates import CostSource
 from search.samplers.history import CURVE, read_history
 from search.samplers.optuna_adapter import Proposal, Sampler
 from spaces.search_space import SearchSpace
+from tests.measured import cost, quality
 
 NAMES = ("gp", "tpe", "nsga2", "optuna-gp", "random")
-COSTS = CostSource(lambda _: Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=1.0))
+COSTS = CostSource(lambda _: cost(size_bytes=1000, parameters=1, macs=1, latency_ms=1.0))
 over_samplers = pytest.mark.parametrize("name", NAMES)
 
 
@@ -35,8 +36,8 @@ def _complete(proposal: Proposal, violations: Mapping[str, float] | None = None)
     share = int(proposal.recipe.digest()[:6], 16) / 16**6
     return Outcome(
         state=TrialState.COMPLETE,
-        cost=Cost(size_bytes=int(1000 + 9000 * share), parameters=1, macs=1, latency_ms=1 + share),
-        quality=Quality(accuracy=share, agreement=share),
+        cost=cost(size_bytes=int(1000 + 9000 * share), parameters=1, macs=1, latency_ms=1 + share),
+        quality=quality(accuracy=share, agreement=share),
         violations=violations or {},
     )
 
@@ -129,8 +130,8 @@ def _told(outcome: Outcome) -> tuple[OptunaState, list[float] | None, Mapping[st
 def test_a_complete_trial_teaches_accuracy_bytes_and_latency() -> None:
     outcome = Outcome(
         state=TrialState.COMPLETE,
-        cost=Cost(size_bytes=1000, parameters=7, macs=9, latency_ms=2.5),
-        quality=Quality(accuracy=0.75, agreement=0.5),
+        cost=cost(size_bytes=1000, parameters=7, macs=9, latency_ms=2.5),
+        quality=quality(accuracy=0.75, agreement=0.5),
         violations={"size_bytes": -0.1},
     )
     assert _told(outcome) == (OptunaState.COMPLETE, [0.75, 1000.0, 2.5], {"size_bytes": -0.1})
@@ -156,7 +157,7 @@ def test_a_sampler_that_must_know_costs_is_refused_without_them() -> None:
 
 def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
     points = tuple(
-        EpochRecord(stage="distil", epoch=i, loss=1.0, accuracy=0.2 * i, learning_rate=0.1)
+        EpochRecord(stage="distil", epoch=i, loss=1.0, score=0.2 * i, learning_rate=0.1)
         for i in range(2)
     )
     sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
@@ -168,7 +169,7 @@ def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
 
 
 def test_the_learning_curve_of_a_branch_is_that_of_another_student() -> None:
-    point = EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1)
+    point = EpochRecord(stage="distil", epoch=0, loss=1.0, score=0.5, learning_rate=0.1)
     sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
     trained, branch = (sampler.ask() for _ in range(2))
     assert trained

@@ -188,7 +188,7 @@ def test_a_doubtful_branch_that_breaks_the_budget_is_not_made(
     assert size is not None
     small = replace(
         context,
-        requirements=replace(context.requirements, budget=Budget(size=size.size_bytes + 2000)),
+        requirements=replace(context.requirements, budget=Budget(size=size["size_bytes"] + 2000)),
     )
     larger = replace(own, pruning=NoPruning())
     trial = run_trial(

@@ -13,10 +13,11 @@ from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate
 from search.errors import StoreError
 from search.files.filestore import FolderStore
+from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.progress import SilentCallback
-from search.records import TRAINING, Cost, EpochRecord, Outcome, Quality, TrialRecord, TrialState
+from search.records import TRAINING, Cost, EpochRecord, Outcome, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
 from search.storage.retrying_writer import RetryingWriter
@@ -31,6 +32,7 @@ from spaces.quantization.float32 import Float32
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
+from tests.measured import cost, quality
 
 # All that there is to propose: the recipes of these batch sizes.
 BATCHES = (16, 32, 64, 128, 256)
@@ -46,7 +48,7 @@ STUDY = {
         "quantization": "float32",
     },
 }
-COST = Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5)
+COST = cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5)
 
 
 def _recipe(batch: int) -> Recipe:
@@ -63,11 +65,11 @@ def _outcome(accuracy: float, cost: Cost = COST) -> Outcome:
     """Complete, from 80% after a quarter of the training."""
     return Outcome(
         state=TrialState.COMPLETE,
-        quality=Quality(accuracy=accuracy, agreement=accuracy),
+        quality=quality(accuracy=accuracy, agreement=accuracy),
         cost=cost,
         epochs=(
-            EpochRecord(stage=TRAINING, epoch=0, loss=1.0, accuracy=0.8, learning_rate=0.1),
-            EpochRecord(stage="recover", epoch=0, loss=1.0, accuracy=0.1, learning_rate=0.1),
+            EpochRecord(stage=TRAINING, epoch=0, loss=1.0, score=0.8, learning_rate=0.1),
+            EpochRecord(stage="recover", epoch=0, loss=1.0, score=0.1, learning_rate=0.1),
         ),
     )
 
@@ -103,8 +105,10 @@ def learners(context: StudyContext, store: Store, tmp_path: Path) -> Learners:
     return Learners(
         Sampler(Study.model_validate(STUDY).search_space(), name="random", seed=0),
         CostGate(feasibility, writer=writer, seed=0, callback=SilentCallback()),
-        EarlyStopping(validation_images=1000),
-        FrontierPins("digits", context.lineage, StageCache(tmp_path / "kept", limit_bytes=1)),
+        EarlyStopping(DEFAULT_GOAL),
+        FrontierPins(
+            "digits", DEFAULT_GOAL, context.lineage, StageCache(tmp_path / "kept", limit_bytes=1)
+        ),
     )
 
 
@@ -131,7 +135,7 @@ def test_a_branch_is_its_trials_student_and_has_no_curve(
 ) -> None:
     recall(trials, learners)
     assert learners.early_stopping
-    reason = learners.early_stopping.should_stop(9, share=0.25, accuracy=0.8, cost=COST)
+    reason = learners.early_stopping.should_stop(9, share=0.25, utility=0.8, cost=COST)
     # As those three: from 80% to 90%. The branch's curve, to 95%, would have given more hope.
     assert reason is not None
     assert "80.0% after 25%" in reason

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from search.objectives.budget import Budget
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate
 from search.errors import StoreUnavailable, StudyHeld
 from search.files.filestore import FolderStore
+from search.objectives.budget import Budget
+from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.failures import OUT_OF_MEMORY
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
@@ -20,11 +21,9 @@ from search.pipeline.trial import finish, run_trial
 from search.progress import SilentCallback
 from search.records import (
     Branch,
-    Cost,
     EpochRecord,
     FailureRecord,
     Outcome,
-    Quality,
     Scalar,
     TrialState,
 )
@@ -37,6 +36,7 @@ from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
 from search.tuner.tuner import Tuner
+from tests.measured import cost, quality
 
 SPACE = {
     "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
@@ -98,7 +98,9 @@ def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
         )
         gate = CostGate(feasibility, writer=writer, seed=0, callback=notebook)
         sampler = Sampler(study.search_space(), name="random", seed=0, gate=gate)
-        pins = FrontierPins("digits", context.lineage, StageCache(tmp_path / "kept", limit_bytes=1))
+        pins = FrontierPins(
+            "digits", DEFAULT_GOAL, context.lineage, StageCache(tmp_path / "kept", limit_bytes=1)
+        )
         learners = Learners(sampler, gate, early_stopping, pins)
         driver = Tuner(study, learners=learners, writer=writer, callback=notebook)
         return _Stage(driver, store, notebook, sampler)
@@ -113,7 +115,7 @@ def _next(driver: Tuner) -> Dispatch:
 
 
 def _point(epoch: int, accuracy: float) -> EpochRecord:
-    return EpochRecord(stage="distil", epoch=epoch, loss=1.0, accuracy=accuracy, learning_rate=1e-3)
+    return EpochRecord(stage="distil", epoch=epoch, loss=1.0, score=accuracy, learning_rate=1e-3)
 
 
 def test_a_trial_is_on_record_before_it_is_dispatched(stage: NewStage) -> None:
@@ -153,12 +155,12 @@ def test_a_trial_without_a_word_of_its_own_failed(stage: NewStage) -> None:
 
 
 def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage) -> None:
-    early_stopping = EarlyStopping(validation_images=1000)
+    early_stopping = EarlyStopping(DEFAULT_GOAL)
     given = stage(early_stopping=early_stopping, trials=4)
-    free = Cost(size_bytes=1, parameters=1, macs=1)
+    free = cost(size_bytes=1, parameters=1, macs=1)
     for number in (100, 101, 102):
-        early_stopping.should_stop(number, share=0.25, accuracy=0.8, cost=free)
-        early_stopping.finish(number, accuracy=0.9, cost=free)
+        early_stopping.should_stop(number, share=0.25, utility=0.8, cost=free)
+        early_stopping.finish(number, replace(_complete(), cost=free))
     dispatch = _next(given.driver)
     assert not given.driver.advance(dispatch.number, _point(0, 0.3))
     given.driver.end(dispatch.number, None)
@@ -207,8 +209,8 @@ def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
 def _complete(accuracy: float = 0.9) -> Outcome:
     return Outcome(
         state=TrialState.COMPLETE,
-        quality=Quality(accuracy=accuracy, agreement=0.8),
-        cost=Cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5),
+        quality=quality(accuracy=accuracy, agreement=0.8),
+        cost=cost(size_bytes=1000, parameters=1, macs=1, latency_ms=0.5),
     )
 
 

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from search.objectives.budget import Budget, total_violation
 from search.records import Cost
+from tests.measured import cost
 
-COST = Cost(size_bytes=1_500_000, parameters=400_000, macs=20_000_000, latency_ms=4.0)
+COST: Cost = cost(size_bytes=1_500_000, parameters=400_000, macs=20_000_000, latency_ms=4.0)
 
 
 def budget(**limits: object) -> Budget:
@@ -48,7 +49,7 @@ def test_one_broken_limit_is_enough_to_refuse() -> None:
 
 
 def test_a_latency_that_was_not_measured_is_left_out() -> None:
-    untimed = Cost(size_bytes=1, parameters=1, macs=1)
+    untimed = cost(size_bytes=1, parameters=1, macs=1)
     assert budget(size="2MB", latency="5ms").violations(untimed).keys() == {"size_bytes"}
 
 

@@ -1,0 +1,70 @@
+"""The costs of recipes as coordinates, and the corner up to which they count."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.objectives.budget import Budget
+from search.objectives.goal import Goal
+from search.records import Cost
+from search.samplers.candidates import Candidate, Predict
+from search.samplers.history import FinishedTrial
+from spaces.recipe import Recipe
+
+
+class CostSpace:
+    """The space of the costs that a goal minimises.
+
+    Args:
+        goal: whose costs are the axes, in its order.
+        budget: bounds some of them.
+        predict: what a recipe will cost.
+    """
+
+    def __init__(self, goal: Goal, budget: Budget, predict: Predict) -> None:
+        self._goal = goal
+        self._limits = budget.limits()
+        self._predict = predict
+
+    def worst(self, reached: Sequence[tuple[float, ...]], pool: Sequence[Candidate]) -> np.ndarray:
+        """The corner, [costs]: the budget; where a cost is free, a little above the highest.
+
+        Args:
+            reached: coordinates of finished students.
+            pool: candidates; those whose costs are not known don't count.
+        """
+        known = [one.cost for one in pool if one.cost]
+        corner = []
+        for axis, limit in enumerate(self._goal.costs):
+            values = [cost[limit.cost] for cost in known if limit.cost in cost]
+            values += [point[axis] for point in reached]
+            corner.append(self._limits.get(limit.cost, 1.01 * max(values, default=1.0)))
+        return np.array(corner, dtype=float)
+
+    def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:
+        """Coordinates, [candidates, costs]."""
+        return np.array([self._point(one.cost, worst) for one in pool])
+
+    def of_recipe(self, recipe: Recipe, worst: np.ndarray) -> tuple[float, ...]:
+        """Coordinates by what the recipe is predicted to cost."""
+        return self._point(self._predict(recipe), worst)
+
+    def of_finished(self, finished: FinishedTrial) -> tuple[float, ...]:
+        """Coordinates by what was predicted, as those of candidates are.
+
+        Of a latency that was measured in slow minutes it would otherwise seem that the same shape
+        could better it.
+        """
+        predicted = self._predict(finished.recipe) or {}
+        if all(limit.cost in predicted for limit in self._goal.costs):
+            return self._goal.costs_of(predicted)
+        return finished.costs
+
+    def _point(self, cost: Cost | None, worst: np.ndarray) -> tuple[float, ...]:
+        """What is not known counts as half of the worst."""
+        known = cost or {}
+        halves = (worst / 2).tolist()
+        return tuple(
+            float(known.get(limit.cost, half))
+            for limit, half in zip(self._goal.costs, halves, strict=True)
+        )

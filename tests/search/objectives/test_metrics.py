@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from search.objectives.metrics import ACCURACY, BALANCED_ACCURACY, wilson_interval
+from search.objectives.predictions import Predictions
+
+
+def _found(labels: list[int], classes: list[int]) -> Predictions:
+    return Predictions(
+        labels=np.array(labels),
+        classes=np.array(classes),
+        confidence=np.ones(len(labels), np.float32),
+    )
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_there_are() -> None:
+    # Of class 0 three of four, of class 2 none of one, of class 1 there is no image.
+    found = _found([0, 0, 0, 0, 2], [0, 0, 0, 1, 1])
+    nobody = np.zeros(5, np.int64)
+    assert BALANCED_ACCURACY.compute(found, nobody) == pytest.approx((0.75 + 0.0) / 2)
+    assert ACCURACY.compute(found, nobody) == pytest.approx(0.6)
+
+
+def test_the_error_of_balanced_accuracy_is_that_of_a_mean_of_shares() -> None:
+    labels = np.repeat([0, 1], [400, 50])
+    draw = np.random.default_rng(0)
+    error = BALANCED_ACCURACY.standard_error
+    right = np.repeat([0.9, 0.5], [400, 50])
+    values, errors = [], []
+    for _ in range(400):
+        hit = draw.random(450) < right
+        found = _found(labels.tolist(), np.where(hit, labels, 1 - labels).tolist())
+        values.append(BALANCED_ACCURACY.compute(found, labels))
+        errors.append(error(found, labels))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.1)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 7), (7, 7), (180, 200), (9731, 10000)])
+def test_wilsons_interval_is_scipys(right: int, images: int) -> None:
+    expected = binomtest(right, images).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right / images, images) == pytest.approx(
+        (expected.low, expected.high), abs=1e-6
+    )
