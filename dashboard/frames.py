@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from search.analysis.pareto import frontier
-from search.records import Outcome, Scalar, TrialRecord, TrialState
+from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics
+from search.records import Outcome, Quality, Scalar, TrialRecord, TrialState
 
-NUMBERS = (
-    "accuracy",
-    "agreement",
-    "test_accuracy",
-    "size_bytes",
-    "latency_ms",
-    "latency_p95_ms",
-    "parameters",
-    "macs",
-    "duration_s",
-)
+TESTED = "test_"
+"""Begins the columns of metrics on the test images."""
+
+COSTS = tuple(cost for limit in limits().values() for cost in (limit.cost, *limit.also))
+METRICS = tuple(metrics())
+NUMBERS = (*METRICS, *(f"{TESTED}{name}" for name in METRICS), *COSTS, "duration_s")
 FIXED = ("number", "state", "on_frontier", "parent", *NUMBERS, "family", "note")
 """The columns that every study's frame has; those of the recipe follow."""
 
-_COSTS = ("size_bytes", "latency_ms", "latency_p95_ms", "parameters", "macs")
 # mobilenetv3_small_050 is of mobilenetv3, resnet10t of resnet, test_vit of test_vit.
 _FAMILY = re.compile(r"((?:test_)?[a-z]+?(?:v\d+)?)(?=\d|_|$)")
 
@@ -37,29 +34,33 @@ def parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
     return [name if "." in name else f"{name}.method" for name in _names_in(trials)]
 
 
-def trial_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.DataFrame:
     """A row a trial, in the given order.
 
     Columns: `number`, `state`, `on_frontier` and `parent`, NaN where it trained its own student;
-    `accuracy`, `agreement` and `test_accuracy`, shares from 0 to 1; `size_bytes`, `latency_ms`,
-    `latency_p95_ms`, `parameters`, `macs` and `duration_s`, NaN where not measured; `family`, of
-    the student; `note`, why the trial is not complete, or gained nothing. Then each axis of the
-    recipe in a few words (`pruning`: magnitude 34%), its method alone (`pruning.method`:
-    magnitude), and each parameter under its own name.
+    each metric by its name, and with `test_` before it on the test images; each cost by its stored
+    name, and `duration_s`, NaN where not measured; `family`, of the student; `note`, why the trial
+    is not complete, or gained nothing. Then each axis of the recipe in a few words (`pruning`:
+    magnitude 34%), its method alone (`pruning.method`: magnitude), and each parameter under its own
+    name.
+
+    Args:
+        trials: of one study.
+        goal: what its frontier is of.
     """
-    members = {trial.number for trial in frontier(trials)}
+    members = {trial.number for trial in frontier(trials, goal)}
     outcomes = [trial.outcome or Outcome(state=trial.state) for trial in trials]
     columns: dict[str, Sequence[object]] = {
         "number": [trial.number for trial in trials],
         "state": [trial.state.value for trial in trials],
         "on_frontier": [trial.number in members for trial in trials],
         "parent": [trial.parent for trial in trials],
-        "accuracy": [found.quality and found.quality.accuracy for found in outcomes],
-        "agreement": [found.quality and found.quality.agreement for found in outcomes],
-        "test_accuracy": [trial.test and trial.test.accuracy for trial in trials],
     }
-    for cost in _COSTS:
-        columns[cost] = [found.cost and getattr(found.cost, cost) for found in outcomes]
+    for name in METRICS:
+        columns[name] = [_value(found.quality, name) for found in outcomes]
+        columns[f"{TESTED}{name}"] = [_value(trial.test, name) for trial in trials]
+    for cost in COSTS:
+        columns[cost] = [(found.cost or {}).get(cost) for found in outcomes]
     columns["duration_s"] = [
         None if trial.state is TrialState.RUNNING else found.duration_s
         for trial, found in zip(trials, outcomes, strict=True)
@@ -103,6 +104,11 @@ def family(params: Mapping[str, Scalar]) -> str:
     student = describe_method(params, "student")
     match = _FAMILY.match(student)
     return match[1] if match else student
+
+
+def _value(quality: Quality, metric: str) -> float | None:
+    found = quality.get(metric)
+    return None if found is None else found.value
 
 
 def _names_in(trials: Iterable[TrialRecord]) -> list[str]:

@@ -19,8 +19,9 @@ from search.analysis.history import HistoryPoint, history
 from search.analysis.pareto import best
 from search.analysis.recommend import Advice, advise
 from search.analysis.savings import Savings, savings
-from search.objectives.budget import Budget, stored_budget
 from search.errors import DamagedRow
+from search.objectives.budget import Budget, stored_budget
+from search.objectives.goal import Goal, stored_goal
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
 from search.storage.storage import Store
 
@@ -54,15 +55,17 @@ class StudyView:
     Attributes:
         study: its record.
         budget: the limits its students must keep.
+        goal: what it searches for.
         records: its trials by number, without stages, epochs and tracebacks.
         trials: a row a trial, by number; the columns are those of `trial_frame`.
         axes: what its recipes choose a method for.
         parameters: what its recipes set: `pruning.method`, `pruning.magnitude.ratio`.
-        best: the most accurate trial within the budget.
+        best: the best trial within the budget.
     """
 
     study: StudyRecord
     budget: Budget
+    goal: Goal
     records: Sequence[TrialRecord]
     trials: pd.DataFrame
     axes: Sequence[str]
@@ -145,15 +148,16 @@ def load_study(place: Place) -> StudyView:
     """The study, and its trials with what is worth having of them."""
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)
-    budget = stored_budget(record.config)
+    budget, goal = stored_budget(record.config), stored_goal(record.config)
     return StudyView(
         study=record,
         budget=budget,
+        goal=goal,
         records=trials,
-        trials=trial_frame(trials),
+        trials=trial_frame(trials, goal),
         axes=axes_of(trials),
         parameters=parameters_of(trials),
-        best=best(trials, budget),
+        best=best(trials, budget, goal),
     )
 
 
@@ -161,19 +165,19 @@ def load_study(place: Place) -> StudyView:
 def load_advice(place: Place) -> Advice | None:
     """The student to take within the study's own budget, and its neighbours."""
     view = load_study(place)
-    return advise(view.records, view.budget)
+    return advise(view.records, view.budget, view.goal)
 
 
 @st.cache_resource(max_entries=500, show_spinner=False)
 def load_best(place: Place) -> TrialRecord | None:
-    """The most accurate trial within the study's budget.
+    """The best trial within the study's budget.
 
     Raises:
         DamagedRow: some trial can't be read; so all are, not the complete ones alone.
     """
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)
-    return best(trials, stored_budget(record.config))
+    return best(trials, stored_budget(record.config), stored_goal(record.config))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -200,7 +204,7 @@ def load_numbers(
 def load_history(place: Place) -> Sequence[HistoryPoint]:
     """How the search went, moment by moment."""
     view = load_study(place)
-    return history(view.records, view.budget)
+    return history(view.records, view.budget, view.goal)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

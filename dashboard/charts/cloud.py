@@ -1,4 +1,4 @@
-"""Accuracy against what a student costs: every trial, the frontier over them, the teacher."""
+"""The metric against what a student costs: every trial, the frontier over them, the teacher."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -6,86 +6,90 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.axes import CostAxis
 from dashboard.charts.drawn import frontier_line, thinned, within
 from dashboard.charts.figure import as_text, new_figure
-from dashboard.charts.ground import accuracy_reach, cost_range, draw_limits, lay_out
+from dashboard.charts.ground import cost_range, draw_limits, lay_out, value_reach
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import CHOSEN, FRONTIER, LOOKS, RIM, TEACHER
 from dashboard.frames import recipe_columns
 from search.records import TeacherRecord, TrialState
-from search.units import format_bytes, format_milliseconds
 
 _BEYOND_LIMITS = 0.4
 
 
-def cloud_points(trials: pd.DataFrame, axis: CostAxis) -> pd.DataFrame:
+def cloud_points(
+    trials: pd.DataFrame, axis: Measure, objectives: Mapping[str, Measure]
+) -> pd.DataFrame:
     """Of a frame that `trial_frame` gave: what is drawn against this cost, with its `hover` text.
 
     At most 2,000 trials beside the frontier.
     """
     drawn = thinned(trials[trials[axis.column].notna()])
-    return drawn.assign(hover=list(_hover(drawn)))
+    return drawn.assign(hover=list(_hover(drawn, objectives)))
 
 
-def accuracy_figure(
+def cloud_figure(
     points: pd.DataFrame,
-    axis: CostAxis,
+    axis: Measure,
+    score: Measure,
     *,
     limits: Mapping[str, float],
     teacher: TeacherRecord | None,
     chosen: int | None = None,
 ) -> go.Figure:
-    """Accuracy against one cost, on a log axis.
+    """The metric against one cost, on a log axis.
 
     Args:
         points: as `cloud_points` gives them; they don't hang on the limits.
         axis: the cost.
-        limits: bounds by column; trials beyond any of them, or below one on `accuracy`, fade.
+        score: the metric.
+        limits: bounds by column; trials beyond any of them, or worse than one on the metric, fade.
         teacher: drawn as a star.
         chosen: the trial that gets a ring.
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. Trials whose cost is
-        known and whose accuracy is not stand as ticks under it. Where a few accuracies lie far
-        below the rest, the axis begins above them, and says how many there are.
+        known and whose metric is not stand as ticks under it. Where a few values lie far on the
+        wrong side of the rest, the axis leaves them out, and says how many there are.
     """
-    drawn = points.assign(is_within=within(points, limits))
-    trained = drawn[drawn["accuracy"].notna()]
-    untrained = drawn[drawn["accuracy"].isna()]
+    drawn = points.assign(is_within=within(points, limits, score))
+    trained = drawn[drawn[score.column].notna()]
+    untrained = drawn[drawn[score.column].isna()]
     figure = new_figure(uirevision=axis.column)
     ring = trained[trained["number"] == chosen]
     figure.add_traces(
         [
-            *_cloud(trained, axis),
+            *_cloud(trained, axis, score),
             *_rug(untrained, axis),
-            *_frontier(trained, axis),
-            *([] if ring.empty else [_ring(ring, axis)]),
+            *_frontier(trained, axis, score),
+            *([] if ring.empty else [_ring(ring, axis, score)]),
         ]
     )
     if teacher is not None:
-        figure.add_traces(list(_star(teacher, axis)))
-    others = [float(ring["accuracy"].iloc[0])] if len(ring) else []
-    others += [] if teacher is None else [teacher.accuracy]
-    others += [limits["accuracy"]] if "accuracy" in limits else []
-    reach = accuracy_reach(trained["accuracy"], others)
-    lay_out(figure, axis, reach, has_rug=not untrained.empty)
+        figure.add_traces(list(_star(teacher, axis, score)))
+    own = None if teacher is None else score.of_quality(teacher.quality)
+    others = [*ring[score.column], own, limits.get(score.column)]
+    seen = [float(value) for value in others if value is not None]
+    reach = value_reach(trained[score.column], seen, score)
+    lay_out(figure, axis, score, reach, has_rug=not untrained.empty)
     span = cost_range(points, axis, limit=limits.get(axis.column), teacher=teacher)
     if span is not None:
         figure.update_xaxes(range=span)
-        draw_limits(figure, axis, limits, span=span)
+        draw_limits(figure, axis, score, limits, span=span)
     return figure
 
 
-def _cloud(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
+def _cloud(trials: pd.DataFrame, axis: Measure, score: Measure) -> Iterator[go.Scatter]:
     for state, look in LOOKS.items():
         rows = trials[(trials["state"] == state.value) & ~trials["on_frontier"]]
         if rows.empty:
             continue
         marker = {"color": look.colour, "symbol": look.symbol, "size": 8}
-        yield _points(rows, axis, rows["accuracy"], name=look.name, marker=marker, opacity=0.75)
+        heights = rows[score.column]
+        yield _points(rows, axis, heights, name=look.name, marker=marker, opacity=0.75)
 
 
-def _rug(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
+def _rug(trials: pd.DataFrame, axis: Measure) -> Iterator[go.Scatter]:
     for state, look in LOOKS.items():
         rows = trials[trials["state"] == state.value]
         if rows.empty:
@@ -97,26 +101,26 @@ def _rug(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
         yield _points(rows, axis, heights, name=look.name, marker=marker).update(yaxis="y2")
 
 
-def _frontier(trials: pd.DataFrame, axis: CostAxis) -> Iterator[go.Scatter]:
+def _frontier(trials: pd.DataFrame, axis: Measure, score: Measure) -> Iterator[go.Scatter]:
     members = trials[trials["on_frontier"]]
     if members.empty:
         return
-    line = frontier_line(trials, axis.column)
+    line = frontier_line(trials, axis.column, score)
     yield go.Scatter(
         x=line[axis.column],
-        y=line["accuracy"],
+        y=line[score.column],
         mode="lines",
         line={"color": FRONTIER, "width": 2, "shape": "hv"},
         hoverinfo="skip",
     )
     marker = {"color": FRONTIER, "size": 11, "line": {"width": 1.5, "color": RIM}}
-    yield _points(members, axis, members["accuracy"], name="Frontier", marker=marker)
+    yield _points(members, axis, members[score.column], name="Frontier", marker=marker)
 
 
-def _ring(chosen: pd.DataFrame, axis: CostAxis) -> go.Scatter:
+def _ring(chosen: pd.DataFrame, axis: Measure, score: Measure) -> go.Scatter:
     return go.Scatter(
         x=chosen[axis.column],
-        y=chosen["accuracy"],
+        y=chosen[score.column],
         mode="markers+text",
         name="Chosen",
         marker={"color": CHOSEN, "symbol": "circle-open", "size": 20, "line": {"width": 3}},
@@ -129,7 +133,7 @@ def _ring(chosen: pd.DataFrame, axis: CostAxis) -> go.Scatter:
 
 def _points(
     rows: pd.DataFrame,
-    axis: CostAxis,
+    axis: Measure,
     heights: "pd.Series[float]",
     *,
     name: str,
@@ -152,14 +156,13 @@ def _points(
     )
 
 
-def _hover(rows: pd.DataFrame) -> Iterator[str]:
-    names = ("accuracy", "size_bytes", "latency_ms", *recipe_columns(rows), "note")
-    columns = (rows[name] for name in names)
-    for accuracy, size, latency, *choices, note in zip(*columns, strict=True):
+def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[str]:
+    names = (*objectives, *recipe_columns(rows), "note")
+    for *cells, note in zip(*(rows[name] for name in names), strict=True):
+        values, choices = cells[: len(objectives)], cells[len(objectives) :]
         measured = [
-            "no accuracy" if math.isnan(accuracy) else f"{accuracy:.1%}",
-            format_bytes(size),
-            "not timed" if math.isnan(latency) else format_milliseconds(latency),
+            f"{measure.title.lower()} not known" if math.isnan(value) else measure.label(value)
+            for measure, value in zip(objectives.values(), values, strict=True)
         ]
         chosen = list(filter(None, choices))
         # In short lines, or a narrow chart cuts them off.
@@ -168,18 +171,18 @@ def _hover(rows: pd.DataFrame) -> Iterator[str]:
         yield "<br>".join(as_text(line) for line in lines if line)
 
 
-def _star(teacher: TeacherRecord, axis: CostAxis) -> Iterator[go.Scatter]:
-    place = axis.of(teacher.cost)
-    if place is None:
+def _star(teacher: TeacherRecord, axis: Measure, score: Measure) -> Iterator[go.Scatter]:
+    place, value = axis.of_cost(teacher.cost), score.of_quality(teacher.quality)
+    if place is None or value is None:
         return
     line = {"width": 1, "color": RIM}
     yield go.Scatter(
         x=[place],
-        y=[teacher.accuracy],
+        y=[value],
         mode="markers",
         name="Teacher",
         marker={"color": TEACHER, "symbol": "star", "size": 16, "line": line},
-        hovertemplate=f"<b>Teacher</b> {as_text(teacher.name)}<br>{teacher.accuracy:.1%} · "
+        hovertemplate=f"<b>Teacher</b> {as_text(teacher.name)}<br>{score.label(value)} · "
         f"{axis.label(place)}<extra></extra>",
         unselected={"marker": {"opacity": 1.0}},
     )

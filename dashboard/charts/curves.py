@@ -1,4 +1,4 @@
-"""Learning curves: accuracy and loss by epoch, of one trial or of several."""
+"""Learning curves: metric and loss by epoch, of one trial or of several."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import SERIES
 from search.records import EpochRecord, TrialRecord
 
@@ -22,8 +23,8 @@ class _Stretch:
     epochs: tuple[EpochRecord, ...]
 
 
-def curves_figure(trials: Sequence[TrialRecord]) -> go.Figure:
-    """Accuracy above, loss below, by epoch; a stage follows on the one before.
+def curves_figure(trials: Sequence[TrialRecord], score: Measure) -> go.Figure:
+    """The metric above, loss below, by epoch; a stage follows on the one before.
 
     Several trials differ in colour, the stages of one in colour, those of several in dashes. A
     stage that trials share, as branches do, is one line, or the last would hide the others.
@@ -42,11 +43,11 @@ def curves_figure(trials: Sequence[TrialRecord]) -> go.Figure:
         colour = stage if len(trials) == 1 else owners.index(owner)
         dash = "solid" if len(trials) == 1 else _DASHES[stage % len(_DASHES)]
         line = {"color": SERIES[colour % len(SERIES)], "width": 2, "dash": dash}
-        lines = _lines(stretch, owner, name=name, line=line, is_named=name not in named)
+        lines = _lines(stretch, owner, score, name=name, line=line, is_named=name not in named)
         figure.add_traces(list(lines))
         named.add(name)
     longest = max((stretch.start + len(stretch.epochs) for stretch in shared), default=1)
-    _lay_out(figure, longest)
+    _lay_out(figure, longest, score)
     return figure
 
 
@@ -67,10 +68,20 @@ def _owner(numbers: Sequence[int]) -> str:
 
 
 def _lines(
-    stretch: _Stretch, owner: str, *, name: str, line: dict[str, object], is_named: bool
+    stretch: _Stretch,
+    owner: str,
+    score: Measure,
+    *,
+    name: str,
+    line: dict[str, object],
+    is_named: bool,
 ) -> Iterator[go.Scatter]:
     places = [stretch.start + i + 1 for i in range(len(stretch.epochs))]
-    for column, axis, form in (("accuracy", "y", ".1%"), ("loss", "y2", ".4f")):
+    form = ".1%" if score.is_share else ".4g"
+    for column, title, axis, form in (
+        ("score", score.name, "y", form),
+        ("loss", "loss", "y2", ".4f"),
+    ):
         yield go.Scatter(
             x=places,
             y=[getattr(point, column) for point in stretch.epochs],
@@ -79,14 +90,14 @@ def _lines(
             line=line,
             name=name,
             legendgroup=name,
-            showlegend=column == "accuracy" and is_named,
+            showlegend=column == "score" and is_named,
             yaxis=axis,
             hovertemplate=f"<b>{owner.capitalize()}</b>, {stretch.stage}, epoch %{{x}}<br>"
-            f"{column} %{{y:{form}}}<extra></extra>",
+            f"{title} %{{y:{form}}}<extra></extra>",
         )
 
 
-def _lay_out(figure: go.Figure, longest: int) -> None:
+def _lay_out(figure: go.Figure, longest: int, score: Measure) -> None:
     figure.update_layout(
         xaxis={
             "title": {"text": "Epoch"},
@@ -96,10 +107,10 @@ def _lay_out(figure: go.Figure, longest: int) -> None:
             "dtick": max(1, math.ceil(longest / 8)),
         },
         yaxis={
-            "title": {"text": "Accuracy"},
-            "tickformat": ".0%",
+            "title": {"text": score.title},
+            "tickformat": score.tick_format,
             "domain": [0.45, 1.0],
-            "autorangeoptions": {"clipmin": 0, "clipmax": 1.02},
+            "autorangeoptions": {"clipmin": 0, "clipmax": 1.02} if score.is_share else {},
         },
         yaxis2={"title": {"text": "Loss"}, "domain": [0.0, 0.36], "automargin": True},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},

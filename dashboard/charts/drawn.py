@@ -5,30 +5,34 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from dashboard.charts.measures import Measure
+
 SHOWN_BESIDE_THE_FRONTIER = 2000
 
 
-def within(trials: pd.DataFrame, limits: Mapping[str, float]) -> "pd.Series[bool]":
-    """Which trials keep all limits that can be checked: upper ones, and a lower one on accuracy."""
+def within(trials: pd.DataFrame, limits: Mapping[str, float], score: Measure) -> "pd.Series[bool]":
+    """Which trials keep all limits that can be checked: on costs, and the least of the metric."""
     kept = pd.Series(True, index=trials.index)
     for column, bound in limits.items():
-        if column == "accuracy":
+        if column == score.column and score.is_maximized:
             kept &= ~(trials[column] < bound)
         else:
             kept &= ~(trials[column] > bound)
     return kept
 
 
-def frontier_line(trials: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The frontier's trials that no other one betters in accuracy and this cost alone, by cost.
+def frontier_line(trials: pd.DataFrame, column: str, score: Measure) -> pd.DataFrame:
+    """The frontier's trials that no other one betters in the metric and this cost alone, by cost.
 
-    The frontier is of accuracy, size and latency together, so some of its trials lie below this
-    line: they are better in the cost that is not drawn.
+    The frontier is of all objectives together, so some of its trials lie below this line: they are
+    better in a cost that is not drawn.
     """
     members = trials[trials["on_frontier"] & trials[column].notna()]
-    members = members.sort_values([column, "accuracy"], ascending=[True, False])
-    best_before = members["accuracy"].cummax().shift(fill_value=-math.inf)
-    return members[members["accuracy"] > best_before]
+    sign = 1.0 if score.is_maximized else -1.0
+    worth = sign * members[score.column]
+    members = members.assign(worth=worth).sort_values([column, "worth"], ascending=[True, False])
+    best_before = members["worth"].cummax().shift(fill_value=-math.inf)
+    return members[members["worth"] > best_before].drop(columns="worth")
 
 
 def thinned(trials: pd.DataFrame, most: int = SHOWN_BESIDE_THE_FRONTIER) -> pd.DataFrame:

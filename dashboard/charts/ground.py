@@ -1,4 +1,4 @@
-"""What accuracy is drawn on: the axes, how far they reach, and the budget's lines."""
+"""What the metric is drawn on: the axes, how far they reach, and the budget's lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,56 +7,70 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.axes import CostAxis
 from dashboard.charts.figure import GROUND
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import BUDGET
 from search.records import TeacherRecord
 
 _RUG_SHARE = 0.07
 _SPACE_SHARE = 0.06
-# Where most students are as accurate as one another, a point below them is not far out.
+# Where most students are as good as one another, a point below them is not far out.
 _LEAST_SPREAD = 0.01
 _LINE = {"color": BUDGET, "width": 1.5, "dash": "dash"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far an axis of accuracy reaches, and how many trials lie below it."""
+    """How far an axis of the metric reaches, and how many trials it leaves out as far worse."""
 
     low: float
     high: float
-    below: int
+    beyond: int
 
 
-def accuracy_reach(accuracies: "pd.Series[float]", others: Sequence[float]) -> Reach:
-    """All accuracies but those that lie far below the rest, which would press it into a line.
+def value_reach(values: "pd.Series[float]", others: Sequence[float], score: Measure) -> Reach:
+    """All values but those that are far worse than the rest, which would press it into a line.
 
     Args:
-        accuracies: of the trials.
+        values: of the trials.
         others: what must be seen in any case, such as the teacher's.
+        score: what they are values of.
 
     Source: Tukey's fence of one and a half interquartile ranges, Exploratory Data Analysis, 1977.
     """
-    if accuracies.empty and not others:
-        return Reach(low=0.0, high=1.0, below=0)
+    if values.empty and not others:
+        return Reach(low=0.0, high=1.0, beyond=0)
+    if not score.is_maximized:
+        turned = _reach_of(-values, [-value for value in others])
+        return Reach(low=-turned.high, high=-turned.low, beyond=turned.beyond)
+    reach = _reach_of(values, others)
+    if not score.is_share:
+        return reach
+    return Reach(low=max(0.0, reach.low), high=min(reach.high, 1.01), beyond=reach.beyond)
+
+
+def _reach_of(values: "pd.Series[float]", others: Sequence[float]) -> Reach:
+    """Likewise, where more is better."""
     fence = -math.inf
-    if len(accuracies):
-        low, high = (float(accuracies.quantile(share)) for share in (0.25, 0.75))
+    if len(values):
+        low, high = (float(values.quantile(share)) for share in (0.25, 0.75))
         fence = low - 1.5 * max(high - low, _LEAST_SPREAD)
-    seen = [*accuracies[accuracies >= fence], *others]
+    seen = [*values[values >= fence], *others]
     space = max(0.01, 0.07 * (max(seen) - min(seen)))
-    bottom = max(0.0, min(seen) - space)
-    below = int((accuracies < bottom).sum())
-    return Reach(low=bottom - space * bool(below), high=min(1.0, max(seen)) + space, below=below)
+    bottom = min(seen) - space
+    beyond = int((values < bottom).sum())
+    return Reach(low=bottom - space * bool(beyond), high=max(seen) + space, beyond=beyond)
 
 
-def lay_out(figure: go.Figure, axis: CostAxis, reach: Reach, *, has_rug: bool) -> None:
-    """The axes; those trials whose accuracy is not known have a band of their own below."""
+def lay_out(
+    figure: go.Figure, axis: Measure, score: Measure, reach: Reach, *, has_rug: bool
+) -> None:
+    """The axes; those trials whose metric is not known have a band of their own below."""
     bottom = _RUG_SHARE + _SPACE_SHARE if has_rug else 0.0
-    is_near = reach.high - reach.low < 0.06
+    is_near = score.is_share and reach.high - reach.low < 0.06
     figure.update_layout(
         yaxis={
-            "tickformat": ".1%" if is_near else ".0%",
+            "tickformat": ".1%" if is_near else score.tick_format,
             "domain": [bottom, 1.0],
             "range": [reach.low, reach.high],
             "automargin": True,
@@ -64,7 +78,7 @@ def lay_out(figure: go.Figure, axis: CostAxis, reach: Reach, *, has_rug: bool) -
         },
         xaxis={
             "type": "log",
-            "title": {"text": axis.title},
+            "title": {"text": axis.axis_title},
             "tickformat": axis.tick_format,
             # More would run into each other on a phone.
             "nticks": 4,
@@ -85,16 +99,16 @@ def lay_out(figure: go.Figure, axis: CostAxis, reach: Reach, *, has_rug: bool) -
                 "zeroline": False,
             }
         )
-    if reach.below:
-        _tell_of_those_below(figure, reach.below, bottom)
+    if reach.beyond:
+        _tell_of_those_beyond(figure, reach.beyond, bottom, score)
 
 
 def cost_range(
-    trials: pd.DataFrame, axis: CostAxis, *, limit: float | None, teacher: TeacherRecord | None
+    trials: pd.DataFrame, axis: Measure, *, limit: float | None, teacher: TeacherRecord | None
 ) -> tuple[float, float] | None:
     """The exponents of ten between which all costs lie, the budget's included; None of none."""
     places = [float(place) for place in trials[axis.column]]
-    others = (limit, None if teacher is None else axis.of(teacher.cost))
+    others = (limit, None if teacher is None else axis.of_cost(teacher.cost))
     places = [place for place in [*places, *others] if place is not None and place > 0]
     if not places:
         return None
@@ -104,10 +118,15 @@ def cost_range(
 
 
 def draw_limits(
-    figure: go.Figure, axis: CostAxis, limits: Mapping[str, float], *, span: tuple[float, float]
+    figure: go.Figure,
+    axis: Measure,
+    score: Measure,
+    limits: Mapping[str, float],
+    *,
+    span: tuple[float, float],
 ) -> None:
-    """The budget's bound on the cost as a line and what lies beyond it, and the least accuracy."""
-    if (floor := limits.get("accuracy")) is not None:
+    """The budget's bound on the cost as a line and what lies beyond it, and the metric's bound."""
+    if (floor := limits.get(score.column)) is not None:
         figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=floor, y1=floor, line=_LINE)
     if (bound := limits.get(axis.column)) is None:
         return
@@ -140,17 +159,18 @@ def draw_limits(
     )
 
 
-def _tell_of_those_below(figure: go.Figure, count: int, bottom: float) -> None:
+def _tell_of_those_beyond(figure: go.Figure, count: int, bottom: float, score: Measure) -> None:
     what = "1 trial lies" if count == 1 else f"{count} trials lie"
+    arrow, where = ("↓", "below") if score.is_maximized else ("↑", "above")
     figure.add_annotation(
         x=0,
         xref="paper",
-        y=bottom,
+        y=bottom if score.is_maximized else 1,
         yref="paper",
-        text=f"↓ {what} below: double-click to see",
+        text=f"{arrow} {what} {where}: double-click to see",
         showarrow=False,
         xanchor="left",
-        yanchor="bottom",
+        yanchor="bottom" if score.is_maximized else "top",
         font={"size": 11},
         name=GROUND,
         opacity=0.85,

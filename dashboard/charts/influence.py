@@ -11,35 +11,38 @@ from numpy.typing import NDArray
 
 from dashboard.charts.drawn import thinned
 from dashboard.charts.figure import as_text, new_figure
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import CLOUD, FRONTIER, SERIES
-from dashboard.charts.scale import MEASURED, Scale, scale, short_name
+from dashboard.charts.scale import Scale, scale, short_name
 
-OBJECTIVES = {"accuracy": "Accuracy", "size_bytes": "Size", "latency_ms": "Latency"}
 _CELLS = 16
 _MOST_BARS = 20
 
 
-def importance_figure(found: Mapping[str, Mapping[str, float]]) -> go.Figure:
+def importance_figure(
+    found: Mapping[str, Mapping[str, float]], objectives: Mapping[str, Measure]
+) -> go.Figure:
     """A group of bars for each parameter, a bar for each objective.
 
     Args:
         found: shares by parameter, for each objective.
+        objectives: what the study searches for, by column.
     """
     total = pd.DataFrame(found).fillna(0.0)
     names = total.sum(axis=1).sort_values(ascending=False).index[:_MOST_BARS]
     figure = new_figure(height=90 + 46 * len(names), showlegend=True, barmode="group")
     labels = [as_text(short_name(str(name))) for name in names]
-    for (objective, title), colour in zip(OBJECTIVES.items(), SERIES, strict=False):
+    for (objective, measure), colour in zip(objectives.items(), SERIES, strict=False):
         if objective not in total:
             continue
         figure.add_trace(
             go.Bar(
-                name=title,
+                name=measure.title,
                 orientation="h",
                 y=labels,
                 x=[total.loc[name, objective] for name in names],
                 marker={"color": colour},
-                hovertemplate=f"%{{y}} for {title.lower()}: %{{x:.1%}}<extra></extra>",
+                hovertemplate=f"%{{y}} for {measure.name}: %{{x:.1%}}<extra></extra>",
             )
         )
     figure.update_layout(
@@ -50,12 +53,12 @@ def importance_figure(found: Mapping[str, Mapping[str, float]]) -> go.Figure:
     return figure
 
 
-def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Figure | None:
+def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go.Figure | None:
     """The objective against one parameter: the frontier, and at most 2,000 others; None of none.
 
     Points carry the trial's number as `customdata[0]`.
     """
-    known = trials[trials[objective].notna() & trials[parameter].notna()]
+    known = trials[trials[objective.column].notna() & trials[parameter].notna()]
     if known.empty:
         return None
     drawn = thinned(known)
@@ -68,7 +71,7 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Fig
         figure.add_trace(
             go.Scatter(
                 x=axis.places.loc[rows.index] + _jitter(rows, axis),
-                y=rows[objective],
+                y=rows[objective.column],
                 mode="markers",
                 marker={"color": colour, "size": size, "opacity": 0.7},
                 customdata=[
@@ -84,17 +87,19 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: str) -> go.Fig
     return figure
 
 
-def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -> go.Figure | None:
+def contour_figure(
+    trials: pd.DataFrame, across: str, up: str, objective: Measure
+) -> go.Figure | None:
     """The mean of the objective over two parameters; None where too little is known.
 
     Of two ranges of numbers a contour; where one has options, between which nothing lies, fields.
     Points carry the trial's number as `customdata[0]`.
     """
-    known = trials[trials[[objective, across, up]].notna().all(axis=1)]
+    known = trials[trials[[objective.column, across, up]].notna().all(axis=1)]
     if len(known) < 3:
         return None
     first, second = scale(known[across], across), scale(known[up], up)
-    cells = _cells(first, second, known[objective])
+    cells = _cells(first, second, known[objective.column])
     figure = new_figure()
     is_smooth = first.is_numeric and second.is_numeric
     figure.add_trace(_ground(cells, objective, is_smooth=is_smooth))
@@ -106,8 +111,8 @@ def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -
             mode="markers",
             marker={"size": 5, "color": "#ffffff", "line": {"width": 1, "color": "#333333"}},
             customdata=[
-                [number, MEASURED[objective](value)]
-                for number, value in zip(drawn["number"], drawn[objective], strict=True)
+                [number, objective.label(value)]
+                for number, value in zip(drawn["number"], drawn[objective.column], strict=True)
             ],
             hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         )
@@ -116,14 +121,14 @@ def contour_figure(trials: pd.DataFrame, across: str, up: str, objective: str) -
     return figure
 
 
-def _ground(cells: "_Cells", objective: str, *, is_smooth: bool) -> go.Contour | go.Heatmap:
+def _ground(cells: "_Cells", objective: Measure, *, is_smooth: bool) -> go.Contour | go.Heatmap:
     common = {
         "x": cells.xs,
         "y": cells.ys,
         "z": cells.means,
         "colorscale": "Viridis",
-        "reversescale": objective != "accuracy",
-        "colorbar": {"title": {"text": OBJECTIVES[objective]}, **_colour_ticks(objective, cells)},
+        "reversescale": not objective.is_maximized,
+        "colorbar": {"title": {"text": objective.title}, **_colour_ticks(objective, cells)},
         "hoverinfo": "skip",
     }
     if is_smooth:
@@ -192,15 +197,18 @@ def _around_options(axis: Scale) -> tuple[float, float]:
     return -half, 1 + half
 
 
-def _objective_axis(objective: str) -> dict[str, object]:
-    axis: dict[str, object] = {"title": {"text": OBJECTIVES[objective]}, "automargin": True}
-    if objective == "accuracy":
-        limits = {"clipmin": 0, "clipmax": 1.02}
-        return {**axis, "tickformat": ".0%", "autorangeoptions": limits}
-    return {**axis, "type": "log", "tickformat": "~s" if objective == "size_bytes" else "~g"}
+def _objective_axis(objective: Measure) -> dict[str, object]:
+    axis: dict[str, object] = {
+        "title": {"text": objective.title},
+        "tickformat": objective.tick_format,
+        "automargin": True,
+    }
+    if objective.is_share:
+        return {**axis, "autorangeoptions": {"clipmin": 0, "clipmax": 1.02}}
+    return {**axis, "type": "log"} if objective.is_cost else axis
 
 
-def _colour_ticks(objective: str, cells: _Cells) -> dict[str, object]:
+def _colour_ticks(objective: Measure, cells: _Cells) -> dict[str, object]:
     low, high = float(np.nanmin(cells.means)), float(np.nanmax(cells.means))
     values = [low + share * (high - low) for share in (0, 0.25, 0.5, 0.75, 1)]
-    return {"tickvals": values, "ticktext": [MEASURED[objective](value) for value in values]}
+    return {"tickvals": values, "ticktext": [objective.label(value) for value in values]}

@@ -1,9 +1,11 @@
 """What the marks in the figures mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import BUDGET, CHOSEN, FRONTIER, LOOKS, TEACHER
 from search.records import TrialState
 
@@ -18,7 +20,11 @@ class LegendEntry:
 
 
 def legend(
-    trials: pd.DataFrame, *, has_teacher: bool, has_chosen: bool = False
+    trials: pd.DataFrame,
+    objectives: Mapping[str, Measure],
+    *,
+    has_teacher: bool,
+    has_chosen: bool = False,
 ) -> list[LegendEntry]:
     """The marks that the figures of these trials hold; one legend serves all of them."""
     entries = []
@@ -26,8 +32,9 @@ def legend(
         entries.append(LegendEntry(name="Frontier", colour=FRONTIER, sign="●"))
     if has_chosen:
         entries.append(LegendEntry(name="Chosen", colour=CHOSEN, sign="◎"))
-    shown = trials[trials["size_bytes"].notna() & ~trials["on_frontier"]]
-    is_ruled_out = (shown["state"] == TrialState.INFEASIBLE.value) & shown["accuracy"].isna()
+    score, *costs = objectives
+    shown = trials[trials[costs].notna().any(axis=1) & ~trials["on_frontier"]]
+    is_ruled_out = (shown["state"] == TrialState.INFEASIBLE.value) & shown[score].isna()
     marked = set(shown.loc[~is_ruled_out, "state"])
     entries += [
         LegendEntry(name=look.name, colour=look.colour, sign=look.sign)

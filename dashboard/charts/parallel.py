@@ -1,34 +1,39 @@
 """Parallel coordinates: a line a trial, through what was chosen and what came of it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.drawn import thinned
 from dashboard.charts.figure import GROUND, as_text, new_figure
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import CHOSEN, CLOUD, FRONTIER
-from dashboard.charts.scale import MEASURED, Scale, scale, short_name
+from dashboard.charts.scale import Scale, scale, short_name
 from dashboard.frames import varying
-from search.units import format_bytes
 
 _SHOWN_BESIDE_THE_FRONTIER = 300
 _WIDTH_OF_AN_AXIS = 84
-# With the three that are measured, as many as a window of 1280 pixels holds.
+# With the objectives, as many as a window of 1280 pixels holds.
 _MOST_AXES = 9
 # More lines are drawn fainter, or they would be one blot.
 _CLEAR = 60
 
 
 def parallel_figure(
-    trials: pd.DataFrame, parameters: Sequence[str], *, marked: Sequence[int]
+    trials: pd.DataFrame,
+    parameters: Sequence[str],
+    objectives: Mapping[str, Measure],
+    *,
+    marked: Sequence[int],
 ) -> go.Figure | None:
     """A line for each trial that was measured; None where fewer than two were.
 
     Args:
         trials: a frame as `trial_frame` gives it.
-        parameters: its columns to draw, beside accuracy, size and latency.
+        parameters: its columns to draw, beside the objectives.
+        objectives: what the study searches for, by column; the metric first.
         marked: trials that stand out.
 
     Returns:
@@ -36,13 +41,14 @@ def parallel_figure(
         300 others are drawn. Of the parameters those are drawn that differ between trials, up to
         nine, those that most trials have first.
     """
-    measured = trials[trials["accuracy"].notna() & trials["size_bytes"].notna()]
+    score, *costs = objectives
+    measured = trials[trials[score].notna() & trials[costs].notna().any(axis=1)]
     if len(measured) < 2:
         return None
     drawn = thinned(measured, _SHOWN_BESIDE_THE_FRONTIER)
     drawn = pd.concat([drawn, measured[measured["number"].isin(marked)]]).drop_duplicates("number")
     scales = [scale(drawn[name], name) for name in varying(drawn, parameters)][:_MOST_AXES]
-    scales += [scale(drawn[name], name) for name in MEASURED]
+    scales += [scale(drawn[name], name) for name in objectives]
     figure = new_figure(height=380, margin={"l": 50, "r": 60, "t": 56, "b": 16})
     is_marked = drawn["number"].isin(marked)
     groups = (
@@ -53,18 +59,28 @@ def parallel_figure(
     for rows, colour, width, opacity in groups:
         if not rows.empty:
             faint = opacity * min(1.0, max(0.25, _CLEAR / len(rows)))
-            figure.add_trace(_lines(rows, scales, colour=colour, width=width, opacity=faint))
+            figure.add_trace(
+                _lines(rows, scales, objectives, colour=colour, width=width, opacity=faint)
+            )
     _lay_out(figure, scales)
     return figure
 
 
 def _lines(
-    rows: pd.DataFrame, scales: Sequence[Scale], *, colour: str, width: float, opacity: float
+    rows: pd.DataFrame,
+    scales: Sequence[Scale],
+    objectives: Mapping[str, Measure],
+    *,
+    colour: str,
+    width: float,
+    opacity: float,
 ) -> go.Scatter:
     xs: list[float | None] = []
     ys: list[float | None] = []
     held: list[list[object] | None] = []
-    for index, number, text in zip(rows.index, rows["number"], _hover(rows), strict=True):
+    for index, number, text in zip(
+        rows.index, rows["number"], _hover(rows, objectives), strict=True
+    ):
         for place, axis in enumerate(scales):
             at = axis.places.loc[index]
             if not math.isnan(at):
@@ -87,9 +103,10 @@ def _lines(
     )
 
 
-def _hover(rows: pd.DataFrame) -> Iterator[str]:
-    for accuracy, size in zip(rows["accuracy"], rows["size_bytes"], strict=True):
-        yield f"{accuracy:.1%} · {format_bytes(size)}"
+def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[str]:
+    for values in zip(*(rows[name] for name in objectives), strict=True):
+        known = zip(objectives.values(), values, strict=True)
+        yield " · ".join(one.label(value) for one, value in known if not math.isnan(value))
 
 
 def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
@@ -107,7 +124,7 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         },
         yaxis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
     )
-    recorder = [
+    labels = [
         {
             "x": place,
             "y": at,
@@ -122,4 +139,4 @@ def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
         for place, axis in enumerate(scales)
         for at, label in axis.labels
     ]
-    figure.update_layout(annotations=recorder)
+    figure.update_layout(annotations=labels)

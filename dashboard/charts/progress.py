@@ -6,6 +6,7 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, SERIES
 from search.analysis.history import HistoryPoint
 from search.analysis.savings import Savings
@@ -13,18 +14,26 @@ from search.analysis.savings import Savings
 _PARTS = (
     ("trained", "Trained", FRONTIER),
     ("rejected", "Rejected before training", BUDGET),
-    ("stopped", "StoppedTrials", CLOUD),
+    ("stopped", "Stopped", CLOUD),
     ("shared", "Shared with another trial", SERIES[0]),
 )
 
 
-def progress_figure(moments: Sequence[HistoryPoint], over: Literal["ended", "hours"]) -> go.Figure:
-    """Best accuracy within the budget above, hypervolume below, over ended trials or hours."""
+def progress_figure(
+    moments: Sequence[HistoryPoint], over: Literal["ended", "hours"], score: Measure
+) -> go.Figure:
+    """The best of the metric within the budget above, hypervolume below, over ended trials or hours."""
     places = [getattr(moment, over) for moment in moments]
     figure = new_figure(height=380)
-    for name, title, axis, colour in (
-        ("best", "Best accuracy in the budget", "y", FRONTIER),
-        ("hypervolume", "Hypervolume", "y2", SERIES[0]),
+    for name, title, axis, form, colour in (
+        (
+            "best",
+            f"Best {score.name} in the budget",
+            "y",
+            ".2%" if score.is_share else ".4g",
+            FRONTIER,
+        ),
+        ("hypervolume", "Hypervolume", "y2", ".2%", SERIES[0]),
     ):
         figure.add_trace(
             go.Scatter(
@@ -33,7 +42,7 @@ def progress_figure(moments: Sequence[HistoryPoint], over: Literal["ended", "hou
                 mode="lines",
                 line={"shape": "hv", "width": 2, "color": colour},
                 yaxis=axis,
-                hovertemplate=f"{title} %{{y:.2%}}<extra></extra>",
+                hovertemplate=f"{title} %{{y:{form}}}<extra></extra>",
             )
         )
     figure.update_layout(
@@ -43,8 +52,8 @@ def progress_figure(moments: Sequence[HistoryPoint], over: Literal["ended", "hou
             "anchor": "y2",
         },
         yaxis={
-            "title": {"text": "Best accuracy"},
-            "tickformat": ".1%",
+            "title": {"text": f"Best {score.name}"},
+            "tickformat": ".1%" if score.is_share else score.tick_format,
             "domain": [0.53, 1.0],
             "automargin": True,
         },

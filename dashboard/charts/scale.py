@@ -7,14 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from search.units import format_bytes, format_count, format_milliseconds
-
-MEASURED = {
-    "accuracy": lambda value: f"{value:.1%}",
-    "size_bytes": format_bytes,
-    "latency_ms": format_milliseconds,
-}
-"""What comes of a recipe, and how it is written."""
+from dashboard.charts.measures import all_measures
+from search.units import format_count
 
 _MOST_LABELS = 8
 _MOST_TICKS = 6
@@ -58,9 +52,9 @@ def scale(values: "pd.Series[Any]", name: str) -> Scale:
 def short_name(name: str) -> str:
     """A parameter's name without its axis: `soft_targets temperature`, `model`, `size`."""
     parts = name.removesuffix(".method").split(".")
-    names = {"size_bytes": "size", "latency_ms": "latency"}
     text = parts[-1] if len(parts) < 3 or parts[-1] == "model" else " ".join(parts[1:])
-    return names.get(text, text).replace("_", " ")
+    measure = all_measures().get(text)
+    return measure.name if measure else text.replace("_", " ")
 
 
 def _is_number(value: object) -> bool:
@@ -69,7 +63,8 @@ def _is_number(value: object) -> bool:
 
 def _numeric(values: "pd.Series[float]", name: str) -> Scale:
     low, high = float(values.min()), float(values.max())
-    form = MEASURED.get(name, _form_number)
+    measure = all_measures().get(name)
+    form = measure.label if measure else _form_number
     if low == high:
         middle = values.where(values.isna(), 0.5)
         labels = [(0.5, form(low))]

@@ -1,69 +1,44 @@
 """What each stage did to the student, as a waterfall from the float student to what is shipped."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import plotly.graph_objects as go
 
 from dashboard.charts.figure import new_figure
+from dashboard.charts.measures import Measure
 from dashboard.charts.palette import FRONTIER, LOSS
+from search.objectives.limits import SIZE
 from search.records import Outcome
-from search.units import format_bytes, format_milliseconds
 
 _SHIPPED = "shipped"
 _TOTAL = "#2f81f7"
 _ROW = 170
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """Something that stages change; `is_more_better` decides which change is drawn in green."""
-
-    name: str
-    title: str
-    label: Callable[[float], str]
-    is_more_better: bool = False
-
-    def change(self, before: float, after: float) -> str:
-        """From one to the other in words: points of a share, or so many per cent."""
-        if self.is_more_better:
-            return f"{(after - before) * 100:+.1f} points"
-        return f"{after / before - 1:+.0%}" if before else ""
-
-
-MEASURES = (
-    Measure(
-        name="accuracy", title="Accuracy", label=lambda share: f"{share:.1%}", is_more_better=True
-    ),
-    Measure(name="size_bytes", title="Size", label=format_bytes),
-    Measure(name="latency_ms", title="Latency", label=format_milliseconds),
-)
-
-
 def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
     """The measure after each stage that measured it, and at last of what is shipped.
 
-    What is shipped stands under the last stage whose file was measured, for it is that file.
+    Of metrics a stage knows the study's own. What is shipped stands under the last stage whose
+    file was measured, for it is that file.
     """
     found = {
         stage.name: float(value)
         for stage in outcome.stages
-        if (value := getattr(stage, measure.name)) is not None
+        if (value := measure.of_cost(stage.cost) if measure.is_cost else stage.score) is not None
     }
-    filed = [stage.name for stage in outcome.stages if stage.size_bytes is not None]
-    source = outcome.quality if measure.name == "accuracy" else outcome.cost
-    shipped = getattr(source, measure.name, None)
+    filed = [stage.name for stage in outcome.stages if SIZE.cost in stage.cost]
+    shipped = measure.of(outcome)
     if shipped is not None:
         found.setdefault(filed[-1] if filed else _SHIPPED, float(shipped))
     return list(found.items())
 
 
-def waterfall_figure(outcome: Outcome) -> go.Figure | None:
+def waterfall_figure(outcome: Outcome, measures: Iterable[Measure]) -> go.Figure | None:
     """A row for each measure that is known after two stages or more; None where there is none."""
     rows = [
         (measure, values)
-        for measure in MEASURES
+        for measure in measures
         if len(values := stage_values(outcome, measure)) > 1
     ]
     if not rows:
@@ -98,7 +73,7 @@ def waterfall_figure(outcome: Outcome) -> go.Figure | None:
 def _waterfall(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Waterfall:
     levels = [value for _, value in values]
     changes = [levels[0], *(after - before for before, after in pairwise(levels))]
-    up, down = (FRONTIER, LOSS) if measure.is_more_better else (LOSS, FRONTIER)
+    up, down = (FRONTIER, LOSS) if measure.is_maximized else (LOSS, FRONTIER)
     return go.Waterfall(
         x=[name for name, _ in values],
         y=changes,
@@ -126,5 +101,5 @@ def _labels(measure: Measure, values: Sequence[tuple[str, float]], axis: str) ->
         textposition="top center",
         cliponaxis=False,
         yaxis=axis,
-        hovertemplate=f"%{{x}}: {measure.title.lower()} %{{text}}<extra></extra>",
+        hovertemplate=f"%{{x}}: {measure.name} %{{text}}<extra></extra>",
     )

@@ -10,7 +10,7 @@ from dashboard.queries import StudyView
 from search.analysis.recommend import Advice, reasons
 
 
-def show_method(
+def show_choice(
     view: StudyView, limits: LimitSelection, advice: Advice | None, reason: str, *, url: str
 ) -> None:
     """The chosen student; where there is none, the reason."""
@@ -24,13 +24,17 @@ def show_method(
         st.text(recipe_in_words(advice.chosen.params))
         within = str(limits.budget) if limits.bounds else "no limit is set"
         teacher = study.teacher
-        beside = "" if teacher is None else f" · beside the teacher's {teacher_in_words(teacher)}"
+        beside = (
+            ""
+            if teacher is None
+            else f" · beside the teacher's {teacher_in_words(teacher, view.goal)}"
+        )
         st.caption(f"Your budget: {within}{beside}")
-        show_measures(advice.chosen, study.teacher)
+        show_measures(advice.chosen, study.teacher, view.goal)
         why, take = st.columns([3, 2], gap="large")
         with why:
             st.markdown("**Why this one**")
-            for line in reasons(advice, limits.budget):
+            for line in reasons(advice, limits.budget, view.goal):
                 st.markdown(f"- {line}")
         with take:
             st.markdown(

@@ -4,11 +4,17 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from dashboard.charts.measures import (
+    Measure,
+    cost_measures,
+    metric_measure,
+    objective_measures,
+)
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
-from search.records import Cost, Quality, StudyState, TeacherRecord, TrialRecord, TrialState
+from search.objectives.goal import Goal
+from search.records import StudyState, TeacherRecord, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
-from search.units import format_bytes, format_count, format_milliseconds
 
 _STUDY_COLOURS = {
     StudyState.RUNNING: "blue",
@@ -46,49 +52,45 @@ def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
     st.markdown(" ".join(badges))
 
 
-def show_measures(trial: TrialRecord, teacher: TeacherRecord | None) -> None:
+def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal) -> None:
     """A row of what a trial's student has, each against the teacher's."""
     assert trial.outcome is not None
-    quality, cost = trial.outcome.quality, trial.outcome.cost
+    cost = trial.outcome.cost or {}
     with st.container(horizontal=True):
-        if quality is not None:
-            _show_accuracy(quality, teacher)
-        if cost is not None:
-            _show_cost(cost, None if teacher is None else teacher.cost)
+        score = metric_measure(goal.metric)
+        if (value := score.of(trial.outcome)) is not None:
+            theirs = None if teacher is None else score.of_quality(teacher.quality)
+            _show(score.title, score.label(value), _apart(score, value, theirs))
+        for measure in cost_measures().values():
+            if (value := measure.of_cost(cost)) is not None:
+                theirs = None if teacher is None else measure.of_cost(teacher.cost)
+                _show(measure.title, measure.label(value), _factor(measure, value, theirs))
 
 
-def teacher_in_words(teacher: TeacherRecord) -> str:
-    """What it has of what is chosen by: `98.3%, 44.7 MB, 8.40 ms`."""
-    latency = teacher.cost.latency_ms
-    costs = [format_bytes(teacher.cost.size_bytes)]
-    costs += [] if latency is None else [format_milliseconds(latency)]
-    return f"{teacher.accuracy:.1%}, {', '.join(costs)}"
+def teacher_in_words(teacher: TeacherRecord, goal: Goal) -> str:
+    """What it has of what is searched for: `98.3%, 44.7 MB, 8.40 ms`."""
+    score, *costs = objective_measures(goal).values()
+    values = [(score, score.of_quality(teacher.quality))]
+    values += [(measure, measure.of_cost(teacher.cost)) for measure in costs]
+    return ", ".join(measure.label(value) for measure, value in values if value is not None)
 
 
-def _show_accuracy(quality: Quality, teacher: TeacherRecord | None) -> None:
-    beside = None
-    if teacher is not None:
-        points = (quality.accuracy - teacher.accuracy) * 100
-        beside = f"{abs(points):.1f} points {'below' if points < 0 else 'above'}"
-    _show("Accuracy", f"{quality.accuracy:.1%}", beside)
+def _apart(score: Measure, value: float, theirs: float | None) -> str | None:
+    if theirs is None:
+        return None
+    side = "below" if value < theirs else "above"
+    if score.is_share:
+        return f"{abs(value - theirs) * 100:.1f} points {side}"
+    return f"{score.label(abs(value - theirs))} {side}"
 
 
-def _show_cost(cost: Cost, teacher: Cost | None) -> None:
-    _show("Size", format_bytes(cost.size_bytes), _factor(cost, teacher, "size_bytes", "smaller"))
-    if cost.latency_ms is not None:
-        latency = format_milliseconds(cost.latency_ms)
-        _show("Latency", latency, _factor(cost, teacher, "latency_ms", "faster"))
-    parameters = format_count(cost.parameters)
-    _show("Parameters", parameters, _factor(cost, teacher, "parameters", "fewer"))
-
-
-def _factor(cost: Cost, teacher: Cost | None, name: str, better: str) -> str | None:
-    mine, theirs = getattr(cost, name), getattr(teacher, name, None)
+def _factor(measure: Measure, mine: float, theirs: float | None) -> str | None:
     if not mine or not theirs:
         return None
-    worse = {"smaller": "larger", "faster": "slower", "fewer": "more"}[better]
     factor = max(mine, theirs) / min(mine, theirs)
-    return f"{factor:.{1 if factor < 10 else 0}f}× {better if mine <= theirs else worse}"
+    return (
+        f"{factor:.{1 if factor < 10 else 0}f}× {measure.less if mine <= theirs else measure.more}"
+    )
 
 
 def _show(label: str, value: str, beside: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Sliders of a budget: how much a student may cost, and how accurate it must be."""
+"""Sliders of a budget: how much a student may cost, and how good it must be."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,91 +7,105 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from dashboard.address import bind, number_between, say
+from dashboard.charts.measures import limit_measure, metric_measure
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
-from search.objectives.budget import COST_NAMES, Budget
+from search.objectives.budget import Budget
+from search.objectives.limit import Limit
+from search.objectives.limits import limit_on, limits
+from search.objectives.metric import Metric
 
-_FIELDS = {
-    "size_bytes": "size",
-    "latency_ms": "latency",
-    "parameters": "parameters",
-    "macs": "macs",
-}
 _MANTISSAS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-_ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LimitSelection:
-    """What the sliders say; `min_accuracy` is a share, 0 where any will do."""
+    """What the sliders say.
+
+    Attributes:
+        bounds: on costs, by their stored name.
+        score: the metric's name, and its worst value that will do; None where any will.
+    """
 
     bounds: Mapping[str, float] = field(default_factory=dict)
-    min_accuracy: float = 0.0
+    score: tuple[str, float] | None = None
 
     @property
     def budget(self) -> Budget:
-        """The upper limits."""
-        # A latency needs its unit, and the others are whole numbers.
-        values = {
-            _FIELDS[cost]: f"{bound!r}ms" if cost == "latency_ms" else int(bound)
-            for cost, bound in self.bounds.items()
-        }
-        return Budget.model_validate(values)
+        """The limits on costs."""
+        limits = ((limit_on(cost), bound) for cost, bound in self.bounds.items())
+        return Budget.model_validate({limit.name: limit.write(bound) for limit, bound in limits})
+
+    @property
+    def floor(self) -> float | None:
+        """The metric's worst value that will do; None where any will."""
+        return None if self.score is None else self.score[1]
 
     def by_column(self) -> dict[str, float]:
         """All of them, by the column of the frame of trials."""
-        floor = {_ACCURACY: self.min_accuracy} if self.min_accuracy else {}
-        return {**self.bounds, **floor}
+        return {**self.bounds, **dict([self.score] if self.score else [])}
 
 
 def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
-    """A slider for each cost, from the study's own budget on; and one for the accuracy."""
+    """A slider for each cost, from the study's own budget on; and one for the metric."""
     st.markdown(
         "**Your budget**", help="Starts at the study's. The best student within it is ringed."
     )
     bounds = {}
-    for cost, (label, form) in COST_NAMES.items():
-        bound = _pick(here, view, cost, f"{label[0].upper()}{label[1:]}, at most", form)
-        if bound < math.inf:
-            bounds[cost] = bound
-    key = bind(here.page, _ACCURACY, 0.0, number_between(0, 100))
-    percent = st.slider("Accuracy, at least", 0.0, 100.0, step=0.1, format="%.1f%%", key=key)
-    say(_ACCURACY, f"{percent:.1f}" if percent else "")
-    return LimitSelection(bounds=bounds, min_accuracy=percent / 100)
+    for limit in limits().values():
+        if (bound := _pick_bound(here, view, limit)) < math.inf:
+            bounds[limit.cost] = bound
+    return LimitSelection(bounds=bounds, score=_pick_score(here, view.goal.metric))
 
 
-def reset_limits(here: PageContext) -> None:
+def reset_limits(here: PageContext, view: StudyView) -> None:
     """Back to the study's own budget; from a callback."""
-    for name in (*_FIELDS.values(), _ACCURACY):
+    for name in (*limits(), view.goal.metric.name):
         st.session_state.pop(f"{here.page}.{name}", None)
         say(name, "")
 
 
-def _pick(
-    here: PageContext, view: StudyView, cost: str, label: str, form: Callable[[float], str]
-) -> float:
-    name = _FIELDS[cost]
-    own = view.budget.limits().get(cost, math.inf)
-    key = bind(here.page, name, own, _bound_of(cost))
+def _pick_score(here: PageContext, metric: Metric) -> tuple[str, float] | None:
+    """A slider over the metric's values, from the worst, at which any will do; shares in %."""
+    measure, unit = metric_measure(metric), 100.0 if metric_measure(metric).is_share else 1.0
+    low, high = sorted((unit * metric.worst, unit * metric.best))
+    key = bind(here.page, metric.name, unit * metric.worst, number_between(low, high))
+    side = "at least" if metric.is_maximized else "at most"
+    picked = st.slider(
+        f"{measure.title}, {side}",
+        low,
+        high,
+        step=(high - low) / 1000,
+        format="%.1f%%" if measure.is_share else "%.4g",
+        key=key,
+    )
+    is_any = picked == unit * metric.worst
+    say(metric.name, "" if is_any else f"{picked:.1f}" if measure.is_share else f"{picked:.6g}")
+    return None if is_any else (metric.name, picked / unit)
+
+
+def _pick_bound(here: PageContext, view: StudyView, limit: Limit) -> float:
+    own = view.budget.limits().get(limit.cost, math.inf)
+    key = bind(here.page, limit.name, own, _bound_of(limit))
     chosen: float = st.session_state[key]
-    values = view.trials[cost].dropna()
+    values = view.trials[limit.cost].dropna()
     steps = _steps(values.min(), values.max()) if len(values) else []
     options = sorted({*steps, own, chosen, math.inf})
     if len(options) < 2:
         options = [1.0, *options]
     picked: float = st.select_slider(
-        label,
+        f"{limit_measure(limit).title}, at most",
         options,
         key=key,
-        format_func=lambda bound: form(bound) if bound < math.inf else "any",
+        format_func=lambda bound: limit.format(bound) if bound < math.inf else "any",
     )
-    say(name, "" if picked == own else "any" if picked == math.inf else f"{picked:.12g}")
+    say(limit.name, "" if picked == own else "any" if picked == math.inf else f"{picked:.12g}")
     return picked
 
 
-def _bound_of(cost: str) -> Callable[[str], float]:
-    """Reads a bound; those of all costs but a latency are whole numbers."""
-    number = number_between(1e-9 if cost == "latency_ms" else 1.0, 1e15)
+def _bound_of(limit: Limit) -> Callable[[str], float]:
+    """Reads a bound; a cost that is counted is a whole number."""
+    number = number_between(1e-9 if limit.is_timed else 1.0, 1e15)
     return lambda text: math.inf if text == "any" else number(text)
 
 

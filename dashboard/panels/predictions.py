@@ -13,8 +13,8 @@ from dashboard.panels.plot import show_plot
 from search.analysis.examples import DataNames, data_names, prepared_pixels
 from search.errors import RetortError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
-from search.objectives.predictions import Predictions
 from search.files.filestore import FolderStore
+from search.objectives.predictions import Predictions
 from search.records import StudyRecord, TrialRecord
 
 _PART = "validation"

@@ -7,13 +7,17 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.address import bind, one_of, say, some_of
+from dashboard.charts.measures import Measure, all_measures, objective_measures
 from dashboard.charts.scale import short_name
+from dashboard.frames import TESTED
 from dashboard.panels.marks import remark
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView
+from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.objectives.limit import Limit
+from search.objectives.limits import limit_on, limits
 from search.records import TrialState
 
-_SHARES = ("accuracy", "agreement", "test_accuracy")
 _ALL, _FRONTIER = "all", "frontier"
 
 
@@ -32,7 +36,7 @@ def show_table(
     shown = trials[trials["on_frontier"]] if rows == _FRONTIER else trials
     if states:
         shown = shown[shown["state"].isin(states)]
-    show_rows(here, shown, list(columns(view.axes)), marked)
+    show_rows(here, shown, list(columns(view.axes, view.goal)), marked)
     st.caption(f"{len(shown)} of {len(view.trials)} trials. Chosen rows stand out in the charts.")
 
 
@@ -86,30 +90,53 @@ def label(name: str) -> str:
     return short_name(name).capitalize()
 
 
-def columns(axes: Sequence[str]) -> dict[str, ColumnConfig]:
-    """The columns that a table begins with, those of the recipe's axes among them."""
+def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnConfig]:
+    """The columns that a table begins with: the objectives, the recipe's axes, what else is known."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    objectives = objective_measures(goal)
+    others = {name: one for name, one in all_measures().items() if name not in objectives}
     return {
         "number": number("Trial", format="%d", pinned=True, width="small"),
         "state": text("State", width="small"),
         "on_frontier": text("Frontier", width="small", help="No other trial betters it."),
-        "accuracy": number("Accuracy", format="%.1f%%"),
-        "size_bytes": number("Size", format="bytes"),
-        "latency_ms": number("Latency", format="%.3g ms"),
+        **{name: _measure_column(measure) for name, measure in objectives.items()},
         **{axis: text(label(axis)) for axis in axes},
-        "latency_p95_ms": number("Latency p95", format="%.3g ms"),
-        "parameters": number("Parameters", format="compact"),
-        "macs": number("MACs", format="compact"),
-        "agreement": number("Agreement", format="%.1f%%", help="With the teacher's predictions."),
-        "test_accuracy": number("Test accuracy", format="%.1f%%"),
+        **{name: _measure_column(measure) for name, measure in others.items()},
+        **{
+            cost: number(label_of, format=_cost_format(limit))
+            for limit in limits().values()
+            for cost, label_of in limit.also.items()
+        },
+        **{
+            f"{TESTED}{name}": _measure_column(measure, "Test ")
+            for name, measure in all_measures().items()
+            if not measure.is_cost
+        },
         "duration_s": number("Took", format="%.1f s"),
         "parent": number("Made of", format="%d", help="The trial whose trained student it took."),
         "note": text("Note", width="large", help="Why it ended so, or what gained nothing."),
     }
 
 
+def _measure_column(measure: Measure, before: str = "") -> ColumnConfig:
+    title = f"{before}{measure.name}".strip() if before else measure.title
+    if measure.is_cost:
+        return st.column_config.NumberColumn(title, format=_cost_format(limit_on(measure.column)))
+    form = "%.1f%%" if measure.is_share else "%.4g"
+    return st.column_config.NumberColumn(title, format=form)
+
+
+def _cost_format(limit: Limit) -> str:
+    """How Streamlit writes a cost, whose unit stands in its stored name."""
+    if limit.cost.endswith("_bytes"):
+        return "bytes"
+    return "%.3g ms" if limit.cost.endswith("_ms") else "compact"
+
+
 def _as_shown(trials: pd.DataFrame) -> pd.DataFrame:
-    percent = {name: trials[name] * 100 for name in _SHARES if name in trials}
+    shares = [name for name, measure in all_measures().items() if measure.is_share]
+    shares += [f"{TESTED}{name}" for name in shares]
+    percent = {name: trials[name] * 100 for name in shares if name in trials}
     if "on_frontier" in trials:
         trials = trials.assign(on_frontier=trials["on_frontier"].map({True: "●", False: ""}))
     return trials.assign(**percent)

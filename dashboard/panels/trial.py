@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
+from dashboard.charts.measures import limit_measure
 from dashboard.charts.scale import short_name
 from dashboard.frames import axes_of, recipe_in_words
 from dashboard.panels.headline import show_measures, teacher_in_words
@@ -13,10 +14,12 @@ from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView, load_trials
 from search.files.filestore import FolderStore
-from search.records import Outcome, Scalar, StudyRecord, StudyState, TrialRecord
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics
+from search.records import Cost, Quality, Scalar, StudyRecord, StudyState, TrialRecord
 from search.storage.leases import standing
 from search.text import visible
-from search.units import format_bytes, format_count, format_duration, format_milliseconds
+from search.units import format_duration
 
 
 def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> None:
@@ -62,8 +65,8 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
             st.info("This trial was interrupted; `retort resume` runs it again.")
         return
     if outcome.cost is not None and view.study.teacher is not None:
-        st.caption(f"Beside the teacher's {teacher_in_words(view.study.teacher)}")
-    show_measures(trial, view.study.teacher)
+        st.caption(f"Beside the teacher's {teacher_in_words(view.study.teacher, view.goal)}")
+    show_measures(trial, view.study.teacher, view.goal)
     if outcome.failure is not None:
         show_problem("This trial failed.", f"{outcome.failure.kind}: {outcome.failure.message}")
         if outcome.failure.traceback:
@@ -110,7 +113,7 @@ def show_facts(trial: TrialRecord, study: StudyRecord) -> None:
 def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows = {"Seed": str(trial.seed), "Started": f"{trial.started_at:%Y-%m-%d %H:%M} UTC"}
     if trial.parent is not None:
-        rows["BuiltStudent of"] = f"the trained student of trial {trial.parent}"
+        rows["Made of"] = f"the trained student of trial {trial.parent}"
     outcome = trial.outcome
     if outcome is None:
         return rows
@@ -127,32 +130,32 @@ def measured_rows(trial: TrialRecord) -> dict[str, str]:
     """What was measured of the student, in words; empty where nothing was."""
     if trial.outcome is None:
         return {}
-    rows = {}
-    if (quality := trial.outcome.quality) is not None:
-        rows["Accuracy"] = f"{quality.accuracy:.2%}"
-        rows["Agreement"] = f"{quality.agreement:.2%}"
-    if trial.test is not None:
-        rows["Test accuracy"] = f"{trial.test.accuracy:.2%}"
-        rows["Test agreement"] = f"{trial.test.agreement:.2%}"
-    return rows | _costs(trial.outcome)
-
-
-def _costs(outcome: Outcome) -> dict[str, str]:
-    cost = outcome.cost
-    if cost is None:
-        return {}
-    rows = {
-        "Size": format_bytes(cost.size_bytes),
-        "Parameters": format_count(cost.parameters),
-        "MACs": format_count(cost.macs),
+    return {
+        **_metrics(trial.outcome.quality, ""),
+        **_metrics(trial.test, "Test "),
+        **_costs(trial.outcome.cost or {}),
     }
-    if cost.latency_ms is not None:
-        rows["Latency, median"] = format_milliseconds(cost.latency_ms)
-    if cost.latency_p95_ms is not None and cost.latency_ms:
-        spread = cost.latency_p95_ms / cost.latency_ms - 1
-        rows["Latency, 95th percentile"] = (
-            f"{format_milliseconds(cost.latency_p95_ms)} (+{spread:.0%})"
-        )
+
+
+def _metrics(quality: Quality, before: str) -> dict[str, str]:
+    return {
+        f"{before}{metric.label}".capitalize(): metric.format(quality[name].value)
+        for name, metric in metrics().items()
+        if name in quality
+    }
+
+
+def _costs(cost: Cost) -> dict[str, str]:
+    rows = {}
+    for limit in limits().values():
+        if limit.cost not in cost:
+            continue
+        value = cost[limit.cost]
+        rows[limit_measure(limit).title] = limit.format(value)
+        for name, label in limit.also.items():
+            if name in cost and value:
+                spread = cost[name] / value - 1
+                rows[label.capitalize()] = f"{limit.format(cost[name])} ({spread:+.0%})"
     return rows
 
 

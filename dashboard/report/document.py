@@ -24,8 +24,8 @@ from search.analysis.importance import importances
 from search.analysis.pareto import chosen, frontier
 from search.analysis.recommend import accuracy_of, advise, cost_of, reasons
 from search.analysis.savings import in_words, savings
-from search.objectives.budget import cost_texts, stored_budget
 from search.errors import NoStudentFits
+from search.objectives.budget import cost_texts, stored_budget
 from search.records import StudyRecord, TrainingDone, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.charts.agreement import agreement_figure
 from dashboard.charts.curves import curves_figure
+from dashboard.charts.measures import metric_measure
 from dashboard.frames import axes_of
 from dashboard.panels.export import artifact_folder
 from dashboard.panels.headline import show_states
@@ -19,8 +20,8 @@ from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
 from search.errors import RetortError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
-from search.objectives.predictions import Predictions
 from search.files.filestore import FolderStore
+from search.objectives.predictions import Predictions
 from search.records import TrialRecord, TrialState
 
 _PART = "validation"
@@ -52,7 +53,7 @@ def show() -> None:
             show_plot(
                 _curves(here.place, tuple(numbers)),
                 key=f"plot.{here.study}.overlaid",
-                alt=f"Accuracy and loss by epoch of {len(trials)} trials",
+                alt=f"The metric and the loss by epoch of {len(trials)} trials",
             )
         else:
             st.caption("None of them was trained, or their curves are not known yet.")
@@ -63,7 +64,8 @@ def show() -> None:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _curves(place: Place, numbers: Sequence[int]) -> str:
-    return str(curves_figure(list(load_trials(place, numbers).values())).to_json())
+    score = metric_measure(load_study(place).goal.metric)
+    return str(curves_figure(list(load_trials(place, numbers).values()), score).to_json())
 
 
 def _pick(here: PageContext, view: StudyView) -> list[int]:

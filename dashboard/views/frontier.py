@@ -1,15 +1,15 @@
-"""The frontier of a study: accuracy against what a student costs, and which student to take."""
+"""The frontier of a study: its metric against what a student costs, and which student to take."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.charts.axes import LATENCY, SIZE, CostAxis
-from dashboard.charts.cloud import accuracy_figure, cloud_points
+from dashboard.charts.cloud import cloud_figure, cloud_points
 from dashboard.charts.legend import legend
+from dashboard.charts.measures import limit_measure, metric_measure, objective_measures
 from dashboard.charts.parallel import parallel_figure
-from dashboard.panels.choice import show_method
+from dashboard.panels.choice import show_choice
 from dashboard.panels.filters import Choices, matching, pick_choices
 from dashboard.panels.headline import show_states
 from dashboard.panels.limits import LimitSelection, pick_limits, reset_limits
@@ -22,8 +22,7 @@ from dashboard.queries import Place, StudyView, load_study
 from search.analysis.pareto import chosen
 from search.analysis.recommend import Advice, advise
 from search.errors import NoStudentFits
-
-_CHARTS = ((SIZE, "Accuracy against size"), (LATENCY, "Accuracy against latency"))
+from search.objectives.limits import limit_on
 
 
 def show() -> None:
@@ -42,35 +41,32 @@ def show() -> None:
         limits = pick_limits(here, view)
         with st.container(horizontal=True):
             choices = pick_choices(here, view)
-            st.button("Reset", on_click=reset_limits, args=(here,), type="tertiary")
-    advice, reason = _advice(here.place, limits.by_column(), choices)
+            st.button("Reset", on_click=reset_limits, args=(here, view), type="tertiary")
+    advice, reason = _advice(here.place, limits, choices)
     marked = marked_trials(here)
     with charts:
         _show_charts(here, view, limits, choices, advice=advice, marked=marked)
-    show_method(view, limits, advice, reason, url=here.place.url)
+    show_choice(view, limits, advice, reason, url=here.place.url)
     show_marked(here, view, marked)
     _show_parameters(here, choices, marked)
     show_table(here, view, matching(here.place, view, choices), marked)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _advice(
-    place: Place, limits: Mapping[str, float], choices: Choices
-) -> tuple[Advice | None, str]:
+@st.cache_resource(
+    max_entries=64,
+    show_spinner=False,
+    hash_funcs={LimitSelection: lambda limits: sorted(limits.by_column().items())},
+)
+def _advice(place: Place, limits: LimitSelection, choices: Choices) -> tuple[Advice | None, str]:
     """What to take of the trials that match, or why there is nothing to take."""
     view = load_study(place)
     numbers = matching(place, view, choices)["number"]
     records = [view.records[number] for number in numbers]
-    asked = LimitSelection(
-        bounds={name: bound for name, bound in limits.items() if name != "accuracy"},
-        min_accuracy=limits.get("accuracy", 0.0),
-    )
-    floor = asked.min_accuracy or None
-    advice = advise(records, asked.budget, min_accuracy=floor)
+    advice = advise(records, limits.budget, view.goal, floor=limits.floor)
     if advice is not None:
         return advice, ""
     try:
-        chosen(records, asked.budget, min_accuracy=floor)
+        chosen(records, limits.budget, view.goal, floor=limits.floor)
     except NoStudentFits as error:
         return None, str(error)
     raise AssertionError("where nothing is advised, nothing is chosen")
@@ -86,14 +82,14 @@ def _show_charts(
     marked: Sequence[int],
 ) -> None:
     number = None if advice is None else advice.chosen.number
-    for column, (axis, title) in zip(st.columns(2, gap="small"), _CHARTS, strict=True):
+    score, axes = metric_measure(view.goal.metric), list(map(limit_measure, view.goal.costs))
+    places = [place for _ in axes[::2] for place in st.columns(2, gap="small")]
+    for column, axis in zip(places, axes, strict=False):
+        title = f"{score.title} against {axis.name}"
         with column:
             st.markdown(f"**{title}**")
             if view.trials[axis.column].notna().any():
-                figure = _cloud(
-                    here.place, axis.column, limits.by_column(), choices,
-                    number,
-                )  # fmt: skip
+                figure = _cloud(here.place, axis.column, limits.by_column(), choices, number)
                 show_plot(
                     figure,
                     key=f"plot.{here.study}.{axis.column}",
@@ -106,6 +102,7 @@ def _show_charts(
     show_legend(
         legend(
             matching(here.place, view, choices),
+            objective_measures(view.goal),
             has_teacher=view.study.teacher is not None,
             has_chosen=number is not None,
         )
@@ -121,19 +118,20 @@ def _cloud(
     number: int | None,
 ) -> str:
     points = _points(place, column, choices)
-    teacher = load_study(place).study.teacher
-    figure = accuracy_figure(points, _axis(column), limits=limits, teacher=teacher, chosen=number)
+    view = load_study(place)
+    score, axis = metric_measure(view.goal.metric), limit_measure(limit_on(column))
+    figure = cloud_figure(
+        points, axis, score, limits=limits, teacher=view.study.teacher, chosen=number
+    )
     return str(figure.to_json())
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _points(place: Place, column: str, choices: Choices) -> pd.DataFrame:
     """Kept apart from the figure, which changes with every limit that is moved."""
-    return cloud_points(matching(place, load_study(place), choices), _axis(column))
-
-
-def _axis(column: str) -> CostAxis:
-    return next(axis for axis, _ in _CHARTS if axis.column == column)
+    view = load_study(place)
+    axis = limit_measure(limit_on(column))
+    return cloud_points(matching(place, view, choices), axis, objective_measures(view.goal))
 
 
 def _show_parameters(here: PageContext, choices: Choices, marked: Sequence[int]) -> None:
@@ -157,7 +155,7 @@ def _show_parameters(here: PageContext, choices: Choices, marked: Sequence[int])
 def _parameters(place: Place, choices: Choices, marked: Sequence[int]) -> str | None:
     view = load_study(place)
     trials = matching(place, view, choices)
-    figure = parallel_figure(trials, view.parameters, marked=marked)
+    figure = parallel_figure(trials, view.parameters, objective_measures(view.goal), marked=marked)
     return None if figure is None else str(figure.to_json())
 
 

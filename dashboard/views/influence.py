@@ -6,12 +6,8 @@ from functools import partial
 import streamlit as st
 
 from dashboard.address import bind, one_of, say
-from dashboard.charts.influence import (
-    OBJECTIVES,
-    contour_figure,
-    importance_figure,
-    slice_figure,
-)
+from dashboard.charts.influence import contour_figure, importance_figure, slice_figure
+from dashboard.charts.measures import Measure, metric_measure, objective_measures
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import short_name
@@ -35,7 +31,7 @@ def show() -> None:
         return
     view = load_study(here.place)
     show_states(view)
-    if not view.trials["size_bytes"].notna().any():
+    if not view.trials[[limit.cost for limit in view.goal.costs]].notna().any(axis=None):
         st.info("Nothing has been measured yet.", icon=":material/hourglass:")
         return
     marked = marked_trials(here)
@@ -61,47 +57,50 @@ def _show_importance(here: PageContext) -> None:
     st.markdown(
         "#### Importance",
         help="What a random forest tells the objective by (mean decrease of impurity, by Optuna), "
-        "of at most 2,000 trials. Size and latency hang on shapes, so for them only the student, "
-        "its pruning and its number format are weighed.",
+        "of at most 2,000 trials. Costs hang on shapes, so for them only the student, its pruning "
+        "and its number format are weighed.",
     )
     figure = _importance(here.place)
     if figure is None:
         st.caption("Fewer than 12 trials were measured, or all had the same recipe.")
         return
-    trained = trained_students(load_study(here.place).records)
+    view = load_study(here.place)
+    trained, score = trained_students(view.records, view.goal), metric_measure(view.goal.metric)
     if trained < _TRUSTED:
-        st.caption(f"Students trained: {trained}. So few make the shares for accuracy a hint.")
+        st.caption(f"Students trained: {trained}. So few make the shares for {score.name} a hint.")
     show_plot(
         figure,
         key=f"plot.{here.study}.importance",
-        alt="Importance of each parameter for accuracy, size and latency",
+        alt="Importance of each parameter for each objective",
     )
 
 
 @st.cache_data(max_entries=16, show_spinner="Weighing the parameters…")
 def _importance(place: Place) -> str | None:
-    records = load_study(place).records
-    found = {objective: importances(records, objective) for objective in OBJECTIVES}
+    view = load_study(place)
+    objectives = objective_measures(view.goal)
+    found = {column: importances(view.records, view.goal, column) for column in objectives}
     found = {objective: shares for objective, shares in found.items() if shares}
-    return str(importance_figure(found).to_json()) if found else None
+    return str(importance_figure(found, objectives).to_json()) if found else None
 
 
 def _show_slices(here: PageContext, parameters: Sequence[str], marked: Sequence[int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        objective = _pick(here, "objective", "Objective", list(OBJECTIVES), 0)
+        objectives = objective_measures(load_study(here.place).goal)
+        objective = objectives[_pick(here, "objective", "Objective", list(objectives), 0)]
         across = _pick(here, "across", "Parameter", parameters, 0)
         up = _pick(here, "up", "Second parameter", parameters, min(1, len(parameters) - 1))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(f"**{OBJECTIVES[objective]} against {short_name(across)}**")
-        figure = _slice(here.place, across, objective)
+        st.markdown(f"**{objective.title} against {short_name(across)}**")
+        figure = _slice(here.place, across, objective.column)
         if figure is None:
             st.caption("No trial that has this parameter was measured yet.")
         else:
             show_plot(
                 figure,
-                key=f"plot.{here.study}.slice.{across}.{objective}",
-                alt=f"{OBJECTIVES[objective]} of each trial against {short_name(across)}",
+                key=f"plot.{here.study}.slice.{across}.{objective.column}",
+                alt=f"{objective.title} of each trial against {short_name(across)}",
                 marked=marked,
                 on_mark=partial(remark, here.study),
             )
@@ -109,16 +108,16 @@ def _show_slices(here: PageContext, parameters: Sequence[str], marked: Sequence[
         _show_contour(here, across, up, objective)
 
 
-def _show_contour(here: PageContext, across: str, up: str, objective: str) -> None:
-    st.markdown(f"**{OBJECTIVES[objective]} over {short_name(across)} and {short_name(up)}**")
-    figure = None if across == up else _contour(here.place, across, up, objective)
+def _show_contour(here: PageContext, across: str, up: str, objective: Measure) -> None:
+    st.markdown(f"**{objective.title} over {short_name(across)} and {short_name(up)}**")
+    figure = None if across == up else _contour(here.place, across, up, objective.column)
     if figure is None:
         st.caption("Choose two parameters that differ, and that three measured trials have.")
         return
     show_plot(
         figure,
-        key=f"plot.{here.study}.contour.{across}.{up}.{objective}",
-        alt=f"Mean {objective} over {short_name(across)} and {short_name(up)}",
+        key=f"plot.{here.study}.contour.{across}.{up}.{objective.column}",
+        alt=f"Mean {objective.name} over {short_name(across)} and {short_name(up)}",
         on_mark=partial(remark, here.study),
     )
 
@@ -134,20 +133,24 @@ def _pick(here: PageContext, name: str, label: str, options: Sequence[str], firs
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _slice(place: Place, across: str, objective: str) -> str | None:
-    figure = slice_figure(load_study(place).trials, across, objective)
+    view = load_study(place)
+    figure = slice_figure(view.trials, across, objective_measures(view.goal)[objective])
     return None if figure is None else str(figure.to_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _contour(place: Place, across: str, up: str, objective: str) -> str | None:
-    figure = contour_figure(load_study(place).trials, across, up, objective)
+    view = load_study(place)
+    figure = contour_figure(view.trials, across, up, objective_measures(view.goal)[objective])
     return None if figure is None else str(figure.to_json())
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _parallel(place: Place, marked: Sequence[int]) -> str | None:
     view = load_study(place)
-    figure = parallel_figure(view.trials, view.parameters, marked=marked)
+    figure = parallel_figure(
+        view.trials, view.parameters, objective_measures(view.goal), marked=marked
+    )
     return None if figure is None else str(figure.to_json())
 
 
@@ -156,8 +159,8 @@ def _show_progress(here: PageContext) -> None:
         st.markdown(
             "#### How the search went",
             width="stretch",
-            help="Hypervolume: the share of the box of error, bytes and latency up to the budget "
-            "that some student betters.",
+            help="Hypervolume: the share of the box of all objectives, up to the budget, that some "
+            "student betters.",
         )
         key = bind(here.page, "over", "trials", one_of(_OVER))
         over = st.segmented_control(
@@ -169,9 +172,13 @@ def _show_progress(here: PageContext) -> None:
         st.caption("No student within the budget has been made yet.")
         return
     show_plot(
-        progress_figure(moments, "ended" if over == "trials" else "hours"),
+        progress_figure(
+            moments,
+            "ended" if over == "trials" else "hours",
+            metric_measure(load_study(here.place).goal.metric),
+        ),
         key=f"plot.{here.study}.progress.{over}",
-        alt="Best accuracy and hypervolume as the search went on",
+        alt="The best student and the hypervolume as the search went on",
     )
 
 

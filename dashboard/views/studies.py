@@ -4,18 +4,19 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from dashboard.charts.measures import objective_measures
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, LOOKS
 from dashboard.panels.headline import show_badges
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
-from search.analysis.recommend import accuracy_of, cost_of
-from search.objectives.budget import stored_budget
 from search.errors import DamagedRow
+from search.objectives.budget import stored_budget
+from search.objectives.goal import stored_goal
 from search.records import TrialState
 from search.storage.leases import standing
 from search.storage.storage import safe_url
-from search.units import format_bytes, format_duration, format_milliseconds
+from search.units import format_duration
 
 _MOST_SHOWN = 50
 _COLOURS = {state: look.colour for state, look in LOOKS.items()} | {
@@ -74,12 +75,16 @@ def _show_best(summary: Summary) -> None:
     if summary.best is None:
         _metric("Best within the budget", "none yet")
         return
-    cost = cost_of(summary.best)
-    latency = "" if cost.latency_ms is None else f", {format_milliseconds(cost.latency_ms)}"
+    outcome = summary.best.outcome
+    assert outcome is not None
+    score, *costs = objective_measures(stored_goal(summary.study.config)).values()
+    values = [(measure, measure.of(outcome)) for measure in costs]
+    told = ", ".join(measure.label(value) for measure, value in values if value is not None)
+    value = score.of(outcome)
     _metric(
         "Best within the budget",
-        f"{accuracy_of(summary.best):.1%}",
-        f"trial {summary.best.number}: {format_bytes(cost.size_bytes)}{latency}",
+        "–" if value is None else score.label(value),
+        f"trial {summary.best.number}: {told}",
     )
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.charts.curves import curves_figure
+from dashboard.charts.measures import metric_measure, objective_measures
 from dashboard.charts.stages import waterfall_figure
 from dashboard.panels.export import command, show_export
 from dashboard.panels.headline import show_states
@@ -75,7 +76,7 @@ def _show_course(here: PageContext, trial: TrialRecord) -> None:
             show_plot(
                 _curves(here.place, trial.number),
                 key=f"plot.{here.study}.curves",
-                alt=f"Accuracy and loss of trial {trial.number} by epoch",
+                alt=f"The metric and the loss of trial {trial.number} by epoch",
             )
         else:
             st.caption("It was not trained, or its curve is not known.")
@@ -86,7 +87,7 @@ def _show_course(here: PageContext, trial: TrialRecord) -> None:
             show_plot(
                 figure,
                 key=f"plot.{here.study}.stages",
-                alt=f"Accuracy, size and latency after each stage of trial {trial.number}",
+                alt=f"The objectives after each stage of trial {trial.number}",
             )
         else:
             st.caption("Fewer than two stages were measured.")
@@ -96,13 +97,15 @@ def _show_course(here: PageContext, trial: TrialRecord) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _curves(place: Place, number: int) -> str:
-    return str(curves_figure([load_trials(place, (number,))[number]]).to_json())
+    score = metric_measure(load_study(place).goal.metric)
+    return str(curves_figure([load_trials(place, (number,))[number]], score).to_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _waterfall(place: Place, number: int) -> str | None:
     outcome = load_trials(place, (number,))[number].outcome
-    figure = None if outcome is None else waterfall_figure(outcome)
+    measures = objective_measures(load_study(place).goal).values()
+    figure = None if outcome is None else waterfall_figure(outcome, measures)
     return None if figure is None else str(figure.to_json())
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.address import bind, say, some_of
+from dashboard.charts.measures import objective_measures
 from dashboard.panels.filters import matching, pick_choices
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import in_address, marked_trials
@@ -13,10 +14,6 @@ from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.table import columns, label, pick_states, show_rows
 from dashboard.queries import StudyView, load_study
 
-_FIRST = (
-    "number", "state", "on_frontier", "accuracy", "size_bytes", "latency_ms", "student", "pruning",
-    "quantization", "duration_s", "note",
-)  # fmt: skip
 _HEIGHT = 700
 
 
@@ -51,11 +48,16 @@ def show() -> None:
 
 
 def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
-    options = [*columns(view.axes), *(n for n in view.trials.columns if n.count(".") > 1)]
-    first = [name for name in _FIRST if name in options]
+    options = [
+        *columns(view.axes, view.goal),
+        *(n for n in view.trials.columns if n.count(".") > 1),
+    ]
+    objectives = objective_measures(view.goal)
+    wanted = ["number", "state", "on_frontier", *objectives, "student", "pruning", "quantization"]
+    first = [name for name in [*wanted, "duration_s", "note"] if name in options]
     key = bind(here.page, "columns", first, some_of(options))
     st.session_state[key] = [name for name in st.session_state[key] if name in options]
-    known = columns(view.axes)
+    known = columns(view.axes, view.goal)
     with st.popover("Columns", icon=":material/view_column:"):
         picked = st.multiselect(
             "Columns",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _GONE = (errno.EPIPE, errno.EIO)
 
 
-class TeacherFile(io.FileIO):
+class DroppingFile(io.FileIO):
     """An open file for writing; what it does not take is dropped."""
 
     fault: OSError | None = None
@@ -37,10 +37,10 @@ class TeacherFile(io.FileIO):
         return self.fault is not None and self.fault.errno not in _GONE
 
 
-def lasting_output() -> TeacherFile:
+def lasting_output() -> DroppingFile:
     """Puts lasting files in the place of standard output and error; gives that of the output."""
     _occupy_standard_files()
-    files = [TeacherFile(number, "w", closefd=False) for number in (1, 2)]
+    files = [DroppingFile(number, "w", closefd=False) for number in (1, 2)]
     sys.stdout, sys.stderr = (
         _text(file, like) for file, like in zip(files, (sys.stdout, sys.stderr), strict=True)
     )
@@ -56,7 +56,7 @@ def _occupy_standard_files() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
-def _text(file: TeacherFile, like: TextIO | None) -> io.TextIOWrapper:
+def _text(file: DroppingFile, like: TextIO | None) -> io.TextIOWrapper:
     with suppress(OSError):
         if like is not None:
             like.flush()

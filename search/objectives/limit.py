@@ -46,6 +46,8 @@ class Limit:
         write: how a bound is written so that `parse` reads it again.
         takes: what `parse` reads, in words, such as `bytes, such as 2MB`.
         count: its value for a student; None where the target's clock tells, as of a latency.
+        less: how a student that costs less is called, such as `smaller`.
+        more: how one that costs more is called.
         scaling: what it shrinks with.
         also: further costs that come with its measuring, by stored name: their labels.
     """
@@ -59,6 +61,8 @@ class Limit:
     takes: str
     count: Callable[[CountedStudent], float] | None
     write: Callable[[float], object] = int
+    less: str = "lower"
+    more: str = "higher"
     scaling: Scaling = Scaling.SHAPES
     also: Mapping[str, str] = field(default_factory=dict)
 

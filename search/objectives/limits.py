@@ -44,6 +44,8 @@ SIZE = Limit(
     format=format_bytes,
     takes="bytes, such as 2MB",
     count=_file_bytes,
+    less="smaller",
+    more="larger",
     scaling=Scaling.FILE,
 )
 LATENCY = Limit(
@@ -56,6 +58,8 @@ LATENCY = Limit(
     write=lambda value: f"{value!r}ms",
     takes="time, such as 5ms",
     count=None,
+    less="faster",
+    more="slower",
     scaling=Scaling.FILE,
     also={"latency_p95_ms": "latency p95"},
 )
@@ -68,6 +72,8 @@ PARAMETERS = Limit(
     format=format_count,
     takes="count, such as 500k",
     count=_parameters,
+    less="fewer",
+    more="more",
 )
 MACS = Limit(
     name="macs",
@@ -78,6 +84,8 @@ MACS = Limit(
     format=format_count,
     takes="count, such as 500k",
     count=_macs,
+    less="fewer",
+    more="more",
 )
 
 _OWN = (SIZE, LATENCY, PARAMETERS, MACS)

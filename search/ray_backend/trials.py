@@ -25,7 +25,7 @@ from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate, open_admission
 from search.cost_model.survey import Survey
 from search.errors import DiskError, Interrupted, StoreError
-from search.pipeline.setup import StudyContextSpec, open_context
+from search.pipeline.setup import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.cluster import check_target, ray_of
 from search.ray_backend.searcher import drive

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from search.cost_model.gate import CostGate
-from search.records import EpochRecord, Outcome, TrialState
+from search.records import EpochRecord, Outcome
 from search.samplers.learning_curve import learning_curve
 from search.samplers.optuna_adapter import Proposal, Sampler
 from search.tuner.early_stopping import EarlyStopping

@@ -1,0 +1,124 @@
+"""What is measured of a student, as the charts and the tables show it: metrics and costs alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from search.objectives.goal import Goal
+from search.objectives.limit import Limit
+from search.objectives.limits import limits
+from search.objectives.metric import Metric
+from search.objectives.metrics import metrics
+from search.records import Cost, Outcome, Quality
+from search.units import format_bytes, format_milliseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A figure of a student.
+
+    Attributes:
+        column: its name in the frame of trials.
+        name: for people, within a sentence.
+        title: likewise, with a capital.
+        label: how a value is written.
+        is_maximized: whether more is better.
+        is_cost: whether it is a cost, which is drawn on a log axis.
+        is_share: whether it lies between 0 and 1 and is written in per cent.
+        axis_title: what stands under an axis, with the unit of its ticks.
+        tick_format: how d3 writes the ticks of an axis.
+        less: how a student with a lower value is called.
+        more: how one with a higher value is called.
+    """
+
+    column: str
+    name: str
+    title: str
+    label: Callable[[float], str]
+    is_maximized: bool
+    is_cost: bool
+    is_share: bool
+    axis_title: str
+    tick_format: str
+    less: str = "below"
+    more: str = "above"
+
+    def of(self, outcome: Outcome) -> float | None:
+        """Its value of a student; None where it was not measured."""
+        return (
+            self.of_cost(outcome.cost or {}) if self.is_cost else self.of_quality(outcome.quality)
+        )
+
+    def of_cost(self, cost: Cost) -> float | None:
+        """Its value among costs; None where it is not there."""
+        return cost.get(self.column)
+
+    def of_quality(self, quality: Quality) -> float | None:
+        """Its value among metrics; None where it is not there."""
+        found = quality.get(self.column)
+        return None if found is None else found.value
+
+    def change(self, before: float, after: float) -> str:
+        """From one value to another in words: points of a share, or so many per cent."""
+        if self.is_share:
+            return f"{(after - before) * 100:+.1f} points"
+        return f"{after / before - 1:+.0%}" if before else ""
+
+    def is_worse(self, value: float, bound: float) -> bool:
+        """Whether the value lies on the wrong side of a bound."""
+        return value < bound if self.is_maximized else value > bound
+
+
+def metric_measure(metric: Metric) -> Measure:
+    """A metric, as it is shown."""
+    is_share = {metric.best, metric.worst} == {0.0, 1.0} and metric.format(0.5).endswith("%")
+    title = _capital(metric.label)
+    return Measure(
+        column=metric.name,
+        name=metric.label,
+        title=title,
+        label="{:.1%}".format if is_share else metric.format,
+        is_maximized=metric.is_maximized,
+        is_cost=False,
+        is_share=is_share,
+        axis_title=title,
+        tick_format=".0%" if is_share else "~g",
+    )
+
+
+def limit_measure(limit: Limit) -> Measure:
+    """A cost, as it is shown."""
+    units = {format_bytes: ", bytes", format_milliseconds: ", ms"}
+    return Measure(
+        column=limit.cost,
+        name=limit.label,
+        title=_capital(limit.label),
+        label=limit.format,
+        is_maximized=False,
+        is_cost=True,
+        is_share=False,
+        axis_title=f"{_capital(limit.label)}{units.get(limit.format, '')}",
+        tick_format="~g" if limit.is_timed else "~s",
+        less=limit.less,
+        more=limit.more,
+    )
+
+
+def objective_measures(goal: Goal) -> dict[str, Measure]:
+    """What the study searches for, by column: its metric, then the costs that it minimises."""
+    found = [metric_measure(goal.metric), *map(limit_measure, goal.costs)]
+    return {measure.column: measure for measure in found}
+
+
+def cost_measures() -> dict[str, Measure]:
+    """Every cost that can be limited, by column."""
+    return {limit.cost: limit_measure(limit) for limit in limits().values()}
+
+
+def all_measures() -> Mapping[str, Measure]:
+    """Every metric and every cost that can be limited, by column."""
+    found = {metric.name: metric_measure(metric) for metric in metrics().values()}
+    return found | cost_measures()
+
+
+def _capital(label: str) -> str:
+    return f"{label[0].upper()}{label[1:]}"
