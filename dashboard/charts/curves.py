@@ -77,11 +77,11 @@ def _lines(
     is_named: bool,
 ) -> Iterator[go.Scatter]:
     places = [stretch.start + i + 1 for i in range(len(stretch.epochs))]
-    form = ".1%" if score.is_share else ".4g"
-    for column, title, axis, form in (
-        ("score", score.name, "y", form),
+    rows = (
+        ("score", score.name, "y", ".1%" if score.is_share else ".4g"),
         ("loss", "loss", "y2", ".4f"),
-    ):
+    )
+    for column, title, axis, form in rows:
         yield go.Scatter(
             x=places,
             y=[getattr(point, column) for point in stretch.epochs],

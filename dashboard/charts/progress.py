@@ -22,7 +22,7 @@ _PARTS = (
 def progress_figure(
     moments: Sequence[HistoryPoint], over: Literal["ended", "hours"], score: Measure
 ) -> go.Figure:
-    """The best of the metric within the budget above, hypervolume below, over ended trials or hours."""
+    """The best of the metric in the budget above, hypervolume below, over trials or hours."""
     places = [getattr(moment, over) for moment in moments]
     figure = new_figure(height=380)
     for name, title, axis, form, colour in (

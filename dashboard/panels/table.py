@@ -91,7 +91,7 @@ def label(name: str) -> str:
 
 
 def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnConfig]:
-    """The columns that a table begins with: the objectives, the recipe's axes, what else is known."""
+    """The columns that a table begins with: objectives, the recipe's axes, what else is known."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     objectives = objective_measures(goal)
     others = {name: one for name, one in all_measures().items() if name not in objectives}
