@@ -18,9 +18,12 @@ def non_dominated(values: NDArray[np.floating]) -> NDArray[np.intp]:
     if values.shape[1] == 3:
         return _non_dominated_in_space(values)
     kept: list[int] = []
-    for i in np.lexsort(values.T[::-1]):
-        if not (values[kept] <= values[i]).all(axis=1).any():
-            kept.append(int(i))
+    left = np.lexsort(values.T[::-1])
+    while len(left):
+        # No later row is better than the first: of those, the ones that it is no worse than go.
+        first, left = left[0], left[1:]
+        kept.append(int(first))
+        left = left[(values[left] < values[first]).any(axis=1)]
     return np.array(kept, dtype=np.intp)
 
 
@@ -31,12 +34,12 @@ def _non_dominated_in_space(values: NDArray[np.floating]) -> NDArray[np.intp]:
     # the best third column up to there. The one ascends, the other descends.
     seconds: list[float] = []
     thirds: list[float] = []
-    for i in np.lexsort(values.T[::-1]):
-        _, second, third = values[i]
+    order = np.lexsort(values.T[::-1])
+    for i, (_, second, third) in zip(order.tolist(), values[order].tolist(), strict=True):
         before = bisect_right(seconds, second)
         if before and thirds[before - 1] <= third:
             continue
-        kept.append(int(i))
+        kept.append(i)
         start = bisect_left(seconds, second)
         end = start
         while end < len(thirds) and thirds[end] >= third:

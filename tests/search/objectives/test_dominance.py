@@ -71,3 +71,16 @@ def test_another_number_of_objectives_is_refused(reference: list[float]) -> None
 def test_a_point_of_another_length_or_that_is_no_number_is_refused(point: list[float]) -> None:
     with pytest.raises(ValueError, match="2 numbers"):
         hypervolume([point], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_what_is_non_dominated_is_ordered_by_the_objectives(objectives: int) -> None:
+    values = np.random.default_rng(0).integers(0, 999, (60, objectives)).astype(float)
+    found = values[non_dominated(values)].tolist()
+    assert len(found) > 1
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_of_no_rows_none_is_non_dominated(objectives: int) -> None:
+    assert non_dominated(np.empty((0, objectives))).tolist() == []
