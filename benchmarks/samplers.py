@@ -32,7 +32,7 @@ from pathlib import Path
 from benchmarks.problem import Problem
 from benchmarks.recorded_problem import recorded_problem
 from benchmarks.synthetic_problem import synthetic_problem
-from search.analysis.pareto import hypervolume
+from search.objectives.dominance import hypervolume
 from search.records import Outcome
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Proposal, Sampler

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
 from benchmarks.time_to_frontier.runs import Run
-from search.analysis.pareto import hypervolume
 from search.artifacts.student import SERVED
-from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained
 from search.evaluation.measure import predictions
+from search.objectives.budget import Budget
+from search.objectives.dominance import hypervolume
 from search.pipeline.study_context import StudyContext
 from search.targets.latency import measure_latency
 from search.targets.onnx_runtime import Session, export_onnx

@@ -1,17 +1,24 @@
 """How a search went: what its best students were worth, trial by trial. Pure."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from search.analysis.pareto import frontier, hypervolume
-from search.analysis.recommend import accuracy_of, cost_of
+import numpy as np
+from numpy.typing import NDArray
+
+from search.analysis.pareto import Point, cost_of, point_of, value_of
 from search.objectives.budget import Budget
-from search.records import TrialRecord, TrialState
+from search.objectives.dominance import hypervolume, non_dominated
+from search.objectives.goal import Goal
+from search.records import TrialRecord
 
 # As many moments as a picture can show apart.
 _MOST = 200
+# With more objectives, the exact volumes of a long search's frontiers would take minutes.
+_EXACT = 3
+_SAMPLES = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +28,10 @@ class HistoryPoint:
     Attributes:
         ended: trials.
         hours: since the first one started.
-        best: the highest accuracy within the budget, 0 to 1; None before there was one.
-        hypervolume: the share of the box of error, bytes and latency, from nothing up to all, the
-            budget's bounds and these, that some student betters.
+        best: the best value of the goal's metric within the budget; None before there was one.
+        hypervolume: the share of the box of all objectives, from nothing up to the worst utility
+            and the costs' bounds, that some student betters. With more than three objectives an
+            estimate, whose standard error is at most 0.002.
     """
 
     ended: int
@@ -32,7 +40,16 @@ class HistoryPoint:
     hypervolume: float
 
 
-def history(trials: Sequence[TrialRecord], budget: Budget) -> list[HistoryPoint]:
+@dataclass(frozen=True)
+class _Joined:
+    """A student that was on the frontier when its trial ended, as the one of so many."""
+
+    ended: int
+    trial: TrialRecord
+    point: Point
+
+
+def history(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[HistoryPoint]:
     """A moment for each student that was on the frontier when it was made, and one for the last.
 
     Of more than 200 such students, neighbours share a moment.
@@ -41,6 +58,7 @@ def history(trials: Sequence[TrialRecord], budget: Budget) -> list[HistoryPoint]
         trials: of one study.
         budget: its own; a cost that it leaves free is bounded by the highest among the students
             that were ever on the frontier.
+        goal: its own.
     """
     ended = sorted(
         (trial for trial in trials if trial.finished_at is not None),
@@ -49,80 +67,80 @@ def history(trials: Sequence[TrialRecord], budget: Budget) -> list[HistoryPoint]
     if not ended:
         return []
     start = min(trial.started_at for trial in trials)
-    students = [
-        (count, trial)
-        for count, trial in enumerate(ended, start=1)
-        if trial.state is TrialState.COMPLETE and budget.admits(cost_of(trial))
-    ]
-    joined = _that_joined(students)
-    bounds = _bounds([trial for _, trial in joined], budget)
+    joined = _that_joined(ended, budget, goal)
+    stretches = list(_stretches(joined))
+    bounds = np.array([1.0, *_bounds(joined, budget, goal)])
+    volumes = _volumes([np.array([one.point for one in stretch]) / bounds for stretch in stretches])
     moments = [HistoryPoint(ended=0, hours=0.0, best=None, hypervolume=0.0)]
-    members: list[TrialRecord] = []
-    for stretch in _stretches(joined):
-        members = frontier([*members, *(trial for _, trial in stretch)])
-        count, last = stretch[-1]
-        moments.append(_moment(count, last, start, members, bounds))
-    return [*moments, _moment(len(ended), ended[-1], start, members, bounds)]
+    best: list[_Joined] = []
+    for stretch, volume in zip(stretches, volumes, strict=True):
+        best = [min([*best, *stretch], key=lambda one: one.point[0])]
+        moments.append(
+            HistoryPoint(
+                ended=stretch[-1].ended,
+                hours=_hours(stretch[-1].trial, start),
+                best=value_of(best[0].trial, goal),
+                hypervolume=volume,
+            )
+        )
+    return [*moments, replace(moments[-1], ended=len(ended), hours=_hours(ended[-1], start))]
 
 
-def _moment(
-    count: int,
-    last: TrialRecord,
-    start: datetime,
-    members: Sequence[TrialRecord],
-    bounds: tuple[float, float],
-) -> HistoryPoint:
-    assert last.finished_at is not None
-    return HistoryPoint(
-        ended=count,
-        hours=(last.finished_at - start).total_seconds() / 3600,
-        best=max(map(accuracy_of, members), default=None),
-        hypervolume=hypervolume((_point(member, bounds) for member in members), (1.0, 1.0, 1.0)),
-    )
+def _hours(trial: TrialRecord, start: datetime) -> float:
+    assert trial.finished_at is not None
+    return (trial.finished_at - start).total_seconds() / 3600
 
 
-def _that_joined(
-    students: Iterable[tuple[int, TrialRecord]],
-) -> list[tuple[int, TrialRecord]]:
-    """Those that no earlier one was as good as in accuracy, size and latency together."""
-    best: list[tuple[float, float, float]] = []
-    joined = []
-    for count, trial in students:
-        error, size, latency = _point(trial, (1.0, 1.0))
-        if any(one <= error and two <= size and three <= latency for one, two, three in best):
-            continue
-        best = [
-            (one, two, three)
-            for one, two, three in best
-            if not (error <= one and size <= two and latency <= three)
-        ]
-        best.append((error, size, latency))
-        joined.append((count, trial))
-    return joined
+def _that_joined(ended: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[_Joined]:
+    """Those than which no earlier one was as good in all objectives together."""
+    students = [
+        _Joined(count, trial, point)
+        for count, trial in enumerate(ended, start=1)
+        if (point := point_of(trial, goal)) is not None and budget.admits(cost_of(trial))
+    ]
+    if not students:
+        return []
+    # With the order as the first column, only an earlier one can dominate.
+    ordered = np.array([(one.ended, *one.point) for one in students])
+    return [students[place] for place in non_dominated(ordered)]
 
 
-def _stretches(
-    joined: Sequence[tuple[int, TrialRecord]],
-) -> Iterator[Sequence[tuple[int, TrialRecord]]]:
+def _stretches(joined: Sequence[_Joined]) -> Iterator[Sequence[_Joined]]:
     """One trial each; of very many several, so that a picture of them takes no minutes."""
     length = max(1, math.ceil(len(joined) / _MOST))
     for place in range(0, len(joined), length):
         yield joined[place : place + length]
 
 
-def _bounds(students: Sequence[TrialRecord], budget: Budget) -> tuple[float, float]:
-    """The largest size and latency that count."""
-    sizes = [float(cost_of(trial).size_bytes) for trial in students]
-    latencies = [cost_of(trial).latency_ms or 0.0 for trial in students]
+def _bounds(joined: Sequence[_Joined], budget: Budget, goal: Goal) -> list[float]:
+    """The largest of each minimised cost that counts."""
     limits = budget.limits()
-    # A hair above the highest, or the student that has it would span nothing.
-    size = limits.get("size_bytes", max(sizes, default=1.0) * 1.01)
-    latency = limits.get("latency_ms", max(latencies, default=1.0) * 1.01)
-    return size or 1.0, latency or 1.0
+    found = []
+    for limit in goal.costs:
+        costs = [cost_of(one.trial).get(limit.cost, 0.0) for one in joined]
+        # A hair above the highest, or the student that has it would span nothing.
+        found.append(limits.get(limit.cost, max(costs, default=1.0) * 1.01) or 1.0)
+    return found
 
 
-def _point(trial: TrialRecord, bounds: tuple[float, float]) -> tuple[float, float, float]:
-    cost = cost_of(trial)
-    # A latency that was not measured counts as the longest.
-    latency = math.inf if cost.latency_ms is None else cost.latency_ms
-    return (1 - accuracy_of(trial), cost.size_bytes / bounds[0], latency / bounds[1])
+def _volumes(stretches: Sequence[NDArray[np.floating]]) -> Iterator[float]:
+    """The share of the unit box that is dominated once each stretch of points, in turn, is there.
+
+    Args:
+        stretches: some points each, [points, objectives].
+    """
+    if not stretches:
+        return
+    objectives = stretches[0].shape[1]
+    if objectives <= _EXACT:
+        front = np.empty((0, objectives))
+        for points in stretches:
+            front = np.concatenate([front, points])
+            front = front[non_dominated(front)]
+            yield hypervolume(front.tolist(), (1.0,) * objectives)
+        return
+    left = np.random.default_rng(0).random((_SAMPLES, objectives))
+    for points in stretches:
+        for point in points:
+            left = left[(left < point).any(axis=1)]
+        yield 1 - len(left) / _SAMPLES

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import median_low, mode
 from typing import TYPE_CHECKING
 
+from search.objectives.goal import Goal
 from search.records import Scalar, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-OBJECTIVES = ("accuracy", "size_bytes", "latency_ms")
 
 # Fewer say nothing about a parameter; more say little that is new, and take seconds.
 _FEWEST, _MOST = 12, 2000
@@ -22,15 +21,16 @@ _OF_SHAPES = ("student", "pruning", "quantization")
 _WIDE = 20.0
 
 
-def importances(trials: Sequence[TrialRecord], objective: str) -> dict[str, float]:
+def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> dict[str, float]:
     """Each parameter's share of what a random forest tells the objective by.
 
-    A cost hangs on shapes, which training and distillation leave as they are: for bytes and
-    latency only the other axes are weighed.
+    A cost depends on shapes, which training and distillation leave as they are: for a cost only
+    the other axes are weighed.
 
     Args:
         trials: of one study.
-        objective: one of OBJECTIVES.
+        goal: of the study.
+        objective: the name of the goal's metric, or the stored name of a cost.
 
     Returns:
         Shares by parameter that sum to 1, the greatest first; empty where fewer than 12 trials
@@ -42,9 +42,9 @@ def importances(trials: Sequence[TrialRecord], objective: str) -> dict[str, floa
     sampler had tried the good ones most; the second takes very much longer.
     """
     measured = [
-        (_weighed(trial.params, objective), value)
+        (_weighed(trial.params, goal, objective), value)
         for trial in trials
-        if (value := _value(trial, objective)) is not None
+        if (value := _value(trial, goal, objective)) is not None
     ]
     if len(measured) > _MOST:
         measured = random.Random(0).sample(measured, _MOST)  # noqa: S311 - no secret
@@ -55,13 +55,16 @@ def importances(trials: Sequence[TrialRecord], objective: str) -> dict[str, floa
     return _evaluated(recipes, values, params)
 
 
-def trained_students(trials: Sequence[TrialRecord]) -> int:
-    """How many trials trained a student whose accuracy is known: others share one of theirs."""
-    return sum(trial.parent is None and _value(trial, "accuracy") is not None for trial in trials)
+def trained_students(trials: Sequence[TrialRecord], goal: Goal) -> int:
+    """How many trials trained a student whose metric is known: others share one of theirs."""
+    return sum(
+        trial.parent is None and _value(trial, goal, goal.metric.name) is not None
+        for trial in trials
+    )
 
 
-def _weighed(params: Mapping[str, Scalar], objective: str) -> dict[str, Scalar]:
-    axes = None if objective == "accuracy" else _OF_SHAPES
+def _weighed(params: Mapping[str, Scalar], goal: Goal, objective: str) -> dict[str, Scalar]:
+    axes = None if objective == goal.metric.name else _OF_SHAPES
     return {
         name: value
         for name, value in params.items()
@@ -69,15 +72,14 @@ def _weighed(params: Mapping[str, Scalar], objective: str) -> dict[str, Scalar]:
     }
 
 
-def _value(trial: TrialRecord, objective: str) -> float | None:
-    """Accuracy, or the logarithm of a cost: recipes change costs by factors."""
+def _value(trial: TrialRecord, goal: Goal, objective: str) -> float | None:
+    """The metric's utility, or the logarithm of a cost: recipes change costs by factors."""
     if trial.outcome is None:
         return None
-    if objective == "accuracy":
-        quality = trial.outcome.quality
-        return None if quality is None else quality.accuracy
+    if objective == goal.metric.name:
+        return goal.utility(trial.outcome)
     # Also of a trial that was never trained.
-    value: float | None = getattr(trial.outcome.cost, objective, None)
+    value = (trial.outcome.cost or {}).get(objective)
     return math.log10(value) if value else None
 
 

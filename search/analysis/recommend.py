@@ -1,12 +1,15 @@
 """Which student to take within a budget, and why it and not its neighbours. Pure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.analysis.pareto import best
-from search.objectives.budget import COST_NAMES, Budget, total_violation
-from search.records import Cost, TrialRecord, TrialState
+from search.analysis.pareto import best, cost_of, point_of, value_of
+from search.objectives.budget import Budget, total_violation
+from search.objectives.goal import Goal
+from search.objectives.limit import Limit
+from search.objectives.limits import limit_on
+from search.records import TrialRecord, TrialState
 
 # A student is worth naming as the cheaper one where it costs at most so much of the chosen one.
 _CHEAPER = 0.75
@@ -14,7 +17,7 @@ _CHEAPER = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
-    """A more accurate student outside the budget; `needs` are the bounds that would admit it."""
+    """A better student outside the budget; `needs` are the bounds that would admit it."""
 
     trial: TrialRecord
     needs: Mapping[str, float]
@@ -22,17 +25,17 @@ class Upgrade:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The student to take, and its neighbours.
+    """The student to take, and its neighbours. The better one has the better goal's metric.
 
     Attributes:
-        chosen: the most accurate within the budget.
+        chosen: the best within the budget.
         runner_up: the next one within it; None where there is no other.
-        cheaper: the most accurate one that costs at most three quarters of the chosen one in bytes
-            and no more in time; None where there is none.
-        upgrades: for each limit that alone keeps out a more accurate student, the one that breaks
-            it by the least; where each of them breaks several, the nearest of these.
-        lost: the most accurate trial that was trained, is more accurate, and broke the study's own
-            budget, so that its student was not kept; None where there is none.
+        cheaper: the best one that costs at most three quarters of the chosen one in the goal's
+            first cost and no more in the others; None where there is none.
+        upgrades: for each limit that alone keeps out a better student, the one that breaks it by
+            the least; where each of them breaks several, the nearest of these.
+        lost: the best trial that was trained, is better than the chosen one, and broke the study's
+            own budget, so that its student was not kept; None where there is none.
     """
 
     chosen: TrialRecord
@@ -43,80 +46,67 @@ class Advice:
 
 
 def advise(
-    trials: Sequence[TrialRecord], budget: Budget, *, min_accuracy: float | None = None
+    trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> Advice | None:
     """What to take of the trials; None where none is within the budget.
 
     Args:
         trials: of one study.
         budget: may differ from the study's.
-        min_accuracy: a share that the student must reach.
+        goal: of the study.
+        floor: the worst value of the goal's metric that will do.
     """
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    chosen = best(complete, budget, min_accuracy=min_accuracy)
+    complete = [trial for trial in trials if point_of(trial, goal) is not None]
+    chosen = best(complete, budget, goal, floor=floor)
     if chosen is None:
         return None
     others = [trial for trial in complete if trial.number != chosen.number]
-    smaller = [trial for trial in others if _is_cheaper(cost_of(trial), cost_of(chosen))]
+    smaller = [trial for trial in others if _is_cheaper(trial, chosen, goal)]
     return Advice(
         chosen=chosen,
-        runner_up=best(others, budget, min_accuracy=min_accuracy),
-        cheaper=best(smaller, budget, min_accuracy=min_accuracy),
-        upgrades=_upgrades(others, budget, above=accuracy_of(chosen)),
-        lost=_lost(trials, above=accuracy_of(chosen)),
+        runner_up=best(others, budget, goal, floor=floor),
+        cheaper=best(smaller, budget, goal, floor=floor),
+        upgrades=_upgrades(others, budget, goal, chosen=chosen),
+        lost=_lost(trials, goal, chosen=chosen),
     )
 
 
-def reasons(advice: Advice, budget: Budget) -> list[str]:
+def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
     """The advice in sentences: why this one, what the next lacks, what more budget would buy."""
-    chosen = advice.chosen
-    lines = [
-        f"Trial {chosen.number} is the most accurate within {budget}."
-        if budget.limits()
-        else f"Trial {chosen.number} is the most accurate; no limit is set."
-    ]
+    chosen, metric = advice.chosen, goal.metric
+    within = f" within {budget}" if budget.limits() else "; no limit is set"
+    lines = [f"Trial {chosen.number} has the best {metric.label}{within}."]
     if advice.runner_up is not None:
-        lines.append(f"The runner-up, {_beside(advice.runner_up, chosen)}.")
+        lines.append(f"The runner-up is {_beside(advice.runner_up, chosen, goal)}.")
     if advice.cheaper is not None and advice.cheaper != advice.runner_up:
-        lines.append(f"A cheaper one, {_beside(advice.cheaper, chosen)}.")
-    lines += [_in_words(upgrade, advice.chosen, budget) for upgrade in advice.upgrades]
+        lines.append(f"A cheaper one is {_beside(advice.cheaper, chosen, goal)}.")
+    lines += [_in_words(upgrade, advice.chosen, budget, goal) for upgrade in advice.upgrades]
     if advice.upgrades:
         return lines
     if advice.lost is not None:
         lines.append(
-            f"Trial {advice.lost.number} came to {accuracy_of(advice.lost):.2%}, but broke the "
-            "study's budget, so that its student was not kept: a study with more may find it."
+            f"Trial {advice.lost.number} reached {metric.label} "
+            f"{metric.format(value_of(advice.lost, goal))}, but broke the study's budget, so its "
+            "student was not kept. A study with a larger budget may find it."
         )
     else:
-        lines.append("No trial so far is more accurate, so more budget would buy nothing yet.")
+        lines.append(
+            f"No trial so far has a better {metric.label}: a larger budget would buy nothing yet."
+        )
     return lines
 
 
-def accuracy_of(trial: TrialRecord) -> float:
-    """Of a trial whose student was measured."""
-    assert trial.outcome is not None
-    assert trial.outcome.quality is not None
-    return trial.outcome.quality.accuracy
-
-
-def cost_of(trial: TrialRecord) -> Cost:
-    """Of a trial whose student was measured."""
-    assert trial.outcome is not None
-    assert trial.outcome.cost is not None
-    return trial.outcome.cost
-
-
-def _is_cheaper(cost: Cost, than: Cost) -> bool:
-    is_slower = (cost.latency_ms or math.inf) > (than.latency_ms or math.inf)
-    return cost.size_bytes <= _CHEAPER * than.size_bytes and not is_slower
+def _is_cheaper(trial: TrialRecord, than: TrialRecord, goal: Goal) -> bool:
+    first, *others = zip(goal.costs_of(cost_of(trial)), goal.costs_of(cost_of(than)), strict=True)
+    return first[0] <= _CHEAPER * first[1] and all(own <= other for own, other in others)
 
 
 def _upgrades(
-    trials: Sequence[TrialRecord], budget: Budget, *, above: float
+    trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, chosen: TrialRecord
 ) -> tuple[Upgrade, ...]:
     nearest: dict[tuple[str, ...], tuple[float, int, TrialRecord]] = {}
     for trial in trials:
-        if accuracy_of(trial) <= above:
+        if not _is_better(trial, chosen, goal):
             continue
         excesses = budget.violations(cost_of(trial))
         broken = tuple(name for name, excess in excesses.items() if excess > 0)
@@ -131,61 +121,62 @@ def _upgrades(
     )
 
 
-def _lost(trials: Sequence[TrialRecord], *, above: float) -> TrialRecord | None:
+def _lost(trials: Sequence[TrialRecord], goal: Goal, *, chosen: TrialRecord) -> TrialRecord | None:
     trained = [
         trial
         for trial in trials
-        if trial.state is TrialState.INFEASIBLE and trial.outcome and trial.outcome.quality
+        if trial.state is TrialState.INFEASIBLE
+        and trial.outcome is not None
+        and goal.value(trial.outcome) is not None
+        and _is_better(trial, chosen, goal)
     ]
-    best_lost = max(trained, key=accuracy_of, default=None)
-    return best_lost if best_lost and accuracy_of(best_lost) > above else None
+    return max(trained, key=lambda trial: _utility(trial, goal), default=None)
+
+
+def _is_better(trial: TrialRecord, than: TrialRecord, goal: Goal) -> bool:
+    return _utility(trial, goal) > _utility(than, goal)
+
+
+def _utility(trial: TrialRecord, goal: Goal) -> float:
+    return goal.metric.utility(value_of(trial, goal))
 
 
 def _needs(trial: TrialRecord, budget: Budget) -> dict[str, float]:
     cost = cost_of(trial)
     excesses = budget.violations(cost)
-    return {name: float(getattr(cost, name)) for name, excess in excesses.items() if excess > 0}
+    return {name: cost[name] for name, excess in excesses.items() if excess > 0}
 
 
-def _beside(trial: TrialRecord, chosen: TrialRecord) -> str:
-    points = (accuracy_of(chosen) - accuracy_of(trial)) * 100
-    accuracy = f"is {points:.2f} points less accurate" if points >= 0.005 else "is as accurate"
+def _beside(trial: TrialRecord, chosen: TrialRecord, goal: Goal) -> str:
+    """Such as `trial 1: accuracy -2.00 points, size 25% smaller, latency the same`."""
+    difference = goal.metric.difference(value_of(trial, goal), value_of(chosen, goal))
     cost, other = cost_of(trial), cost_of(chosen)
-    pairs: list[tuple[Callable[[float], str], float | None, float | None]] = [
-        (_in_size, cost.size_bytes, other.size_bytes),
-        (_in_time, cost.latency_ms, other.latency_ms),
+    compared = [
+        f"{limit.label} {_compared(limit, cost[limit.cost] / other[limit.cost])}"
+        for limit in goal.costs
+        if cost.get(limit.cost) and other.get(limit.cost)
     ]
-    compared = [log(mine / theirs) for log, mine, theirs in pairs if mine and theirs]
-    return f"trial {trial.number}, {accuracy}, {' and '.join(compared)}"
+    return f"trial {trial.number}: {', '.join([f'{goal.metric.label} {difference}', *compared])}"
 
 
-def _in_size(ratio: float) -> str:
-    return _share(ratio, less="smaller", more="larger", same="as large")
-
-
-def _in_time(ratio: float) -> str:
-    return _share(ratio, less="faster", more="slower", same="as fast")
-
-
-def _share(ratio: float, *, less: str, more: str, same: str) -> str:
+def _compared(limit: Limit, ratio: float) -> str:
     if abs(ratio - 1) < 0.005:
-        return same
+        return "the same"
     if ratio >= 2:
-        return f"{ratio:.1f} times {more}"
-    return f"{abs(1 - ratio):.0%} {less if ratio < 1 else more}"
+        return f"{ratio:.1f} times {limit.more}"
+    return f"{abs(1 - ratio):.0%} {limit.less if ratio < 1 else limit.more}"
 
 
-def _in_words(upgrade: Upgrade, chosen: TrialRecord, budget: Budget) -> str:
-    limits = budget.limits()
+def _in_words(upgrade: Upgrade, chosen: TrialRecord, budget: Budget, goal: Goal) -> str:
+    bounds, metric = budget.limits(), goal.metric
     needs = " and ".join(
-        f"{label} up to {form(bound)} instead of {form(limits[name])} "
-        f"(+{bound / limits[name] - 1:.0%})"
+        f"{limit.label} up to {limit.format(bound)} instead of {limit.format(bounds[name])} "
+        f"(+{bound / bounds[name] - 1:.0%})"
         for name, bound in upgrade.needs.items()
-        for label, form in [COST_NAMES[name]]
+        for limit in [limit_on(name)]
     )
-    accuracy = accuracy_of(upgrade.trial)
-    points = (accuracy - accuracy_of(chosen)) * 100
+    value = value_of(upgrade.trial, goal)
     return (
-        f"With {needs}, trial {upgrade.trial.number} would give {accuracy:.1%}, "
-        f"{points:.2f} points more."
+        f"With {needs}, trial {upgrade.trial.number} would give {metric.label} "
+        f"{metric.format(value)} ({metric.difference(value, value_of(chosen, goal))})."
     )

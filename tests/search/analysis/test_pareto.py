@@ -1,16 +1,32 @@
 """The frontier, choosing within a budget, and hypervolume."""
 
-import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import combinations
 
 import pytest
 
-from search.analysis.pareto import best, frontier, hypervolume, nearest_miss
+from search.analysis.pareto import best, chosen, frontier, nearest_miss
+from search.errors import NoStudentFits
 from search.objectives.budget import Budget
-from search.records import Cost, Outcome, Quality, TrialRecord, TrialState
+from search.objectives.goal import Goal, stored_goal
+from search.objectives.limit import Limit
+from search.objectives.metric import Metric
+from search.records import Measurement, Outcome, TrialRecord, TrialState
+from tests.measured import cost, quality
+
+GOAL = stored_goal({})
+LOSS = Metric(
+    name="loss", label="loss", description="a metric of which less is better", best=0.0, worst=4.0,
+    compute=lambda found, teacher: 0.0, standard_error=lambda found, teacher: 0.0,
+    format="{:.2f}".format,
+)  # fmt: skip
+HEAT = Limit(
+    name="heat", cost="heat_mw", label="heat", description="a cost that retort does not know",
+    parse=float, format="{:.0f} mW".format, takes="milliwatts", count=None,  # type: ignore[arg-type]
+)  # fmt: skip
+LEAST_LOSS = Goal(metric=LOSS, costs=(HEAT,))
 
 
 def trial(
@@ -32,9 +48,24 @@ def trial(
         finished_at=datetime(2026, 1, 1, tzinfo=UTC),
         outcome=Outcome(
             state=state,
-            cost=Cost(size_bytes=size_bytes, parameters=1, macs=1, latency_ms=latency_ms),
-            quality=Quality(accuracy=accuracy, agreement=accuracy),
+            cost=cost(size_bytes=size_bytes, parameters=1, macs=1, latency_ms=latency_ms),
+            quality=quality(accuracy=accuracy, agreement=accuracy),
             violations={"size_bytes": excess},
+        ),
+    )
+
+
+def with_loss(trial: TrialRecord, loss: float, *, heat: float = 1.0) -> TrialRecord:
+    """The trial, with the objectives of LEAST_LOSS as well."""
+    outcome = trial.outcome
+    assert outcome is not None
+    more = {LOSS.name: Measurement(loss)}, {HEAT.cost: heat}
+    return replace(
+        trial,
+        outcome=replace(
+            outcome,
+            quality=dict(outcome.quality) | more[0],
+            cost=dict(outcome.cost or {}) | more[1],
         ),
     )
 
@@ -70,54 +101,66 @@ def numbers_of(trials: Sequence[TrialRecord]) -> list[int]:
     return [trial.number for trial in trials]
 
 
-def objectives(trial: TrialRecord) -> tuple[float, float, float]:
+def objectives(trial: TrialRecord, goal: Goal = GOAL) -> tuple[float, ...]:
     assert trial.outcome is not None
-    assert trial.outcome.cost is not None
-    assert trial.outcome.quality is not None
-    latency = trial.outcome.cost.latency_ms
-    return (
-        trial.outcome.cost.size_bytes,
-        math.inf if latency is None else latency,
-        -trial.outcome.quality.accuracy,
-    )
+    point = goal.point(trial.outcome)
+    assert point is not None
+    return point
 
 
 class TestFrontier:
     def test_a_trial_worse_in_everything_is_left_out(self) -> None:
-        assert numbers_of(frontier([trial(0, 0.9, 100, 1.0), trial(1, 0.8, 200, 2.0)])) == [0]
+        assert numbers_of(frontier([trial(0, 0.9, 100, 1.0), trial(1, 0.8, 200, 2.0)], GOAL)) == [0]
 
     def test_a_trial_better_in_one_objective_stays(self) -> None:
         trials = [trial(0, 0.9, 100, 1.0), trial(1, 0.91, 200, 2.0), trial(2, 0.5, 300, 0.5)]
-        assert numbers_of(frontier(trials)) == [0, 1, 2]
+        assert numbers_of(frontier(trials, GOAL)) == [0, 1, 2]
 
     def test_a_trial_equal_in_two_objectives_and_worse_in_one_is_left_out(self) -> None:
         first = trial(0, 0.9, 100, 1.0)
         for worse in (trial(1, 0.8, 100, 1.0), trial(1, 0.9, 101, 1.0), trial(1, 0.9, 100, 1.1)):
-            assert numbers_of(frontier([worse, first])) == [0]
+            assert numbers_of(frontier([worse, first], GOAL)) == [0]
 
     def test_of_equal_trials_the_earliest_stays(self) -> None:
-        assert numbers_of(frontier([trial(5, 0.9, 100), trial(2, 0.9, 100)])) == [2]
+        assert numbers_of(frontier([trial(5, 0.9, 100), trial(2, 0.9, 100)], GOAL)) == [2]
 
-    def test_it_is_sorted_by_size(self) -> None:
+    def test_it_is_sorted_by_the_first_cost(self) -> None:
         trials = [trial(0, 0.9, 300), trial(1, 0.7, 100), trial(2, 0.8, 200)]
-        assert numbers_of(frontier(trials)) == [1, 2, 0]
+        assert numbers_of(frontier(trials, GOAL)) == [1, 2, 0]
 
     def test_only_complete_trials_count(self) -> None:
         others = [trial(i, 0.99, 1, state=state) for i, state in enumerate(TrialState, start=1)]
-        assert {found.state for found in frontier([*others, running(9)])} == {TrialState.COMPLETE}
+        assert {found.state for found in frontier([*others, running(9)], GOAL)} == {
+            TrialState.COMPLETE
+        }
 
     def test_a_trial_outside_its_budget_does_not_count(self) -> None:
-        assert numbers_of(frontier([trial(0, 0.99, 1, excess=0.1), trial(1, 0.5, 100)])) == [1]
+        assert numbers_of(frontier([trial(0, 0.99, 1, excess=0.1), trial(1, 0.5, 100)], GOAL)) == [
+            1
+        ]
 
     def test_a_trial_exactly_at_its_budget_counts(self) -> None:
-        assert numbers_of(frontier([trial(0, 0.9, 100, excess=0.0)])) == [0]
+        assert numbers_of(frontier([trial(0, 0.9, 100, excess=0.0)], GOAL)) == [0]
 
     def test_an_unmeasured_latency_counts_as_the_longest(self) -> None:
         trials = [trial(0, 0.9, 100, None), trial(1, 0.9, 100, 50.0)]
-        assert numbers_of(frontier(trials)) == [1]
+        assert numbers_of(frontier(trials, GOAL)) == [1]
+
+    def test_a_trial_whose_metric_is_not_known_does_not_count(self) -> None:
+        goal = Goal(metric=LOSS, costs=GOAL.costs)
+        assert frontier([trial(0, 0.9, 100)], goal) == []
+
+    def test_the_objectives_are_those_of_the_goal(self) -> None:
+        trials = [
+            with_loss(trial(0, 0.9, 100), 2.0, heat=5),
+            with_loss(trial(1, 0.5, 900), 1.0, heat=9),  # better only where less is better
+            with_loss(trial(2, 0.9, 1), 2.0, heat=6),  # better only in what is not minimised
+            with_loss(trial(3, 0.4, 900), 3.0, heat=2),
+        ]
+        assert numbers_of(frontier(trials, LEAST_LOSS)) == [3, 0, 1]
 
     def test_no_trials_have_no_frontier(self) -> None:
-        assert frontier([]) == []
+        assert frontier([], GOAL) == []
 
     def test_it_is_what_comparing_every_pair_gives(self) -> None:
         trials = many(600)
@@ -130,17 +173,17 @@ class TestFrontier:
                 for other in points
             )
         }
-        found = [objectives(trial) for trial in frontier(trials)]
+        found = [objectives(trial) for trial in frontier(trials, GOAL)]
         assert len(expected) > 20
         assert sorted(found) == sorted(expected)
 
     def test_the_order_of_the_trials_does_not_matter(self) -> None:
         trials = many(300)
-        assert frontier(trials) == frontier(reversed(trials))
+        assert frontier(trials, GOAL) == frontier(reversed(trials), GOAL)
 
     def test_none_of_ten_thousand_trials_betters_one_of_the_frontier(self) -> None:
         trials = many(10_000)
-        kept = [objectives(trial) for trial in frontier(trials)]
+        kept = [objectives(trial) for trial in frontier(trials, GOAL)]
         assert kept
         for one in kept:
             assert not any(
@@ -152,7 +195,7 @@ class TestFrontier:
 class TestBest:
     def test_the_most_accurate_within_the_budget_is_chosen(self) -> None:
         trials = [trial(0, 0.8, 100), trial(1, 0.9, 200), trial(2, 0.99, 300)]
-        found = best(trials, Budget(size=250))
+        found = best(trials, Budget(size=250), GOAL)
         assert found is not None
         assert found.number == 1
 
@@ -168,29 +211,40 @@ class TestBest:
     def test_ties_go_to_the_smaller_then_faster_then_earlier(
         self, rivals: list[TrialRecord], why: str
     ) -> None:
-        found = best(rivals, Budget())
+        found = best(rivals, Budget(), GOAL)
         assert found is not None
         assert found.number == 1
 
     def test_a_wider_budget_than_the_studys_admits_what_that_refused(self) -> None:
-        assert best([trial(0, 0.9, 100, excess=1.0)], Budget(size=200)) is not None
+        assert best([trial(0, 0.9, 100, excess=1.0)], Budget(size=200), GOAL) is not None
 
     def test_a_latency_that_was_not_measured_is_not_within_a_limit_on_it(self) -> None:
-        assert best([trial(0, 0.9, 100, None)], Budget(latency="5ms")) is None
+        assert best([trial(0, 0.9, 100, None)], Budget(latency="5ms"), GOAL) is None
 
     def test_a_trial_without_an_artifact_is_never_chosen(self) -> None:
         states = set(TrialState) - {TrialState.COMPLETE}
         trials = [trial(i, 0.9, 100, state=state) for i, state in enumerate(sorted(states))]
-        assert best([*trials, running(9)], Budget()) is None
+        assert best([*trials, running(9)], Budget(), GOAL) is None
 
-    def test_a_smallest_accuracy_is_kept_to(self) -> None:
+    def test_a_least_value_is_kept_to(self) -> None:
         trials = [trial(0, 0.9, 100)]
-        assert best(trials, Budget(), min_accuracy=0.9) is not None
-        assert best(trials, Budget(), min_accuracy=0.91) is None
+        assert best(trials, Budget(), GOAL, floor=0.9) is not None
+        assert best(trials, Budget(), GOAL, floor=0.91) is None
+
+    def test_where_less_is_better_the_least_is_best_and_the_floor_is_the_most(self) -> None:
+        trials = [with_loss(trial(i, 0.9, 100), loss) for i, loss in enumerate((2.0, 1.0, 3.0))]
+        found = best(trials, Budget(), LEAST_LOSS, floor=1.5)
+        assert found is not None
+        assert found.number == 1
+        assert best(trials, Budget(), LEAST_LOSS, floor=0.5) is None
+
+    def test_where_none_is_good_enough_the_best_is_named(self) -> None:
+        with pytest.raises(NoStudentFits, match=r"trial 1 .*\b91\.00%"):
+            chosen([trial(0, 0.9, 100), trial(1, 0.91, 100)], Budget(), GOAL, floor=0.95)
 
     def test_within_the_studys_budget_it_is_on_the_frontier(self) -> None:
         trials = many(300)
-        assert best(trials, Budget()) in frontier(trials)
+        assert best(trials, Budget(), GOAL) in frontier(trials, GOAL)
 
 
 class TestNearestMiss:
@@ -217,75 +271,3 @@ class TestNearestMiss:
 
     def test_what_breaks_no_limit_is_no_miss(self) -> None:
         assert nearest_miss([trial(0, 0.9, 100), running(1)], Budget(size=200)) is None
-
-
-class TestHypervolume:
-    def test_one_point_in_the_plane_spans_a_rectangle(self) -> None:
-        assert hypervolume([(1, 2)], (4, 4)) == 6
-
-    def test_overlap_in_the_plane_counts_once(self) -> None:
-        # Rectangles of 3 × 1, 2 × 2 and 1 × 3 as a staircase: 3 + 2 + 1.
-        assert hypervolume([(1, 3), (2, 2), (3, 1)], (4, 4)) == 6
-
-    def test_one_point_in_space_spans_a_box(self) -> None:
-        assert hypervolume([(1, 2, 3)], (2, 4, 6)) == 6
-
-    def test_overlap_in_space_counts_once(self) -> None:
-        # Boxes of 1 × 2 × 2 and 2 × 1 × 2 share 1 × 1 × 2.
-        assert hypervolume([(1, 0, 0), (0, 1, 0)], (2, 2, 2)) == 4 + 4 - 2
-
-    def test_dominated_and_repeated_points_add_nothing(self) -> None:
-        assert hypervolume([(1, 1), (2, 2), (1, 1), (1, 3), (3, 1)], (4, 4)) == 9
-
-    def test_points_no_better_than_the_reference_add_nothing(self) -> None:
-        assert hypervolume([(4, 0), (0, 5), (9, 9)], (4, 4)) == 0
-
-    def test_no_points_span_nothing(self) -> None:
-        assert hypervolume([], (1, 1)) == 0
-
-    @pytest.mark.parametrize("dimensions", [2, 3])
-    @pytest.mark.parametrize("seed", range(20))
-    def test_it_is_what_inclusion_and_exclusion_give(self, dimensions: int, seed: int) -> None:
-        numbers = random.Random(seed)  # noqa: S311
-        # Whole numbers: many ties, and sums without rounding.
-        points = [tuple(numbers.randrange(12) for _ in range(dimensions)) for _ in range(9)]
-        reference = (10,) * dimensions
-        assert hypervolume(points, reference) == _by_inclusion_exclusion(points, reference)
-
-    def test_ten_thousand_points_none_of_which_dominates_lie_below_their_plane(self) -> None:
-        numbers = random.Random(0)  # noqa: S311
-        pairs = [(numbers.random(), numbers.random()) for _ in range(10_000)]
-        found = hypervolume([(x, y, 2 - x - y) for x, y in pairs], (3, 3, 3))
-        # All that is dominated by some point of the plane x + y + z = 2 with x and y in 0 to 1.
-        assert 26 > found > 20
-
-    def test_it_grows_with_the_frontier_and_never_shrinks(self) -> None:
-        numbers = random.Random(1)  # noqa: S311
-        points = [tuple(numbers.randrange(100) for _ in range(3)) for _ in range(60)]
-        volumes = [hypervolume(points[:count], (100, 100, 100)) for count in range(61)]
-        assert volumes == sorted(volumes)
-
-    @pytest.mark.parametrize(
-        "points", [[(1.0, 2.0)], [(1.0, 2.0, math.nan)], [(1.0, 2.0, 3.0, 4.0)]]
-    )
-    def test_points_that_do_not_fit_the_reference_are_refused(
-        self, points: list[tuple[float, ...]]
-    ) -> None:
-        with pytest.raises(ValueError, match="a point must have 3 numbers"):
-            hypervolume(points, (5, 5, 5))
-
-    @pytest.mark.parametrize("reference", [(1.0,), (1.0,) * 4, (1.0, math.nan)])
-    def test_a_reference_has_two_or_three_numbers(self, reference: tuple[float, ...]) -> None:
-        with pytest.raises(ValueError, match="reference must have 2 or 3 numbers"):
-            hypervolume([], reference)
-
-
-def _by_inclusion_exclusion(points: Sequence[Sequence[int]], reference: Sequence[int]) -> int:
-    """The volume of the boxes' union: every intersection's, with its sign."""
-    total = 0
-    for count in range(1, len(points) + 1):
-        for chosen in combinations(points, count):
-            corner = [max(values) for values in zip(*chosen, strict=True)]
-            sides = [max(0, worst - x) for x, worst in zip(corner, reference, strict=True)]
-            total += (-1) ** (count + 1) * math.prod(sides)
-    return total

@@ -10,8 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from search.analysis.pareto import hypervolume
 from search.objectives.budget import Budget
+from search.objectives.dominance import hypervolume
 from search.records import Cost
 from search.samplers.acquisition import ParetoFront, expected_improvements, leads
 from search.samplers.candidates import Candidates, CostSource, Mutation
