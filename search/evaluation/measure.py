@@ -69,9 +69,17 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 
-def quality(found: Predictions, *, teacher: np.ndarray) -> Quality:
-    """All metrics of predictions; `teacher` holds the teacher's classes, [images], int64."""
+def quality(found: Predictions, *, teacher: np.ndarray | None) -> Quality:
+    """All metrics of predictions that can be told.
+
+    Args:
+        found: the predictions.
+        teacher: the teacher's classes, [images], int64; without them the metrics that compare with
+            the teacher are left out.
+    """
+    classes = found.classes if teacher is None else teacher
     return {
-        name: Measurement(metric.compute(found, teacher), metric.standard_error(found, teacher))
+        name: Measurement(metric.compute(found, classes), metric.standard_error(found, classes))
         for name, metric in metrics().items()
+        if teacher is not None or not metric.uses_teacher
     }

@@ -30,6 +30,8 @@ class Metric:
         worst: its value for the worst ones; beyond it all values count alike. Both are finite.
         compute: its value.
         standard_error: the standard error of its value, in the metric's unit; 0 or more.
+        uses_teacher: whether `compute` reads the teacher's classes; where it does, nothing that was
+            scored with another teacher is reused.
         format: how a value is written for people.
         interval: a 95% interval that serves small samples better than the standard error does;
             None takes 1.96 standard errors, kept within best and worst.
@@ -42,6 +44,7 @@ class Metric:
     standard_error: Compute
     best: float = 1.0
     worst: float = 0.0
+    uses_teacher: bool = True
     format: Callable[[float], str] = "{:.2%}".format
     interval: Interval | None = None
 

@@ -73,6 +73,7 @@ ACCURACY = Metric(
     description="the share of images whose class is predicted right",
     compute=_accuracy,
     standard_error=_accuracy_error,
+    uses_teacher=False,
     interval=wilson_interval,
 )
 AGREEMENT = Metric(
@@ -89,6 +90,7 @@ BALANCED_ACCURACY = Metric(
     description="the mean over all classes of the share of their images that is predicted right",
     compute=_balanced_accuracy,
     standard_error=_balanced_accuracy_error,
+    uses_teacher=False,
 )
 
 _OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY)
