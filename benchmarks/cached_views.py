@@ -82,6 +82,7 @@ def _plans(context: StudyContext, teacher: nn.Module) -> Mapping[str, TrainingPl
         training=Standard(epochs=_EPOCHS),
         distillation=_LESSON,
         epochs=_EPOCHS,
+        validation=context.validation,
         views=tuple(replace(context.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
         targets=live_targets(teacher, context.dataset),
         seed=0,
@@ -99,7 +100,7 @@ def _accuracy(student: str, context: StudyContext, plan: TrainingPlan) -> float:
     torch.manual_seed(plan.seed)
     network = context.requirements.build(Timm(model=student))
     *_, last = train(network, context.dataset, plan)
-    return last.accuracy
+    return last.score
 
 
 def _print(student: str, found: Mapping[str, Sequence[float]]) -> None:

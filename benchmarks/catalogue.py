@@ -40,12 +40,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Target
 from search.cost_model.dry_run import untrained
 from search.errors import shortened
 from search.evaluation.measure import count_operations
+from search.objectives.budget import Budget
+from search.objectives.limits import MACS, PARAMETERS
 from search.targets.latency import measure_latency
 from search.targets.onnx_runtime import Session, export_onnx
 from spaces.pruning.magnitude import Magnitude
@@ -221,7 +222,8 @@ def _grown(model: str) -> Iterator[tuple[Row, bool]]:
         yield row, True
         return
     row.image_size = requirements.image_size
-    row.parameters, row.macs = count_operations(network, requirements.image_shape)
+    counts = count_operations(network, requirements.image_shape)
+    row.parameters, row.macs = int(counts[PARAMETERS.cost]), int(counts[MACS.cost])
     row.trains = _verdict(partial(_train, student, requirements))
     yield row, False
     for ratio, name in zip(_RATIOS, ("prunes_25", "prunes_50", "prunes_75"), strict=True):
@@ -297,7 +299,7 @@ def _prune(
     row: Row, network: nn.Module, student: Timm, requirements: StudentRequirements, ratio: float
 ) -> None:
     pruned, cuts = Magnitude(ratio=ratio).apply(network, requirements.example())
-    parameters, _ = count_operations(pruned, requirements.image_shape)
+    parameters = int(count_operations(pruned, requirements.image_shape)[PARAMETERS.cost])
     if not cuts or parameters >= row.parameters:
         raise ValueError("pruning must leave fewer parameters, but cut nothing")
     if ratio == 0.5:

@@ -22,6 +22,7 @@ def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
         cache=FolderStore.of(study.run.cache),
         seed=study.seed,
         device="cpu",
+        metric=study.goal.metric,
         allow_code=False,
         progress=lambda text: None,
     )

@@ -158,7 +158,7 @@ def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherR
     """The teacher with what an earlier run found on the test images."""
     if before is None or before.digest != teacher.digest:
         return teacher
-    return replace(teacher, test_accuracy=before.test_accuracy)
+    return replace(teacher, test=before.test)
 
 
 def _close_books(
@@ -221,7 +221,7 @@ def grade_frontier(
         callback.log("nothing is tested: no image was set apart for it (data.test_share is 0)")
         return
     taught = _tested(TEACHER, spec, dataset)
-    store.record_teacher(spec.study, replace(teacher, test_accuracy=taught.accuracy))
+    store.record_teacher(spec.study, replace(teacher, test=quality(taught, teacher=taught.classes)))
     students = frontier(store.trials(spec.study))
     callback.log(
         f"testing {len(students)} students on {len(dataset.test)} images that no one has seen"

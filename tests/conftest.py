@@ -14,7 +14,6 @@ import torch
 from timm.models import _registry as timm_registry
 from torch import nn
 
-from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import DataSettings, Target
 from search.data.dataset import Dataset
@@ -22,11 +21,14 @@ from search.data.prepare import prepare
 from search.data.views import View
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.files.filestore import FolderStore
+from search.objectives.budget import Budget
+from search.objectives.metrics import ACCURACY
 from search.pipeline.stage_cache import Lineage, StageCache
 from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.storage.storage import Store
 from search.training.trainer import TrainingPlan, train
+from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -87,6 +89,7 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
         training=Standard(epochs=3, batch_size=16),
         distillation=Labels(),
         epochs=3,
+        validation=Validation(ACCURACY, stripes.validation.labels),
         views=views,
         targets=None,
         seed=0,
@@ -113,6 +116,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyCon
             target=Target(),
             metadata_bytes=metadata_bytes(stripes.info),
         ),
+        metric=ACCURACY,
         dataset=stripes,
         views=views,
         targets=None,
@@ -121,7 +125,13 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyCon
         device="cpu",
         claim=Claim(FolderStore.of(folder / "artifacts"), hold=""),
         origin={"study": "stripes"},
-        lineage=Lineage(data="stripes", views=repr(views), teacher="constant", device="cpu"),
+        lineage=Lineage(
+            data="stripes",
+            views=repr(views),
+            teacher="constant",
+            device="cpu",
+            metric=ACCURACY.name,
+        ),
         stages=StageCache(folder / "stages", limit_bytes=10**9),
     )
 

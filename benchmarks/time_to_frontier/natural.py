@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
 from search.records import EpochRecord
-from search.training.trainer import TrainingPlan, accuracy
+from search.training.trainer import TrainingPlan
 from spaces.axes.distillation import DistillationBatch, Needs
 
 
@@ -56,7 +56,7 @@ def train_naturally(
             stage=plan.stage,
             epoch=epoch,
             loss=float(loss),
-            accuracy=accuracy(network, dataset.validation, dataset),
+            score=plan.validation.score(network, dataset),
             learning_rate=fit.optimizer.param_groups[0]["lr"],
         )
 

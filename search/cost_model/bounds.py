@@ -1,9 +1,9 @@
 """Costs that bound others: the least, the largest, and what lies between. Pure."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 
-from search.cost_model.estimator import COUNTED
+from search.objectives.limit import Scaling
+from search.objectives.limits import SIZE, limits
 from search.records import Cost
 from spaces.recipe import Recipe
 
@@ -11,24 +11,44 @@ from spaces.recipe import Recipe
 _SURELY_STORED = 0.98
 
 
-def least_of(recipe: Recipe, weights: int, parameters: int, macs: int) -> Cost:
-    """The cost of so many weights at the least, in the recipe's number format."""
+def counted(cost: Cost) -> Cost:
+    """The part of a cost that is counted, not timed."""
+    names = {limit.cost for limit in limits().values() if not limit.is_timed}
+    return {name: value for name, value in cost.items() if name in names}
+
+
+def without_file(cost: Cost) -> Cost:
+    """The part of a cost that the number format has no say in."""
+    names = {limit.cost for limit in limits().values() if limit.scaling is Scaling.FILE}
+    return {name: value for name, value in cost.items() if name not in names}
+
+
+def least_of(recipe: Recipe, weights: int, operations: Cost) -> Cost:
+    """The cost of so many weights at the least, in the recipe's number format.
+
+    Without bytes where the format bounds none.
+
+    Args:
+        recipe: whose student it is.
+        weights: numbers in tensors of two dimensions or more.
+        operations: what is counted on the network alone.
+    """
     bits = 0.0 if recipe.pruning.leaves_zeros else recipe.quantization.least_bits
-    size_bytes = int(_SURELY_STORED * weights * bits / 8)
-    return Cost(size_bytes=size_bytes, parameters=parameters, macs=macs)
+    stored = int(_SURELY_STORED * weights * bits / 8)
+    return {**operations, SIZE.cost: stored} if stored else operations
 
 
-def extreme(costs: list[Cost], pick: Callable[[Iterable[int]], int]) -> Cost | None:
-    """Each count's largest or smallest; None where there are no costs."""
-    if not costs:
-        return None
-    return Cost(**{name: pick(getattr(cost, name) for cost in costs) for name in COUNTED})
+def extreme(costs: Sequence[Cost], pick: Callable[[Iterable[float]], float]) -> Cost:
+    """Each count's largest or smallest; a count that none of the costs has is left out."""
+    counts = [counted(cost) for cost in costs]
+    names = dict.fromkeys(name for cost in counts for name in cost)
+    return {name: pick(cost[name] for cost in counts if name in cost) for name in names}
 
 
-def between(cost: Cost, floor: Cost | None, ceiling: Cost | None) -> Cost:
+def between(cost: Cost, floor: Cost, ceiling: Cost) -> Cost:
     """The cost, no count of it below the floor's or above the ceiling's."""
-    counts = {name: getattr(cost, name) for name in COUNTED}
-    for name, value in counts.items():
-        raised = max(value, getattr(floor, name)) if floor else value
-        counts[name] = min(raised, getattr(ceiling, name)) if ceiling else raised
-    return replace(cost, **counts)
+    found = dict(cost)
+    for name, value in counted(cost).items():
+        raised = max(value, floor.get(name, value))
+        found[name] = min(raised, ceiling.get(name, raised))
+    return found

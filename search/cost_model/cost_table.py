@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 
+from search.objectives.limits import LATENCY
 from search.records import Cost, Shape
 from spaces.method import Method
 from spaces.recipe import Recipe
@@ -57,11 +58,12 @@ class CostTable:
         return self._costs.get(shape)
 
     def add(self, shape: Shape, cost: Cost) -> None:
-        """Keeps a cost, unless one is known that says as much."""
-        known = self._costs.get(shape)
-        if known is None or (known.latency_ms is None and cost.latency_ms is not None):
-            self.put(shape, cost)
-            self._keep(shape, cost)
+        """Keeps a cost; of a shape that is known, what was not known of it."""
+        known = self._costs.get(shape, {})
+        if cost.keys() - known.keys():
+            whole = {**cost, **known}
+            self.put(shape, whole)
+            self._keep(shape, whole)
 
     def curve(self, student: str, quantization: str) -> Mapping[float, Cost]:
         """Costs by the uniform ratio, in no order."""
@@ -74,7 +76,7 @@ class CostTable:
 
     def timed(self) -> list[tuple[Shape, Cost]]:
         """All that have a latency."""
-        return [pair for pair in self._costs.items() if pair[1].latency_ms is not None]
+        return [pair for pair in self._costs.items() if LATENCY.cost in pair[1]]
 
     def put(self, shape: Shape, cost: Cost) -> None:
         """Takes a cost in the place of what was known, for as long as the table lives."""

@@ -1,7 +1,7 @@
 """What a recipe will cost, measured before its student is trained.
 
-Bytes, parameters, MACs and latency depend on shapes, not on what was learned: they are measured on
-a student that was pruned, exported and quantized untrained.
+Costs depend on shapes, not on what was learned: they are measured on a student that was pruned,
+exported and quantized untrained.
 """
 
 import torch
@@ -11,6 +11,8 @@ from search.config.student_spec import StudentRequirements
 from search.evaluation.convert import Exported, write_files
 from search.evaluation.measure import count_cost, grown
 from search.files.disk import scratch
+from search.objectives.limit import Scaling
+from search.objectives.limits import limits
 from search.records import Cost
 from search.targets.timing import time_cost
 from spaces.axes.student import Student
@@ -45,13 +47,20 @@ def least_cost(cost: Cost, recipe: Recipe) -> Cost:
     if is_certain(recipe):
         return cost
     shapes = 1 - recipe.pruning.shape_error
-    file = shapes * (1 - recipe.quantization.size_error)
-    return Cost(
-        size_bytes=int(cost.size_bytes * file),
-        parameters=int(cost.parameters * shapes),
-        macs=int(cost.macs * shapes),
-        latency_ms=None if cost.latency_ms is None else cost.latency_ms * file,
-    )
+    shares = {
+        Scaling.SHAPES: shapes,
+        Scaling.FILE: shapes * (1 - recipe.quantization.size_error),
+    }
+    return {
+        limit.cost: _share_of(cost[limit.cost], shares[limit.scaling])
+        for limit in limits().values()
+        if limit.cost in cost
+    }
+
+
+def _share_of(value: float, share: float) -> float:
+    """A part of a cost; what is counted in whole numbers stays whole."""
+    return int(value * share) if isinstance(value, int) else value * share
 
 
 def untrained(student: Student, requirements: StudentRequirements) -> nn.Module:
@@ -74,7 +83,7 @@ def measure_untrained(
         network: pruned already, its weights scattered.
         recipe: what pruned it, and how it is shipped.
         requirements: what it takes, and may cost.
-        timed: whether latency is measured, unless counting already rules the network out.
+        timed: whether the target times it, unless counting already rules the network out.
 
     Raises:
         ArtifactError: it can't be exported.

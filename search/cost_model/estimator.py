@@ -7,9 +7,8 @@ from typing import TypeVar
 from search.cost_model.cost_table import CostTable
 from search.cost_model.regression import LatencyModel, SizeModel
 from search.cost_model.shape_law import ShapeCounts, ShapeLaw
+from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.records import Cost, Shape
-
-COUNTED = ("size_bytes", "parameters", "macs")
 
 # What a network that was really cut may differ by from the law of its student's shapes.
 _LAW_TOLERANCE = 0.002
@@ -21,11 +20,11 @@ _Fitted = TypeVar("_Fitted")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A cost that was not measured.
+    """A cost that was not measured: of a table's limits, those that others' values tell.
 
     Attributes:
-        cost: the most likely one; without a latency where no row is near enough to tell.
-        errors: relative half-width of each of its values, by its name in `Cost`; 0 is exact.
+        cost: bytes, parameters and MACs, the most likely ones; latency where rows near enough tell.
+        errors: relative half-width of each of its values, by its name in `cost`; 0 is exact.
     """
 
     cost: Cost
@@ -60,9 +59,9 @@ class Estimator:
             return None
         counts = self._laws[student].count(ratio)
         return ShapeCounts(
-            weights=round(counts.weights * (1 - errors["parameters"])),
-            vectors=round(counts.vectors * (1 - errors["parameters"])),
-            macs=counts.macs * (1 - errors["macs"]),
+            weights=round(counts.weights * (1 - errors[PARAMETERS.cost])),
+            vectors=round(counts.vectors * (1 - errors[PARAMETERS.cost])),
+            macs=counts.macs * (1 - errors[MACS.cost]),
         )
 
     def estimate(self, shape: Shape, ratio: float) -> Estimate | None:
@@ -77,15 +76,12 @@ class Estimator:
         latency = self._latency_model().predict(
             shape, macs=counts.macs, parameters=counts.parameters
         )
+        cost = {SIZE.cost: sizes.predict(counts), **counts.cost}
+        errors = {**errors, SIZE.cost: sizes.error}
         if latency is not None:
-            errors = {**errors, "latency_ms": self._latency_model().error}
-        cost = Cost(
-            size_bytes=sizes.predict(counts),
-            parameters=counts.parameters,
-            macs=round(counts.macs),
-            latency_ms=latency,
-        )
-        return Estimate(cost, {**errors, "size_bytes": sizes.error})
+            cost[LATENCY.cost] = latency
+            errors[LATENCY.cost] = self._latency_model().error
+        return Estimate(cost, errors)
 
     def _law_errors(self, student: str) -> dict[str, float] | None:
         """Errors of parameters and MACs; None where the student's law is not to be relied on."""
@@ -94,18 +90,20 @@ class Estimator:
     def _compare_with_law(self, student: str) -> dict[str, float] | None:
         law = self._laws[student]
         pairs = [(law.count(ratio), cost) for ratio, cost in self._table.of_student(student)]
-        off = max((abs(c.parameters / cost.parameters - 1) for c, cost in pairs), default=0.0)
-        macs = max((abs(c.macs / cost.macs - 1) for c, cost in pairs), default=0.0)
+        off, macs = (
+            max((abs(told.cost[name] / cost[name] - 1) for told, cost in pairs), default=0.0)
+            for name in (PARAMETERS.cost, MACS.cost)
+        )
         if not law.regular or off > _LAW_TOLERANCE:
             return None
-        return {"parameters": 2 * off, "macs": max(_LEAST_MACS_ERROR, 2 * macs)}
+        return {PARAMETERS.cost: 2 * off, MACS.cost: max(_LEAST_MACS_ERROR, 2 * macs)}
 
     def _size_model(self, shape: Shape) -> SizeModel | None:
         def fit() -> SizeModel | None:
             law = self._laws[shape.student]
             curve = self._table.curve(shape.student, shape.quantization)
             counts: list[ShapeCounts] = [law.count(ratio) for ratio in curve]
-            return SizeModel.fit(counts, [cost.size_bytes for cost in curve.values()])
+            return SizeModel.fit(counts, [cost[SIZE.cost] for cost in curve.values()])
 
         return self._once(("size", shape.student, shape.quantization), fit)
 

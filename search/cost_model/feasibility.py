@@ -1,21 +1,23 @@
 """Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
 
-import sys
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
+from math import inf
 
 from torch import nn
 
 from search.config.student_spec import StudentRequirements
-from search.cost_model.bounds import between, extreme, least_of
+from search.cost_model.bounds import between, counted, extreme, least_of, without_file
 from search.cost_model.cost_table import CostTable, shape_of
 from search.cost_model.dry_run import is_certain, least_cost, measure_untrained, untrained
-from search.cost_model.estimator import COUNTED, Estimate, Estimator
+from search.cost_model.estimator import Estimate, Estimator
 from search.cost_model.shape_law import ShapeLaw
 from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import ArtifactError, TargetError, TrialError, shortened
 from search.evaluation.measure import count_operations
 from search.objectives.budget import Budget
+from search.objectives.limit import Scaling
+from search.objectives.limits import LATENCY, limit_on
 from search.records import Cost, Shape
 from spaces.axes.student import Student
 from spaces.pruning.magnitude import Magnitude
@@ -38,7 +40,7 @@ class Feasibility:
     Args:
         requirements: what students must be, and may cost.
         table: what is known of costs.
-        timed: whether this machine is the target, so that latency can be measured here.
+        timed: whether this machine is the target, so that students can be timed here.
     """
 
     def __init__(
@@ -77,15 +79,13 @@ class Feasibility:
         """
         shape = shape_of(recipe)
         known = self._foreseen.get(shape) or self._table.get(shape)
-        if known and known.latency_ms is not None:
+        if known and LATENCY.cost in known:
             return known
         estimate = self.estimate(recipe)
-        if known and estimate:
-            return replace(known, latency_ms=estimate.cost.latency_ms)
-        if found := known or (estimate and estimate.cost):
-            return found
+        if known or estimate:
+            return {**(estimate.cost if estimate else {}), **(known or {})}
         floor = self._floor(recipe, shape)
-        return None if floor is None or self.budget.admits(floor) else floor
+        return None if self.budget.admits(floor) else floor
 
     def estimate(self, recipe: Recipe) -> Estimate | None:
         """What others tell of the recipe's cost, with its error; about 0.1 ms.
@@ -107,19 +107,20 @@ class Feasibility:
         errors = dict(estimate.errors)
         if recipe.pruning.uniform_ratio is None:
             errors = {name: max(known, _NOMINAL_ERROR) for name, known in errors.items()}
-        for name in errors.keys() & {"size_bytes", "latency_ms"}:
-            # Of the untrained file, and from there to the trained one's.
-            errors[name] = 1 - (1 - errors[name]) * (1 - error)
+        for name, known in errors.items():
+            if limit_on(name).scaling is Scaling.FILE:
+                # Of the untrained file, and from there to the trained one's.
+                errors[name] = 1 - (1 - known) * (1 - error)
         return replace(estimate, errors=errors)
 
     def settled(self, recipe: Recipe) -> Cost | None:
         """A cost of which it is settled that it fits; None where a worker has to measure it."""
         verdict = self.verdict(recipe)
         cost = verdict.cost if verdict else None
-        if verdict is None or cost is None or not self.budget.admits(cost):
+        if verdict is None or cost is None or not self.budget.surely_admits(cost):
             return None
-        timed = cost.latency_ms is not None and (self._timed or verdict.basis is Basis.MEASURED)
-        return cost if timed or self.budget.latency is None else None
+        is_timed = self._timed or verdict.basis is Basis.MEASURED
+        return cost if is_timed or not self.budget.needs_timing else None
 
     def measure(self, recipe: Recipe) -> Cost | None:
         """The recipe's cost, measured now if it was not; None where its student can't be made.
@@ -147,10 +148,14 @@ class Feasibility:
         cost = self._table.get(shape)
         if cost is None:
             return None
-        untimed = self._timed and self.budget.latency is not None and cost.latency_ms is None
-        if untimed and self.budget.admits(cost):
+        if self._is_open(cost) and self.budget.admits(cost):
             return None
         return self._verdict(cost, Basis.MEASURED)
+
+    def _is_open(self, cost: Cost) -> bool:
+        """Whether measuring here could tell a limited cost that is not known."""
+        unknown = self.budget.limits().keys() - cost.keys()
+        return any(self._timed or not limit_on(name).is_timed for name in unknown)
 
     def _told(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
         """A verdict that others allow, for certain or outside all errors; None where none do."""
@@ -161,48 +166,45 @@ class Feasibility:
         floor = self._floor(recipe, shape)
         larger = [cost for cut, cost in curve.items() if cut <= ratio]
         if not recipe.quantization.shrinks_steadily:
-            larger = [replace(cost, size_bytes=sys.maxsize) for cost in larger]
+            larger = [without_file(cost) for cost in larger]
         ceiling = extreme(larger, min)
         estimate = self.estimate(recipe)
-        told = between(estimate.cost, floor, ceiling) if estimate else floor
-        if told and floor and not self.budget.admits(floor):
-            verdict = self._verdict(told, Basis.BOUND)
-            if not told.size_bytes:  # nothing bounds it: the nearest is shown
-                nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))]
-                return replace(verdict, cost=replace(told, size_bytes=nearest.size_bytes))
-            return verdict
-        if told is None or estimate is None:
-            return None
-        return self._by_estimate(Estimate(told, estimate.errors), ceiling)
+        told = between(estimate.cost, floor, ceiling) if estimate else {}
+        if not self.budget.admits(floor):
+            verdict = self._verdict({**floor, **told}, Basis.BOUND)
+            # Of a count that nothing bounds, the nearest cut's is shown.
+            nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))] if curve else {}
+            return replace(verdict, cost={**counted(nearest), **floor, **told})
+        return self._by_estimate(Estimate(told, estimate.errors), ceiling) if estimate else None
 
-    def _floor(self, recipe: Recipe, shape: Shape) -> Cost | None:
+    def _floor(self, recipe: Recipe, shape: Shape) -> Cost:
         """What the recipe costs at the least, by its weights or by what is cut more; if known."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
-            return None
+            return {}
         curve = self._table.curve(shape.student, shape.quantization)
         bounds = self._bounds[shape.student, shape.quantization]
         smaller = [cost for cut, cost in curve.items() if cut >= ratio]
         if not recipe.quantization.shrinks_steadily:
-            smaller = [replace(cost, size_bytes=0) for cost in smaller]
+            smaller = [without_file(cost) for cost in smaller]
         smaller += [cost for cut, cost in bounds.items() if cut >= ratio]
         if counts := self._estimators[True].least_counts(shape.student, ratio):
-            smaller.append(least_of(recipe, counts.weights, counts.parameters, round(counts.macs)))
+            smaller.append(least_of(recipe, counts.weights, counts.cost))
         return extreme(smaller, max)
 
-    def _by_estimate(self, estimate: Estimate, ceiling: Cost | None) -> CostVerdict | None:
+    def _by_estimate(self, estimate: Estimate, ceiling: Cost) -> CostVerdict | None:
         """The verdict, unless a limit lies within an error, which only measuring can resolve."""
         unclear = False
         for name, limit in self.budget.limits().items():
-            if name in COUNTED and ceiling and getattr(ceiling, name) <= limit:
+            if ceiling.get(name, inf) <= limit:
                 continue
-            value, error = getattr(estimate.cost, name), estimate.errors.get(name, 0.0)
+            value, error = estimate.cost.get(name), estimate.errors.get(name, 0.0)
             if value is not None and value * (1 - error) > limit:
                 return self._verdict(estimate.cost, Basis.PREDICTED)
-            if name == "latency_ms" and not self._timed:
+            if limit_on(name).is_timed and not self._timed:
                 continue  # no measuring here would tell
             unclear |= value is None or value * (1 + error) > limit
-        told = estimate.cost if self._timed else replace(estimate.cost, latency_ms=None)
+        told = estimate.cost if self._timed else counted(estimate.cost)
         return None if unclear else self._verdict(told, Basis.PREDICTED)
 
     def _found(self, recipe: Recipe, shape: Shape) -> CostVerdict:
@@ -236,14 +238,14 @@ class Feasibility:
         It spares exporting and quantizing, which take the most of a first sight.
         """
         try:
-            parameters, macs = count_operations(pruned, self._requirements.image_shape)
+            operations = count_operations(pruned, self._requirements.image_shape)
         except UNFIT as error:
             size = self._requirements.image_size
             raise ValueError(
                 f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
             ) from error
         weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
-        least = least_of(recipe, weights, parameters, macs)
+        least = least_of(recipe, weights, operations)
         verdict = self._verdict(least, Basis.BOUND, recipe)
         if verdict.admitted:
             return None

@@ -108,7 +108,7 @@ def _is_measured(recipe: Recipe, outcome: Outcome) -> bool:
     """Whether the cost is a file's. It was foreseen of a trial that was stopped, and of one that
     was rejected, which took no time; a worker that rejects one tells the least that it may cost.
     """
-    if outcome.quality is not None:
+    if outcome.quality:
         return True
     rejected_by_worker = outcome.state is TrialState.INFEASIBLE and outcome.duration_s > 0
     return rejected_by_worker and is_certain(recipe)

@@ -8,6 +8,7 @@ from search.config.student_spec import StudentRequirements
 from search.config.study import Study
 from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import shortened
+from search.objectives.limits import limit_on
 from search.samplers.optuna_adapter import Sampler
 
 # Contradictions take no network to find.
@@ -27,7 +28,7 @@ def cause_of(verdict: CostVerdict, requirements: StudentRequirements) -> str:
     if verdict.cost is None or verdict.basis in (Basis.CONFLICT, Basis.UNSOUND):
         return _in_general(verdict.reason)
     violations = requirements.budget.violations(verdict.cost)
-    broken = ", ".join(name for name, excess in violations.items() if excess > 0)
+    broken = ", ".join(limit_on(cost).label for cost, excess in violations.items() if excess > 0)
     return f"over the budget: {broken}"
 
 

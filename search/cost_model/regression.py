@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from search.cost_model.shape_law import ShapeCounts
+from search.objectives.limits import LATENCY, MACS, PARAMETERS
 from search.records import Cost, Shape
 
 # Errors below these are luck: of few rows, of a few bytes of the file's own structure, of a clock.
@@ -31,7 +32,7 @@ class SizeModel:
     error: float
 
     @classmethod
-    def fit(cls, counts: Sequence[ShapeCounts], sizes: Sequence[int]) -> "SizeModel | None":
+    def fit(cls, counts: Sequence[ShapeCounts], sizes: Sequence[float]) -> "SizeModel | None":
         """None where fewer than two different networks were measured.
 
         Args:
@@ -88,9 +89,11 @@ class LatencyModel:
         if len(timed) < _TIMED_AT_LEAST:
             self._known = set()
             return
-        rows = np.stack([self._row(shape, cost.macs, cost.parameters) for shape, cost in timed])
+        rows = np.stack(
+            [self._row(shape, cost[MACS.cost], cost[PARAMETERS.cost]) for shape, cost in timed]
+        )
         self._ridge = RidgeCV(alphas=_PENALTIES, store_cv_results=True)
-        self._ridge.fit(rows, np.log([cost.latency_ms or np.nan for _, cost in timed]))
+        self._ridge.fit(rows, np.log([cost[LATENCY.cost] for _, cost in timed]))
         squared = self._ridge.cv_results_[:, _PENALTIES.index(self._ridge.alpha_)]
         spread = _CERTAINTY * float(np.sqrt(squared.mean()))
         self.error = max(_LEAST_LATENCY_ERROR, float(np.expm1(spread)))
@@ -102,7 +105,7 @@ class LatencyModel:
         row = self._row(shape, macs, parameters)
         return float(np.exp(row @ self._ridge.coef_ + self._ridge.intercept_))
 
-    def _row(self, shape: Shape, macs: float, parameters: int) -> np.ndarray:
+    def _row(self, shape: Shape, macs: float, parameters: float) -> np.ndarray:
         own = _kinds(shape)
         return np.array([np.log1p(macs), np.log1p(parameters), *(k in own for k in self._kinds)])
 

@@ -8,6 +8,7 @@ import torch
 from timm.layers import Attention
 from torch import nn
 
+from search.objectives.limits import MACS, PARAMETERS
 from spaces.counting import count_macs_by_layer
 
 
@@ -30,6 +31,11 @@ class ShapeCounts:
     def parameters(self) -> int:
         """All numbers."""
         return self.weights + self.vectors
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Parameters and MACs, by the names that costs are stored under."""
+        return {PARAMETERS.cost: self.parameters, MACS.cost: round(self.macs)}
 
 
 @dataclass(frozen=True)

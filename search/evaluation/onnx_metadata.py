@@ -15,7 +15,9 @@ from pathlib import Path
 import onnx
 
 from search.data.dataset import DataInfo
-from search.records import Quality
+from search.objectives.metric import Metric
+from search.objectives.metrics import metrics
+from search.records import Measurement, Quality
 
 LABELS = "labels"
 PREPROCESSING = "preprocessing"
@@ -25,7 +27,8 @@ METRICS = "metrics"
 def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
     """What a network for these images says of itself.
 
-    Figures have a fixed number of digits: how many bytes they take is known before they are.
+    Figures between a metric's best and worst value take as many bytes as these: how many is known
+    before they are measured.
     """
     said: dict[str, object] = {
         LABELS: info.classes,
@@ -40,8 +43,7 @@ def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
     }
     if found:
         said[METRICS] = {
-            "validation_accuracy": f"{found.accuracy:.6f}",
-            "validation_agreement_with_teacher": f"{found.agreement:.6f}",
+            **{f"validation_{name}": _fixed(found[name].value, metrics()[name]) for name in found},
             "validation_images": info.sizes.validation,
         }
     return {key: json.dumps(value) for key, value in said.items()}
@@ -61,7 +63,13 @@ def append_metadata(path: Path, said: Mapping[str, str]) -> None:
 
 def metadata_bytes(info: DataInfo) -> int:
     """By how many bytes a student's file for these images grows."""
-    return len(_serialized(described(info, Quality(accuracy=0.0, agreement=0.0))))
+    best = {name: Measurement(metric.best) for name, metric in metrics().items()}
+    return len(_serialized(described(info, best)))
+
+
+def _fixed(value: float, metric: Metric) -> str:
+    width = max(len(f"{bound:.6f}") for bound in (metric.best, metric.worst))
+    return f"{value:{width}.6f}"
 
 
 def _serialized(said: Mapping[str, str]) -> bytes:

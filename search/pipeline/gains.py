@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.config.study import Target
+from search.objectives.limits import LATENCY, MACS, SIZE
+from search.records import Cost
 from search.targets.latency import Latency
-from search.units import format_bytes, format_milliseconds
 from spaces.axes.pruning import Pruning
 from spaces.method import Method
 from spaces.processor import multiplies_int8_exactly
@@ -23,13 +24,12 @@ _CERTAINTY = 2.0
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a student's file takes: bytes, and the latency of one image.
+    """What a student's file costs, and the rounds in which one image was timed.
 
     Latencies are compared with others of the same measurement alone.
     """
 
-    size_bytes: int
-    macs: int
+    cost: Cost
     latency: Latency
 
 
@@ -53,7 +53,7 @@ def why_no_op(
         runtimes: what serves the student.
     """
     reasons = []
-    if method.shrinks.size and after.size_bytes >= before.size_bytes:
+    if method.shrinks.size and after.cost[SIZE.cost] >= before.cost[SIZE.cost]:
         reasons.append(_no_smaller(method, before, after))
     if set(method.shrinks.latency) & runtimes and not is_faster(before.latency, after.latency):
         reasons.append(_no_faster(method, before, after))
@@ -73,21 +73,19 @@ def _no_smaller(method: Method, before: Footprint, after: Footprint) -> str:
         if isinstance(method, Pruning)
         else "scales and conversions take more bytes than so few weights save"
     )
-    sizes = f"{format_bytes(before.size_bytes)} before, {format_bytes(after.size_bytes)} after"
-    return f"the file is no smaller ({sizes}): {cause}"
+    sizes = " before, ".join(SIZE.format(found.cost[SIZE.cost]) for found in (before, after))
+    return f"the file is no smaller ({sizes} after): {cause}"
 
 
 def _no_faster(method: Method, before: Footprint, after: Footprint) -> str:
     if not isinstance(method, Pruning):
         cause = "layers so small lose as much to converting between formats as they gain"
-    elif after.macs < before.macs:
+    elif (left := after.cost[MACS.cost] / before.cost[MACS.cost]) < 1:
         cause = (
-            f"{1 - after.macs / before.macs:.0%} fewer MACs, but at this size the time goes into "
+            f"{1 - left:.0%} fewer MACs, but at this size the time goes into "
             "starting layers and moving data, or the channels left fill no vector of the processor"
         )
     else:
         cause = "as many MACs as before"
-    times = " before, ".join(
-        format_milliseconds(found.latency.median_ms) for found in (before, after)
-    )
+    times = " before, ".join(LATENCY.format(found.latency.median_ms) for found in (before, after))
     return f"one image takes no less time ({times} after): {cause}"

@@ -2,15 +2,12 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-
-from torch import nn
 
 from search.artifacts.student import SERVED, Provenance, write_student
 from search.config.student_spec import StudentRequirements
 from search.evaluation.convert import Exported, Files, write_files
-from search.evaluation.measure import calibration_batches, count_cost, predictions, quality
+from search.evaluation.measure import calibration_batches, grown, predictions, quality
 from search.evaluation.onnx_metadata import append_metadata, described
 from search.evaluation.predictions_file import PREDICTIONS, write_predictions
 from search.files.atomic import CHECKSUMS, file_digest
@@ -29,7 +26,7 @@ from search.records import (
     TrialState,
 )
 from search.targets.onnx_runtime import Session
-from search.targets.timing import processor_of, time_files
+from search.targets.timing import processor_of, time_files, timed_cost
 from spaces.axes.pruning import Cut
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
@@ -41,7 +38,7 @@ def ship(
 ) -> Outcome:  # fmt: skip
     """COMPLETE, its artifact kept under `name`; INFEASIBLE where the file breaks the budget.
 
-    What is measured is what is shipped: accuracy, bytes and latency are those of the file itself.
+    What is measured is what is shipped: metrics and costs are those of the file itself.
 
     Args:
         student: trained and pruned.
@@ -62,14 +59,14 @@ def ship(
         append_metadata(files.served, described(context.dataset.info, found))
         metadata = files.served.stat().st_size - bare
         cost = _measure(
-            student.network,
+            student,
             files,
             recipe,
             context,
             recorder,
             unpruned=unpruned,
             metadata=metadata,
-            accuracy=found.accuracy,
+            score=found[context.metric.name].value,
         )
         recorder.end_stage("measure")
         if not context.requirements.budget.admits(cost):
@@ -103,7 +100,7 @@ def over_budget(
     return Outcome(
         state=TrialState.INFEASIBLE,
         cost=cost,
-        quality=found,
+        quality=found or {},
         reason=requirements.budget.explain(cost),
         violations=requirements.budget.violations(cost),
     )
@@ -129,23 +126,26 @@ def _predict(served: Path, context: StudyContext) -> Predictions:
 
 
 def _measure(
-    network: nn.Module, files: Files, recipe: Recipe, context: StudyContext,
-    recorder: TrialRecorder, *, unpruned: Exported, metadata: int, accuracy: float,
+    student: Exported, files: Files, recipe: Recipe, context: StudyContext,
+    recorder: TrialRecorder, *, unpruned: Exported, metadata: int, score: float,
 ) -> Cost:  # fmt: skip
     """The served file's cost; what each stage came to goes to the notes.
 
-    Of the files, the served one alone has its `metadata` bytes yet; `accuracy` is its own.
+    Of the files, the served one alone has its `metadata` bytes yet; `score` is its own.
     """
     target = context.requirements.target
-    cost = count_cost(network, files.served, context.requirements.image_shape)
-    paths, macs = [files.served], [cost.macs]
+    paths, costs = [files.served], [student.cost_in(files.served)]
     # In floats both are one file, and one is enough to be timed.
     if recipe.quantization.shrinks != NOTHING:
-        paths, macs = [files.exported, *paths], [cost.macs, *macs]
+        paths.insert(0, files.exported)
+        costs.insert(0, grown(student.cost_in(files.exported), metadata))
     if recipe.pruning.shrinks != NOTHING:
-        paths, macs = [unpruned.path, *paths], [unpruned.macs, *macs]
-    sizes = [path.stat().st_size + metadata * (path != files.served) for path in paths]
-    found = [Footprint(*each) for each in zip(sizes, macs, time_files(paths, target), strict=True)]
+        paths.insert(0, unpruned.path)
+        costs.insert(0, grown(unpruned.cost_in(unpruned.path), metadata))
+    found = [
+        Footprint({**cost, **timed_cost(latency)}, latency)
+        for cost, latency in zip(costs, time_files(paths, target), strict=True)
+    ]
     served = found[-1]
     exported = found[-2] if recipe.quantization.shrinks != NOTHING else served
     runtimes = runtimes_of(target)
@@ -158,10 +158,10 @@ def _measure(
     recorder.describe(
         "quantize",
         served,
-        accuracy=accuracy,
+        score=score,
         no_op=why_no_op(recipe.quantization, exported, served, runtimes),
     )
-    return replace(cost, latency_ms=served.latency.median_ms, latency_p95_ms=served.latency.p95_ms)
+    return served.cost
 
 
 def _hardware(requirements: StudentRequirements) -> Mapping[str, Scalar]:

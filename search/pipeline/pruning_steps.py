@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord
+from search.training.validation import Validation
 from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
 # Trains the exercise's network for so many epochs; the last number counts the trainings before.
@@ -18,7 +19,12 @@ _LEGS_AT_MOST = 4
 
 
 def carry_out(
-    steps: PruningSteps, *, epochs: int, recorder: TrialRecorder, teach: Teach
+    steps: PruningSteps,
+    *,
+    epochs: int,
+    recorder: TrialRecorder,
+    validation: Validation,
+    teach: Teach,
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
     """Does the exercises that an operation asks for; gives what it returns.
 
@@ -26,6 +32,7 @@ def carry_out(
         steps: of a pruning.
         epochs: of the recipe's training, of which exercises are shares.
         recorder: gain a stage for each cutting and each exercise.
+        validation: tells which of two networks is better.
         teach: trains.
     """
     asked, trainings = 0.0, 0
@@ -40,10 +47,10 @@ def carry_out(
         # Rounded over all exercises, so that together they take what was allowed.
         before, asked = round(epochs * asked), asked + phase.share
         lengths = leg_lengths(round(epochs * asked) - before, is_last=phase.is_last)
-        legs, accuracy = yield from _legs(phase, lengths, teach, trainings)
+        legs, score = yield from _legs(phase, lengths, teach, trainings, validation)
         trainings += legs
         if lengths:
-            recorder.end_stage(phase.stage, phase.network, accuracy=accuracy)
+            recorder.end_stage(phase.stage, phase.network, score=score)
 
 
 def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
@@ -54,24 +61,24 @@ def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
 
 
 def _legs(
-    phase: TrainingPhase, lengths: list[int], teach: Teach, trainings: int
-) -> Generator[EpochRecord, None, tuple[int, float]]:
-    """Trains one leg after another, until one gains nothing; gives how many, and the accuracy.
+    phase: TrainingPhase, lengths: list[int], teach: Teach, trainings: int, validation: Validation
+) -> Generator[EpochRecord, None, tuple[int, float | None]]:
+    """Trains one leg after another, until one gains nothing; gives how many, and the score.
 
     A learning rate that is still high hides what was learned, so that a curve can't be judged on
     its way: each leg has a whole schedule, and their ends are compared. A leg that has gained
     nothing is undone.
     """
     weights: dict[str, Tensor] = {}
-    best = -1.0
+    best: float | None = None
     for leg, length in enumerate(lengths):
-        accuracy = best
+        scores = []
         for point in teach(phase, length, trainings + leg):
-            accuracy = point.accuracy
+            scores.append(point.score)
             yield point
-        if accuracy <= best:
+        if best is not None and not validation.is_better(scores[-1], best):
             phase.network.load_state_dict(weights)
             return leg + 1, best
-        best = accuracy
+        best = scores[-1]
         weights = {name: value.clone() for name, value in phase.network.state_dict().items()}
     return len(lengths), best

@@ -18,7 +18,7 @@ from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.errors import TargetError
-from search.evaluation.measure import count_cost, predictions
+from search.evaluation.measure import count_cost, predictions, quality
 from search.evaluation.onnx_metadata import append_metadata, described, metadata_bytes
 from search.evaluation.predictions_file import (
     PREDICTIONS,
@@ -27,6 +27,7 @@ from search.evaluation.predictions_file import (
     write_predictions,
 )
 from search.files.filestore import FolderStore
+from search.objectives.metrics import metric_of
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.stage_cache import Lineage, StageCache
 from search.pipeline.study_context import StudyContext
@@ -53,6 +54,7 @@ class StudyContextSpec:
     """A task by the paths of its parts: small enough to be sent to any worker.
 
     Attributes:
+        objective: the name of the metric that the study maximises.
         cache: where the folders are that the next three name.
         dataset: the prepared images.
         targets: the teachers' logits; None where no open method asks for them.
@@ -65,6 +67,7 @@ class StudyContextSpec:
 
     study: str
     requirements: StudentRequirements
+    objective: str
     cache: FolderStore
     dataset: str
     targets: str | None
@@ -107,6 +110,7 @@ def open_context(spec: StudyContextSpec) -> StudyContext:
     taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
     return StudyContext(
         requirements=spec.requirements,
+        metric=metric_of(spec.objective),
         dataset=spec.open_dataset(),
         views=spec.views,
         targets=spec.open_targets(),
@@ -159,6 +163,7 @@ def prepare_context(
             cache=cache,
             seed=study.seed,
             device=here,
+            metric=study.goal.metric,
             allow_code=allow_code,
             progress=callback.log,
             features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
@@ -179,6 +184,7 @@ def prepare_context(
     spec = StudyContextSpec(
         study=study.study,
         requirements=brief_of(study, dataset.info),
+        objective=study.goal.metric.name,
         cache=cache,
         dataset=named(dataset.folder),
         targets=named(targets) if targets else None,
@@ -192,6 +198,7 @@ def prepare_context(
             views=repr(views),
             teacher=teacher.digest,
             device=device,
+            metric=study.goal.metric.name,
         ),
         stages=cache / "stages",
         stages_bytes=study.run.stages,
@@ -239,7 +246,7 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
 
 
 def _warn_of_other_products(target: Target, callback: Callback) -> None:
-    """int8 files are made, and their accuracy measured, where the students are trained."""
+    """int8 files are made, and what they predict measured, where the students are trained."""
     if target.agent is None or not multiplies_int8_exactly():
         return
     machine = describe_agent(target.agent)
@@ -268,11 +275,11 @@ def _measure_teacher(
         try:
             cost = time_cost(cost, served, target)
         except TargetError as error:  # it may be too large for a machine that serves its students
-            callback.log(f"the teacher's latency is not known: {error}")
+            callback.log(f"the teacher was not timed: {error}")
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,
-        accuracy=found.accuracy,
+        quality=quality(found, teacher=found.classes),
         cost=cost,
     )
 

@@ -29,6 +29,7 @@ from torch import Tensor
 from search.artifacts.student import write_tensors
 from search.code import SHOWS, computed_by
 from search.files.atomic import damaged_files, written_whole
+from search.objectives.metrics import metric_of
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
 from spaces.axes.distillation import Needs
@@ -49,6 +50,7 @@ TRAINS = (
     "training/erasing.py",
     "training/mixup.py",
     "training/trainer.py",
+    "training/validation.py",
 )
 _WEIGHTS = "weights.safetensors"
 _STAGE = "stage.json"
@@ -65,12 +67,14 @@ class Lineage:
         views: of the images, as students see them.
         teacher: digest of the teacher.
         device: where students are trained.
+        metric: that scores the stage, and decides which of its trainings were worth it.
     """
 
     data: str
     views: str
     teacher: str
     device: str
+    metric: str
 
     def training_key(self, recipe: Recipe, seed: int) -> str:
         """The key of the recipe's student after its training."""
@@ -95,7 +99,7 @@ class Lineage:
 
     def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
         given = asdict(self) | more
-        if recipe.distillation.needs is Needs.NOTHING:
+        if recipe.distillation.needs is Needs.NOTHING and not metric_of(self.metric).uses_teacher:
             del given["teacher"]
         params = {
             key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes

@@ -62,7 +62,7 @@ class StudentBuilder:
         network = self.context.requirements.build(recipe.student)
         plan = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
         yield from self._teach(network, plan, recorder, key=key)
-        recorder.end_stage(TRAINING, network, accuracy=recorder.epochs[-1].accuracy)
+        recorder.end_stage(TRAINING, network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=()))
         return BuiltStudent(network, ())
 
@@ -79,6 +79,7 @@ class StudentBuilder:
             steps,
             epochs=recipe.training.epochs,
             recorder=recorder,
+            validation=self.context.validation,
             teach=lambda phase, epochs, place: self._exercised(
                 phase,
                 self._course(phase.stage, recipe, epochs=epochs),
@@ -105,7 +106,7 @@ class StudentBuilder:
             plan = self._course("tune", recipe, epochs=epochs)
             yield from self._teach(network, plan, recorder, key=key)
         # What it came to under the rounding: without it, it is no student that anybody gets.
-        recorder.end_stage("tune", network, accuracy=recorder.epochs[-1].accuracy)
+        recorder.end_stage("tune", network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=pruned.cuts))
         return BuiltStudent(network, pruned.cuts)
 
@@ -162,6 +163,7 @@ class StudentBuilder:
             training=recipe.training,
             distillation=recipe.distillation,
             epochs=epochs,
+            validation=self.context.validation,
             views=self.context.views,
             targets=self.context.targets if needs is Needs.LOGITS else None,
             teachers=self.context.teachers() if needs is Needs.FEATURES else (),

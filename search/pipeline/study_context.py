@@ -10,10 +10,12 @@ from search.config.student_spec import StudentRequirements
 from search.data.dataset import Dataset
 from search.data.views import View
 from search.files.filestore import FolderStore
+from search.objectives.metric import Metric
 from search.pipeline.stage_cache import Lineage, StageCache
 from search.records import Scalar
 from search.storage.artifact_owner import Claim
 from search.training.trainer import Targets
+from search.training.validation import Validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class StudyContext:
 
     Attributes:
         requirements: what every student must be.
+        metric: what the study maximises: learning curves and stages are scored by it.
         dataset: the images.
         views: the augmented views that students see.
         targets: the teachers' logits for these views; None where no open method asks for them.
@@ -36,6 +39,7 @@ class StudyContext:
     """
 
     requirements: StudentRequirements
+    metric: Metric
     dataset: Dataset
     views: tuple[View, ...]
     targets: Targets | None
@@ -46,6 +50,11 @@ class StudyContext:
     origin: Mapping[str, Scalar]
     lineage: Lineage
     stages: StageCache
+
+    @property
+    def validation(self) -> Validation:
+        """How good students are while they learn."""
+        return Validation(self.metric, self.teacher_classes)
 
     @property
     def artifacts(self) -> FolderStore:

@@ -11,8 +11,7 @@ from search.evaluation.measure import count_operations
 from search.pipeline.gains import Footprint
 from search.pipeline.stage_cache import Stage
 from search.pipeline.study_context import StudyContext
-from search.records import EpochRecord, Outcome, StageRecord
-from search.training.trainer import accuracy as measured
+from search.records import Cost, EpochRecord, Outcome, StageRecord
 from spaces.axes.pruning import Cut
 
 _News = TypeVar("_News")
@@ -66,23 +65,19 @@ class TrialRecorder:
         self.stages, self.epochs = list(other.stages), list(other.epochs)
 
     def end_stage(
-        self, name: str, network: nn.Module | None = None, *, accuracy: float | None = None
+        self, name: str, network: nn.Module | None = None, *, score: float | None = None
     ) -> None:
         """Notes how long the stage took, and what the network is like after it.
 
-        Its accuracy is measured, unless it is known.
+        Its score is measured, unless it is known.
         """
         seconds = self.clock.now() - self._lap
-        parameters = macs = None
+        cost: Cost = {}
         if network is not None:
-            parameters, macs = count_operations(network, self.context.requirements.image_shape)
-            if accuracy is None:
-                accuracy = measured(network, self.context.dataset.validation, self.context.dataset)
-        self.stages.append(
-            StageRecord(
-                name=name, seconds=seconds, accuracy=accuracy, parameters=parameters, macs=macs
-            )
-        )
+            cost = count_operations(network, self.context.requirements.image_shape)
+            if score is None:
+                score = self.context.validation.score(network, self.context.dataset)
+        self.stages.append(StageRecord(name=name, seconds=seconds, score=score, cost=cost))
         self._lap = self.clock.now()
 
     def take_over(self, stage: Stage) -> None:
@@ -108,10 +103,10 @@ class TrialRecorder:
         name: str,
         found: Footprint,
         *,
-        accuracy: float | None = None,
+        score: float | None = None,
         no_op: str | None = None,
     ) -> None:
-        """Adds to the last stage of that name what the student's file took after it.
+        """Adds to the last stage of that name what the student's file costs after it.
 
         A stage that was not run is not described.
         """
@@ -120,9 +115,8 @@ class TrialRecorder:
             if stage.name == name:
                 self.stages[place] = replace(
                     stage,
-                    accuracy=stage.accuracy if accuracy is None else accuracy,
-                    size_bytes=found.size_bytes,
-                    latency_ms=found.latency.median_ms,
+                    score=stage.score if score is None else score,
+                    cost={**stage.cost, **found.cost},
                     no_op=no_op,
                 )
                 return

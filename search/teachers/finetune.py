@@ -9,9 +9,11 @@ from search.artifacts.student import write_weights
 from search.config.study import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
+from search.objectives.goal import DEFAULT_OBJECTIVE
 from search.records import EpochRecord
 from search.teachers.setting import TeacherContext, network_digest
 from search.training.trainer import TrainingPlan, train
+from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
@@ -32,7 +34,9 @@ def trained(
     info = room.dataset.info
     views = f"{room.seed}/{info.shift}/{info.flip}"
     network_key = network_digest(network) + code
-    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}"
+    # The metric decides which epoch's weights are kept; the default one adds nothing to the key.
+    judged = "" if room.metric.name == DEFAULT_OBJECTIVE else f"/{room.metric.name}"
+    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}{judged}"
     folder_store, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
     with folder_store.making(name, room.progress):
         if folder := folder_store.kept(name):
@@ -49,16 +53,18 @@ def trained(
 
 def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) -> None:
     """Trains until the epochs are over or validation has not improved for `patience` epochs."""
+    plan, metric = _course(training, room), room.metric
     peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
     try:
-        for point in train(network, room.dataset, _course(training, room)):
-            if peak is None or point.accuracy > peak.accuracy:
+        for point in train(network, room.dataset, plan):
+            if peak is None or plan.validation.is_better(point.score, peak.score):
                 peak = point
                 best = {key: value.clone() for key, value in network.state_dict().items()}
             room.progress(
                 f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
-                f"validation accuracy {point.accuracy:.1%} (best {peak.accuracy:.1%})"
+                f"validation {metric.label} {metric.format(point.score)} "
+                f"(best {metric.format(peak.score)})"
             )
             if point.epoch - peak.epoch >= training.patience:
                 break
@@ -74,6 +80,7 @@ def _course(training: TeacherTraining, room: TeacherContext) -> TrainingPlan:
         training=_standard(training),
         distillation=Labels(),
         epochs=training.epochs,
+        validation=Validation.of_teacher(room.metric, room.dataset),
         # Its own views, apart from those on which its students will ask it.
         views=tuple(
             View(number=-1 - epoch, seed=room.seed, shift=info.shift, flip=info.flip)

@@ -1,6 +1,6 @@
 """A teacher of other classes, given the data's: a linear classifier on what it sees.
 
-Features need no classes in common. So that such a teacher has an accuracy, and a student can agree
+Features need no classes in common. So that such a teacher can be measured, and a student can agree
 with it or not, its own classifier is replaced by one that is fitted here; the rest stays untouched.
 """
 

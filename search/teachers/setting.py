@@ -8,6 +8,7 @@ from torch import nn
 
 from search.data.dataset import Dataset
 from search.files.filestore import FolderStore
+from search.objectives.metric import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class TeacherContext:
         cache: outlives the run; teachers trained here are kept in it.
         seed: of a training here.
         device: where teachers compute.
+        metric: the study's; a training here keeps the weights that do best by it.
         allow_code: whether a `factory:` may run.
         progress: told in words what is going on.
         features_alone: whether nothing but features is asked of teachers, which may then be of
@@ -29,6 +31,7 @@ class TeacherContext:
     cache: FolderStore
     seed: int
     device: str
+    metric: Metric
     allow_code: bool
     progress: Callable[[str], None]
     features_alone: bool = False

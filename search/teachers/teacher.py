@@ -1,7 +1,6 @@
 """The teacher that a study names, made ready and checked against the data."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -13,13 +12,15 @@ from torch import Tensor, nn
 from search.artifacts.student import load_network
 from search.config.study import TeacherSettings
 from search.errors import TeacherError
+from search.objectives.metrics import ACCURACY
+from search.objectives.predictions import Predictions
 from search.teachers.adapters import Ensemble, adapt
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.finetune import trained
 from search.teachers.linear_probe import outputs_of, probed
 from search.teachers.setting import TeacherContext, network_digest
 from search.teachers.sources import from_timm, preprocessing
-from search.training.trainer import accuracy
+from search.training.validation import predictions_of
 from spaces.counting import count_parameters
 
 # Of a teacher, whose copy in double precision takes eight bytes for each.
@@ -62,6 +63,7 @@ def prepare_teacher(members: Sequence[TeacherSettings], room: TeacherContext) ->
     networks = [_member(settings, own).to(room.device).eval() for settings, own in pairs]
     network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
     _check_outputs(network, room)
+    _warn_of_chance(network, room)
     names = [str(s.model or s.exported or s.factory) for s in members]
     name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
     digest = _digest(network, room, code=[factory_digest(s.factory) for s in members])
@@ -83,8 +85,8 @@ def _member(settings: TeacherSettings, room: TeacherContext) -> nn.Module:
     if room.features_alone and outputs_of(network) not in (None, len(info.classes)):
         room.progress(
             f"the teacher's {outputs_of(network)} classes are not the data's "
-            f"{len(info.classes)}: its accuracy, and agreement with it, are those of a linear "
-            "classifier on its features"
+            f"{len(info.classes)}: its predictions are those of a linear classifier on its "
+            "features"
         )
         return probed(network, room)
     return network
@@ -107,13 +109,26 @@ def _check_outputs(network: nn.Module, room: TeacherContext) -> None:
             f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`, or open "
             "distillation methods that need its features alone"
         )
-    found = accuracy(network, room.dataset.validation, room.dataset, device=room.device)
-    chance = np.bincount(room.dataset.validation.labels).max() / len(room.dataset.validation)
-    noise = 3 * math.sqrt(chance * (1 - chance) / len(room.dataset.validation))
-    if found <= chance + noise:
+
+
+def _warn_of_chance(network: nn.Module, room: TeacherContext) -> None:
+    """Says so where the labels are hit no more often than by always naming the commonest class.
+
+    This is about labels, whatever metric the study maximises.
+    """
+    validation = room.dataset.validation
+    found = predictions_of(network, validation, room.dataset, device=room.device)
+    guess = Predictions(
+        labels=validation.labels,
+        classes=np.full_like(validation.labels, np.bincount(validation.labels).argmax()),
+        confidence=np.ones(len(validation), np.float32),
+    )
+    right, chance = (ACCURACY.compute(one, validation.labels) for one in (found, guess))
+    if right <= chance + 3 * ACCURACY.standard_error(guess, validation.labels):
         room.progress(
-            f"warning: the teacher's validation accuracy of {found:.1%} is hardly above chance "
-            f"({chance:.1%}): check its preprocessing and the order of the classes"
+            f"warning: the teacher's validation {ACCURACY.label} of {ACCURACY.format(right)} is "
+            f"hardly above chance ({ACCURACY.format(chance)}): check its preprocessing and the "
+            "order of the classes"
         )
 
 

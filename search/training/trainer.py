@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search.data.dataset import Batch, Dataset, Part, normalize
+from search.data.dataset import Batch, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.views import View
 from search.errors import TrialError
@@ -19,10 +19,9 @@ from search.training.ema import MovingAverage
 from search.training.ensemble import as_one
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
+from search.training.validation import Validation
 from spaces.axes.distillation import Distillation, DistillationBatch
 from spaces.axes.training import OptimizationSteps, Training
-
-_EVALUATION_BATCH = 512
 
 # From a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
 Targets = Callable[[View, Tensor], Tensor]
@@ -37,6 +36,7 @@ class TrainingPlan:
         training: optimizer, schedule and batch.
         distillation: the loss.
         epochs: passes over the training images; epoch e shows view e modulo the number of views.
+        validation: what the curve tells after each epoch.
         views: the augmented views, numbered from 0.
         targets: the teachers' logits for these views; None where the loss needs none.
         teachers: the teachers themselves, where the loss needs their features.
@@ -51,6 +51,7 @@ class TrainingPlan:
     training: Training
     distillation: Distillation
     epochs: int
+    validation: Validation
     views: tuple[View, ...]
     targets: Targets | None
     seed: int
@@ -64,8 +65,8 @@ class TrainingPlan:
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
     """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
 
-    After each epoch the network is what its accuracy is reported of: the moving average of its
-    weights, where the training keeps one.
+    After each epoch the network is the one whose score is reported: it has the moving average of
+    its weights, where the training keeps one.
 
     A training that was cut off goes on after the epoch of its checkpoint, to the same weights; the
     epochs before are reported again.
@@ -134,7 +135,7 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
             stage=plan.stage,
             epoch=epoch,
             loss=loss,
-            accuracy=accuracy(network, dataset.validation, dataset, device=plan.device),
+            score=plan.validation.score(network, dataset, device=plan.device),
             learning_rate=fitting.fit.optimizer.param_groups[0]["lr"],
         )
         curve.append(point)
@@ -183,17 +184,6 @@ def _kept(fitting: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord
     if plan.device == "cuda":
         state["cuda_chance"] = torch.cuda.get_rng_state()
     plan.checkpoint.save(state)
-
-
-@torch.inference_mode()
-def accuracy(network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu") -> float:
-    """Share of the unaugmented images of `part` that `network` classifies rightly."""
-    network.eval()
-    right = 0
-    for batch in part.batches(_EVALUATION_BATCH, device=device):
-        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-        right += int((network(images).argmax(dim=1) == batch.labels).sum())
-    return right / len(part)
 
 
 def sample_losses(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.objectives.budget import Budget
 from search.cost_model.dry_run import dry_run
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome
@@ -27,7 +27,7 @@ def _trained(recipe: Recipe, context: StudyContext) -> Outcome:
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_byobnet", "test_vit"])
 @pytest.mark.parametrize(
-    "choices",
+    "methods",
     [
         pytest.param({}, id="plain"),
         pytest.param({"pruning": Magnitude(ratio=0.5, recovery=0.0)}, id="pruned"),
@@ -45,8 +45,8 @@ def test_the_cost_foreseen_is_that_of_the_trained_student(
     foreseen = dry_run(wanted, context.requirements)
     found = _trained(wanted, context).cost
     assert found is not None
-    assert (foreseen.parameters, foreseen.macs) == (found.parameters, found.macs)
-    assert foreseen.size_bytes == pytest.approx(found.size_bytes, rel=0.03)
+    assert (foreseen["parameters"], foreseen["macs"]) == (found["parameters"], found["macs"])
+    assert foreseen["size_bytes"] == pytest.approx(found["size_bytes"], rel=0.03)
 
 
 def test_a_student_whose_blocks_start_at_zero_is_foreseen_at_its_full_size(
@@ -54,26 +54,26 @@ def test_a_student_whose_blocks_start_at_zero_is_foreseen_at_its_full_size(
 ) -> None:
     student = Timm(model="resnet18")
     foreseen = dry_run(recipe(student=student), context.requirements)
-    assert foreseen.size_bytes == pytest.approx(4 * foreseen.parameters, rel=0.03)
+    assert foreseen["size_bytes"] == pytest.approx(4 * foreseen["parameters"], rel=0.03)
     # Untouched, the blocks' last convolutions are zeros, of which the exporter keeps one.
     path = tmp_path / "untrained.onnx"
     export_onnx(
         context.requirements.build(student), path, image_shape=context.requirements.image_shape
     )
-    assert path.stat().st_size < 0.9 * foreseen.size_bytes
+    assert path.stat().st_size < 0.9 * foreseen["size_bytes"]
 
 
 def test_nothing_is_timed_where_counting_rules_the_recipe_out(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     tight = replace(context.requirements, budget=Budget(size=1000))
-    assert dry_run(recipe(), tight).latency_ms is None
+    assert "latency_ms" not in dry_run(recipe(), tight)
 
 
 def test_latency_is_foreseen_where_counting_does_not_rule_the_recipe_out(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
-    assert dry_run(recipe(), context.requirements).latency_ms is not None
+    assert "latency_ms" in dry_run(recipe(), context.requirements)
 
 
 def test_a_student_that_cannot_be_pruned_is_refused(

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import CostTable, shape_of
 from search.cost_model.dry_run import measure_untrained, untrained
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.verdict import Basis
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
-from search.records import Cost
 from search.storage.storage import Store
 from spaces import registry
 from spaces.axes.pruning import Pruning
@@ -59,12 +58,12 @@ def _requirements(context: StudyContext, **limits: object) -> StudentRequirement
     return replace(context.requirements, budget=Budget.model_validate(limits))
 
 
-def _size(recipe: Recipe, requirements: StudentRequirements) -> int:
+def _size(recipe: Recipe, requirements: StudentRequirements) -> float:
     """Bytes of the recipe's student, really made."""
     network, _ = recipe.pruning.apply(
         untrained(recipe.student, requirements), requirements.example()
     )
-    return measure_untrained(network, recipe, requirements, timed=False).size_bytes
+    return measure_untrained(network, recipe, requirements, timed=False)["size_bytes"]
 
 
 def _cut(recipe: NewRecipe, ratio: float, **methods: object) -> Recipe:
@@ -162,10 +161,10 @@ def test_a_predicted_cost_is_near_the_measured_one(
     )
     assert estimate
     assert found
-    assert estimate.cost.parameters == found.parameters
-    assert estimate.cost.macs == pytest.approx(found.macs, rel=estimate.errors["macs"])
-    assert estimate.cost.size_bytes == pytest.approx(
-        found.size_bytes, rel=estimate.errors["size_bytes"]
+    assert estimate.cost["parameters"] == found["parameters"]
+    assert estimate.cost["macs"] == pytest.approx(found["macs"], rel=estimate.errors["macs"])
+    assert estimate.cost["size_bytes"] == pytest.approx(
+        found["size_bytes"], rel=estimate.errors["size_bytes"]
     )
 
 
@@ -183,7 +182,7 @@ def test_a_prediction_within_its_error_of_the_limit_is_measured(
     assert foreseen
     verdicts = [
         Feasibility(
-            _requirements(context, size=round(foreseen.size_bytes * share)), table, timed=False
+            _requirements(context, size=round(foreseen["size_bytes"] * share)), table, timed=False
         )
         for share in (0.9, 1.0, 1.1)
     ]
@@ -201,7 +200,7 @@ def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
     assert foreseen
     ample, tight, short = (
         Feasibility(
-            _requirements(context, size=round(foreseen.size_bytes * share)), table, timed=False
+            _requirements(context, size=round(foreseen["size_bytes"] * share)), table, timed=False
         )
         for share in (1.1, 1.0, 0.9)
     )
@@ -218,7 +217,7 @@ def _timed_table(recipe: NewRecipe, context: StudyContext) -> CostTable:
             _cut(recipe, ratio)
         )
         assert count
-        timed = replace(count, latency_ms=count.macs / 1e6, latency_p95_ms=count.macs / 1e6)
+        timed = {**count, "latency_ms": count["macs"] / 1e6, "latency_p95_ms": count["macs"] / 1e6}
         table.add(shape_of(_cut(recipe, ratio)), timed)
     return table
 
@@ -241,7 +240,7 @@ def test_a_target_elsewhere_is_not_timed_here(context: StudyContext, recipe: New
     verdict = feasibility.judge(_cut(recipe, 0.5))
     assert verdict.admitted
     assert verdict.cost
-    assert verdict.cost.latency_ms is None
+    assert "latency_ms" not in verdict.cost
     assert feasibility.settled(_cut(recipe, 0.5)) is None
 
 
@@ -253,8 +252,8 @@ def test_a_target_elsewhere_refuses_what_is_clearly_too_slow_alone(
     wanted = _cut(recipe, 0.25)
     foreseen = Feasibility(_requirements(context), table, timed=False).predict(wanted)
     assert foreseen
-    assert foreseen.latency_ms
-    requirements = _requirements(context, latency=f"{share * foreseen.latency_ms}ms")
+    assert foreseen["latency_ms"]
+    requirements = _requirements(context, latency=f"{share * foreseen['latency_ms']}ms")
     verdict = Feasibility(requirements, table, timed=False).judge(wanted)
     assert (verdict.admitted, verdict.basis) == (admitted, Basis.PREDICTED)
 
@@ -273,10 +272,30 @@ def test_what_a_trial_was_found_to_cost_is_taken_up(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     feasibility = Feasibility(_requirements(context, latency="1ms"), CostTable(), timed=False)
-    cost = Cost(size_bytes=10, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
+    cost = {"size_bytes": 10, "parameters": 5, "macs": 7, "latency_ms": 2.0, "latency_p95_ms": 3.0}
     feasibility.learn(_cut(recipe, 0.5), cost)
     verdict = feasibility.judge(_cut(recipe, 0.5))
     assert (verdict.admitted, verdict.cost, verdict.basis) == (False, cost, Basis.MEASURED)
+
+
+def test_a_limited_count_that_the_table_lacks_is_counted_anew(
+    context: StudyContext, recipe: NewRecipe, builds: list[str]
+) -> None:
+    wanted = _cut(recipe, 0.5)
+    table = CostTable()
+    table.add(shape_of(wanted), {"size_bytes": 10, "parameters": 5})  # no such limit was known
+    free = Feasibility(_requirements(context, size=100), table, timed=False)
+    assert free.judge(wanted).admitted
+    assert builds == []
+    limited = Feasibility(_requirements(context, macs=10**9), table, timed=False)
+    assert limited.settled(wanted) is None
+    verdict = limited.judge(wanted)
+    assert (verdict.admitted, verdict.basis) == (True, Basis.MEASURED)
+    known = table.get(shape_of(wanted))
+    assert known
+    assert known["macs"] > 0
+    assert (known["size_bytes"], known["parameters"]) == (10, 5)  # what was known first stays
+    assert limited.settled(wanted) == known
 
 
 def test_a_student_that_cannot_be_cut_is_refused_and_not_tried_again(
@@ -337,7 +356,7 @@ def test_a_larger_file_of_a_larger_cut_bounds_no_format_that_may_grow_so(
     table = CostTable()
     # Of few numbers in a channel it may hold floats where it had codes.
     larger = shape_of(_cut(recipe, 0.6, quantization=quantization))
-    table.add(larger, Cost(size_bytes=10**9, parameters=1, macs=1))
+    table.add(larger, {"size_bytes": 10**9, "parameters": 1, "macs": 1})
     feasibility = Feasibility(_requirements(context, size=10**8), table, timed=False)
     assert feasibility.judge(_cut(recipe, 0.5, quantization=quantization)).basis is basis
 
@@ -372,7 +391,7 @@ def test_costs_that_depend_on_what_is_learned_are_kept_in_no_table(
     feasibility = Feasibility(_requirements(context), table, timed=False)
     feasibility.judge(chosen)
     assert table.version == 0
-    shipped = Cost(size_bytes=1, parameters=2, macs=3, latency_ms=4.0)
+    shipped = {"size_bytes": 1, "parameters": 2, "macs": 3, "latency_ms": 4.0}
     feasibility.learn(chosen, shipped)
     assert feasibility.predict(chosen) == shipped
 
@@ -402,7 +421,9 @@ def test_bytes_that_follow_what_is_learned_are_told_from_others_of_the_format(
     wanted = _cut(recipe, 0.4, quantization=Int8Mixed())
     estimate = feasibility.estimate(wanted)
     assert estimate
-    assert estimate.cost.size_bytes == pytest.approx(_size(wanted, context.requirements), rel=0.1)
+    assert estimate.cost["size_bytes"] == pytest.approx(
+        _size(wanted, context.requirements), rel=0.1
+    )
     assert estimate.errors["size_bytes"] >= Int8Mixed().size_error
     assert feasibility.estimate(_cut(recipe, 0.4)) is None
 
@@ -421,4 +442,4 @@ def test_rounded_shapes_are_known_exactly(context: StudyContext, recipe: NewReci
     feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     feasibility.judge(chosen)
     assert (cost := feasibility.settled(chosen))
-    assert cost.size_bytes == _size(chosen, context.requirements)
+    assert cost["size_bytes"] == _size(chosen, context.requirements)

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from search.objectives.budget import Budget
 from search.config.study import Study
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate, open_admission
 from search.errors import StoreUnavailable
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.progress import SilentCallback
-from search.records import Cost, Outcome, Quality, Scalar, TrialState
+from search.records import Measurement, Outcome, Scalar, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
 from search.storage.retrying_writer import RetryingWriter
@@ -101,11 +101,11 @@ def test_the_least_that_a_student_may_cost_is_no_measurement(
     assert proposal
     learned = replace(proposal.recipe, quantization=Int8Mixed())  # its bytes follow its weights
     gate = _gate(context, store, 10**9)
-    cost = Cost(size_bytes=1000, parameters=1, macs=1)
+    cost = {"size_bytes": 1000, "parameters": 1, "macs": 1}
     refusal = Outcome(state=TrialState.INFEASIBLE, cost=cost, duration_s=0.1)
     gate.learn(learned, refusal)
     assert gate.settled_cost(learned) is None
-    gate.learn(learned, replace(refusal, quality=Quality(accuracy=0.9, agreement=0.9)))
+    gate.learn(learned, replace(refusal, quality={"accuracy": Measurement(0.9)}))
     assert gate.settled_cost(learned) == cost
 
 
@@ -127,7 +127,7 @@ def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
     proposal = Sampler(study.search_space(), name="random", seed=0).ask()
     assert proposal
     feasibility = open_admission(study, context.requirements, store)
-    cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
+    cost = {"size_bytes": 10**4, "parameters": 5, "macs": 7, "latency_ms": 2.0}
     feasibility.learn(proposal.recipe, cost)
     assert feasibility.predict(proposal.recipe) == cost
 
@@ -151,7 +151,7 @@ def test_what_a_cluster_found_is_not_taken_for_another_ones(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     proposal = Sampler(study.search_space(), name="random", seed=0).ask()
     assert proposal
-    cost = Cost(size_bytes=10**4, parameters=5, macs=7, latency_ms=2.0, latency_p95_ms=3.0)
+    cost = {"size_bytes": 10**4, "parameters": 5, "macs": 7, "latency_ms": 2.0}
     for head in ("a", "b"):
         monkeypatch.setattr("platform.node", lambda head=head: head)
         feasibility = open_admission(study, context.requirements, store)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.objectives.budget import Budget
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.survey import Survey
+from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.records import Shape
 from search.samplers.candidates import Draw

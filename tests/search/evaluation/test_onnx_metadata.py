@@ -19,13 +19,14 @@ from search.evaluation.onnx_metadata import (
     metadata_bytes,
 )
 from search.evaluation.predictions_file import kept_predictions
+from search.objectives.metrics import metrics
 from search.pipeline.study_context import StudyContext
-from search.records import Quality
+from search.records import Measurement
 from search.targets.onnx_runtime import Session, export_onnx
 from spaces.quantization.int8_static import Int8Static
 from tests.search.conftest import FinishedTrials
 
-FOUND = Quality(accuracy=1.0, agreement=0.123)
+FOUND = {name: Measurement(0.123) for name in metrics()}
 
 
 def _said(path: Path) -> dict[str, object]:
@@ -50,9 +51,11 @@ def test_a_shipped_file_names_its_classes_its_preprocessing_and_what_was_measure
         "resize": "bilinear", "crop": "largest centred square",
     }  # fmt: skip
     kept = kept_predictions(context.artifacts, trial.outcome.artifact.path)["validation"]
+    quality = trial.outcome.quality
     assert said["metrics"] == {
-        "validation_accuracy": f"{kept.accuracy:.6f}",
-        "validation_agreement_with_teacher": f"{trial.outcome.quality.agreement:.6f}",
+        "validation_accuracy": f"{kept.right.mean():.6f}",
+        "validation_agreement": f"{quality['agreement'].value:.6f}",
+        "validation_balanced_accuracy": f"{quality['balanced_accuracy'].value:.6f}",
         "validation_images": len(context.dataset.validation),
     }
 

@@ -62,7 +62,7 @@ def test_a_student_learns_and_recovers_from_pruning_under_it(
     first, *_, last = (point.loss for point in outcome.epochs if point.stage == "distil")
     assert last < 0.8 * first
     assert outcome.quality
-    assert outcome.quality.accuracy > CHANCE + 0.3
+    assert outcome.quality["accuracy"].value > CHANCE + 0.3
     # The artifact holds the student alone: what was learnt beside it is gone.
     assert outcome.artifact
     load_network(taught.artifacts.folder / outcome.artifact.path)

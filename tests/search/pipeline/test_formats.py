@@ -9,11 +9,11 @@ import pytest
 from torch import nn
 
 from search.artifacts.student import SERVED, check_whole, load_network
-from search.objectives.budget import Budget
 from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import dry_run
 from search.cost_model.feasibility import Feasibility
 from search.evaluation.measure import predictions
+from search.objectives.budget import Budget
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
@@ -67,7 +67,7 @@ def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
     assert outcome.cost
     assert outcome.quality
     assert outcome.artifact
-    assert outcome.cost.size_bytes < 0.6 * (stages["distil"].size_bytes or 0)
+    assert outcome.cost["size_bytes"] < 0.6 * stages["distil"].cost["size_bytes"]
     assert "no smaller" not in str(outcome.no_op)
     folder = context.artifacts.folder / outcome.artifact.path
     check_whole(folder)
@@ -75,18 +75,18 @@ def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
     found = predictions(
         Session(folder / SERVED, threads=1), context.dataset.validation, context.dataset
     )
-    assert found.accuracy == outcome.quality.accuracy
+    assert found.right.mean() == outcome.quality["accuracy"].value
     # What admission foresees is what comes; which layers stay floats is not known before.
-    foreseen = dry_run(wanted, context.requirements).size_bytes
+    foreseen = dry_run(wanted, context.requirements)["size_bytes"]
     tolerance = 0.2 if name == "int8_mixed" else 0.03
-    assert foreseen == pytest.approx(outcome.cost.size_bytes, rel=tolerance)
+    assert foreseen == pytest.approx(outcome.cost["size_bytes"], rel=tolerance)
 
 
 def test_a_mixed_student_is_refused_only_where_its_layers_cannot_matter(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     wanted = recipe(quantization=Int8Mixed(float_layers=2))
-    untrained = dry_run(wanted, context.requirements).size_bytes
+    untrained = dry_run(wanted, context.requirements)["size_bytes"]
     # Without layers in floats it would take a bit less, and without any weights next to nothing.
     for share, admitted in [(0.95, True), (0.5, False)]:
         budget = Budget(size=round(share * untrained))
@@ -108,7 +108,7 @@ def test_a_format_may_have_a_training_of_its_own(context: StudyContext, recipe: 
     curve = [(point.stage, point.epoch) for point in outcome.epochs if point.stage == "tune"]
     assert curve == [("tune", 0), ("tune", 1)]
     tuned = outcome.stages[4]
-    assert tuned.accuracy == outcome.epochs[-1].accuracy
+    assert tuned.score == outcome.epochs[-1].score
 
 
 def test_a_format_with_a_training_is_taken_over_like_any_stage(
@@ -132,7 +132,7 @@ def test_training_under_the_rounding_makes_up_for_it(
     for tuning in (0.0, 1.0):
         outcome = _run(recipe(training=training, quantization=Ternary(tuning=tuning)), context)
         assert outcome.quality
-        accuracies.append(outcome.quality.accuracy)
+        accuracies.append(outcome.quality["accuracy"].value)
     assert accuracies[1] > accuracies[0]
 
 
@@ -174,7 +174,7 @@ def test_zeros_that_pruning_left_take_next_to_no_room(
     )
     assert whole.cost
     assert holed.cost
-    assert holed.cost.size_bytes < 0.6 * whole.cost.size_bytes
+    assert holed.cost["size_bytes"] < 0.6 * whole.cost["size_bytes"]
 
 
 @pytest.mark.parametrize("name", ["int8_qat", "int4_weights", "ternary", "binary", "kmeans"])

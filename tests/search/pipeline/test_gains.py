@@ -28,7 +28,7 @@ def _footprint(
     *, size: int = 1000, macs: int = 100, rounds: tuple[float, ...] = STEADY
 ) -> Footprint:
     middle = sorted(rounds)[len(rounds) // 2]
-    return Footprint(size, macs, Latency(middle, max(rounds), rounds))
+    return Footprint({"size_bytes": size, "macs": macs}, Latency(middle, max(rounds), rounds))
 
 
 def _times(factor: float) -> tuple[float, ...]:

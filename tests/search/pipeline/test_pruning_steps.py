@@ -11,6 +11,7 @@ from torch import nn
 from search.artifacts.student import SERVED, load_network
 from search.cost_model.dry_run import dry_run
 from search.evaluation.measure import count_operations
+from search.objectives.metrics import ACCURACY
 from search.pipeline.pruning_steps import carry_out, leg_lengths
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
@@ -31,10 +32,10 @@ NewRecipe = Callable[..., Recipe]
 
 
 class _Teacher:
-    """Its k-th training sets every weight to k, and ends at the k-th accuracy."""
+    """Its k-th training sets every weight to k, and ends at the k-th score."""
 
-    def __init__(self, *accuracies: float) -> None:
-        self._accuracies = accuracies
+    def __init__(self, *scores: float) -> None:
+        self._scores = scores
         self.lengths: list[int] = []
 
     def __call__(self, phase: TrainingPhase, epochs: int, place: int) -> Iterator[EpochRecord]:
@@ -48,7 +49,7 @@ class _Teacher:
                 stage=phase.stage,
                 epoch=epoch,
                 loss=0.0,
-                accuracy=self._accuracies[place],
+                score=self._scores[place],
                 learning_rate=0.0,
             )
 
@@ -66,7 +67,13 @@ def _asking(network: nn.Module, *shares: float) -> PruningSteps:
 def _carried_out(
     steps: PruningSteps, context: StudyContext, teacher: _Teacher, *, epochs: int
 ) -> nn.Module:
-    progress = carry_out(steps, epochs=epochs, recorder=TrialRecorder(context), teach=teacher)
+    progress = carry_out(
+        steps,
+        epochs=epochs,
+        recorder=TrialRecorder(context),
+        validation=context.validation,
+        teach=teacher,
+    )
     while True:
         try:
             next(progress)
@@ -104,6 +111,16 @@ def test_recovery_ends_with_the_leg_that_gained_nothing_which_is_undone(
     assert _weights(network) == {1.0}
 
 
+def test_a_leg_gains_by_the_metrics_direction(context: StudyContext) -> None:
+    teacher = _Teacher(0.5, 0.4, 0.3)
+    fewer = replace(ACCURACY, best=0.0, worst=1.0)
+    network = _carried_out(
+        _asking(_network(), 0.9), replace(context, metric=fewer), teacher, epochs=10
+    )
+    assert teacher.lengths == [3, 3, 3]
+    assert _weights(network) == {2.0}
+
+
 def test_shares_are_rounded_over_all_exercises(context: StudyContext) -> None:
     # Four times a tenth and a half of ten epochs: six, and not eight or four.
     teacher = _Teacher(0.5, 0.5, 0.5, 0.5)
@@ -113,7 +130,10 @@ def test_shares_are_rounded_over_all_exercises(context: StudyContext) -> None:
 
 def test_an_exercise_of_no_epochs_is_only_noted(context: StudyContext) -> None:
     recorder = TrialRecorder(context)
-    for _ in carry_out(_asking(_network(), 0.0), epochs=10, recorder=recorder, teach=_Teacher()):
+    steps, validation = _asking(_network(), 0.0), context.validation
+    for _ in carry_out(
+        steps, epochs=10, recorder=recorder, validation=validation, teach=_Teacher()
+    ):
         pass
     assert [stage.name for stage in recorder.stages] == ["prune"]
 
@@ -147,13 +167,13 @@ def test_each_method_ships_what_it_says_it_shrinks(
     before = dry_run(replace(chosen, pruning=NoPruning()), context.requirements)
     after = _run(chosen, context)
     assert after.cost
-    assert (after.cost.size_bytes < 0.95 * before.size_bytes) == pruning.shrinks.size
-    assert (after.cost.macs < 0.95 * before.macs) == pruning.shrinks.macs
+    assert (after.cost["size_bytes"] < 0.95 * before["size_bytes"]) == pruning.shrinks.size
+    assert (after.cost["macs"] < 0.95 * before["macs"]) == pruning.shrinks.macs
     folder = _file(after, context)
-    assert (folder / SERVED).stat().st_size == after.cost.size_bytes
+    assert (folder / SERVED).stat().st_size == after.cost["size_bytes"]
     again = load_network(folder)
     counts = count_operations(again, (1, SIZE, SIZE))
-    assert counts == (after.cost.parameters, after.cost.macs)
+    assert counts.items() <= after.cost.items()
 
 
 def test_rounds_train_in_between(context: StudyContext, recipe: NewRecipe) -> None:
@@ -162,9 +182,7 @@ def test_rounds_train_in_between(context: StudyContext, recipe: NewRecipe) -> No
     outcome = _run(recipe(training=training, pruning=pruning), context)
     names = [stage.name for stage in outcome.stages]
     assert names[2:6] == ["prune", "recover", "prune", "recover"]
-    sizes = [stage.parameters for stage in outcome.stages if stage.name == "prune"]
-    assert sizes[0] is not None
-    assert sizes[1] is not None
+    sizes = [stage.cost["parameters"] for stage in outcome.stages if stage.name == "prune"]
     assert sizes[0] > sizes[1]
     recovery = [point.epoch for point in outcome.epochs if point.stage == "recover"]
     assert recovery == [0, 1]
@@ -191,4 +209,4 @@ def test_the_loss_that_taylor_sees_is_of_training_images(
     )
     assert by_loss
     assert by_size
-    assert by_loss.parameters != by_size.parameters
+    assert by_loss["parameters"] != by_size["parameters"]

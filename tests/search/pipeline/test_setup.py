@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.recorder import TrialRecorder
 
 from search.config.study import Study
 from search.pipeline.setup import prepare_context
+from tests.recorder import TrialRecorder
 
 
 def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
@@ -33,7 +33,7 @@ def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
     recorder = TrialRecorder()
     spec, teacher = prepare_context(study, recorder)
     assert spec.device == spec.lineage.device == "cuda"
-    assert teacher.cost.size_bytes > 0
+    assert teacher.cost["size_bytes"] > 0
     assert any(said.startswith("there is no GPU here") for said in recorder.said)
 
 

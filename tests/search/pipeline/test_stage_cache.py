@@ -12,10 +12,12 @@ import torch
 
 from search.artifacts.student import load_network
 from search.files.atomic import CHECKSUMS
+from search.objectives.metric import Metric
+from search.objectives.metrics import ACCURACY, AGREEMENT, BALANCED_ACCURACY
 from search.pipeline.stage_cache import TRAINS, Lineage, Stage, StageCache
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
-from search.records import Cost, EpochRecord, Outcome, Quality, StageRecord, TrialState
+from search.records import EpochRecord, Measurement, Outcome, StageRecord, TrialState
 from search.tuner.pinning import FrontierPins
 from spaces.axes.pruning import CutSide
 from spaces.distillation.labels import Labels
@@ -28,14 +30,14 @@ from spaces.training.standard import Standard
 
 NewRecipe = Callable[..., Recipe]
 
-LINEAGE = Lineage(data="d", views="v", teacher="t", device="cpu")
+LINEAGE = Lineage(data="d", views="v", teacher="t", device="cpu", metric=ACCURACY.name)
 
 
 def _stage(numbers: int = 4) -> Stage:
     return Stage(
         cuts=(("conv", CutSide.OUTPUTS, [0, 2]),),
-        stages=(StageRecord(name="distil", seconds=2.0, accuracy=0.5),),
-        epochs=(EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1),),
+        stages=(StageRecord(name="distil", seconds=2.0, score=0.5, cost={"macs": 3}),),
+        epochs=(EpochRecord(stage="distil", epoch=0, loss=1.0, score=0.5, learning_rate=0.1),),
         weights={"weight": torch.arange(float(numbers))},
     )
 
@@ -144,6 +146,7 @@ def test_the_key_tells_all_that_a_training_follows_from(recipe: NewRecipe) -> No
             replace(LINEAGE, **{name: "other"}).training_key(plain, 0)
             for name in ("data", "views", "device")
         ),
+        replace(LINEAGE, metric=BALANCED_ACCURACY.name).training_key(plain, 0),
     ]
     assert len({key, *others}) == len(others) + 1
 
@@ -156,13 +159,20 @@ def test_what_comes_later_does_not_change_the_key(recipe: NewRecipe) -> None:
     assert LINEAGE.pruning_key(quantized, 0) == LINEAGE.pruning_key(cut, 0)
 
 
-@pytest.mark.parametrize(("lesson", "same"), [(Labels(), True), (SoftTargets(), False)])
-def test_the_teacher_matters_only_to_those_who_ask_it(
-    batch: object, same: bool, recipe: NewRecipe
+@pytest.mark.parametrize(
+    ("distillation", "metric", "same"),
+    [
+        (Labels(), ACCURACY, True),
+        (SoftTargets(), ACCURACY, False),
+        (Labels(), AGREEMENT, False),
+    ],
+)
+def test_the_teacher_matters_only_to_a_distillation_or_a_metric_that_asks_it(
+    distillation: object, metric: Metric, same: bool, recipe: NewRecipe
 ) -> None:
-    taught = recipe(distillation=batch)
-    other = replace(LINEAGE, teacher="another")
-    assert (LINEAGE.training_key(taught, 0) == other.training_key(taught, 0)) is same
+    taught = recipe(distillation=distillation)
+    one, other = (replace(LINEAGE, metric=metric.name, teacher=name) for name in ("t", "another"))
+    assert (one.training_key(taught, 0) == other.training_key(taught, 0)) is same
 
 
 def _compressed(recipe: NewRecipe, **methods: object) -> Recipe:
@@ -187,7 +197,7 @@ def test_a_trial_takes_over_the_stages_of_an_earlier_one(
     assert [stage.name for stage in second.stages if stage.reused] == ["distil", "prune", "recover"]
     assert not any(stage.reused for stage in first.stages)
     assert second.epochs == first.epochs
-    assert [stage.accuracy for stage in second.stages] == [stage.accuracy for stage in first.stages]
+    assert [stage.score for stage in second.stages] == [stage.score for stage in first.stages]
 
 
 def test_a_student_comes_out_the_same_from_the_cache_as_without_it(
@@ -214,8 +224,8 @@ def test_a_trial_that_shares_its_training_alone_prunes_anew(
 def _outcome(accuracy: float, size: int, latency: float = 1.0) -> Outcome:
     return Outcome(
         state=TrialState.COMPLETE,
-        cost=Cost(size_bytes=size, parameters=1, macs=1, latency_ms=latency),
-        quality=Quality(accuracy=accuracy, agreement=accuracy),
+        cost={"size_bytes": size, "parameters": 1, "macs": 1, "latency_ms": latency},
+        quality={"accuracy": Measurement(accuracy), "agreement": Measurement(accuracy)},
     )
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tests.recorder import TrialRecorder
 
-from search.objectives.budget import Budget
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study, Target
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.gate import open_admission
+from search.objectives.budget import Budget
 from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
@@ -21,6 +20,7 @@ from search.storage.storage import Store
 from search.targets.agent_server import Agent
 from spaces.processor import processor_name
 from spaces.recipe import Recipe
+from tests.recorder import TrialRecorder
 from tests.search.targets.conftest import TOKEN, address_of, limit
 
 
@@ -44,11 +44,11 @@ def test_what_the_agent_measured_is_kept_for_its_processor_and_not_asked_again(
     limit(agent, file_bytes=10**7)
     cost = open_admission(_study(), requirements, store).measure(recipe())
     assert cost
-    assert cost.latency_ms is not None
+    assert "latency_ms" in cost
     (kept,) = store.costs(setting_of(requirements)).values()
     assert setting_of(requirements).processor == processor_name()
     # Without the names of this data's classes, which another study's file does not hold.
-    assert kept == replace(cost, size_bytes=cost.size_bytes - requirements.metadata_bytes)
+    assert kept == {**cost, "size_bytes": cost["size_bytes"] - requirements.metadata_bytes}
     limit(agent, file_bytes=0)  # from now on it measures nothing
     assert open_admission(_study(), requirements, store).measure(recipe()) == cost
 
@@ -61,11 +61,11 @@ def test_an_agent_that_does_not_measure_ends_no_search(
     verdict = feasibility.judge(recipe())
     assert verdict.admitted
     assert verdict.cost
-    assert verdict.cost.latency_ms is None
+    assert "latency_ms" not in verdict.cost
     assert feasibility.settled(recipe()) is None  # the trial asks again
     limit(agent, file_bytes=10**7)
     assert (cost := feasibility.measure(recipe()))
-    assert cost.latency_ms is not None
+    assert "latency_ms" in cost
 
 
 def _stripes(agent: Agent, stripes_file: Path, tmp_path: Path) -> Study:
@@ -87,7 +87,7 @@ def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_ru
     limit(agent, file_bytes=0)
     recorder = TrialRecorder()
     _, record = prepare_context(_stripes(agent, stripes_file, tmp_path), recorder)
-    assert record.cost.latency_ms is None
+    assert "latency_ms" not in record.cost
     assert any("the teacher's latency is not known" in said for said in recorder.said)
 
 

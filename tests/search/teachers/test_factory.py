@@ -10,6 +10,7 @@ from search.config.study import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.filestore import FolderStore
+from search.objectives.metrics import ACCURACY
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
@@ -36,6 +37,7 @@ def _taught(settings: TeacherSettings, dataset: Dataset, cache: Path) -> Teacher
         cache=FolderStore.of(cache),
         seed=0,
         device="cpu",
+        metric=ACCURACY,
         allow_code=True,
         progress=lambda line: None,
     )

@@ -17,6 +17,7 @@ from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
+from search.objectives.metrics import ACCURACY
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
@@ -68,6 +69,7 @@ def saved(stripes: Dataset, tmp_path: Path) -> Callable[..., tuple[tuple[nn.Modu
             cache=FolderStore.of(tmp_path / "cache"),
             seed=0,
             device="cpu",
+            metric=ACCURACY,
             allow_code=True,
             progress=lambda _: None,
         )

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from search.data.dataset import Dataset, normalize
 from search.errors import TeacherError
 from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
+from search.objectives.metric import Metric
+from search.objectives.metrics import ACCURACY
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
-from search.training.trainer import accuracy
+from search.training.validation import predictions_of
 from spaces.pruning.magnitude import Magnitude
 
 
@@ -31,7 +34,7 @@ class _Room:
 
     def __init__(self, dataset: Dataset, cache: Path) -> None:
         self.said: list[str] = []
-        self.dataset, self.cache = dataset, cache
+        self.dataset, self.cache, self.metric = dataset, cache, ACCURACY
 
     def prepare(self, *members: dict[str, object], seed: int = 0, allow: bool = False) -> Teacher:
         room = TeacherContext(
@@ -39,6 +42,7 @@ class _Room:
             cache=FolderStore.of(self.cache),
             seed=seed,
             device="cpu",
+            metric=self.metric,
             allow_code=allow,
             progress=self.said.append,
         )
@@ -373,7 +377,7 @@ TRAIN = {"epochs": 3, "batch_size": 16, "learning_rate": 0.01}
 
 def test_a_teacher_is_trained_here_once_and_then_found(room: _Room) -> None:
     first = room.prepare({"model": "test_resnet", "train": TRAIN})
-    assert accuracy(first.network, room.dataset.validation, room.dataset) > 0.6
+    assert predictions_of(first.network, room.dataset.validation, room.dataset).right.mean() > 0.6
     room.said.clear()
     torch.manual_seed(99)  # whatever the state of the generator
     again = room.prepare({"model": "test_resnet", "train": TRAIN})
@@ -397,17 +401,43 @@ def test_another_seed_trains_another_teacher(room: _Room) -> None:
     assert len(digests) == 2
 
 
-def test_a_teacher_that_gets_no_better_stops_and_keeps_its_best_weights(room: _Room) -> None:
+ERRORS = Metric(
+    name="errors",
+    label="errors",
+    description="the share of images whose class is predicted wrong",
+    compute=lambda found, teacher: 1 - float(found.right.mean()),
+    standard_error=lambda found, teacher: 0.0,
+    best=0.0,
+    worst=1.0,
+)
+
+
+@pytest.mark.parametrize(("metric", "best"), [(ACCURACY, max), (ERRORS, min)])
+def test_a_teacher_that_gets_no_better_stops_and_keeps_its_best_weights(
+    metric: Metric, best: Callable[[list[float]], float], room: _Room
+) -> None:
+    room.metric = metric
     # So high a rate that it soon forgets.
     training = {"epochs": 30, "batch_size": 16, "learning_rate": 0.1, "patience": 1}
     teacher = room.prepare({"model": "test_resnet", "train": training})
     told = [
-        float(line.split("accuracy ")[1].split("%")[0]) for line in room.said if "epoch" in line
+        float(line.split(f"{metric.label} ")[1].split("%")[0])
+        for line in room.said
+        if "epoch" in line
     ]
-    assert told[-1] < max(told)
-    assert len(told) == told.index(max(told)) + 1 + 1 < 30
-    found = accuracy(teacher.network, room.dataset.validation, room.dataset)
-    assert 100 * found == pytest.approx(max(told), abs=0.06)
+    assert told[-1] != best(told)
+    assert len(told) == told.index(best(told)) + 1 + 1 < 30
+    found = predictions_of(teacher.network, room.dataset.validation, room.dataset)
+    assert 100 * metric.compute(found, found.labels) == pytest.approx(best(told), abs=0.006)
+
+
+def test_a_teacher_is_trained_anew_for_another_metric(room: _Room) -> None:
+    settings = {"model": "test_resnet", "train": {**TRAIN, "epochs": 1}}
+    room.prepare(settings)
+    room.said.clear()
+    room.metric = ERRORS
+    room.prepare(settings)
+    assert any("epoch 1 of 1" in line for line in room.said)
 
 
 def test_training_settings_outside_of_their_range_are_refused_by_name(room: _Room) -> None:

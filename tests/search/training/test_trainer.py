@@ -10,15 +10,20 @@ from torch import Tensor, nn
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.errors import TrialError
+from search.objectives.metrics import ACCURACY, AGREEMENT
 from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
-from search.training.trainer import TrainingPlan, accuracy, train
+from search.training.trainer import TrainingPlan, train
+from search.training.validation import Validation, predictions_of
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.labels import Labels
 from spaces.features import Feature
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
+
+# Accuracy is of labels alone.
+VALIDATION = Validation(ACCURACY, np.empty(0, np.int64))
 
 
 def _linear() -> nn.Module:
@@ -32,6 +37,7 @@ def _course(views: tuple[View, ...], **changes: object) -> TrainingPlan:
         training=Standard(epochs=3, batch_size=32, learning_rate=1e-3),
         distillation=Labels(),
         epochs=3,
+        validation=VALIDATION,
         views=views,
         targets=None,
         seed=0,
@@ -56,12 +62,17 @@ def test_the_loss_falls_and_each_epoch_is_reported(
     assert points[-1].learning_rate < 1e-4
 
 
-def test_the_reported_accuracy_is_that_of_the_validation_images(
+def test_the_reported_score_is_the_metric_of_the_validation_images(
     stripes: Dataset, views: tuple[View, ...]
 ) -> None:
     network = _linear()
     points = _curve(network, stripes, _course(views))
-    assert points[-1].accuracy == accuracy(network, stripes.validation, stripes)
+    assert points[-1].score == predictions_of(network, stripes.validation, stripes).right.mean()
+    teacher = np.zeros_like(stripes.validation.labels)
+    plan = _course(views, validation=Validation(AGREEMENT, teacher))
+    (*_, point) = _curve(network, stripes, plan)
+    found = predictions_of(network, stripes.validation, stripes)
+    assert point.score == np.mean(found.classes == 0)
 
 
 def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[View, ...]) -> None:
@@ -209,15 +220,6 @@ def test_a_batch_larger_than_the_data_is_the_data(
 ) -> None:
     training = Standard(epochs=1, batch_size=4096, warmup_epochs=0)
     assert len(_curve(_linear(), stripes, _course(views, training=training, epochs=1))) == 1
-
-
-def test_accuracy_is_the_share_of_images_classified_rightly(stripes: Dataset) -> None:
-    class First(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            return torch.tensor([[1.0, 0.0, 0.0]]).expand(len(images), 3)
-
-    expected = float(np.mean(stripes.validation.labels == 0))
-    assert accuracy(First(), stripes.validation, stripes) == expected
 
 
 def test_trained_weights_are_laid_out_as_they_were(
@@ -396,7 +398,7 @@ def test_the_average_of_the_weights_is_what_was_trained_and_reported(
         expected = decay * expected + (1 - decay) * weights
     assert torch.allclose(averaged.network[1].weight, expected, atol=1e-6)
     assert not torch.allclose(averaged.network[1].weight, after[-1], atol=1e-6)
-    assert points[-1].accuracy == accuracy(averaged, stripes.validation, stripes)
+    assert points[-1].score == predictions_of(averaged, stripes.validation, stripes).right.mean()
 
 
 def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
@@ -406,7 +408,7 @@ def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
     curve = train(network, stripes, _steps_of_sgd(stripes, views, ema=0.9))
     point = next(curve)
     curve.close()
-    assert accuracy(network, stripes.validation, stripes) == point.accuracy
+    assert predictions_of(network, stripes.validation, stripes).right.mean() == point.score
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
@@ -457,4 +459,4 @@ def test_a_student_learns_whatever_is_mixed_and_averaged(
     network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
     training = Standard(epochs=3, batch_size=16, **options)
     points = _curve(network, stripes, _course(views, training=training))
-    assert points[-1].accuracy > 0.6
+    assert points[-1].score > 0.6

@@ -1,0 +1,61 @@
+"""How good a network is while it learns: the study's metric of its predictions, in floats."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from search.data.dataset import Dataset, Labels, Part, normalize
+from search.objectives.metric import Metric
+from search.objectives.predictions import Predictions
+
+_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What learning curves are of: a metric on the validation images.
+
+    Attributes:
+        metric: the study's.
+        teacher: the classes that the metric compares with where it compares with the teacher's,
+            [validation images].
+    """
+
+    metric: Metric
+    teacher: Labels
+
+    @classmethod
+    def of_teacher(cls, metric: Metric, dataset: Dataset) -> "Validation":
+        """For a network that will be the teacher, and agrees with itself whatever it learns.
+
+        The labels stand for the classes of a perfect teacher: agreement is agreement with them.
+        """
+        return cls(metric, dataset.validation.labels)
+
+    def score(self, network: nn.Module, dataset: Dataset, *, device: str = "cpu") -> float:
+        """The metric's value of the network, in the metric's unit."""
+        found = predictions_of(network, dataset.validation, dataset, device=device)
+        return self.metric.compute(found, self.teacher)
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Whether a score beats another."""
+        return self.metric.utility(score) > self.metric.utility(than)
+
+
+@torch.inference_mode()
+def predictions_of(
+    network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu"
+) -> Predictions:
+    """Predictions for the unaugmented images of `part`; leaves the network in evaluation mode."""
+    network.eval()
+    classes, confidence = [], []
+    for batch in part.batches(_BATCH, device=device):
+        logits = network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float()
+        classes.append(logits.argmax(dim=1).cpu())
+        confidence.append(logits.softmax(dim=1).amax(dim=1).cpu())
+    return Predictions(
+        labels=part.labels,
+        classes=torch.cat(classes).numpy(),
+        confidence=torch.cat(confidence).numpy(),
+    )
