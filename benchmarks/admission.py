@@ -17,7 +17,6 @@ from statistics import median
 import numpy as np
 import torch
 
-from search.objectives.budget import Budget
 from search.config.loader import load_study
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study
@@ -25,6 +24,7 @@ from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import dry_run
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.verdict import Basis, CostVerdict
+from search.objectives.budget import Budget
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe

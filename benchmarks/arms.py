@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from search.objectives.limits import LATENCY, MACS, SIZE
+from search.objectives.metrics import ACCURACY, AGREEMENT
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from search.config.loader import load_study
@@ -122,8 +125,8 @@ def _append(file: Path, arm: Arm, seed: int, outcome: Outcome) -> None:
     failure = outcome.reason or (outcome.failure.message if outcome.failure else "")
     values = (
         arm.group, arm.name, seed,
-        quality and quality.accuracy, quality and quality.agreement,
-        cost and cost.size_bytes, cost and cost.latency_ms, cost and cost.macs,
+        *(quality[metric.name].value if quality else None for metric in (ACCURACY, AGREEMENT)),
+        *((cost or {}).get(limit.cost) for limit in (SIZE, LATENCY, MACS)),
         round(sum(stage.seconds for stage in outcome.stages), 2),
         "" if quality and cost else " ".join(failure.split())[:300],
     )  # fmt: skip
@@ -136,6 +139,6 @@ def _append(file: Path, arm: Arm, seed: int, outcome: Outcome) -> None:
 
 
 def _told(outcome: Outcome) -> str:
-    if outcome.quality is None:
+    if not outcome.quality:
         return outcome.reason or str(outcome.failure and outcome.failure.message)
-    return f"{outcome.quality.accuracy:.2%}"
+    return f"{outcome.quality[ACCURACY.name].value:.2%}"

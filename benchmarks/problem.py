@@ -1,12 +1,14 @@
 """What samplers are compared on: a space, a budget, costs known in advance, and trainings."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search.objectives.budget import Budget
-from search.records import Cost, EpochRecord, Outcome, Quality, TrialState
+from search.objectives.metrics import ACCURACY
+from search.records import Cost, EpochRecord, Measurement, Outcome, TrialState
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
@@ -44,13 +46,13 @@ class Problem:
         training = self.train(recipe, seed)
         cost = self.predict(recipe)
         epochs = tuple(
-            EpochRecord(stage="distil", epoch=i, loss=0.0, accuracy=accuracy, learning_rate=0.0)
+            EpochRecord(stage="distil", epoch=i, loss=0.0, score=accuracy, learning_rate=0.0)
             for i, accuracy in enumerate(training.curve)
         )
         return Outcome(
             state=TrialState.COMPLETE,
             cost=cost,
-            quality=Quality(accuracy=training.accuracy, agreement=training.accuracy),
+            quality={ACCURACY.name: Measurement(training.accuracy, 0.0)},
             violations=self.budget.violations(cost),
             epochs=epochs,
         )
@@ -58,18 +60,19 @@ class Problem:
     def validated(self, outcome: Outcome, recipe: Recipe, seed: int) -> Outcome:
         """The outcome as a search sees it, which measures accuracies on so many images."""
         images = self.validation_images
-        if images is None or outcome.quality is None:
+        if images is None or not outcome.quality:
             return outcome
         draw = np.random.default_rng([seed, int(recipe.digest()[8:16], 16)])
 
         def seen(accuracy: float) -> float:
             return float(draw.binomial(images, accuracy)) / images
 
-        accuracy = seen(outcome.quality.accuracy)
+        accuracy = seen(outcome.quality[ACCURACY.name].value)
+        error = math.sqrt(accuracy * (1 - accuracy) / images)
         return replace(
             outcome,
-            quality=Quality(accuracy=accuracy, agreement=accuracy),
-            epochs=tuple(replace(one, accuracy=seen(one.accuracy)) for one in outcome.epochs),
+            quality={ACCURACY.name: Measurement(accuracy, error)},
+            epochs=tuple(replace(one, score=seen(one.score)) for one in outcome.epochs),
         )
 
     def refuse(self, recipe: Recipe) -> Outcome | None:

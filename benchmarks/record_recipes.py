@@ -20,6 +20,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from search.objectives.limits import LATENCY
+from search.objectives.metrics import ACCURACY
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
@@ -89,14 +92,11 @@ def _line(recipe: Recipe, outcome: Outcome) -> dict[str, object]:
     assert outcome.cost
     assert outcome.quality
     cost = outcome.cost
-    curve = [point.accuracy for point in outcome.epochs if point.stage == "distil"]
+    curve = [point.score for point in outcome.epochs if point.stage == "distil"]
     return {
         **recipe.to_params(),
-        "size_bytes": cost.size_bytes,
-        "parameters": cost.parameters,
-        "macs": cost.macs,
-        "latency_ms": cost.latency_ms,
-        "accuracy": outcome.quality.accuracy,
+        **{name: cost.get(name) for name in ("size_bytes", "parameters", "macs", "latency_ms")},
+        ACCURACY.name: outcome.quality[ACCURACY.name].value,
         **{f"accuracy_{epoch}": accuracy for epoch, accuracy in enumerate(curve, start=1)},
     }
 
@@ -125,7 +125,7 @@ def _retime(path: Path, context: StudyContext) -> None:
         if (shape := shape_of(recipe)) not in costs:
             costs[shape] = dry_run(recipe, context.requirements)
     for line, recipe in zip(lines, recipes, strict=True):
-        line["latency_ms"] = costs[shape_of(recipe)].latency_ms
+        line["latency_ms"] = costs[shape_of(recipe)][LATENCY.cost]
     path.unlink()
     _write(path, lines)
 

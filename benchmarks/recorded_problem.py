@@ -144,12 +144,10 @@ def _line(cells: Mapping[str, str]) -> Line:
     params = {key: _scalar(cell) for key, cell in cells.items() if key.partition(".")[0] in axes}
     epochs = [key for key in cells if key.startswith("accuracy_")]
     curve = [float(cells[key]) for key in sorted(epochs, key=lambda key: int(key[9:]))]
-    cost = Cost(
-        size_bytes=round(float(cells["size_bytes"])),
-        latency_ms=float(cells["latency_ms"]),
-        parameters=round(float(cells["parameters"])),
-        macs=round(float(cells["macs"])),
-    )
+    counted = ("size_bytes", "parameters", "macs")
+    cost: Cost = {name: round(float(cells[name])) for name in counted} | {
+        "latency_ms": float(cells["latency_ms"])
+    }
     return Line(Recipe.from_params(params), cost, Training(float(cells["accuracy"]), tuple(curve)))
 
 

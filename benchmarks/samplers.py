@@ -33,6 +33,8 @@ from benchmarks.problem import Problem
 from benchmarks.recorded_problem import recorded_problem
 from benchmarks.synthetic_problem import synthetic_problem
 from search.objectives.dominance import hypervolume
+from search.objectives.limits import LATENCY, SIZE
+from search.objectives.metrics import ACCURACY
 from search.records import Outcome
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Proposal, Sampler
@@ -119,12 +121,12 @@ def _points(problem: Problem, outcomes: Iterable[Outcome]) -> list[tuple[float, 
     limits = problem.budget.limits()
     return [
         (
-            one.quality.accuracy,
-            one.cost.size_bytes / limits["size_bytes"],
-            one.cost.latency_ms / limits["latency_ms"],
+            one.quality[ACCURACY.name].value,
+            one.cost[SIZE.cost] / limits[SIZE.cost],
+            one.cost[LATENCY.cost] / limits[LATENCY.cost],
         )
         for one in outcomes
-        if one.quality and one.cost and one.cost.latency_ms and problem.budget.admits(one.cost)
+        if one.quality and one.cost and LATENCY.cost in one.cost and problem.budget.admits(one.cost)
     ]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.problem import Problem, Training
 from search.objectives.budget import Budget
+from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.records import Cost
 from search.samplers.features import family
 from spaces.distillation.soft_targets import SoftTargets
@@ -133,12 +134,12 @@ def cost_of(recipe: Recipe) -> Cost:
     kind = _kind(recipe)
     size_kb = thousands * kept * 4 * (0.28 if int8 else 1.0) + (45 if int8 else 25)
     latency_ms = (kind.delay_ms + 0.06 * (millions * kept) ** 0.75) * (1.08 if int8 else 1.0)
-    return Cost(
-        size_bytes=round(1000 * size_kb),
-        parameters=round(1000 * thousands * kept),
-        macs=round(1e6 * millions * kept),
-        latency_ms=latency_ms,
-    )
+    return {
+        SIZE.cost: round(1000 * size_kb),
+        PARAMETERS.cost: round(1000 * thousands * kept),
+        MACS.cost: round(1e6 * millions * kept),
+        LATENCY.cost: latency_ms,
+    }
 
 
 def train(recipe: Recipe, seed: int) -> Training:

@@ -26,6 +26,7 @@ from search.errors import (
 from search.evaluation.measure import predictions, quality
 from search.evaluation.predictions_file import TEACHER, keep_test
 from search.files.filestore import FolderStore
+from search.objectives.goal import Goal
 from search.objectives.predictions import Predictions
 from search.pipeline.setup import StudyContextSpec, prepare_context
 from search.progress import Callback
@@ -132,7 +133,7 @@ def _search(
     try:
         store.record_teacher(study.study, _as_tested(teacher, store.study(study.study).teacher))
         run_trials(study, spec, store, callback, heartbeat)
-        grade_frontier(spec, teacher, store, callback)
+        grade_frontier(spec, teacher, store, callback, goal=study.goal)
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
@@ -151,7 +152,7 @@ def _search(
         raise type(error)(f"{error}. {advice}") from error
     finally:
         _close_books(store, spec, state, callback)
-    return chosen(store.trials(study.study), study.budget)
+    return chosen(store.trials(study.study), study.budget, study.goal)
 
 
 def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
@@ -213,7 +214,7 @@ def _placed(study: Study) -> Study:
 
 
 def grade_frontier(
-    spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback
+    spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback, *, goal: Goal
 ) -> None:
     """Measures the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = spec.open_dataset()
@@ -222,7 +223,7 @@ def grade_frontier(
         return
     taught = _tested(TEACHER, spec, dataset)
     store.record_teacher(spec.study, replace(teacher, test=quality(taught, teacher=taught.classes)))
-    students = frontier(store.trials(spec.study))
+    students = frontier(store.trials(spec.study), goal)
     callback.log(
         f"testing {len(students)} students on {len(dataset.test)} images that no one has seen"
     )

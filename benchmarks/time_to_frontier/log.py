@@ -27,9 +27,9 @@ def log_student(log: Path, outcome: Outcome, artifacts: Path) -> None:
     _write(
         log,
         {
-            "accuracy": outcome.quality.accuracy,
-            "size_bytes": outcome.cost.size_bytes,
-            "latency_ms": outcome.cost.latency_ms,
+            "accuracy": outcome.quality["accuracy"].value,
+            "size_bytes": outcome.cost["size_bytes"],
+            "latency_ms": outcome.cost["latency_ms"],
             "folder": str(artifacts / outcome.artifact.path),
         },
     )

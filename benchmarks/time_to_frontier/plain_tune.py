@@ -26,9 +26,9 @@ from benchmarks.live_teacher import live_teacher
 from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.natural import train_naturally
 from benchmarks.time_to_frontier.runs import NATURAL
-from search.objectives.budget import Budget, total_violation
 from search.config.study import Study
 from search.cost_model.dry_run import dry_run
+from search.objectives.budget import Budget, total_violation
 from search.pipeline import student_builder as builder
 from search.pipeline.setup import StudyContextSpec, open_context
 from search.pipeline.stage_cache import StageCache
@@ -39,7 +39,7 @@ from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
 # Given as known, it spares a trial from measuring beforehand what no budget of its own asks for.
-UNKNOWN_COST = Cost(size_bytes=0, parameters=0, macs=0, latency_ms=0.0)
+UNKNOWN_COST: Cost = dict.fromkeys(("size_bytes", "parameters", "macs", "latency_ms"), 0)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class _Plain(tune.Trainable):
             outcome: Outcome = end.value
             if not (outcome.quality and outcome.cost):
                 raise RuntimeError(outcome.failure or outcome.reason) from end
-            self._accuracy, self._cost = outcome.quality.accuracy, outcome.cost
+            self._accuracy, self._cost = outcome.quality["accuracy"].value, outcome.cost
             log_student(self._plan.log, outcome, self._context.artifacts.folder)
             return self._metrics() | {"done": True}
 
@@ -186,15 +186,15 @@ class _Plain(tune.Trainable):
             except StopIteration as end:
                 return end.value
             assert isinstance(news, EpochRecord)  # there are no branches
-            yield news.accuracy
+            yield news.score
 
     def _metrics(self) -> dict[str, Any]:
         budget = self._plan.spec.requirements.budget
         penalty = total_violation(budget.violations(self._cost))
         return {
             "score": self._accuracy - penalty,
-            "size_bytes": self._cost.size_bytes,
-            "latency_ms": self._cost.latency_ms,
+            "size_bytes": self._cost["size_bytes"],
+            "latency_ms": self._cost["latency_ms"],
         }
 
 

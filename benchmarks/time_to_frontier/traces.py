@@ -159,7 +159,8 @@ def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace
     ]
     # Before the latencies: meanwhile the last of the run's processes can end.
     accuracies = [
-        predictions(session, context.dataset.test, context.dataset).accuracy for session in sessions
+        float(predictions(session, context.dataset.test, context.dataset).right.mean())
+        for session in sessions
     ]
     pace, *latencies = measure_latency([_reference(context.requirements), *sessions])
     found = zip(students, accuracies, latencies, strict=True)

@@ -34,7 +34,9 @@ class LimitSelection:
     def budget(self) -> Budget:
         """The limits on costs."""
         limits = ((limit_on(cost), bound) for cost, bound in self.bounds.items())
-        return Budget.model_validate({limit.name: limit.write(bound) for limit, bound in limits})
+        asked = {limit.name: limit.write(bound) for limit, bound in limits}
+        budget: Budget = Budget.model_validate(asked)
+        return budget
 
     @property
     def floor(self) -> float | None:

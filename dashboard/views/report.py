@@ -29,7 +29,7 @@ def show() -> None:
     if advice is None:
         st.caption("No student within the budget has been made yet; the report says what was near.")
     else:
-        for line in reasons(advice, view.budget):
+        for line in reasons(advice, view.budget, view.goal):
             st.markdown(f"- {line}")
     st.download_button(
         "Download the report",

@@ -12,8 +12,8 @@ from search.records import Cost
 
 def _bound(limit: Limit) -> Any:
     """The type of a bound in a study file, and its field: None leaves the cost free."""
-    number = Annotated[
-        float if limit.write is not int else int,
+    number: Any = Annotated[
+        int if limit.write is int else float,
         BeforeValidator(limit.parse),
         Field(gt=0),
         PlainSerializer(limit.write, when_used="json"),
@@ -100,4 +100,5 @@ def stored_budget(config: Mapping[str, object]) -> Budget:
     """The budget of a study as the store keeps it; without the target that stands beside it."""
     stored = config.get("budget")
     fields = stored if isinstance(stored, Mapping) else {}
-    return Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})
+    budget: Budget = Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})
+    return budget

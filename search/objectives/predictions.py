@@ -34,7 +34,8 @@ class Predictions:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Which images are predicted right, [images]."""
-        return self.classes == self.labels
+        right: NDArray[np.bool_] = self.classes == self.labels
+        return right
 
     def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
         """For each class: how many images are of it, and how many of these are predicted right."""

@@ -84,7 +84,8 @@ def _sampled_improvements(
         gains = np.maximum(draw[:, None] - had[None], 0.0)  # [recipes, points]
         gains[(costs[:, None] > points[None]).any(axis=2)] = 0.0
         growth += gains.mean(axis=1)
-    return growth / utilities.shape[1]
+    mean: np.ndarray = growth / utilities.shape[1]
+    return mean
 
 
 @cache
@@ -113,7 +114,8 @@ def leads(utilities: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.nd
     Returns:
         [recipes]; below 0 where a point of the front dominates the recipe.
     """
-    return utilities - _best_at(costs, front)
+    lead: np.ndarray = utilities - _best_at(costs, front)
+    return lead
 
 
 def _without_dominated(front: ParetoFront) -> ParetoFront:

@@ -88,7 +88,7 @@ class Sampler:
         self._under_way: dict[str, Recipe] = {}
         self._turned_away = 0
         self._study = optuna.create_study(
-            directions=["maximize", *("minimize" for _ in goal.costs)],
+            directions=_directions(goal),
             sampler=self._cost_aware(seed, costs, budget)
             if name == "gp"
             else _sampler(name, seed + earlier),
@@ -261,6 +261,11 @@ def _distribution(distribution: Distribution) -> BaseDistribution:
             raise ValueError(
                 f"a searched parameter must have a range or options, not {distribution}"
             )
+
+
+def _directions(goal: Goal) -> list[optuna.study.StudyDirection]:
+    costs = [optuna.study.StudyDirection.MINIMIZE] * len(goal.costs)
+    return [optuna.study.StudyDirection.MAXIMIZE, *costs]
 
 
 def _sampler(name: str, seed: int) -> BaseSampler:

@@ -29,6 +29,7 @@ from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
+from search.objectives.limits import PARAMETERS, SIZE
 from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import brief_of
 from search.records import Cost
@@ -291,8 +292,10 @@ def _disk_bytes(study: Study, draws: Sequence[DrawnRecipe], dataset: Dataset) ->
     """
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     trials = study.search.trials
-    served = trials * mean(count * cost.size_bytes for count, cost in made) if made else 0
-    weights = trials * mean(count * 4 * cost.parameters for count, cost in made) if made else 0
+    served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
+    weights = (
+        trials * mean(count * 4 * cost[PARAMETERS.cost] for count, cost in made) if made else 0
+    )
     stages = min(study.run.stages, weights)
     info = dataset.info
     logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0

@@ -17,7 +17,7 @@ _OF_STAGES = ("parameters", "macs", "size_bytes", "latency_ms")
 _QUALITY = {"accuracy": "accuracy", "agreement": "agreement"}
 _TEST = {"accuracy": "test_accuracy", "agreement": "test_agreement"}
 _AT_A_TIME = 1000
-_Values = Mapping[str, Any]
+_Values = Mapping[Any, Any]
 
 
 def upgrade() -> None:
