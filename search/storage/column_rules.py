@@ -21,6 +21,8 @@ from search.storage.tables import Table as TableRow
 _SECTIONS = ("data", "space", "budget", "search", "run")
 _MOST = 1e12
 """Milliseconds or seconds: far beyond any measurement, and far below where arithmetic ends."""
+_MOST_COST = 1e18
+"""In the unit of any cost: likewise."""
 _YEARS = range(1970, 3000)
 
 
@@ -55,7 +57,7 @@ def _is_cost(value: object) -> bool:
 
 
 def _is_amount(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
+    return type(value) in (int, float) and 0 <= value <= _MOST_COST  # type: ignore[operator]
 
 
 def _is_quality(value: object) -> bool:

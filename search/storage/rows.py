@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 
 from search.errors import NotFinite, StoreError
+from search.objectives.metrics import metrics
 from search.records import (
     ArtifactRecord,
+    Cost,
     EpochRecord,
     FailureRecord,
     Lease,
@@ -116,11 +118,28 @@ def storable(outcome: Outcome) -> Outcome:
     if outcome.state is TrialState.COMPLETE and not (outcome.cost and outcome.quality):
         raise StoreError("a complete trial must have a cost and a quality")
     check_finite(asdict(outcome))
+    check_measured(outcome.quality, outcome.cost or {})
     failure = outcome.failure
     if failure is not None:
         failure = FailureRecord(**{key: _text(value) for key, value in asdict(failure).items()})
     reason = None if outcome.reason is None else _text(outcome.reason)
     return replace(outcome, failure=failure, reason=reason)
+
+
+def check_measured(quality: Quality, cost: Cost) -> None:
+    """Refuses metrics beyond their worst or best value, and costs below 0.
+
+    Raises:
+        StoreError: naming the first.
+    """
+    for name, found in quality.items():
+        metric = metrics().get(name)
+        low, high = sorted((metric.worst, metric.best)) if metric else (-math.inf, math.inf)
+        if not low <= found.value <= high:
+            raise StoreError(f"{name} must lie between {low:g} and {high:g}, but is {found.value}")
+    for name, value in cost.items():
+        if value < 0:
+            raise StoreError(f"{name} must not be negative, but is {value}")
 
 
 def check_finite(values: Mapping[str, object]) -> None:

@@ -77,7 +77,7 @@ def test_a_search_sees_accuracies_on_so_many_images_and_the_same_each_time(tmp_p
     seen = few.validated(outcome, recipe, seed=0)
     assert few.validated(outcome, recipe, seed=0) == seen
     assert seen.quality
-    accuracies = [seen.quality.accuracy, *(epoch.accuracy for epoch in seen.epochs)]
+    accuracies = [seen.quality["accuracy"].value, *(epoch.score for epoch in seen.epochs)]
     assert [7 * accuracy for accuracy in accuracies] == pytest.approx(
         [round(7 * accuracy) for accuracy in accuracies]
     )

@@ -13,7 +13,6 @@ from search.records import (
     EpochRecord,
     FailureRecord,
     Outcome,
-    Quality,
     Scalar,
     StageRecord,
     StudyState,
@@ -22,14 +21,15 @@ from search.records import (
 )
 from search.storage.leases import this_process
 from search.storage.storage import Store
+from tests import measured as made
 
 BUDGET = {"size": "600KB", "latency": "1.5ms", "target": {"device": "cpu", "threads": 1}}
 TEACHER = TeacherRecord(
     name="resnet18",
     digest="5e" * 32,
-    accuracy=0.983,
-    test_accuracy=0.978,
-    cost=Cost(
+    quality=made.quality(accuracy=0.983),
+    test=made.quality(accuracy=0.978),
+    cost=made.cost(
         size_bytes=44_700_000,
         parameters=11_170_000,
         macs=37_000_000,
@@ -116,7 +116,7 @@ def _cost(chance: random.Random, params: Mapping[str, Scalar]) -> Cost:
     kept = (1 - float(params["pruning.magnitude.ratio"])) ** 1.6
     is_int8 = params["quantization"] == "int8_static"
     timed = latency * (0.15 + kept) * (0.55 if is_int8 else 1.0) * chance.uniform(0.95, 1.1)
-    return Cost(
+    return made.cost(
         size_bytes=round(parameters * kept * (1 if is_int8 else 4) + 9000),
         parameters=round(parameters * kept),
         macs=round(parameters * kept * 18),
@@ -129,7 +129,10 @@ def _outcome(
     chance: random.Random, number: int, params: Mapping[str, Scalar], *, only: TrialState | None
 ) -> Outcome:
     cost = _cost(chance, params)
-    over = {"size_bytes": cost.size_bytes / 6e5 - 1, "latency_ms": (cost.latency_ms or 0) / 1.5 - 1}
+    over = {
+        "size_bytes": cost["size_bytes"] / 6e5 - 1,
+        "latency_ms": cost.get("latency_ms", 0) / 1.5 - 1,
+    }
     if only is None:
         broken = any(excess > 0 for excess in over.values())
         ended = TrialState.INFEASIBLE if broken else TrialState.COMPLETE
@@ -137,7 +140,7 @@ def _outcome(
     else:
         state = only
     accuracy = _accuracy(chance, params, cost)
-    quality = Quality(accuracy=accuracy, agreement=min(1.0, accuracy + 0.008))
+    quality = made.quality(accuracy=accuracy, agreement=min(1.0, accuracy + 0.008))
     seconds = chance.uniform(20, 90)
     match state:
         case TrialState.FAILED:
@@ -161,7 +164,7 @@ def _outcome(
                 duration_s=0.4,
             )
         case TrialState.STOPPED:
-            low = Quality(accuracy=accuracy * 0.8, agreement=accuracy * 0.8)
+            low = made.quality(accuracy=accuracy * 0.8, agreement=accuracy * 0.8)
             reason = "hopeless at the rung of 4 epochs"
             return Outcome(state=state, cost=cost, quality=low, reason=reason, duration_s=seconds)
     return Outcome(
@@ -176,7 +179,7 @@ def _outcome(
                 stage=stage,
                 epoch=epoch,
                 loss=2 / (epoch + 1 + start),
-                accuracy=accuracy * (1 - 0.5 ** (epoch + 1 + start)),
+                score=accuracy * (1 - 0.5 ** (epoch + 1 + start)),
                 learning_rate=0.01,
             )
             for stage, count, start in (("distil", 8, 0), ("recover", 4, 3))
@@ -193,42 +196,38 @@ def _stages(
     """From the float student to the shipped one: pruning costs accuracy, recovery returns it."""
     parameters, latency = _STUDENTS.get(str(params["student.timm.model"]), (480_000, 0.5))
     is_int8 = params["quantization"] == "int8_static"
-    shipped = cost.latency_ms or latency
+    shipped = cost.get("latency_ms", latency)
     float_ms = shipped / 0.55 if is_int8 else shipped
-    whole = {"parameters": parameters, "macs": parameters * 18}
-    cut = {"parameters": cost.parameters, "macs": cost.macs}
+    whole: Cost = {"parameters": parameters, "macs": parameters * 18}
+    cut: Cost = {"parameters": cost["parameters"], "macs": cost["macs"]}
     kept = min(1.0, accuracy + 0.004)
     return (
         StageRecord(name="admit", seconds=0.4),
         StageRecord(
             name="distil",
             seconds=seconds * 0.7,
-            accuracy=min(1.0, accuracy + 0.012),
-            size_bytes=parameters * 4 + 9000,
-            latency_ms=max(latency, float_ms),
-            **whole,
+            score=min(1.0, accuracy + 0.012),
+            cost=whole
+            | {"size_bytes": parameters * 4 + 9000, "latency_ms": max(latency, float_ms)},
         ),
         StageRecord(
             name="prune",
             seconds=1.0,
-            accuracy=accuracy * 0.7,
-            size_bytes=cost.parameters * 4 + 9000,
-            latency_ms=float_ms,
-            **cut,
+            score=accuracy * 0.7,
+            cost=cut | {"size_bytes": cost["parameters"] * 4 + 9000, "latency_ms": float_ms},
         ),
-        StageRecord(name="recover", seconds=seconds * 0.3, accuracy=kept, **cut),
+        StageRecord(name="recover", seconds=seconds * 0.3, score=kept, cost=cut),
         StageRecord(
             name="quantize",
             seconds=0.5,
-            size_bytes=cost.size_bytes,
-            latency_ms=shipped,
             no_op=None if is_int8 else "float32 is the format it had",
+            cost=made.cost(size_bytes=cost["size_bytes"], latency_ms=shipped),
         ),
         StageRecord(name="measure", seconds=2.0),
     )
 
 
 def _accuracy(chance: random.Random, params: Mapping[str, Scalar], cost: Cost) -> float:
-    capacity = math.log10(cost.parameters / 8_000) / 2.6
+    capacity = math.log10(cost["parameters"] / 8_000) / 2.6
     loss = 0.35 * math.exp(-2.6 * capacity) + (0.006 if params["quantization"] != "float32" else 0)
     return min(0.985, max(0.1, 0.986 - loss - chance.expovariate(45)))

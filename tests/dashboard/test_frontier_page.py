@@ -125,7 +125,9 @@ def test_the_headline_shows_the_best_student_within_the_budget(
     app = run_app(url)
     with Store.open(url, read_only=True) as store:
         complete = store.trials("digits", states=[TrialState.COMPLETE])
-    accuracy = max(t.outcome.quality.accuracy for t in complete if t.outcome and t.outcome.quality)
+    accuracy = max(
+        t.outcome.quality["accuracy"].value for t in complete if t.outcome and t.outcome.quality
+    )
     assert not app.exception
     assert app.metric[0].value == f"{accuracy:.1%}"
 

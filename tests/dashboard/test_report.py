@@ -10,8 +10,8 @@ import pytest
 
 from dashboard.report.document import ReportData, report
 from search.analysis.pareto import chosen, frontier
-from search.objectives.budget import stored_budget
 from search.errors import NoStudentFits
+from search.objectives.budget import stored_budget
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore

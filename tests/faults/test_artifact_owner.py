@@ -15,7 +15,7 @@ from search.evaluation.predictions_file import Writing
 from search.files import filestore as folder_stores
 from search.files.atomic import CHECKSUMS, damaged_files, file_digest
 from search.files.filestore import FolderStore
-from search.records import ArtifactRecord, Cost, Outcome, Quality, TrialState
+from search.records import ArtifactRecord, Outcome, TrialState
 from search.run import resume_study, run_study
 from search.storage.artifact_owner import OWNER, Claim, check_free, claim_artifacts, read_owner
 from search.storage.integrity import check_store, students_aside, sweep
@@ -23,9 +23,10 @@ from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.faults.conftest import trials_of
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
+from tests.measured import cost, quality
 
-COST = Cost(size_bytes=1, parameters=1, macs=1, latency_ms=1.0)
-ENDED = Outcome(state=TrialState.COMPLETE, cost=COST, quality=Quality(accuracy=0.5, agreement=0.5))
+COST = cost(size_bytes=1, parameters=1, macs=1, latency_ms=1.0)
+ENDED = Outcome(state=TrialState.COMPLETE, cost=COST, quality=quality(accuracy=0.5, agreement=0.5))
 
 
 @dataclass

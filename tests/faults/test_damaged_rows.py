@@ -38,7 +38,19 @@ _OBJECTS = (
     ),
     f"'{'[' * 9000}'",
 )
-_SHARES = ("accuracy", "agreement", "test_accuracy", "test_agreement")
+_QUALITIES = (
+    """'{"accuracy": 0.5}'""",
+    """'{"accuracy": {"value": 2.5, "error": null}}'""",
+    """'{"accuracy": {"value": "much", "error": null}}'""",
+    """'{"accuracy": {"value": 0.5, "error": -1}}'""",
+    """'{"accuracy": {"value": 0.5}}'""",
+)
+_COSTS = (
+    """'{"size_bytes": -1}'""",
+    """'{"size_bytes": 1e300}'""",
+    """'{"size_bytes": "much"}'""",
+    """'{"size_bytes": null}'""",
+)
 _BY_NAME = {
     "state": ("'flying'", "x'00'"),
     "name": ("x'00'", "CAST(x'ff' AS TEXT)"),
@@ -48,7 +60,9 @@ _BY_NAME = {
         *_OBJECTS, """'{"budget": {"size": "much"}}'""", """'{"budget": 5}'""", """'{"run": []}'""",
         """'{"budget": {"latency": -1}}'""",
     ),
-    **dict.fromkeys(_SHARES, (*_NUMBERS, "2.5")),
+    **dict.fromkeys(("quality", "test"), (*_OBJECTS, *_QUALITIES)),
+    "cost": (*_OBJECTS, *_COSTS),
+    "score": ("'much'", "x'00'", "9e999"),
     "loss": ("'much'", "x'00'", "-9e999"),
     "seed": ("'many'", "2.5"),
 }  # fmt: skip
@@ -86,7 +100,7 @@ def _fill(store: Store, name: str, artifacts: Path) -> None:
     config = {"study": name, "budget": {"size": "300KB"}, "data": {"source": "digits"}}
     store.create_study(name, config=config, artifacts=str(artifacts), lease=this_process())
     store.record_teacher(name, TEACHER)
-    epochs = (EpochRecord(stage="distil", epoch=0, loss=1.5, accuracy=0.5, learning_rate=0.01),)
+    epochs = (EpochRecord(stage="distil", epoch=0, loss=1.5, score=0.5, learning_rate=0.01),)
     for outcome in (replace(COMPLETE, epochs=epochs), FAILED, INFEASIBLE):
         number = store.start_trial(name, params=PARAMS, seed=0, key=f"k{outcome.state}")
         store.finish_trial(name, number, outcome)
@@ -179,7 +193,7 @@ def test_fault_37_a_damaged_value_is_named_and_never_read(
 
 PARTS = {
     "studies": ("config = 'null'", "studies.config of study damaged"),
-    "teachers": ("accuracy = 2.5", "teachers.accuracy of the teacher"),
+    "teachers": ("quality = '{}{'", "teachers.quality of the teacher"),
     "holds": ("since = 'long ago'", "holds.since of the hold"),
     "trials": ("params = '[1'", "trials.params of trial 0"),
     "stages": ("seconds = 'few'", "stages.seconds of stage 0 of trial 0"),
@@ -230,7 +244,9 @@ def test_fault_37_commands_say_one_line_and_go_on_for_others(edit: Edit, table: 
         assert _ask(*command).exit_code == 0
 
 
-@pytest.mark.parametrize("change", ["latency_ms = 1e300", """params = '{"ratio": 1e999}'"""])
+@pytest.mark.parametrize(
+    "change", ["""cost = '{"latency_ms": 1e300}'""", """params = '{"ratio": 1e999}'"""]
+)
 def test_fault_37_what_every_database_can_hold_is_named(
     store: Store, store_url: str, change: str
 ) -> None:
@@ -252,7 +268,7 @@ def test_fault_37_what_every_database_can_hold_is_named(
         ("DELETE FROM trials WHERE study_id = 2 AND number = 1", "trials.number of trial 2"),
         ("UPDATE trials SET number = 9 WHERE study_id = 2 AND number = 2", "of trial 9"),
         ("UPDATE trials SET parent = 7 WHERE study_id = 2 AND number = 1", "trials.parent"),
-        ("UPDATE trials SET accuracy = NULL WHERE study_id = 2 AND number = 0", "trials.accuracy"),
+        ("UPDATE trials SET quality = NULL WHERE study_id = 2 AND number = 0", "trials.quality"),
         ("UPDATE trials SET finished_at = NULL WHERE study_id = 2 AND number = 0", "finished_at"),
     ],
 )
@@ -303,14 +319,14 @@ def searched(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     with one_after_another(), Store.open(study.run.storage) as store:
         run_study(study, store, TrialRecorder())
     with _by_hand(folder / "retort.db") as raw:
-        raw.execute("UPDATE trials SET latency_ms = 1e300")
+        raw.execute("""UPDATE trials SET cost = '{"latency_ms": 1e300}'""")
     return folder
 
 
 def test_fault_37_a_damaged_study_is_not_resumed(searched: Path, stripes_file: Path) -> None:
     study = study_of(searched, stripes_file, search={"trials": 2})
     with one_after_another(), Store.open(study.run.storage) as store:
-        with pytest.raises(DamagedRow, match=r"trials\.latency_ms of trial 0"):
+        with pytest.raises(DamagedRow, match=r"trials\.cost of trial 0"):
             resume_study(study, store, TrialRecorder())
         assert store.study("stripes").lease is None
         assert store.study("stripes").state is StudyState.FINISHED
@@ -320,7 +336,7 @@ def test_fault_37_a_damaged_study_teaches_no_other(searched: Path, stripes_file:
     warm = {"trials": 1, "warm_start": ["stripes"]}
     study = study_of(searched, stripes_file, search=warm).model_copy(update={"study": "new"})
     with one_after_another(), Store.open(study.run.storage) as store:
-        with pytest.raises(DamagedRow, match=r"study stripes .* trials\.latency_ms of trial 0"):
+        with pytest.raises(DamagedRow, match=r"study stripes .* trials\.cost of trial 0"):
             run_study(study, store, TrialRecorder())
         cold = study_of(searched, stripes_file, search={"trials": 1})
         run_study(cold.model_copy(update={"study": "new"}), store, TrialRecorder())

@@ -16,6 +16,7 @@ from search.storage.journal import Journal
 from search.storage.storage import Store
 from search.tuner.study_changes import check_changes
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
+from tests.measured import cost, quality
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +150,7 @@ def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
 
 def _teachers_test_accuracy(store: Store) -> float | None:
     teacher = store.study("stripes").teacher
-    return teacher.test_accuracy if teacher else None
+    return teacher.test["accuracy"].value if teacher and teacher.test else None
 
 
 def test_a_student_that_is_gone_is_not_tested_and_ends_nothing(
@@ -276,17 +277,16 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
 
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
     from search.objectives.budget import Budget
-    from search.records import Cost, Quality
     from search.tuner.warm_start import judged
 
-    cost = Cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
+    found = cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
     complete = Outcome(
         state=TrialState.COMPLETE,
-        cost=cost,
-        quality=Quality(accuracy=0.5, agreement=0.5),
+        cost=found,
+        quality=quality(accuracy=0.5, agreement=0.5),
         violations={"size_bytes": -0.5},
     )
-    infeasible = Outcome(state=TrialState.INFEASIBLE, cost=cost, violations={"size_bytes": 1.0})
+    infeasible = Outcome(state=TrialState.INFEASIBLE, cost=found, violations={"size_bytes": 1.0})
     assert judged(infeasible, Budget(size=200)) is None
     tighter = judged(complete, Budget(size=50))
     assert tighter

@@ -11,6 +11,7 @@ from search.artifacts.student import load_network
 from search.config.study import Study
 from search.errors import StoreError, TeacherError
 from search.evaluation.predictions_file import TEACHER
+from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.setup import open_context, prepare_context
 from search.progress import SilentCallback
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
@@ -109,7 +110,7 @@ def test_without_test_images_nothing_is_tested(stripes_file: Path, tmp_path: Pat
     spec, teacher = prepare_context(study, recorder)
     with Store.open(study.run.storage) as store:
         store.create_study("stripes", config={}, artifacts=str(spec.artifacts))
-        grade_frontier(spec, teacher, store, recorder)
+        grade_frontier(spec, teacher, store, recorder, goal=DEFAULT_GOAL)
         assert store.study("stripes").teacher is None
     assert "data.test_share is 0" in recorder.said[-1]
 

@@ -8,17 +8,18 @@ from functools import partial
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-
 from dashboard.charts.axes import LATENCY, SIZE, CostAxis
+
 from dashboard.charts.cloud import accuracy_figure, cloud_points
 from dashboard.charts.drawn import frontier_line, within
 from dashboard.charts.legend import legend
 from dashboard.frames import trial_frame
 from search.analysis.pareto import frontier
-from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
+from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import TEACHER, add_study
+from tests.measured import cost, quality
 
 
 def trials_of(url: str) -> list[TrialRecord]:
@@ -94,7 +95,7 @@ def test_the_range_holds_budget_and_teacher() -> None:
     figure = picture(trial_frame([]), SIZE, limits={"size_bytes": 1_000}, teacher=TEACHER)
     low, high = figure.layout.xaxis.range
     assert low < math.log10(1_000)
-    assert high > math.log10(TEACHER.cost.size_bytes)
+    assert high > math.log10(TEACHER.cost["size_bytes"])
 
 
 def with_accuracies(*accuracies: float) -> pd.DataFrame:
@@ -127,7 +128,7 @@ def test_the_axis_reaches_the_teacher_and_the_least_accuracy_that_is_asked_for()
     figure = picture(with_accuracies(0.6, 0.61, 0.62), SIZE, limits=limits, teacher=TEACHER)
     low, high = figure.layout.yaxis.range
     assert low < 0.5
-    assert high > TEACHER.accuracy
+    assert high > TEACHER.quality["accuracy"].value
 
 
 def test_where_nothing_has_an_accuracy_the_axis_ends_at_all() -> None:
@@ -185,8 +186,8 @@ def many(count: int) -> list[TrialRecord]:
             finished_at=now,
             outcome=Outcome(
                 state=TrialState.COMPLETE,
-                cost=Cost(size_bytes=number + 1, parameters=1, macs=1, latency_ms=1.0),
-                quality=Quality(accuracy=min(number, 4) / 4, agreement=0.5),
+                cost=cost(size_bytes=number + 1, parameters=1, macs=1, latency_ms=1.0),
+                quality=quality(accuracy=min(number, 4) / 4, agreement=0.5),
             ),
         )
         for number in range(count)

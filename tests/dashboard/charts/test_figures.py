@@ -20,10 +20,11 @@ from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
 from dashboard.frames import describe_method, family, parameters_of, trial_frame, varying
 from search.analysis.history import HistoryPoint
 from search.analysis.savings import Savings
-from search.records import Outcome, Quality, Scalar, StageRecord, TrialRecord, TrialState
+from search.records import Outcome, Scalar, StageRecord, TrialRecord, TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import add_study
+from tests.measured import cost, quality
 
 ACCURACY, SIZE, LATENCY = MEASURES
 
@@ -72,13 +73,13 @@ def test_a_stage_that_trials_share_is_one_line_that_names_them(trials: list[Tria
 
 def outcome(*stages: StageRecord) -> Outcome:
     return Outcome(
-        state=TrialState.STOPPED, stages=stages, quality=Quality(accuracy=0.8, agreement=0.9)
+        state=TrialState.STOPPED, stages=stages, quality=quality(accuracy=0.8, agreement=0.9)
     )
 
 
 def test_what_is_shipped_stands_under_the_last_stage_whose_file_was_measured() -> None:
-    distil = StageRecord(name="distil", seconds=1, accuracy=0.9, size_bytes=400)
-    quantize = StageRecord(name="quantize", seconds=1, size_bytes=100)
+    distil = StageRecord(name="distil", seconds=1, score=0.9, cost=cost(size_bytes=400))
+    quantize = StageRecord(name="quantize", seconds=1, cost=cost(size_bytes=100))
     measure = StageRecord(name="measure", seconds=1)
     made = outcome(distil, quantize, measure)
     assert stage_values(made, ACCURACY) == [("distil", 0.9), ("quantize", 0.8)]
@@ -87,8 +88,8 @@ def test_what_is_shipped_stands_under_the_last_stage_whose_file_was_measured() -
 
 
 def test_a_waterfall_steps_from_each_stage_to_the_next() -> None:
-    distil = StageRecord(name="distil", seconds=1, accuracy=0.9)
-    prune = StageRecord(name="prune", seconds=1, accuracy=0.5)
+    distil = StageRecord(name="distil", seconds=1, score=0.9)
+    prune = StageRecord(name="prune", seconds=1, score=0.5)
     figure = waterfall_figure(outcome(distil, prune))
     assert figure is not None
     bars, labels = figure.data

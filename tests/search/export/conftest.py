@@ -11,8 +11,8 @@ from search.artifacts.student import SERVED
 from search.evaluation.measure import count_cost, predictions, quality
 from search.evaluation.onnx_metadata import append_metadata, described
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, keep_test, write_predictions
-from search.objectives.predictions import Predictions
 from search.files.atomic import written_whole
+from search.objectives.predictions import Predictions
 from search.pipeline.study_context import StudyContext
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store

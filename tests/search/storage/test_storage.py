@@ -14,11 +14,10 @@ from search.errors import StoreError
 from search.records import (
     ArtifactRecord,
     Branch,
-    Cost,
     EpochRecord,
     FailureRecord,
+    Measurement,
     Outcome,
-    Quality,
     StageRecord,
     StudyState,
     TeacherRecord,
@@ -26,30 +25,30 @@ from search.records import (
 )
 from search.storage.storage import Store
 from search.storage.tables import StudyRow, Table
+from tests.measured import cost, quality
 
-COST = Cost(
+COST = cost(
     size_bytes=1_000_000, parameters=250_000, macs=9_000_000, latency_ms=1.25, latency_p95_ms=1.5
 )
 COMPLETE = Outcome(
     state=TrialState.COMPLETE,
     cost=COST,
-    quality=Quality(accuracy=0.9, agreement=0.95),
+    quality=quality(accuracy=0.9, agreement=0.95),
     violations={"size_bytes": -0.5},
     artifact=ArtifactRecord(path="trial-0", sha256="ab" * 32),
     stages=(
-        StageRecord(name="distil", seconds=2.5, accuracy=0.91, parameters=500_000),
+        StageRecord(name="distil", seconds=2.5, score=0.91, cost=cost(parameters=500_000)),
         StageRecord(
             name="quantize",
             seconds=0.5,
-            accuracy=0.9,
-            size_bytes=1_000_000,
-            latency_ms=1.25,
+            score=0.9,
             no_op="the file is no smaller",
+            cost=cost(size_bytes=1_000_000, latency_ms=1.25),
         ),
     ),
     epochs=(
-        EpochRecord(stage="distil", epoch=0, loss=1.5, accuracy=0.6, learning_rate=1e-3),
-        EpochRecord(stage="distil", epoch=1, loss=0.5, accuracy=0.91, learning_rate=1e-4),
+        EpochRecord(stage="distil", epoch=0, loss=1.5, score=0.6, learning_rate=1e-3),
+        EpochRecord(stage="distil", epoch=1, loss=0.5, score=0.91, learning_rate=1e-4),
     ),
     hardware={"cpu": "an AVX2 one", "threads": 1, "vnni": False},
     duration_s=3.25,
@@ -59,7 +58,9 @@ FAILED = Outcome(
     state=TrialState.FAILED,
     failure=FailureRecord(kind="non_finite", message="loss is nan", traceback="Traceback …"),
 )
-TEACHER = TeacherRecord(name="resnet50", digest="cd" * 32, accuracy=0.97, cost=COST)
+TEACHER = TeacherRecord(
+    name="resnet50", digest="cd" * 32, quality=quality(accuracy=0.97), cost=COST
+)
 
 
 def start(store: Store, *, study: str = "digits") -> int:
@@ -107,8 +108,8 @@ class TestStudies:
 
     def test_the_teacher_is_replaced_by_its_newer_record(self, store: Store) -> None:
         store.record_teacher("digits", TEACHER)
-        store.record_teacher("digits", replace(TEACHER, test_accuracy=0.96))
-        assert store.study("digits").teacher == replace(TEACHER, test_accuracy=0.96)
+        store.record_teacher("digits", replace(TEACHER, test=quality(accuracy=0.96)))
+        assert store.study("digits").teacher == replace(TEACHER, test=quality(accuracy=0.96))
 
     def test_urls_in_a_configuration_lose_their_secrets(self, store: Store) -> None:
         config = {"run": {"storage": "postgresql://me:hunter2@host/db?sslpassword=hunter3"}}
@@ -195,17 +196,16 @@ class TestTrials:
 
     def test_an_accuracy_above_one_is_refused_and_leaves_no_trace(self, store: Store) -> None:
         number = start(store)
-        with pytest.raises(StoreError, match="accuracy_is_a_share"):
-            store.finish_trial(
-                "digits", number, replace(COMPLETE, quality=Quality(accuracy=90.0, agreement=0.5))
-            )
+        beyond = replace(COMPLETE, quality={"accuracy": Measurement(90.0)})
+        with pytest.raises(StoreError, match=r"accuracy .* 90\.0"):
+            store.finish_trial("digits", number, beyond)
         assert store.trial("digits", number).state is TrialState.RUNNING
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize(
         "place",
         [
-            "quality.accuracy",
+            "quality.accuracy.value",
             "cost.latency_ms",
             r"stages\[0\].seconds",
             r"epochs\[0\].loss",
@@ -218,8 +218,8 @@ class TestTrials:
         self, store: Store, place: str, bad: float
     ) -> None:
         outcomes = {
-            "quality.accuracy": replace(COMPLETE, quality=Quality(accuracy=bad, agreement=0.5)),
-            "cost.latency_ms": replace(COMPLETE, cost=replace(COST, latency_ms=bad)),
+            "quality.accuracy.value": replace(COMPLETE, quality={"accuracy": Measurement(bad)}),
+            "cost.latency_ms": replace(COMPLETE, cost={**COST, "latency_ms": bad}),
             r"stages\[0\].seconds": replace(
                 COMPLETE, stages=(StageRecord(name="distil", seconds=bad),)
             ),
@@ -241,8 +241,8 @@ class TestTrials:
     def test_a_test_quality_that_is_not_finite_never_gets_in(self, store: Store) -> None:
         number = start(store)
         store.finish_trial("digits", number, COMPLETE)
-        with pytest.raises(StoreError, match="accuracy must be finite"):
-            store.record_test("digits", number, Quality(accuracy=math.nan, agreement=0.5))
+        with pytest.raises(StoreError, match=r"accuracy\.value"):
+            store.record_test("digits", number, {"accuracy": Measurement(math.nan)})
 
     def test_text_that_no_database_takes_is_escaped_alike_both_times(self, store: Store) -> None:
         outcome = replace(FAILED, failure=FailureRecord(kind="other", message="a\0b\udcff"))
@@ -264,19 +264,19 @@ class TestTrials:
     def test_the_test_quality_of_a_complete_trial_is_kept(self, store: Store) -> None:
         number = start(store)
         store.finish_trial("digits", number, COMPLETE)
-        store.record_test("digits", number, Quality(accuracy=0.89, agreement=0.94))
-        assert store.trial("digits", number).test == Quality(accuracy=0.89, agreement=0.94)
+        store.record_test("digits", number, quality(accuracy=0.89, agreement=0.94))
+        assert store.trial("digits", number).test == quality(accuracy=0.89, agreement=0.94)
 
     def test_a_trial_without_an_artifact_can_not_be_tested(self, store: Store) -> None:
         with pytest.raises(StoreError, match=r"only a complete trial.*is running"):
-            store.record_test("digits", start(store), Quality(accuracy=0.9, agreement=0.9))
+            store.record_test("digits", start(store), quality(accuracy=0.9, agreement=0.9))
 
     def test_the_pulse_moves_with_every_change(self, store: Store) -> None:
         beats = [store.pulse("digits")]
         for change in (
             lambda: start(store),
             lambda: store.finish_trial("digits", 0, COMPLETE),
-            lambda: store.record_test("digits", 0, Quality(accuracy=0.9, agreement=0.9)),
+            lambda: store.record_test("digits", 0, quality(accuracy=0.9, agreement=0.9)),
             lambda: start(store),
             lambda: store.interrupt_running("digits"),
             lambda: store.record_teacher("digits", TEACHER),
@@ -364,8 +364,8 @@ class TestBranches:
 
     def test_a_branch_that_is_not_finite_keeps_all_of_them_out(self, store: Store) -> None:
         number = start(store)
-        broken = replace(COMPLETE, quality=Quality(accuracy=math.nan, agreement=0.5))
+        broken = replace(COMPLETE, quality={"accuracy": Measurement(math.nan)})
         outcome = replace(self.OUTCOME, branches=(Branch(params={}, outcome=broken),))
-        with pytest.raises(StoreError, match=r"quality\.accuracy must be finite"):
+        with pytest.raises(StoreError, match=r"quality\.accuracy\.value must be finite"):
             store.finish_trial("digits", number, outcome)
         assert [trial.state for trial in store.trials("digits")] == [TrialState.RUNNING]

@@ -10,8 +10,9 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from search.errors import StoreError
-from search.records import Cost, CostSetting, Outcome, Shape, TrialState
+from search.records import CostSetting, Outcome, Shape, TrialState
 from search.storage.storage import Store
+from tests.measured import cost
 
 SETTING = CostSetting(
     channels=1,
@@ -23,8 +24,8 @@ SETTING = CostSetting(
     runtime="onnxruntime 1.0",
 )
 SHAPE = Shape(student='{"timm": "a"}', pruning='{"ratio": 0.3}', quantization='{"float32": {}}')
-COST = Cost(size_bytes=1000, parameters=240, macs=3_000_000_000, latency_ms=0.5, latency_p95_ms=0.7)
-UNTIMED = replace(COST, latency_ms=None, latency_p95_ms=None)
+COST = cost(size_bytes=1000, parameters=240, macs=3_000_000_000, latency_ms=0.5, latency_p95_ms=0.7)
+UNTIMED = {name: value for name, value in COST.items() if "latency" not in name}
 
 
 def test_a_cost_is_known_after_it_is_kept(store: Store) -> None:
@@ -52,7 +53,7 @@ def test_a_cost_holds_in_its_own_setting_only(store: Store, change: dict[str, ob
 
 def test_keeping_a_cost_twice_keeps_the_first(store: Store) -> None:
     store.keep_cost(SETTING, SHAPE, COST)
-    store.keep_cost(SETTING, SHAPE, replace(COST, size_bytes=2000, latency_ms=9.0))
+    store.keep_cost(SETTING, SHAPE, {**COST, "size_bytes": 2000, "latency_ms": 9.0})
     assert store.costs(SETTING) == {SHAPE: COST}
 
 
@@ -70,7 +71,7 @@ def test_a_latency_is_not_lost_to_a_later_counting(store: Store) -> None:
 
 def test_a_cost_must_be_finite(store: Store) -> None:
     with pytest.raises(StoreError, match="latency_ms must be finite"):
-        store.keep_cost(SETTING, SHAPE, replace(COST, latency_ms=float("nan")))
+        store.keep_cost(SETTING, SHAPE, {**COST, "latency_ms": float("nan")})
 
 
 def test_a_rejected_recipe_is_a_trial_that_has_ended(store: Store) -> None:

@@ -103,7 +103,7 @@ def test_training_done_counts_the_epochs_before_pruning_and_knows_whose_they_are
     store: Store,
 ) -> None:
     def epoch(stage: str, number: int) -> EpochRecord:
-        return EpochRecord(stage=stage, epoch=number, loss=1.0, accuracy=0.5, learning_rate=0.1)
+        return EpochRecord(stage=stage, epoch=number, loss=1.0, score=0.5, learning_rate=0.1)
 
     epochs = (epoch("distil", 0), epoch("distil", 1), epoch("recover", 0))
     own, taken = (

@@ -90,9 +90,10 @@ def _definitions(engine: Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
         rows = connection.execute(query).all()
     # The columns are compared by Alembic; one that was added later stands behind the constraints.
+    # SQLite puts the name of a table that was made anew into quotes.
     return {
         name: sorted(
-            line.strip(" \t,)")
+            line.strip(" \t,)").replace(f'"{name}"', name)
             for line in (sql or "").splitlines()
             if line.strip().startswith(("CONSTRAINT", "CREATE"))
         )

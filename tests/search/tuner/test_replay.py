@@ -92,7 +92,7 @@ def _trial(number: int, outcome: Outcome | None, parent: int | None = None) -> T
 @pytest.fixture
 def trials() -> Sequence[TrialRecord]:
     """Three that ended, a branch of the first, cheaper and more accurate, and one under way."""
-    branch = _outcome(0.95, replace(COST, size_bytes=500))
+    branch = _outcome(0.95, {**COST, "size_bytes": 500})
     ended = [_trial(number, _outcome(0.9)) for number in range(3)]
     return [*ended, _trial(3, branch, parent=0), _trial(4, None)]
 
