@@ -10,6 +10,7 @@ from torch import Tensor
 from spaces import registry
 from spaces.axes.distillation import Distillation, DistillationBatch, FeatureDistillation, Needs
 from spaces.features import Feature
+from tests.messages import naming
 
 CLASSES = 5
 
@@ -188,7 +189,7 @@ def test_what_is_not_needed_may_be_absent_and_what_is_may_not(
     }
     for need, alone in lacking.items():
         if distillation.needs is need:
-            with pytest.raises(ValueError, match=rf"needs? the teacher's {need}"):
+            with pytest.raises(ValueError, match=naming(need)):
                 distillation.loss(alone)
         else:
             assert torch.equal(distillation.loss(alone), distillation.loss(batch))

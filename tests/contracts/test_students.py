@@ -12,6 +12,7 @@ from timm.models import _registry
 from spaces import registry
 from spaces.axes.student import Student
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 STUDENTS = [
     *(pytest.param(method(), id=name) for name, method in registry.methods("student").items()),
@@ -61,22 +62,20 @@ def test_a_blank_one_has_the_shapes_of_one_that_is_not(student: Student) -> None
 
 
 def test_a_name_that_timm_does_not_know_is_refused_with_one_that_comes_near() -> None:
-    with pytest.raises(ValueError, match=r"'resnet81'; did you mean 'resnet18'\?"):
+    with pytest.raises(ValueError, match=naming("'resnet81'", "'resnet18'")):
         Timm(model="resnet81").build(classes=3, channels=1, image_size=32)
 
 
 def test_weights_that_timm_does_not_know_are_refused_with_those_that_it_does() -> None:
     student = Timm(model="resnet18.a9_in1k")
-    with pytest.raises(ValueError, match=r"got 'resnet18\.a9_in1k', .*'resnet18\.a1_in1k'"):
+    with pytest.raises(ValueError, match=naming("'resnet18.a9_in1k'", "'resnet18.a1_in1k'")):
         student.build(classes=3, channels=1, image_size=32)
 
 
 def test_weights_that_timm_does_not_have_are_a_contradiction(recipe) -> None:
     assert recipe(student=Timm(model="test_resnet", pretrained=True)).conflict() is None
     conflict = recipe(student=Timm(model="test_vit4", pretrained=True)).conflict()
-    assert conflict == (
-        "student.timm: timm has no pretrained weights of test_vit4: set pretrained: false"
-    )
+    assert naming("student.timm", "pretrained", "test_vit4").search(str(conflict))
 
 
 @pytest.mark.parametrize("stem", ["original", "small"])
@@ -102,5 +101,5 @@ def test_pretrained_weights_are_read_whatever_the_classes_the_colours_and_the_st
 
 
 def test_images_that_are_too_small_to_build_it_for_are_refused() -> None:
-    with pytest.raises(ValueError, match="gcvit_xxtiny can't be built for images of 8 pixels"):
+    with pytest.raises(ValueError, match=naming("gcvit_xxtiny", 8)):
         Timm(model="gcvit_xxtiny").build(classes=3, channels=3, image_size=8)

@@ -83,11 +83,6 @@ def test_a_recovery_warms_up_for_the_same_share_as_the_training() -> None:
     assert rates.index(max(rates)) == STEPS
 
 
-def test_a_warm_up_as_long_as_the_training_is_a_contradiction(recipe) -> None:
-    training = Standard(epochs=2, warmup_epochs=2)
-    assert "warmup_epochs < epochs must hold" in str(recipe(training=training).conflict())
-
-
 def _rates(schedule: str) -> list[float]:
     training = Standard(schedule=schedule, learning_rate=1.0, optimizer="sgd", warmup_epochs=0)
     return _fitted(training, epochs=10)[1]

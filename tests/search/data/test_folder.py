@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import DataError
+from tests.messages import naming
 
 
 def test_one_folder_of_classes_is_divided_three_ways(tmp_path, prepared, fill):
@@ -33,14 +34,14 @@ def test_fault_22_classes_that_training_and_validation_do_not_share_are_refused(
 ):
     fill(tmp_path / "data" / "train")
     fill(tmp_path / "data" / "val", classes=("ant", "cat"))
-    with pytest.raises(DataError, match=r"val/ lacks \['bee'\] and adds \['cat'\]"):
+    with pytest.raises(DataError, match=naming("val/", "'bee'", "'cat'")):
         prepared(source="folder", path=tmp_path / "data")
 
 
 def test_fault_22_a_class_without_images_is_refused_by_name(tmp_path, prepared, fill):
     fill(tmp_path / "data")
     (tmp_path / "data" / "cat").mkdir()
-    with pytest.raises(DataError, match=r"1 of 3 have none \('cat'\)"):
+    with pytest.raises(DataError, match=naming(1, 3, "'cat'")):
         prepared(source="folder", path=tmp_path / "data")
 
 
@@ -49,31 +50,32 @@ def test_a_class_whose_images_are_all_damaged_is_refused(tmp_path, prepared, fil
     for index in range(3):
         (tmp_path / "data" / "cat").mkdir(exist_ok=True)
         (tmp_path / "data" / "cat" / f"{index}.jpg").write_text("no image")
-    with pytest.raises(DataError, match="'cat' has none left"):
+    with pytest.raises(DataError, match="'cat'"):
         prepared(source="folder", path=tmp_path / "data", max_corrupt_share=0.5)
 
 
 def test_fault_23_a_single_class_is_refused(tmp_path, prepared, fill):
     fill(tmp_path / "data", classes=("ant",))
-    with pytest.raises(DataError, match=r"two classes or more, but this has 1: \['ant'\]"):
+    with pytest.raises(DataError, match=naming("data.path", 1, "['ant']")):
         prepared(source="folder", path=tmp_path / "data")
 
 
 def test_a_missing_folder_is_named_with_what_it_should_hold(tmp_path, prepared):
-    with pytest.raises(DataError, match=r"must be an image folder, but '.*nowhere' is none; give"):
-        prepared(source="folder", path=tmp_path / "nowhere")
+    path = tmp_path / "nowhere"
+    with pytest.raises(DataError, match=naming("data.path", path, "train/", "val/")):
+        prepared(source="folder", path=path)
 
 
 def test_a_folder_without_classes_is_refused(tmp_path, prepared, save_image):
     save_image(tmp_path / "data" / "a.png")
-    with pytest.raises(DataError, match="must hold a folder for each class"):
+    with pytest.raises(DataError, match=naming("data.path", tmp_path / "data")):
         prepared(source="folder", path=tmp_path / "data")
 
 
 def test_two_validation_folders_are_refused(tmp_path, prepared, fill):
     for part in ("train", "val", "valid"):
         fill(tmp_path / "data" / part)
-    with pytest.raises(DataError, match=r"one folder, but '.*' holds val and valid"):
+    with pytest.raises(DataError, match=naming(tmp_path / "data", "val", "valid")):
         prepared(source="folder", path=tmp_path / "data")
 
 
@@ -86,21 +88,22 @@ def test_fault_22_damaged_images_are_named_and_skipped(tmp_path, prepared, fill)
     ).info
     assert info.corrupt == ("ant/broken.jpg",)
     assert sum(vars(info.sizes).values()) == 40
-    assert "skipped 1 damaged images, the first: 'ant/broken.jpg'" in told
+    assert any(naming(1, "'ant/broken.jpg'").search(line) for line in told)
 
 
 def test_fault_22_too_many_damaged_images_are_refused_naming_the_first(tmp_path, prepared, fill):
     fill(tmp_path / "data", images=20)
     for index in range(5):
         (tmp_path / "data" / "ant" / f"broken{index}.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"(?s)share of 0\.01 .* 5 of 45 are.*'ant/broken\d.jpg'"):
+    facts = ("data.max_corrupt_share", 0.01, 5, 45, "'ant/broken0.jpg'")
+    with pytest.raises(DataError, match=naming(*facts)):
         prepared(source="folder", path=tmp_path / "data")
 
 
 def test_nothing_is_left_in_the_cache_by_a_refused_data_set(tmp_path, prepared, fill):
     fill(tmp_path / "data", images=20)
     (tmp_path / "data" / "ant" / "broken.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="may be damaged"):
+    with pytest.raises(DataError, match=naming("data.max_corrupt_share", "'ant/broken.jpg'")):
         prepared(source="folder", path=tmp_path / "data")
     assert list((tmp_path / "cache" / "data").glob("[!.]*")) == []
 
@@ -122,7 +125,7 @@ def test_a_class_folder_that_leads_out_is_not_followed(tmp_path, prepared, fill)
     fill(tmp_path / "data", images=20)
     fill(tmp_path / "elsewhere", classes=("cat",))
     (tmp_path / "data" / "cat").symlink_to(tmp_path / "elsewhere" / "cat")
-    with pytest.raises(DataError, match="'cat' has none left"):
+    with pytest.raises(DataError, match="'cat'"):
         prepared(source="folder", path=tmp_path / "data", max_corrupt_share=0.9)
 
 
@@ -182,4 +185,4 @@ def test_images_that_training_and_test_share_are_counted_and_told(tmp_path, prep
     told: list[str] = []
     info = prepared(source="folder", path=tmp_path / "data", progress=told.append).info
     assert info.repeated == 10
-    assert any("10 validation and test images are also among those that" in line for line in told)
+    assert any(naming(10, "validation", "test").search(line) for line in told)

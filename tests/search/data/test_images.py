@@ -8,6 +8,7 @@ from PIL import Image
 from search.data.images import load_image, square
 from search.data.views import Crop
 from search.errors import DataError
+from tests.messages import naming
 
 
 def saved(tmp_path: Path, image: Image.Image, name: str, **options: object) -> Path:
@@ -97,7 +98,7 @@ def test_a_name_that_is_no_utf8_is_read(tmp_path, save_image):
 def test_fault_22_a_truncated_jpeg_is_refused(tmp_path, save_image):
     path = save_image(tmp_path / "a.jpg", size=(64, 64))
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(DataError, match=r"must be sound, but '.*a\.jpg' is not \(.*truncated"):
+    with pytest.raises(DataError, match=naming(path)):
         load_image(path, 8, 3)
 
 
@@ -105,7 +106,7 @@ def test_fault_22_a_truncated_jpeg_is_refused(tmp_path, save_image):
 def test_a_file_cut_in_half_is_refused_in_every_format(tmp_path, save_image, kind):
     path = save_image(tmp_path / f"a.{kind}", size=(64, 64))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match="must be sound"):
+    with pytest.raises(DataError, match=naming(path)):
         load_image(path, 8, 3)
 
 
@@ -113,26 +114,26 @@ def test_a_file_cut_in_half_is_refused_in_every_format(tmp_path, save_image, kin
 def test_fault_22_what_is_no_image_is_refused(tmp_path, content):
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="must be sound"):
+    with pytest.raises(DataError, match=naming(path)):
         load_image(path, 8, 3)
 
 
 @pytest.mark.parametrize("side", [8_300, 10_000, 14_000])
 def test_fault_22_a_decompression_bomb_is_refused(tmp_path, side):
     path = saved(tmp_path, Image.new("1", (side, side)), "bomb.png")
-    with pytest.raises(DataError, match="must be sound"):
+    with pytest.raises(DataError, match=naming(path)):
         load_image(path, 8, 3)
 
 
 def test_postscript_is_never_run(tmp_path):
     path = saved(tmp_path, flat("RGB", (1, 2, 3)), "a.eps")
-    with pytest.raises(DataError, match="must be sound"):
+    with pytest.raises(DataError, match=naming(tmp_path / "a.jpg")):
         load_image(path.rename(tmp_path / "a.jpg"), 8, 3)
 
 
 def test_float_pixels_are_refused(tmp_path):
     path = saved(tmp_path, flat("F", 0.5), "a.tif")
-    with pytest.raises(DataError, match="range is unknown"):
+    with pytest.raises(DataError, match=naming(path)):
         load_image(path, 8, 3)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search.errors import DataError
+from tests.messages import naming
 from tests.search.bombs import write_header_bomb, write_zip_bomb
 
 
@@ -40,36 +41,39 @@ def test_npz_may_bring_parts_colours_and_names(tmp_path, prepared, dtype):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("arrays", "facts"),
     [
-        ({"images": None}, "must hold 'images', but holds"),
-        ({"test_images": pixels(4, 9, 9)}, "must hold 'test_labels', but holds"),
-        ({"images": np.zeros((40, 9, 9))}, "must be uint8 .* but got float64 of shape"),
-        ({"images": pixels(40, 9, 9, 4)}, r"got uint8 of shape \[40, 9, 9, 4\]"),
-        ({"images": pixels(40, 0, 9)}, "must hold images"),
-        ({"labels": np.arange(40) / 2}, "must be whole numbers .* got float64"),
-        ({"labels": np.arange(39)}, "39 labels and 40 images"),
-        ({"labels": np.arange(40) % 4 - 1}, r"from 0 to 2, .* \(the first: -1\)"),
-        ({"labels": np.arange(40) % 4 * 2}, r"3 of 7 have none \('1', '3', '5'\)"),
-        ({"labels": np.arange(40) + 2 * 10**10}, r"40 images have one of 20000000039; number"),
-        ({"labels": np.zeros(40, int)}, "two classes or more, but this has 1"),
-        ({"classes": np.array("ant")}, r"must be names of shape \[n\], but got \[\]"),
-        ({"classes": np.array(["ant", "bee"])}, "from 0 to 1, .* but 20 are not"),
-        ({"labels": np.array([{}] * 40)}, "free of Python objects"),
+        ({"images": None}, ["'images'", "['labels']"]),
         (
-            {"test_images": pixels(4, 9, 9, 3), "test_labels": np.arange(4)},
-            "must have the same channels",
+            {"test_images": pixels(4, 9, 9)},
+            ["'test_labels'", "['images', 'labels', 'test_images']"],
         ),
-        ({"test_images": pixels(4, 9, 9)[:0], "test_labels": np.arange(0)}, "must hold images"),
+        ({"images": np.zeros((40, 9, 9))}, ["images", "uint8", "float64"]),
+        ({"images": pixels(40, 9, 9, 4)}, ["images", "[40, 9, 9, 4]"]),
+        ({"images": pixels(40, 0, 9)}, ["images", "[40, 0, 9, 1]"]),
+        ({"labels": np.arange(40) / 2}, ["labels", "float64"]),
+        ({"labels": np.arange(39)}, [39, 40]),
+        ({"labels": np.arange(40) % 4 - 1}, ["labels", 0, 2, 10, -1]),
+        ({"labels": np.arange(40) % 4 * 2}, [3, 7, "'1'", "'3'", "'5'"]),
+        ({"labels": np.arange(40) + 2 * 10**10}, ["labels", 40, 20000000039]),
+        ({"labels": np.zeros(40, int)}, ["data.path", 1, "['0']"]),
+        ({"classes": np.array("ant")}, ["classes", "[]"]),
+        ({"classes": np.array(["ant", "bee"])}, ["labels", 0, 1, 20, 2]),
+        ({"labels": np.array([{}] * 40)}, ["a.npz", "'labels'", "object"]),
+        ({"test_images": pixels(4, 9, 9, 3), "test_labels": np.arange(4)}, ["channels"]),
+        (
+            {"test_images": pixels(4, 9, 9)[:0], "test_labels": np.arange(0)},
+            ["test_images", "[0, 9, 9, 1]"],
+        ),
     ],
 )
-def test_unfit_arrays_are_refused(tmp_path, prepared, arrays, message):
-    with pytest.raises(DataError, match=message):
+def test_unfit_arrays_are_refused(tmp_path, prepared, arrays, facts):
+    with pytest.raises(DataError, match=naming(*facts)):
         prepared(source="npz", path=write_npz(tmp_path / "a.npz", **arrays))
 
 
 def test_a_missing_npz_file_is_refused(tmp_path, prepared):
-    with pytest.raises(DataError, match=r"must be an .npz file, but '.*' is none"):
+    with pytest.raises(DataError, match=naming("data.path", tmp_path / "a.npz")):
         prepared(source="npz", path=tmp_path / "a.npz")
 
 
@@ -77,14 +81,19 @@ def test_a_missing_npz_file_is_refused(tmp_path, prepared):
 def test_a_cut_npz_file_is_refused(tmp_path, prepared, kept):
     path = write_npz(tmp_path / "a.npz")
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DataError, match=r"an .npz file must be whole"):
+    with pytest.raises(DataError, match=naming(path)):
         prepared(source="npz", path=path)
 
 
-@pytest.mark.parametrize("write", [write_header_bomb, write_zip_bomb])
-def test_fault_36_an_npz_file_that_holds_or_says_too_much_is_refused(tmp_path, prepared, write):
+@pytest.mark.parametrize(
+    ("write", "announced"),
+    [(write_header_bomb, "2,936,012,800,000"), (write_zip_bomb, "3,221,225,600")],
+)
+def test_fault_36_an_npz_file_that_holds_or_says_too_much_is_refused(
+    tmp_path, prepared, write, announced
+):
     write(tmp_path / "a.npz", "images")
-    with pytest.raises(DataError, match=r"a\.npz.*bytes"):
+    with pytest.raises(DataError, match=naming("a.npz", announced)):
         prepared(source="npz", path=tmp_path / "a.npz")
 
 
@@ -92,12 +101,12 @@ def test_fault_36_an_npz_file_that_holds_or_says_too_much_is_refused(tmp_path, p
     "names", [np.array([b"ant", b"\xff"]), np.array([1, 2**31], "<u4").view("<U1")]
 )
 def test_fault_36_names_of_classes_that_are_no_text_are_refused(tmp_path, prepared, names):
-    with pytest.raises(DataError, match=r"classes.* (UTF-8|no character)"):
+    with pytest.raises(DataError, match=naming("classes")):
         prepared(source="npz", path=write_npz(tmp_path / "a.npz", classes=names))
 
 
 def test_a_single_array_is_no_npz_file(tmp_path, prepared):
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, pixels(4, 9, 9))
-    with pytest.raises(DataError, match=r"it is no .npz archive"):
+    with pytest.raises(DataError, match=naming(tmp_path / "a.npz")):
         prepared(source="npz", path=tmp_path / "a.npz")

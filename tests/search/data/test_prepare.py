@@ -12,6 +12,7 @@ from search.data.prepare import open_dataset, prepare
 from search.data.views import View, view_of
 from search.errors import DataError
 from search.files.filestore import FolderStore
+from tests.messages import naming
 
 VIEW = View(number=0, seed=0, shift=0.25, flip=True)
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])
@@ -117,7 +118,7 @@ def test_worker_processes_decode_the_same_images(prepared, folder):
 def test_an_image_lost_after_preparing_is_named(prepared, folder):
     data = prepared(source="folder", path=folder, in_memory="1B")
     shutil.rmtree(folder / "ant")
-    with pytest.raises(DataError, match=r"must be a file, but '.*ant/data\d+\.png' is none"):
+    with pytest.raises(DataError, match=r"ant/data\d+\.png"):
         contents(data.training)
 
 
@@ -141,7 +142,8 @@ def test_training_images_are_limited_after_the_division(prepared, folder):
 
 
 def test_shares_that_leave_nothing_for_training_are_refused(prepared, folder):
-    with pytest.raises(DataError, match=r"below 1 together, but are 0\.6 and 0\.5"):
+    facts = ("data.validation_share", "data.test_share", 0.6, 0.5)
+    with pytest.raises(DataError, match=naming(*facts)):
         prepared(source="folder", path=folder, validation_share=0.6, test_share=0.5)
 
 
@@ -181,11 +183,11 @@ def test_a_damaged_preparation_is_made_again(prepared, folder, name, kept):
     path = first.folder / name
     content = path.read_bytes()
     path.unlink() if kept is None else path.write_bytes(content[:kept])
-    with pytest.raises(DataError, match="a prepared data set must be whole"):
+    with pytest.raises(DataError, match=naming(first.folder)):
         open_dataset(first.folder)
     told: list[str] = []
     again = prepared(source="folder", path=folder, progress=told.append)
-    assert "preparing it again" in told[0]
+    assert naming(first.folder).search(told[0])
     assert (again.folder / name).read_bytes() == content
 
 
@@ -201,14 +203,14 @@ def test_a_damaged_preparation_is_made_again(prepared, folder, name, kept):
 def test_a_folder_that_another_version_wrote_is_refused(prepared, folder, change):
     path = prepared(source="folder", path=folder).folder / "info.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(DataError, match="must be whole"):
+    with pytest.raises(DataError, match=naming(path.parent)):
         open_dataset(path.parent)
 
 
 def test_labels_beyond_the_classes_are_refused_when_opened(prepared, folder):
     data = prepared(source="folder", path=folder)
     np.save(data.folder / "test_labels.npy", np.full(6, 2))
-    with pytest.raises(DataError, match="test labels lie outside of 0 to 1"):
+    with pytest.raises(DataError, match=naming(data.folder, "test", 0, 1)):
         open_dataset(data.folder)
 
 
@@ -225,7 +227,7 @@ def test_two_that_prepare_at_once_find_the_same(tmp_path, folder):
 
 def test_a_cache_that_cannot_be_written_is_refused(tmp_path, prepared, folder):
     (tmp_path / "cache").write_text("a file, not a folder")
-    with pytest.raises(DataError, match=r"the cache must be writable, .* run\.cache"):
+    with pytest.raises(DataError, match=naming("run.cache", tmp_path / "cache")):
         prepared(source="folder", path=folder)
 
 

@@ -8,6 +8,7 @@ import pytest
 from search.config.study import DataSettings
 from search.data.sources.registry import has_mirror_images
 from search.errors import DataError
+from tests.messages import naming
 
 
 @pytest.mark.parametrize("name", ["folder", "torch/folder"])
@@ -72,25 +73,25 @@ def test_a_link_to_nothing_is_a_damaged_image(tmp_path, prepared, fill):
 def test_other_classes_in_a_split_are_refused(tmp_path, prepared, fill):
     fill(tmp_path / "data" / "train")
     fill(tmp_path / "data" / "val", classes=("ant", "cat"))
-    with pytest.raises(DataError, match="train and val must have the same classes"):
+    with pytest.raises(DataError, match=naming("train", "val", "'folder'")):
         prepared(source="timm", name="folder", path=tmp_path / "data")
 
 
 def test_a_held_out_folder_without_training_is_refused(tmp_path, prepared, fill):
     fill(tmp_path / "data" / "val")
-    with pytest.raises(DataError, match="must hold train/ beside val/"):
+    with pytest.raises(DataError, match=naming("data.path", "train/", "val/")):
         prepared(source="timm", name="folder", path=tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ["folder", "torch/cifar10", "torch/folder", "torch/no_such"])
 def test_data_that_are_not_at_hand_are_refused_with_what_to_do(tmp_path, prepared, name):
-    with pytest.raises(DataError, match=r"timm must find the data set.*download it elsewhere"):
+    with pytest.raises(DataError, match=naming("data.path", "data.name", f"'{name}'")):
         prepared(source="timm", name=name, path=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["tfds/mnist", "wds/shards", "hfids/food101"])
 def test_streams_are_refused(prepared, name):
-    with pytest.raises(DataError, match="must be a data set that is read by index"):
+    with pytest.raises(DataError, match=naming("data.name", name.split("/")[0])):
         prepared(source="timm", name=name)
 
 
@@ -98,7 +99,7 @@ def test_streams_are_refused(prepared, name):
     importlib.util.find_spec("datasets") is not None, reason="Hugging Face's datasets is installed"
 )
 def test_hugging_faces_data_sets_name_the_extra_they_need(prepared):
-    with pytest.raises(DataError, match=r"pip install -e '\.\[datasets\]'"):
+    with pytest.raises(DataError, match=naming("pip install -e '.[datasets]'")):
         prepared(source="timm", name="hfds/food101")
 
 

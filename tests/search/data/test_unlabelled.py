@@ -25,6 +25,7 @@ from search.teachers.teacher import Teacher
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
+from tests.messages import naming
 
 IMAGES = 40
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])
@@ -130,7 +131,7 @@ def test_another_image_makes_another_data_set(
 
 def test_a_folder_without_images_is_refused(stripes_file: Path, tmp_path: Path) -> None:
     for folder in (tmp_path / "none", tmp_path):
-        with pytest.raises(DataError, match=r"data\.unlabelled must be a folder that holds images"):
+        with pytest.raises(DataError, match=naming("data.unlabelled", folder)):
             _prepared(stripes_file, folder, tmp_path)
 
 
@@ -151,7 +152,8 @@ def test_a_study_that_opens_no_method_without_labels_is_refused(
         )
 
     check_study(study("labels", "label_free"))
-    with pytest.raises(BadInput, match=r"open label_free in space\.distillation, or leave"):
+    facts = ("data.unlabelled", "space.distillation", "label_free")
+    with pytest.raises(BadInput, match=naming(*facts)):
         check_study(study("labels", "soft_targets"))
 
 

@@ -16,6 +16,7 @@ from spaces.pruning.structured.channel_pruning import ChannelPruning
 from spaces.pruning.structured.groups import find_groups
 from spaces.pruning.taylor import Taylor
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 EXAMPLE = torch.zeros(1, 1, 2, 2)
 
@@ -107,8 +108,8 @@ def test_channels_that_no_normalisation_scales_are_kept() -> None:
 
 
 def test_a_network_without_anything_to_cut_is_refused() -> None:
-    with pytest.raises(ValueError, match="bn_scale must find channels to cut, but found none"):
-        BatchNormScale().apply(_TwoLayers(), EXAMPLE)
+    with pytest.raises(ValueError, match=naming("bn_scale", 0.3)):
+        BatchNormScale(ratio=0.3).apply(_TwoLayers(), EXAMPLE)
 
 
 def test_taylor_takes_out_what_the_loss_depends_on_least() -> None:

@@ -7,6 +7,7 @@ from spaces.axes.pruning import Cut, CutSide
 from spaces.pruning.structured.channels import CutPlan, cut_channels, magnitude
 from spaces.pruning.structured.cuts import read_cuts, replay_cuts
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 
 class _Classifier(nn.Module):
@@ -68,7 +69,7 @@ def test_attention_keeps_its_heads_and_loses_width_in_each() -> None:
 
 
 def test_cuts_of_another_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="this _Classifier can't be cut"):
+    with pytest.raises(ValueError, match=naming("_Classifier", "stem")):
         replay_cuts(_Classifier(), torch.zeros(1, 1, 4, 4), [("stem.conv", CutSide.OUTPUTS, [0])])
 
 
@@ -80,5 +81,5 @@ def test_cuts_of_the_first_format_are_still_understood() -> None:
 
 
 def test_a_part_that_no_version_knows_is_refused() -> None:
-    with pytest.raises(ValueError, match="'corner' is not a valid Part"):
+    with pytest.raises(ValueError, match="'corner'"):
         read_cuts([["stem", "corner", [0]]])

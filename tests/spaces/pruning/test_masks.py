@@ -19,6 +19,7 @@ from spaces.pruning.structured.masks import keeper, largest, matrices, two_of_fo
 from spaces.quantization.float32 import Float32
 from spaces.quantization.weight_compression.packed import unpacked
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 SHAPE = (3, 32, 32)
 
@@ -77,7 +78,7 @@ def test_layers_that_four_does_not_divide_stay_whole(inputs: int) -> None:
 
 
 def test_a_network_without_fours_is_refused() -> None:
-    with pytest.raises(ValueError, match="sparse_2_4 must find layers with inputs in fours"):
+    with pytest.raises(ValueError, match=naming("sparse_2_4", "Sequential")):
         SparseTwoOfFour().apply(nn.Sequential(nn.Linear(3, 2)), torch.zeros(1, 3))
 
 

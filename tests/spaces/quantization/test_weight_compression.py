@@ -17,6 +17,7 @@ from spaces.quantization.weight_compression.encodings import (
     stored_bytes,
 )
 from spaces.quantization.weight_compression.packed import pack, pack_sparse, unpacked
+from tests.messages import naming
 
 SHAPE = (6, 4, 3, 3)
 ONE = np.ones(1, np.float32)
@@ -113,13 +114,13 @@ def test_a_byte_holds_as_many_digits_as_fit() -> None:
 
 @pytest.mark.parametrize("count", [1, 257])
 def test_too_few_or_too_many_levels_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="2 to 256 levels"):
+    with pytest.raises(ValueError, match=naming(2, 256, count)):
         coded(np.zeros(4, int), np.zeros(count, np.float32), ONE)
 
 
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_index_of_no_level_is_refused(index: int) -> None:
-    with pytest.raises(ValueError, match="from 0 to 2"):
+    with pytest.raises(ValueError, match=naming(2, index)):
         coded(np.array([0, index]), np.zeros(3, np.float32), ONE)
 
 
@@ -197,19 +198,20 @@ def test_a_plain_file_is_unpacked_to_itself(tmp_path: Path) -> None:
 
 def test_an_unknown_tensor_or_opset_cannot_be_packed() -> None:
     model = _model(np.ones(SHAPE, np.float32))
-    with pytest.raises(ValueError, match=r"no initializers \['bias'\]"):
+    with pytest.raises(ValueError, match="'bias'"):
         pack(model, {"bias": halved(np.ones(1, np.float32))})
     model.opset_import[0].version = 21
-    with pytest.raises(ValueError, match="opset 17"):
+    with pytest.raises(ValueError, match=naming("opset", 17, 21)):
         pack(model, {})
 
 
 def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     packed = pack(_model(np.ones(SHAPE, np.float32)), {"weights": halved(np.ones(SHAPE))})
-    packed.opset_import[-1].version = 2
-    onnx.save(packed, tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="format 1 or older, but is of format 2"):
-        unpacked(tmp_path / "model.onnx")
+    packed.opset_import[-1].version = 4100
+    path = tmp_path / "model.onnx"
+    onnx.save(packed, path)
+    with pytest.raises(ValueError, match=naming(path, 4100)):
+        unpacked(path)
 
 
 def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path: Path) -> None:
