@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from search.artifacts.student import (
+    FORMAT,
     RECIPE,
     WEIGHTS,
     Provenance,
@@ -22,6 +23,7 @@ from search.files.atomic import CHECKSUMS, written_whole
 from spaces.axes.pruning import Pruning
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
+from tests.messages import naming
 
 
 def _write(folder: Path, network: nn.Module, pruning: Pruning, dataset: Dataset, recipe) -> None:
@@ -87,8 +89,8 @@ def _rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_fault_28_a_newer_format_is_refused_with_both_numbers(folder: Path) -> None:
-    _rewrite(folder, format=3)
-    with pytest.raises(ArtifactError, match=r"format 2 or older, but is of format 3.*newer retort"):
+    _rewrite(folder, format=1003)
+    with pytest.raises(ArtifactError, match=naming(folder, FORMAT, 1003)):
         read_provenance(folder)
 
 
@@ -96,35 +98,35 @@ def test_fault_28_a_newer_format_is_refused_with_both_numbers(folder: Path) -> N
 def test_fault_28_a_changed_file_is_refused_by_name(file: str, folder: Path) -> None:
     with (folder / file).open("ab") as stream:
         stream.write(b" ")
-    with pytest.raises(ArtifactError, match=f"must be as it was written, but differs in {file}"):
+    with pytest.raises(ArtifactError, match=naming(folder, file)):
         load_network(folder)
 
 
 @pytest.mark.parametrize("file", [RECIPE, WEIGHTS, CHECKSUMS])
 def test_a_missing_file_is_refused_by_name(file: str, folder: Path) -> None:
     (folder / file).unlink()
-    with pytest.raises(ArtifactError, match=f"differs in .*{file}"):
+    with pytest.raises(ArtifactError, match=naming(folder, file)):
         load_network(folder)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"a student must be a folder, but .*nowhere is none"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "nowhere")):
         check_whole(tmp_path / "nowhere")
 
 
 def test_a_recipe_that_is_not_understood_is_refused(folder: Path) -> None:
     _rewrite(folder, data={})
-    with pytest.raises(ArtifactError, match=r"recipe\.json can't be read"):
+    with pytest.raises(ArtifactError, match=naming(folder / RECIPE)):
         read_provenance(folder)
 
 
 def test_a_recipe_of_an_unknown_method_is_refused(folder: Path, recipe) -> None:
     _rewrite(folder, params={**recipe().to_params(), "pruning": "of_tomorrow"})
-    with pytest.raises(ArtifactError, match=r"can't be rebuilt: pruning must be one of"):
+    with pytest.raises(ArtifactError, match=naming(folder, "pruning", "'of_tomorrow'")):
         load_network(folder)
 
 
 def test_weights_that_do_not_fit_the_recipe_are_refused(folder: Path) -> None:
     _rewrite(folder, cuts=[])
-    with pytest.raises(ArtifactError, match=r"can't be rebuilt: (?s:.*)size mismatch"):
+    with pytest.raises(ArtifactError, match=naming(folder, "conv1.0.weight")):
         load_network(folder)

@@ -31,6 +31,7 @@ from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 NewRecipe = Callable[..., Recipe]
 
@@ -265,7 +266,7 @@ def test_a_network_that_cannot_take_the_images_is_refused_however_it_is_cut(
     feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     verdict = feasibility.judge(recipe(student=Timm(model="inception_v3"), pruning=pruning))
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
-    assert "Kernel size can't be greater than actual input size" in verdict.reason
+    assert naming("InceptionV3", 32).search(verdict.reason)
 
 
 def test_what_a_trial_was_found_to_cost_is_taken_up(
@@ -305,7 +306,7 @@ def test_a_student_that_cannot_be_cut_is_refused_and_not_tried_again(
     feasibility = Feasibility(_requirements(context), CostTable())
     verdict = feasibility.judge(wanted)
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
-    assert "must find residual blocks" in verdict.reason
+    assert naming("blocks").search(verdict.reason)
     assert feasibility.judge(wanted) == verdict
     assert len(builds) == 1
 
@@ -320,10 +321,8 @@ def test_a_recipe_that_contradicts_itself_is_refused_unseen(
 
     wanted = recipe(student=Counted(), pruning=Contrary())
     verdict = Feasibility(_requirements(context), CostTable()).judge(wanted)
-    assert (verdict.basis, verdict.reason) == (
-        Basis.CONFLICT,
-        "pruning.magnitude: it never fits",
-    )
+    assert verdict.basis is Basis.CONFLICT
+    assert naming("pruning.magnitude", "it never fits").search(verdict.reason)
     assert builds == []
 
 

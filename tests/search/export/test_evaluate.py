@@ -25,6 +25,7 @@ from search.targets.onnx_runtime import export_onnx
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary
+from tests.messages import naming
 from tests.search.export.conftest import Tested
 
 Compare = Callable[..., dict[str, EvaluationResult]]
@@ -132,7 +133,7 @@ def test_a_foreign_file_that_takes_no_images_is_refused(compare: Compare, tmp_pa
     )
     opsets = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "flat.onnx")
-    with pytest.raises(BadInput, match=r"flat\.onnx must take images, .* has 2 dimensions"):
+    with pytest.raises(BadInput, match=naming(tmp_path / "flat.onnx", 2)):
         compare(tmp_path / "flat.onnx")
 
 
@@ -166,16 +167,14 @@ def test_operations_of_attention_are_counted_in_a_file_too(tmp_path: Path) -> No
 
 
 def test_what_is_no_model_is_refused(compare: Compare) -> None:
-    with pytest.raises(
-        BadInput, match=r"'resnet18x' must be a folder .*, an ONNX file, or a model"
-    ):
+    with pytest.raises(BadInput, match=naming("'resnet18x'")):
         compare("resnet18x")
 
 
 def test_a_model_of_other_classes_is_refused(compare: Compare, tmp_path: Path) -> None:
     network = timm.create_model("test_resnet", num_classes=7, in_chans=1)
     export_onnx(network, tmp_path / "seven.onnx", image_shape=(1, 32, 32))
-    with pytest.raises(BadInput, match=r"must predict the data's 3 classes, .* shape \[1, 7\]"):
+    with pytest.raises(BadInput, match=naming(tmp_path / "seven.onnx", 3, "[1, 7]")):
         compare(tmp_path / "seven.onnx")
 
 
@@ -184,7 +183,7 @@ def test_a_model_that_takes_other_images_is_refused_by_name(
 ) -> None:
     network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
     export_onnx(network, tmp_path / "colour.onnx", image_shape=(3, 32, 32))
-    with pytest.raises(BadInput, match=r"colour\.onnx must take images of 1 channels and 32 pix"):
+    with pytest.raises(BadInput, match=naming(tmp_path / "colour.onnx", 1, 32)):
         compare(tmp_path / "colour.onnx")
 
 
@@ -196,5 +195,5 @@ def test_a_model_whose_classes_stand_in_another_order_is_refused(
     (labels,) = (each for each in model.metadata_props if each.key == LABELS)
     labels.value = '["2", "1", "0"]'
     onnx.save(model, tmp_path / "turned.onnx")
-    with pytest.raises(BadInput, match="the data's classes in their order, 0, 1, 2, but has 2, 1"):
+    with pytest.raises(BadInput, match=naming(tmp_path / "turned.onnx", "0, 1, 2", "2, 1, 0")):
         compare(tmp_path / "turned.onnx")

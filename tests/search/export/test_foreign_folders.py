@@ -24,6 +24,7 @@ from search.export.images import RECORDED, open_images
 from search.export.record import read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, written_whole
+from tests.messages import naming
 from tests.search import conftest as of_search
 from tests.search.conftest import FinishedTrials
 
@@ -130,7 +131,8 @@ def test_fault_32_nothing_that_a_folder_names_is_opened_unasked(
     assert any(str(student / RECIPE) in each for each in opened)  # else nothing is heard
     found = {each["check"]: each for each in json.loads(verified.stdout)}
     assert found["test part"]["holds"] is None
-    assert f"`--data recorded` to open npz from '{named}/images.npz'" in found["test part"]["found"]
+    asked = naming("--data recorded", "npz", f"'{named}/images.npz'")
+    assert asked.search(found["test part"]["found"])
     assert found["budget"]["holds"] is True
     assert isinstance(evaluated.exception, BadInput)
     assert "--data recorded" in str(evaluated.exception)
@@ -171,7 +173,7 @@ def test_fault_32_a_data_set_by_name_is_not_fetched_for_a_path(
 ) -> None:
     data = {"source": "timm", "name": "hfds/somebody/everything"}
     rewrite(RECIPE, lambda document: document["study"].update(data=data))
-    with pytest.raises(BadInput, match=r"timm from 'hfds/somebody/everything'"):
+    with pytest.raises(BadInput, match=naming("timm", "'hfds/somebody/everything'")):
         open_images(tmp_path, read_handover(student), cache=tmp_path / "cache")
 
 
@@ -183,7 +185,7 @@ def test_fault_32_a_student_by_the_name_of_an_address_is_refused(
 ) -> None:
     name = model.format(tmp_path)
     rewrite(RECIPE, lambda document: document["params"].update({"student.timm.model": name}))
-    with everything_opened() as opened, pytest.raises(ArtifactError, match="must be the name of a"):
+    with everything_opened() as opened, pytest.raises(ArtifactError, match=naming(repr(name))):
         load(student)
     assert [each for each in opened if each.startswith("socket")] == []
 
@@ -208,8 +210,7 @@ def test_fault_32_what_timm_would_follow_is_not_given_to_timm(
     rewrite("config.json", change)
     check = {each.name: each for each in verify(student, cache=tmp_path / "cache")}["timm"]
     assert check.holds is False
-    assert check.found.startswith("not loaded: config.json")
-    assert key in check.found
+    assert naming("config.json", key).search(check.found)
 
 
 def with_data_elsewhere(location: str) -> bytes:
@@ -238,7 +239,7 @@ def test_fault_32_an_onnx_file_takes_no_weights_from_elsewhere(
     (path.parent / "link").symlink_to("../secret")
     path.write_bytes(with_data_elsewhere(place.format(tmp_path)))
     info = read_provenance(student).data
-    with pytest.raises(ArtifactError, match=r"model\.onnx"):
+    with pytest.raises(ArtifactError, match=naming(path)):
         open_model(str(path), info, threads=1, scratch=tmp_path)
     with pytest.raises(onnx.checker.ValidationError):
         onnx.load(path)
@@ -248,7 +249,7 @@ def test_fault_32_a_link_in_a_folder_leads_nowhere(student: Path, tmp_path: Path
     """Not even to a file that fits the checksum: whether it fits is told to nobody."""
     (student / SERVED).rename(tmp_path / "elsewhere.onnx")
     (student / SERVED).symlink_to(tmp_path / "elsewhere.onnx")
-    with everything_opened() as opened, pytest.raises(ArtifactError, match=r"model\.onnx \(a link"):
+    with everything_opened() as opened, pytest.raises(ArtifactError, match=naming(student, SERVED)):
         load(student)
     assert [each for each in opened if "onnx" in each] == []
 
@@ -261,7 +262,7 @@ def test_fault_32_a_list_that_names_other_files_is_refused_and_they_are_not_open
     name = name.format(tmp_path)
     with (student / CHECKSUMS).open("a") as sums:
         sums.write(f"{'0' * 64}  {name}\n")
-    with everything_opened() as opened, pytest.raises(ArtifactError, match="no name of a file"):
+    with everything_opened() as opened, pytest.raises(ArtifactError, match=naming(repr(name))):
         load(student)
     assert [each for each in opened if "secret" in each] == []
 
@@ -269,5 +270,5 @@ def test_fault_32_a_list_that_names_other_files_is_refused_and_they_are_not_open
 def test_fault_32_a_pipe_in_a_folder_is_not_waited_for(student: Path) -> None:
     (student / SERVED).unlink()
     os.mkfifo(student / SERVED)
-    with pytest.raises(ArtifactError, match=r"differs in model\.onnx"):
+    with pytest.raises(ArtifactError, match=naming(student, SERVED)):
         load(student)

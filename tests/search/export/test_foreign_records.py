@@ -16,6 +16,7 @@ from search.export.exporting import export_student
 from search.export.record import read_handover
 from search.export.verify import _claimed
 from search.files.atomic import written_whole
+from tests.messages import naming
 from tests.search.export.conftest import Tested
 
 HEADS = {
@@ -31,14 +32,14 @@ HEADS = {
 def test_fault_36_the_head_of_a_card_is_read_strictly(head: str, tmp_path: Path) -> None:
     text = f"---\n{head}---\n# card\n" if head else "card"
     (tmp_path / "README.md").write_text(text)
-    with pytest.raises(ArtifactError, match=r"the head of .*README\.md"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "README.md")):
         _claimed(tmp_path)
 
 
 def test_fault_36_a_card_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "README.md").open("wb") as sparse:
         sparse.truncate(2**30)
-    with pytest.raises(ArtifactError, match=r"README\.md .* 1,073,741,824 bytes"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "README.md", f"{2**30:,}")):
         _claimed(tmp_path)
 
 
@@ -71,7 +72,7 @@ def test_fault_36_what_a_recipe_says_of_another_type_is_refused_by_name(
     section[last] = value
     with written_whole(tmp_path / "student") as folder:
         (folder / RECIPE).write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match=r"recipe\.json can't be read"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "student" / RECIPE)):
         (read_provenance if place[0] == "data" else read_handover)(tmp_path / "student")
 
 
@@ -122,7 +123,7 @@ def test_fault_36_what_a_file_says_that_cannot_be_used_is_refused(
     said: dict[str, object], tmp_path: Path, stripes: Dataset
 ) -> None:
     told = {PREPROCESSING: json.dumps(said)}
-    with pytest.raises(BadInput, match=r"other\.onnx .*'preprocessing'"):
+    with pytest.raises(BadInput, match=naming("other.onnx", PREPROCESSING)):
         _opened(tmp_path, stripes, shape=["batch", 1, 32, 32], **told)
 
 
@@ -133,9 +134,11 @@ def test_fault_36_labels_that_are_nested_without_end_are_not_ours(
     assert _opened(tmp_path, stripes, shape=["batch", 1, 32, 32], **told).image_size == 32
 
 
-@pytest.mark.parametrize("shape", [[10**6, 1, 32, 32], ["batch", 1, 10**5, 10**5]])
+@pytest.mark.parametrize(
+    ("shape", "large"), [([10**6, 1, 32, 32], 10**6), (["batch", 1, 10**5, 10**5], 10**5)]
+)
 def test_fault_36_a_file_that_takes_all_of_the_memory_is_refused(
-    shape: list[int | str], tmp_path: Path, stripes: Dataset
+    shape: list[int | str], large: int, tmp_path: Path, stripes: Dataset
 ) -> None:
-    with pytest.raises(BadInput, match=r"other\.onnx .*1000"):
+    with pytest.raises(BadInput, match=naming("other.onnx", large)):
         _opened(tmp_path, stripes, shape=shape)

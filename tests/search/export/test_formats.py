@@ -26,6 +26,7 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary
+from tests.messages import naming
 from tests.search.conftest import FinishedTrials
 
 
@@ -133,24 +134,24 @@ def test_writing_a_form_prints_nothing(
 def test_a_float_student_needs_no_second_float_file(
     finished: FinishedTrials, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInput, match=r"--format float32: model\.onnx holds float32 already"):
+    with pytest.raises(BadInput, match=naming("--format", "float32", SERVED)):
         export_student(*finished(), tmp_path / "student", formats=[ExportFormat.FLOAT32])
     assert not (tmp_path / "student").exists()
 
 
 @pytest.mark.parametrize(
-    ("form", "module", "reason"),
+    ("form", "module", "remedy"),
     [
-        (ExportFormat.OPENVINO, "openvino", r"pip install -e '\.\[openvino\]'"),
-        (ExportFormat.TFLITE, "litert_torch", "torch below 2.15.*docs/handover.md"),
+        (ExportFormat.OPENVINO, "openvino", ["pip install -e '.[openvino]'"]),
+        (ExportFormat.TFLITE, "litert_torch", ["2.15", "docs/handover.md"]),
     ],
 )
 def test_a_form_whose_converter_is_missing_says_how_to_get_it_and_nothing_is_written(
-    form: ExportFormat, module: str, reason: str, finished: FinishedTrials, tmp_path: Path
+    form: ExportFormat, module: str, remedy: list[str], finished: FinishedTrials, tmp_path: Path
 ) -> None:
     if importlib.util.find_spec(module):
         pytest.skip(f"{module} is installed")
-    with pytest.raises(BadInput, match=rf"--format {form}: needs .*{reason}"):
+    with pytest.raises(BadInput, match=naming("--format", form, *remedy)):
         export_student(*finished(), tmp_path / "student", formats=[form])
     assert not (tmp_path / "student").exists()
 

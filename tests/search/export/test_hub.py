@@ -12,6 +12,7 @@ from huggingface_hub import constants
 
 from search.errors import BadInput, RetortError
 from search.export.hub import check_hub_name, push
+from tests.messages import naming
 
 
 class _Hub(BaseHTTPRequestHandler):
@@ -89,12 +90,12 @@ def test_a_hub_that_does_not_answer_is_told_with_the_remedy(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(RetortError, match=r"is written, but could not .*`hf upload ada/stripes"):
+    with pytest.raises(RetortError, match=naming(f"hf upload ada/stripes {folder}")):
         push(folder, "ada/stripes")
     assert (folder / "model.onnx").is_file()
 
 
 @pytest.mark.parametrize("name", ["stripes", "ada/../stripes", "a/b/c", ""])
 def test_a_name_that_the_hub_would_refuse_is_refused_before_anything_is_written(name: str) -> None:
-    with pytest.raises(BadInput, match="--hub must be user/name"):
+    with pytest.raises(BadInput, match=naming("--hub", "user/name", repr(name))):
         check_hub_name(name)

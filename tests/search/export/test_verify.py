@@ -22,7 +22,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.images import RECORDED, open_images
-from search.export.record import ExportRecord
+from search.export.record import ExportRecord, read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
 from spaces.pruning.magnitude import Magnitude
@@ -32,6 +32,7 @@ from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.kmeans import KMeans
 from spaces.quantization.ternary import Ternary
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 from tests.search.export.conftest import Tested
 
 Checked = Callable[..., dict[str, Check]]
@@ -55,7 +56,7 @@ def _rewrite(folder: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "choices",
+    "methods",
     [
         {},
         {"student": Timm(stem="small")},
@@ -76,10 +77,10 @@ def test_a_sound_student_passes_every_check(
     assert [each for each in found.values() if each.holds is False] == []
     assert {"checksums", SERVED, "retort", "test part", "predictions", "bytes"} <= {*found}
     assert found["test part"].holds is True
-    assert found["predictions"].found.startswith("0 of 36 images")
+    assert naming(0, 36).search(found["predictions"].found)
     pruned = isinstance(methods.get("pruning"), Magnitude)
     assert ("timm" in found) == (not pruned and "student" not in methods)
-    assert found["budget"].found == "the study had none"
+    assert found["budget"].holds is None
 
 
 def test_every_further_form_is_loaded_and_compared(
@@ -98,7 +99,7 @@ def test_a_file_that_might_run_code_is_loaded_only_on_trust(
     folder = export_student(*tested(), tmp_path / "student", formats=[ExportFormat.PT2])
     check = checked(folder)["model.pt2"]
     assert check.holds is None
-    assert "pass --trust" in check.found
+    assert naming("--trust").search(check.found)
 
 
 def test_a_form_that_cannot_be_run_fails_alone(
@@ -108,7 +109,7 @@ def test_a_form_that_cannot_be_run_fails_alone(
     _rewrite(folder, ExportFormat.FP16.file, b"not of this runtime")
     found = checked(folder)
     assert found[ExportFormat.FP16.file].holds is False
-    assert found[ExportFormat.FP16.file].found.startswith("can't be run: ")
+    assert naming(ExportFormat.FP16.file).search(found[ExportFormat.FP16.file].found)
     assert found["bytes"].holds is True
 
 
@@ -121,13 +122,16 @@ def test_a_device_that_does_not_start_is_not_measured(
         raise TargetError("the GPU does not start")
 
     monkeypatch.setattr("search.export.verify.Session", fail)
-    assert checked(folder)["latency"].found == "not measured: the GPU does not start"
+    check = checked(folder)["latency"]
+    assert check.holds is None
+    assert naming("the GPU does not start").search(check.found)
 
 
 def test_images_that_come_with_a_library_are_nowhere_else(tmp_path: Path) -> None:
     told = cast("ExportRecord", SimpleNamespace(data=DataSettings(source="digits"), seed=0))
-    with pytest.raises(BadInput, match=r"--data must name a study file, .* scikit-learn"):
-        open_images(tmp_path / "photos", told, cache=tmp_path / "cache")
+    photos = tmp_path / "photos"
+    with pytest.raises(BadInput, match=naming("--data", "scikit-learn", photos)):
+        open_images(photos, told, cache=tmp_path / "cache")
 
 
 def _wrecked(path: Path) -> bytes:
@@ -161,7 +165,7 @@ def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_p
     _rewrite(folder, "README.md", card.replace(said, "value: 0.05", 1).encode())
     found = checked(folder)["test part"]
     assert found.holds is False
-    assert "5.00% on the card" in found.found
+    assert naming("5.00%").search(found.found)
 
 
 def test_predictions_that_are_not_its_own_are_found_out(
@@ -176,7 +180,7 @@ def test_predictions_that_are_not_its_own_are_found_out(
     (folder / CHECKSUMS).write_text(sums.replace(before, file_digest(folder / PREDICTIONS)))
     found = checked(folder)["predictions"]
     assert found.holds is False
-    assert found.found.startswith("3 of 36 images")
+    assert naming(3, 36).search(found.found)
 
 
 def test_a_budget_that_this_machine_breaks_is_said(
@@ -189,7 +193,7 @@ def test_a_budget_that_this_machine_breaks_is_said(
     found = checked(folder)
     assert found["latency"].holds is None
     assert found["budget"].holds is False
-    assert "does not hold here: latency" in found["budget"].found
+    assert naming("latency").search(found["budget"].found)
 
 
 def test_a_budget_that_holds_here_is_said_with_all_its_limits(
@@ -201,12 +205,14 @@ def test_a_budget_that_holds_here_is_said_with_all_its_limits(
     _rewrite(folder, RECIPE, json.dumps(document).encode())
     found = checked(folder)["budget"]
     assert found.holds is True
-    assert found.found.startswith("size up to 1.00 GB, latency up to")
+    assert naming("size", "1.00 GB", "latency", "60.0 s", "parameters", "1.00 G").search(
+        found.found
+    )
     document["study"]["budget"] = {"macs": 1000}
     _rewrite(folder, RECIPE, json.dumps(document).encode())
     found = checked(folder)["budget"]
     assert found.holds is False
-    assert "does not hold here: MACs" in found.found
+    assert naming("MACs", "1.00 k").search(found.found)
 
 
 def test_a_latency_of_a_device_that_is_not_here_is_not_measured(
@@ -220,7 +226,8 @@ def test_a_latency_of_a_device_that_is_not_here_is_not_measured(
     document["study"]["budget"] = {"latency": "1m"}
     _rewrite(folder, RECIPE, json.dumps(document).encode())
     found = checked(folder)
-    assert found["latency"].found.startswith("not measured: measuring on cuda needs")
+    assert found["latency"].holds is None
+    assert naming("cuda", "CUDAExecutionProvider").search(found["latency"].found)
     assert found["budget"].holds is None
 
 
@@ -232,8 +239,9 @@ def test_data_without_a_test_part_are_not_graded(
     document["study"]["data"]["test_share"] = 0
     _rewrite(folder, RECIPE, json.dumps(document).encode())
     found = checked(folder)["test part"]
+    assert not len(open_images(RECORDED, read_handover(folder), cache=tmp_path / "cache").test)
     assert found.holds is None
-    assert found.found == "not measured: these data have none"
+    assert "%" not in found.found
 
 
 def test_data_that_moved_are_taken_from_where_they_are_now(
@@ -259,7 +267,7 @@ def test_other_images_than_those_of_the_card_support_no_claim(
         )
     check = checked(folder, data=tmp_path / "other.npz")["test part"]
     assert check.holds is None
-    assert "not the images that it was tested on" in check.found
+    assert "%" in check.found  # they are graded, and no claim is made of it
 
 
 def test_other_images_are_given_as_the_student_takes_them(
@@ -302,5 +310,5 @@ def test_a_damaged_folder_is_refused_by_name(
 ) -> None:
     folder = export_student(*tested(), tmp_path / "student")
     (folder / "config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=r"differs in config\.json"):
+    with pytest.raises(ArtifactError, match=naming(folder, "config.json")):
         checked(folder)

@@ -12,6 +12,7 @@ import pytest
 
 from search.files.arrays import mapped, read_npz
 from search.files.reading import DamagedFile
+from tests.messages import naming
 from tests.search.bombs import npy_head, with_flag, write_header_bomb, write_zip, write_zip_bomb
 
 FEW_BYTES = 20 * 2**20
@@ -27,10 +28,10 @@ def written(path: Path, **arrays: object) -> Path:
     return path
 
 
-def refuse(path: Path, told: str) -> None:
+def refuse(path: Path, *facts: object) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(DamagedFile, match=told):
+        with pytest.raises(DamagedFile, match=naming(*facts)):
             read_npz(path, ["images"])
         assert tracemalloc.get_traced_memory()[1] < FEW_BYTES
     finally:
@@ -61,13 +62,13 @@ def test_small_tables_that_repeat_themselves_are_read(path: Path) -> None:
 
 def test_fault_36_a_head_that_announces_terabytes_is_refused(path: Path) -> None:
     write_header_bomb(path, "images")
-    refuse(path, r"'images' .* announces 2,936,\d+,\d+,\d+ bytes, but 12 follow")
+    refuse(path, "'images'", f"{700_000 * 2048 * 2048:,}", 12)
 
 
 def test_fault_36_three_megabytes_that_hold_three_gigabytes_are_refused(path: Path) -> None:
     write_zip_bomb(path, "images")
     assert path.stat().st_size < 4 * 10**6
-    refuse(path, r"said to hold 3,221,\d+,\d+")
+    refuse(path, f"{3 * 2**30 + 128:,}")
 
 
 def test_fault_36_an_archive_that_says_that_it_is_small_is_read_no_further(path: Path) -> None:
@@ -76,43 +77,41 @@ def test_fault_36_an_archive_that_says_that_it_is_small_is_read_no_further(path:
     sizes = np.uint32(3 * 2**30 + 128).tobytes()
     assert content.count(sizes) == 2
     path.write_bytes(content.replace(sizes, np.uint32(1000).tobytes()))
-    refuse(path, "'images' is damaged")
+    refuse(path, "'images'")
 
 
 def test_fault_36_an_archive_that_says_that_it_is_large_is_refused(path: Path) -> None:
     packed = npy_head((2**20,), "|u1") + b"few"
     write_zip(path, name="images.npy", packed=packed, size=2**20 + 128, method=0)
-    refuse(path, "'images' is damaged")
+    refuse(path, "'images'")
 
 
-@pytest.mark.parametrize(
-    ("flag", "told"), [(0x1, "'images' is encrypted"), (0x20, "'images' .* patched data")]
-)
-def test_fault_36_an_encrypted_entry_is_refused(flag: int, told: str, path: Path) -> None:
+@pytest.mark.parametrize("flag", [0x1, 0x20], ids=["encrypted", "patched"])
+def test_fault_36_an_entry_that_is_encrypted_or_patched_is_refused(flag: int, path: Path) -> None:
     with_flag(written(path, images=np.arange(3)), flag)
-    refuse(path, told)
+    refuse(path, "'images'")
 
 
 @pytest.mark.parametrize("method", [1, 12, 14, 93, 99])
 def test_fault_36_an_entry_that_is_packed_otherwise_is_refused(method: int, path: Path) -> None:
     write_zip(path, name="images.npy", packed=b"packed", size=200, method=method)
-    refuse(path, f"'images' is packed by method {method}")
+    refuse(path, "'images'", method)
 
 
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("|O", "type object"),
+        ("|O", "object"),
         ("|V8", "V8"),
-        ("<M8[s]", "datetime64"),
+        ("<M8[s]", "datetime64[s]"),
         ("|S0", "S0"),
-        ("<c16", "complex"),
+        ("<c16", "complex128"),
     ],
 )
 def test_fault_36_only_numbers_and_text_are_read(kind: str, told: str, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", npy_head((10**15,), kind))
-    refuse(path, rf"'images' .*{told}")
+    refuse(path, "'images'", told)
 
 
 @pytest.mark.parametrize(
@@ -131,12 +130,13 @@ def test_fault_36_only_numbers_and_text_are_read(kind: str, told: str, path: Pat
 def test_fault_36_a_head_that_is_none_is_refused(head: bytes, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", head)
-    refuse(path, "'images' is damaged")
+    refuse(path, "'images'")
 
 
 def test_fault_36_what_is_no_file_is_not_waited_for(path: Path) -> None:
     os.mkfifo(path)
-    refuse(path, "no regular file")
+    with pytest.raises(DamagedFile):
+        read_npz(path, ["images"])
 
 
 def test_fault_36_archives_with_other_bytes_are_read_or_refused(path: Path) -> None:
@@ -163,12 +163,12 @@ def test_fault_36_an_array_to_be_mapped_that_is_not_there_is_named(
     content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "pixels.npy").write_bytes(content)
-    with pytest.raises(DamagedFile, match=r"pixels\.npy"):
+    with pytest.raises(DamagedFile, match=naming("pixels.npy")):
         mapped(tmp_path / "pixels.npy")
 
 
 def test_an_archive_in_the_place_of_an_array_is_named(tmp_path: Path) -> None:
     with (tmp_path / "pixels.npy").open("wb") as file:
         np.savez(file, one=np.arange(3))
-    with pytest.raises(DamagedFile, match=r"pixels\.npy"):
+    with pytest.raises(DamagedFile, match=naming("pixels.npy")):
         mapped(tmp_path / "pixels.npy")

@@ -15,6 +15,7 @@ from search.files.atomic import (
     remove_abandoned,
     written_whole,
 )
+from tests.messages import naming
 
 
 @pytest.fixture
@@ -137,7 +138,8 @@ def test_fault_32_a_name_outside_of_the_folder_is_refused_and_not_followed(
     secret.write_text("of this machine")
     with (folder / CHECKSUMS).open("a") as sums:
         sums.write(f"{file_digest(secret)}  {name}\n")
-    assert damaged_files(folder) == [f"{name!r} (no name of a file in the folder)"]
+    (damaged,) = damaged_files(folder)
+    assert damaged.startswith(repr(name))
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -161,9 +163,8 @@ def test_fault_32_a_list_that_is_a_link_or_a_pipe_or_huge_is_damaged(folder: Pat
     (folder / CHECKSUMS).unlink()
     with (folder / CHECKSUMS).open("wb") as sparse:
         sparse.truncate(2**30)
-    assert damaged_files(folder) == [
-        f"{CHECKSUMS} (it has 1,073,741,824 bytes, above the 16,777,216 that are read)"
-    ]
+    (damaged,) = damaged_files(folder)
+    assert naming(CHECKSUMS, f"{2**30:,}", "16,777,216").search(damaged)
 
 
 def test_fault_32_a_pipe_is_not_waited_for_listed_or_not(folder: Path) -> None:

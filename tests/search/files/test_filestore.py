@@ -14,6 +14,7 @@ from search.files import filestore as folder_stores
 from search.files import remote
 from search.files.atomic import CHECKSUMS
 from search.files.filestore import FolderStore
+from tests.messages import naming
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_fault_12_what_is_damaged_at_the_url_is_named_and_not_used(
         (_there(tmp_path) / "model").write_text("weighty")
     else:
         (_there(tmp_path) / "model").unlink()
-    with pytest.raises(ArtifactError, match=r"artifacts/one must be .* but differs in model"):
+    with pytest.raises(ArtifactError, match=naming(f"{at_url.address}/one", "model")):
         at_url.fetched("one")
     assert at_url.kept("one") is None
     assert not (at_url.folder / "one").exists()
@@ -125,7 +126,7 @@ def test_fault_32_a_list_that_names_files_outside_of_the_folder_writes_none_ther
     _write(at_url)
     shutil.rmtree(at_url.folder)
     (_there(tmp_path) / CHECKSUMS).write_text(f"{'0' * 64}  {name}\n")
-    with pytest.raises(ArtifactError, match="but differs in"):
+    with pytest.raises(ArtifactError, match=naming(repr(name))):
         at_url.fetched("one")
     assert not list(tmp_path.rglob("outside"))
 
@@ -134,7 +135,7 @@ def test_fault_36_a_list_of_a_gigabyte_is_not_read(at_url: FolderStore, tmp_path
     _write(at_url)
     with (_there(tmp_path) / CHECKSUMS).open("r+b") as file:
         file.truncate(2**30)
-    with pytest.raises(ArtifactError, match=f"{CHECKSUMS} must have 16,777,216 bytes or fewer"):
+    with pytest.raises(ArtifactError, match=naming(CHECKSUMS, "16,777,216")):
         at_url.fetched("one")
     assert at_url.kept("one") is None
 
@@ -143,9 +144,7 @@ def test_a_url_that_takes_nothing_is_named_and_then_holds_nothing(
     at_url: FolderStore, tmp_path: Path
 ) -> None:
     (tmp_path / "there").write_text("a file in the way of a folder")
-    with pytest.raises(
-        FolderStoreError, match=r"file:///.*artifacts must be within reach, but is not"
-    ):
+    with pytest.raises(FolderStoreError, match=naming(at_url.address)):
         _write(at_url)
     assert not (at_url.folder / "one").exists()
     (tmp_path / "there").unlink()
@@ -199,26 +198,26 @@ def test_a_connection_that_died_is_made_anew(
 
 
 def test_a_url_whose_file_system_is_not_installed_is_refused_with_what_to_install() -> None:
-    with pytest.raises(BadInput, match=r"gs://bucket/here can't be opened: .*gcsfs"):
+    with pytest.raises(BadInput, match=naming("gs://bucket/here", "gcsfs")):
         FolderStore.of("gs://bucket/here").check()
-    with pytest.raises(BadInput, match=r"ink://well can't be opened: .*ink"):
+    with pytest.raises(BadInput, match=naming("ink://well")):
         FolderStore.of("ink://well").check()
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "fault"),
     [
-        ("s3://key:secret@bucket/folder", "must be a URL without a password"),
-        ("s3://bucket/folder?token=secret", "must be a folder, or a URL without options"),
-        ("simplecache::s3://bucket", "must be a folder, or a URL without options"),
-        ("file:///a/../b", "must be a URL without"),
-        ("memory://here", "must be shared by processes"),
+        ("s3://key:secret@bucket/folder", "password"),
+        ("s3://bucket/folder?token=secret", "options"),
+        ("simplecache::s3://bucket", "options"),
+        ("file:///a/../b", ".."),
+        ("memory://here", "memory"),
     ],
 )
 def test_urls_that_cannot_be_a_depot_are_refused_without_their_secrets(
-    address: str, told: str
+    address: str, fault: str
 ) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
+    with pytest.raises(ValueError, match=naming(fault)) as caught:
         folder_stores.check_url(address)
     assert "secret" not in str(caught.value)
 

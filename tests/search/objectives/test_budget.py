@@ -6,12 +6,20 @@ from pydantic import ValidationError
 from search.objectives.budget import Budget, total_violation
 from search.records import Cost
 from tests.measured import cost
+from tests.messages import naming
 
 COST: Cost = cost(size_bytes=1_500_000, parameters=400_000, macs=20_000_000, latency_ms=4.0)
 
 
 def budget(**limits: object) -> Budget:
     return Budget.model_validate(limits)
+
+
+def _faults(**limits: object) -> list[tuple[object, str]]:
+    """Place and kind of each fault for which these limits are refused."""
+    with pytest.raises(ValidationError) as caught:
+        budget(**limits)
+    return [(*error["loc"], error["type"]) for error in caught.value.errors()]  # type: ignore[misc]
 
 
 def test_a_budget_without_limits_admits_everything() -> None:
@@ -55,7 +63,8 @@ def test_a_latency_that_was_not_measured_is_left_out() -> None:
 
 def test_broken_limits_are_explained_with_their_units() -> None:
     explained = budget(size="1MB", latency="5ms", macs="10M").explain(COST)
-    assert explained == "size 1.50 MB is above 1.00 MB; MACs 20.0 M is above 10.0 M"
+    assert naming("size", "1.50 MB", "1.00 MB", "MACs", "20.0 M", "10.0 M").search(explained)
+    assert "latency" not in explained
 
 
 def test_nothing_is_explained_where_nothing_is_broken() -> None:
@@ -72,15 +81,15 @@ def test_the_total_violation_of_a_feasible_cost_is_zero() -> None:
 
 @pytest.mark.parametrize("size", ["0MB", "-1MB", "inf", float("nan"), True, "plenty"])
 def test_a_limit_that_is_no_quantity_is_refused(size: object) -> None:
-    with pytest.raises(ValidationError, match=r"size\n.*must be"):
-        budget(size=size)
+    assert _faults(size=size) == [("size", "value_error")]
 
 
 def test_a_limit_of_an_unknown_cost_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"weight\n.*Extra inputs are not permitted"):
-        budget(weight="2MB")
+    assert _faults(weight="2MB") == [("weight", "extra_forbidden")]
 
 
 def test_a_budget_is_not_changed_later() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        budget(size="2MB").size = 1  # type: ignore[misc]
+    given = budget(size="2MB")
+    with pytest.raises(ValidationError):
+        given.size = 1  # type: ignore[misc]
+    assert given == budget(size="2MB")

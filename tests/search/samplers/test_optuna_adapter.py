@@ -10,6 +10,7 @@ from search.samplers.history import CURVE, read_history
 from search.samplers.optuna_adapter import Proposal, Sampler
 from spaces.search_space import SearchSpace
 from tests.measured import cost, quality
+from tests.messages import naming
 
 NAMES = ("gp", "tpe", "nsga2", "optuna-gp", "random")
 COSTS = CostSource(lambda _: cost(size_bytes=1000, parameters=1, macs=1, latency_ms=1.0))
@@ -151,7 +152,7 @@ def test_a_failed_trial_teaches_nothing() -> None:
 
 
 def test_a_sampler_that_must_know_costs_is_refused_without_them() -> None:
-    with pytest.raises(ValueError, match="gp must be told what recipes cost"):
+    with pytest.raises(ValueError, match=naming("gp", "costs")):
         Sampler(_space(), name="gp", seed=0)
 
 

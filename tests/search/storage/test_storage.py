@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from search.errors import StoreError
+from search.errors import NotFinite, StoreError
 from search.records import (
     ArtifactRecord,
     Branch,
@@ -26,6 +26,7 @@ from search.records import (
 from search.storage.storage import Store
 from search.storage.tables import StudyRow, Table
 from tests.measured import cost, quality
+from tests.messages import naming
 
 COST = cost(
     size_bytes=1_000_000, parameters=250_000, macs=9_000_000, latency_ms=1.25, latency_p95_ms=1.5
@@ -82,11 +83,11 @@ class TestStudies:
         assert store.names() == ["digits", "another"]
 
     def test_a_study_is_created_once(self, store: Store) -> None:
-        with pytest.raises(StoreError, match=r"digits exists already.*study=digits-2"):
+        with pytest.raises(StoreError, match=naming("digits", "study=digits-2")):
             store.create_study("digits", config={}, artifacts="artifacts")
 
     def test_an_unknown_study_is_answered_with_the_known_ones(self, store: Store) -> None:
-        with pytest.raises(StoreError, match=r"no study digit; did you mean digits?.*holds digits"):
+        with pytest.raises(StoreError, match=naming("digit", "digits")):
             store.study("digit")
 
     def test_the_latest_study_is_the_one_that_changed_last(self, store: Store) -> None:
@@ -95,7 +96,7 @@ class TestStudies:
         assert store.latest_study().name == "digits"
 
     def test_a_store_without_studies_says_how_to_get_one(self, store_url: str) -> None:
-        with Store.open(store_url) as store, pytest.raises(StoreError, match="retort run"):
+        with Store.open(store_url) as store, pytest.raises(StoreError, match=naming("retort run")):
             store.latest_study()
 
     def test_a_study_changes_its_state(self, store: Store) -> None:
@@ -167,9 +168,7 @@ class TestTrials:
         assert store.trials("digits", states=()) == []
 
     def test_an_unknown_trial_is_an_error(self, store: Store) -> None:
-        with pytest.raises(
-            StoreError, match="digits has no trial 3: `retort trials --study digits`"
-        ):
+        with pytest.raises(StoreError, match=naming(3, "retort trials --study digits")):
             store.trial("digits", 3)
 
     def test_a_same_outcome_is_taken_twice(self, store: Store) -> None:
@@ -182,16 +181,16 @@ class TestTrials:
     def test_another_second_outcome_is_refused(self, store: Store) -> None:
         number = start(store)
         store.finish_trial("digits", number, COMPLETE)
-        with pytest.raises(StoreError, match="ended already as complete"):
+        with pytest.raises(StoreError, match=naming(number, "digits", "complete", "failed")):
             store.finish_trial("digits", number, FAILED)
         assert store.trial("digits", number).outcome == COMPLETE
 
     def test_running_is_no_outcome(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="must be an end, but got the state running"):
+        with pytest.raises(StoreError, match=naming("running")):
             store.finish_trial("digits", start(store), Outcome(state=TrialState.RUNNING))
 
     def test_a_complete_trial_must_have_been_measured(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="must have a cost and a quality"):
+        with pytest.raises(StoreError, match=naming("cost", "quality")):
             store.finish_trial("digits", start(store), Outcome(state=TrialState.COMPLETE))
 
     def test_an_accuracy_above_one_is_refused_and_leaves_no_trace(self, store: Store) -> None:
@@ -207,8 +206,8 @@ class TestTrials:
         [
             "quality.accuracy.value",
             "cost.latency_ms",
-            r"stages\[0\].seconds",
-            r"epochs\[0\].loss",
+            "stages[0].seconds",
+            "epochs[0].loss",
             "violations.size_bytes",
             "hardware.clock",
             "duration_s",
@@ -223,18 +222,18 @@ class TestTrials:
             r"stages\[0\].seconds": replace(
                 COMPLETE, stages=(StageRecord(name="distil", seconds=bad),)
             ),
-            r"epochs\[0\].loss": replace(COMPLETE, epochs=(replace(COMPLETE.epochs[0], loss=bad),)),
+            "epochs[0].loss": replace(COMPLETE, epochs=(replace(COMPLETE.epochs[0], loss=bad),)),
             "violations.size_bytes": replace(COMPLETE, violations={"size_bytes": bad}),
             "hardware.clock": replace(COMPLETE, hardware={"clock": bad}),
             "duration_s": replace(COMPLETE, duration_s=bad),
         }
         number = start(store)
-        with pytest.raises(StoreError, match=f"{place} must be finite, but got {bad}"):
+        with pytest.raises(NotFinite, match=naming(place, bad)):
             store.finish_trial("digits", number, outcomes[place])
         assert store.trial("digits", number).outcome is None
 
     def test_a_parameter_that_is_not_finite_never_gets_in(self, store: Store) -> None:
-        with pytest.raises(StoreError, match="ratio must be finite"):
+        with pytest.raises(NotFinite, match=naming("ratio")):
             store.start_trial("digits", params={"ratio": math.nan}, seed=0)
         assert store.trials("digits") == []
 

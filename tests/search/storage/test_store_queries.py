@@ -16,6 +16,7 @@ from search.records import (
     TrialState,
 )
 from search.storage.storage import Store
+from tests.messages import naming
 from tests.search.storage.test_storage import COMPLETE, FAILED
 
 
@@ -95,7 +96,7 @@ def test_what_is_asked_for_is_never_taken_for_sql(store: Store, value: str) -> N
 
 
 def test_numbers_of_an_unknown_study_are_refused(store: Store) -> None:
-    with pytest.raises(StoreError, match="there is no study flowers"):
+    with pytest.raises(StoreError, match=naming("flowers")):
         store.numbers("flowers")
 
 

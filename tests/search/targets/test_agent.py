@@ -21,6 +21,7 @@ from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
 from search.targets.ssh import ask_over_ssh
 from spaces.processor import processor_name
+from tests.messages import naming
 from tests.search.targets.conftest import TOKEN, address_of, limit
 
 
@@ -40,7 +41,7 @@ def test_what_goes_wrong_on_the_board_is_told(
     agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
-    with pytest.raises(TargetError, match=r"refuses \(500\): FileNotFoundError.*/nowhere"):
+    with pytest.raises(TargetError, match=naming(500, "FileNotFoundError", "/nowhere")):
         ask_agent(address_of(agent), model, threads=1)
 
 
@@ -70,21 +71,20 @@ def test_a_wrong_token_is_said_and_not_shown(
     agent: Agent, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "sesame open, wrong one")
-    with pytest.raises(
-        TargetError, match=r"refuses \(401\): the token is missing or wrong"
-    ) as told:
+    with pytest.raises(TargetError, match=naming(401, "token")) as told:
         ask_agent(address_of(agent), model, threads=1)
     assert "sesame" not in str(told.value)
 
 
 def test_a_token_that_is_not_set_is_asked_for(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    with pytest.raises(TargetError, match=f"put it into {TOKEN_VARIABLE}"):
+    with pytest.raises(TargetError, match=naming("http://127.0.0.1:9", TOKEN_VARIABLE)) as caught:
         ask_agent("http://127.0.0.1:9", model, threads=1)
+    assert "retort agent" not in str(caught.value)  # it may well be running
 
 
 def test_an_agent_needs_a_long_token() -> None:
-    with pytest.raises(ValueError, match="16 characters or more, but holds 5"):
+    with pytest.raises(ValueError, match=naming(TOKEN_VARIABLE, 16, 5)):
         Agent("127.0.0.1", 0, token="short")  # noqa: S106
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_too_large_is_refused_unmeasured(
 ) -> None:
     large = tmp_path / "large.onnx"
     large.write_bytes(bytes(size_bytes))
-    with pytest.raises(TargetError, match=r"\(413\): a file may have 100000 bytes.*--max-size"):
+    with pytest.raises(TargetError, match=naming(413, 100_000, size_bytes, "--max-size")):
         ask_agent(address_of(agent), large, threads=1)
 
 
@@ -103,14 +103,14 @@ def test_what_is_no_onnx_file_is_told_and_the_agent_goes_on(
 ) -> None:
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"import os; os.abort()")
-    with pytest.raises(ArtifactError, match="can't load the file: ArtifactError: ONNX Runtime"):
+    with pytest.raises(ArtifactError, match=naming(address_of(agent), "ONNX")):
         ask_agent(address_of(agent), wrong, threads=1)
     assert ask_agent(address_of(agent), model, threads=1).latency.median_ms > 0
 
 
 def test_a_file_that_takes_too_long_is_given_up(agent: Agent, model: Path) -> None:
     limit(agent, measuring_s=0.01)
-    with pytest.raises(TargetError, match=r"\(504\): the file was not measured within 0\.01 s"):
+    with pytest.raises(TargetError, match=naming(504, "0.01 s")):
         ask_agent(address_of(agent), model, threads=1)
     threads = Path("/proc/self/task").iterdir()
     assert not any((thread / "children").read_text() for thread in threads)
@@ -118,7 +118,7 @@ def test_a_file_that_takes_too_long_is_given_up(agent: Agent, model: Path) -> No
 
 @pytest.mark.parametrize("threads", [0, 1000])
 def test_an_odd_number_of_threads_is_refused(threads: int, agent: Agent, model: Path) -> None:
-    with pytest.raises(TargetError, match=r"\(400\): threads must be 1 to 256"):
+    with pytest.raises(TargetError, match=naming(400, "threads", 256)):
         ask_agent(address_of(agent), model, threads=threads)
 
 
@@ -127,7 +127,7 @@ def test_an_agent_that_does_not_answer_is_told_with_the_remedy(
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
     monkeypatch.setattr(client.time, "sleep", lambda _: None)
-    with pytest.raises(TargetError, match=r"does not answer.*Start it there with .*retort agent"):
+    with pytest.raises(TargetError, match=naming("http://127.0.0.1:9", "retort agent")):
         ask_agent("http://127.0.0.1:9", model, threads=1)
 
 
@@ -153,7 +153,7 @@ def test_the_packed_agent_runs_alone_from_any_folder(tmp_path: Path, model: Path
     ["http://board", "ssh://", "ssh://-oProxyCommand=x", "ssh://board:huge", "ssh://[board"],
 )
 def test_an_address_that_ssh_might_misread_is_refused(address: str, model: Path) -> None:
-    with pytest.raises(TargetError, match=r"a machine must be ssh://"):
+    with pytest.raises(TargetError, match=naming(repr(address), "ssh://")):
         ask_over_ssh(address, model, threads=1)
 
 
@@ -169,14 +169,14 @@ def test_a_machine_is_named_to_ssh_as_the_person_named_it(
     address: str, host: list[str], model: Path, as_ssh: Callable[[str], None], tmp_path: Path
 ) -> None:
     as_ssh(f'printf "%s\\n" "$@" > {tmp_path}/asked; exit 255')
-    with pytest.raises(TargetError, match="can't be reached: it ended with 255"):
+    with pytest.raises(TargetError, match=naming(address, 255)):
         ask_over_ssh(address, model, threads=1)
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked[2 : 2 + len(host)] == host
 
 
 def test_an_address_that_is_none_is_refused_at_once(agent: Agent, model: Path) -> None:
-    with pytest.raises(TargetError, match="must be http://host:port, but got 'http://board:huge'"):
+    with pytest.raises(TargetError, match=naming("http://host:port", "'http://board:huge'")):
         ask_agent("http://board:huge", model, threads=1)
 
 
@@ -195,8 +195,9 @@ def test_what_speaks_another_protocol_is_no_agent(
 
         greeting = threading.Thread(target=greet)
         greeting.start()
-        with pytest.raises(TargetError, match=r"does not answer: SSH-2\.0-OpenSSH_9\.2"):
-            ask_agent(f"http://127.0.0.1:{other.getsockname()[1]}", model, threads=1)
+        address = f"http://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(TargetError, match=naming(address, "SSH-2.0-OpenSSH_9.2")):
+            ask_agent(address, model, threads=1)
         greeting.join()
 
 
@@ -205,10 +206,10 @@ def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
     token: str, monkeypatch: pytest.MonkeyPatch, model: Path
 ) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, token)
-    with pytest.raises(TargetError, match="must hold printable ASCII") as told:
+    with pytest.raises(TargetError, match=naming(TOKEN_VARIABLE, "ASCII")) as told:
         ask_agent("http://127.0.0.1:9", model, threads=1)
     assert "sesame" not in str(told.value)
-    with pytest.raises(ValueError, match="printable ASCII") as told_by_agent:
+    with pytest.raises(ValueError, match=naming(TOKEN_VARIABLE, "ASCII")) as told_by_agent:
         Agent("127.0.0.1", 0, token=token)
     assert "sesame" not in str(told_by_agent.value)
 
@@ -222,7 +223,7 @@ def test_a_file_that_can_be_loaded_but_not_run_is_told(agent: Agent, tmp_path: P
     )
     path = tmp_path / "booleans.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    with pytest.raises(ArtifactError, match="ArtifactError: ONNX Runtime can't run"):
+    with pytest.raises(ArtifactError, match=naming(address_of(agent), "ONNX")):
         ask_agent(address_of(agent), path, threads=1)
 
 
@@ -234,5 +235,5 @@ def test_an_agent_without_onnx_runtime_ends_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert told.returncode == 1
-    assert told.stderr.startswith("ModuleNotFoundError: import of onnxruntime")
+    assert naming("ModuleNotFoundError", "onnxruntime").search(told.stderr)
     assert "Traceback" not in told.stderr

@@ -19,6 +19,7 @@ from search.targets import agent_client as client
 from search.targets.agent_client import ask_agent, describe_agent
 from search.targets.agent_package import packed_agent
 from search.targets.agent_server import Agent
+from tests.messages import naming
 from tests.search.targets.conftest import TOKEN, address_of, limit
 
 BEARER = f"Authorization: Bearer {TOKEN}\r\n".encode()
@@ -145,7 +146,7 @@ def test_fault_34_neither_side_holds_a_file_in_memory(agent: Agent, tmp_path: Pa
     large.write_bytes(bytes(3 * 10**7))
     tracemalloc.start()
     try:
-        with pytest.raises(ArtifactError, match="can't load the file"):
+        with pytest.raises(ArtifactError, match=naming(address_of(agent))):
             ask_agent(address_of(agent), large, threads=1)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
@@ -173,14 +174,14 @@ def test_fault_34_a_file_that_makes_3_gb_is_refused_and_the_next_one_served(
     limit(agent, memory_bytes=400_000_000)
     large = tmp_path / "large.onnx"
     _save_expanding(large, 750_000_000)
-    with pytest.raises(ArtifactError, match=r"needs more than the 400 MB .*--max-memory"):
+    with pytest.raises(ArtifactError, match=naming("400 MB", "--max-memory")):
         ask_agent(address_of(agent), large, threads=1)
     assert ask_agent(address_of(agent), model, threads=1).latency.median_ms > 0
 
 
 def test_fault_34_threads_whose_stacks_do_not_fit_are_refused(agent: Agent, model: Path) -> None:
     limit(agent, memory_bytes=200_000_000)
-    with pytest.raises(ArtifactError, match="threads=256 needs more than the 200 MB"):
+    with pytest.raises(ArtifactError, match=naming("threads=256", "200 MB")):
         ask_agent(address_of(agent), model, threads=256)
 
 
@@ -270,9 +271,9 @@ def test_a_packed_agent_that_is_ended_says_nothing_more(
     command = [sys.executable, "-I", str(packed), "serve", "--port", "0", "--max-memory", "1"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as board:
         assert board.stderr
-        found = re.search(r"at (http://127\.0\.0\.1:(\d+));", board.stderr.readline())
+        found = re.search(r"(http://127\.0\.0\.1:(\d+))", board.stderr.readline())
         assert found
-        with pytest.raises(ArtifactError, match=r"needs more than the 0 MB"):
+        with pytest.raises(ArtifactError, match=naming("0 MB")):
             ask_agent(found[1], model, threads=1)
         with socket.create_connection(("127.0.0.1", int(found[2]))):
             board.send_signal(signal.SIGTERM)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from search.errors import ArtifactError, TargetError
 from search.targets.onnx_runtime import Session, export_onnx
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 SHAPE = (3, 32, 32)
 
@@ -53,7 +54,7 @@ def test_a_provider_that_is_there_and_does_not_start_is_no_processor(
     monkeypatch.setattr(
         onnxruntime.InferenceSession, "get_providers", lambda _: ["CPUExecutionProvider"]
     )
-    with pytest.raises(TargetError, match="CUDAExecutionProvider, which does not start here"):
+    with pytest.raises(TargetError, match=naming("CUDAExecutionProvider", "budget.target.device")):
         Session(tmp_path / "model.onnx", threads=1, device="cuda")
 
 
@@ -65,7 +66,7 @@ def test_a_session_tells_the_shape_of_its_images(tmp_path: Path) -> None:
 
 def test_images_that_are_too_small_for_the_network_cannot_be_exported(tmp_path: Path) -> None:
     network = Timm(model="test_vit").build(classes=3, channels=3, image_size=8)
-    with pytest.raises(ArtifactError, match="VisionTransformer can't be exported to ONNX"):
+    with pytest.raises(ArtifactError, match=naming("VisionTransformer")):
         export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 8, 8))
 
 
@@ -73,7 +74,7 @@ def test_an_export_that_fails_tells_why_in_a_line_and_prints_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     network = Timm(model="volo_d1_224").build(classes=3, channels=3, image_size=64)
-    with pytest.raises(ArtifactError, match=r"can't be exported to ONNX: .*operator") as raised:
+    with pytest.raises(ArtifactError, match=naming("VOLO", "operator")) as raised:
         export_onnx(network, tmp_path / "model.onnx", image_shape=(3, 64, 64))
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
@@ -96,12 +97,12 @@ def test_what_else_a_network_takes_is_left_at_its_default(tmp_path: Path) -> Non
 @pytest.mark.parametrize("content", [b"", b"no protobuf"])
 def test_a_broken_file_is_refused_by_its_path(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"ONNX Runtime can't load .*model\.onnx"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "model.onnx")):
         Session(tmp_path / "model.onnx", threads=1)
 
 
 def test_a_missing_file_is_refused_by_its_path(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"ONNX Runtime can't load .*model\.onnx"):
+    with pytest.raises(ArtifactError, match=naming(tmp_path / "model.onnx")):
         Session(tmp_path / "model.onnx", threads=1)
 
 
@@ -109,7 +110,9 @@ def test_a_missing_file_is_refused_by_its_path(tmp_path: Path) -> None:
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has the provider"
 )
 def test_a_device_that_the_runtime_lacks_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"install onnxruntime-gpu .* budget\.target\.device"):
+    with pytest.raises(
+        ArtifactError, match=naming("cuda", "onnxruntime-gpu", "budget.target.device")
+    ):
         Session(tmp_path / "model.onnx", threads=1, device="cuda")
 
 
@@ -117,5 +120,5 @@ def test_images_that_a_file_does_not_take_are_refused(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(2 * 5 * 7, 3))
     export_onnx(network, tmp_path / "model.onnx", image_shape=(2, 5, 7))
     session = Session(tmp_path / "model.onnx", threads=1)
-    with pytest.raises(ArtifactError, match=r"ONNX Runtime can't run the file: .*dimension"):
+    with pytest.raises(ArtifactError, match=naming(7, 8)):
         session.predict(np.zeros((1, 2, 5, 8), np.float32))

@@ -27,6 +27,7 @@ from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 from search.training.validation import predictions_of
 from spaces.pruning.magnitude import Magnitude
+from tests.messages import naming
 
 
 class _Room:
@@ -105,7 +106,7 @@ def test_fault_19_a_pickle_with_a_payload_is_refused_and_not_run(
         torch.save({"state_dict": {"fc.weight": _Payload(trace)}}, path)
     else:
         path.write_bytes(pickle.dumps(_Payload(trace), protocol=2))
-    with pytest.raises(TeacherError, match=r"must be a checkpoint of tensors alone") as caught:
+    with pytest.raises(TeacherError, match=naming(path, "state_dict()")) as caught:
         room.prepare(_settings(path))
     assert "weights_only=False" not in str(caught.value)
     assert not trace.exists()
@@ -117,29 +118,29 @@ def test_a_broken_checkpoint_is_refused_by_its_path(
     content: bytes, name: str, room: _Room, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(TeacherError, match=rf"{name} (does not fit|must be)"):
+    with pytest.raises(TeacherError, match=naming(tmp_path / name)):
         room.prepare(_settings(tmp_path / name))
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_by_its_path(room: _Room, tmp_path: Path) -> None:
-    with pytest.raises(TeacherError, match=r"checkpoint must be a file, but .*none\.pth is none"):
+    with pytest.raises(TeacherError, match=naming("teacher.checkpoint", tmp_path / "none.pth")):
         room.prepare(_settings(tmp_path / "none.pth"))
 
 
 def test_a_checkpoint_of_another_network_is_refused(room: _Room, checkpoint: Path) -> None:
-    with pytest.raises(TeacherError, match=r"teacher\.safetensors does not fit the teacher"):
+    with pytest.raises(TeacherError, match=naming(checkpoint)):
         room.prepare(_settings(checkpoint, model="test_vit"))
 
 
 def test_a_checkpoint_of_which_nothing_fits_is_refused_before_training(
     room: _Room, checkpoint: Path
 ) -> None:
-    with pytest.raises(TeacherError, match="none of its tensors has a name and a shape"):
+    with pytest.raises(TeacherError, match=naming(checkpoint)):
         room.prepare(_settings(checkpoint, model="test_vit", train={"epochs": 1}))
 
 
 def test_an_unknown_model_is_refused_with_one_that_comes_near(room: _Room) -> None:
-    with pytest.raises(TeacherError, match=r"teacher\.model must be .*did you mean 'resnet18'\?"):
+    with pytest.raises(TeacherError, match=naming("teacher.model", "'resnet81'", "'resnet18'")):
         room.prepare({"model": "resnet81", "train": {}})
 
 
@@ -149,12 +150,13 @@ from pathlib import Path
 import torch
 from search.config.study import TeacherSettings
 from search.data.prepare import open_dataset
-from search.files.filestore import Depot
+from search.files.filestore import FolderStore
 from search.errors import TeacherError
-from search.teachers.setting import Classroom
+from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
-room = Classroom(dataset=open_dataset(Path(sys.argv[1])), cache=Depot.of(sys.argv[2]), seed=0,
-                 device="cpu", allow_code=False, progress=print)
+room = TeacherContext(dataset=open_dataset(Path(sys.argv[1])),
+                      cache=FolderStore.of(sys.argv[2]), seed=0,
+                      device="cpu", allow_code=False, progress=print)
 settings = TeacherSettings.model_validate_json(sys.argv[3])
 try:
     teacher = prepare_teacher([settings], room)
@@ -207,24 +209,21 @@ def test_pretrained_weights_come_from_the_hubs_cache_without_a_network(
     for name, given in network.named_parameters():
         if name not in ("fc.weight", "fc.bias", "conv1.0.weight"):
             assert torch.allclose(found[name], given, atol=2e-3), name
-    assert "teacher: epoch 1 of 1" in said
+    assert naming("epoch", "1 of 1").search(said)
 
 
 def test_fault_24_pretrained_weights_of_other_classes_are_refused(
     room: _Room, hub: tuple[Path, nn.Module]
 ) -> None:
     said = _offline(hub[0], room)
-    assert "must predict the data's 3 classes" in said
-    assert "fine-tune it with `train: {}`" in said
+    assert naming(3, "[2, 1000]", "train: {}").search(said)
 
 
 def test_pretrained_weights_that_are_out_of_reach_are_refused_with_three_ways_out(
     room: _Room, tmp_path: Path
 ) -> None:
     said = _offline(tmp_path / "nothing", room)
-    assert "refused: the weights of test_resnet can't be fetched" in said
-    for way in ("checkpoint:", "HF_HOME", "train: {}"):
-        assert way in said
+    assert naming("refused", "test_resnet", "checkpoint:", "HF_HOME", "train: {}").search(said)
 
 
 def test_an_exported_student_can_teach(
@@ -262,7 +261,9 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_factory_is_not_run_unless_code_is_allowed(room: _Room, trace: Path) -> None:
-    with pytest.raises(TeacherError, match="pass --allow-code if you trust it"):
+    with pytest.raises(
+        TeacherError, match=naming("teacher.factory", "made_here:make", "--allow-code")
+    ):
         room.prepare({"factory": "made_here:make"})
     assert not trace.exists()
 
@@ -274,19 +275,19 @@ def test_a_factory_makes_the_teacher_where_code_is_allowed(room: _Room, trace: P
 
 
 @pytest.mark.parametrize(
-    ("factory", "reason"),
+    ("factory", "fact"),
     [
-        ("made_here:make_nothing", "must return a torch module"),
-        ("made_here:absent", r"teacher\.factory must be .*'made_here:absent'"),
-        ("made_here", r"teacher\.factory must be .*'made_here'"),
-        ("not_there:make", r"teacher\.factory must be .*'not_there:make'"),
-        ("not_there.py:make", r"teacher\.factory must be .*not_there\.py"),
+        ("made_here:make_nothing", "NoneType"),
+        ("made_here:absent", "teacher.factory"),
+        ("made_here", "teacher.factory"),
+        ("not_there:make", "teacher.factory"),
+        ("not_there.py:make", "teacher.factory"),
     ],
 )
 def test_a_factory_that_gives_no_network_is_refused(
-    factory: str, reason: str, room: _Room, trace: Path
+    factory: str, fact: str, room: _Room, trace: Path
 ) -> None:
-    with pytest.raises(TeacherError, match=reason):
+    with pytest.raises(TeacherError, match=naming(factory, fact)):
         room.prepare({"factory": factory}, allow=True)
 
 
@@ -299,7 +300,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(
     teacher = room.prepare(_settings(checkpoint), _settings(tmp_path / "other.safetensors"))
     mean = (room.logits(schooled).softmax(1) + room.logits(other).softmax(1)) / 2
     assert torch.allclose(room.logits(teacher.network).softmax(1), mean, atol=1e-6)
-    assert teacher.name == "ensemble of test_resnet, test_resnet"
+    assert teacher.name.count("test_resnet") == 2
 
 
 def test_other_pixels_are_adapted_as_by_hand(
@@ -314,9 +315,7 @@ def test_other_pixels_are_adapted_as_by_hand(
 
 
 def test_mean_and_std_of_other_channels_are_refused(room: _Room, checkpoint: Path) -> None:
-    with pytest.raises(
-        TeacherError, match="must be of 1 channels, as the images are, but are of 3"
-    ):
+    with pytest.raises(TeacherError, match=naming("mean", "std", 1, 3)):
         room.prepare(_settings(checkpoint, mean=[0.5] * 3, std=[0.5] * 3))
 
 
@@ -381,7 +380,7 @@ def test_a_teacher_is_trained_here_once_and_then_found(room: _Room) -> None:
     room.said.clear()
     torch.manual_seed(99)  # whatever the state of the generator
     again = room.prepare({"model": "test_resnet", "train": TRAIN})
-    assert room.said == ["teacher: trained by an earlier run"]
+    assert not any(naming("epoch").search(line) for line in room.said)
     assert again.digest == first.digest
 
 
@@ -391,7 +390,7 @@ def test_a_damaged_teacher_is_trained_again_to_the_same_weights(room: _Room) -> 
     weights.write_bytes(weights.read_bytes()[:-1])
     room.said.clear()
     again = room.prepare({"model": "test_resnet", "train": TRAIN})
-    assert any("epoch 1 of 3" in line for line in room.said)
+    assert any(naming("epoch", "1 of 3").search(line) for line in room.said)
     assert again.digest == first.digest
 
 
@@ -441,7 +440,9 @@ def test_a_teacher_is_trained_anew_for_another_metric(room: _Room) -> None:
 
 
 def test_training_settings_outside_of_their_range_are_refused_by_name(room: _Room) -> None:
-    with pytest.raises(TeacherError, match=r"teacher\.train: .*learning_rate must be 1e-05 to 1"):
+    with pytest.raises(
+        TeacherError, match=naming("teacher.train", "learning_rate", "1e-05", "5.0")
+    ):
         room.prepare({"model": "test_resnet", "train": {"learning_rate": 5.0}})
 
 
@@ -449,7 +450,7 @@ def test_a_training_that_diverges_is_told_as_the_teachers(room: _Room, tmp_path:
     network = timm.create_model("test_resnet", num_classes=3, in_chans=1)
     broken = {key: value * float("nan") for key, value in network.state_dict().items()}
     save_file(broken, tmp_path / "broken.safetensors")
-    with pytest.raises(TeacherError, match="the teacher could not be trained: loss and weights"):
+    with pytest.raises(TeacherError, match=naming("teacher", "nan")):
         room.prepare(_settings(tmp_path / "broken.safetensors", train={"epochs": 1}))
 
 
@@ -458,7 +459,7 @@ def test_fault_24_a_teacher_that_knows_nothing_is_warned_of(room: _Room, tmp_pat
     network = timm.create_model("test_resnet", num_classes=3, in_chans=1)
     save_file(network.state_dict(), tmp_path / "fresh.safetensors")
     room.prepare(_settings(tmp_path / "fresh.safetensors"))
-    assert any("hardly above chance (33.3%)" in line for line in room.said)
+    assert any(naming("33.3%").search(line) for line in room.said)
 
 
 def test_a_teacher_that_knows_the_data_is_not_warned_of(room: _Room, checkpoint: Path) -> None:
@@ -471,7 +472,7 @@ def test_fault_24_images_that_the_teacher_cannot_take_are_refused(
 ) -> None:
     network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
     save_file(network.state_dict(), tmp_path / "colour.safetensors")
-    with pytest.raises(TeacherError, match=r"colour\.safetensors does not fit the teacher"):
+    with pytest.raises(TeacherError, match=naming(tmp_path / "colour.safetensors")):
         room.prepare(_settings(tmp_path / "colour.safetensors"))
 
 

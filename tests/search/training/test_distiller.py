@@ -14,6 +14,7 @@ from spaces.distillation.labels import Labels
 from spaces.features import Feature, Pairing, corresponding, features_of, with_maps
 from spaces.method import FloatRange, param
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
@@ -106,5 +107,5 @@ def test_what_the_student_keeps_from_decaying_is_kept_from_it_under_its_new_name
 
 
 def test_features_need_a_teacher() -> None:
-    with pytest.raises(ValueError, match="fitnets needs a teacher that runs beside the student"):
+    with pytest.raises(ValueError, match=naming("fitnets")):
         Distiller(_network(), FitNets(), (), IMAGES[:1])

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from search.config.study import Study
 from search.errors import TeacherError
 from search.tuner.plan import plan_study
+from tests.messages import naming
 
 TEACHER_SIZE = 48  # the students' is 32
 
@@ -136,7 +137,7 @@ def test_a_teacher_without_features_is_refused_where_a_method_needs_them(
     register_model(bare_classifier)
     teacher = {"model": "bare_classifier", "train": {}}
     plan_study(_study(tmp_path, stripes_file, teacher, "soft_targets"), progress=print)
-    with pytest.raises(TeacherError, match="can't teach by its features: a _Bare does not"):
+    with pytest.raises(TeacherError, match=naming("_Bare")):
         plan_study(_study(tmp_path, stripes_file, teacher, "fitnets"), progress=print)
 
 
@@ -144,7 +145,7 @@ def test_a_factory_is_not_run_and_said_to_be_left_out(stripes_file: Path, tmp_pa
     said: list[str] = []
     study = _study(tmp_path, stripes_file, {"factory": "nowhere:make"}, "fitnets")
     assert plan_study(study, progress=said.append).trials_s > 0
-    assert any("nowhere:make is not run by a plan" in line for line in said)
+    assert any(naming("nowhere:make").search(line) for line in said)
 
 
 def test_a_plan_counts_contradictions_and_refusals_by_reason(
@@ -161,9 +162,9 @@ def test_a_plan_counts_contradictions_and_refusals_by_reason(
     assert plan.students == ("test_resnet", "test_vit2", "test_vit3", "test_vit4")
     # Half of all recipes have one epoch, which the warm-up would fill.
     ((reason, share),) = plan.contradictions.items()
-    assert reason == "training.standard: warmup_epochs < epochs must hold"
+    assert naming("training.standard", "warmup_epochs").search(reason)
     assert share == pytest.approx(0.5, abs=0.1)
     assert reason in plan.causes
-    assert any("can't have a small stem: patch_embed" in cause for cause in plan.causes)
+    assert any(naming("stem", "patch_embed").search(cause) for cause in plan.causes)
     assert sum(plan.causes.values()) == pytest.approx(1 - len(plan.fitting) / len(plan.draws))
     assert plan.to_json()["share_refused"] == plan.causes

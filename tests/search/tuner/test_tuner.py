@@ -37,6 +37,7 @@ from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
 from search.tuner.tuner import Tuner
 from tests.measured import cost, quality
+from tests.messages import naming
 
 SPACE = {
     "student": {"timm": {"model": ["test_resnet", "test_byobnet"]}},
@@ -286,7 +287,7 @@ def test_a_process_that_dies_over_a_branch_leaves_what_was_told(stage: NewStage)
     given.driver.end(dispatch.number, None, FailureRecord(kind="process_died", message="killed"))
     states = [trial.state for trial in given.store.trials("digits")]
     assert states == [TrialState.COMPLETE, TrialState.COMPLETE]
-    assert "trial 0 ended with 1 of" in given.notebook.said[-1]
+    assert naming("trial 0", 1, len(dispatch.branches)).search(given.notebook.said[-1])
     assert _next(given.driver).recipe != dispatch.recipe
 
 
@@ -380,7 +381,8 @@ def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) ->
         given.driver.end(dispatch.number, None)
     assert given.driver.is_over
     assert len(given.store.trials("digits")) == 12
-    assert given.notebook.said == ["no recipe is found now that is new and fits the budget"]
+    (said,) = given.notebook.said
+    assert naming("recipe").search(said)
 
 
 def test_after_the_time_is_up_nothing_is_dispatched(stage: NewStage) -> None:
