@@ -152,7 +152,7 @@ def _outcome(
             return Outcome(state=state, cost=cost, failure=failure, duration_s=seconds)
         case TrialState.INFEASIBLE:
             # Every third one was caught only when the finished artifact was timed.
-            measured = quality if number % 3 == 0 else None
+            measured = quality if number % 3 == 0 else {}
             over = {key: abs(excess) + 0.01 for key, excess in over.items()} if only else over
             reason = "its size is above the budget's 600 KB"
             return Outcome(

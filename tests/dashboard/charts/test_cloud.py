@@ -8,18 +8,25 @@ from functools import partial
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from dashboard.charts.axes import LATENCY, SIZE, CostAxis
 
-from dashboard.charts.cloud import accuracy_figure, cloud_points
+from dashboard.charts.cloud import cloud_figure, cloud_points
 from dashboard.charts.drawn import frontier_line, within
 from dashboard.charts.legend import legend
+from dashboard.charts.measures import Measure, limit_measure, metric_measure, objective_measures
 from dashboard.frames import trial_frame
 from search.analysis.pareto import frontier
+from search.objectives.goal import DEFAULT_GOAL
+from search.objectives.limits import LATENCY as LATENCY_LIMIT
+from search.objectives.limits import SIZE as SIZE_LIMIT
 from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import TEACHER, add_study
 from tests.measured import cost, quality
+
+SCORE = metric_measure(DEFAULT_GOAL.metric)
+SIZE, LATENCY = limit_measure(SIZE_LIMIT), limit_measure(LATENCY_LIMIT)
+OBJECTIVES = objective_measures(DEFAULT_GOAL)
 
 
 def trials_of(url: str) -> list[TrialRecord]:
@@ -29,14 +36,14 @@ def trials_of(url: str) -> list[TrialRecord]:
 
 def picture(
     frame: pd.DataFrame,
-    axis: CostAxis,
+    axis: Measure,
     *,
     limits: Mapping[str, float],
     teacher: TeacherRecord | None,
     chosen: int | None = None,
 ) -> go.Figure:
-    points = cloud_points(frame, axis)
-    return accuracy_figure(points, axis, limits=limits, teacher=teacher, chosen=chosen)
+    points = cloud_points(frame, axis, OBJECTIVES)
+    return cloud_figure(points, axis, SCORE, limits=limits, teacher=teacher, chosen=chosen)
 
 
 def traces(figure: go.Figure) -> dict[str, go.Scatter]:
@@ -49,15 +56,17 @@ def numbers(trace: go.Scatter) -> set[int]:
 
 @pytest.mark.parametrize("axis", [SIZE, LATENCY], ids=lambda axis: axis.column)
 def test_the_frontier_that_is_drawn_is_that_of_the_search(
-    make_store: MakeStore, axis: CostAxis
+    make_store: MakeStore, axis: Measure
 ) -> None:
     trials = trials_of(make_store(add_study))
     figure = picture(trial_frame(trials), axis, limits={}, teacher=None)
-    assert numbers(traces(figure)["Frontier"]) == {trial.number for trial in frontier(trials)}
+    assert numbers(traces(figure)["Frontier"]) == {
+        trial.number for trial in frontier(trials, DEFAULT_GOAL)
+    }
 
 
 def test_the_line_of_the_frontier_rises_with_the_cost(make_store: MakeStore) -> None:
-    line = frontier_line(trial_frame(trials_of(make_store(add_study))), "latency_ms")
+    line = frontier_line(trial_frame(trials_of(make_store(add_study))), "latency_ms", SCORE)
     assert len(line) > 2
     assert line["latency_ms"].is_monotonic_increasing
     assert line["accuracy"].is_monotonic_increasing
@@ -78,7 +87,7 @@ def test_trials_without_accuracy_stand_under_the_axis(make_store: MakeStore) -> 
 
 def test_the_legend_names_what_is_drawn_and_nothing_else(make_store: MakeStore) -> None:
     failed = partial(add_study, trials=4, only=TrialState.FAILED)
-    entries = legend(trial_frame(trials_of(make_store(failed))), has_teacher=True)
+    entries = legend(trial_frame(trials_of(make_store(failed))), OBJECTIVES, has_teacher=True)
     assert [entry.name for entry in entries] == ["Failed", "Teacher"]
 
 
@@ -154,7 +163,7 @@ def test_the_teacher_is_a_star_that_selects_no_trial() -> None:
 def test_trials_beyond_a_limit_fade(make_store: MakeStore) -> None:
     frame = trial_frame(trials_of(make_store(add_study)))
     limits = {"size_bytes": 100_000.0, "accuracy": 0.8}
-    kept = set(frame.loc[within(frame, limits), "number"])
+    kept = set(frame.loc[within(frame, limits, SCORE), "number"])
     frontier = traces(picture(frame, SIZE, limits=limits, teacher=None))["Frontier"]
     bright = {
         int(point[0])

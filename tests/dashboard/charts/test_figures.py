@@ -13,20 +13,23 @@ from dashboard.charts.agreement import agreement_figure
 from dashboard.charts.classes import classes_figure
 from dashboard.charts.curves import curves_figure
 from dashboard.charts.influence import contour_figure, importance_figure, slice_figure
+from dashboard.charts.measures import objective_measures
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import scale, short_name
-from dashboard.charts.stages import MEASURES, stage_values, waterfall_figure
+from dashboard.charts.stages import stage_values, waterfall_figure
 from dashboard.frames import describe_method, family, parameters_of, trial_frame, varying
 from search.analysis.history import HistoryPoint
 from search.analysis.savings import Savings
+from search.objectives.goal import DEFAULT_GOAL
 from search.records import Outcome, Scalar, StageRecord, TrialRecord, TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
 from tests.dashboard.made_studies import add_study
 from tests.measured import cost, quality
 
-ACCURACY, SIZE, LATENCY = MEASURES
+OBJECTIVES = objective_measures(DEFAULT_GOAL)
+ACCURACY, SIZE, LATENCY = OBJECTIVES.values()
 
 
 @pytest.fixture
@@ -46,14 +49,14 @@ def numbers(figure: go.Figure) -> set[int]:
 
 
 def test_curves_of_one_trial_go_on_from_stage_to_stage(trials: list[TrialRecord]) -> None:
-    figure = curves_figure(complete(trials)[:1])
+    figure = curves_figure(complete(trials)[:1], ACCURACY)
     accuracy = [trace for trace in figure.data if trace.yaxis == "y"]
     assert [trace.name for trace in accuracy] == ["distil", "recover"]
     assert [*accuracy[0].x, *accuracy[1].x] == list(range(1, 13))
 
 
 def test_curves_of_several_trials_have_a_colour_each(trials: list[TrialRecord]) -> None:
-    figure = curves_figure(complete(trials)[:3])
+    figure = curves_figure(complete(trials)[:3], ACCURACY)
     colours = {trace.name: trace.line.color for trace in figure.data}
     assert len(set(colours.values())) == len(colours) == 3
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
@@ -64,7 +67,7 @@ def test_a_stage_that_trials_share_is_one_line_that_names_them(trials: list[Tria
     assert first.outcome is not None
     shared = first.outcome.epochs[:8]
     other = replace(second, outcome=replace(first.outcome, epochs=shared))
-    lines = [trace for trace in curves_figure([first, other]).data if trace.yaxis == "y"]
+    lines = [trace for trace in curves_figure([first, other], ACCURACY).data if trace.yaxis == "y"]
     assert [line.name for line in lines] == [
         f"trials {first.number}, {second.number}",
         f"trial {first.number}",
@@ -90,7 +93,7 @@ def test_what_is_shipped_stands_under_the_last_stage_whose_file_was_measured() -
 def test_a_waterfall_steps_from_each_stage_to_the_next() -> None:
     distil = StageRecord(name="distil", seconds=1, score=0.9)
     prune = StageRecord(name="prune", seconds=1, score=0.5)
-    figure = waterfall_figure(outcome(distil, prune))
+    figure = waterfall_figure(outcome(distil, prune), OBJECTIVES.values())
     assert figure is not None
     bars, labels = figure.data
     assert list(bars.x) == ["distil", "prune", "shipped"]
@@ -101,7 +104,7 @@ def test_a_waterfall_steps_from_each_stage_to_the_next() -> None:
 
 
 def test_a_waterfall_needs_two_measured_stages() -> None:
-    assert waterfall_figure(Outcome(state=TrialState.STOPPED)) is None
+    assert waterfall_figure(Outcome(state=TrialState.STOPPED), OBJECTIVES.values()) is None
 
 
 def test_a_complete_trial_has_a_row_for_accuracy_size_and_latency(
@@ -109,7 +112,7 @@ def test_a_complete_trial_has_a_row_for_accuracy_size_and_latency(
 ) -> None:
     found = complete(trials)[0].outcome
     assert found is not None
-    figure = waterfall_figure(found)
+    figure = waterfall_figure(found, OBJECTIVES.values())
     assert figure is not None
     assert [trace.yaxis for trace in figure.data if trace.type == "waterfall"] == ["y", "y2", "y3"]
 
@@ -141,7 +144,7 @@ def test_parallel_coordinates_draw_every_measured_trial_and_what_varies(
     trials: list[TrialRecord],
 ) -> None:
     frame = trial_frame(trials)
-    figure = parallel_figure(frame, parameters_of(trials), marked=())
+    figure = parallel_figure(frame, parameters_of(trials), OBJECTIVES, marked=())
     assert figure is not None
     measured = frame[frame["accuracy"].notna() & frame["size_bytes"].notna()]
     assert numbers(figure) == set(measured["number"])
@@ -161,7 +164,7 @@ def test_parallel_coordinates_of_ten_thousand_draw_the_frontier_the_marked_and_3
         size_bytes=1e5,
         latency_ms=1.0,
     )
-    figure = parallel_figure(frame, [], marked=[9_999])
+    figure = parallel_figure(frame, [], OBJECTIVES, marked=[9_999])
     assert figure is not None
     drawn = numbers(figure)
     assert {0, 1, 2, 3, 4, 9_999} <= drawn
@@ -170,7 +173,7 @@ def test_parallel_coordinates_of_ten_thousand_draw_the_frontier_the_marked_and_3
 
 def test_parallel_coordinates_of_one_student_are_none(trials: list[TrialRecord]) -> None:
     one = trial_frame(complete(trials)[:1])
-    assert parallel_figure(one, parameters_of(trials), marked=()) is None
+    assert parallel_figure(one, parameters_of(trials), OBJECTIVES, marked=()) is None
 
 
 def test_numbers_that_are_all_the_same_lie_in_the_middle_under_one_label() -> None:
@@ -217,7 +220,7 @@ def test_parameters_that_all_trials_have_come_before_those_of_some_methods() -> 
 
 def test_importance_has_a_bar_for_each_objective_the_greatest_parameter_first() -> None:
     found = {"accuracy": {"a.b.low": 0.1, "a.b.high": 0.9}, "size_bytes": {"a.b.high": 1.0}}
-    accuracy, size = importance_figure(found).data
+    accuracy, size = importance_figure(found, OBJECTIVES).data
     assert list(accuracy.y) == ["b high", "b low"]
     assert list(accuracy.x) == [0.9, 0.1]
     assert list(size.x) == [1.0, 0.0]
@@ -228,14 +231,14 @@ def test_a_slice_draws_each_trial_that_has_the_parameter(
     trials: list[TrialRecord], parameter: str
 ) -> None:
     frame = trial_frame(trials)
-    figure = slice_figure(frame, parameter, "accuracy")
+    figure = slice_figure(frame, parameter, ACCURACY)
     assert figure is not None
     assert numbers(figure) == set(frame.loc[frame["accuracy"].notna(), "number"])
 
 
 def test_a_slice_of_what_was_never_measured_is_none(trials: list[TrialRecord]) -> None:
     frame = trial_frame(trials).assign(accuracy=math.nan)
-    assert slice_figure(frame, "student.timm.model", "accuracy") is None
+    assert slice_figure(frame, "student.timm.model", ACCURACY) is None
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_a_contour_holds_means_of_the_objective_and_options_are_fields(
     trials: list[TrialRecord], across: str, up: str, kind: str
 ) -> None:
     frame = trial_frame(trials)
-    figure = contour_figure(frame, across, up, "accuracy")
+    figure = contour_figure(frame, across, up, ACCURACY)
     assert figure is not None
     assert figure.data[0].type == kind
     means = [value for row in figure.data[0].z for value in row if not math.isnan(value)]
@@ -259,15 +262,15 @@ def test_a_contour_holds_means_of_the_objective_and_options_are_fields(
 
 def test_a_contour_of_two_trials_is_none(trials: list[TrialRecord]) -> None:
     frame = trial_frame(trials[:2])
-    assert contour_figure(frame, "quantization.method", "student.timm.model", "accuracy") is None
+    assert contour_figure(frame, "quantization.method", "student.timm.model", ACCURACY) is None
 
 
 def test_progress_is_drawn_over_trials_or_hours() -> None:
     moments = [
         HistoryPoint(ended=place, hours=place / 10, best=0.5, hypervolume=0.1) for place in (1, 4)
     ]
-    assert list(progress_figure(moments, "ended").data[0].x) == [1, 4]
-    assert list(progress_figure(moments, "hours").data[1].x) == [0.1, 0.4]
+    assert list(progress_figure(moments, "ended", ACCURACY).data[0].x) == [1, 4]
+    assert list(progress_figure(moments, "hours", ACCURACY).data[1].x) == [0.1, 0.4]
 
 
 def test_savings_are_one_bar_of_what_there_was() -> None:
