@@ -3,7 +3,6 @@
 import gc
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import ray
 
 from search.errors import RayUnavailable, shortened
@@ -95,8 +95,8 @@ def end_all_of(folder: Path) -> None:
     until = time.monotonic() + _MOST_S
     while (left := _processes_of(folder)) and time.monotonic() < until:
         for process in left:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         time.sleep(0.02)
 
 
@@ -115,13 +115,13 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _processes_of(folder: Path) -> list[int]:
-    """The living processes of the Ray in the folder; none where there is no /proc."""
-    mark, found = f"{_FOLDER}={folder}".encode(), []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another person's, or gone by now
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
+def _processes_of(folder: Path) -> list[psutil.Process]:
+    """The living processes of the Ray in the folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another person's, or gone by now
+            if process.environ().get(_FOLDER) == str(folder):
+                found.append(process)
     return found
 
 

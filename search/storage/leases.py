@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import threading
 import time
 import uuid
@@ -9,7 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+
+import psutil
 
 from search.errors import StoreError, StudyHeld
 from search.records import Lease, StudyRecord, StudyState, TrialState
@@ -24,13 +28,12 @@ Log = Callable[[str], None]
 
 def this_process() -> Lease:
     """A new hold by this process."""
-    pid = os.getpid()
     return Lease(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
         machine=_machine(),
-        pid=pid,
-        process_start=_process_start(pid) or "",
+        pid=os.getpid(),
+        process_start=_start_of(psutil.Process()),
         since=datetime.now(UTC),
     )
 
@@ -39,10 +42,18 @@ def lives(lease: Lease) -> bool | None:
     """Whether the process is there; None where that can't be told from this machine."""
     if not lease.machine or lease.machine != _machine():
         return None
-    start = _process_start(lease.pid)
-    if start is None and _is_hidden(lease.pid):
+    try:
+        process = psutil.Process(lease.pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return False
+        if _start_of(process) == lease.process_start:
+            return True
+    except psutil.NoSuchProcess:
+        return None if _is_hidden(lease.pid) else False
+    except psutil.AccessDenied:
         return None
-    return start == lease.process_start
+    # Setting the clock can move a start that is told by the clock: it may be the same process.
+    return False if psutil.LINUX else None
 
 
 def standing(study: StudyRecord) -> StudyState:
@@ -191,32 +202,41 @@ def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s:
     return False
 
 
+@cache
 def _machine() -> str:
-    """Tells apart machines, their boots, and containers that don't see one another's processes."""
+    """Tells apart machines, their boots, and containers that don't see one another's processes.
+
+    Empty where the system does not tell.
+    """
     try:
+        if psutil.MACOS:
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            return subprocess.check_output(command, text=True, timeout=10).strip()  # noqa: S603
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 
+def _start_of(process: psutil.Process) -> str:
+    """Tells a process from another that is given its number later in the same boot.
+
+    On Linux in ticks since the boot, which hold whatever the clock is set to; elsewhere by the
+    clock, in seconds.
+    """
+    start = process.create_time()
+    if not psutil.LINUX:
+        return repr(start)
+    # psutil adds the boot's time by the clock to the kernel's ticks.
+    return str(round((start - psutil.boot_time()) * os.sysconf("SC_CLK_TCK")))
+
+
 def _is_hidden(pid: int) -> bool:
-    """Whether there is such a process, another person's, that /proc does not show."""
+    """Whether there is such a process, another person's, that this one may not see."""
     try:
         os.kill(pid, 0)
     except PermissionError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False
-
-
-def _process_start(pid: int) -> str | None:
-    """When the process was started, in ticks since the boot; None where it is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The name, in brackets, may hold anything; what follows it is counted from the third field.
-    state, *rest = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else rest[18]

@@ -77,9 +77,11 @@ def test_a_study_without_trials_says_so(make_store: MakeStore) -> None:
 
 def test_what_others_named_is_text_and_nothing_else(make_store: MakeStore) -> None:
     def fill(store: Store) -> None:
-        add_study(store, EVIL, trials=30, model=EVIL, message=EVIL)
+        add_study(store, EVIL, trials=30, model=EVIL, message=f"\u202e{EVIL}")
 
     text = body(report(material(make_store(fill), EVIL)))
+    assert "\u202e" not in text
+    assert "\\u202e&lt;/script&gt;" in text
     assert "<img" not in text
     assert "<script>alert" not in text
     assert "&lt;img" in text

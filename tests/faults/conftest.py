@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -181,21 +183,9 @@ def check_invariants(home: Path, study: str = "stripes") -> list[TrialRecord]:
 
 def descendants(root: int) -> list[tuple[int, str]]:
     """All processes below `root`, and their titles."""
-    parents: dict[int, int] = {}
-    titles: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            stat = (folder / "stat").read_text()
-            title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        pid = int(folder.name)
-        parents[pid] = int(stat.rpartition(")")[2].split()[1])
-        titles[pid] = title
     found: list[tuple[int, str]] = []
-    level = {root}
-    while level := {pid for pid, parent in parents.items() if parent in level}:
-        found += [(pid, titles[pid]) for pid in level]
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(root).children(recursive=True):
+            with suppress(psutil.Error):  # gone by now
+                found.append((process.pid, " ".join(process.cmdline())))
     return found

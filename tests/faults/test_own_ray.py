@@ -142,7 +142,7 @@ def test_fault_38_a_ray_that_never_starts_is_told_in_one_line_with_what_to_do(ba
     said: list[str] = []
     with (
         pytest.raises(RayUnavailable, match=r"^run\.ray: .*RAY_TMPDIR") as error,
-        ray_of(RunSettings(parallel=1, cpus=1), say=said.append),
+        ray_of(RunSettings(parallel=1, cpus=1), log=said.append),
     ):
         pass
     assert "\n" not in str(error.value)

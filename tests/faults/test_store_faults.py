@@ -180,12 +180,12 @@ def test_fault_14_a_study_is_held_by_one_process_and_a_dead_ones_hold_passes_on(
         dead = replace(this_process(), process_start="1")
         store.create_study("digits", config={}, artifacts="artifacts", lease=dead)
         assert standing(store.study("digits")) is StudyState.INTERRUPTED
-        mine = take(store, "digits", say=lambda text: None)
+        mine = take(store, "digits", log=lambda text: None)
         assert standing(store.study("digits")) is StudyState.RUNNING
         with pytest.raises(
             StudyHeld, match=rf"being run by process {mine.pid} on {mine.host}, since 20"
         ):
-            take(store, "digits", say=lambda text: None)
+            take(store, "digits", log=lambda text: None)
         store.release("digits", elapsed_s=3.0)
         assert store.study("digits").lease is None
         assert store.study("digits").elapsed_s == 3.0
@@ -252,12 +252,12 @@ def test_fault_15_a_holder_on_another_machine_is_told_dead_by_silence_not_by_clo
     heart.start()
     try:
         with pytest.raises(StudyHeld, match="on lab-3"):
-            take(store, "digits", say=said.append, silence_s=5, beat_s=0.5)
+            take(store, "digits", log=said.append, silence_s=5, beat_s=0.5)
     finally:
         stop.set()
         heart.join()
     assert "watching for 5 s whether it lives" in said[0]
-    take(store, "digits", say=said.append, silence_s=0.3, beat_s=0.5)
+    take(store, "digits", log=said.append, silence_s=0.3, beat_s=0.5)
 
 
 def test_fault_15_durations_are_monotonic_though_the_clock_jumps(

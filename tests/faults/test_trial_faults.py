@@ -28,10 +28,11 @@ from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 PYTHON = """
 import resource, sys
 from pathlib import Path
+import psutil
 from search.errors import RetortError
 from search.run import resume_study, run_study
 from search.storage.storage import Store
-from tests.faults.without_ray import Notes, one_after_another, study_of
+from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 
 home, data = Path(sys.argv[1]), Path(sys.argv[2])
 """
@@ -44,7 +45,7 @@ def fill_disk(number):
 
 study = study_of(home, data, search={"trials": 2})
 with one_after_another(), Store.open(study.run.storage) as store:
-    resume_study(study, store, Notes(fill_disk))
+    resume_study(study, store, TrialRecorder(fill_disk))
 """
 )
 
@@ -52,7 +53,7 @@ LITTLE_MEMORY = (
     PYTHON
     + """
 def take_memory_away(number):
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    taken = psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (taken + 40_000_000, resource.RLIM_INFINITY))
 
 training = {"epochs": 1, "batch_size": 160, "warmup_epochs": 0}
@@ -62,7 +63,7 @@ study = study_of(
 )
 with one_after_another(), Store.open(study.run.storage) as store:
     try:
-        run_study(study, store, Notes(take_memory_away))
+        run_study(study, store, TrialRecorder(take_memory_away))
     except RetortError as error:
         print(type(error).__name__)
 """

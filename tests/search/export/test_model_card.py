@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from scipy.stats import binomtest
 
 from search.artifacts.student import read_provenance
 from search.evaluation.intervals import wilson_interval
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student
+from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
 from search.export.record import ExportedMeasurements
 from search.files.filestore import FolderStore
@@ -126,19 +128,39 @@ def test_a_class_with_an_odd_name_breaks_no_table(tested: Tested) -> None:
     assert "| c d | " in card
 
 
+def test_what_people_have_named_is_neither_markdown_nor_a_template(tested: Tested) -> None:
+    report, name = _report(*tested()), "a|b`c` {{ 7 * 7 }}\n<b> & {% if"
+    kept = "a\\|b'c' {{ 7 * 7 }} <b> & {% if"
+    assert report.measured.teacher
+    card = model_card(
+        replace(
+            report,
+            measured=replace(report.measured, teacher=replace(report.measured.teacher, name=name)),
+            provenance=replace(
+                report.provenance,
+                data=replace(report.data, classes=(name, "b", "c")),
+                origin={"study": name},
+            ),
+        )
+    )
+    assert f"|  | student | teacher, `{kept}` |" in card
+    assert f"\n| {kept} | " in card
+    assert f"\n| study | `{kept}` |\n" in card
+
+
+def test_each_further_form_has_a_row(finished: FinishedTrials) -> None:
+    card = model_card(replace(_report(*finished()), formats=tuple(ExportFormat)))
+    assert all(f"\n| `{form.file}` | " in card for form in ExportFormat)
+
+
 def test_the_card_goes_with_the_folder(finished: FinishedTrials, tmp_path: Path) -> None:
     study, trial = finished()
     folder = export_student(study, trial, tmp_path / "student")
     assert (folder / "README.md").read_text() == model_card(_report(study, trial))
 
 
-def test_the_interval_is_wilsons() -> None:
-    # 8 of 10: the center is 0.7167, the spread 0.2266.
-    assert wilson_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_interval_of_all_or_none_ends_there_but_is_not_empty(share: float) -> None:
-    low, high = wilson_interval(share, 20)
-    assert share == pytest.approx(high if share else low)
-    assert high - low == pytest.approx(0.1611, abs=1e-4)
+@pytest.mark.parametrize("count", [1, 10, 36, 10_000])
+def test_the_interval_is_wilsons(count: int) -> None:
+    for right in {0, 1, count // 3, count - 1, count}:
+        known = binomtest(right, count).proportion_ci(0.95, method="wilson")
+        assert wilson_interval(right / count, count) == pytest.approx(tuple(known), abs=1e-7)

@@ -1,0 +1,273 @@
+"""What came of a study's trials, as the report's template is filled with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from dashboard.charts.cloud import cloud_figure, cloud_points
+from dashboard.charts.influence import importance_figure
+from dashboard.charts.legend import LegendEntry, legend
+from dashboard.charts.measures import (
+    cost_measures,
+    limit_measure,
+    metric_measure,
+    objective_measures,
+)
+from dashboard.charts.parallel import parallel_figure
+from dashboard.charts.progress import progress_figure, savings_figure
+from dashboard.frames import parameters_of, recipe_columns, trial_frame
+from search.analysis.history import history
+from search.analysis.importance import importances
+from search.analysis.pareto import chosen, cost_of, frontier, value_of
+from search.analysis.recommend import Advice, advise, reasons
+from search.analysis.savings import in_words, savings
+from search.errors import NoStudentFits
+from search.objectives.budget import Budget, cost_texts, stored_budget
+from search.objectives.goal import Goal, stored_goal
+from search.objectives.metric import Metric
+from search.records import Quality, StudyRecord, TeacherRecord, TrainingDone, TrialRecord
+
+_MOST_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A figure as JSON, for plotly's script."""
+
+    name: str
+    height: int
+    data: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """Rows of numbers, which stand to the right, and then texts: the first of `count`."""
+
+    names: Sequence[str]
+    rows: Sequence[tuple[Sequence[str], Sequence[str]]]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureCard:
+    """A figure of the chosen student, and its teacher's."""
+
+    name: str
+    value: str
+    teacher: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenStudent:
+    """The chosen student and the reasons for it, or why there is none."""
+
+    cards: Sequence[MeasureCard] = ()
+    reasons: Sequence[str] = ()
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedTraining:
+    """Training that was saved."""
+
+    text: str
+    figure: Drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The report's sections, in their order; what is None or empty is left out.
+
+    Attributes:
+        choice: the student to take.
+        score: the study's metric, for a heading.
+        clouds: the metric against each cost that is minimised.
+        legend: of these.
+        members: the frontier.
+        parallel: what was chosen, and what came of it.
+        importance: of each parameter.
+        course: how the search went.
+        savings: training that was saved.
+        without_gain: stages that made no difference.
+        failures: trials that failed.
+    """
+
+    choice: ChosenStudent
+    score: str
+    clouds: Sequence[Drawn]
+    legend: Sequence[LegendEntry]
+    members: ReportTable
+    parallel: Drawn | None
+    importance: Drawn | None
+    course: Sequence[Drawn]
+    savings: SavedTraining | None
+    without_gain: ReportTable
+    failures: ReportTable
+
+
+def results_of(
+    study: StudyRecord, trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]
+) -> Results:
+    """What came of the trials, of which there is one at least."""
+    budget, goal = stored_budget(study.config), stored_goal(study.config)
+    frame, teacher = trial_frame(trials, goal), study.teacher
+    objectives = objective_measures(goal)
+    advice = advise(trials, budget, goal)
+    lines = parallel_figure(frame, parameters_of(trials), objectives, marked=())
+    number = None if advice is None else advice.chosen.number
+    return Results(
+        choice=_chosen(advice, budget, goal, teacher)
+        if advice
+        else _no_choice(trials, budget, goal),
+        score=metric_measure(goal.metric).title,
+        clouds=_clouds(frame, budget, goal, teacher=teacher, number=number),
+        legend=legend(
+            frame, objectives, has_teacher=teacher is not None, has_chosen=advice is not None
+        ),
+        members=_members(trials, frame, goal),
+        parallel=None if lines is None else _drawn("parallel", lines),
+        importance=_importance(trials, goal),
+        course=_course(trials, budget, goal),
+        savings=_savings(trials, done),
+        without_gain=_without_gain(trials),
+        failures=_failures(trials),
+    )
+
+
+def _no_choice(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> ChosenStudent:
+    try:
+        chosen(trials, budget, goal)
+    except NoStudentFits as error:
+        return ChosenStudent(refusal=str(error))
+    return ChosenStudent()
+
+
+def _chosen(
+    advice: Advice, budget: Budget, goal: Goal, teacher: TeacherRecord | None
+) -> ChosenStudent:
+    trial, metric = advice.chosen, goal.metric
+    assert trial.outcome is not None
+    own, taught = (trial.outcome.quality, teacher.quality if teacher else {})
+    cards = [(metric.label, _value(metric, own), _value(metric, taught))]
+    if trial.test:
+        tested = teacher.test if teacher else {}
+        cards.append((f"test {metric.label}", _value(metric, trial.test), _value(metric, tested)))
+    theirs = cost_texts(teacher.cost if teacher else None)
+    cards += [(name, text, theirs[name]) for name, text in cost_texts(cost_of(trial)).items()]
+    return ChosenStudent(
+        cards=[
+            MeasureCard(name=name, value=value, teacher=beside) for name, value, beside in cards
+        ],
+        reasons=list(reasons(advice, budget, goal)),
+    )
+
+
+def _clouds(
+    frame: pd.DataFrame,
+    budget: Budget,
+    goal: Goal,
+    *,
+    teacher: TeacherRecord | None,
+    number: int | None,
+) -> list[Drawn]:
+    """The metric against each minimised cost that is known of any trial."""
+    score, objectives = metric_measure(goal.metric), objective_measures(goal)
+    axes = [limit_measure(limit) for limit in goal.costs]
+    return [
+        _drawn(
+            axis.column,
+            cloud_figure(
+                cloud_points(frame, axis, objectives),
+                axis,
+                score,
+                limits=budget.limits(),
+                teacher=teacher,
+                chosen=number,
+            ),
+        )
+        for axis in axes
+        if frame[axis.column].notna().any()
+    ]
+
+
+def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> ReportTable:
+    """The frontier, the best first."""
+    metric = goal.metric
+    best_first = -1.0 if metric.is_maximized else 1.0
+    members = sorted(frontier(trials, goal), key=lambda trial: best_first * value_of(trial, goal))
+    axes = recipe_columns(frame)
+    rows = [
+        (
+            [
+                str(trial.number),
+                metric.format(value_of(trial, goal)),
+                _value(metric, trial.test),
+                *cost_texts(cost_of(trial)).values(),
+            ],
+            [str(frame[axis].iloc[trial.number]) for axis in axes],
+        )
+        for trial in members[:_MOST_ROWS]
+    ]
+    costs = [measure.name for measure in cost_measures().values()]
+    names = ["trial", metric.label, "test", *costs, *axes]
+    return ReportTable(names=names, rows=rows, count=len(members))
+
+
+def _importance(trials: Sequence[TrialRecord], goal: Goal) -> Drawn | None:
+    objectives = objective_measures(goal)
+    found = {column: importances(trials, goal, column) for column in objectives}
+    known = {objective: shares for objective, shares in found.items() if shares}
+    return _drawn("importance", importance_figure(known, objectives)) if known else None
+
+
+def _course(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[Drawn]:
+    moments, score = history(trials, budget, goal), metric_measure(goal.metric)
+    if len(moments) < 2 or moments[-1].best is None:
+        return []
+    return [
+        _drawn("by-trial", progress_figure(moments, "ended", score)),
+        _drawn("by-time", progress_figure(moments, "hours", score)),
+    ]
+
+
+def _savings(
+    trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]
+) -> SavedTraining | None:
+    spared = savings(trials, done)
+    if not spared.trained + spared.saved:
+        return None
+    return SavedTraining(text=in_words(spared), figure=_drawn("savings", savings_figure(spared)))
+
+
+def _without_gain(trials: Sequence[TrialRecord]) -> ReportTable:
+    found = [
+        ([str(trial.number)], [trial.outcome.no_op])
+        for trial in trials
+        if trial.outcome is not None and trial.outcome.no_op
+    ]
+    names = ["trial", "stage, and the likely cause"]
+    return ReportTable(names=names, rows=found[:_MOST_ROWS], count=len(found))
+
+
+def _failures(trials: Sequence[TrialRecord]) -> ReportTable:
+    found = [
+        ([str(trial.number)], [trial.outcome.failure.kind, trial.outcome.failure.message[:200]])
+        for trial in trials
+        if trial.outcome is not None and trial.outcome.failure is not None
+    ]
+    return ReportTable(
+        names=["trial", "kind", "message"], rows=found[:_MOST_ROWS], count=len(found)
+    )
+
+
+def _value(metric: Metric, quality: Quality) -> str:
+    return metric.format(quality[metric.name].value) if metric.name in quality else "–"
+
+
+def _drawn(name: str, figure: go.Figure) -> Drawn:
+    # A `</script>` in a name would end the element that holds it.
+    data = str(figure.to_json()).replace("<", "\\u003c")
+    return Drawn(name=name, height=figure.layout.height, data=Markup(data))  # noqa: S704
