@@ -150,8 +150,8 @@ def _chosen(
 ) -> ChosenStudent:
     trial, metric = advice.chosen, goal.metric
     assert trial.outcome is not None
-    own, taught = (trial.outcome.quality, teacher.quality if teacher else {})
-    cards = [(metric.label, _value(metric, own), _value(metric, taught))]
+    taught = teacher.quality if teacher else {}
+    cards = [(metric.label, _value(metric, trial.outcome.quality), _value(metric, taught))]
     if trial.test:
         tested = teacher.test if teacher else {}
         cards.append((f"test {metric.label}", _value(metric, trial.test), _value(metric, tested)))
