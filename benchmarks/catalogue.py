@@ -41,14 +41,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.cost_model.dry_run import untrained
 from search.errors import shortened
-from search.evaluation.measure import count_operations
 from search.objectives.budget import Budget
+from search.objectives.counting import count_operations
 from search.objectives.limits import MACS, PARAMETERS
 from search.targets.latency import measure_latency
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.registry import runtime_of_file
+from search.targets.target import ServedModel
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.structured.cuts import replay_cuts
 from spaces.quantization.int8_static import Int8Static
@@ -252,7 +254,7 @@ def _brief_for(student: Timm) -> StudentRequirements:
     own = int(timm.get_pretrained_cfg(student.model).input_size[-1])  # type: ignore[union-attr]
     for size in (SIZE, own):
         requirements = StudentRequirements(
-            classes=CLASSES, channels=3, image_size=size, budget=Budget(), target=Target()
+            classes=CLASSES, channels=3, image_size=size, budget=Budget(), target=TargetSettings()
         )
         try:
             _check_logits(requirements.build(student).eval()(requirements.example()), requirements)
@@ -325,9 +327,13 @@ def _ship(row: Row, network: nn.Module, requirements: StudentRequirements) -> No
             return
         row.quantizes = _verdict(partial(_quantize, row, requirements, path, small))
         files = [path, small] if row.quantizes == YES else [path]
-        timed = measure_latency([Session(file, threads=1) for file in files])
+        timed = measure_latency([_loaded(file) for file in files])
         row.float_ms = round(timed[0].median_ms, 3)
         row.int8_ms = round(timed[-1].median_ms, 3) if len(timed) > 1 else 0.0
+
+
+def _loaded(path: Path) -> ServedModel:
+    return runtime_of_file(path).load(path, threads=1)
 
 
 def _export(row: Row, network: nn.Module, requirements: StudentRequirements, path: Path) -> None:
@@ -336,7 +342,7 @@ def _export(row: Row, network: nn.Module, requirements: StudentRequirements, pat
     images = torch.randn(3, *requirements.image_shape)
     with torch.inference_mode():
         expected = network.eval()(images).numpy()
-    found = Session(path, threads=1).predict(images.numpy())
+    found = _loaded(path).predict(images.numpy())
     spread = float(np.abs(expected).max()) + 1e-6
     if not np.abs(found - expected).max() < 1e-2 * spread:
         raise ValueError(
@@ -348,7 +354,7 @@ def _quantize(row: Row, requirements: StudentRequirements, path: Path, small: Pa
     images = torch.randn(8, *requirements.image_shape).numpy()
     Int8Static().convert(path, small, calibration=[images])
     row.int8_bytes = small.stat().st_size
-    if not np.isfinite(Session(small, threads=1).predict(images)).all():
+    if not np.isfinite(_loaded(small).predict(images)).all():
         raise ValueError("an int8 student must give finite logits, but did not")
 
 

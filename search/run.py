@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from search.analysis.pareto import chosen, frontier
-from search.artifacts.student import SERVED, check_own, check_whole
+from search.artifacts.student import check_own, check_whole
 from search.config.loader import dump_study
 from search.config.study import Study
 from search.data.dataset import Dataset
@@ -38,7 +38,8 @@ from search.storage.lease_rows import held_message
 from search.storage.leases import Heartbeat, Log, beating, lives, take, this_process
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
-from search.targets.onnx_runtime import Session
+from search.targets.registry import runtime
+from search.targets.this_machine import load_here
 from search.tuner.study_changes import check_changes, check_made_of_the_same
 from search.tuner.warm_start import check_alike
 
@@ -247,8 +248,8 @@ def _tested(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
     folder = spec.artifacts.fetched(name)
     check_whole(folder)
     target = spec.requirements.target
-    session = Session(folder / SERVED, threads=target.threads, device=target.device_here)
-    found = predictions(session, dataset.test, dataset)
+    served = load_here(folder / runtime(target.runtime).file, target)
+    found = predictions(served, dataset.test, dataset)
     keep_test(spec.claim.writing, name, found)
     return found
 

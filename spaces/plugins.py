@@ -1,30 +1,36 @@
-"""What installed plugins add to retort's tables: methods, metrics, limits, targets.
+"""Finds what installed plugins add to retort's tables: methods, metrics, limits, targets.
 
 A plugin is a distribution with entry points in the groups `retort.methods`, `retort.metrics`,
 `retort.limits` or `retort.targets`. Each names a module; the entries are the module's attributes.
 """
 
-import importlib
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import TypeVar
 
 _Entry = TypeVar("_Entry")
 
 
+class PluginError(ValueError):
+    """A plugin that is installed can't be used."""
+
+
 @cache
 def plugin_modules(table: str) -> tuple[ModuleType, ...]:
-    """The modules that installed plugins name for a table, such as `metrics`.
+    """The modules that installed plugins name for a table, sorted by the entry points' names.
+
+    Args:
+        table: such as `metrics`.
 
     Raises:
-        ImportError: one can't be imported; names it and its distribution. A plugin that is left
-            out in silence would change what a study means.
+        PluginError: one can't be imported, or is no module; names its distribution. A plugin that
+            is left out in silence would change what a study means.
     """
-    return tuple(
-        _imported(point.value, point.dist.name if point.dist else "?")
-        for point in sorted(entry_points(group=f"retort.{table}"), key=lambda point: point.name)
+    found = sorted(
+        entry_points(group=f"retort.{table}"), key=lambda entry: (entry.name, entry.value)
     )
+    return tuple(dict.fromkeys(map(_imported, found)))
 
 
 def plugin_entries(table: str, kind: type[_Entry]) -> tuple[_Entry, ...]:
@@ -37,11 +43,18 @@ def plugin_entries(table: str, kind: type[_Entry]) -> tuple[_Entry, ...]:
     )
 
 
-def _imported(module: str, distribution: str) -> ModuleType:
+def _imported(entry: EntryPoint) -> ModuleType:
+    distribution = entry.dist.name if entry.dist else "an unknown distribution"
     try:
-        return importlib.import_module(module)
+        module = entry.load()
     except Exception as error:
-        raise ImportError(
-            f"the plugin {module} of {distribution} can't be imported: "
-            f"{type(error).__name__}: {error}"
+        raise PluginError(
+            f"the plugin {entry.value} of {distribution} can't be imported: "
+            f"{type(error).__name__}: {error}. Mend it, or uninstall {distribution}"
         ) from error
+    if not isinstance(module, ModuleType):
+        raise PluginError(
+            f"an entry point of {entry.group} must name a module, but {entry.name} of "
+            f"{distribution} names {entry.value}"
+        )
+    return module

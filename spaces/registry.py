@@ -1,4 +1,4 @@
-"""Finds the methods in the axis folders; one that does not load is an error."""
+"""Finds the methods, in the axis folders and in plugins; one that does not load is an error."""
 
 import difflib
 import importlib
@@ -6,10 +6,12 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from itertools import chain
 from types import MappingProxyType, ModuleType
 
 from spaces.axes.order import AXES
 from spaces.method import Method
+from spaces.plugins import plugin_modules
 
 _FOLDERS = {
     "student": "spaces.students",
@@ -25,21 +27,21 @@ def methods(axis: str) -> Mapping[str, type[Method]]:
     """The axis' methods by public name, sorted by name.
 
     Raises:
-        ValueError: there is no such axis, or two methods bear one name.
+        ValueError: there is no such axis, two methods bear one name, or a plugin does not load.
     """
     if axis not in _FOLDERS:
         raise ValueError(f"axis must be one of {sorted(_FOLDERS)}, but got {axis!r}")
     package = importlib.import_module(_FOLDERS[axis])
     base = next(base for base in AXES if base.axis == axis)
+    entries = sorted(pkgutil.iter_modules(package.__path__), key=lambda entry: entry.name)
+    modules = [importlib.import_module(f"{package.__name__}.{entry.name}") for entry in entries]
+    own = chain.from_iterable(_methods_in(module, base) for module in modules)
     found: dict[str, type[Method]] = {}
-    for entry in sorted(pkgutil.iter_modules(package.__path__), key=lambda entry: entry.name):
-        for method in _methods_in(
-            importlib.import_module(f"{package.__name__}.{entry.name}"), base
-        ):
-            if method.name in found:
-                both = f"{found[method.name].__module__} and {method.__module__}"
-                raise ValueError(f"method names must differ, but {both} are both {method.name!r}")
-            found[method.name] = method
+    for one in [*own, *_added(base)]:
+        if one.name in found:
+            both = f"{found[one.name].__module__} and {one.__module__}"
+            raise ValueError(f"method names must differ, but {both} are both {one.name!r}")
+        found[one.name] = one
     return MappingProxyType(dict(sorted(found.items())))
 
 
@@ -65,3 +67,17 @@ def _methods_in(module: ModuleType, base: type[Method]) -> list[type[Method]]:
         and issubclass(value, base)
         and value.__module__ == module.__name__
     ]
+
+
+def _added(base: type[Method]) -> list[type[Method]]:
+    """The methods of plugins; what a plugin imports from here is none of them."""
+    values = chain.from_iterable(vars(module).values() for module in plugin_modules("methods"))
+    added = [
+        value
+        for value in values
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and not inspect.isabstract(value)
+        and value.__module__.partition(".")[0] != "spaces"
+    ]
+    return list(dict.fromkeys(added))

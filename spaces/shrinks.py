@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Runtime(StrEnum):
-    """What computes a served file, as far as methods tell them apart."""
+class Hardware(StrEnum):
+    """What a served file runs on, as far as methods tell it apart."""
 
-    ANY_CPU = "ONNX Runtime on any CPU"
-    INT8_CPU = "ONNX Runtime on a CPU with int8 dot products (VNNI, ARM)"
-    GPU = "ONNX Runtime on a GPU"
+    ANY_CPU = "any CPU"
+    INT8_CPU = "a CPU with int8 dot products (VNNI, ARM)"
+    GPU = "a GPU"
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Shrinks:
     Attributes:
         size: bytes of the file that is shipped.
         macs: multiply-accumulates of one image.
-        latency: the runtimes on which one image takes less time; empty where none is known to.
+        latency: the hardware on which one image takes less time; empty where none is known to.
     """
 
     size: bool = False
     macs: bool = False
-    latency: tuple[Runtime, ...] = ()
+    latency: tuple[Hardware, ...] = ()
 
     @property
     def only_size(self) -> bool:
@@ -42,4 +42,4 @@ class Shrinks:
 
 NOTHING = Shrinks()
 SIZE_ONLY = Shrinks(size=True)
-EVERYWHERE = Shrinks(size=True, macs=True, latency=(Runtime.ANY_CPU, Runtime.GPU))
+EVERYWHERE = Shrinks(size=True, macs=True, latency=(Hardware.ANY_CPU, Hardware.GPU))

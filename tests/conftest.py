@@ -15,7 +15,7 @@ from timm.models import _registry as timm_registry
 from torch import nn
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import DataSettings, Target
+from search.config.study import DataSettings, TargetSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.data.views import View
@@ -113,7 +113,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyCon
             channels=1,
             image_size=SIZE,
             budget=Budget(),
-            target=Target(),
+            target=TargetSettings(),
             metadata_bytes=metadata_bytes(stripes.info),
         ),
         metric=ACCURACY,

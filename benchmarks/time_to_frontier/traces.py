@@ -7,17 +7,18 @@ from pathlib import Path
 
 from benchmarks.time_to_frontier.log import read_log
 from benchmarks.time_to_frontier.runs import Run
-from search.artifacts.student import SERVED
 from search.config.student_spec import StudentRequirements
-from search.config.study import Target
 from search.cost_model.dry_run import untrained
 from search.evaluation.measure import predictions
 from search.objectives.budget import Budget
 from search.objectives.dominance import hypervolume
 from search.pipeline.study_context import StudyContext
+from search.targets.float_student import FloatStudent
 from search.targets.latency import measure_latency
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.target import ServedModel
+from search.targets.this_machine import load_here
 from spaces.processor import processor_name
+from spaces.pruning.none import NoPruning
 from spaces.students.timm_model import Timm
 
 WORST_ERROR = 0.5
@@ -153,7 +154,7 @@ def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace
     loose = budget.model_copy(update={"latency": 2 * budget.limits()["latency_ms"]})
     students = [student for student, _ in trace.steps(loose)]
     sessions = [
-        _session(student.folder / SERVED, context.requirements.target)
+        load_here(student.folder / context.requirements.runtime.file, context.requirements.target)
         for student in students
         if student.folder
     ]
@@ -174,17 +175,9 @@ def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace
     )
 
 
-def _reference(requirements: StudentRequirements) -> Session:
+def _reference(requirements: StudentRequirements) -> ServedModel:
     """The one network that sets the pace."""
+    network, shape = untrained(Timm(model=REFERENCE), requirements), requirements.image_shape
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / SERVED
-        export_onnx(
-            untrained(Timm(model=REFERENCE), requirements),
-            path,
-            image_shape=requirements.image_shape,
-        )
-        return _session(path, requirements.target)
-
-
-def _session(path: Path, target: Target) -> Session:
-    return Session(path, threads=target.threads, device=target.device)
+        floats = FloatStudent(network, Path(folder) / "floats", shape, pruning=NoPruning())
+        return load_here(floats.in_floats(requirements.runtime), requirements.target)

@@ -2,7 +2,7 @@
 
 recipe.json        what was chosen, and what it takes to rebuild the network
 model.safetensors  the float weights, after pruning
-model.onnx         what is served, and was measured
+model.…            what is served, and was measured: the file of its runtime
 predictions.npz    what it predicts for the validation images
 SHA256SUMS         of the others
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, Field, StrictInt, TypeAdapter
+from pydantic import BaseModel, Field, StrictInt, StrictStr, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from search.errors import ArtifactError, shortened
 from search.files.atomic import CHECKSUMS, damaged_files
 from search.files.reading import read_json
 from search.records import ArtifactRecord
+from search.targets.registry import DEFAULT_RUNTIME, runtime
+from search.targets.target import Runtime
 from spaces.axes.pruning import Cut
 from spaces.distributions import Scalar
 from spaces.pruning.structured.cuts import read_cuts, replay_cuts
@@ -40,6 +42,7 @@ class _Document(BaseModel):
     cuts: list[Any]
     data: dict[str, Any]
     origin: dict[str, Any]
+    runtime: StrictStr = DEFAULT_RUNTIME  # earlier versions had no other
 
 
 LARGEST_IMAGE = 4096
@@ -54,7 +57,6 @@ _DATA = TypeAdapter(DataInfo)
 FORMAT = 2
 RECIPE = "recipe.json"
 WEIGHTS = "model.safetensors"
-SERVED = "model.onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +68,29 @@ class Provenance:
         cuts: what pruning took out; replayed on an uncut network, they give the shapes.
         data: what the student was trained on.
         origin: study, trial, seed, hashes and versions.
+        runtime: the name of what serves it.
     """
 
     params: Mapping[str, Scalar]
     cuts: tuple[Cut, ...]
     data: DataInfo
     origin: Mapping[str, Scalar]
+    runtime: str = DEFAULT_RUNTIME
+
+    @property
+    def served_by(self) -> Runtime:
+        """The runtime that serves it.
+
+        Raises:
+            ArtifactError: there is none of that name here.
+        """
+        try:
+            return runtime(self.runtime)
+        except ValueError as error:
+            raise ArtifactError(
+                f"the runtime of a student {error}. Install what adds it, or export the student "
+                "of a trial that another runtime serves"
+            ) from error
 
     @property
     def is_timms_own(self) -> bool:
@@ -109,6 +128,7 @@ def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> N
         "cuts": provenance.cuts,
         "data": provenance.data.to_json(),
         "origin": dict(provenance.origin),
+        "runtime": provenance.runtime,
     }
     (folder / RECIPE).write_text(json.dumps(document, indent=1))
 
@@ -126,6 +146,7 @@ def read_provenance(folder: Path) -> Provenance:
             cuts=read_cuts(_CUTS.validate_python(document["cuts"])),
             data=_checked_data(document["data"]),
             origin=document["origin"],
+            runtime=document.get("runtime", DEFAULT_RUNTIME),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = shortened(error)

@@ -16,7 +16,7 @@ from search.storage.storage import Store, safe_url
 from search.units import format_bytes
 
 _LIBRARIES = (
-    "torch", "torchvision", "timm", "torch-pruning", "onnxruntime", "ray", "optuna", "sqlalchemy",
+    "torch", "torchvision", "timm", "torch-pruning", "ray", "optuna", "sqlalchemy",
     "streamlit",
 )  # fmt: skip
 
@@ -26,6 +26,7 @@ def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     findings = {
         "python": sys.version.split()[0],
         **{library: _installed(library) for library in _LIBRARIES},
+        **_runtimes(),
         "cores": str(os.cpu_count()),
         "processor": _processor(),
         "int8": _int8(),
@@ -38,7 +39,7 @@ def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     else:
         for name, finding in findings.items():
             out.print(f"{name:<14} {escape(finding)}", highlight=False, soft_wrap=True)
-    if any(finding.startswith("missing") for finding in findings.values()):
+    if any(finding.startswith(("missing", "broken")) for finding in findings.values()):
         raise typer.Exit(1)
 
 
@@ -47,6 +48,17 @@ def _installed(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "missing: run make, or pip install -c constraints.txt -e ."
+
+
+def _runtimes() -> dict[str, str]:
+    """What serves students, by name, with its version; those of plugins too."""
+    from search.targets.registry import OWN_RUNTIMES, runtime, runtime_names
+
+    try:
+        names, broken = runtime_names(), {}
+    except ValueError as error:
+        names, broken = tuple(OWN_RUNTIMES), {"plugins": f"broken: {error}"}
+    return {name: runtime(name).version() for name in names} | broken
 
 
 def _processor() -> str:

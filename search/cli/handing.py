@@ -49,7 +49,7 @@ def export(
     min_accuracy: MinAccuracy = None,
     formats: Annotated[
         list[ExportFormat] | None,
-        typer.Option("--format", help="A further form to write, beside model.onnx; repeatable."),
+        typer.Option("--format", help="A further form, beside the measured file; repeatable."),
     ] = None,
     hub: Annotated[
         str | None, typer.Option(help="Push the folder to this Hugging Face model, user/name.")
@@ -57,7 +57,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a student's folder: weights, recipe, ONNX, model card, checksums."""
+    """Write a student's folder: weights, recipe, served file, model card, checksums."""
     study, trial = _meant(named or [], study)
     limits = (max_size, max_latency, min_accuracy)
     if trial is not None and any(limit is not None for limit in limits):
@@ -99,8 +99,10 @@ def _tell_export(trial: TrialRecord, folder: Path) -> None:
     say(f"  {recipe_text(trial.params)}")
     say(f"  {percent(outcome.quality.accuracy)} on validation, {tested}, {size}, {latency}")
     say(f"\nretort verify {folder} --data recorded    looks at all of it again;")
-    say("there, with ONNX Runtime alone:\n")
-    say(snippet(read_provenance(folder).data))
+    provenance = read_provenance(folder)
+    if code := snippet(provenance.served_by, provenance.data):
+        say(f"there, with {provenance.served_by.title} alone:\n")
+        say(code)
 
 
 def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:

@@ -177,22 +177,23 @@ def profile(
     threads: Threads = 1,
     python: Annotated[
         str,
-        typer.Option(help="Over ssh: the command of a Python there that has onnxruntime."),
+        typer.Option(help="Over ssh: the command of a Python there that has the runtime."),
     ] = "python3",
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of a student on another machine."""
-    from search.artifacts.student import SERVED
+    from search.artifacts.student import read_provenance
     from search.export.record import read_handover
     from search.targets.agent_client import ask_agent
     from search.targets.ssh import ask_over_ssh
 
-    told = read_handover(folder)
+    told, runtime = read_handover(folder), read_provenance(folder).served_by
+    file = folder / runtime.file
     with out.status(f"asking {escape(on)}"):
         if on.startswith("ssh:"):
-            found = ask_over_ssh(on, folder / SERVED, threads=threads, python=python)
+            found = ask_over_ssh(on, file, threads=threads, python=python, runtime=runtime.name)
         elif on.startswith(("http:", "https:")):
-            found = ask_agent(on, folder / SERVED, threads=threads)
+            found = ask_agent(on, file, threads=threads, runtime=runtime.name)
         else:
             raise BadInput(
                 f"--on must be ssh://[user@]host[:port] or http://host:port, but got {on!r}"
@@ -237,7 +238,7 @@ def agent(
         ),
     ] = None,
 ) -> None:
-    """Serve as a target: measure the ONNX files that a search elsewhere sends. Needs a token."""
+    """Serve as a target: measure the files that a search elsewhere sends. Needs a token."""
     from search.targets.agent import serve
     from search.targets.agent_package import packed_agent
 

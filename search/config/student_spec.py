@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.objectives.budget import Budget
+from search.targets.registry import runtime
+from search.targets.target import Runtime
 from spaces.axes.student import Student
 
 
@@ -27,13 +29,18 @@ class StudentRequirements:
     channels: int
     image_size: int
     budget: Budget
-    target: Target
+    target: TargetSettings
     metadata_bytes: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
         return self.channels, self.image_size, self.image_size
+
+    @property
+    def runtime(self) -> Runtime:
+        """What serves it."""
+        return runtime(self.target.runtime)
 
     def example(self) -> Tensor:
         """One input, [1, channels, height, width]."""

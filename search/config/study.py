@@ -18,6 +18,7 @@ from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
 from search.objectives.limits import limit_of
 from search.objectives.metrics import metric_of
+from search.targets.registry import DEFAULT_RUNTIME, known_runtime
 from search.units import Bytes, Room, Seconds
 from spaces.search_space import SearchSpace
 
@@ -135,9 +136,12 @@ class TeacherSettings(Section):
         return self
 
 
-class Target(Section):
-    """The machine that serves the student: where latency is measured."""
+class TargetSettings(Section):
+    """What serves the student, and the machine that does: where latency is measured."""
 
+    runtime: Annotated[str, AfterValidator(known_runtime)] = Field(
+        DEFAULT_RUNTIME, description="what loads and runs the file that is shipped"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where the student is served")
     threads: int = Field(1, ge=1, description="threads that serve one image")
     agent: str | None = Field(
@@ -181,7 +185,9 @@ class Target(Section):
 class BudgetSettings(Budget):
     """The budget, and where it must hold."""
 
-    target: Target = Field(Target(), description="the machine that the latency is measured for")
+    target: TargetSettings = Field(
+        TargetSettings(), description="the machine that the latency is measured for"
+    )
 
 
 def _is_metric(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from importlib.metadata import version
 
 from search.code import computed_by
 from search.config.student_spec import StudentRequirements
@@ -13,8 +12,9 @@ from spaces.processor import processor_name
 # Our own files, besides those of spaces/, that decide how many bytes a student has.
 _SIZES = (
     "cost_model/dry_run.py",
-    "evaluation/convert.py",
+    "targets/float_student.py",
     "targets/onnx_decomposition.py",
+    "targets/onnx_export.py",
     "targets/onnx_runtime.py",
 )
 
@@ -28,8 +28,8 @@ def setting_of(requirements: StudentRequirements, *, processor: str | None = Non
     Raises:
         TargetError: the agent does not answer.
     """
-    agent = describe_agent(requirements.target.agent) if requirements.target.agent else None
-    here = f"onnxruntime {version('onnxruntime')}"
+    target, here = requirements.target, requirements.runtime.describe()
+    agent = describe_agent(target.agent, target.runtime) if target.agent else None
     made = json.dumps([here, computed_by(*_SIZES)], sort_keys=True)
     digest = hashlib.sha256(made.encode()).hexdigest()[:12]
     return CostSetting(
@@ -37,7 +37,7 @@ def setting_of(requirements: StudentRequirements, *, processor: str | None = Non
         image_size=requirements.image_size,
         classes=requirements.classes,
         processor=agent.processor if agent else processor or processor_name(),
-        device=requirements.target.device,
-        threads=requirements.target.threads,
+        device=target.device,
+        threads=target.threads,
         runtime=f"{agent.runtime if agent else here}, of files by {digest}",
     )

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from search.config.student_spec import StudentRequirements
-from search.evaluation.convert import Exported, write_files
-from search.evaluation.measure import count_cost, grown
 from search.files.disk import scratch
+from search.objectives.counting import count_cost, grown
 from search.objectives.limit import Scaling
 from search.objectives.limits import limits
 from search.records import Cost
+from search.targets.float_student import FloatStudent
 from search.targets.timing import time_cost
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
@@ -87,21 +87,20 @@ def measure_untrained(
 
     Raises:
         ArtifactError: it can't be exported.
+        ValueError: it can't be converted, or the target's runtime serves no such format.
     """
     with scratch() as folder:
         noise = torch.randn(_CALIBRATION_IMAGES, *requirements.image_shape, generator=_same_draw())
-        files = write_files(
-            Exported(network, folder / "untrained.onnx", requirements.image_shape),
-            folder,
-            pruning=recipe.pruning,
+        shape, served = requirements.image_shape, folder / requirements.runtime.file
+        requirements.runtime.make(
+            FloatStudent(network, folder / "floats", shape, pruning=recipe.pruning),
+            served,
             quantization=recipe.quantization,
             calibration=[noise.numpy()],
         )
-        cost = grown(
-            count_cost(network, files.served, requirements.image_shape), requirements.metadata_bytes
-        )
+        cost = grown(count_cost(network, served, shape), requirements.metadata_bytes)
         timed = timed and requirements.budget.admits(cost)
-        return time_cost(cost, files.served, requirements.target) if timed else cost
+        return time_cost(cost, served, requirements.target) if timed else cost
 
 
 @torch.no_grad()

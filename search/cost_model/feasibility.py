@@ -14,8 +14,8 @@ from search.cost_model.estimator import Estimate, Estimator
 from search.cost_model.shape_law import ShapeLaw
 from search.cost_model.verdict import Basis, CostVerdict
 from search.errors import ArtifactError, TargetError, TrialError, shortened
-from search.evaluation.measure import count_operations
 from search.objectives.budget import Budget
+from search.objectives.counting import count_operations
 from search.objectives.limit import Scaling
 from search.objectives.limits import LATENCY, limit_on
 from search.records import Cost, Shape

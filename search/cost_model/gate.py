@@ -12,7 +12,7 @@ from search.cost_model.dry_run import is_certain
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.verdict import CostVerdict
 from search.errors import StoreUnavailable
-from search.evaluation.measure import grown
+from search.objectives.counting import grown
 from search.progress import Callback
 from search.records import Cost, Outcome, Shape, TrialState
 from search.storage.retrying_writer import RetryingWriter

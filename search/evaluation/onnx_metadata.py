@@ -1,7 +1,8 @@
-"""What an ONNX file says of itself: its classes, what its images must be like, how well it does.
+"""What a served file says of itself: its classes, what its images must be like, how well it does.
 
-These stand in the file's own metadata, where any ONNX Runtime finds them
-(`session.get_modelmeta().custom_metadata_map`), as JSON under three keys:
+These stand in the file where its runtime has room for them; in an ONNX file in its own metadata,
+where any ONNX Runtime finds them (`session.get_modelmeta().custom_metadata_map`). They are JSON
+under three keys:
 
 labels          the names of the classes, in the order of the logits
 preprocessing   channels, image_size, mean, std, resize, crop: from pixels 0..255 to the input
@@ -9,15 +10,12 @@ metrics         what was measured of this file on validation images
 """
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-
-import onnx
 
 from search.data.dataset import DataInfo
 from search.objectives.metric import Metric
 from search.objectives.metrics import metrics
 from search.records import Measurement, Quality
+from search.targets import registry
 
 LABELS = "labels"
 PREPROCESSING = "preprocessing"
@@ -49,32 +47,12 @@ def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in said.items()}
 
 
-def append_metadata(path: Path, said: Mapping[str, str]) -> None:
-    """Adds to what the ONNX file says of itself; every byte that was there stays as it is.
-
-    Two serialized messages, one after the other, are one that holds the fields of both, lists
-    joined: so what was measured of the file before is true of its first bytes, and of the graph.
-
-    Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins
-    """
-    with path.open("ab") as file:
-        file.write(_serialized(said))
-
-
-def metadata_bytes(info: DataInfo) -> int:
-    """By how many bytes a student's file for these images grows."""
+def metadata_bytes(info: DataInfo, runtime: str = registry.DEFAULT_RUNTIME) -> int:
+    """By how many bytes a student's file for these images grows, of the runtime of that name."""
     best = {name: Measurement(metric.best) for name, metric in metrics().items()}
-    return len(_serialized(described(info, best)))
+    return registry.runtime(runtime).annotation_bytes(described(info, best))
 
 
 def _fixed(value: float, metric: Metric) -> str:
     width = max(len(f"{bound:.6f}") for bound in (metric.best, metric.worst))
     return f"{value:{width}.6f}"
-
-
-def _serialized(said: Mapping[str, str]) -> bytes:
-    model = onnx.ModelProto()
-    for key, value in said.items():
-        model.metadata_props.add(key=key, value=value)
-    text: bytes = model.SerializeToString()
-    return text

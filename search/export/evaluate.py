@@ -28,7 +28,7 @@ class EvaluationResult:
         low: of its 95% interval.
         high: likewise.
         agreement: share of images on which it predicts the teacher's class; None without a teacher.
-        size_bytes: of its ONNX file.
+        size_bytes: of its file.
         parameters: of its float form.
         macs: for one image.
         latency_ms: median for one image, the models in turns.
@@ -57,7 +57,7 @@ def evaluate(
     """Measures each model on a part of the data.
 
     Args:
-        models: folders, ONNX files, names of timm's.
+        models: folders, files, names of timm's.
         dataset: the images.
         part: `test` or `validation`.
         teacher: the model that agreement is with; None takes what the first exported student

@@ -1,4 +1,4 @@
-"""Whatever can be compared on the same images: exported students, ONNX files, timm's models."""
+"""Whatever can be compared on the same images: exported students, files, timm's models."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,27 +13,23 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx.checker import ValidationError
 from pydantic import Field, FiniteFloat, TypeAdapter
 
-from search.artifacts.student import (
-    LARGEST_IMAGE,
-    RECIPE,
-    SERVED,
-    load_network,
-    read_provenance,
-)
+from search.artifacts.student import LARGEST_IMAGE, RECIPE, load_network, read_provenance
 from search.data.dataset import DataInfo, Part, normalize
 from search.errors import ArtifactError, BadInput, shortened
-from search.evaluation.measure import count_operations
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
 from search.files.reading import DamagedFile, parsed_json
+from search.objectives.counting import count_operations
 from search.objectives.predictions import Predictions
 from search.targets.latency import Served
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.registry import runtime_in, runtime_of_file
+from search.targets.target import ServedModel
 
 _BATCH = 256
 _LARGEST_FIXED_BATCH = 1024
-_OF_EXPORT = {SERVED, *(form.file for form in ExportFormat)}
+_FORMS = {form.file for form in ExportFormat}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +38,8 @@ class EvaluatedModel:
 
     Attributes:
         name: as the person named it.
-        path: its ONNX file.
-        session: that serves it.
+        path: its file.
+        served: the file, loaded.
         channels: of what it takes.
         image_size: side in pixels of that.
         mean: of each channel, by which it wants its images normalised; None takes raw pixels,
@@ -55,7 +51,7 @@ class EvaluatedModel:
 
     name: str
     path: Path
-    session: Session
+    served: ServedModel
     channels: int
     image_size: int
     mean: tuple[float, ...] | None
@@ -73,29 +69,29 @@ class EvaluatedModel:
     def logits(self, images: torch.Tensor) -> np.ndarray:
         """Of images [batch, channels, size, size], uint8."""
         if self.mean is None or self.std is None:
-            return self._served(images.permute(0, 2, 3, 1).contiguous().numpy())
-        return self._served(normalize(images, self.mean, self.std).numpy())
+            return self._run(images.permute(0, 2, 3, 1).contiguous().numpy())
+        return self._run(normalize(images, self.mean, self.std).numpy())
 
-    def _served(self, inputs: np.ndarray) -> np.ndarray:
+    def _run(self, inputs: np.ndarray) -> np.ndarray:
         """Logits of inputs [batch, …]; of a file for a batch of fixed size so many at a time."""
-        fixed = self.session.input_shape[0]
+        fixed = self.served.input_shape[0]
         if not isinstance(fixed, int):
-            return self.session.predict(inputs)
+            return self.served.predict(inputs)
         found = []
         for start in range(0, len(inputs), fixed):
             some = inputs[start : start + fixed]
             filled = np.concatenate([some, np.repeat(some[-1:], fixed - len(some), axis=0)])
-            found.append(self.session.predict(filled)[: len(some)])
+            found.append(self.served.predict(filled)[: len(some)])
         return np.concatenate(found)
 
     def timed(self) -> Served:
         """What serves it, for timing: pixels are made beforehand."""
         shape = (self.channels, self.image_size, self.image_size)
         if self.mean is not None:
-            is_fixed = isinstance(self.session.input_shape[0], int)
-            return _Shaped(self._served if is_fixed else self.session.predict, shape)
+            is_fixed = isinstance(self.served.input_shape[0], int)
+            return _Shaped(self._run if is_fixed else self.served.predict, shape)
         pixels = np.zeros((1, self.image_size, self.image_size, self.channels), np.uint8)
-        return _Shaped(lambda images: self._served(pixels), shape)
+        return _Shaped(lambda images: self._run(pixels), shape)
 
 
 @dataclass(frozen=True)
@@ -110,13 +106,13 @@ class _Shaped:
 
 
 def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> EvaluatedModel:
-    """What a person named: an exported folder, an ONNX file, or a model of timm's.
+    """What a person named: an exported folder, a file of a runtime's, or a model of timm's.
 
     Args:
         name: a folder, a file, or what `timm.create_model` takes, such as `local-dir:DIR`.
         info: the data that it is to classify.
         threads: that serve it.
-        scratch: a folder for the ONNX files of timm's models.
+        scratch: a folder for the files of timm's models.
 
     Raises:
         BadInput: there is no such thing, or it has other classes.
@@ -125,8 +121,8 @@ def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> Eva
     path = Path(name)
     if path.is_dir() and (path / RECIPE).is_file():
         found = _exported(name, path, threads)
-    elif path.is_dir() and (path / SERVED).is_file():
-        found = _file(name, path / SERVED, info, threads)  # a teacher among a study's artifacts
+    elif path.is_dir() and (serving := runtime_in(path)):
+        found = _file(name, path / serving.file, info, threads)  # a teacher of a study's
     elif path.is_file():
         found = _file(name, path, info, threads)
     else:
@@ -136,13 +132,14 @@ def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> Eva
 
 
 def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
-    data = read_provenance(folder).data
+    provenance = read_provenance(folder)
+    data, serving = provenance.data, provenance.served_by
     shape = (data.channels, data.image_size, data.image_size)
     parameters, macs = count_operations(load_network(folder), shape)
     return EvaluatedModel(
         name=name,
-        path=folder / SERVED,
-        session=Session(folder / SERVED, threads=threads),
+        path=folder / serving.file,
+        served=serving.load(folder / serving.file, threads=threads),
         channels=data.channels,
         image_size=data.image_size,
         mean=data.mean,
@@ -153,20 +150,20 @@ def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
 
 
 def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel:
-    """An ONNX file; what it does not say of its preprocessing is as these data have it."""
-    session = Session(path, threads=threads)
-    if (rank := len(session.input_shape)) != 4:
+    """A file; what it does not say of its preprocessing is as these data have it."""
+    served = runtime_of_file(path).load(path, threads=threads)
+    if (rank := len(served.input_shape)) != 4:
         raise BadInput(
             f"{name} must take images, [batch, channels, height, width], but its input has {rank} "
             "dimensions"
         )
-    said = _preprocessing(name, session, info)
-    raw = session.takes_pixels
-    size = said.image_size if raw else session.image_shape[1]
+    said = _preprocessing(name, served, info)
+    raw = served.takes_pixels
+    size = said.image_size if raw else served.image_shape[1]
     if not isinstance(size, int):
         size = info.image_size
-    _check_shape(name, session, size)
-    if path.name in _OF_EXPORT and (path.parent / RECIPE).is_file():
+    _check_shape(name, served, size)
+    if (path.parent / RECIPE).is_file() and _is_of_export(path):
         # A form of a student, whose packed weights are not what its parameters are.
         data = read_provenance(path.parent).data
         counted = (data.channels, data.image_size, data.image_size)
@@ -177,7 +174,7 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel
     return EvaluatedModel(
         name=name,
         path=path,
-        session=session,
+        served=served,
         channels=info.channels,
         image_size=size,
         mean=None if raw else said.mean,
@@ -209,7 +206,7 @@ def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedMo
     return EvaluatedModel(
         name=name,
         path=path,
-        session=Session(path, threads=threads),
+        served=runtime_of_file(path).load(path, threads=threads),
         channels=info.channels,
         image_size=size,
         mean=mean,
@@ -234,7 +231,7 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
             f"{found.name} must predict the data's {len(info.classes)} classes, but gives outputs "
             f"of shape {list(outputs.shape)}"
         )
-    labels = _told(found.session, LABELS)
+    labels = _told(found.served, LABELS)
     if isinstance(labels, list) and tuple(labels) != info.classes:
         raise BadInput(
             f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
@@ -242,10 +239,10 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
         )
 
 
-def _told(session: Session, key: str) -> Any:
+def _told(served: ServedModel, key: str) -> Any:
     """What the file says of itself under our key; None where that is another's, or nothing."""
     try:
-        return parsed_json(session.metadata.get(key, "null"))
+        return parsed_json(served.metadata.get(key, "null"))
     except DamagedFile:
         return None
 
@@ -262,8 +259,8 @@ class _Preprocessing:
 _PREPROCESSING = TypeAdapter(_Preprocessing)
 
 
-def _preprocessing(name: str, session: Session, info: DataInfo) -> _Preprocessing:
-    told = _told(session, PREPROCESSING)
+def _preprocessing(name: str, served: ServedModel, info: DataInfo) -> _Preprocessing:
+    told = _told(served, PREPROCESSING)
     said = {"image_size": info.image_size, "mean": info.mean, "std": info.std}
     if isinstance(told, dict):
         said |= {key: told[key] for key in said if key in told}
@@ -279,19 +276,24 @@ def _preprocessing(name: str, session: Session, info: DataInfo) -> _Preprocessin
     return found
 
 
-def _check_shape(name: str, session: Session, size: int) -> None:
+def _check_shape(name: str, served: ServedModel, size: int) -> None:
     """Raises BadInput where a file asks for images or batches that take all of the memory."""
-    batch = session.input_shape[0]
+    batch = served.input_shape[0]
     if size > LARGEST_IMAGE or (isinstance(batch, int) and batch > _LARGEST_FIXED_BATCH):
         raise BadInput(
             f"{name} must take images of up to {LARGEST_IMAGE} pixels a side, in batches of up to "
-            f"{_LARGEST_FIXED_BATCH}, but its input is {list(session.input_shape)}"
+            f"{_LARGEST_FIXED_BATCH}, but its input is {list(served.input_shape)}"
         )
+
+
+def _is_of_export(path: Path) -> bool:
+    """Whether the file is a form of the student in its folder."""
+    return path.name in {*_FORMS, read_provenance(path.parent).served_by.file}
 
 
 def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> tuple[int, int]:
     try:
         return count_onnx(path, batch_shape=batch_shape)
-    # Not every file that ONNX Runtime loads is ONNX, such as its own format.
+    # Not every file that a runtime loads is ONNX.
     except (DecodeError, ValidationError, ValueError, LookupError, RuntimeError) as error:
         raise BadInput(f"{name} must be an ONNX file: {shortened(error)}") from error

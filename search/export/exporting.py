@@ -1,9 +1,9 @@
-"""An artifact to something that others load: a folder with weights, recipe, ONNX and a model card.
+"""An artifact to something that others load: a folder with weights, recipe and a model card.
 
 README.md                a model card
 config.json              timm's: architecture, classes, preprocessing
 model.safetensors        the float weights, after pruning
-model.onnx               what was measured
+model.…                  what was measured: the file of its runtime
 recipe.json              what was chosen, what was measured, and where it comes from
 predictions.npz          what it predicts for the validation and the test images
 teacher_predictions.npz  what its teacher predicts for them
@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from search.artifacts.student import (
     RECIPE,
-    SERVED,
     WEIGHTS,
     Provenance,
     check_own,
@@ -49,7 +48,7 @@ from search.export.writers import WriterSource, write_formats
 from search.files.atomic import remove_abandoned, written_whole
 from search.files.filestore import FolderStore
 from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
-from search.targets.onnx_runtime import Session
+from search.targets.target import ServedModel
 
 TEACHER_PREDICTIONS = "teacher_predictions.npz"
 
@@ -87,14 +86,12 @@ def export_student(
     provenance = read_provenance(artifact)
     network = as_rounded(load_network(artifact), provenance)
     with written_whole(destination.absolute()) as folder:
-        for file in (RECIPE, SERVED):
+        for file in (RECIPE, provenance.served_by.file):
             shutil.copyfile(artifact / file, folder / file)
         write_weights(folder / WEIGHTS, network)
         write_handover(folder, study, trial)
         write_config(folder, network, provenance)
-        source = WriterSource(
-            folder=folder, network=network, data=provenance.data, is_float=provenance.is_float
-        )
+        source = WriterSource(folder=folder, network=network, provenance=provenance)
         write_formats(source, formats, folder)
         _write_findings(folder, study, trial, provenance, formats=formats)
     remove_abandoned(destination.absolute())
@@ -146,20 +143,19 @@ class Transform:
 
 
 class ServedStudent(nn.Module):
-    """The measured file, run by ONNX Runtime, in the place of a network; it can't be trained.
+    """The measured file, run by its runtime, in the place of a network; it can't be trained.
 
     Args:
-        path: the ONNX file.
-        threads: that it runs on.
+        served: the file, loaded.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, served: ServedModel) -> None:
         super().__init__()
-        self._session = Session(path, threads=threads)
+        self._served = served
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
-        return torch.from_numpy(self._session.predict(images.cpu().numpy()))
+        return torch.from_numpy(self._served.predict(images.cpu().numpy()))
 
 
 class Loaded(NamedTuple):
@@ -174,17 +170,23 @@ def load(folder: Path | str) -> Loaded:
     """An exported student as it was measured, in evaluation mode; pruned or quantized or neither.
 
     A student in float32 is a network of torch's, which can be trained further. A quantized one is
-    its measured file in ONNX Runtime; `search.artifacts.student.load_network` gives the floats it
+    its measured file in its runtime; `search.artifacts.student.load_network` gives the floats it
     was made from.
 
     Raises:
-        ArtifactError: the folder is no export, is damaged, or was written by a newer retort.
+        ArtifactError: the folder is no export, is damaged, or was written by a newer retort; or
+            its runtime is not installed.
     """
     folder = Path(folder)
     provenance = read_provenance(folder)
-    network = load_network(folder) if provenance.is_float else ServedStudent(folder / SERVED)
+    network = load_network(folder) if provenance.is_float else _served(folder, provenance)
     data = provenance.data
     return Loaded(network.eval(), Transform(data), data.classes)
+
+
+def _served(folder: Path, provenance: Provenance) -> ServedStudent:
+    runtime = provenance.served_by
+    return ServedStudent(runtime.load(folder / runtime.file, threads=1))
 
 
 def _artifact_of(trial: TrialRecord) -> ArtifactRecord:

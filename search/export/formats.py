@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """A further form of the student, written beside `model.onnx` when it is asked for."""
+    """A further form of the student, written beside the measured file when it is asked for."""
 
     FLOAT32 = "float32"
     FP16 = "fp16"
@@ -23,7 +23,7 @@ class ExportFormat(StrEnum):
 
     @property
     def is_onnx(self) -> bool:
-        """Whether ONNX Runtime runs it."""
+        """Whether it is an ONNX file."""
         return self.file.endswith(".onnx")
 
 

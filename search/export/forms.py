@@ -7,14 +7,15 @@ import numpy as np
 import timm
 import torch
 
-from search.artifacts.student import RECIPE, SERVED, Provenance, load_network, read_provenance
+from search.artifacts.student import RECIPE, WEIGHTS, Provenance, load_network, read_provenance
 from search.data.dataset import DataInfo, Dataset, normalize
 from search.errors import shortened
 from search.export.checks import Check
 from search.export.exporting import load
 from search.export.formats import ExportFormat
 from search.export.timm_config import TIMM_CONFIG, strange_keys
-from search.targets.onnx_runtime import Session
+from search.targets.registry import runtime_of_file
+from search.targets.target import Runtime
 
 _PROBES = 64
 
@@ -27,7 +28,8 @@ TOLERANCES = {
     ExportFormat.UINT8: 1e-4,
 }
 """Largest difference of a logit, as a share of the largest logit. `uint8` and `openvino` are made
-of model.onnx and compared with it; the others are floats, and compared with the float network."""
+of the measured file and compared with it; the others are floats, and compared with the float
+network."""
 
 _SAME_FLOATS = 1e-3
 
@@ -47,20 +49,22 @@ class ExportedFormats:
         self._images = images
         self._normalised = normalize(images, info.mean, info.std)
         self._network = load_network(folder)
+        self._provenance = read_provenance(folder)
+        self._runtime = self._provenance.served_by
         self._trust = trust
 
     def checks(self) -> Iterator[Check]:
         """Of each form that is there, whether it gives what it is made of gives."""
-        floats = self._torch(self._network)
-        served = Session(self._folder / SERVED, threads=1).predict(self._normalised.numpy())
-        provenance = read_provenance(self._folder)
+        floats, name = self._torch(self._network), self._runtime.file
+        served = _predicted(self._runtime, self._folder / name, self._normalised)
+        provenance = self._provenance
         if provenance.is_float:
-            yield _compared("model.onnx", served, floats, "model.safetensors", _SAME_FLOATS)
+            yield _compared(name, served, floats, WEIGHTS, _SAME_FLOATS)
         else:
             same = float((served.argmax(axis=1) == floats.argmax(axis=1)).mean())
-            found = f"names the class of model.safetensors for {same:.1%} of {len(served)} images"
-            yield Check(name="model.onnx", holds=None, found=found)
-        yield _compared("retort", self._loaded(), served, "model.onnx", _SAME_FLOATS)
+            found = f"names the class of {WEIGHTS} for {same:.1%} of {len(served)} images"
+            yield Check(name=name, holds=None, found=found)
+        yield _compared("retort", self._loaded(), served, name, _SAME_FLOATS)
         if provenance.is_timms_own:
             yield self._by_timm(provenance, floats)
         for form in ExportFormat:
@@ -92,14 +96,14 @@ class ExportedFormats:
         except Exception as error:  # noqa: BLE001  each format's loader raises errors of its own
             found = f"can't be run: {shortened(error)}"
             return Check(name=form.file, holds=False, found=found)
-        reference, name = (served, "model.onnx") if of_served else (floats, "model.safetensors")
+        reference, name = (served, self._runtime.file) if of_served else (floats, WEIGHTS)
         return _compared(form.file, logits, reference, name, TOLERANCES[form])
 
     def _run(self, form: ExportFormat) -> np.ndarray:
         path, normalised = self._folder / form.file, self._normalised.numpy()
         if form is ExportFormat.UINT8:
-            pixels = self._images.permute(0, 2, 3, 1).contiguous().numpy()
-            return Session(path, threads=1).predict(pixels)
+            pixels = self._images.permute(0, 2, 3, 1).contiguous()
+            return _predicted(runtime_of_file(path), path, pixels)
         if form is ExportFormat.PT2:
             return self._torch(torch.export.load(path).module())
         if form is ExportFormat.OPENVINO:
@@ -109,7 +113,7 @@ class ExportedFormats:
             return np.asarray(compiled(normalised)[0])
         if form is ExportFormat.TFLITE:
             return _tflite(path, normalised)
-        return Session(path, threads=1).predict(normalised)
+        return _predicted(runtime_of_file(path), path, self._normalised)
 
     def _loaded(self) -> np.ndarray:
         return self._torch(load(self._folder).model)
@@ -118,6 +122,10 @@ class ExportedFormats:
         with torch.no_grad():
             logits: np.ndarray = network(self._normalised).numpy()
         return logits
+
+
+def _predicted(runtime: Runtime, path: Path, images: torch.Tensor) -> np.ndarray:
+    return runtime.load(path, threads=1).predict(images.numpy())
 
 
 def _tflite(path: Path, normalised: np.ndarray) -> np.ndarray:

@@ -22,14 +22,14 @@ _FORMATS = {
     ExportFormat.FLOAT32: "the float network, for ONNX Runtime",
     ExportFormat.FP16: "its weights in 16-bit floats, inputs and outputs in 32",
     ExportFormat.UINT8: (
-        "`model.onnx` with its preprocessing: `pixels`, [batch, height, width, channels], uint8, "
-        "of any size; cut and resized within 2 of 255 levels of Pillow"
+        "the measured file with its preprocessing: `pixels`, [batch, height, width, channels], "
+        "uint8, of any size; cut and resized within 2 of 255 levels of Pillow"
     ),
     ExportFormat.PT2: (
         "the float network as torch.export saves it. Its loader can run code that a file holds: "
         "load it only where you trust its origin"
     ),
-    ExportFormat.OPENVINO: "`model.onnx` for OpenVINO",
+    ExportFormat.OPENVINO: "the measured file for OpenVINO",
     ExportFormat.TFLITE: "the float network for TensorFlow Lite",
 }
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from search.artifacts.student import SERVED, read_provenance
+from search.artifacts.student import read_provenance
 from search.data.dataset import normalize
 from search.data.images import load_image
-from search.targets.onnx_runtime import Session
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,16 @@ def predict(
     """Each image with all classes, the likeliest first, by the measured file.
 
     Raises:
-        ArtifactError: the folder is damaged, or of a newer version.
+        ArtifactError: the folder is damaged, or of a newer version; or its runtime is not
+            installed.
         DataError: an image is damaged.
     """
-    data = read_provenance(folder).data
-    session = Session(folder / SERVED, threads=1)
+    provenance = read_provenance(folder)
+    data, runtime = provenance.data, provenance.served_by
+    served = runtime.load(folder / runtime.file, threads=1)
     for path in images:
         pixels = torch.tensor(load_image(path, data.image_size, data.channels))
-        (logits,) = session.predict(normalize(pixels[None], data.mean, data.std).numpy())
+        (logits,) = served.predict(normalize(pixels[None], data.mean, data.std).numpy())
         above = np.exp(logits - logits.max())
         shares = above / above.sum()
         order = np.argsort(-shares, kind="stable")

@@ -16,7 +16,7 @@ from typing import Self, get_args
 from pydantic import TypeAdapter
 
 from search.artifacts.student import RECIPE, read_recipe
-from search.config.study import DataSettings, Target
+from search.config.study import DataSettings, TargetSettings
 from search.errors import ArtifactError, shortened
 from search.objectives.budget import Budget, stored_budget
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
@@ -27,10 +27,10 @@ class ExportedMeasurements:
     """What was measured of a student before it was exported.
 
     Attributes:
-        cost: of `model.onnx`.
+        cost: of the file that its runtime serves.
         quality: on validation images.
         test: on the test images; None where the search did not test it.
-        hardware: where latency was measured: processor, device, threads.
+        hardware: where latency was measured: processor, device, threads, runtime.
         teacher: the same of its teacher, where there was one.
     """
 
@@ -89,7 +89,7 @@ class ExportRecord:
 
 _MEASURED = TypeAdapter(ExportedMeasurements)
 _MOST_THREADS = 1024
-_DEVICES = get_args(Target.model_fields["device"].annotation)
+_DEVICES = get_args(TargetSettings.model_fields["device"].annotation)
 
 
 def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from search.artifacts.student import SERVED, load_network, read_provenance
+from search.artifacts.student import load_network, read_provenance
 from search.config.yaml_document import read_document
 from search.data.dataset import DataInfo, Dataset
 from search.errors import ArtifactError, BadInput, DataError, StudyFileError, TargetError
 from search.evaluation.intervals import wilson_interval, with_interval
-from search.evaluation.measure import count_operations
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
@@ -19,9 +18,10 @@ from search.export.forms import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
 from search.export.record import ExportRecord, read_handover
 from search.files.reading import read_limited
+from search.objectives.counting import count_operations
 from search.records import Cost
 from search.targets.latency import measure_latency
-from search.targets.onnx_runtime import Session
+from search.targets.target import Runtime
 from search.units import format_milliseconds
 from spaces.processor import processor_name
 
@@ -47,10 +47,11 @@ def verify(
         progress: told in a line what is going on.
 
     Raises:
-        ArtifactError: the folder is damaged, or of a newer version: nothing else can be said of it.
+        ArtifactError: the folder is damaged, or of a newer version, or its runtime is not
+            installed: nothing else can be said of it.
     """
-    told = read_handover(folder)
-    info = read_provenance(folder).data
+    told, provenance = read_handover(folder), read_provenance(folder)
+    info, runtime = provenance.data, provenance.served_by
     yield Check(name="checksums", holds=True, found="every file is as it was written")
     try:
         dataset = open_images(data, told, cache=cache, progress=progress)
@@ -60,10 +61,11 @@ def verify(
     images = probes(dataset, info)
     yield from ExportedFormats(folder, info, images, trust=trust).checks()
     yield from _graded(folder, told, dataset, info, reason)
-    yield _weighed(folder, told)
-    timed, latency_ms = _timed(folder, told)
+    file = folder / runtime.file
+    yield _weighed(file, told)
+    timed, latency_ms = _timed(file, runtime, told)
     yield timed
-    yield _afforded(folder, told, info, latency_ms)
+    yield _afforded(file, told, info, latency_ms)
 
 
 def _graded(
@@ -132,20 +134,20 @@ def _claimed(folder: Path) -> float | None:
         raise ArtifactError(f"the head of {path} can't be read: {error}") from error
 
 
-def _weighed(folder: Path, told: ExportRecord) -> Check:
-    size, said = (folder / SERVED).stat().st_size, told.measured.cost.size_bytes
+def _weighed(file: Path, told: ExportRecord) -> Check:
+    size, said = file.stat().st_size, told.measured.cost.size_bytes
     was = "as when it was measured" if size == said else f"but {said:,} when it was measured"
     return Check(name="bytes", holds=size == said, found=f"{size:,}, {was}")
 
 
-def _timed(folder: Path, told: ExportRecord) -> tuple[Check, float | None]:
+def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, float | None]:
     """Its latency here, which no claim is made of; None where this machine can't serve it so."""
     threads, device = told.measured.threads, told.measured.device
     try:
-        session = Session(folder / SERVED, threads=threads, device=device)
+        served = runtime.load(file, threads=threads, device=device)
     except (ArtifactError, TargetError) as error:
         return Check(name="latency", holds=None, found=f"not measured: {error}"), None
-    (latency,) = measure_latency([session])
+    (latency,) = measure_latency([served])
     text = f"{format_milliseconds(latency.median_ms)} here, {threads} thread(s)"
     if (said := told.measured.cost.latency_ms) is not None:
         where = told.measured.hardware.get("processor", "another machine")
@@ -153,13 +155,13 @@ def _timed(folder: Path, told: ExportRecord) -> tuple[Check, float | None]:
     return Check(name="latency", holds=None, found=text), latency.median_ms
 
 
-def _afforded(folder: Path, told: ExportRecord, info: DataInfo, latency_ms: float | None) -> Check:
+def _afforded(file: Path, told: ExportRecord, info: DataInfo, latency_ms: float | None) -> Check:
     """Whether the study's budget holds here."""
     budget = told.budget
     shape = (info.channels, info.image_size, info.image_size)
-    parameters, macs = count_operations(load_network(folder), shape)
+    parameters, macs = count_operations(load_network(file.parent), shape)
     cost = Cost(
-        size_bytes=(folder / SERVED).stat().st_size,
+        size_bytes=file.stat().st_size,
         parameters=parameters,
         macs=macs,
         latency_ms=latency_ms,

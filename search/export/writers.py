@@ -14,14 +14,16 @@ import onnx.inliner
 import torch
 from torch import nn
 
-from search.artifacts.student import SERVED
+from search.artifacts.student import Provenance
 from search.data.dataset import DataInfo
 from search.errors import BadInput, RetortError, shortened
-from search.evaluation.onnx_metadata import append_metadata, described
+from search.evaluation.onnx_metadata import described
 from search.export.formats import ExportFormat
 from search.export.pixels import bake
 from search.files.disk import disk_fault, scratch
-from search.targets.onnx_runtime import export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.registry import runtime_of_file
+from spaces.quantization.float16 import Float16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +31,38 @@ class WriterSource:
     """What a form is written from.
 
     Attributes:
-        folder: holds the measured `model.onnx`.
+        folder: holds the measured file.
         network: the float network, in evaluation mode.
-        data: the images that it takes.
-        is_float: whether the measured file holds the very same floats.
+        provenance: of the student.
     """
 
     folder: Path
     network: nn.Module
-    data: DataInfo
-    is_float: bool
+    provenance: Provenance
+
+    @property
+    def data(self) -> DataInfo:
+        """The images that it takes."""
+        return self.provenance.data
+
+    @property
+    def measured(self) -> Path:
+        """The measured file."""
+        return self.folder / self.provenance.served_by.file
+
+    @property
+    def measured_onnx(self) -> Path:
+        """The measured file, of which other ONNX files are made.
+
+        Raises:
+            BadInput: its runtime serves other files.
+        """
+        if self.measured.suffix != ".onnx":
+            raise BadInput(
+                f"this format is made of a measured ONNX file, but the student's is "
+                f"{self.measured.name}: leave this format out"
+            )
+        return self.measured
 
     def float_onnx(self, destination: Path) -> None:
         shape = (self.data.channels, self.data.image_size, self.data.image_size)
@@ -69,28 +93,24 @@ def write_formats(source: WriterSource, formats: Collection[ExportFormat], folde
                 f"{shortened(error)}"
             ) from error
         if asked.is_onnx and asked is not ExportFormat.UINT8:
-            append_metadata(destination, described(source.data))
+            runtime_of_file(destination).annotate(destination, described(source.data))
 
 
 def _write_float32(source: WriterSource, destination: Path) -> None:
-    if source.is_float:
-        raise BadInput(f"{SERVED} holds float32 already: leave this format out")
+    measured = source.measured
+    if source.provenance.is_float and measured.suffix == destination.suffix:
+        raise BadInput(f"{measured.name} holds float32 already: leave this format out")
     source.float_onnx(destination)
 
 
 def _write_fp16(source: WriterSource, destination: Path) -> None:
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    with scratch() as workspace, warnings.catch_warnings():
-        # It says of each weight below 6e-8 that it becomes zero.
-        warnings.simplefilter("ignore")
-        source.float_onnx(workspace / SERVED)
-        model = onnx.load(workspace / SERVED)
-        onnx.save(convert_float_to_float16(model, keep_io_types=True), destination)
+    with scratch() as workspace:
+        source.float_onnx(workspace / "float.onnx")
+        Float16().convert(workspace / "float.onnx", destination, calibration=())
 
 
 def _write_uint8(source: WriterSource, destination: Path) -> None:
-    bake(source.folder / SERVED, destination, source.data)
+    bake(source.measured_onnx, destination, source.data)
 
 
 def _write_pt2(source: WriterSource, destination: Path) -> None:
@@ -108,8 +128,8 @@ def _write_openvino(source: WriterSource, destination: Path) -> None:
     frontend = importlib.import_module("openvino.frontend")
     with scratch() as workspace:
         # It knows no functions that a file brings along, such as those of packed weights.
-        plain = workspace / SERVED
-        onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.folder / SERVED)), plain)
+        plain = workspace / "plain.onnx"
+        onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.measured_onnx)), plain)
         try:
             model = openvino.convert_model(plain)
         except (frontend.GeneralFailure, frontend.OpConversionFailure) as error:

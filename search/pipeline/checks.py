@@ -8,10 +8,11 @@ from search.config.study import Study
 from search.errors import BadInput, TeacherError
 from search.files.filestore import FolderStore
 from search.targets.agent_client import describe_agent
-from search.targets.onnx_runtime import check_device
+from search.targets.registry import runtime
 from search.teachers.factory import factory_file
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
+from spaces.axes.quantization import Quantization
 from spaces.distributions import OneOf
 from spaces.students.timm_model import check_model_name
 
@@ -27,9 +28,10 @@ def check_study(study: Study) -> None:
 
     Raises:
         BadInput: a line for each student and teacher that timm does not know, with what comes
-            near; or every recipe contradicts itself; or a teacher's file is missing; or there are
-            too few cores or no GPU; or the file system of a URL is not installed.
-        ArtifactError: this ONNX Runtime does not serve on the target's device.
+            near, and for each number format that the target's runtime does not serve; or every
+            recipe contradicts itself; or a teacher's file is missing; or there are too few cores
+            or no GPU; or the file system of a URL is not installed.
+        ArtifactError: the target's runtime does not serve on its device here.
         DepotError: a URL does not answer.
         DiskError: the artifacts can't be written.
     """
@@ -48,9 +50,10 @@ def check_study(study: Study) -> None:
         FolderStore.of(address).check()
     # A cache that may only be read will do, if it holds what is needed.
     FolderStore.of(study.run.artifacts).check_writable()
-    check_device(study.budget.target.device_here)
-    if study.budget.target.agent:
-        describe_agent(study.budget.target.agent)
+    target = study.budget.target
+    runtime(target.runtime).check_device(target.device_here)
+    if target.agent:
+        describe_agent(target.agent, target.runtime)
 
 
 def _check_space(study: Study) -> None:
@@ -59,6 +62,7 @@ def _check_space(study: Study) -> None:
 
     wrong = _unknown("space.student.timm.model", student_models(study))
     wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    wrong += _unserved(study)
     if wrong:
         raise BadInput("\n".join(wrong))
     refused = contradictions(study)
@@ -72,6 +76,19 @@ def _check_space(study: Study) -> None:
             "data.unlabelled is learned from by methods that use no labels, but the study opens "
             "none: open label_free in space.distillation, or leave data.unlabelled out"
         )
+
+
+def _unserved(study: Study) -> list[str]:
+    """A line for each number format in the space that the target's runtime does not serve."""
+    serving = runtime(study.budget.target.runtime)
+    opened = study.search_space().axes[Quantization.axis]
+    formats = [registry.method(Quantization.axis, name)() for name in opened]
+    return [
+        f"space.quantization.{one.name} must be served by budget.target.runtime, but "
+        f"{serving.name} does not: {reason}. Leave it out"
+        for one in formats
+        if isinstance(one, Quantization) and (reason := serving.conflict(one))
+    ]
 
 
 def needs_of(study: Study) -> set[Needs]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.objectives.limits import LATENCY, MACS, SIZE
 from search.records import Cost
 from search.targets.latency import Latency
 from spaces.axes.pruning import Pruning
 from spaces.method import Method
 from spaces.processor import multiplies_int8_exactly
-from spaces.shrinks import Runtime
+from spaces.shrinks import Hardware
 
 # A clock's own error: no gain below it counts, however steady the rounds were.
 _LEAST_GAIN = 0.02
@@ -33,16 +33,16 @@ class Footprint:
     latency: Latency
 
 
-def runtimes_of(target: Target) -> set[Runtime]:
-    """What a target on this machine is, as far as methods tell runtimes apart."""
+def hardware_of(target: TargetSettings) -> set[Hardware]:
+    """What a target on this machine runs on, as far as methods tell hardware apart."""
     if target.device != "cpu":
-        return {Runtime.GPU}
-    exact = {Runtime.INT8_CPU} if multiplies_int8_exactly() else set()
-    return {Runtime.ANY_CPU} | exact
+        return {Hardware.GPU}
+    exact = {Hardware.INT8_CPU} if multiplies_int8_exactly() else set()
+    return {Hardware.ANY_CPU} | exact
 
 
 def why_no_op(
-    method: Method, before: Footprint, after: Footprint, runtimes: set[Runtime]
+    method: Method, before: Footprint, after: Footprint, hardware: set[Hardware]
 ) -> str | None:
     """Why `method` made no difference that it is for; None where it made each, or is for none.
 
@@ -50,12 +50,12 @@ def why_no_op(
         method: what was applied.
         before: the student's file without it.
         after: the same with it, timed in turns with the other.
-        runtimes: what serves the student.
+        hardware: what the student is served on.
     """
     reasons = []
     if method.shrinks.size and after.cost[SIZE.cost] >= before.cost[SIZE.cost]:
         reasons.append(_no_smaller(method, before, after))
-    if set(method.shrinks.latency) & runtimes and not is_faster(before.latency, after.latency):
+    if set(method.shrinks.latency) & hardware and not is_faster(before.latency, after.latency):
         reasons.append(_no_faster(method, before, after))
     return "; ".join(reasons) or None
 

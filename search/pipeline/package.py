@@ -4,16 +4,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from search.artifacts.student import SERVED, Provenance, write_student
+from search.artifacts.student import Provenance, write_student
 from search.config.student_spec import StudentRequirements
-from search.evaluation.convert import Exported, Files, write_files
-from search.evaluation.measure import calibration_batches, grown, predictions, quality
-from search.evaluation.onnx_metadata import append_metadata, described
+from search.evaluation.measure import calibration_batches, predictions, quality
+from search.evaluation.onnx_metadata import described
 from search.evaluation.predictions_file import PREDICTIONS, write_predictions
 from search.files.atomic import CHECKSUMS, file_digest
 from search.files.disk import scratch
+from search.objectives.counting import grown
 from search.objectives.predictions import Predictions
-from search.pipeline.gains import Footprint, runtimes_of, why_no_op
+from search.pipeline.gains import Footprint, hardware_of, why_no_op
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import (
@@ -25,16 +25,17 @@ from search.records import (
     Scalar,
     TrialState,
 )
-from search.targets.onnx_runtime import Session
-from search.targets.timing import processor_of, time_files, timed_cost
+from search.targets.float_student import FloatStudent
+from search.targets.this_machine import load_here
+from search.targets.timing import processor_of, runtime_on, time_files, timed_cost
 from spaces.axes.pruning import Cut
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
 
 def ship(
-    student: Exported, cuts: Sequence[Cut], recipe: Recipe, context: StudyContext,
-    recorder: TrialRecorder, *, unpruned: Exported, name: str, seed: int,
+    student: FloatStudent, cuts: Sequence[Cut], recipe: Recipe, context: StudyContext,
+    recorder: TrialRecorder, *, unpruned: FloatStudent, name: str, seed: int,
 ) -> Outcome:  # fmt: skip
     """COMPLETE, its artifact kept under `name`; INFEASIBLE where the file breaks the budget.
 
@@ -51,16 +52,17 @@ def ship(
         seed: of the images that ranges are calibrated on.
     """
     with scratch() as workspace:
-        files = _convert(student, workspace, recipe, context, seed=seed)
+        runtime = context.requirements.runtime
+        file = _convert(student, workspace, recipe, context, seed=seed)
         recorder.end_stage("quantize")
-        predicted = _predict(files.served, context)
+        predicted = _predict(file, context)
         found = quality(predicted, teacher=context.teacher_classes)
-        bare = files.served.stat().st_size
-        append_metadata(files.served, described(context.dataset.info, found))
-        metadata = files.served.stat().st_size - bare
+        bare = file.stat().st_size
+        runtime.annotate(file, described(context.dataset.info, found))
+        metadata = file.stat().st_size - bare
         cost = _measure(
             student,
-            files,
+            file,
             recipe,
             context,
             recorder,
@@ -76,9 +78,10 @@ def ship(
             cuts=tuple(cuts),
             data=context.dataset.info,
             origin={**context.origin, "artifact": name, "seed": seed},
+            runtime=runtime.name,
         )
         with context.claim.writing(name) as folder:
-            shutil.copyfile(files.served, folder / SERVED)
+            shutil.copyfile(file, folder / file.name)
             write_student(folder, student.network, provenance)
             write_predictions(folder / PREDICTIONS, {"validation": predicted})
         listed = context.artifacts.folder / name / CHECKSUMS
@@ -107,51 +110,51 @@ def over_budget(
 
 
 def _convert(
-    student: Exported, folder: Path, recipe: Recipe, context: StudyContext, *, seed: int
-) -> Files:
-    """The student in the number format in which it is served."""
-    return write_files(
+    student: FloatStudent, folder: Path, recipe: Recipe, context: StudyContext, *, seed: int
+) -> Path:
+    """The student's file in the number format in which it is served."""
+    runtime = context.requirements.runtime
+    runtime.make(
         student,
-        folder,
-        pruning=recipe.pruning,
+        folder / runtime.file,
         quantization=recipe.quantization,
         calibration=calibration_batches(context.dataset, seed=seed),
     )
+    return folder / runtime.file
 
 
-def _predict(served: Path, context: StudyContext) -> Predictions:
-    target = context.requirements.target
-    session = Session(served, threads=target.threads, device=target.device_here)
-    return predictions(session, context.dataset.validation, context.dataset)
+def _predict(file: Path, context: StudyContext) -> Predictions:
+    served = load_here(file, context.requirements.target)
+    return predictions(served, context.dataset.validation, context.dataset)
 
 
 def _measure(
-    student: Exported, files: Files, recipe: Recipe, context: StudyContext,
-    recorder: TrialRecorder, *, unpruned: Exported, metadata: int, score: float,
+    student: FloatStudent, file: Path, recipe: Recipe, context: StudyContext,
+    recorder: TrialRecorder, *, unpruned: FloatStudent, metadata: int, score: float,
 ) -> Cost:  # fmt: skip
     """The served file's cost; what each stage came to goes to the notes.
 
     Of the files, the served one alone has its `metadata` bytes yet; `score` is its own.
     """
-    target = context.requirements.target
-    paths, costs = [files.served], [student.cost_in(files.served)]
+    target, runtime = context.requirements.target, context.requirements.runtime
+    paths, costs = [file], [student.cost_in(file)]
     # In floats both are one file, and one is enough to be timed.
     if recipe.quantization.shrinks != NOTHING:
-        paths.insert(0, files.exported)
-        costs.insert(0, grown(student.cost_in(files.exported), metadata))
+        paths.insert(0, student.in_floats(runtime))
+        costs.insert(0, grown(student.cost_in(paths[0]), metadata))
     if recipe.pruning.shrinks != NOTHING:
-        paths.insert(0, unpruned.path)
-        costs.insert(0, grown(unpruned.cost_in(unpruned.path), metadata))
+        paths.insert(0, unpruned.in_floats(runtime))
+        costs.insert(0, grown(unpruned.cost_in(paths[0]), metadata))
     found = [
         Footprint({**cost, **timed_cost(latency)}, latency)
         for cost, latency in zip(costs, time_files(paths, target), strict=True)
     ]
     served = found[-1]
     exported = found[-2] if recipe.quantization.shrinks != NOTHING else served
-    runtimes = runtimes_of(target)
+    hardware = hardware_of(target)
     recorder.describe(TRAINING, found[0])
     recorder.describe(
-        "prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, runtimes)
+        "prune", exported, no_op=why_no_op(recipe.pruning, found[0], exported, hardware)
     )
     recorder.describe("recover", exported)
     recorder.describe("tune", exported)
@@ -159,7 +162,7 @@ def _measure(
         "quantize",
         served,
         score=score,
-        no_op=why_no_op(recipe.quantization, exported, served, runtimes),
+        no_op=why_no_op(recipe.quantization, exported, served, hardware),
     )
     return served.cost
 
@@ -168,4 +171,5 @@ def _hardware(requirements: StudentRequirements) -> Mapping[str, Scalar]:
     return {
         "processor": processor_of(requirements.target),
         **requirements.target.model_dump(exclude_none=True),
+        "runtime": runtime_on(requirements.target),
     }

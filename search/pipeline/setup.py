@@ -13,20 +13,22 @@ from torch import nn
 
 from search.config.resources import preparing_device, training_device
 from search.config.student_spec import StudentRequirements
-from search.config.study import RunSettings, Study, Target
+from search.config.study import RunSettings, Study, TargetSettings
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import open_dataset, prepare
 from search.data.views import View
 from search.errors import TargetError
-from search.evaluation.measure import count_cost, predictions, quality
-from search.evaluation.onnx_metadata import append_metadata, described, metadata_bytes
+from search.evaluation.measure import predictions, quality
+from search.evaluation.onnx_metadata import described, metadata_bytes
 from search.evaluation.predictions_file import (
     PREDICTIONS,
     TEACHER,
     read_predictions,
     write_predictions,
 )
+from search.files.disk import scratch
 from search.files.filestore import FolderStore
+from search.objectives.counting import count_cost
 from search.objectives.metrics import metric_of
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.stage_cache import Lineage, StageCache
@@ -35,7 +37,9 @@ from search.progress import Callback
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
 from search.targets.agent_client import describe_agent
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.float_student import FloatStudent
+from search.targets.registry import runtime
+from search.targets.this_machine import load_here
 from search.targets.timing import time_cost
 from search.teachers.logits_cache import open_soft_targets, soft_targets
 from search.teachers.saved_teacher import open_teachers, save_teacher
@@ -44,9 +48,10 @@ from search.teachers.teacher import Teacher, prepare_teacher
 from search.training.trainer import Targets
 from spaces.axes.distillation import Needs
 from spaces.processor import multiplies_int8_exactly
+from spaces.pruning.none import NoPruning
+from spaces.quantization.float32 import Float32
 
-_SERVED = "model.onnx"
-_LIBRARIES = ("retort", "torch", "timm", "torch-pruning", "onnxruntime")
+_LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +237,7 @@ def brief_of(study: Study, info: DataInfo) -> StudentRequirements:
         image_size=info.image_size,
         budget=study.budget,
         target=study.budget.target,
-        metadata_bytes=metadata_bytes(info),
+        metadata_bytes=metadata_bytes(info, study.budget.target.runtime),
     )
 
 
@@ -245,11 +250,11 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
     )
 
 
-def _warn_of_other_products(target: Target, callback: Callback) -> None:
+def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:
     """int8 files are made, and what they predict measured, where the students are trained."""
     if target.agent is None or not multiplies_int8_exactly():
         return
-    machine = describe_agent(target.agent)
+    machine = describe_agent(target.agent, target.runtime)
     if machine.exact_int8 is False:
         callback.log(
             "warning: int8 students are made for this machine, whose sums of int8 products keep "
@@ -259,17 +264,18 @@ def _warn_of_other_products(target: Target, callback: Callback) -> None:
 
 
 def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, claim: Claim, target: Target, callback: Callback
+    teacher: Teacher, dataset: Dataset, claim: Claim, target: TargetSettings, callback: Callback
 ) -> TeacherRecord:
     """Exports the teacher among the artifacts, with its predictions, and measures the file."""
     info = dataset.info
     shape = (info.channels, info.image_size, info.image_size)
-    with claim.writing(TEACHER) as folder:
-        served = folder / _SERVED
-        export_onnx(teacher.network, served, image_shape=shape)
-        append_metadata(served, described(info))
-        session = Session(served, threads=target.threads, device=target.device_here)
-        found = predictions(session, dataset.validation, dataset)
+    serving = runtime(target.runtime)
+    with claim.writing(TEACHER) as folder, scratch() as workspace:
+        served = folder / serving.file
+        floats = FloatStudent(teacher.network, workspace / "floats", shape, pruning=NoPruning())
+        serving.make(floats, served, quantization=Float32(), calibration=())
+        serving.annotate(served, described(info))
+        found = predictions(load_here(served, target), dataset.validation, dataset)
         write_predictions(folder / PREDICTIONS, {"validation": found})
         cost = count_cost(teacher.network, served, shape)
         try:
@@ -287,6 +293,7 @@ def _measure_teacher(
 def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
     """Where a student comes from: study, hashes and versions."""
     config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
+    serving = runtime(study.budget.target.runtime)
     origin: Mapping[str, Scalar] = {
         "study": study.study,
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
@@ -294,5 +301,6 @@ def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str
         "teacher": teacher.name,
         "teacher_sha256": teacher.digest,
         **{library: version(library) for library in _LIBRARIES},
+        serving.name: serving.version(),
     }
     return tuple(origin.items())

@@ -8,7 +8,6 @@ from pathlib import Path
 from search.config.student_spec import StudentRequirements
 from search.cost_model.dry_run import dry_run, least_cost
 from search.errors import ArtifactError
-from search.evaluation.convert import Exported
 from search.files.disk import disk_fault, scratch
 from search.pipeline.failures import failure_of
 from search.pipeline.package import over_budget, ship
@@ -16,7 +15,9 @@ from search.pipeline.student_builder import BuiltStudent, StudentBuilder
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder, WorkClock
 from search.records import Branch, Cost, EpochRecord, Outcome, TrialState
+from search.targets.float_student import FloatStudent
 from spaces.axes.pruning import Pruning
+from spaces.pruning.none import NoPruning
 from spaces.recipe import Recipe
 
 Training = Generator[EpochRecord, None, Outcome]
@@ -129,10 +130,10 @@ class _TrialRun:
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A pruned and recovered network, its float file, and the notes up to there."""
+    """A pruned and recovered network, its float files, and the notes up to there."""
 
     made: BuiltStudent
-    exported: Exported
+    exported: FloatStudent
     recorder: TrialRecorder
 
 
@@ -160,7 +161,7 @@ class _BranchBuilder:
         self._builder = builder
         self._trained = trained
         self._folder = folder
-        self._unpruned = self._exported(trained)
+        self._unpruned = self._exported(trained, NoPruning())
         self._pruned: dict[Pruning, _Pruned] = {}
 
     def compress(self, recipe: Recipe, recorder: TrialRecorder, *, name: str) -> Training:
@@ -168,14 +169,14 @@ class _BranchBuilder:
         pruned = self._pruned.get(recipe.pruning)
         if pruned is None:
             made = yield from self._builder.prune(self._trained, recipe, recorder)
-            pruned = _Pruned(made, self._exported(made), recorder.branch())
+            pruned = _Pruned(made, self._exported(made, recipe.pruning), recorder.branch())
             self._pruned[recipe.pruning] = pruned
         else:
             recorder.go_on_from(pruned.recorder)
         made, exported = pruned.made, pruned.exported
         tuned = yield from self._builder.tune(made, recipe, recorder)
         if tuned is not made:
-            made, exported = tuned, self._exported(tuned)
+            made, exported = tuned, self._exported(tuned, recipe.pruning)
         return ship(
             exported,
             made.cuts,
@@ -187,9 +188,9 @@ class _BranchBuilder:
             seed=self._builder.seed,
         )
 
-    def _exported(self, made: BuiltStudent) -> Exported:
-        path = self._folder / f"{uuid.uuid4().hex}.onnx"
-        return Exported(made.network, path, self._context.requirements.image_shape)
+    def _exported(self, made: BuiltStudent, pruning: Pruning) -> FloatStudent:
+        folder, shape = self._folder / uuid.uuid4().hex, self._context.requirements.image_shape
+        return FloatStudent(made.network, folder, shape, pruning=pruning)
 
 
 def _refusal(

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from search.evaluation.measure import count_operations
+from search.objectives.counting import count_operations
 from search.pipeline.gains import Footprint
 from search.pipeline.stage_cache import Stage
 from search.pipeline.study_context import StudyContext

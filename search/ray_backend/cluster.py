@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from search.config.resources import parallel_trials
-from search.config.study import RunSettings, Target
+from search.config.study import RunSettings, TargetSettings
 from search.errors import RayUnavailable, RetortError, shortened
 from search.ray_backend.lifeline import Lifeline, knock
 from search.ray_backend.local_ray import own_folder, started
@@ -156,7 +156,7 @@ def trials_at_a_time(run: RunSettings) -> int:
     return wide
 
 
-def check_target(target: Target) -> None:
+def check_target(target: TargetSettings) -> None:
     """Makes sure that a machine of the Ray that is there stands for the target.
 
     Raises:

@@ -1,15 +1,15 @@
-"""The agent: a small server on the machine that will serve, which measures ONNX files there.
+"""The agent: a small server on the machine that will serve, which measures files there.
 
-It needs Python 3.10 or newer and ONNX Runtime, no more: `retort agent --write agent.pyz` packs it
+It needs Python 3.10 or newer and the runtime, no more: `retort agent --write agent.pyz` packs it
 into one file, which a board runs with `python3 agent.pyz`. Every request must bear the token in
 RETORT_AGENT_TOKEN, as `Authorization: Bearer TOKEN`:
 
-GET  /                   the processor, the runtime, the cores
-POST /measure?threads=1  the bytes of an ONNX file; its latency and the memory it took
+GET  /?runtime=NAME                   the processor, the runtime, the cores
+POST /measure?runtime=NAME&threads=1  the bytes of a file; its latency and the memory it took
 
 Each file is measured in a process of its own, one at a time, in an empty folder, for a limited
-time and with limited memory. Nothing is run but ONNX Runtime, without libraries of custom
-operators.
+time and with limited memory. Nothing is run but the runtime that is asked for, or the default one;
+ONNX Runtime without libraries of custom operators.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_measuring import describe, measure
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
+from search.targets.registry import DEFAULT_RUNTIME
 from search.text import visible
 
 DEFAULT_PORT = 8765
@@ -35,9 +36,9 @@ def serve(host: str, port: int, *, limits: AgentLimits) -> None:
     Raises:
         ValueError: there is no token, or it is short.
         OSError: the address can't be listened on.
-        ImportError: there is no ONNX Runtime.
+        ImportError: the default runtime is not installed.
     """
-    here = describe()
+    here = describe(DEFAULT_RUNTIME)
     with Agent(host, port, token=os.environ.get(TOKEN_VARIABLE, ""), limits=limits) as agent:
         sys.stderr.write(
             f"measuring on {visible(str(here['processor']))}, {here['cores']} cores, "
@@ -71,13 +72,19 @@ def main() -> None:
     )
     once.add_argument("file", type=Path)
     once.add_argument("--threads", type=int, default=1)
+    once.add_argument("--runtime", default=DEFAULT_RUNTIME, help="that loads the file")
     given = parser.parse_args()
     try:
         if given.command == "serve":
             limits = AgentLimits(file_bytes=given.max_size, memory_bytes=given.max_memory)
             serve(given.host, given.port, limits=limits)
         else:
-            found = measure(given.file, threads=given.threads, memory_bytes=given.max_memory)
+            found = measure(
+                given.file,
+                runtime=given.runtime,
+                threads=given.threads,
+                memory_bytes=given.max_memory,
+            )
             sys.stdout.write(json.dumps(found) + "\n")
     except (RetortError, OSError, ValueError, ImportError) as error:
         sys.exit(visible(f"{type(error).__name__}: {' '.join(str(error).split())}"))

@@ -11,12 +11,14 @@ from http import HTTPStatus
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from search.errors import ArtifactError, TargetError
 from search.targets.agent_limits import BYTES_PER_S
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.http_exchange import MOST_BYTES, HttpAnswer, exchange
 from search.targets.latency import Latency
+from search.targets.registry import DEFAULT_RUNTIME
 from search.text import visible
 
 _PATIENCE_S = 180.0
@@ -70,23 +72,39 @@ class Profile:
 
 
 @cache
-def describe_agent(address: str) -> AgentMachine:
-    """What the agent's machine is; asked once in each process.
+def describe_agent(address: str, runtime: str = DEFAULT_RUNTIME) -> AgentMachine:
+    """What the agent's machine is, and that runtime on it; asked once in each process.
 
     Raises:
-        TargetError: it does not answer, or refuses the token.
+        TargetError: it does not answer, refuses the token, or has no such runtime.
     """
-    return _parsed(address, _asked(address, "/"), _machine)
+    machine = _parsed(address, _asked(address, f"/?{urlencode({'runtime': runtime})}"), _machine)
+    _check_runtime(address, machine, runtime)
+    return machine
 
 
-def ask_agent(address: str, model: Path, *, threads: int) -> Profile:
-    """What the ONNX file takes on the agent's machine.
+def ask_agent(
+    address: str, model: Path, *, threads: int, runtime: str = DEFAULT_RUNTIME
+) -> Profile:
+    """What the file takes on the agent's machine, served by that runtime.
 
     Raises:
-        ArtifactError: its ONNX Runtime can't load the file.
-        TargetError: it does not answer, or refuses the token.
+        ArtifactError: the runtime can't load the file there.
+        TargetError: the agent does not answer, refuses the token, or has no such runtime.
     """
-    return parsed_profile(address, _asked(address, f"/measure?threads={threads}", model))
+    asked = urlencode({"runtime": runtime, "threads": threads})
+    profile = parsed_profile(address, _asked(address, f"/measure?{asked}", model))
+    _check_runtime(address, profile.machine, runtime)
+    return profile
+
+
+def _check_runtime(address: str, machine: AgentMachine, runtime: str) -> None:
+    """An agent of an earlier version has one runtime, whichever it is asked for."""
+    if machine.runtime.partition(" ")[0] != runtime:
+        raise TargetError(
+            f"the agent at {address} must serve by {runtime}, but serves by {machine.runtime}: "
+            "install the runtime there, and start the agent of this version"
+        )
 
 
 def _asked(address: str, path: str, model: Path | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Measuring one ONNX file, in a process that can take no more than it is given."""
+"""Measuring one served file, in a process that can take no more than it is given."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import ArtifactError, lacks_memory
+from search.targets import registry
 from search.targets.agent_limits import MEASURING_S
 from search.targets.agent_request import TOKEN_VARIABLE, Refusal, within
 
@@ -22,32 +23,37 @@ _ROOT = Path(__file__).parents[2]
 """The checkout, or the packed file: what must be on the path of the measuring process."""
 
 
-def describe() -> dict[str, Any]:
-    """What this machine is."""
-    import onnxruntime
-
+def describe(runtime: str) -> dict[str, Any]:
+    """What this machine is, and the runtime of that name on it."""
     from spaces.processor import multiplies_int8_exactly, processor_name
 
     return {
         "processor": processor_name(),
         "exact_int8": multiplies_int8_exactly(),
-        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        "runtime": registry.runtime(runtime).describe(),
         "cores": os.cpu_count() or 1,
     }
 
 
-def measure(model: Path, *, threads: int, memory_bytes: int) -> dict[str, Any]:
-    """Latency and memory of an ONNX file, here, in this process, which is bounded for good.
+def measure(model: Path, *, runtime: str, threads: int, memory_bytes: int) -> dict[str, Any]:
+    """Latency and memory of a file, here, in this process, which is bounded for good.
+
+    Args:
+        model: the file.
+        runtime: that loads it, by its name.
+        threads: that serve one image.
+        memory_bytes: that this process may take.
 
     Raises:
-        ArtifactError: ONNX Runtime can't load or run the file, or not with so much memory.
+        ArtifactError: the runtime can't load or run the file, or not with so much memory.
+        ValueError: there is no such runtime.
     """
     _bound_this_process(memory_bytes)
     # ONNX Runtime hangs where it can't start its threads, whose stacks count from the start.
     if threads * _stack_bytes() > memory_bytes // 2:
         raise _lacking(f"to start, threads={threads} needs", memory_bytes)
     try:
-        return _measured(model, threads=threads)
+        return _measured(model, runtime=runtime, threads=threads)
     except (ArtifactError, MemoryError, ImportError) as error:
         if not lacks_memory(error):
             raise
@@ -67,16 +73,16 @@ def _stack_bytes() -> int:
     return 1 << 23 if limit == resource.RLIM_INFINITY else limit
 
 
-def _measured(model: Path, *, threads: int) -> dict[str, Any]:
+def _measured(model: Path, *, runtime: str, threads: int) -> dict[str, Any]:
     from search.targets.latency import measure_latency
-    from search.targets.onnx_runtime import Session
 
+    library = registry.runtime(runtime)
     before = _peak_memory_bytes()
-    session = Session(model, threads=threads)
-    (latency,) = measure_latency([session])
+    served = library.load(model, threads=threads)
+    (latency,) = measure_latency([served])
     after = _peak_memory_bytes()
     return {
-        **describe(),
+        **describe(runtime),
         "threads": threads,
         "median_ms": latency.median_ms,
         "p95_ms": latency.p95_ms,
@@ -87,7 +93,7 @@ def _measured(model: Path, *, threads: int) -> dict[str, Any]:
 
 
 async def measure_apart(
-    model: Path, *, threads: int, memory_bytes: int, seconds: float
+    model: Path, *, runtime: str, threads: int, memory_bytes: int, seconds: float
 ) -> dict[str, Any]:
     """As `measure`, in a process of its own; a file that breaks it breaks nothing else.
 
@@ -98,7 +104,7 @@ async def measure_apart(
     # Not even the token is there to be read.
     kept = {k: v for k, v in os.environ.items() if k != TOKEN_VARIABLE}
     code = "from search.targets.agent import main; main()"
-    asked = ["--threads", str(threads), "--max-memory", str(memory_bytes)]
+    asked = ["--runtime", runtime, "--threads", str(threads), "--max-memory", str(memory_bytes)]
     # Files, as the process can't fill them without end (RLIMIT_FSIZE), and nobody need empty them.
     with (folder / "found").open("w+b") as found, (folder / "said").open("w+b") as said:
         process = await asyncio.create_subprocess_exec(
@@ -144,7 +150,7 @@ def _bound_this_process(memory_bytes: int) -> None:
     """Limits what a file can take; nobody need be there to look after it."""
     # numpy's OpenBLAS would take memory for every core as it is imported, and serves nothing here.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    # Not RLIMIT_AS: ONNX Runtime maps several times what it uses.
+    # Not RLIMIT_AS: runtimes map several times what they use.
     _limit(resource.RLIMIT_DATA, memory_bytes)
     _limit(resource.RLIMIT_FSIZE, _WRITTEN_BYTES)
     _limit(resource.RLIMIT_CORE, 0)

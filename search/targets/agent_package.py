@@ -1,16 +1,19 @@
-"""The agent as one file that any Python with ONNX Runtime runs."""
+"""The agent as one file that any Python with a runtime runs."""
 
 import io
 import zipfile
 from pathlib import Path
+
+from search.targets.registry import OWN_RUNTIMES
 
 _ROOT = Path(__file__).parents[2]
 _MODULES = (
     "search/__init__.py",
     "search/errors.py",
     "search/targets/__init__.py",
-    "search/targets/onnx_runtime.py",
     "search/targets/latency.py",
+    "search/targets/registry.py",
+    "search/targets/target.py",
     "search/targets/agent.py",
     "search/targets/agent_limits.py",
     "search/targets/agent_measuring.py",
@@ -18,7 +21,9 @@ _MODULES = (
     "search/targets/agent_server.py",
     "search/text.py",
     "spaces/__init__.py",
+    "spaces/plugins.py",
     "spaces/processor.py",
+    *(f"{place.partition(':')[0].replace('.', '/')}.py" for place in OWN_RUNTIMES.values()),
 )
 _MAIN = "from search.targets.agent import main\nmain()\n"
 

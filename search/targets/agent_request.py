@@ -12,6 +12,8 @@ from http.client import HTTPException, HTTPMessage, parse_headers
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qs
 
+from search.targets.registry import DEFAULT_RUNTIME, known_runtime
+
 TOKEN_VARIABLE = "RETORT_AGENT_TOKEN"  # noqa: S105  the variable's name
 HEAD_BYTES = 1 << 14
 _HEADERS = 100
@@ -19,6 +21,7 @@ _CHUNK_BYTES = 1 << 16
 _MOST_THREADS = 256
 _REQUEST_LINE = re.compile(r"([A-Z]+) (/[!-~]*) HTTP/1\.[01]\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,15}")
+_NAME_CHARACTERS = 64
 _THREADS = re.compile(r"[0-9]{1,3}")
 
 _T = TypeVar("_T")
@@ -82,6 +85,19 @@ class RequestHead:
                 f"threads must be 1 to {_MOST_THREADS}, but got {asked[:20]}",
             )
         return int(asked)
+
+    @property
+    def runtime(self) -> str:
+        """By which the file is to be served; the default one if it does not tell.
+
+        Raises:
+            Refusal: none bears that name here.
+        """
+        asked = parse_qs(self.query).get("runtime", [DEFAULT_RUNTIME])[0]
+        try:
+            return known_runtime(asked[:_NAME_CHARACTERS])
+        except ValueError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, f"runtime {error}") from error
 
     @property
     def length(self) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from search.targets import registry
 from search.targets.agent_limits import AgentLimits
 from search.targets.agent_measuring import describe, measure_apart
 from search.targets.agent_request import (
@@ -166,10 +167,11 @@ class Agent:
         self, head: RequestHead, reader: StreamReader, writer: StreamWriter
     ) -> dict[str, Any]:
         if (head.method, head.path) == ("GET", "/"):
-            return describe()
+            return describe(head.runtime)
         if (head.method, head.path) != ("POST", "/measure"):
             raise Refusal(HTTPStatus.NOT_FOUND, "there is GET / and POST /measure")
-        limits, threads, length = self.limits, head.threads, head.length
+        limits, length = self.limits, head.length
+        threads, runtime = head.threads, head.runtime
         if length > limits.file_bytes:
             raise Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -179,18 +181,19 @@ class Agent:
         with self._place(writer, length), TemporaryDirectory() as folder:
             if head.waits_for_leave:
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            model = Path(folder) / "model.onnx"
+            model = Path(folder) / registry.runtime(runtime).file
             with model.open("wb") as file:
                 body = copy_body(reader, length, file)
                 await within(limits.body_s(length), body, self._too_slow())
-            return await self._measured_in_turn(model, threads=threads)
+            return await self._measured_in_turn(model, runtime=runtime, threads=threads)
 
-    async def _measured_in_turn(self, model: Path, *, threads: int) -> dict[str, Any]:
+    async def _measured_in_turn(self, model: Path, *, runtime: str, threads: int) -> dict[str, Any]:
         limits = self.limits
         await within(limits.waiting_s, self._measuring.acquire(), _busy())
         try:
             return await measure_apart(
                 model,
+                runtime=runtime,
                 threads=threads,
                 memory_bytes=limits.memory_bytes,
                 seconds=limits.measuring_s,

@@ -1,25 +1,26 @@
-"""The runtime that serves a student: ONNX Runtime, and the file that it loads."""
+"""ONNX Runtime: it serves ONNX files, of every number format.
+
+The agent on a small board serves by this file too, where there is neither onnx nor torch.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from search.errors import ArtifactError, TargetError, shortened
+from search.targets.target import Runtime, ServedModel
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    from search.targets.float_student import FloatStudent
+    from spaces.axes.quantization import Quantization
 
-INPUT = "input"
-OUTPUT = "logits"
+SERVED = "model.onnx"
 ONNX_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
@@ -31,91 +32,76 @@ ONNX_ERRORS: tuple[type[Exception], ...] = (
 )
 """What ONNX Runtime raises of a file that it can't load or run; its own have no base in common."""
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_LOADING_CODE = """\
+import json, numpy, onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession("{file}")
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+size, mean, std = {size}, numpy.float32({mean}), numpy.float32({std})
+image = Image.open("image.png").convert("{mode}")
+side, (left, top) = min(image.size), [(length - min(image.size)) // 2 for length in image.size]
+image = image.resize((size, size), Image.BILINEAR, box=(left, top, left + side, top + side))
+pixels = (numpy.asarray(image, numpy.float32).reshape(size, size, -1) / 255 - mean) / std
+print(labels[session.run(None, {{"input": pixels.transpose(2, 0, 1)[None]}})[0].argmax()])
+"""
 
 
-def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, int]) -> None:
-    """Writes `network` as an ONNX file from float32 [batch, *image_shape] to logits.
+class OnnxRuntime(Runtime):
+    """ONNX Runtime, on processors and NVIDIA's GPUs."""
 
-    Raises:
-        ArtifactError: torch's exporter can't express this network.
-    """
-    import torch  # the agent on a small board serves without it
+    name: ClassVar[str] = "onnxruntime"
+    title: ClassVar[str] = "ONNX Runtime"
+    file: ClassVar[str] = SERVED
+    library: ClassVar[str] = "onnx"
+    loading_code: ClassVar[str | None] = _LOADING_CODE
 
-    from search.targets.onnx_decomposition import Decomposed
+    def version(self) -> str:
+        return str(onnxruntime.__version__)
 
-    network.eval()
-    example = torch.zeros(2, *image_shape, device=_device_of(network))
-    with _without_pages(), _of_images_alone(network), Decomposed(), warnings.catch_warnings():
-        # The older exporter takes seconds where the newer takes minutes; it says so itself.
-        warnings.simplefilter("ignore")
-        try:
-            torch.onnx.export(
-                network,
-                (example,),
-                str(path),
-                dynamo=False,
-                opset_version=17,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
-            )
-        # Besides the exporter's, the network's own complaints of an image size.
-        except (
-            RuntimeError,
-            AssertionError,
-            ValueError,
-            TypeError,
-            LookupError,
-            AttributeError,
-            torch.onnx.errors.OnnxExporterError,
-        ) as error:
-            # The exporter goes on with the graph around what it could not express.
-            reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
-            kind = type(network).__name__
-            raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
+    def check_device(self, device: str) -> None:
+        _provider(device)
 
+    def conflict(self, quantization: Quantization) -> str | None:
+        del quantization  # each one converts ONNX files
+        return None
 
-@contextmanager
-def _of_images_alone(network: nn.Module) -> Iterator[None]:
-    """Hides what else `forward` takes: the exporter would give it the defaults, made tensors."""
-    forward = network.forward
-    network.forward = lambda images: forward(images)
-    try:
-        yield
-    finally:
-        del network.forward
+    def write(
+        self,
+        student: FloatStudent,
+        destination: Path,
+        *,
+        quantization: Quantization,
+        calibration: Iterable[np.ndarray],
+    ) -> None:
+        quantization.convert(student.onnx, destination, calibration=calibration)
+        if student.pruning.leaves_zeros:
+            import onnx  # a board that serves has no need of it
 
+            from spaces.quantization.weight_compression.packed import pack_sparse
 
-@contextmanager
-def _without_pages() -> Iterator[None]:
-    """Keeps the exporter from printing the whole graph, from C++, where it fails.
+            onnx.save(pack_sparse(onnx.load(destination)), destination)
 
-    Its `verbose=False` is meant to, but torch 2.15 asks whether the log is on by the truth of the
-    function that tells it, and so always turns it on. To redirect the file descriptor instead
-    would swallow what other threads print meanwhile, such as the live picture of a search.
-    """
-    from torch import _C
+    def load(self, path: Path, *, threads: int, device: str = "cpu") -> ServedModel:
+        return Session(path, threads=threads, device=device)
 
-    turn_on = _C._jit_set_onnx_log_enabled
-    turn_on(False)
-    _C._jit_set_onnx_log_enabled = lambda enabled: None
-    try:
-        yield
-    finally:
-        _C._jit_set_onnx_log_enabled = turn_on
+    def annotate(self, path: Path, said: Mapping[str, str]) -> None:
+        """Adds to the file's metadata, where any ONNX Runtime finds it.
+
+        Two serialized messages, one after the other, are one that holds the fields of both, lists
+        joined: so what was measured of the file before is true of its first bytes, and of the
+        graph.
+
+        Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins
+        """
+        with path.open("ab") as file:
+            file.write(_metadata(said))
+
+    def annotation_bytes(self, said: Mapping[str, str]) -> int:
+        return len(_metadata(said))
 
 
-def check_device(device: str) -> None:
-    """Raises ArtifactError unless this build of ONNX Runtime serves on the device."""
-    provider = _PROVIDERS[device]
-    if provider not in onnxruntime.get_available_providers():
-        raise ArtifactError(
-            f"measuring on {device} needs ONNX Runtime's {provider}, which this build lacks: "
-            "install onnxruntime-gpu in place of onnxruntime, or set budget.target.device: cpu"
-        )
-
-
-class Session:
+class Session(ServedModel):
     """A student as it is served: an ONNX file in ONNX Runtime, with a fixed number of threads.
 
     Raises:
@@ -124,8 +110,7 @@ class Session:
     """
 
     def __init__(self, path: Path, *, threads: int, device: str = "cpu") -> None:
-        check_device(device)
-        provider = _PROVIDERS[device]
+        provider = _provider(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -178,5 +163,27 @@ class Session:
         return logits
 
 
-def _device_of(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device
+def _provider(device: str) -> str:
+    """What serves on the device.
+
+    Raises:
+        ArtifactError: this build of ONNX Runtime lacks it.
+    """
+    provider = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise ArtifactError(
+            f"measuring on {device} needs ONNX Runtime's {provider}, which this build lacks: "
+            "install onnxruntime-gpu in place of onnxruntime, or set budget.target.device: cpu"
+        )
+    return provider
+
+
+def _metadata(said: Mapping[str, str]) -> bytes:
+    """A model that holds these properties alone, serialized."""
+    import onnx  # a board that serves has no need of it
+
+    model = onnx.ModelProto()
+    for key, value in said.items():
+        model.metadata_props.add(key=key, value=value)
+    text: bytes = model.SerializeToString()
+    return text

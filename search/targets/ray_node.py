@@ -8,10 +8,11 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from search.config.study import Target
 from search.errors import ArtifactError, TrialError
 from search.files.disk import scratch
 from search.targets.latency import Latency
+from search.targets.registry import runtime
+from search.targets.target import Target
 from search.targets.this_machine import processor_here, time_here
 
 _PATIENCE_S = 600.0
@@ -28,9 +29,8 @@ def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
         ArtifactError: its runtime can't load one of them.
         TrialError: `target_lost`, it did not answer.
     """
-    here = target.model_copy(update={"resource": None})
     contents = [path.read_bytes() for path in paths]
-    return _asked(_timed.options(**_all_of(target)).remote(contents, here), target)
+    return _asked(_timed.options(**_all_of(target)).remote(contents, target), target)
 
 
 def processor_on_target(target: Target) -> str:
@@ -60,8 +60,9 @@ def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
 
 @ray.remote(num_cpus=0, max_retries=3)
 def _timed(contents: Sequence[bytes], target: Target) -> list[Latency]:
+    suffix = runtime(target.runtime).suffix
     with scratch() as folder:
-        paths = [folder / f"{place}.onnx" for place in range(len(contents))]
+        paths = [folder / f"{place}{suffix}" for place in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)
         return time_here(paths, target)

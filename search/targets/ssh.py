@@ -12,9 +12,11 @@ from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
 from search.errors import TargetError
+from search.targets import registry
 from search.targets.agent_client import Profile, parsed_profile, shown
 from search.targets.agent_limits import BYTES_PER_S
 from search.targets.agent_package import packed_agent
+from search.targets.registry import DEFAULT_RUNTIME
 
 _RULE = "a machine must be ssh://[user@]host[:port]"
 _PATIENCE_S = 180.0
@@ -22,16 +24,17 @@ _MOST_BYTES = 1 << 20
 _SSHS_OWN = 255
 """The exit status by which ssh tells that it, and not the command, failed."""
 
-# Takes two files from its standard input, each after a line with its length, and measures.
+# Takes two files from its standard input, each after a line with its length, and measures. The
+# second file is named by the first argument: some runtimes look at the ending.
 _AT_THE_OTHER_END = """\
 import os, subprocess, sys, tempfile
 with tempfile.TemporaryDirectory() as folder:
-    paths = [os.path.join(folder, name) for name in ("agent.pyz", "model.onnx")]
+    paths = [os.path.join(folder, name) for name in ("agent.pyz", sys.argv[1])]
     for path in paths:
         length = int(sys.stdin.buffer.readline())
         with open(path, "wb") as file:
             file.write(sys.stdin.buffer.read(length))
-    command = [sys.executable, paths[0], "measure", paths[1], *sys.argv[1:]]
+    command = [sys.executable, paths[0], "measure", paths[1], *sys.argv[2:]]
     ended = subprocess.call(command, env={**os.environ, "TMPDIR": folder})
     sys.exit(ended if ended >= 0 else "signal %d ended the measuring process" % -ended)
 """
@@ -46,14 +49,22 @@ class _Ran:
     err: bytes
 
 
-def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "python3") -> Profile:
-    """What the ONNX file takes on the machine at `ssh://[user@]host[:port]`.
+def ask_over_ssh(
+    address: str,
+    model: Path,
+    *,
+    threads: int,
+    python: str = "python3",
+    runtime: str = DEFAULT_RUNTIME,
+) -> Profile:
+    """What the file takes on the machine at `ssh://[user@]host[:port]`.
 
     Args:
         address: the machine; what else ssh needs stands in the person's own configuration of it.
         model: the file.
         threads: that serve one image.
-        python: the command there that runs a Python with ONNX Runtime.
+        python: the command there that runs a Python with the runtime.
+        runtime: which one, by its name.
 
     Raises:
         TargetError: it can't be reached, or can't measure.
@@ -62,7 +73,8 @@ def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "pyth
     host = parts.netloc.removesuffix(f":{port}").replace("[", "").replace("]", "")
     asked = ["-p", str(port)] if port else []
     # -I: no `tempfile.py` in the folder where one lands there must run in place of Python's own.
-    remote = shlex.join([python, "-I", "-c", _AT_THE_OTHER_END, "--threads", str(threads)])
+    asked_for = [registry.runtime(runtime).file, "--runtime", runtime, "--threads", str(threads)]
+    remote = shlex.join([python, "-I", "-c", _AT_THE_OTHER_END, *asked_for])
     command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]
     done = _ran(address, command, model)
     if done.status == _SSHS_OWN:
@@ -74,7 +86,7 @@ def ask_over_ssh(address: str, model: Path, *, threads: int, python: str = "pyth
     if done.status:
         raise TargetError(
             f"{address} could not measure {model.name}: {_last_line(done)}. Its `{python}` must be "
-            "a Python, 3.10 or newer, with onnxruntime: name another with --python"
+            f"a Python, 3.10 or newer, with {runtime}: name another with --python"
         )
     # What its shell says as it starts comes before.
     return parsed_profile(address, done.out.strip().rpartition(b"\n")[2])

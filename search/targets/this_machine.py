@@ -1,15 +1,25 @@
-"""Measuring on this machine."""
+"""Serving and measuring on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from search.config.study import Target
 from search.errors import ArtifactError, TargetError, lacks_memory
 from search.targets.latency import Latency, measure_latency
-from search.targets.onnx_runtime import Session
+from search.targets.registry import runtime
+from search.targets.target import ServedModel, Target
 from spaces.processor import processor_name
+
+
+def load_here(path: Path, target: Target) -> ServedModel:
+    """The file, to predict on this machine as the target serves it.
+
+    Raises:
+        ArtifactError: it can't be loaded.
+        TargetError: the device does not start.
+    """
+    return runtime(target.runtime).load(path, threads=target.threads, device=target.device_here)
 
 
 def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
@@ -19,9 +29,10 @@ def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
         ArtifactError: a file can't be loaded.
         TargetError: there is no memory left.
     """
+    serving = runtime(target.runtime)
     try:
         return measure_latency(
-            [Session(path, threads=target.threads, device=target.device) for path in paths]
+            [serving.load(path, threads=target.threads, device=target.device) for path in paths]
         )
     except ArtifactError as error:
         if lacks_memory(error):  # of no file: others may fill a GPU for a moment

@@ -1,13 +1,15 @@
 """Latency on the target, wherever that is."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from search.config.study import Target
 from search.objectives.limits import LATENCY
 from search.records import Cost
 from search.targets.agent_client import ask_agent, describe_agent
 from search.targets.latency import Latency
+from search.targets.registry import runtime
+from search.targets.target import Target
 from search.targets.this_machine import processor_here, time_here
 
 
@@ -31,7 +33,8 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
         TargetError: the target's agent does not answer; or this machine has no memory left.
     """
     if target.agent:
-        return [ask_agent(target.agent, path, threads=target.threads).latency for path in paths]
+        asked = partial(ask_agent, target.agent, threads=target.threads, runtime=target.runtime)
+        return [asked(path).latency for path in paths]
     if target.resource is not None:
         from search.targets.ray_node import time_on_target  # Ray only where there is a cluster
 
@@ -42,9 +45,16 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
 def processor_of(target: Target) -> str:
     """The name of the processor that latency is measured on."""
     if target.agent is not None:
-        return describe_agent(target.agent).processor
+        return describe_agent(target.agent, target.runtime).processor
     if target.resource is None:
         return processor_here(target.device)
     from search.targets.ray_node import processor_on_target
 
     return processor_on_target(target)
+
+
+def runtime_on(target: Target) -> str:
+    """The runtime that serves on the target, with its version."""
+    if target.agent is not None:
+        return describe_agent(target.agent, target.runtime).runtime
+    return runtime(target.runtime).describe()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from search.config.loader import dump_study
+from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
 from search.objectives.budget import Budget
@@ -73,9 +73,10 @@ def _unlike(
         return "it is this very study, whose trials are known anyway"
     if record.data_digest != spec.data_digest:
         return "it has other data"
-    mine = dump_study(study)
+    # With the defaults of what is new since.
+    mine, other = dump_study(study), dump_study(study_from_dict(record.config))
     for place in _SHARED:
-        theirs, ours = _at(record.config, place), _at(mine, place)
+        theirs, ours = _at(other, place), _at(mine, place)
         if theirs != ours:
             return f"its {place} is {theirs}, here it is {ours}"
     if record.teacher is None or record.teacher.digest != teacher.digest:

@@ -11,7 +11,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from spaces.axes.quantization import Quantization
 from spaces.quantization.ptq.int8 import quietly
-from spaces.shrinks import Runtime, Shrinks
+from spaces.shrinks import Hardware, Shrinks
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Float16(Quantization):
     """
 
     name: ClassVar[str] = "float16"
-    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.GPU,))
+    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Hardware.GPU,))
     least_bits: ClassVar[float] = 16.0
 
     def convert(

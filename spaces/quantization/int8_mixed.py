@@ -12,7 +12,7 @@ from spaces.axes.quantization import Quantization
 from spaces.method import IntRange, param
 from spaces.quantization.ptq.int8 import prepared, quantize_int8
 from spaces.quantization.ptq.sensitivity import sensitivities, weight_counts
-from spaces.shrinks import Runtime, Shrinks
+from spaces.shrinks import Hardware, Shrinks
 
 # Each layer is measured on so many images.
 _IMAGES = 32
@@ -32,7 +32,7 @@ class Int8Mixed(Quantization):
     """
 
     name: ClassVar[str] = "int8_mixed"
-    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Hardware.INT8_CPU,))
     least_bits: ClassVar[float] = 8.0
     float_layers: int = param(2, IntRange(1, 16))
 

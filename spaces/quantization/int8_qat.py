@@ -14,7 +14,7 @@ from spaces.axes.quantization import Quantization
 from spaces.method import FloatRange, param
 from spaces.quantization.ptq.int8 import largest_int8_weight, prepared, quantize_int8
 from spaces.quantization.qat import rounded_to_int8, rounded_weights
-from spaces.shrinks import Runtime, Shrinks
+from spaces.shrinks import Hardware, Shrinks
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Int8Qat(Quantization):
     """
 
     name: ClassVar[str] = "int8_qat"
-    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Hardware.INT8_CPU,))
     least_bits: ClassVar[float] = 8.0
     tuning: float = param(0.3, FloatRange(0.05, 1.0))
 

@@ -10,7 +10,7 @@ import numpy as np
 from spaces.axes.quantization import Quantization
 from spaces.method import OneOf, param
 from spaces.quantization.ptq.int8 import CALIBRATIONS, prepared, quantize_int8
-from spaces.shrinks import Runtime, Shrinks
+from spaces.shrinks import Hardware, Shrinks
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Int8Static(Quantization):
     """
 
     name: ClassVar[str] = "int8_static"
-    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Runtime.INT8_CPU,))
+    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Hardware.INT8_CPU,))
     least_bits: ClassVar[float] = 8.0
     calibration: str = param("min_max", OneOf(tuple(CALIBRATIONS)))
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.evaluation.measure import count_operations
-from search.targets.onnx_runtime import export_onnx
+from search.objectives.counting import count_operations
+from search.targets.onnx_export import export_onnx
 from spaces import registry
 from spaces.axes.pruning import Cut, Pruning
 from spaces.pruning.depth import Depth

@@ -14,7 +14,8 @@ from torch import nn
 from search.data.dataset import Dataset
 from search.evaluation.measure import calibration_batches, normalized_batches
 from search.files.atomic import file_digest
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import Session
 from spaces import registry
 from spaces.axes.quantization import Quantization
 from spaces.processor import multiplies_int8_exactly

@@ -11,11 +11,12 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from search.artifacts.student import RECIPE, SERVED, WEIGHTS
+from search.artifacts.student import RECIPE, WEIGHTS
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput, RetortError
 from search.export.exporting import export_student, load
 from search.files.atomic import CHECKSUMS, written_whole
+from search.targets.onnx_runtime import SERVED
 from tests.search import conftest as of_search
 from tests.search.conftest import FinishedTrials
 

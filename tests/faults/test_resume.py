@@ -1,6 +1,7 @@
 """Resuming: what is learned again, what may change in between, and warm starts."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,12 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
     second = _beside(tmp_path, stripes_file, search={"trials": 1, "warm_start": ["stripes"]})
     with Store.open(first.run.storage) as store:
         run_study(first, store, TrialRecorder())
+    with sqlite3.connect(tmp_path / "retort.db") as database:
+        # As a version without the setting wrote it.
+        remove = "UPDATE studies SET config = json_remove(config, '$.budget.target.runtime')"
+        assert database.execute(remove).rowcount == 1
+    database.close()
+    with Store.open(first.run.storage) as store:
         recorder = TrialRecorder()
         run_study(second, store, recorder)  # type: ignore[arg-type]
         assert "2 trials of stripes are known to the sampler" in recorder.said

@@ -9,7 +9,7 @@ from search.objectives.budget import Budget
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome
-from search.targets.onnx_runtime import export_onnx
+from search.targets.onnx_export import export_onnx
 from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static

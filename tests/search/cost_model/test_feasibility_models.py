@@ -9,7 +9,7 @@ import torch
 
 from search.cost_model.regression import LatencyModel, SizeModel
 from search.cost_model.shape_law import ShapeCounts, ShapeLaw
-from search.evaluation.measure import count_operations
+from search.objectives.counting import count_operations
 from search.records import Cost, Shape
 from spaces.pruning.magnitude import Magnitude
 from spaces.students.timm_model import Timm

@@ -4,20 +4,15 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, TargetError
-from search.evaluation.measure import (
-    calibration_batches,
-    count_cost,
-    count_operations,
-    normalized_batches,
-    predictions,
-    quality,
-)
+from search.evaluation.measure import calibration_batches, normalized_batches, predictions, quality
+from search.objectives.counting import count_cost, count_operations
 from search.objectives.predictions import Predictions
 from search.targets.latency import measure_latency
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import Session
 from search.targets.this_machine import processor_here
 from search.targets.timing import time_cost, time_files
 from search.training.validation import predictions_of
@@ -66,7 +61,7 @@ def test_size_is_that_of_the_served_file(network: nn.Module, served: Path) -> No
 
 def test_timing_adds_the_latency_and_leaves_the_rest(network: nn.Module, served: Path) -> None:
     counted = count_cost(network, served, SHAPE)
-    timed = time_cost(counted, served, Target())
+    timed = time_cost(counted, served, TargetSettings())
     assert timed.keys() - counted.keys() == {"latency_ms", "latency_p95_ms"}
     assert counted.items() <= timed.items()
     assert 0 < timed["latency_ms"] <= timed["latency_p95_ms"]
@@ -163,4 +158,4 @@ def test_memory_that_lacks_for_a_moment_is_no_fault_of_the_file(
 
     monkeypatch.setattr("search.targets.this_machine.measure_latency", fail)
     with pytest.raises(kind, match=told):
-        time_files([], Target())
+        time_files([], TargetSettings())

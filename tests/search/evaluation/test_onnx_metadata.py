@@ -8,13 +8,11 @@ import onnx
 import onnxruntime
 from torch import nn
 
-from search.artifacts.student import SERVED
 from search.data.dataset import Dataset
 from search.evaluation.onnx_metadata import (
     LABELS,
     METRICS,
     PREPROCESSING,
-    append_metadata,
     described,
     metadata_bytes,
 )
@@ -22,7 +20,8 @@ from search.evaluation.predictions_file import kept_predictions
 from search.objectives.metrics import metrics
 from search.pipeline.study_context import StudyContext
 from search.records import Measurement
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from spaces.quantization.int8_static import Int8Static
 from tests.search.conftest import FinishedTrials
 
@@ -67,7 +66,7 @@ def test_every_byte_that_was_measured_stays(
     export_onnx(schooled, path, image_shape=(1, 32, 32))
     before, images = path.read_bytes(), np.ones((2, 1, 32, 32), np.float32)
     logits = Session(path, threads=1).predict(images)
-    append_metadata(path, described(stripes.info, FOUND))
+    OnnxRuntime().annotate(path, described(stripes.info, FOUND))
     after = path.read_bytes()
     assert after.startswith(before)
     assert len(after) - len(before) == metadata_bytes(stripes.info)

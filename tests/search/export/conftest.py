@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from search.artifacts.student import SERVED
-from search.evaluation.measure import count_cost, predictions, quality
-from search.evaluation.onnx_metadata import append_metadata, described
+from search.evaluation.measure import predictions, quality
+from search.evaluation.onnx_metadata import described
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, keep_test, write_predictions
 from search.files.atomic import written_whole
+from search.objectives.counting import count_cost
 from search.objectives.predictions import Predictions
 from search.pipeline.study_context import StudyContext
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from search.targets.timing import time_cost
 from tests.search.conftest import FinishedTrials
 
@@ -37,7 +38,7 @@ def tested(
     def teach() -> tuple[TeacherRecord, Predictions]:
         with written_whole(context.artifacts.folder / TEACHER) as folder:
             export_onnx(schooled, folder / SERVED, image_shape=context.requirements.image_shape)
-            append_metadata(folder / SERVED, described(context.dataset.info))
+            OnnxRuntime().annotate(folder / SERVED, described(context.dataset.info))
             found = _predicted(folder, context, "validation")
             write_predictions(folder / PREDICTIONS, {"validation": found})
             cost = count_cost(schooled, folder / SERVED, context.requirements.image_shape)

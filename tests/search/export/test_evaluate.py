@@ -9,19 +9,19 @@ import timm
 from onnx import TensorProto, helper
 from torch import nn
 
-from search.artifacts.student import SERVED
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.evaluation.intervals import wilson_interval
-from search.evaluation.measure import count_operations
 from search.evaluation.onnx_metadata import LABELS
 from search.evaluation.predictions_file import TEACHER
 from search.export.evaluate import EvaluationResult, evaluate
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
+from search.objectives.counting import count_operations
 from search.pipeline.study_context import StudyContext
-from search.targets.onnx_runtime import export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import SERVED
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.ternary import Ternary

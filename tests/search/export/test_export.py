@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search.artifacts.student import RECIPE, SERVED, WEIGHTS, load_network, read_provenance
+from search.artifacts.student import RECIPE, WEIGHTS, load_network, read_provenance
 from search.errors import ArtifactError, BadInput
 from search.evaluation.measure import normalized_batches
 from search.export.exporting import export_student, load
@@ -21,7 +21,7 @@ from search.files.atomic import written_whole
 from search.pipeline.study_context import StudyContext
 from search.records import Outcome, StudyRecord, TrialRecord, TrialState
 from search.storage.storage import Store
-from search.targets.onnx_runtime import Session
+from search.targets.onnx_runtime import SERVED, Session
 from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.binary import Binary

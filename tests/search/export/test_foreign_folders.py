@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner
 
-from search.artifacts.student import RECIPE, SERVED, read_provenance
+from search.artifacts.student import RECIPE, read_provenance
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput
 from search.export.evaluated_model import open_model
@@ -24,6 +24,7 @@ from search.export.images import RECORDED, open_images
 from search.export.record import read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, written_whole
+from search.targets.onnx_runtime import SERVED
 from tests.messages import naming
 from tests.search import conftest as of_search
 from tests.search.conftest import FinishedTrials

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto
 from PIL import Image
 
-from search.artifacts.student import SERVED, load_network
+from search.artifacts.student import load_network
 from search.data.images import square
 from search.errors import BadInput
 from search.evaluation.measure import normalized_batches
@@ -20,7 +20,7 @@ from search.export.formats import ExportFormat
 from search.export.pixels import PIXELS
 from search.export.verify import verify
 from search.pipeline.study_context import StudyContext
-from search.targets.onnx_runtime import Session
+from search.targets.onnx_runtime import SERVED, Session
 from spaces.axes.quantization import Quantization
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32

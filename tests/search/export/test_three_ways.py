@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from search.artifacts.student import SERVED, load_network
+from search.artifacts.student import load_network
 from search.evaluation.measure import normalized_batches
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.exporting import export_student, load
 from search.export.loading_snippet import snippet
 from search.pipeline.study_context import StudyContext
-from search.targets.onnx_runtime import Session
+from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from tests.search.export.conftest import Tested
@@ -131,7 +131,7 @@ def test_the_ten_lines_of_the_readme_are_those_of_a_card(context: StudyContext) 
         mean=(0.48, 0.45, 0.41),
         std=(0.23, 0.22, 0.22),
     )
-    assert snippet(info) in _blocks()
+    assert snippet(OnnxRuntime(), info) in _blocks()
 
 
 def test_the_ten_lines_cut_the_square_out_of_a_picture_as_training_did(
@@ -141,8 +141,8 @@ def test_the_ten_lines_cut_the_square_out_of_a_picture_as_training_did(
     noise = np.random.default_rng(0).integers(0, 256, (61, 97, 3), np.uint8)
     picture = Image.fromarray(noise)
     picture.save(folder / "image.png")
-    code = snippet(context.dataset.info) + "numpy.save('pixels.npy', pixels)\n"
-    _run(ALONE + code, folder)
+    code = snippet(OnnxRuntime(), context.dataset.info)
+    _run(f"{ALONE}{code}numpy.save('pixels.npy', pixels)\n", folder)
     _, transform, _ = load(_without(folder, "image.png", "pixels.npy"))
     expected = transform(picture).numpy().transpose(1, 2, 0)
     assert np.array_equal(np.load(tmp_path / "pixels.npy"), expected)

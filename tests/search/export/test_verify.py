@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from search.artifacts.student import RECIPE, SERVED, read_provenance
+from search.artifacts.student import RECIPE, read_provenance
 from search.config.study import DataSettings
 from search.errors import ArtifactError, BadInput, TargetError
 from search.evaluation.intervals import with_interval
@@ -25,6 +25,7 @@ from search.export.images import RECORDED, open_images
 from search.export.record import ExportRecord, read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
+from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 from spaces.quantization.int4_weights import Int4Weights
@@ -118,10 +119,12 @@ def test_a_device_that_does_not_start_is_not_measured(
 ) -> None:
     folder = export_student(*tested(), tmp_path / "student")
 
-    def fail(*_: object, **__: object) -> None:
-        raise TargetError("the GPU does not start")
+    def load(_: object, path: Path, *, threads: int, device: str = "") -> Session:
+        if device:
+            raise TargetError("the GPU does not start")
+        return Session(path, threads=threads)
 
-    monkeypatch.setattr("search.export.verify.Session", fail)
+    monkeypatch.setattr(OnnxRuntime, "load", load)
     check = checked(folder)["latency"]
     assert check.holds is None
     assert naming("the GPU does not start").search(check.found)

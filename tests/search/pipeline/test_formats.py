@@ -8,7 +8,7 @@ import onnx
 import pytest
 from torch import nn
 
-from search.artifacts.student import SERVED, check_whole, load_network
+from search.artifacts.student import check_whole, load_network
 from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import dry_run
 from search.cost_model.feasibility import Feasibility
@@ -18,7 +18,7 @@ from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
-from search.targets.onnx_runtime import Session
+from search.targets.onnx_runtime import SERVED, Session
 from search.tuner.branching import branches_of
 from spaces import registry
 from spaces.axes.quantization import Quantization

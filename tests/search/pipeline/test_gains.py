@@ -3,18 +3,18 @@ from typing import ClassVar
 
 import pytest
 
-from search.config.study import Target
-from search.pipeline.gains import Footprint, is_faster, runtimes_of, why_no_op
+from search.config.study import TargetSettings
+from search.pipeline.gains import Footprint, hardware_of, is_faster, why_no_op
 from search.targets.latency import Latency
 from spaces.processor import multiplies_int8_exactly
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int8_static import Int8Static
-from spaces.shrinks import EVERYWHERE, SIZE_ONLY, Runtime, Shrinks
+from spaces.shrinks import EVERYWHERE, SIZE_ONLY, Hardware, Shrinks
 from tests.messages import naming
 
-CPU = {Runtime.ANY_CPU, Runtime.INT8_CPU}
+CPU = {Hardware.ANY_CPU, Hardware.INT8_CPU}
 STEADY = (1.0, 1.01, 0.99, 1.0, 1.0, 1.01, 0.99)
 
 
@@ -64,7 +64,7 @@ def test_both_are_flagged_where_both_hold() -> None:
 def test_no_speed_is_asked_of_a_method_where_it_promises_none() -> None:
     slower = _footprint(size=300, rounds=_times(3))
     assert why_no_op(SizeOnly(), _footprint(), slower, CPU) is None
-    assert why_no_op(Int8Static(), _footprint(), slower, {Runtime.ANY_CPU}) is None
+    assert why_no_op(Int8Static(), _footprint(), slower, {Hardware.ANY_CPU}) is None
     assert why_no_op(Int8Static(), _footprint(), slower, CPU)
 
 
@@ -99,8 +99,8 @@ def test_a_machine_that_slows_down_hides_no_gain() -> None:
 
 
 def test_a_target_is_told_by_its_device_and_this_processor() -> None:
-    assert runtimes_of(Target(device="cuda")) == {Runtime.GPU}
-    found = runtimes_of(Target(device="cpu"))
-    assert Runtime.ANY_CPU in found
-    assert (Runtime.INT8_CPU in found) == multiplies_int8_exactly()
+    assert hardware_of(TargetSettings(device="cuda")) == {Hardware.GPU}
+    found = hardware_of(TargetSettings(device="cpu"))
+    assert Hardware.ANY_CPU in found
+    assert (Hardware.INT8_CPU in found) == multiplies_int8_exactly()
     assert set(EVERYWHERE.latency) & found

@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from search.artifacts.student import SERVED, load_network
+from search.artifacts.student import load_network
 from search.cost_model.dry_run import dry_run
-from search.evaluation.measure import count_operations
+from search.objectives.counting import count_operations
 from search.objectives.metrics import ACCURACY
 from search.pipeline.pruning_steps import carry_out, leg_lengths
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord, Outcome, TrialState
+from search.targets.onnx_runtime import SERVED
 from spaces import registry
 from spaces.axes.pruning import Pruning, PruningSteps, TrainingPhase
 from spaces.pruning.group_lasso import GroupLasso

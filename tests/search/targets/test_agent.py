@@ -116,6 +116,13 @@ def test_a_file_that_takes_too_long_is_given_up(agent: Agent, model: Path) -> No
     assert psutil.Process().children() == []
 
 
+def test_a_runtime_that_the_agent_lacks_is_refused(agent: Agent, model: Path) -> None:
+    with pytest.raises(TargetError, match=r"\(400\).*onnxruntime.*'probe'"):
+        ask_agent(address_of(agent), model, threads=1, runtime="probe")
+    with pytest.raises(TargetError, match=r"\(400\).*onnxruntime.*'probe'"):
+        describe_agent(address_of(agent), "probe")
+
+
 @pytest.mark.parametrize("threads", [0, 1000])
 def test_an_odd_number_of_threads_is_refused(threads: int, agent: Agent, model: Path) -> None:
     with pytest.raises(TargetError, match=naming(400, "threads", 256)):

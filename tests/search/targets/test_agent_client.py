@@ -22,8 +22,8 @@ from tests.search.targets.conftest import TOKEN
 Foreign = Callable[..., str]
 
 FOUND = {
-    "processor": "P", "runtime": "R", "cores": 1, "threads": 1, "median_ms": 1.0, "p95_ms": 1.0,
-    "rounds_ms": [1.0], "model_memory_bytes": 1, "process_memory_bytes": 1,
+    "processor": "P", "runtime": "onnxruntime 1.0", "cores": 1, "threads": 1, "median_ms": 1.0,
+    "p95_ms": 1.0, "rounds_ms": [1.0], "model_memory_bytes": 1, "process_memory_bytes": 1,
 }  # fmt: skip
 
 
@@ -102,6 +102,17 @@ def test_what_was_not_measured_is_not_taken(
     address = foreign(_answered(FOUND | changed))
     with pytest.raises(TargetError, match=naming(address)):
         ask_agent(address, model, threads=1)
+
+
+def test_an_agent_that_serves_by_another_runtime_than_the_asked_one_is_not_taken_for_it(
+    foreign: Foreign, model: Path
+) -> None:
+    """An agent of an earlier version looks at no runtime: it has one."""
+    address = foreign(_answered(FOUND))
+    with pytest.raises(TargetError, match=rf"{address} .*\bprobe\b.*onnxruntime 1\.0"):
+        ask_agent(address, model, threads=1, runtime="probe")
+    with pytest.raises(TargetError, match=r"\bprobe\b.*onnxruntime 1\.0"):
+        describe_agent(foreign(_answered(FOUND)), "probe")
 
 
 @pytest.mark.parametrize("body", [b"[" * 60_000, b"[1]", b"1", b"\xff", b"{}"])

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.targets.onnx_decomposition import Decomposed
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import Session
 
 Compute = Callable[[Tensor], Tensor]
 WEIGHT = torch.linspace(0.5, 2.0, 11)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from search.errors import ArtifactError, TargetError
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import Session
 from spaces.students.timm_model import Timm
 from tests.messages import naming
 

@@ -4,12 +4,12 @@ import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.errors import ArtifactError, TrialError
 from search.targets import ray_node as timing
 from tests.messages import naming
 
-TARGET = Target(resource="board")
+TARGET = TargetSettings(resource="board")
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, error: RayError) -> None:

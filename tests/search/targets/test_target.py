@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import Study, Target
+from search.config.study import Study, TargetSettings
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.gate import open_admission
 from search.objectives.budget import Budget
@@ -29,7 +29,9 @@ from tests.search.targets.conftest import TOKEN, address_of, limit
 def requirements(context: StudyContext, agent: Agent) -> StudentRequirements:
     """Of students whose latency on the agent's machine is limited."""
     budget = Budget.model_validate({"latency": "1s"})
-    return replace(context.requirements, budget=budget, target=Target(agent=address_of(agent)))
+    return replace(
+        context.requirements, budget=budget, target=TargetSettings(agent=address_of(agent))
+    )
 
 
 def _study() -> Study:
@@ -147,4 +149,4 @@ def test_a_trial_whose_agent_fails_is_recorded_with_the_cause(
 )
 def test_a_target_names_its_agent_by_an_address_without_secrets(agent_address: str) -> None:
     with pytest.raises(ValidationError, match=naming("agent", "http://board:8765")):
-        Target(agent=agent_address)
+        TargetSettings(agent=agent_address)

@@ -10,13 +10,13 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from search.evaluation.convert import Exported, write_files
+from search.targets.float_student import FloatStudent
+from search.targets.onnx_runtime import OnnxRuntime
 from spaces.axes.pruning import Pruning
 from spaces.pruning.sparse_2_4 import SparseTwoOfFour
 from spaces.pruning.sparse_l1 import SparseL1
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 from spaces.pruning.structured.masks import keeper, largest, matrices, two_of_four
-from spaces.quantization.float32 import Float32
 from spaces.quantization.weight_compression.packed import unpacked
 from spaces.students.timm_model import Timm
 from tests.messages import naming
@@ -127,17 +127,10 @@ def test_the_file_holds_what_is_not_zero_and_a_bitmap(
     zeros, _ = pruning.apply(network, torch.zeros(1, *SHAPE))
     sizes, models = {}, {}
     for name, one in (("dense", network), ("zeros", zeros)):
-        folder = tmp_path / name
-        folder.mkdir()
-        files = write_files(
-            Exported(one, folder / "dense.onnx", SHAPE),
-            folder,
-            pruning=pruning,
-            quantization=Float32(),
-            calibration=[],
-        )
-        sizes[name] = files.served.stat().st_size
-        models[name] = unpacked(files.served)
+        student = FloatStudent(one, tmp_path / name, SHAPE, pruning=pruning)
+        path = student.in_floats(OnnxRuntime())
+        sizes[name] = path.stat().st_size
+        models[name] = unpacked(path)
     assert sizes["zeros"] / sizes["dense"] == pytest.approx(share, abs=0.02)
     held = {t.name: numpy_helper.to_array(t) for t in models["zeros"].graph.initializer}
     assert any((value == 0).mean() > 0.45 for value in held.values() if value.size > 1000)
@@ -146,14 +139,9 @@ def test_the_file_holds_what_is_not_zero_and_a_bitmap(
 
 def test_the_file_gives_back_each_weight_to_the_bit(tmp_path: Path) -> None:
     network, _ = SparseMagnitude(ratio=0.8).apply(_network("test_vit"), torch.zeros(1, *SHAPE))
-    files = write_files(
-        Exported(network, tmp_path / "dense.onnx", SHAPE),
-        tmp_path,
-        pruning=SparseMagnitude(ratio=0.8),
-        quantization=Float32(),
-        calibration=[],
-    )
-    held = [numpy_helper.to_array(t) for t in unpacked(files.served).graph.initializer]
+    student = FloatStudent(network, tmp_path, SHAPE, pruning=SparseMagnitude(ratio=0.8))
+    path = student.in_floats(OnnxRuntime())
+    held = [numpy_helper.to_array(t) for t in unpacked(path).graph.initializer]
     layer = network.get_submodule("blocks.0.mlp.fc1")
     weight = layer.weight.detach().numpy()  # type: ignore[union-attr, operator]
     assert (weight == 0).mean() > 0.5

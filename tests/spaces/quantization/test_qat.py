@@ -8,7 +8,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.targets.onnx_runtime import Session, export_onnx
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import Session
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.ptq.int8 import largest_int8_weight
 from spaces.quantization.qat import rounded_to_int8, rounded_weights

@@ -1,0 +1,50 @@
+"""Counts the costs of a student that need no running."""
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from search.objectives.limit import CountedStudent
+from search.objectives.limits import MACS, PARAMETERS, SIZE, limits
+from search.records import Cost
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def count_cost(
+    network: "nn.Module",
+    path: Path,
+    image_shape: tuple[int, int, int],
+    *,
+    known: Cost = MappingProxyType({}),
+) -> Cost:
+    """The countable part of the cost of the student in the file `path`: nothing is timed.
+
+    Args:
+        network: its float form.
+        path: the file that is served.
+        image_shape: channels, height, width.
+        known: what was counted before, and is not counted again.
+    """
+    student = CountedStudent(path=path, network=network, image_shape=image_shape)
+    return {
+        limit.cost: known[limit.cost] if limit.cost in known else limit.count(student)
+        for limit in limits().values()
+        if limit.count is not None
+    }
+
+
+def count_operations(network: "nn.Module", image_shape: tuple[int, int, int]) -> Cost:
+    """What is counted on the network alone, of images [channels, height, width].
+
+    Parameters, and multiply-accumulates of convolutions and matrix products for one image, as
+    `spaces.counting` has them.
+    """
+    student = CountedStudent(path=Path(), network=network, image_shape=image_shape)
+    return {limit.cost: limit.count(student) for limit in (PARAMETERS, MACS) if limit.count}
+
+
+def grown(cost: Cost, more: int) -> Cost:
+    """`cost` of a file that is so many bytes larger."""
+    return {**cost, SIZE.cost: cost[SIZE.cost] + more}

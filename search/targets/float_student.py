@@ -1,0 +1,74 @@
+"""A trained student in floats: what every runtime makes its files from."""
+
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+
+from search.objectives.counting import count_cost, count_operations
+from search.records import Cost
+from search.targets.onnx_export import export_onnx
+from search.targets.target import Runtime
+from spaces.axes.pruning import Pruning
+from spaces.quantization.float32 import Float32
+
+
+class FloatStudent:
+    """A network and its files in floats, each made once somebody asks for it.
+
+    Args:
+        network: on the CPU; not changed any more.
+        folder: where its files are put, and nothing else; made when it is needed.
+        image_shape: channels, height, width.
+        pruning: what pruned it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        folder: Path,
+        image_shape: tuple[int, int, int],
+        *,
+        pruning: Pruning,
+    ) -> None:
+        self.network = network
+        self.image_shape = image_shape
+        self.pruning = pruning
+        self._folder = folder
+        self._served: dict[str, Path] = {}
+
+    @cached_property
+    def onnx(self) -> Path:
+        """Its plain ONNX file, from float32 [batch, *image_shape] to logits.
+
+        Raises:
+            ArtifactError: the network can't be exported.
+        """
+        path = self._place("float.onnx")
+        export_onnx(self.network, path, image_shape=self.image_shape)
+        return path
+
+    def cost_in(self, path: Path) -> Cost:
+        """What is counted of the student that is served by the file `path`; nothing is timed."""
+        return count_cost(self.network, path, self.image_shape, known=self._operations)
+
+    @cached_property
+    def _operations(self) -> Cost:
+        """Counted once, however many files the network has."""
+        return count_operations(self.network, self.image_shape)
+
+    def in_floats(self, runtime: Runtime) -> Path:
+        """Its file in floats, as the runtime would serve it.
+
+        Raises:
+            ArtifactError, ValueError: as `Runtime.make`.
+        """
+        if runtime.name not in self._served:
+            path = self._place(runtime.file)
+            runtime.make(self, path, quantization=Float32(), calibration=())
+            self._served[runtime.name] = path
+        return self._served[runtime.name]
+
+    def _place(self, name: str) -> Path:
+        self._folder.mkdir(exist_ok=True)
+        return self._folder / name

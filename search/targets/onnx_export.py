@@ -1,0 +1,85 @@
+"""From a network to its ONNX file in floats, of which runtimes make what they serve."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import _C, nn
+
+from search.errors import ArtifactError, shortened
+from search.targets.onnx_decomposition import Decomposed
+
+INPUT = "input"
+OUTPUT = "logits"
+
+
+def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, int]) -> None:
+    """Writes `network` as an ONNX file from float32 [batch, *image_shape] to logits.
+
+    Raises:
+        ArtifactError: torch's exporter can't express this network.
+    """
+    network.eval()
+    example = torch.zeros(2, *image_shape, device=_device_of(network))
+    with _without_pages(), _of_images_alone(network), Decomposed(), warnings.catch_warnings():
+        # The older exporter takes seconds where the newer takes minutes; it says so itself.
+        warnings.simplefilter("ignore")
+        try:
+            torch.onnx.export(
+                network,
+                (example,),
+                str(path),
+                dynamo=False,
+                opset_version=17,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            )
+        # Besides the exporter's, the network's own complaints of an image size.
+        except (
+            RuntimeError,
+            AssertionError,
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            torch.onnx.errors.OnnxExporterError,
+        ) as error:
+            # The exporter goes on with the graph around what it could not express.
+            reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
+            kind = type(network).__name__
+            raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
+
+
+@contextmanager
+def _of_images_alone(network: nn.Module) -> Iterator[None]:
+    """Hides what else `forward` takes: the exporter would give it the defaults, made tensors."""
+    forward = network.forward
+    network.forward = lambda images: forward(images)
+    try:
+        yield
+    finally:
+        del network.forward
+
+
+@contextmanager
+def _without_pages() -> Iterator[None]:
+    """Keeps the exporter from printing the whole graph, from C++, where it fails.
+
+    Its `verbose=False` is meant to, but torch 2.15 asks whether the log is on by the truth of the
+    function that tells it, and so always turns it on. To redirect the file descriptor instead
+    would swallow what other threads print meanwhile, such as the live picture of a search.
+    """
+    turn_on = _C._jit_set_onnx_log_enabled
+    turn_on(False)
+    _C._jit_set_onnx_log_enabled = lambda enabled: None
+    try:
+        yield
+    finally:
+        _C._jit_set_onnx_log_enabled = turn_on
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

@@ -1,0 +1,91 @@
+"""The table of runtimes: those of this package, and those of installed plugins."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from inspect import isabstract, isclass
+from itertools import chain
+from pathlib import Path
+from pkgutil import resolve_name
+from types import MappingProxyType
+
+from search.targets.target import Runtime
+from spaces.plugins import plugin_modules
+
+DEFAULT_RUNTIME = "onnxruntime"
+"""What serves where nothing is said, as in stores and exported folders of earlier versions."""
+
+OWN_RUNTIMES: Mapping[str, str] = MappingProxyType(
+    {DEFAULT_RUNTIME: "search.targets.onnx_runtime:OnnxRuntime"}
+)
+"""Where each class is, by the runtime's name: none is imported before it is asked for."""
+
+
+@cache
+def runtime(name: str) -> Runtime:
+    """The runtime of that name.
+
+    Raises:
+        ValueError: there is none, says what comes near; or a plugin does not load.
+    """
+    known_runtime(name)
+    found: Runtime = resolve_name(OWN_RUNTIMES[name])() if name in OWN_RUNTIMES else _added()[name]
+    return found
+
+
+def known_runtime(name: str) -> str:
+    """The name, if a runtime bears it.
+
+    Raises:
+        ValueError: as `runtime`.
+    """
+    if name not in OWN_RUNTIMES and name not in _added():
+        known = runtime_names()
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(known)}, but got {name!r}{hint}")
+    return name
+
+
+def runtime_names() -> tuple[str, ...]:
+    """All names: this package's, then those of plugins."""
+    return *OWN_RUNTIMES, *_added()
+
+
+def runtime_of_file(path: Path) -> Runtime:
+    """The runtime that loads files that end so; the default one where none does."""
+    return next((one for one in _all() if one.suffix == path.suffix), runtime(DEFAULT_RUNTIME))
+
+
+def runtime_in(folder: Path) -> Runtime | None:
+    """The runtime whose served file is in the folder; None where there is none."""
+    return next((one for one in _all() if (folder / one.file).is_file()), None)
+
+
+def _all() -> Iterator[Runtime]:
+    """One after another: plugins are loaded only where this package's runtimes do not do."""
+    yield from map(runtime, OWN_RUNTIMES)
+    yield from _added().values()
+
+
+@cache
+def _added() -> Mapping[str, Runtime]:
+    """Those of plugins, sorted by name; what a plugin imports from here is none of them."""
+    values = chain.from_iterable(vars(module).values() for module in plugin_modules("targets"))
+    found: dict[str, Runtime] = {}
+    for one in filter(None, map(_as_runtime, values)):
+        if one.name in OWN_RUNTIMES or type(found.get(one.name, one)) is not type(one):
+            raise ValueError(
+                f"names of runtimes must differ, but that of {type(one).__module__}, "
+                f"{one.name!r}, is taken"
+            )
+        found[one.name] = one
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def _as_runtime(value: object) -> Runtime | None:
+    kind = value if isclass(value) else type(value)
+    is_foreign = kind.__module__.partition(".")[0] != "search"
+    if not issubclass(kind, Runtime) or isabstract(kind) or not is_foreign:
+        return None
+    return value if isinstance(value, Runtime) else kind()

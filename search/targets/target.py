@@ -1,0 +1,200 @@
+"""What serves students: the contract of every runtime, and of where it runs.
+
+A runtime is one file: a class here in `search/targets`, with a line in the table of
+`search.targets.registry`, or a class in an installed plugin. The agent on a small board imports
+that file too, so what only makes files is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from search.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from search.targets.float_student import FloatStudent
+    from spaces.axes.quantization import Quantization
+
+
+class Target(Protocol):
+    """Where students are served and timed, and by what; `budget.target` of a study file is one."""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime's name in the table."""
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`, of the machine that serves."""
+
+    @property
+    def device_here(self) -> str:
+        """Where a student predicts on this machine, whatever machine times it."""
+
+    @property
+    def threads(self) -> int:
+        """How many serve one image."""
+
+    @property
+    def agent(self) -> str | None:
+        """The address of the agent that times; None where there is none."""
+
+    @property
+    def resource(self) -> str | None:
+        """The Ray resource of the node that times; None where there is none."""
+
+
+class ServedModel(ABC):
+    """A file that a runtime has loaded.
+
+    A student takes normalised images. A file of somebody else's may want other inputs: what it
+    says of them is asked before it is given any.
+    """
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width that it takes."""
+
+    @property
+    def input_shape(self) -> tuple[int | str | None, ...]:
+        """Of what it takes, the batch first; a dimension that is free has a name or none."""
+        return None, *self.image_shape
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether its preprocessing is in it: [batch, height, width, channels], uint8."""
+        return False
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the file says of itself; see `Runtime.annotate`."""
+        return {}
+
+    @abstractmethod
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits [batch, classes], float32, of images [batch, channels, height, width], float32.
+
+        Raises:
+            ArtifactError: they can't be computed of such images, or not at all.
+        """
+
+
+class Runtime(ABC):
+    """A library that serves students: which file it loads, how that is made, and how it is run.
+
+    It has no state, and is made without arguments.
+
+    Attributes:
+        name: in study files, stores and exported folders, and therefore for ever.
+        title: its name for people.
+        file: the name of the served file in an artifact or an exported folder; its ending tells
+            files of this runtime from others. All that is served is in this one file.
+        library: as the Hugging Face hub calls what loads the file.
+        loading_code: lines of Python that classify an image with this runtime alone; they hold
+            `{file}`, and of its images `{mode}`, `{size}`, `{mean}` and `{std}`. None where there
+            are none to show.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    file: ClassVar[str]
+    library: ClassVar[str]
+    loading_code: ClassVar[str | None] = None
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its files, such as `.onnx`."""
+        return PurePath(self.file).suffix
+
+    def describe(self) -> str:
+        """Its name and version, by which costs are kept."""
+        return f"{self.name} {self.version()}"
+
+    @abstractmethod
+    def version(self) -> str:
+        """The release that is installed here."""
+
+    def check_device(self, device: str) -> None:
+        """Makes sure that it serves on the device, `cpu` or `cuda`, of this machine.
+
+        Raises:
+            ArtifactError: what is installed does not.
+        """
+        if device != "cpu":
+            raise ArtifactError(
+                f"{self.title} serves on the processor alone, but got device {device}: set "
+                "budget.target.device: cpu"
+            )
+
+    @abstractmethod
+    def conflict(self, quantization: Quantization) -> str | None:
+        """Why it serves no student in this number format; None where it does."""
+
+    def make(
+        self,
+        student: FloatStudent,
+        destination: Path,
+        *,
+        quantization: Quantization,
+        calibration: Iterable[np.ndarray],
+    ) -> None:
+        """Makes the file that is served.
+
+        It is as small as it could be shipped: zeros that pruning left take no room where the
+        format allows that.
+
+        Args:
+            student: trained and pruned; its own files are left as they are.
+            destination: a path in an existing folder; it ends as `file` does.
+            quantization: the number format.
+            calibration: normalised images, [batch, channels, height, width], float32.
+
+        Raises:
+            ArtifactError: the network can't be expressed.
+            ValueError: it can't be converted, or is of a number format that is not served.
+        """
+        if reason := self.conflict(quantization):
+            raise ValueError(f"quantization.{quantization.name}: {self.title}: {reason}")
+        self.write(student, destination, quantization=quantization, calibration=calibration)
+
+    @abstractmethod
+    def write(
+        self,
+        student: FloatStudent,
+        destination: Path,
+        *,
+        quantization: Quantization,
+        calibration: Iterable[np.ndarray],
+    ) -> None:
+        """Writes the file; as `make`, of a number format that is served.
+
+        It must hold at least `quantization.least_bits` for each weight, unless pruning leaves
+        zeros: what can't fit is refused by that.
+        """
+
+    @abstractmethod
+    def load(self, path: Path, *, threads: int, device: str = "cpu") -> ServedModel:
+        """The file, ready to predict.
+
+        Raises:
+            ArtifactError: it can't be loaded, or not on the device; names the file.
+            TargetError: the device does not start.
+        """
+
+    def annotate(self, path: Path, said: Mapping[str, str]) -> None:
+        """Adds to what the file says of itself, and changes nothing else in it.
+
+        Formats without room for that are left as they are.
+        """
+        del path, said
+
+    def annotation_bytes(self, said: Mapping[str, str]) -> int:
+        """By how many bytes `annotate` lets a file grow."""
+        del said
+        return 0

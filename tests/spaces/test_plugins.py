@@ -1,0 +1,77 @@
+"""What an installed distribution adds is found; what can't be used is an error that names it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from spaces import registry
+from spaces.axes.pruning import Pruning
+from spaces.plugins import PluginError, plugin_modules
+from tests.plugins import write_plugin
+
+METHOD = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spaces.axes.pruning import Pruning
+from spaces.pruning.none import NoPruning
+
+
+@dataclass(frozen=True)
+class Trimmed(NoPruning):
+    """Added by a plugin."""
+
+    name: ClassVar[str] = "{name}"
+'''
+
+NewPlugin = Callable[..., None]
+
+
+def _forget() -> None:
+    plugin_modules.cache_clear()
+    registry.methods.cache_clear()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewPlugin]:
+    """Puts distributions on the path, and takes them off when the test ends."""
+    monkeypatch.syspath_prepend(tmp_path)
+    _forget()
+    yield lambda *given, **named: write_plugin(tmp_path, *given, **named)
+    _forget()
+    for module in ("trimmer", "broken"):
+        sys.modules.pop(module, None)
+
+
+def test_a_plugins_method_is_one_of_its_axis(install: NewPlugin) -> None:
+    before = set(registry.methods("pruning"))
+    _forget()
+    install("trimmer", METHOD.format(name="trimmed"))
+    # Neither the base that the plugin imports nor the method that it derives from comes twice.
+    assert set(registry.methods("pruning")) == {*before, "trimmed"}
+    assert "trimmed" not in registry.methods("quantization")
+    assert issubclass(registry.method("pruning", "trimmed"), Pruning)
+
+
+def test_a_plugins_method_that_bears_a_known_name_is_refused_with_both_places(
+    install: NewPlugin,
+) -> None:
+    install("trimmer", METHOD.format(name="magnitude"))
+    with pytest.raises(ValueError, match=r"spaces\.pruning\.magnitude.* trimmer .*'magnitude'"):
+        registry.methods("pruning")
+
+
+def test_a_plugin_that_does_not_import_is_an_error_that_names_its_distribution(
+    install: NewPlugin,
+) -> None:
+    install("broken", "import a_library_that_is_not_there")
+    with pytest.raises(PluginError, match=r"\bbroken\b.*a_library_that_is_not_there"):
+        registry.methods("pruning")
+
+
+def test_an_entry_point_that_names_no_module_is_refused(install: NewPlugin) -> None:
+    install("broken", "number = 7", named="broken:number")
+    with pytest.raises(PluginError, match="broken:number"):
+        plugin_modules()
