@@ -1,13 +1,11 @@
-"""Finds what installed plugins add to retort's tables: methods, metrics, limits, targets.
-
-A plugin is a distribution with entry points in the groups `retort.methods`, `retort.metrics`,
-`retort.limits` or `retort.targets`. Each names a module; the entries are the module's attributes.
-"""
+"""Finds the modules that installed distributions add, by the entry points `retort.plugins`."""
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import TypeVar
+
+GROUP = "retort.plugins"
 
 _Entry = TypeVar("_Entry")
 
@@ -17,30 +15,14 @@ class PluginError(ValueError):
 
 
 @cache
-def plugin_modules(table: str) -> tuple[ModuleType, ...]:
-    """The modules that installed plugins name for a table, sorted by the entry points' names.
-
-    Args:
-        table: such as `metrics`.
+def plugin_modules() -> tuple[ModuleType, ...]:
+    """The modules that the entry points name, sorted by the entry points' names.
 
     Raises:
-        PluginError: one can't be imported, or is no module; names its distribution. A plugin that
-            is left out in silence would change what a study means.
+        PluginError: one can't be imported, or is no module; names its distribution.
     """
-    found = sorted(
-        entry_points(group=f"retort.{table}"), key=lambda entry: (entry.name, entry.value)
-    )
+    found = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
     return tuple(dict.fromkeys(map(_imported, found)))
-
-
-def plugin_entries(table: str, kind: type[_Entry]) -> tuple[_Entry, ...]:
-    """The instances of `kind` among the attributes of a table's plugin modules."""
-    return tuple(
-        value
-        for module in plugin_modules(table)
-        for value in vars(module).values()
-        if isinstance(value, kind)
-    )
 
 
 def _imported(entry: EntryPoint) -> ModuleType:
@@ -54,7 +36,20 @@ def _imported(entry: EntryPoint) -> ModuleType:
         ) from error
     if not isinstance(module, ModuleType):
         raise PluginError(
-            f"an entry point of {entry.group} must name a module, but {entry.name} of "
-            f"{distribution} names {entry.value}"
+            f"an entry point of {GROUP} must name a module, but {entry.name} of {distribution} "
+            f"names {entry.value}"
         )
     return module
+
+
+def plugin_entries(kind: type[_Entry]) -> tuple[_Entry, ...]:
+    """What plugins add to a table: the instances of `kind` among their modules' attributes.
+
+    What a plugin imports from this project is none of them: those are in the tables already.
+    """
+    return tuple(
+        value
+        for module in plugin_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, kind) and not name.startswith("_")
+    )

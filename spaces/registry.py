@@ -71,7 +71,7 @@ def _methods_in(module: ModuleType, base: type[Method]) -> list[type[Method]]:
 
 def _added(base: type[Method]) -> list[type[Method]]:
     """The methods of plugins; what a plugin imports from here is none of them."""
-    values = chain.from_iterable(vars(module).values() for module in plugin_modules("methods"))
+    values = chain.from_iterable(vars(module).values() for module in plugin_modules())
     added = [
         value
         for value in values

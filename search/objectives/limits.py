@@ -100,7 +100,9 @@ def limits() -> Mapping[str, Limit]:
     """
     found: dict[str, Limit] = {}
     costs: set[str] = set()
-    for limit in (*_OWN, *plugin_entries("limits", Limit)):
+    for limit in (*_OWN, *plugin_entries(Limit)):
+        if found.get(limit.name) is limit:
+            continue  # a plugin imports it
         own = {limit.cost, *limit.also}
         if limit.name in found or costs & own:
             raise ValueError(f"limits must differ in name and cost, but two are {limit.name!r}")

@@ -104,8 +104,8 @@ def metrics() -> Mapping[str, Metric]:
         ValueError: two bear one name.
     """
     found: dict[str, Metric] = {}
-    for metric in (*_OWN, *plugin_entries("metrics", Metric)):
-        if metric.name in found:
+    for metric in (*_OWN, *plugin_entries(Metric)):
+        if found.get(metric.name, metric) is not metric:
             raise ValueError(f"metric names must differ, but two are {metric.name!r}")
         found[metric.name] = metric
     return MappingProxyType(found)

@@ -71,7 +71,7 @@ def _all() -> Iterator[Runtime]:
 @cache
 def _added() -> Mapping[str, Runtime]:
     """Those of plugins, sorted by name; what a plugin imports from here is none of them."""
-    values = chain.from_iterable(vars(module).values() for module in plugin_modules("targets"))
+    values = chain.from_iterable(vars(module).values() for module in plugin_modules())
     found: dict[str, Runtime] = {}
     for one in filter(None, map(_as_runtime, values)):
         if one.name in OWN_RUNTIMES or type(found.get(one.name, one)) is not type(one):
