@@ -71,13 +71,12 @@ def _judge(study: Study, requirements: StudentRequirements, count: int) -> list[
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     seen: set[object] = set()
     judged: list[Judged] = []
-    while len(judged) < count and (proposal := sampler.ask()):
+    while len(judged) < count and (recipe := sampler.ask()):
         start = time.perf_counter()
-        verdict = feasibility.judge(proposal.recipe)
+        verdict = feasibility.judge(recipe)
         ms = (time.perf_counter() - start) * 1e3
-        student = proposal.recipe.student
-        judged.append(Judged(proposal.recipe, verdict, ms, student not in seen))
-        seen.add(student)
+        judged.append(Judged(recipe, verdict, ms, recipe.student not in seen))
+        seen.add(recipe.student)
     return judged
 
 

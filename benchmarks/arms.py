@@ -20,7 +20,8 @@ from search.objectives.metrics import ACCURACY, AGREEMENT
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from search.config.loader import load_study
-from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import open_context
 from search.pipeline.trial import finish, run_trial
 from search.progress import SilentCallback
 from search.records import Outcome, Scalar

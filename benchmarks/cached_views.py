@@ -30,8 +30,8 @@ from torch import nn
 
 from benchmarks.live_teacher import live_targets, live_teacher
 from search.config.loader import load_study
-from search.pipeline.setup import open_context, prepare_context
-from search.pipeline.study_context import StudyContext
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import StudyContext, open_context
 from search.progress import SilentCallback
 from search.training.trainer import TrainingPlan, train
 from spaces.distillation.labels import Labels

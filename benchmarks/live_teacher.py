@@ -9,7 +9,7 @@ from search.config.study import Study
 from search.data.dataset import Dataset, normalize
 from search.data.views import View
 from search.files.filestore import FolderStore
-from search.pipeline.setup import StudyContextSpec
+from search.pipeline.study_context import StudyContextSpec
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
 from search.training.trainer import Targets

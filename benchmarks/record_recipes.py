@@ -33,8 +33,8 @@ from search.config.loader import load_study
 from search.config.study import Study
 from search.cost_model.cost_table import shape_of
 from search.cost_model.dry_run import dry_run
-from search.pipeline.setup import open_context, prepare_context
-from search.pipeline.study_context import StudyContext
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import StudyContext, open_context
 from search.pipeline.trial import finish, run_trial
 from search.progress import SilentCallback
 from search.records import Outcome, Scalar

@@ -37,8 +37,9 @@ from search.objectives.limits import LATENCY, SIZE
 from search.objectives.metrics import ACCURACY
 from search.records import Outcome
 from search.samplers.candidates import CostSource
-from search.samplers.optuna_adapter import Proposal, Sampler
+from search.samplers.optuna_adapter import Sampler
 from search.units import parse_bytes, parse_milliseconds
+from spaces.recipe import Recipe
 
 MARKS = (10, 25, 50, 100)
 SAMPLERS = ("random", "tpe", "nsga2", "optuna-gp", "gp")
@@ -78,19 +79,19 @@ def run(problem: Problem, setting: Setting) -> Result:
         costs=CostSource(problem.predict),
         budget=problem.budget,
     )
-    running: list[Proposal] = []
+    running: list[Recipe] = []
     outcomes: list[Outcome] = []
     start = time.process_time()
     while len(outcomes) < setting.trials:
         while len(running) < setting.parallel and (
-            proposal := _ask(sampler, problem, setting.feasibility)
+            recipe := _ask(sampler, problem, setting.feasibility)
         ):
-            running.append(proposal)
+            running.append(recipe)
         if not running:
             break
-        proposal = running.pop(0)
-        outcome = problem.run(proposal.recipe, setting.seed)
-        sampler.tell(proposal, problem.validated(outcome, proposal.recipe, setting.seed))
+        recipe = running.pop(0)
+        outcome = problem.run(recipe, setting.seed)
+        sampler.tell(recipe, problem.validated(outcome, recipe, setting.seed))
         outcomes.append(outcome)
     seconds = time.process_time() - start
     feasible = [problem.budget.admits(outcome.cost) for outcome in outcomes if outcome.cost]
@@ -104,15 +105,15 @@ def run(problem: Problem, setting: Setting) -> Result:
     )
 
 
-def _ask(sampler: Sampler, problem: Problem, feasibility: bool) -> Proposal | None:  # noqa: FBT001
+def _ask(sampler: Sampler, problem: Problem, feasibility: bool) -> Recipe | None:  # noqa: FBT001
     for _ in range(_PATIENCE):
-        proposal = sampler.ask()
-        if proposal is None or not feasibility:
-            return proposal
-        refusal = problem.refuse(proposal.recipe)
+        recipe = sampler.ask()
+        if recipe is None or not feasibility:
+            return recipe
+        refusal = problem.refuse(recipe)
         if refusal is None:
-            return proposal
-        sampler.tell(proposal, refusal)
+            return recipe
+        sampler.tell(recipe, refusal)
     return sampler.ask()
 
 

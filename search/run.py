@@ -28,7 +28,8 @@ from search.evaluation.predictions_file import TEACHER, keep_test
 from search.files.filestore import FolderStore
 from search.objectives.goal import Goal
 from search.objectives.predictions import Predictions
-from search.pipeline.setup import StudyContextSpec, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.trials import reaching_target, run_trials
 from search.records import StudyState, TeacherRecord, TrialRecord

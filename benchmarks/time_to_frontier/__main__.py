@@ -60,7 +60,8 @@ from benchmarks.time_to_frontier.traces import Trace, measured_again, read_trace
 from search.config.loader import load_study
 from search.config.study import Study
 from search.files.filestore import FolderStore
-from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import open_context
 from search.progress import SilentCallback
 from search.ray_backend.trials import run_trials
 from search.records import EpochRecord, Outcome, Scalar

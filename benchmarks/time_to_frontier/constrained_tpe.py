@@ -13,7 +13,7 @@ from benchmarks.time_to_frontier.log import log_epoch, log_student
 from benchmarks.time_to_frontier.plain_tune import UNKNOWN_COST, Plan
 from search.pipeline.trial import run_trial
 from search.records import Outcome, Scalar
-from search.samplers.optuna_adapter import Proposal, Sampler
+from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
 
 
@@ -21,15 +21,14 @@ def run_constrained(plan: Plan) -> None:
     """Runs for as long as it may; what a recipe breaks of the budget is told as a constraint."""
     sampler = Sampler(plan.study.search_space(), name="tpe", seed=plan.study.seed)
     end = time.monotonic() + plan.seconds
-    running: dict[Future[Outcome], Proposal] = {}
+    running: dict[Future[Outcome], Recipe] = {}
     number = 0
     processes = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(plan.parallel, mp_context=processes)
     try:
         while time.monotonic() < end:
-            while len(running) < plan.parallel and (proposal := sampler.ask()):
-                params = proposal.recipe.to_params()
-                running[pool.submit(_train, params, plan, number)] = proposal
+            while len(running) < plan.parallel and (recipe := sampler.ask()):
+                running[pool.submit(_train, recipe.to_params(), plan, number)] = recipe
                 number += 1
             left = max(0.0, end - time.monotonic())
             for done in wait(running, timeout=left, return_when=FIRST_COMPLETED).done:

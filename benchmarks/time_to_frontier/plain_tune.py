@@ -30,9 +30,8 @@ from search.config.study import Study
 from search.cost_model.dry_run import dry_run
 from search.objectives.budget import Budget, total_violation
 from search.pipeline import student_builder as builder
-from search.pipeline.setup import StudyContextSpec, open_context
 from search.pipeline.stage_cache import StageCache
-from search.pipeline.study_context import StudyContext
+from search.pipeline.study_context import StudyContext, StudyContextSpec, open_context
 from search.pipeline.trial import run_trial
 from search.records import Cost, EpochRecord, Outcome
 from spaces.recipe import Recipe

@@ -18,7 +18,7 @@ _DRAWN = 400
 def contradictions(study: Study) -> dict[str, float]:
     """By reason, the share of recipes drawn at random that contradict themselves."""
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    drawn = [proposal.recipe.conflict() for proposal in islice(iter(sampler.ask, None), _DRAWN)]
+    drawn = [recipe.conflict() for recipe in islice(iter(sampler.ask, None), _DRAWN)]
     counted = Counter(_in_general(reason) for reason in drawn if reason)
     return {reason: count / len(drawn) for reason, count in counted.most_common()}
 

@@ -3,36 +3,28 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from search.config.resources import preparing_device, training_device
 from search.config.student_spec import StudentRequirements
 from search.config.study import RunSettings, Study, TargetSettings
 from search.data.dataset import DataInfo, Dataset
-from search.data.prepare import open_dataset, prepare
+from search.data.prepare import prepare
 from search.data.views import View
 from search.errors import TargetError
 from search.evaluation.measure import predictions, quality
 from search.evaluation.onnx_metadata import described, metadata_bytes
-from search.evaluation.predictions_file import (
-    PREDICTIONS,
-    TEACHER,
-    read_predictions,
-    write_predictions,
-)
+from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
 from search.files.disk import scratch
 from search.files.filestore import FolderStore
 from search.objectives.counting import count_cost
-from search.objectives.metrics import metric_of
 from search.pipeline.checks import check_study, needs_of
-from search.pipeline.stage_cache import Lineage, StageCache
-from search.pipeline.study_context import StudyContext
+from search.pipeline.stage_cache import Lineage
+from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
@@ -41,98 +33,16 @@ from search.targets.float_student import FloatStudent
 from search.targets.registry import runtime
 from search.targets.this_machine import load_here
 from search.targets.timing import time_cost
-from search.teachers.logits_cache import open_soft_targets, soft_targets
-from search.teachers.saved_teacher import open_teachers, save_teacher
+from search.teachers.logits_cache import soft_targets
+from search.teachers.saved_teacher import save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
-from search.training.trainer import Targets
 from spaces.axes.distillation import Needs
 from spaces.processor import multiplies_int8_exactly
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
 
 _LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyContextSpec:
-    """A task by the paths of its parts: small enough to be sent to any worker.
-
-    Attributes:
-        objective: the name of the metric that the study maximises.
-        cache: where the folders are that the next three name.
-        dataset: the prepared images.
-        targets: the teachers' logits; None where no open method asks for them.
-        teachers: the teachers themselves; None where no open method asks for them.
-        claim: to where the study keeps its artifacts, and the teacher's predictions.
-        stages: where stages that were computed are kept; of a URL, on each machine by itself.
-        stages_bytes: the most that it keeps.
-        allow_code: whether a teacher's factory may run.
-    """
-
-    study: str
-    requirements: StudentRequirements
-    objective: str
-    cache: FolderStore
-    dataset: str
-    targets: str | None
-    teachers: str | None
-    views: tuple[View, ...]
-    device: str
-    claim: Claim
-    origin: tuple[tuple[str, Scalar], ...]
-    lineage: Lineage
-    stages: FolderStore
-    stages_bytes: int
-    allow_code: bool
-
-    @property
-    def artifacts(self) -> FolderStore:
-        """Where the study keeps its artifacts; they are written by the claim."""
-        return self.claim.artifacts
-
-    @property
-    def data_digest(self) -> str:
-        """Of the prepared data, as `DataInfo` gives it."""
-        return str(dict(self.origin)["data_sha256"])
-
-    def stage_cache(self) -> StageCache:
-        """The stages that were computed before."""
-        return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
-
-    def open_dataset(self) -> Dataset:
-        """The prepared images."""
-        return open_dataset(self.cache.fetched(self.dataset))
-
-    def open_targets(self) -> Targets | None:
-        """The teachers' logits, mapped into memory."""
-        return open_soft_targets(self.cache.fetched(self.targets)).of if self.targets else None
-
-
-@cache
-def open_context(spec: StudyContextSpec) -> StudyContext:
-    """The task, its files mapped into memory; opened once in each process."""
-    taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
-    return StudyContext(
-        requirements=spec.requirements,
-        metric=metric_of(spec.objective),
-        dataset=spec.open_dataset(),
-        views=spec.views,
-        targets=spec.open_targets(),
-        teachers=partial(_teachers, spec),
-        teacher_classes=taught.classes,
-        device=spec.device,
-        claim=spec.claim,
-        origin=dict(spec.origin),
-        lineage=spec.lineage,
-        stages=spec.stage_cache(),
-    )
-
-
-def _teachers(spec: StudyContextSpec) -> tuple[nn.Module, ...]:
-    if spec.teachers is None:
-        return ()
-    return open_teachers(spec.cache.fetched(spec.teachers), allow_code=spec.allow_code)
 
 
 def prepare_context(
@@ -155,45 +65,47 @@ def prepare_context(
     """
     check_study(study)
     _warn_of_other_products(study.budget.target, callback)
-    cache = FolderStore.of(study.run.cache)
     claim = Claim(FolderStore.of(study.run.artifacts) / study.study, hold)
-    device = training_device(study.run)
+    cache = FolderStore.of(study.run.cache)
     here = _device_here(study.run, callback)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
-    needed = needs_of(study)
-    teacher = prepare_teacher(
-        study.teachers,
-        TeacherContext(
-            dataset=dataset,
-            cache=cache,
-            seed=study.seed,
-            device=here,
-            metric=study.goal.metric,
-            allow_code=allow_code,
-            progress=callback.log,
-            features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
-        ),
-    )
-    views = views_of(study, dataset)
-    targets, teachers = None, None
-    if Needs.LOGITS in needed:
-        targets = soft_targets(teacher, dataset, views, cache=cache, progress=callback.log)
-    if Needs.FEATURES in needed:
-        teachers = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
+    teacher = _teacher(study, dataset, device=here, callback=callback, allow_code=allow_code)
+    spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
+    spec = _with_teaching(spec, study, teacher, dataset, callback)
     record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
     _give_back(teacher, here)
+    return spec, record
 
-    def named(folder: Path) -> str:
-        return folder.relative_to(cache.folder).as_posix()
 
-    spec = StudyContextSpec(
+def _teacher(
+    study: Study, dataset: Dataset, *, device: str, callback: Callback, allow_code: bool
+) -> Teacher:
+    needed = needs_of(study)
+    context = TeacherContext(
+        dataset=dataset,
+        cache=FolderStore.of(study.run.cache),
+        seed=study.seed,
+        device=device,
+        metric=study.goal.metric,
+        allow_code=allow_code,
+        progress=callback.log,
+        features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
+    )
+    return prepare_teacher(study.teachers, context)
+
+
+def _spec(
+    study: Study, dataset: Dataset, teacher: Teacher, *, claim: Claim, allow_code: bool
+) -> StudyContextSpec:
+    """What trials share, but for what the teacher teaches them."""
+    cache, views = FolderStore.of(study.run.cache), views_of(study, dataset)
+    device = training_device(study.run)
+    return StudyContextSpec(
         study=study.study,
-        requirements=brief_of(study, dataset.info),
+        requirements=requirements_of(study, dataset.info),
         objective=study.goal.metric.name,
         cache=cache,
-        dataset=named(dataset.folder),
-        targets=named(targets) if targets else None,
-        teachers=named(teachers) if teachers else None,
+        dataset=_name_in(cache, dataset.folder),
         views=views,
         device=device,
         claim=claim,
@@ -209,7 +121,25 @@ def prepare_context(
         stages_bytes=study.run.stages,
         allow_code=allow_code,
     )
-    return spec, record
+
+
+def _with_teaching(
+    spec: StudyContextSpec, study: Study, teacher: Teacher, dataset: Dataset, callback: Callback
+) -> StudyContextSpec:
+    """Keeps the teachers' logits, or the teachers themselves, where an open method asks for it."""
+    needed, cache = needs_of(study), spec.cache
+    if Needs.LOGITS in needed:
+        folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=callback.log)
+        spec = replace(spec, targets=_name_in(cache, folder))
+    if Needs.FEATURES in needed:
+        folder = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
+        spec = replace(spec, teachers=_name_in(cache, folder))
+    return spec
+
+
+def _name_in(cache: FolderStore, folder: Path) -> str:
+    """The folder's path in the cache, which other machines may have elsewhere."""
+    return folder.relative_to(cache.folder).as_posix()
 
 
 def _device_here(run: RunSettings, callback: Callback) -> str:
@@ -229,7 +159,7 @@ def _give_back(teacher: Teacher, device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def brief_of(study: Study, info: DataInfo) -> StudentRequirements:
+def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
     """What every student of the study must be."""
     return StudentRequirements(
         classes=len(info.classes),

@@ -1,4 +1,4 @@
-"""Ray Tune's names for what the driver does."""
+"""Ray Tune asks and tells the tuner: its searcher, stopper and scheduler are made of one."""
 
 import math
 import re
@@ -15,10 +15,10 @@ from search.config.study import RunSettings
 from search.errors import shortened
 from search.files.disk import scratch
 from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
-from search.pipeline.setup import StudyContextSpec
+from search.pipeline.study_context import StudyContextSpec
 from search.ray_backend.cluster import trials_at_a_time
 from search.ray_backend.watchdog import note_of, take_note
-from search.ray_backend.worker import DISPATCH, EPOCH, OUTCOME, Worker
+from search.ray_backend.worker import EPOCH, OUTCOME, TRIAL, Worker
 from search.records import FailureRecord
 from search.storage.artifact_owner import Claim
 from search.tuner.tuner import Tuner
@@ -30,19 +30,19 @@ _LATE_S = 10.0
 _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
 
 
-def drive(
-    driver: Tuner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
+def run_on_ray(
+    tuner: Tuner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
 ) -> None:
-    """Lets Ray call the driver until it is over.
+    """Lets Ray run the tuner's trials until it is over.
 
     Args:
-        driver: knows what to run.
+        tuner: knows what to run.
         run: how many trials at a time, with how much each.
         spec: what trials are run on.
         meanwhile: called again and again while the workers start.
     """
     parallel = trials_at_a_time(run)
-    bridge = RaySearcher(driver, parallel, meanwhile)
+    searcher = RaySearcher(tuner, parallel, meanwhile)
     trainable = tune.with_resources(
         tune.with_parameters(Worker, spec=spec, threads=run.cpus, limit_s=run.trial_timeout),
         {"cpu": run.cpus, "gpu": run.gpus},
@@ -51,8 +51,8 @@ def drive(
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=bridge,
-                scheduler=_TrialErrorScheduler(bridge, spec.claim, run.trial_timeout),
+                search_alg=searcher,
+                scheduler=_TrialErrorScheduler(searcher, spec.claim, run.trial_timeout),
                 num_samples=-1,
                 # One more is asked for than runs, and not given: it is chosen in advance.
                 max_concurrent_trials=parallel + 1,
@@ -61,48 +61,56 @@ def drive(
             run_config=tune.RunConfig(
                 storage_path=str(folder),
                 verbose=0,
-                stop=_Stopper(bridge),
+                stop=_Stopper(searcher),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         ).fit()
 
 
 class RaySearcher(Searcher):
-    """Ray's names for what the driver does."""
+    """Gives Ray the tuner's trials, and the tuner what Ray says of them.
 
-    def __init__(self, driver: Tuner, parallel: int, meanwhile: Callable[[], None]) -> None:
+    Ray knows a trial by an id of its own, the tuner by its number.
+
+    Args:
+        tuner: knows what to run.
+        parallel: how many trials run at a time.
+        meanwhile: called again and again while the workers start.
+    """
+
+    def __init__(self, tuner: Tuner, parallel: int, meanwhile: Callable[[], None]) -> None:
         super().__init__()
-        self._driver = driver
+        self._tuner = tuner
         self._parallel = parallel
         self._meanwhile = meanwhile
-        self._to_start = min(parallel, driver.missing)
-        # Trials that do nothing but start their processes, and whether they have: what is to run
-        # there is chosen when more is known. They end together, for Ray would take the first
-        # process that is free and end one that is still to come.
+        self._to_start = min(parallel, tuner.missing)
+        # Ray's trials that only start their processes, and whether they have: what is to run there
+        # is chosen when more is known. They end together, for Ray would take the first process that
+        # is free and end one that is still to come.
         self._starting: dict[str, bool] = {}
         self._patience = math.inf
         self._numbers: dict[str, int] = {}
         self._causes: dict[str, FailureRecord] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        if self._to_start and not self._driver.is_over:
+        if self._to_start and not self._tuner.is_over:
             self._to_start -= 1
             self._starting[trial_id] = False
-            return {DISPATCH: None}
-        dispatch = None
+            return {TRIAL: None}
+        trial = None
         if len(self._starting) + len(self._numbers) < self._parallel:
-            dispatch = self._driver.next()
+            trial = self._tuner.next()
         else:
             self._use_the_wait()
-        if dispatch is None:
-            return Searcher.FINISHED if self._driver.is_over else None  # type: ignore[return-value]
-        self._numbers[trial_id] = dispatch.number
-        return {DISPATCH: dispatch}
+        if trial is None:
+            return Searcher.FINISHED if self._tuner.is_over else None  # type: ignore[return-value]
+        self._numbers[trial_id] = trial.number
+        return {TRIAL: trial}
 
     def _use_the_wait(self) -> None:
         if self._starting and not any(self._starting.values()):
             self._meanwhile()
-        self._driver.look_ahead()
+        self._tuner.look_ahead()
 
     def on_trial_complete(
         self,
@@ -114,18 +122,18 @@ class RaySearcher(Searcher):
             del self._starting[trial_id]
             return
         outcome, cause = (result or {}).get(OUTCOME), self._causes.pop(trial_id, None)
-        self._driver.end(self._numbers.pop(trial_id), outcome, cause)
+        self._tuner.on_trial_end(self._numbers.pop(trial_id), outcome, cause)
 
     def number(self, trial_id: str) -> int | None:
-        """The driver's number of a trial under way; None of one that starts its process alone."""
+        """The tuner's number of a running trial; None of one that only starts its process."""
         return self._numbers.get(trial_id)
 
     def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
-        """Why the trial's process ended, told before its end is."""
+        """Keeps why the trial's process ended, until Ray says that it did."""
         self._causes[trial_id] = cause
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether the trial ends here, after what `result` tells of."""
+        """Tells the tuner of a step of the trial; gives whether the trial ends here."""
         if trial_id in self._starting:
             self._starting[trial_id] = True
             self._patience = min(self._patience, time.monotonic() + _LATE_S)
@@ -134,50 +142,50 @@ class RaySearcher(Searcher):
             return False
         number = self._numbers[trial_id]
         if EPOCH in result:
-            return not self._driver.advance(number, result[EPOCH])
-        return not self._driver.hear(number, result[OUTCOME])
+            return not self._tuner.on_trial_report(number, result[EPOCH])
+        return not self._tuner.on_trial_result(number, result[OUTCOME])
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the store is the only truth, and nothing is restored from Ray's files."""
+        """Write nothing: the store is the only truth; nothing is restored from Ray's files."""
 
     def __getstate__(self) -> dict[str, object]:
-        """Nothing, likewise, though Ray pickles its searcher at the start."""
+        """Give nothing, likewise, though Ray pickles its searcher at the start."""
         return {}
 
 
 class _Stopper(tune.Stopper):
-    """Asks the driver at each step; Ray pickles it, to restore what is never restored."""
+    """Asks the searcher at each step; Ray pickles it, to restore what is never restored."""
 
-    def __init__(self, bridge: RaySearcher) -> None:
-        self._bridge = bridge
+    def __init__(self, searcher: RaySearcher) -> None:
+        self._searcher = searcher
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self._bridge.should_stop(trial_id, result)
+        return self._searcher.should_stop(trial_id, result)
 
     def stop_all(self) -> bool:
         return False
 
 
 class _TrialErrorScheduler(FIFOScheduler):
-    """Asks why a trial's process ended: to the searcher Ray does not tell it."""
+    """Tells the searcher why a trial's process ended, which Ray does not."""
 
-    def __init__(self, bridge: RaySearcher, claim: Claim, limit_s: float | None) -> None:
+    def __init__(self, searcher: RaySearcher, claim: Claim, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._bridge = bridge
+        self._searcher = searcher
         self._claim = claim
         self._limit_s = limit_s
 
     def on_trial_error(self, tune_controller: object, trial: Any) -> None:
-        number = self._bridge.number(trial.trial_id)
+        number = self._searcher.number(trial.trial_id)
         if number is None:
             return
         note = note_of(self._claim, number)
         hung = take_note(note)
         cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
-        self._bridge.note_cause(trial.trial_id, cause)
+        self._searcher.note_cause(trial.trial_id, cause)
 
     def __getstate__(self) -> dict[str, object]:
-        """Nothing, as for the bridge."""
+        """Give nothing, as the searcher does."""
         return {}
 
 

@@ -8,13 +8,13 @@ import torch
 from ray import tune
 
 from search.pipeline.failures import failure_of
-from search.pipeline.setup import StudyContextSpec, open_context
+from search.pipeline.study_context import StudyContextSpec, open_context
 from search.pipeline.trial import Progress, run_trial
 from search.ray_backend.watchdog import Watchdog, note_of
 from search.records import EpochRecord, Outcome, TrialState
-from search.tuner.dispatch import Dispatch
+from search.tuner.trial import Trial
 
-DISPATCH = "dispatch"
+TRIAL = "trial"
 OUTCOME = "outcome"
 # Between two words of a process that has started.
 _PAUSE_S = 0.02
@@ -27,7 +27,7 @@ class Worker(tune.Trainable):
     A step is an epoch, or what lies between two of them.
     """
 
-    _trial: Progress | None = None
+    _progress: Progress | None = None
     _watchdog: Watchdog | None = None
 
     def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
@@ -41,48 +41,48 @@ class Worker(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes up the next trial in this very process."""
         self.cleanup()
-        dispatch: Dispatch | None = new_config[DISPATCH]
-        if dispatch is None:
+        trial: Trial | None = new_config[TRIAL]
+        if trial is None:
             return True
-        self._trial = _trial(dispatch, self._spec)
+        self._progress = _run(trial, self._spec)
         if self._limit_s is not None:
-            note = note_of(self._spec.claim, dispatch.number)
+            note = note_of(self._spec.claim, trial.number)
             self._watchdog = Watchdog(note, limit_s=self._limit_s)
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._trial is None:
+        if self._progress is None:
             time.sleep(_PAUSE_S)
             return {}  # there is nothing to do but to start
         with self._watchdog.watching() if self._watchdog else nullcontext():
             try:
-                news = next(self._trial)
+                news = next(self._progress)
             except StopIteration as end:
                 return {OUTCOME: end.value, "done": True}
         return {EPOCH if isinstance(news, EpochRecord) else OUTCOME: news}
 
     def cleanup(self) -> None:
-        if self._trial:
-            self._trial.close()
+        if self._progress:
+            self._progress.close()
         if self._watchdog:
             self._watchdog.close()
-        self._trial = self._watchdog = None
+        self._progress = self._watchdog = None
 
 
-def _trial(dispatch: Dispatch, spec: StudyContextSpec) -> Progress:
-    """The trial; its data are opened at its first step, so that they too may hang or fail."""
+def _run(trial: Trial, spec: StudyContextSpec) -> Progress:
+    """Runs the trial; its data are opened at its first step, so that they too may hang or fail."""
     try:
         context = open_context(spec)
     except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
         return Outcome(state=TrialState.FAILED, failure=failure_of(error))
     return (
         yield from run_trial(
-            dispatch.recipe,
+            trial.recipe,
             context,
-            number=dispatch.number,
-            seed=dispatch.seed,
-            foreseen=dispatch.foreseen,
-            branches=dispatch.branches,
-            doubtful=dispatch.doubtful,
+            number=trial.number,
+            seed=trial.seed,
+            foreseen=trial.settled_cost,
+            branches=trial.branches or (),
+            doubtful=trial.doubtful,
         )
     )

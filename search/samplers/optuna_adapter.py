@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import (
@@ -44,16 +43,10 @@ _GENERATION = "NSGAIISampler:generation"
 CostGate = Callable[[Recipe], Outcome | None]
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A recipe to try, and Optuna's handle of it."""
-
-    recipe: Recipe
-    handle: optuna.Trial
-
-
 class Sampler:
     """Proposes recipes, each one once, and learns from their outcomes.
+
+    Optuna's own trial of a proposed recipe stays in here: others know a recipe by itself.
 
     Objectives: the goal's metric up, its costs down. A budget's limits are Optuna's constraints.
 
@@ -81,10 +74,11 @@ class Sampler:
         gate: CostGate = lambda recipe: None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space = space
+        self.space = space
         self._goal = goal
         self._gate = gate
         self._tried: set[str] = set()
+        self._proposed: dict[str, optuna.Trial] = {}
         self._under_way: dict[str, Recipe] = {}
         self._turned_away = 0
         self._study = optuna.create_study(
@@ -96,26 +90,26 @@ class Sampler:
         self._patience = _PATIENCE_WITH_GP if name == "gp" else _PATIENCE
         self._generation_size = _POPULATION if name == "nsga2" else None
 
-    def look(self) -> Proposal | Outcome | None:
-        """The next recipe that is new: a proposal, or why the gate turned it away.
-
-        None where none is to be found any more.
-        """
-        exhausted = self._turned_away == _MOST_TURNED_AWAY
-        proposal = None if exhausted else self._new_proposal()
-        refusal = self._gate(proposal.recipe) if proposal else None
-        if proposal is None or refusal is None:
-            self._turned_away = 0
-            return proposal
-        self._turned_away += 1
-        self.tell(proposal, refusal)
-        return refusal
-
-    def ask(self) -> Proposal | None:
-        """A recipe that is new and passes the gate; None where none is to be found any more."""
-        while isinstance(found := self.look(), Outcome):
+    def ask(self) -> Recipe | None:
+        """Proposes a recipe that is new and passes the gate; None where no more can be found."""
+        while isinstance(found := self.ask_once(), Outcome):
             pass
         return found
+
+    def ask_once(self) -> Recipe | Outcome | None:
+        """Proposes a new recipe, or gives the outcome by which the gate refused it.
+
+        None where no more can be found.
+        """
+        exhausted = self._turned_away == _MOST_TURNED_AWAY
+        recipe = None if exhausted else self._new_recipe()
+        refusal = self._gate(recipe) if recipe else None
+        if recipe is None or refusal is None:
+            self._turned_away = 0
+            return recipe
+        self._turned_away += 1
+        self.tell(recipe, refusal)
+        return refusal
 
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
@@ -126,18 +120,30 @@ class Sampler:
             return None
         return sampler.promising(self._study, own, groups, count)
 
-    def tell(self, proposal: Proposal, outcome: Outcome) -> None:
-        """What became of a proposal. Only complete trials teach values; all teach constraints."""
-        trial = proposal.handle
-        for limit, excess in _constraints(outcome).items():
-            trial.set_constraint(limit, excess)
-        if curve := self._curve(proposal.recipe, outcome):
-            trial.set_user_attr(CURVE, curve)
-        state, values = self._verdict(outcome)
-        self._study.tell(trial, values=values, state=state)
+    def tell(
+        self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
+    ) -> None:
+        """Learns the outcome of a recipe, whoever proposed it; none outside the space helps.
+
+        Only complete trials teach values; all teach constraints.
+
+        Args:
+            recipe: what was done; proposed or expected, unless that was elsewhere.
+            outcome: what it came to.
+            branch: whether another trial trained the student, whose learning curve it bears.
+            elsewhere: whether the student is another study's; this one may make it too.
+        """
+        asked = None if elsewhere else self._proposed.pop(recipe.digest(), None)
+        if asked:
+            self._tell_proposed(asked, recipe, outcome)
+            return
+        if not elsewhere:
+            self._under_way.pop(recipe.digest(), None)
+        if self.space.contains(recipe.to_params()):
+            self._tell_other(recipe, outcome, branch=branch, elsewhere=elsewhere)
 
     def expect(self, recipe: Recipe) -> bool:
-        """Hears of a recipe that is to be tried without having been proposed.
+        """Takes note of a recipe that is to be tried without having been proposed.
 
         Returns:
             False where it was proposed, or is expected, already.
@@ -148,26 +154,24 @@ class Sampler:
         return new
 
     def release(self, recipe: Recipe) -> None:
-        """Hears that a recipe that was expected is not to be tried for now."""
+        """Takes note that a recipe that was expected is not to be tried for now."""
         if self._under_way.pop(recipe.digest(), None):
             self._tried.remove(recipe.digest())
 
-    def learn(
-        self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
-    ) -> None:
-        """What became of a recipe that was not proposed; none outside the space helps.
+    def _tell_proposed(self, trial: optuna.Trial, recipe: Recipe, outcome: Outcome) -> None:
+        """Ends the trial that Optuna began when it proposed the recipe."""
+        for limit, excess in _constraints(outcome).items():
+            trial.set_constraint(limit, excess)
+        if curve := self._curve(recipe, outcome):
+            trial.set_user_attr(CURVE, curve)
+        state, values = self._verdict(outcome)
+        self._study.tell(trial, values=values, state=state)
 
-        Args:
-            recipe: what was done; expected, unless that was elsewhere.
-            outcome: what it came to.
-            branch: whether another trial trained the student, whose learning curve it bears.
-            elsewhere: whether the student is another study's; this one may make it too.
-        """
-        if not elsewhere:
-            self._under_way.pop(recipe.digest(), None)
+    def _tell_other(
+        self, recipe: Recipe, outcome: Outcome, *, branch: bool, elsewhere: bool
+    ) -> None:
+        """Adds a trial to Optuna's, of a recipe that it did not propose."""
         params = recipe.to_params()
-        if not self._space.contains(params):
-            return
         state, values = self._verdict(outcome)
         curve = [] if branch else self._curve(recipe, outcome)
         attributes: dict[str, object] = {CURVE: curve} if curve else {}
@@ -175,7 +179,7 @@ class Sampler:
             attributes[ELSEWHERE] = True
         distributions = {
             key: distribution
-            for key, distribution in self._space.distributions().items()
+            for key, distribution in self.space.distributions().items()
             if key in params
         }
         self._study.add_trial(
@@ -206,12 +210,13 @@ class Sampler:
         self._tried.add(digest)
         return new
 
-    def _new_proposal(self) -> Proposal | None:
+    def _new_recipe(self) -> Recipe | None:
         for _ in range(self._patience):
             trial = self._study.ask()
-            recipe = Recipe.from_params(self._space.suggest(trial))
+            recipe = Recipe.from_params(self.space.suggest(trial))
             if self._take(recipe):
-                return Proposal(recipe, trial)
+                self._proposed[recipe.digest()] = trial
+                return recipe
             self._study.tell(trial, state=OptunaState.FAIL)
         return None
 
@@ -234,7 +239,7 @@ class Sampler:
         if costs is None:
             raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
         return CostAwareSampler(
-            self._space,
+            self.space,
             costs=costs,
             budget=budget or Budget(),
             seed=seed,

@@ -7,6 +7,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from search.cost_model.gate import CostGate
+from search.samplers.optuna_adapter import Sampler
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
 from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
@@ -24,6 +26,33 @@ Group = tuple[Recipe, ...]
 Promising = Callable[[Recipe, Sequence[Group], int], list[Recipe] | None]
 
 _BRANCHED = (Pruning.axis, Quantization.axis)
+
+
+def expected_branches(
+    recipe: Recipe, sampler: Sampler, gate: CostGate, *, prunings: int
+) -> tuple[Recipe, ...]:
+    """Chooses branches of a trial, and tells the sampler to expect them.
+
+    Left out are those that are known to break the budget, and those that the sampler proposed or
+    expects already.
+
+    Args:
+        recipe: the trial's.
+        sampler: of the study; it says which are worth most.
+        gate: knows which fit the budget.
+        prunings: how many settings of each method of pruning are tried at the most; 0 makes no
+            branch at all.
+    """
+    if not prunings:
+        return ()
+    found = branches_of(
+        recipe,
+        sampler.space,
+        prunings=prunings,
+        may_fit=lambda branch: gate.may_fit(branch) is not False,
+        promising=sampler.promising,
+    )
+    return tuple(branch for branch in found if sampler.expect(branch))
 
 
 def branches_of(

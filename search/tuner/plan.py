@@ -6,50 +6,42 @@ are built, compressed and measured untrained, and a few training steps of each n
 
 import math
 import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean, median
 from typing import Any, TypeAlias
 
-import torch
 from torch import nn
 
-from search.config.resources import parallel_trials
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study, TeacherSettings
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
 from search.data.dataset import Dataset
-from search.data.joined import for_learning
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
-from search.objectives.limits import PARAMETERS, SIZE
 from search.pipeline.checks import check_study, needs_of, student_models
-from search.pipeline.setup import brief_of
+from search.pipeline.setup import requirements_of
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.saved_teacher import architecture, check_features
-from search.training.distiller import Distiller
 from search.tuner.branching import branches_of
-from spaces.axes.distillation import Distillation, DistillationBatch, Needs
-from spaces.axes.student import Student
-from spaces.axes.training import Training
-from spaces.distillation.labels import Labels
+from search.tuner.effort import (
+    TrialTimer,
+    disk_bytes,
+    search_seconds,
+    teacher_seconds,
+    torch_threads,
+)
+from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
-from spaces.training.standard import Standard
 
 _Teachers: TypeAlias = tuple[tuple[TeacherSettings, nn.Module], ...]
 
 _DRAWS = 32
-_TIMED_STEPS = 3
-# Around training: admission, export, quantization and measuring, as the trials' stages show.
-_OVERHEAD_S = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +123,16 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     check_study(study)
     cache, artifacts = FolderStore.of(study.run.cache), FolderStore.of(study.run.artifacts)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
-    requirements = brief_of(study, dataset.info)
+    requirements = requirements_of(study, dataset.info)
     teachers = _teachers(study, dataset, progress)
-    with _threads(study.run.cpus):
+    with torch_threads(study.run.cpus):
         draws = tuple(_draws(study, requirements, dataset, teachers, progress))
     # Others that don't contradict themselves there are, as the study was checked.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
         raise BadInput(f"space: no recipe of it can be built; the first: {sound[0].refusal}")
     sizes = dataset.info.sizes
+    made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
@@ -149,12 +142,12 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
         draws=draws,
         contradictions=contradictions(study),
         teacher_s=sum(
-            _teacher_seconds(study, settings, network, requirements, dataset)
+            teacher_seconds(study, settings, network, requirements, dataset)
             for settings, network in teachers
         ),
-        trials_s=_trials_seconds(study, draws),
+        trials_s=search_seconds(study, [d.seconds for d in draws if d.seconds is not None]),
         with_gpus=study.run.gpus > 0,
-        disk_bytes=_disk_bytes(study, draws, dataset),
+        disk_bytes=disk_bytes(study, made, dataset),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
 
@@ -184,37 +177,22 @@ def _draws(
     teachers: _Teachers,
     progress: Callable[[str], None],
 ) -> Iterable[DrawnRecipe]:
-    networks = tuple(network for _, network in teachers)
+    timer = TrialTimer(requirements, dataset, tuple(network for _, network in teachers))
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     # The target may be a machine that is asked only once there is a search.
     feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)
-    step_seconds: dict[tuple[Student, int, str], float] = {}
     for number in range(_DRAWS):
-        if (proposal := sampler.ask()) is None:
+        if (recipe := sampler.ask()) is None:
             return
-        progress(f"recipe {number + 1} of {_DRAWS}: {proposal.recipe.student}")
-        recipe = proposal.recipe
+        progress(f"recipe {number + 1} of {_DRAWS}: {recipe.student}")
         verdict = feasibility.judge(recipe)
-        seconds = None
-        branches: Sequence[Recipe] = ()
-        if verdict.admitted:
-            key = recipe.student, recipe.training.batch_size, recipe.distillation.name
-            if key not in step_seconds:
-                student = requirements.build(recipe.student, blank=True)
-                # A factory's teacher is not at hand, so that only the student's part is timed.
-                absent = recipe.distillation.needs is Needs.FEATURES and not networks
-                method = Labels() if absent else recipe.distillation
-                distiller = Distiller(student, method, networks, requirements.example())
-                step_seconds[key] = _step_seconds(distiller, requirements, recipe.training, method)
-            branches = _branches(recipe, study)
-            steps = _steps(recipe, branches, dataset)
-            seconds = step_seconds[key] * steps + (1 + len(branches)) * _OVERHEAD_S
+        branches = _branches(recipe, study) if verdict.admitted else ()
         yield DrawnRecipe(
             params=recipe.to_params(),
             cost=verdict.cost,
             refusal=verdict.reason or None,
             cause=None if verdict.admitted else cause_of(verdict, requirements),
-            seconds=seconds,
+            seconds=timer.seconds(recipe, branches) if verdict.admitted else None,
             branches=len(branches),
         )
 
@@ -223,97 +201,6 @@ def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:
     """What is made of the recipe's student besides, at the most."""
     prunings = study.search.branches
     return branches_of(recipe, study.search_space(), prunings=prunings) if prunings else ()
-
-
-def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
-    """Training steps of a whole trial, those that pruning and quantization ask for included."""
-    epochs = recipe.training.epochs
-    prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
-    pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
-    tuning = round(epochs * recipe.quantization.tuning_share)
-    learned = for_learning(dataset, by_labels=recipe.distillation.uses_labels).training
-    steps_per_epoch = max(1, len(learned) // recipe.training.batch_size)
-    return (epochs + pruning + tuning) * steps_per_epoch
-
-
-def _step_seconds(
-    distiller: Distiller,
-    requirements: StudentRequirements,
-    training: Training,
-    distillation: Distillation,
-) -> float:
-    """Median seconds of a training step on the CPU."""
-    batch = training.batch_size
-    images = torch.randn(batch, *requirements.image_shape)
-    labels = torch.randint(requirements.classes, (batch,))
-    taught = torch.randn(1, batch, requirements.classes)
-    fit = training.fit(distiller.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
-    taken = []
-    for _ in range(_TIMED_STEPS + 1):
-        start = time.perf_counter()
-        fit.optimizer.zero_grad()
-        logits, maps = distiller(images)
-        predicted = DistillationBatch(logits, labels, teacher=taught[0], members=taught, maps=maps)
-        distillation.loss(predicted).backward()  # type: ignore[no-untyped-call]
-        fit.optimizer.step()
-        taken.append(time.perf_counter() - start)
-    return median(taken[1:])
-
-
-def _trials_seconds(study: Study, draws: Sequence[DrawnRecipe]) -> float:
-    seconds = [draw.seconds for draw in draws if draw.seconds is not None]
-    rounds = math.ceil(study.search.trials / parallel_trials(study.run))
-    longest = study.search.max_time or math.inf
-    return min(longest, mean(seconds) * rounds) if seconds else 0.0
-
-
-def _teacher_seconds(
-    study: Study,
-    settings: TeacherSettings,
-    network: nn.Module,
-    requirements: StudentRequirements,
-    dataset: Dataset,
-) -> float:
-    """For training the teacher to its last epoch, where it is trained here, and for its logits."""
-    batch_size = settings.train.batch_size if settings.train else 64
-    distiller = Distiller(network, Labels(), (), requirements.example())
-    step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
-    steps = len(dataset.training) / batch_size
-    # A step is about three forward passes.
-    asked = Needs.LOGITS in needs_of(study)
-    images = len(for_learning(dataset, by_labels=False).training)
-    views = study.search.views * images / batch_size * step / 3 if asked else 0.0
-    return views + (settings.train.epochs * steps * step if settings.train else 0.0)
-
-
-def _disk_bytes(study: Study, draws: Sequence[DrawnRecipe], dataset: Dataset) -> int:
-    """Of the students (the served file, and float weights), their stages, the soft targets and the
-    data.
-    """
-    made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
-    trials = study.search.trials
-    served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
-    weights = (
-        trials * mean(count * 4 * cost[PARAMETERS.cost] for count, cost in made) if made else 0
-    )
-    stages = min(study.run.stages, weights)
-    info = dataset.info
-    logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
-    images = info.sizes.training + info.unlabelled
-    targets = study.search.views * images * logits * 2
-    data = sum(file.stat().st_size for file in dataset.folder.iterdir())
-    return round(served + weights + stages + targets + data)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many threads for torch, as a trial has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _existing(path: Path) -> Path:

@@ -7,12 +7,12 @@ from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
 from search.objectives.budget import Budget
-from search.pipeline.setup import StudyContextSpec
+from search.pipeline.study_context import StudyContextSpec
 from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.storage import Store
 from search.targets.timing import processor_of
-from search.tuner.replay import recipe_of
+from search.tuner.learners import recipe_of
 
 # What two studies must share, besides data and teacher by their hashes.
 _SHARED = (
@@ -50,7 +50,7 @@ def teach(study: Study, sampler: Sampler, store: Store) -> int:
             outcome = trial.outcome and judged(trial.outcome, study.budget)
             if outcome and space.contains(trial.params):
                 branch = trial.parent is not None
-                sampler.learn(recipe_of(trial), outcome, branch=branch, elsewhere=True)
+                sampler.tell(recipe_of(trial), outcome, branch=branch, elsewhere=True)
                 taught += 1
     return taught
 

@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.live_teacher import LiveSpec
 from search.config.study import Study
-from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import open_context
 from search.progress import SilentCallback
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 from search.config.study import RunSettings, Study
-from search.pipeline.setup import StudyContextSpec, open_context
+from search.pipeline.study_context import StudyContextSpec, open_context
 from search.pipeline.trial import run_trial
 from search.ray_backend import trials as tuning
 from search.records import EpochRecord, Outcome, Scalar
-from search.tuner.dispatch import Dispatch
+from search.tuner.trial import Trial
 from search.tuner.tuner import Tuner
 from tests import recorder
 
@@ -65,7 +65,7 @@ def study_of(folder: Path, file: Path, /, **sections: dict[str, object]) -> Stud
 def one_after_another() -> Iterator[None]:
     """Lets no Ray into the searches of the block."""
     with (
-        patch.object(tuning, "drive", _drive),
+        patch.object(tuning, "run_on_ray", _run_here),
         patch.object(tuning, "ray_of", _no_ray),
     ):
         yield
@@ -76,32 +76,32 @@ def _no_ray(run: RunSettings, **_: object) -> Iterator[None]:
     yield
 
 
-def _drive(driver: Tuner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:
-    while not driver.is_over:
-        dispatch = driver.next()
-        if dispatch is not None:
-            driver.end(dispatch.number, _outcome(driver, dispatch, spec))
+def _run_here(tuner: Tuner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:
+    while not tuner.is_over:
+        trial = tuner.next()
+        if trial is not None:
+            tuner.on_trial_end(trial.number, _outcome(tuner, trial, spec))
 
 
-def _outcome(driver: Tuner, dispatch: Dispatch, spec: StudyContextSpec) -> Outcome | None:
-    trial = run_trial(
-        dispatch.recipe,
+def _outcome(tuner: Tuner, trial: Trial, spec: StudyContextSpec) -> Outcome | None:
+    progress = run_trial(
+        trial.recipe,
         open_context(spec),
-        number=dispatch.number,
-        seed=dispatch.seed,
-        foreseen=dispatch.foreseen,
-        branches=dispatch.branches,
+        number=trial.number,
+        seed=trial.seed,
+        foreseen=trial.settled_cost,
+        branches=trial.branches or (),
     )
     while True:
         try:
-            news = next(trial)
+            news = next(progress)
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
         if isinstance(news, EpochRecord):
-            goes_on = driver.advance(dispatch.number, news)
+            goes_on = tuner.on_trial_report(trial.number, news)
         else:
-            goes_on = driver.hear(dispatch.number, news)
+            goes_on = tuner.on_trial_result(trial.number, news)
         if not goes_on:
-            trial.close()
+            progress.close()
             return None

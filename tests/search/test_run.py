@@ -12,7 +12,8 @@ from search.config.study import Study
 from search.errors import StoreError, TeacherError
 from search.evaluation.predictions_file import TEACHER
 from search.objectives.goal import DEFAULT_GOAL
-from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import open_context
 from search.progress import SilentCallback
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
 from search.run import grade_frontier, run_study

@@ -82,24 +82,24 @@ def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(
     context: StudyContext, store: Store
 ) -> None:
     space = SearchSpace.from_config(SPACE)
-    proposal = Sampler(space, name="random", seed=0).ask()
-    assert proposal
-    rejection = _gate(context, store, 1000)(proposal.recipe)
+    recipe = Sampler(space, name="random", seed=0).ask()
+    assert recipe
+    rejection = _gate(context, store, 1000)(recipe)
     assert rejection
     assert rejection.cost
     roomy = _gate(context, store, 10**9)
-    roomy.learn(proposal.recipe, rejection)
-    assert roomy.settled_cost(proposal.recipe) is None
-    roomy.learn(proposal.recipe, replace(rejection, duration_s=0.1))  # a worker's word
-    assert roomy.settled_cost(proposal.recipe) == rejection.cost
+    roomy.learn(recipe, rejection)
+    assert roomy.settled_cost(recipe) is None
+    roomy.learn(recipe, replace(rejection, duration_s=0.1))  # a worker's word
+    assert roomy.settled_cost(recipe) == rejection.cost
 
 
 def test_the_least_that_a_student_may_cost_is_no_measurement(
     context: StudyContext, store: Store
 ) -> None:
-    proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0).ask()
-    assert proposal
-    learned = replace(proposal.recipe, quantization=Int8Mixed())  # its bytes follow its weights
+    recipe = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0).ask()
+    assert recipe
+    learned = replace(recipe, quantization=Int8Mixed())  # its bytes follow its weights
     gate = _gate(context, store, 10**9)
     cost = {"size_bytes": 1000, "parameters": 1, "macs": 1}
     refusal = Outcome(state=TrialState.INFEASIBLE, cost=cost, duration_s=0.1)
@@ -111,9 +111,9 @@ def test_the_least_that_a_student_may_cost_is_no_measurement(
 
 def test_a_recipe_that_was_measured_has_a_settled_cost(context: StudyContext, store: Store) -> None:
     gate = _gate(context, store, 10**9)
-    proposal = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
-    assert proposal
-    assert gate.settled_cost(proposal.recipe) is not None
+    recipe = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
+    assert recipe
+    assert gate.settled_cost(recipe) is not None
 
 
 def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
@@ -124,12 +124,12 @@ def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(
 
     monkeypatch.setattr(store, "keep_cost", away)
     study = _study()
-    proposal = Sampler(study.search_space(), name="random", seed=0).ask()
-    assert proposal
+    recipe = Sampler(study.search_space(), name="random", seed=0).ask()
+    assert recipe
     feasibility = open_admission(study, context.requirements, store)
     cost = {"size_bytes": 10**4, "parameters": 5, "macs": 7, "latency_ms": 2.0}
-    feasibility.learn(proposal.recipe, cost)
-    assert feasibility.predict(proposal.recipe) == cost
+    feasibility.learn(recipe, cost)
+    assert feasibility.predict(recipe) == cost
 
 
 def _study() -> Study:
@@ -149,12 +149,12 @@ def test_what_a_cluster_found_is_not_taken_for_another_ones(
 ) -> None:
     study = _study()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    proposal = Sampler(study.search_space(), name="random", seed=0).ask()
-    assert proposal
+    recipe = Sampler(study.search_space(), name="random", seed=0).ask()
+    assert recipe
     cost = {"size_bytes": 10**4, "parameters": 5, "macs": 7, "latency_ms": 2.0}
     for head in ("a", "b"):
         monkeypatch.setattr("platform.node", lambda head=head: head)
         feasibility = open_admission(study, context.requirements, store)
-        assert feasibility.predict(proposal.recipe) is None
-        feasibility.learn(proposal.recipe, cost)
-    assert open_admission(study, context.requirements, store).predict(proposal.recipe) is not None
+        assert feasibility.predict(recipe) is None
+        feasibility.learn(recipe, cost)
+    assert open_admission(study, context.requirements, store).predict(recipe) is not None

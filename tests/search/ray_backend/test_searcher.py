@@ -1,15 +1,15 @@
-"""How Ray is answered: processes start before there are trials, and the driver is asked in time."""
+"""How Ray is answered: processes start before there are trials, and the tuner is asked in time."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from search.ray_backend import searcher as bridge
+from search.ray_backend import searcher
 from search.ray_backend.searcher import RaySearcher
-from search.ray_backend.worker import DISPATCH, OUTCOME
+from search.ray_backend.worker import OUTCOME, TRIAL
 from search.records import Outcome, TrialState
-from search.tuner.dispatch import Dispatch
+from search.tuner.trial import Trial
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -28,27 +28,27 @@ STARTED: dict[str, Any] = {"done": False}
 
 
 @dataclass
-class _Driver:
+class _Tuner:
     missing: int = 9
     is_over: bool = False
     numbers: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     looked: int = 0
 
-    def next(self) -> Dispatch:
+    def next(self) -> Trial:
         self.numbers.append(len(self.numbers))
-        return Dispatch(self.numbers[-1], RECIPE, 0, None, (), frozenset())
+        return Trial(number=self.numbers[-1], recipe=RECIPE, seed=0)
 
     def look_ahead(self) -> None:
         self.looked += 1
 
-    def end(self, number: int, outcome: object, cause: object) -> None:
+    def on_trial_end(self, number: int, outcome: object, cause: object) -> None:
         self.ended.append(number)
 
 
 @pytest.fixture
-def driver() -> _Driver:
-    return _Driver()
+def tuner() -> _Tuner:
+    return _Tuner()
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def surveys() -> list[int]:
 
 
 @pytest.fixture
-def asked(driver: _Driver, surveys: list[int]) -> RaySearcher:
-    return RaySearcher(driver, 2, lambda: surveys.append(1))  # type: ignore[arg-type]
+def asked(tuner: _Tuner, surveys: list[int]) -> RaySearcher:
+    return RaySearcher(tuner, 2, lambda: surveys.append(1))  # type: ignore[arg-type]
 
 
 def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_out_meanwhile(
-    asked: RaySearcher, driver: _Driver, surveys: list[int]
+    asked: RaySearcher, tuner: _Tuner, surveys: list[int]
 ) -> None:
-    assert asked.suggest("a") == asked.suggest("b") == {DISPATCH: None}
+    assert asked.suggest("a") == asked.suggest("b") == {TRIAL: None}
     assert asked.suggest("c") is None
     assert surveys == [1]
     assert not asked.should_stop("a", STARTED)
@@ -77,14 +77,14 @@ def test_processes_start_before_a_trial_is_chosen_and_what_is_unknown_is_found_o
         asked.on_trial_complete(name, STARTED)
     given = asked.suggest("c")
     assert given is not None
-    assert given[DISPATCH].number == 0
-    assert driver.ended == []
+    assert given[TRIAL].number == 0
+    assert tuner.ended == []
 
 
 def test_a_process_that_comes_late_is_not_waited_for(
     asked: RaySearcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "_LATE_S", -1.0)
+    monkeypatch.setattr(searcher, "_LATE_S", -1.0)
     asked.suggest("a")
     asked.suggest("b")
     assert asked.should_stop("a", STARTED)
@@ -97,30 +97,30 @@ def test_a_process_that_can_not_start_leaves_its_place_to_a_trial(asked: RaySear
     assert asked.number("a") is None
     given = asked.suggest("c")
     assert given is not None
-    assert given[DISPATCH] is not None
+    assert given[TRIAL] is not None
 
 
-def test_no_more_processes_start_than_there_are_trials(driver: _Driver) -> None:
-    driver.missing = 1
-    narrow = RaySearcher(driver, 2, lambda: None)  # type: ignore[arg-type]
-    assert narrow.suggest("a") == {DISPATCH: None}
+def test_no_more_processes_start_than_there_are_trials(tuner: _Tuner) -> None:
+    tuner.missing = 1
+    narrow = RaySearcher(tuner, 2, lambda: None)  # type: ignore[arg-type]
+    assert narrow.suggest("a") == {TRIAL: None}
     given = narrow.suggest("b")
     assert given is not None
-    assert given[DISPATCH] is not None
+    assert given[TRIAL] is not None
 
 
 def test_while_all_workers_are_busy_the_driver_looks_ahead(
-    asked: RaySearcher, driver: _Driver
+    asked: RaySearcher, tuner: _Tuner
 ) -> None:
     for name in "ab":
         asked.suggest(name)
         asked.on_trial_complete(name, STARTED)
     asked.suggest("c")
     asked.suggest("d")
-    assert (driver.numbers, driver.looked) == ([0, 1], 0)
+    assert (tuner.numbers, tuner.looked) == ([0, 1], 0)
     assert asked.suggest("e") is None
-    assert driver.looked == 1
+    assert tuner.looked == 1
     outcome = Outcome(state=TrialState.COMPLETE)
     asked.on_trial_complete("c", {"done": True, OUTCOME: outcome})
-    assert driver.ended == [0]
+    assert tuner.ended == [0]
     assert asked.suggest("e") is not None

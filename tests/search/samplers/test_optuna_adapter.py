@@ -7,7 +7,8 @@ from optuna.trial import TrialState as OptunaState
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.samplers.candidates import CostSource
 from search.samplers.history import CURVE, read_history
-from search.samplers.optuna_adapter import Proposal, Sampler
+from search.samplers.optuna_adapter import Sampler
+from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 from tests.measured import cost, quality
 from tests.messages import naming
@@ -32,9 +33,9 @@ WIDE = {
 }
 
 
-def _complete(proposal: Proposal, violations: Mapping[str, float] | None = None) -> Outcome:
+def _complete(recipe: Recipe, violations: Mapping[str, float] | None = None) -> Outcome:
     """An outcome that depends on the recipe alone."""
-    share = int(proposal.recipe.digest()[:6], 16) / 16**6
+    share = int(recipe.digest()[:6], 16) / 16**6
     return Outcome(
         state=TrialState.COMPLETE,
         cost=cost(size_bytes=int(1000 + 9000 * share), parameters=1, macs=1, latency_ms=1 + share),
@@ -55,10 +56,10 @@ def _failed() -> Outcome:
 def _proposed(sampler: Sampler, count: int) -> list[str]:
     digests = []
     for _ in range(count):
-        proposal = sampler.ask()
-        assert proposal is not None
-        digests.append(proposal.recipe.digest())
-        sampler.tell(proposal, _complete(proposal))
+        recipe = sampler.ask()
+        assert recipe is not None
+        digests.append(recipe.digest())
+        sampler.tell(recipe, _complete(recipe))
     return digests
 
 
@@ -74,23 +75,21 @@ def test_no_recipe_is_proposed_twice_and_a_finite_space_comes_to_its_end(name: s
 @over_samplers
 def test_recipes_that_still_run_are_not_proposed_again(name: str) -> None:
     sampler = Sampler(SearchSpace.from_config(FINITE), name=name, seed=0, costs=COSTS)
-    proposals = [sampler.ask() for _ in range(8)]
-    assert len({proposal.recipe.digest() for proposal in proposals if proposal}) == 8
+    recipes = [sampler.ask() for _ in range(8)]
+    assert len({recipe.digest() for recipe in recipes if recipe}) == 8
 
 
 def test_what_is_expected_is_not_proposed_until_it_is_released() -> None:
     space = SearchSpace.from_config(FINITE)
-    proposals = [Sampler(space, name="random", seed=seed).ask() for seed in range(40)]
-    recipes = list(dict.fromkeys(proposal.recipe for proposal in proposals if proposal))
+    proposed = [Sampler(space, name="random", seed=seed).ask() for seed in range(40)]
+    recipes = list(dict.fromkeys(recipe for recipe in proposed if recipe))
     assert len(recipes) == 8
     sampler = Sampler(space, name="random", seed=0)
     assert all(sampler.expect(recipe) for recipe in recipes)
     assert not sampler.expect(recipes[0])
     assert sampler.ask() is None
     sampler.release(recipes[3])
-    proposal = sampler.ask()
-    assert proposal
-    assert proposal.recipe == recipes[3]
+    assert sampler.ask() == recipes[3]
 
 
 @over_samplers
@@ -107,23 +106,23 @@ def test_the_same_seed_gives_the_same_proposals(name: str) -> None:
 def test_every_kind_of_outcome_can_be_told_before_the_next_question(name: str) -> None:
     sampler = Sampler(_space(**WIDE), name=name, seed=0, costs=COSTS)
     for number in range(24):
-        proposal = sampler.ask()
-        assert proposal is not None
+        recipe = sampler.ask()
+        assert recipe is not None
         outcomes = [
-            _complete(proposal, {"size_bytes": -0.5}),
+            _complete(recipe, {"size_bytes": -0.5}),
             _infeasible({"size_bytes": 0.5}),
             _infeasible({}),
             _failed(),
         ]
-        sampler.tell(proposal, outcomes[number % 4])
+        sampler.tell(recipe, outcomes[number % 4])
 
 
 def _told(outcome: Outcome) -> tuple[OptunaState, list[float] | None, Mapping[str, float]]:
     """What Optuna knows of a first trial that ended so."""
     sampler = Sampler(_space(**WIDE), name="tpe", seed=0)
-    proposal = sampler.ask()
-    assert proposal is not None
-    sampler.tell(proposal, outcome)
+    recipe = sampler.ask()
+    assert recipe is not None
+    sampler.tell(recipe, outcome)
     (trial,) = sampler._study.trials
     return trial.state, trial.values, trial.constraints
 
@@ -162,9 +161,9 @@ def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
         for i in range(2)
     )
     sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
-    proposal = sampler.ask()
-    assert proposal is not None
-    sampler.tell(proposal, Outcome(state=TrialState.STOPPED, epochs=points))
+    recipe = sampler.ask()
+    assert recipe is not None
+    sampler.tell(recipe, Outcome(state=TrialState.STOPPED, epochs=points))
     (trial,) = sampler._study.trials
     assert (trial.values, trial.user_attrs) == (None, {CURVE: [(1 / 8, 0.0), (2 / 8, 0.2)]})
 
@@ -172,12 +171,14 @@ def test_a_stopped_trial_teaches_its_learning_curve_and_no_values() -> None:
 def test_the_learning_curve_of_a_branch_is_that_of_another_student() -> None:
     point = EpochRecord(stage="distil", epoch=0, loss=1.0, score=0.5, learning_rate=0.1)
     sampler = Sampler(_space(**WIDE), name="gp", seed=0, costs=COSTS)
-    trained, branch = (sampler.ask() for _ in range(2))
+    trained = sampler.ask()
+    branch = Sampler(_space(**WIDE), name="random", seed=0).ask()
     assert trained
     assert branch
-    for proposal, is_branch in ((trained, False), (branch, True)):
-        outcome = replace(_complete(proposal), epochs=(point,))
-        sampler.learn(proposal.recipe, outcome, branch=is_branch)
+    assert sampler.expect(branch)
+    for recipe, is_branch in ((trained, False), (branch, True)):
+        outcome = replace(_complete(recipe), epochs=(point,))
+        sampler.tell(recipe, outcome, branch=is_branch)
     curves = [trial.user_attrs for trial in sampler._study.trials if trial.values]
     assert curves == [{CURVE: [(1 / 8, 0.5)]}, {}]
 
@@ -186,10 +187,10 @@ def test_the_learning_curve_of_a_branch_is_that_of_another_student() -> None:
 def test_students_of_another_study_may_be_made_in_this_one(name: str) -> None:
     space = SearchSpace.from_config(FINITE)
     other = Sampler(space, name="random", seed=0)
-    proposals = [proposal for proposal in iter(other.ask, None) if proposal]
+    recipes = [recipe for recipe in iter(other.ask, None) if recipe]
     sampler = Sampler(space, name=name, seed=0, costs=COSTS)
-    for proposal in proposals:
-        sampler.learn(proposal.recipe, _complete(proposal), elsewhere=True)
+    for recipe in recipes:
+        sampler.tell(recipe, _complete(recipe), elsewhere=True)
     history = read_history(sampler._study.trials)
     assert [one.elsewhere for one in history.finished] == [True] * 8
     assert history.tried == ()

@@ -16,7 +16,8 @@ from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
-from search.pipeline.setup import open_context, prepare_context
+from search.pipeline.setup import prepare_context
+from search.pipeline.study_context import open_context
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
 from search.teachers.linear_probe import probed, with_classes

@@ -1,4 +1,4 @@
-"""The driver of a search: real store, real sampler, real networks; no Ray."""
+"""The tuner of a search: real store, real sampler, real networks; no Ray."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,15 +27,16 @@ from search.records import (
     Scalar,
     TrialState,
 )
-from search.samplers.optuna_adapter import Proposal, Sampler
+from search.samplers.optuna_adapter import Sampler
 from search.storage.artifact_owner import Claim
 from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
-from search.tuner.dispatch import Dispatch
 from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
+from search.tuner.trial import Trial
 from search.tuner.tuner import Tuner
+from spaces.recipe import Recipe
 from tests.measured import cost, quality
 from tests.messages import naming
 
@@ -65,7 +66,7 @@ class _Notebook(SilentCallback):
 
 @dataclass
 class _Stage:
-    driver: Tuner
+    tuner: Tuner
     store: Store
     notebook: _Notebook
     sampler: Sampler
@@ -76,7 +77,7 @@ NewStage = Callable[..., _Stage]
 
 @pytest.fixture
 def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
-    """Gives a driver of a study named `digits`, with the search's settings that are named."""
+    """Gives a tuner of a study named `digits`, with the search's settings that are named."""
 
     def make(
         *, early_stopping: EarlyStopping | None = None, retries: int = 0, **search: object
@@ -103,56 +104,56 @@ def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
             "digits", DEFAULT_GOAL, context.lineage, StageCache(tmp_path / "kept", limit_bytes=1)
         )
         learners = Learners(sampler, gate, early_stopping, pins)
-        driver = Tuner(study, learners=learners, writer=writer, callback=notebook)
-        return _Stage(driver, store, notebook, sampler)
+        tuner = Tuner(study, learners=learners, writer=writer, callback=notebook)
+        return _Stage(tuner, store, notebook, sampler)
 
     return make
 
 
-def _next(driver: Tuner) -> Dispatch:
-    dispatch = driver.next()
-    assert dispatch is not None
-    return dispatch
+def _next(tuner: Tuner) -> Trial:
+    trial = tuner.next()
+    assert trial is not None
+    return trial
 
 
 def _point(epoch: int, accuracy: float) -> EpochRecord:
     return EpochRecord(stage="distil", epoch=epoch, loss=1.0, score=accuracy, learning_rate=1e-3)
 
 
-def test_a_trial_is_on_record_before_it_is_dispatched(stage: NewStage) -> None:
+def test_a_trial_is_on_record_before_it_starts(stage: NewStage) -> None:
     given = stage()
-    dispatch = _next(given.driver)
-    trial = given.store.trial("digits", dispatch.number)
-    assert trial.state is TrialState.RUNNING
-    assert trial.params == dispatch.recipe.to_params()
+    trial = _next(given.tuner)
+    record = given.store.trial("digits", trial.number)
+    assert record.state is TrialState.RUNNING
+    assert record.params == trial.recipe.to_params()
 
 
-def test_no_more_trials_are_dispatched_than_were_asked_for(stage: NewStage) -> None:
+def test_no_more_trials_start_than_were_asked_for(stage: NewStage) -> None:
     given = stage(trials=2)
-    first, _ = _next(given.driver), _next(given.driver)
-    assert given.driver.next() is None
-    assert not given.driver.is_over
-    given.driver.end(first.number, Outcome(state=TrialState.INFEASIBLE, reason="too slow"))
-    _next(given.driver)
+    first, _ = _next(given.tuner), _next(given.tuner)
+    assert given.tuner.next() is None
+    assert not given.tuner.is_over
+    given.tuner.on_trial_end(first.number, Outcome(state=TrialState.INFEASIBLE, reason="too slow"))
+    _next(given.tuner)
 
 
 def test_it_is_over_once_enough_were_trained(stage: NewStage) -> None:
     given = stage(trials=1)
-    given.driver.end(_next(given.driver).number, None)
-    assert given.driver.is_over
-    assert given.driver.next() is None
+    given.tuner.on_trial_end(_next(given.tuner).number, None)
+    assert given.tuner.is_over
+    assert given.tuner.next() is None
 
 
 def test_a_trial_without_a_word_of_its_own_failed(stage: NewStage) -> None:
     given = stage()
-    number = _next(given.driver).number
-    given.driver.advance(number, _point(0, 0.5))
-    given.driver.end(number, None)
-    trial = given.store.trial("digits", number)
-    assert trial.outcome
-    assert trial.outcome.failure
-    assert trial.outcome.failure.kind == "process_died"
-    assert trial.outcome.epochs == (_point(0, 0.5),)
+    number = _next(given.tuner).number
+    given.tuner.on_trial_report(number, _point(0, 0.5))
+    given.tuner.on_trial_end(number, None)
+    record = given.store.trial("digits", number)
+    assert record.outcome
+    assert record.outcome.failure
+    assert record.outcome.failure.kind == "process_died"
+    assert record.outcome.epochs == (_point(0, 0.5),)
 
 
 def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage) -> None:
@@ -162,49 +163,49 @@ def test_a_hopeless_trial_is_recorded_as_stopped_with_its_curve(stage: NewStage)
     for number in (100, 101, 102):
         early_stopping.should_stop(number, share=0.25, utility=0.8, cost=free)
         early_stopping.finish(number, replace(_complete(), cost=free))
-    dispatch = _next(given.driver)
-    assert not given.driver.advance(dispatch.number, _point(0, 0.3))
-    given.driver.end(dispatch.number, None)
-    trial = given.store.trial("digits", dispatch.number)
-    assert trial.state is TrialState.STOPPED
-    assert trial.outcome
-    assert trial.outcome.quality is None
-    assert trial.outcome.epochs == (_point(0, 0.3),)
-    assert "trial 100" in (trial.outcome.reason or "")
+    trial = _next(given.tuner)
+    assert not given.tuner.on_trial_report(trial.number, _point(0, 0.3))
+    given.tuner.on_trial_end(trial.number, None)
+    record = given.store.trial("digits", trial.number)
+    assert record.state is TrialState.STOPPED
+    assert record.outcome
+    assert not record.outcome.quality
+    assert record.outcome.epochs == (_point(0, 0.3),)
+    assert "trial 100" in (record.outcome.reason or "")
 
 
 def test_branches_that_were_not_made_may_be_proposed(stage: NewStage) -> None:
     given = stage(branches=1, trials=100)
     under_way = []
-    while (dispatch := given.driver.next()) is not None:
-        under_way.append(dispatch)
-    assert not given.driver.is_over
-    stopped = next(dispatch for dispatch in under_way if dispatch.branches)
-    given.driver.end(stopped.number, None)
-    assert _next(given.driver).recipe in stopped.branches
+    while (trial := given.tuner.next()) is not None:
+        under_way.append(trial)
+    assert not given.tuner.is_over
+    stopped = next(trial for trial in under_way if trial.branches)
+    given.tuner.on_trial_end(stopped.number, None)
+    assert _next(given.tuner).recipe in stopped.branches
 
 
 def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
     stage: NewStage, context: StudyContext
 ) -> None:
     given = stage(branches=1, trials=12)
-    dispatch = _next(given.driver)
-    assert len(dispatch.branches) == 1
-    assert not given.sampler.expect(dispatch.branches[0])
-    trial = run_trial(
-        dispatch.recipe,
+    trial = _next(given.tuner)
+    assert len(trial.branches) == 1
+    assert not given.sampler.expect(trial.branches[0])
+    progress = run_trial(
+        trial.recipe,
         context,
-        number=dispatch.number,
-        seed=dispatch.seed,
-        foreseen=dispatch.foreseen,
-        branches=dispatch.branches,
+        number=trial.number,
+        seed=trial.seed,
+        foreseen=trial.settled_cost,
+        branches=trial.branches or (),
     )
-    given.driver.end(dispatch.number, finish(trial))
-    branch = given.store.trial("digits", dispatch.number + 1)
-    assert branch.parent == dispatch.number
-    assert branch.params == dispatch.branches[0].to_params()
+    given.tuner.on_trial_end(trial.number, finish(progress))
+    branch = given.store.trial("digits", trial.number + 1)
+    assert branch.parent == trial.number
+    assert branch.params == trial.branches[0].to_params()
     assert branch.state is TrialState.COMPLETE
-    assert given.notebook.ended == [dispatch.number, branch.number]
+    assert given.notebook.ended == [trial.number, branch.number]
 
 
 def _complete(accuracy: float = 0.9) -> Outcome:
@@ -215,39 +216,39 @@ def _complete(accuracy: float = 0.9) -> Outcome:
     )
 
 
-def _with_branches(dispatch: Dispatch, count: int, accuracy: float = 0.9) -> Outcome:
+def _with_branches(trial: Trial, count: int, accuracy: float = 0.9) -> Outcome:
     made = (
         Branch(params=recipe.to_params(), outcome=_complete(accuracy))
-        for recipe in dispatch.branches[:count]
+        for recipe in trial.branches[:count]
     )
     return replace(_complete(), branches=tuple(made))
 
 
 def test_a_trial_and_each_of_its_branches_is_on_record_once_it_is_known(stage: NewStage) -> None:
     given = stage(branches=3, trials=12)
-    dispatch = _next(given.driver)
-    assert dispatch.branches
-    for made in range(len(dispatch.branches)):
-        assert given.driver.hear(dispatch.number, _with_branches(dispatch, made))
+    trial = _next(given.tuner)
+    assert trial.branches
+    for made in range(len(trial.branches)):
+        assert given.tuner.on_trial_result(trial.number, _with_branches(trial, made))
         assert len(given.store.trials("digits")) == 1 + made
         assert given.notebook.ended == list(range(1 + made))
     assert given.store.trial("digits", 0).state is TrialState.COMPLETE
-    given.driver.end(dispatch.number, _with_branches(dispatch, len(dispatch.branches)))
-    assert given.notebook.ended == list(range(1 + len(dispatch.branches)))
-    assert given.notebook.left == [dispatch.number]
+    given.tuner.on_trial_end(trial.number, _with_branches(trial, len(trial.branches)))
+    assert given.notebook.ended == list(range(1 + len(trial.branches)))
+    assert given.notebook.left == [trial.number]
 
 
 def test_what_the_frontier_was_made_of_is_pinned_as_it_moves(
     stage: NewStage, context: StudyContext, tmp_path: Path
 ) -> None:
     given = stage(branches=1, trials=12)
-    dispatch = _next(given.driver)
+    trial = _next(given.tuner)
     pins = tmp_path / "kept" / "pins" / "digits"
-    given.driver.hear(dispatch.number, _complete())
-    own = context.lineage.keys(dispatch.recipe, dispatch.seed)
+    given.tuner.on_trial_result(trial.number, _complete())
+    own = context.lineage.keys(trial.recipe, trial.seed)
     assert set(pins.read_text().split()) == own
-    given.driver.end(dispatch.number, _with_branches(dispatch, 1, accuracy=0.95))
-    branch = context.lineage.keys(dispatch.branches[0], dispatch.seed)
+    given.tuner.on_trial_end(trial.number, _with_branches(trial, 1, accuracy=0.95))
+    branch = context.lineage.keys(trial.branches[0], trial.seed)
     assert set(pins.read_text().split()) == branch
 
 
@@ -255,71 +256,75 @@ def test_a_trial_that_lacked_memory_gets_half_the_batch_unless_another_has_that_
     stage: NewStage,
 ) -> None:
     given = stage(trials=12)
-    first, second = _next(given.driver), _next(given.driver)
+    first, second = _next(given.tuner), _next(given.tuner)
     smaller = [
         replace(one.recipe, training=replace(one.recipe.training, batch_size=8))
         for one in (first, second)
     ]
     assert given.sampler.expect(smaller[1])
     lacking = FailureRecord(kind=OUT_OF_MEMORY, message="it did not suffice")
-    for dispatch in (first, second):
-        given.driver.end(dispatch.number, Outcome(state=TrialState.FAILED, failure=lacking))
-    again = _next(given.driver)
+    for trial in (first, second):
+        given.tuner.on_trial_end(trial.number, Outcome(state=TrialState.FAILED, failure=lacking))
+    again = _next(given.tuner)
     assert (again.number, again.recipe) == (first.number, smaller[0])
     assert given.store.trial("digits", second.number).state is TrialState.FAILED
-    assert _next(given.driver).number not in (first.number, second.number)
+    assert _next(given.tuner).number not in (first.number, second.number)
 
 
 def test_pins_that_cannot_be_written_end_nothing(stage: NewStage, tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("in the way")
     given = stage()
-    dispatch = _next(given.driver)
-    given.driver.end(dispatch.number, _complete())
-    assert given.store.trial("digits", dispatch.number).state is TrialState.COMPLETE
-    assert given.notebook.ended == [dispatch.number]
-    assert _next(given.driver).number != dispatch.number
+    trial = _next(given.tuner)
+    given.tuner.on_trial_end(trial.number, _complete())
+    assert given.store.trial("digits", trial.number).state is TrialState.COMPLETE
+    assert given.notebook.ended == [trial.number]
+    assert _next(given.tuner).number != trial.number
 
 
 def test_a_process_that_dies_over_a_branch_leaves_what_was_told(stage: NewStage) -> None:
     given = stage(branches=3, trials=12, retries=1)
-    dispatch = _next(given.driver)
-    given.driver.hear(dispatch.number, _with_branches(dispatch, 1))
-    given.driver.end(dispatch.number, None, FailureRecord(kind="process_died", message="killed"))
+    trial = _next(given.tuner)
+    given.tuner.on_trial_result(trial.number, _with_branches(trial, 1))
+    given.tuner.on_trial_end(
+        trial.number, None, FailureRecord(kind="process_died", message="killed")
+    )
     states = [trial.state for trial in given.store.trials("digits")]
     assert states == [TrialState.COMPLETE, TrialState.COMPLETE]
-    assert naming("trial 0", 1, len(dispatch.branches)).search(given.notebook.said[-1])
-    assert _next(given.driver).recipe != dispatch.recipe
+    assert naming("trial 0", 1, len(trial.branches or ())).search(given.notebook.said[-1])
+    assert _next(given.tuner).recipe != trial.recipe
 
 
 def test_a_search_that_is_stopped_makes_no_more_branches(stage: NewStage) -> None:
     given = stage(branches=3, trials=12)
-    dispatch = _next(given.driver)
-    given.driver.interrupt("stopping")
-    assert given.driver.advance(dispatch.number, _point(0, 0.5))
-    assert not given.driver.hear(dispatch.number, _complete())
-    assert not given.driver.advance(dispatch.number, _point(1, 0.5))
+    trial = _next(given.tuner)
+    given.tuner.interrupt("stopping")
+    assert given.tuner.on_trial_report(trial.number, _point(0, 0.5))
+    assert not given.tuner.on_trial_result(trial.number, _complete())
+    assert not given.tuner.on_trial_report(trial.number, _point(1, 0.5))
 
 
 def test_what_runs_in_a_study_that_was_taken_over_is_stopped(stage: NewStage) -> None:
     given = stage(branches=3, trials=12)
-    dispatch = _next(given.driver)
-    assert given.driver.advance(dispatch.number, _point(0, 0.5))
-    given.driver._give_up(StoreUnavailable("the store is away"))  # as when the network parts
-    given.driver.lose(StudyHeld("digits was taken over"))
-    assert given.driver.is_over
-    assert not given.driver.advance(dispatch.number, _point(1, 0.5))
-    given.driver.end(dispatch.number, None)
+    trial = _next(given.tuner)
+    assert given.tuner.on_trial_report(trial.number, _point(0, 0.5))
+    given.tuner._give_up(StoreUnavailable("the store is away"))  # as when the network parts
+    given.tuner.on_lease_lost(StudyHeld("digits was taken over"))
+    assert given.tuner.is_over
+    assert not given.tuner.on_trial_report(trial.number, _point(1, 0.5))
+    given.tuner.on_trial_end(trial.number, None)
     # It is neither tried again nor recorded.
     assert given.notebook.said == ["the store is away", "digits was taken over"]
-    assert given.store.trial("digits", dispatch.number).state is TrialState.RUNNING
-    assert isinstance(given.driver.fault, StudyHeld)
+    assert given.store.trial("digits", trial.number).state is TrialState.RUNNING
+    assert isinstance(given.tuner.fault, StudyHeld)
 
 
 def test_a_branch_that_is_not_finite_fails_alone(stage: NewStage) -> None:
     given = stage(branches=3, trials=12)
-    dispatch = _next(given.driver)
-    given.driver.hear(dispatch.number, _complete())
-    assert given.driver.hear(dispatch.number, _with_branches(dispatch, 1, accuracy=float("nan")))
+    trial = _next(given.tuner)
+    given.tuner.on_trial_result(trial.number, _complete())
+    assert given.tuner.on_trial_result(
+        trial.number, _with_branches(trial, 1, accuracy=float("nan"))
+    )
     own, branch = given.store.trials("digits", whole=True)
     assert own.state is TrialState.COMPLETE
     assert branch.state is TrialState.FAILED
@@ -332,60 +337,59 @@ def test_the_next_trial_is_chosen_while_branches_are_made_and_started_when_asked
     stage: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = stage(branches=1, trials=12)
-    dispatch = _next(given.driver)
-    seen: list[Proposal | Outcome | None] = []
-    look = given.sampler.look
-    monkeypatch.setattr(given.sampler, "look", lambda: seen.append(look()) or seen[-1])
-    given.driver.look_ahead()
+    trial = _next(given.tuner)
+    seen: list[Recipe | Outcome | None] = []
+    ask_once = given.sampler.ask_once
+    monkeypatch.setattr(given.sampler, "ask_once", lambda: seen.append(ask_once()) or seen[-1])
+    given.tuner.look_ahead()
     assert seen == []
-    given.driver.hear(dispatch.number, _complete())
+    given.tuner.on_trial_result(trial.number, _complete())
     for _ in range(2):
-        given.driver.look_ahead()
+        given.tuner.look_ahead()
     assert len(seen) == 1
     assert [trial.number for trial in given.store.trials("digits")] == [0]
-    given.driver.end(dispatch.number, _with_branches(dispatch, 1))
-    following = _next(given.driver)
+    given.tuner.on_trial_end(trial.number, _with_branches(trial, 1))
+    following = _next(given.tuner)
     assert len(seen) == 1
-    assert isinstance(seen[0], Proposal)
-    assert (following.number, following.recipe) == (2, seen[0].recipe)
+    assert (following.number, following.recipe) == (2, seen[0])
 
 
 def test_what_a_trial_taught_may_lead_to_a_recipe_where_none_was_found(
     stage: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = stage(trials=12)
-    first = _next(given.driver)
+    first = _next(given.tuner)
     with monkeypatch.context() as patched:
-        patched.setattr(given.sampler, "look", lambda: None)
-        assert given.driver.next() is None
-    assert given.driver.next() is None  # nothing was learned since
-    given.driver.end(first.number, _complete())
-    assert given.driver.next() is not None
+        patched.setattr(given.sampler, "ask_once", lambda: None)
+        assert given.tuner.next() is None
+    assert given.tuner.next() is None  # nothing was learned since
+    given.tuner.on_trial_end(first.number, _complete())
+    assert given.tuner.next() is not None
 
 
 def test_no_more_are_chosen_ahead_than_were_asked_for(
     stage: NewStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = stage(branches=1, trials=1)
-    dispatch = _next(given.driver)
-    given.driver.hear(dispatch.number, _complete())
-    monkeypatch.setattr(given.sampler, "look", lambda: pytest.fail("there is to be no other"))
-    given.driver.look_ahead()
-    assert given.driver.is_over
-    assert given.driver.next() is None
+    trial = _next(given.tuner)
+    given.tuner.on_trial_result(trial.number, _complete())
+    monkeypatch.setattr(given.sampler, "ask_once", lambda: pytest.fail("there is to be no other"))
+    given.tuner.look_ahead()
+    assert given.tuner.is_over
+    assert given.tuner.next() is None
 
 
 def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) -> None:
     given = stage(trials=100)
-    while (dispatch := given.driver.next()) is not None:
-        given.driver.end(dispatch.number, None)
-    assert given.driver.is_over
+    while (trial := given.tuner.next()) is not None:
+        given.tuner.on_trial_end(trial.number, None)
+    assert given.tuner.is_over
     assert len(given.store.trials("digits")) == 12
     (said,) = given.notebook.said
     assert naming("recipe").search(said)
 
 
-def test_after_the_time_is_up_nothing_is_dispatched(stage: NewStage) -> None:
+def test_after_the_time_is_up_nothing_starts(stage: NewStage) -> None:
     given = stage(max_time="1us")
-    assert given.driver.next() is None
-    assert given.driver.is_over
+    assert given.tuner.next() is None
+    assert given.tuner.is_over

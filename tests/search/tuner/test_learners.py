@@ -25,7 +25,6 @@ from search.storage.storage import Store
 from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
-from search.tuner.replay import recall
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -116,7 +115,7 @@ def learners(context: StudyContext, store: Store, tmp_path: Path) -> Learners:
 def test_what_was_under_way_is_to_be_run_again(
     learners: Learners, trials: Sequence[TrialRecord]
 ) -> None:
-    past = recall(trials, learners)
+    past = learners.recall(trials)
     assert past.trained == 3
     assert [one.number for one in past.interrupted] == [4]
     assert past.interrupted[0].recipe == _recipe(BATCHES[4])
@@ -124,28 +123,26 @@ def test_what_was_under_way_is_to_be_run_again(
 
 
 def test_no_trial_is_proposed_again(learners: Learners, trials: Sequence[TrialRecord]) -> None:
-    recall(trials[:4], learners)
-    proposal = learners.sampler.ask()
-    assert proposal is not None
-    assert proposal.recipe == _recipe(BATCHES[4])
+    learners.recall(trials[:4])
+    assert learners.sampler.ask() == _recipe(BATCHES[4])
     assert learners.sampler.ask() is None
 
 
 def test_a_branch_is_its_trials_student_and_has_no_curve(
     learners: Learners, trials: Sequence[TrialRecord]
 ) -> None:
-    recall(trials, learners)
+    learners.recall(trials)
     assert learners.early_stopping
     reason = learners.early_stopping.should_stop(9, share=0.25, utility=0.8, cost=COST)
     # As those three: from 80% to 90%. The branch's curve, to 95%, would have given more hope.
     assert reason is not None
-    assert naming("80.0%", "25%", "90.9%", "trial 0", "500 B", "95.0%").search(reason)
+    assert naming("80.00%", "25%", "trial 0", "95.00%").search(reason)
 
 
 def test_the_frontier_is_pinned(
     learners: Learners, trials: Sequence[TrialRecord], context: StudyContext, tmp_path: Path
 ) -> None:
-    recall(trials, learners)
+    learners.recall(trials)
     pinned = (tmp_path / "kept" / "pins" / "digits").read_text().split()
     assert set(pinned) == context.lineage.keys(_recipe(BATCHES[3]), 7)
 
@@ -153,4 +150,4 @@ def test_the_frontier_is_pinned(
 def test_a_recipe_of_another_version_says_what_to_do(learners: Learners) -> None:
     strange = replace(_trial(0, _outcome(0.9)), params={"student": "of the future"})
     with pytest.raises(StoreError, match=naming("trial 0", "digits", "'of the future'")):
-        recall([strange], learners)
+        learners.recall([strange])

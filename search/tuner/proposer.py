@@ -1,17 +1,19 @@
-"""What is proposed next: looked for when a worker is free, or before it is."""
+"""Which recipe is next: looked for when a worker is free, or before it is."""
 
 import math
 import time
 from collections.abc import Callable
 
 from search.progress import Callback
-from search.samplers.optuna_adapter import Proposal, Sampler
+from search.records import Outcome
+from search.samplers.optuna_adapter import Sampler
+from spaces.recipe import Recipe
 
 # So long it is looked on at a time where others wait: to measure one recipe may take seconds.
 _AT_A_TIME_S = 0.3
 
 
-class Proposing:
+class Proposer:
     """Finds the next recipe, a few looks at a time.
 
     Args:
@@ -26,7 +28,7 @@ class Proposing:
         self._sampler = sampler
         self._callback = callback
         self._is_ending = is_ending
-        self._ahead: Proposal | None = None
+        self._ahead: Recipe | None = None
         self.is_exhausted = False
         """Whether there was nothing left, and nothing was learned since that may lead to more."""
 
@@ -35,27 +37,27 @@ class Proposing:
         if self._ahead is None:
             self._ahead = self._found(time.monotonic() + _AT_A_TIME_S)
 
-    def take(self, *, others_wait: bool) -> Proposal | None:
+    def take(self, *, others_wait: bool) -> Recipe | None:
         """The next one; None where none was found, for now or at all.
 
         Args:
-            others_wait: whether trials run that want to be heard: it is not looked for long then.
+            others_wait: whether trials run that may report meanwhile: the search is short then.
         """
         ahead, self._ahead = self._ahead, None
         return ahead or self._found(time.monotonic() + _AT_A_TIME_S if others_wait else math.inf)
 
-    def hope(self) -> None:
-        """Hears that there may be more than there was."""
+    def look_again(self) -> None:
+        """Takes note that there may be recipes now, where there were none."""
         self.is_exhausted = False
 
-    def _found(self, until: float) -> Proposal | None:
+    def _found(self, until: float) -> Recipe | None:
         while not (self.is_exhausted or self._is_ending()):
-            found = self._sampler.look()
-            if isinstance(found, Proposal):
-                return found
+            found = self._sampler.ask_once()
             if found is None:
                 self.is_exhausted = True
                 self._callback.log("no recipe is found now that is new and fits the budget")
+            elif not isinstance(found, Outcome):
+                return found
             elif time.monotonic() > until:
                 break
         return None

@@ -7,8 +7,8 @@ import pytest
 
 from search.records import Outcome, TrialState
 from search.samplers.optuna_adapter import Sampler
-from search.tuner import proposing
-from search.tuner.proposing import Proposing
+from search.tuner import proposer
+from search.tuner.proposer import Proposer
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 from tests.messages import naming
@@ -35,14 +35,14 @@ def recorder() -> TrialRecorder:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is a second further at each look at it."""
     seconds = itertools.count()
-    monkeypatch.setattr(proposing.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(proposer.time, "monotonic", lambda: float(next(seconds)))
 
 
-def _proposing(
+def _proposer(
     recorder: TrialRecorder, gate: Callable[[Recipe], Outcome | None], *, is_ending: bool = False
-) -> Proposing:
+) -> Proposer:
     sampler = Sampler(SPACE, name="random", seed=0, gate=gate)
-    return Proposing(sampler, recorder, is_ending=lambda: is_ending)
+    return Proposer(sampler, recorder, is_ending=lambda: is_ending)
 
 
 def _turning_away(count: int, judged: list[Recipe]) -> Callable[[Recipe], Outcome | None]:
@@ -58,14 +58,12 @@ def _turning_away(count: int, judged: list[Recipe]) -> Callable[[Recipe], Outcom
 @pytest.mark.usefixtures("clock")
 def test_while_others_wait_it_is_looked_for_a_little_at_a_time(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(recorder, _turning_away(2, judged))
+    asked = _proposer(recorder, _turning_away(2, judged))
     assert asked.take(others_wait=True) is None
     assert len(judged) == 1
     asked.look_ahead()
     assert len(judged) == 2
-    proposal = asked.take(others_wait=True)
-    assert proposal
-    assert proposal.recipe == judged[2]
+    assert asked.take(others_wait=True) == judged[2]
     assert not asked.is_exhausted
     assert recorder.said == []
 
@@ -73,28 +71,27 @@ def test_while_others_wait_it_is_looked_for_a_little_at_a_time(recorder: TrialRe
 @pytest.mark.usefixtures("clock")
 def test_where_nobody_waits_it_is_looked_for_until_it_is_found(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    assert _proposing(recorder, _turning_away(4, judged)).take(others_wait=False)
+    assert _proposer(recorder, _turning_away(4, judged)).take(others_wait=False)
     assert len(judged) == 5
 
 
 def test_what_was_found_ahead_is_given_next_and_once(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(recorder, _turning_away(0, judged))
+    asked = _proposer(recorder, _turning_away(0, judged))
     for _ in range(2):
         asked.look_ahead()
     assert len(judged) == 1
-    given = [asked.take(others_wait=False) for _ in range(2)]
-    assert [one.recipe for one in given if one] == judged
+    assert [asked.take(others_wait=False) for _ in range(2)] == judged
 
 
 def test_that_nothing_is_left_is_said_once_until_there_may_be_more(recorder: TrialRecorder) -> None:
-    asked = _proposing(recorder, lambda recipe: REFUSED)
+    asked = _proposer(recorder, lambda recipe: REFUSED)
     for _ in range(2):
         assert asked.take(others_wait=False) is None
     assert asked.is_exhausted
     (said,) = recorder.said
     assert naming("recipe").search(said)
-    asked.hope()
+    asked.look_again()
     assert not asked.is_exhausted
     assert asked.take(others_wait=False) is None
     assert len(recorder.said) == 2
@@ -102,6 +99,6 @@ def test_that_nothing_is_left_is_said_once_until_there_may_be_more(recorder: Tri
 
 def test_nothing_is_looked_for_once_the_search_ends(recorder: TrialRecorder) -> None:
     judged: list[Recipe] = []
-    asked = _proposing(recorder, _turning_away(0, judged), is_ending=True)
+    asked = _proposer(recorder, _turning_away(0, judged), is_ending=True)
     assert asked.take(others_wait=False) is None
     assert (judged, asked.is_exhausted) == ([], False)

@@ -1,0 +1,174 @@
+"""What a study would take: seconds of training, measured in a few steps, and bytes of disk."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import mean, median
+
+import torch
+from torch import nn
+
+from search.config.resources import parallel_trials
+from search.config.student_spec import StudentRequirements
+from search.config.study import Study, TeacherSettings
+from search.data.dataset import Dataset
+from search.data.joined import for_learning
+from search.objectives.limits import PARAMETERS, SIZE
+from search.pipeline.checks import needs_of
+from search.records import Cost
+from search.training.distiller import Distiller
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.axes.student import Student
+from spaces.axes.training import Training
+from spaces.distillation.labels import Labels
+from spaces.recipe import Recipe
+from spaces.training.standard import Standard
+
+_TIMED_STEPS = 3
+# Around training: admission, export, quantization and measuring, as the trials' stages show.
+_OVERHEAD_S = 2.5
+
+
+class TrialTimer:
+    """Foretells how long trials take; each kind of training step is timed once.
+
+    Args:
+        requirements: what every student must be.
+        dataset: what students learn from.
+        teachers: networks, for methods that need their features.
+    """
+
+    def __init__(
+        self, requirements: StudentRequirements, dataset: Dataset, teachers: tuple[nn.Module, ...]
+    ) -> None:
+        self._requirements = requirements
+        self._dataset = dataset
+        self._teachers = teachers
+        self._step_seconds: dict[tuple[Student, int, str], float] = {}
+
+    def seconds(self, recipe: Recipe, branches: Sequence[Recipe]) -> float:
+        """Seconds of the recipe's trial, all branches included."""
+        steps = _steps(recipe, branches, self._dataset)
+        return self._step(recipe) * steps + (1 + len(branches)) * _OVERHEAD_S
+
+    def _step(self, recipe: Recipe) -> float:
+        key = recipe.student, recipe.training.batch_size, recipe.distillation.name
+        if key not in self._step_seconds:
+            student = self._requirements.build(recipe.student, blank=True)
+            # A factory's teacher is not at hand, so that only the student's part is timed.
+            absent = recipe.distillation.needs is Needs.FEATURES and not self._teachers
+            method = Labels() if absent else recipe.distillation
+            distiller = Distiller(student, method, self._teachers, self._requirements.example())
+            self._step_seconds[key] = _step_seconds(
+                distiller, self._requirements, recipe.training, method
+            )
+        return self._step_seconds[key]
+
+
+def teacher_seconds(
+    study: Study,
+    settings: TeacherSettings,
+    network: nn.Module,
+    requirements: StudentRequirements,
+    dataset: Dataset,
+) -> float:
+    """Seconds to train the teacher to its last epoch, where it is trained here, and for its logits.
+
+    Args:
+        study: which methods are open, and how many views there are.
+        settings: the teacher's.
+        network: the teacher's, on the processor.
+        requirements: the shape of the images, and their classes.
+        dataset: the images.
+    """
+    batch_size = settings.train.batch_size if settings.train else 64
+    distiller = Distiller(network, Labels(), (), requirements.example())
+    step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
+    steps = len(dataset.training) / batch_size
+    # A step is about three forward passes.
+    asked = Needs.LOGITS in needs_of(study)
+    images = len(for_learning(dataset, by_labels=False).training)
+    views = study.search.views * images / batch_size * step / 3 if asked else 0.0
+    return views + (settings.train.epochs * steps * step if settings.train else 0.0)
+
+
+def search_seconds(study: Study, trials: Sequence[float]) -> float:
+    """Seconds of the whole search, side by side as the run's settings say.
+
+    Args:
+        study: how many trials, and for how long at the most.
+        trials: seconds of some trials; none takes none.
+    """
+    rounds = math.ceil(study.search.trials / parallel_trials(study.run))
+    longest = study.search.max_time or math.inf
+    return min(longest, mean(trials) * rounds) if trials else 0.0
+
+
+def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset) -> int:
+    """Bytes of the students, their stages, the soft targets and the data.
+
+    Of a student the served file is kept, and its float weights.
+
+    Args:
+        study: how many trials, teachers and views.
+        made: of some trials, how many students each makes, and what one costs.
+        dataset: the images.
+    """
+    trials = study.search.trials
+    served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
+    floats = [count * 4 * cost[PARAMETERS.cost] for count, cost in made]
+    weights = trials * mean(floats) if made else 0
+    stages = min(study.run.stages, weights)
+    info = dataset.info
+    logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
+    images = info.sizes.training + info.unlabelled
+    targets = study.search.views * images * logits * 2
+    data = sum(file.stat().st_size for file in dataset.folder.iterdir())
+    return round(served + weights + stages + targets + data)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Gives torch as many threads as a trial has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
+    """Training steps of a whole trial, those that pruning and quantization ask for included."""
+    epochs = recipe.training.epochs
+    prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
+    pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
+    tuning = round(epochs * recipe.quantization.tuning_share)
+    learned = for_learning(dataset, by_labels=recipe.distillation.uses_labels).training
+    steps_per_epoch = max(1, len(learned) // recipe.training.batch_size)
+    return (epochs + pruning + tuning) * steps_per_epoch
+
+
+def _step_seconds(
+    distiller: Distiller,
+    requirements: StudentRequirements,
+    training: Training,
+    distillation: Distillation,
+) -> float:
+    """Median seconds of a training step on the CPU."""
+    batch = training.batch_size
+    images = torch.randn(batch, *requirements.image_shape)
+    labels = torch.randint(requirements.classes, (batch,))
+    taught = torch.randn(1, batch, requirements.classes)
+    fit = training.fit(distiller.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
+    taken = []
+    for _ in range(_TIMED_STEPS + 1):
+        start = time.perf_counter()
+        fit.optimizer.zero_grad()
+        logits, maps = distiller(images)
+        predicted = DistillationBatch(logits, labels, teacher=taught[0], members=taught, maps=maps)
+        distillation.loss(predicted).backward()  # type: ignore[no-untyped-call]
+        fit.optimizer.step()
+        taken.append(time.perf_counter() - start)
+    return median(taken[1:])

@@ -1,0 +1,82 @@
+"""A study's tuner, made of the study, what its trials share, and what its store holds."""
+
+import hashlib
+
+from search.config.study import Study
+from search.cost_model.feasibility import Feasibility
+from search.cost_model.gate import CostGate
+from search.pipeline.study_context import StudyContextSpec
+from search.progress import Callback
+from search.samplers.candidates import CostSource
+from search.samplers.optuna_adapter import Sampler
+from search.storage.retrying_writer import RetryingWriter
+from search.storage.storage import Store
+from search.tuner.early_stopping import EarlyStopping
+from search.tuner.learners import Learners
+from search.tuner.pinning import FrontierPins
+from search.tuner.tuner import Tuner
+from search.tuner.warm_start import teach
+
+
+def open_tuner(
+    study: Study,
+    spec: StudyContextSpec,
+    *,
+    store: Store,
+    callback: Callback,
+    feasibility: Feasibility,
+    elapsed_s: float,
+) -> Tuner:
+    """Makes a tuner that knows what the store holds, of this study and of its warm start.
+
+    Args:
+        study: the study.
+        spec: what its trials share.
+        store: holds it.
+        callback: told of what happens.
+        feasibility: judges recipes by what they cost.
+        elapsed_s: how long earlier runs searched.
+
+    Raises:
+        StoreError: it can't be read, or holds a recipe that this version does not know.
+    """
+    trials = store.trials(study.study, whole=True)
+    writer = RetryingWriter(store, study.study, spec.claim)
+    gate = CostGate(feasibility, writer=writer, seed=study.seed, callback=callback)
+    sampler = _sampler(study, gate, earlier=len(trials))
+    learners = Learners(sampler, gate, _early_stopping(study), _pins(study, spec))
+    if taught := teach(study, sampler, store):
+        known = ", ".join(study.search.warm_start)
+        callback.log(f"{taught} trials of {known} are known to the sampler")
+    return Tuner(
+        study,
+        learners=learners,
+        writer=writer,
+        callback=callback,
+        past=learners.recall(trials),
+        elapsed_s=elapsed_s,
+    )
+
+
+def _sampler(study: Study, gate: CostGate, *, earlier: int) -> Sampler:
+    return Sampler(
+        study.search_space(),
+        name=study.search.sampler,
+        seed=study.seed,
+        goal=study.goal,
+        earlier=earlier,
+        costs=CostSource(gate.feasibility.predict, gate.feasibility.measure),
+        budget=study.budget,
+        gate=gate,
+    )
+
+
+def _early_stopping(study: Study) -> EarlyStopping | None:
+    return EarlyStopping(study.goal) if study.search.stopping else None
+
+
+def _pins(study: Study, spec: StudyContextSpec) -> FrontierPins:
+    # Studies of one name, in two stores, may share the stages; they don't share their artifacts.
+    where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
+    owner = f"{study.study}-{where}"
+    return FrontierPins(owner, study.goal, spec.lineage, spec.stage_cache())
