@@ -55,7 +55,8 @@ Quality = Mapping[str, Measurement]
 class CostSetting:
     """What costs hold for: the images and classes of a study, and the machine that serves.
 
-    `runtime` names what runs the student, its version, and what its file is made by.
+    `runtime` names what runs the student, its version, and a digest of the versions of what makes
+    its file.
     """
 
     channels: int
@@ -69,7 +70,7 @@ class CostSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """All of a recipe that decides its cost: each a method and its parameters, as JSON."""
+    """All of a recipe that decides its cost: each a method, its parameters and version, as JSON."""
 
     student: str
     pruning: str

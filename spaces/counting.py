@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+# Bump it when parameters or operations are counted otherwise.
+VERSION = 1
+
 _Shape = tuple[int, ...]
 
 

@@ -36,6 +36,11 @@ class Method:
     shrinks: ClassVar[Shrinks]
     costless: ClassVar[frozenset[str]] = frozenset()
     """Parameters on which neither shapes nor bytes hang: they decide what is learned alone."""
+    version: ClassVar[int] = 1
+    """Bump it when the method computes something else, also by code that it shares with others.
+
+    Trained stages and measured costs are kept by it: those of an earlier version are not reused.
+    """
 
     def __post_init__(self) -> None:
         for key, distribution in self.distributions().items():

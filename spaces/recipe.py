@@ -57,6 +57,10 @@ class Recipe:
         """The choices, in the order of compression."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
+    def versions(self) -> dict[str, int]:
+        """The version of each method, by its axis."""
+        return {method.axis: method.version for method in self.methods()}
+
     def conflict(self) -> str | None:
         """Why the recipe contradicts itself; None where it does not."""
         for method in self.methods():

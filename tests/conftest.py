@@ -23,7 +23,8 @@ from search.evaluation.onnx_metadata import metadata_bytes
 from search.files.filestore import FolderStore
 from search.objectives.budget import Budget
 from search.objectives.metrics import ACCURACY
-from search.pipeline.stage_cache import Lineage, StageCache
+from search.pipeline.lineage import Lineage
+from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.storage.storage import Store

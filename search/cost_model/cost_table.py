@@ -12,7 +12,10 @@ _UNIFORM = "uniform"
 
 
 def shape_of(recipe: Recipe) -> Shape:
-    """All of the recipe that decides its cost; methods that cut alike have one shape."""
+    """All of the recipe that decides its cost; methods that cut alike have one shape.
+
+    Each method with its version, but for those: the version of cutting stands in the setting.
+    """
     ratio = recipe.pruning.uniform_ratio
     return Shape(
         student=_text(recipe.student),
@@ -29,7 +32,7 @@ def uniform_ratio(shape: Shape) -> float | None:
 
 def _text(method: Method) -> str:
     params = {key: one for key, one in method.params().items() if key not in method.costless}
-    return json.dumps({method.name: params}, sort_keys=True)
+    return json.dumps({method.name: params, "version": method.version}, sort_keys=True)
 
 
 class CostTable:

@@ -18,6 +18,8 @@ from search.targets.timing import time_cost
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
 
+# Bump it when an untrained student is made or measured otherwise.
+VERSION = 1
 _CALIBRATION_IMAGES = 8
 
 

@@ -3,21 +3,26 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from search.config.study import DataSettings
 from search.data.prepared import FORMAT
 
 
-def cache_key(settings: DataSettings, seed: int) -> str:
+def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int]) -> str:
     """A name for what these settings make of these files, without reading any.
+
+    Args:
+        settings: the `data` section of a study file.
+        seed: of the division into parts.
+        versions: of the stages that prepare, by name.
 
     Raises:
         OSError: a folder can't be listed.
     """
     key = hashlib.sha256()
-    key.update(json.dumps([FORMAT, seed, settings.model_dump(mode="json")]).encode())
+    key.update(json.dumps([FORMAT, versions, seed, settings.model_dump(mode="json")]).encode())
     # What a hub's library keeps in its folder changes by being read.
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
         for line in sorted(_stamps(settings.path.expanduser().absolute())):

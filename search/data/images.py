@@ -20,6 +20,8 @@ from PIL import Image
 from search.data.views import Crop
 from search.errors import DataError
 
+# Bump it when an image is decoded, cut or resized otherwise.
+VERSION = 1
 Pixels = NDArray[np.uint8]
 
 EXTENSIONS = frozenset(

@@ -13,6 +13,9 @@ from search.data.images import Pixels, square
 from search.data.pictures import Pictures
 from search.data.views import Crop, View, crops_of, resize_batch, view_of
 
+# Bump it when batches hold other images or labels, joined ones too, or are normalised otherwise.
+VERSION = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPart:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from search.config.study import DataSettings
+from search.data import images
 from search.data.cache_key import cache_key
 from search.data.dataset import Dataset
 from search.data.prepared import (
@@ -29,6 +30,9 @@ __all__ = ["open_dataset", "prepare"]
 
 Pools = Mapping[str, Pool]
 
+# Bump it when the same files are read, divided or summed up otherwise.
+VERSION = 1
+
 
 def prepare(
     settings: DataSettings, *, seed: int, cache: FolderStore, progress: Progress = lambda _: None
@@ -49,7 +53,7 @@ def prepare(
         DiskError: the cache can't be written.
     """
     try:
-        key = cache_key(settings, seed)
+        key = prepared_key(settings, seed)
     except OSError as error:
         raise _unreadable(settings, error) from error
     folder_store = cache / "data"
@@ -58,6 +62,15 @@ def prepare(
             return found
         _prepare_anew(folder_store, key, settings, seed, progress)
     return open_dataset(folder_store.folder / key)
+
+
+def prepared_key(settings: DataSettings, seed: int) -> str:
+    """The name of the prepared data set's folder: a hash of what it follows from.
+
+    Raises:
+        OSError: a folder of images can't be listed.
+    """
+    return cache_key(settings, seed, versions={"prepare": VERSION, "images": images.VERSION})
 
 
 def _prepare_anew(

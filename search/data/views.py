@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Bump it when a view shows another part of an image, or it is resized otherwise.
+VERSION = 1
 _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9
 

@@ -13,6 +13,9 @@ from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 # Trains the exercise's network for so many epochs; the last number counts the trainings before.
 Teach: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
+# Bump it when prunings are trained longer, shorter or otherwise, or see other losses.
+VERSION = 1
+
 # A shorter training is not divided: legs that are annealed in haste gain less than a whole.
 _LEG_EPOCHS = 3
 _LEGS_AT_MOST = 4

@@ -23,7 +23,7 @@ from search.files.disk import scratch
 from search.files.filestore import FolderStore
 from search.objectives.counting import count_cost
 from search.pipeline.checks import check_study, needs_of
-from search.pipeline.stage_cache import Lineage
+from search.pipeline.lineage import Lineage
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.records import Scalar, TeacherRecord

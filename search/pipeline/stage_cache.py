@@ -1,9 +1,8 @@
 """Stages that were computed, kept by what they follow from: none is computed twice.
 
 A stage is a network after its training, after a pruning and its recovery, or after tuning for its
-number format. Its key is the hash of
-all that it follows from: the recipe up to there, the data, the views, the teacher where it is
-asked, the seed, the device and the code that computes. A folder holds
+number format. `search.pipeline.lineage`
+gives its key, the hash of all that it follows from. A folder holds
 
     KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
     KEY-N.part/   the stage's training N, under way: its last checkpoint
@@ -13,7 +12,6 @@ Each is written whole or not at all, and one that is damaged is computed again. 
 bytes the least recently used go first; what is pinned stays.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,85 +25,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from search.artifacts.student import write_tensors
-from search.code import SHOWS, computed_by
 from search.files.atomic import damaged_files, written_whole
-from search.objectives.metrics import metric_of
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint
-from spaces.axes.distillation import Needs
 from spaces.axes.pruning import Cut
 from spaces.pruning.structured.cuts import read_cuts
-from spaces.quantization.ptq.int8 import largest_int8_weight
-from spaces.recipe import Recipe
 
-# Our own files, besides those of spaces/, that decide what weights a stage comes to.
-TRAINS = (
-    *SHOWS,
-    "pipeline/student_builder.py",
-    "pipeline/pruning_steps.py",
-    "teachers/adapters.py",
-    "training/distiller.py",
-    "training/ema.py",
-    "training/ensemble.py",
-    "training/erasing.py",
-    "training/mixup.py",
-    "training/trainer.py",
-    "training/validation.py",
-)
 _WEIGHTS = "weights.safetensors"
 _STAGE = "stage.json"
 _PART = ".part"
 _PINS = "pins"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lineage:
-    """What every stage of a study follows from, besides its recipe and seed.
-
-    Attributes:
-        data: digest of the prepared images.
-        views: of the images, as students see them.
-        teacher: digest of the teacher.
-        device: where students are trained.
-        metric: that scores the stage, and decides which of its trainings were worth it.
-    """
-
-    data: str
-    views: str
-    teacher: str
-    device: str
-    metric: str
-
-    def training_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its training."""
-        return self._key(recipe, seed, ("student", "training", "distillation"))
-
-    def pruning_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its pruning and recovery."""
-        return self._key(recipe, seed, ("student", "training", "distillation", "pruning"))
-
-    def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
-        """The keys of all stages that the recipe's student was made through."""
-        found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
-        if recipe.quantization.tuning_share:
-            found.add(self.tuning_key(recipe, seed))
-        return frozenset(found)
-
-    def tuning_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its training under its format's rounding."""
-        axes = ("student", "training", "distillation", "pruning", "quantization")
-        # The integers to which this machine's processor makes int8 weights be rounded.
-        return self._key(recipe, seed, axes, largest_int8=largest_int8_weight())
-
-    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
-        given = asdict(self) | more
-        if recipe.distillation.needs is Needs.NOTHING and not metric_of(self.metric).uses_teacher:
-            del given["teacher"]
-        params = {
-            key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
-        }
-        whole = json.dumps([given, params, seed, computed_by(*TRAINS)], sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,10 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
+# Bump one when its stage trains by another plan. What `prune` does is in pruning_steps' version.
+TRAINING_VERSION = 1
+TUNING_VERSION = 1
+
 # Of training images, on which prunings that ask for it see what weights are worth.
 _WEIGHED_BATCHES = 8
 

@@ -1,8 +1,11 @@
 """What all trials of a study share: as its parts' paths, and opened."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import nn
@@ -15,13 +18,16 @@ from search.evaluation.predictions_file import PREDICTIONS, TEACHER, read_predic
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
 from search.objectives.metrics import metric_of
-from search.pipeline.stage_cache import Lineage, StageCache
+from search.pipeline.stage_cache import StageCache
 from search.records import Scalar
 from search.storage.artifact_owner import Claim
 from search.teachers.logits_cache import open_soft_targets
 from search.teachers.saved_teacher import open_teachers
 from search.training.trainer import Targets
 from search.training.validation import Validation
+
+if TYPE_CHECKING:
+    from search.pipeline.lineage import Lineage  # which knows the stages that take a context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ from torch import _C, nn
 from search.errors import ArtifactError, shortened
 from search.targets.onnx_decomposition import Decomposed
 
+# Bump it when the same network is exported to another file.
+VERSION = 1
 INPUT = "input"
 OUTPUT = "logits"
 

@@ -99,6 +99,8 @@ class Runtime(ABC):
         loading_code: lines of Python that classify an image with this runtime alone; they hold
             `{file}`, and of its images `{mode}`, `{size}`, `{mean}` and `{std}`. None where there
             are none to show.
+        file_version: to be bumped when it makes another file of the same student: costs that were
+            measured before don't hold any more.
     """
 
     name: ClassVar[str]
@@ -106,6 +108,7 @@ class Runtime(ABC):
     file: ClassVar[str]
     library: ClassVar[str]
     loading_code: ClassVar[str | None] = None
+    file_version: ClassVar[int] = 1
 
     @property
     def suffix(self) -> str:

@@ -12,6 +12,9 @@ from search.errors import TeacherError
 from search.training.ensemble import as_one
 from spaces.features import intermediates
 
+# Bump it when a teacher is shown other pixels of the students' images.
+VERSION = 1
+
 
 class AdaptedTeacher(nn.Module):
     """A network that expects other pixels than the students do: resized, normalised its own way.

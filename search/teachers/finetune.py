@@ -1,7 +1,5 @@
 """Training a teacher here, from scratch or from what it has."""
 
-import hashlib
-
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -9,14 +7,16 @@ from search.artifacts.student import write_weights
 from search.config.study import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
-from search.objectives.goal import DEFAULT_OBJECTIVE
 from search.records import EpochRecord
 from search.teachers.setting import TeacherContext, network_digest
 from search.training.trainer import TrainingPlan, train
 from search.training.validation import Validation
+from search.versions import TRAINING_LIBRARIES, Versions, training_stages
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
+# Bump it when a teacher is trained by another plan, or other weights of its curve are kept.
+VERSION = 1
 _WEIGHTS = "model.safetensors"
 
 
@@ -31,13 +31,8 @@ def trained(
         room: on what.
         code: the digest of the code that the network is made of, where it is not our own.
     """
-    info = room.dataset.info
-    views = f"{room.seed}/{info.shift}/{info.flip}"
-    network_key = network_digest(network) + code
-    # The metric decides which epoch's weights are kept; the default one adds nothing to the key.
-    judged = "" if room.metric.name == DEFAULT_OBJECTIVE else f"/{room.metric.name}"
-    key = f"{training.model_dump_json()}/{info.digest}/{views}/{network_key}{judged}"
-    folder_store, name = room.cache / "teachers", hashlib.sha256(key.encode()).hexdigest()[:24]
+    name = finetuned_key(network, training, room, code=code)
+    folder_store = room.cache / "teachers"
     with folder_store.making(name, room.progress):
         if folder := folder_store.kept(name):
             room.progress("teacher: trained by an earlier run")
@@ -49,6 +44,24 @@ def trained(
             _fit(network, training, room)
             write_weights(temporary / _WEIGHTS, network)
     return network
+
+
+def finetuned_key(
+    network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
+) -> str:
+    """The name of the trained network's folder: a hash of what it follows from; see `trained`."""
+    info, plan = room.dataset.info, _course(training, room)
+    methods = (plan.training, plan.distillation)
+    versions = Versions(
+        libraries=TRAINING_LIBRARIES,
+        methods={method.axis: method.version for method in methods},
+        stages=training_stages(plan.training) | {"finetune": VERSION},
+    )
+    views = [room.seed, info.shift, info.flip]
+    settings = training.model_dump(mode="json")
+    # The metric decides which epoch's weights are kept.
+    given = (settings, info.digest, views, network_digest(network), code, room.metric.name)
+    return versions.key(*given)[:24]
 
 
 def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) -> None:

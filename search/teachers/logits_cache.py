@@ -5,7 +5,6 @@ arXiv:2106.05237): each seeded view has logits of its own, and students see the 
 logits are kept, so that the temperature and the weight stay free.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,19 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.code import SHOWS, content_of
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.data.views import View
 from search.files.arrays import mapped
 from search.files.filestore import FolderStore
+from search.teachers import adapters
 from search.teachers.teacher import Teacher
+from search.versions import TRAINING_LIBRARIES, Versions, image_stages
 
 _FILE = "logits.npy"
 _BATCH = 256
 _BLOCK = 1 << 20  # bytes
-# What the file holds. Another form has another, so that no older file is taken for it.
-_FORM = "teachers, views, images, classes"
+# Bump it when the file holds something else, or in another order.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,23 @@ def soft_targets(
     progress: Callable[[str], None],
 ) -> Path:
     """The folder of the logits of each of its members, computed unless it is there and whole."""
-    # The folder too: a view is cut otherwise where the data set is streamed.
-    seen = f"{dataset.info.digest}/{dataset.folder.name}/{views!r}/{content_of(*SHOWS)}"
-    key = f"{_FORM}/{teacher.digest}/{seen}"
-    folder_store, name = cache / "soft_targets", hashlib.sha256(key.encode()).hexdigest()[:24]
+    folder_store, name = cache / "soft_targets", logits_key(teacher, dataset, views)
     with folder_store.making(name, progress):
         if folder_store.kept(name) is None:
             with folder_store.writing(name) as temporary:
                 _compute(temporary / _FILE, teacher, dataset, views, progress=progress)
     return folder_store.folder / name
+
+
+def logits_key(teacher: Teacher, dataset: Dataset, views: Sequence[View]) -> str:
+    """The name of the logits' folder: a hash of what they follow from."""
+    versions = Versions(
+        libraries=TRAINING_LIBRARIES,
+        stages=image_stages() | {"adapt": adapters.VERSION, "logits": VERSION},
+    )
+    # The folder too: a view is cut otherwise where the data set is streamed.
+    seen = [dataset.info.digest, dataset.folder.name, repr(views)]
+    return versions.key(teacher.digest, *seen)[:24]
 
 
 def _compute(

@@ -10,6 +10,9 @@ from spaces.features import Feature, features_of, maps_alone, with_maps
 
 Maps = list[tuple[Tensor, Tensor]]
 
+# Bump it when other maps are compared, or at another size.
+VERSION = 1
+
 
 class Distiller(nn.Module):
     """A student and the projectors that its method compares it by, trained as one.

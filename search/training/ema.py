@@ -6,6 +6,9 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
+# Bump it when weights are averaged otherwise.
+VERSION = 1
+
 
 class MovingAverage:
     """A moving average of a network's weights and statistics, which can take their place.

@@ -4,6 +4,9 @@ import math
 
 from torch import Tensor
 
+# Bump it when teachers are averaged otherwise.
+VERSION = 1
+
 
 def as_one(members: Tensor) -> Tensor:
     """Logits [batch, classes] of several teachers' [teachers, batch, classes] mean prediction.

@@ -10,6 +10,9 @@ import torch
 from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 
+# Bump it when other rectangles are erased, or with another colour.
+VERSION = 1
+
 
 def erased(images: Tensor, *, probability: float) -> Tensor:
     """Each image, with that probability, without a rectangle of 2% to 33% of its area.

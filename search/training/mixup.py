@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.distributions import Gamma
 from torch.nn import functional
 
+# Bump it when other shares are drawn, or images, labels or logits are mixed otherwise.
+VERSION = 1
+
 
 @dataclass(frozen=True)
 class MixedBatch:

@@ -23,6 +23,9 @@ from search.training.validation import Validation
 from spaces.axes.distillation import Distillation, DistillationBatch
 from spaces.axes.training import OptimizationSteps, Training
 
+# Bump it when a plan trains to other weights, or reports another curve.
+VERSION = 1
+
 # From a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
 Targets = Callable[[View, Tensor], Tensor]
 

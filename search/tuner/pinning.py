@@ -5,7 +5,8 @@ import numpy as np
 from search.objectives.budget import total_violation
 from search.objectives.dominance import non_dominated
 from search.objectives.goal import Goal
-from search.pipeline.stage_cache import Lineage, StageCache
+from search.pipeline.lineage import Lineage
+from search.pipeline.stage_cache import StageCache
 from search.records import Outcome, TrialState
 from spaces.recipe import Recipe
 

@@ -22,6 +22,9 @@ from spaces.pruning.structured.graph import (
 )
 from spaces.pruning.structured.protection import protected_layers
 
+# Bump it when a uniform ratio leaves other shapes: costs of all methods that cut so are kept by it.
+VERSION = 1
+
 NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
 MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)
 

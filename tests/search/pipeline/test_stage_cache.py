@@ -1,8 +1,6 @@
 """Stages that were computed: kept, found again, thrown away in time, and never wrongly reused."""
 
 import os
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,8 @@ from search.artifacts.student import load_network
 from search.files.atomic import CHECKSUMS
 from search.objectives.metric import Metric
 from search.objectives.metrics import ACCURACY, AGREEMENT, BALANCED_ACCURACY
-from search.pipeline.stage_cache import TRAINS, Lineage, Stage, StageCache
+from search.pipeline.lineage import Lineage
+from search.pipeline.stage_cache import Stage, StageCache
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import EpochRecord, Measurement, Outcome, StageRecord, TrialState
@@ -259,25 +258,3 @@ def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Pat
     pins.note(recipe(), 0, Outcome(state=TrialState.STOPPED))
     pins.keep()
     assert not (tmp_path / "pins").exists()
-
-
-def test_the_key_follows_every_file_that_training_goes_through() -> None:
-    search = Path(sys.modules["search.pipeline.stage_cache"].__file__ or "").parents[1]
-    entry = {"pipeline/student_builder.py", "training/trainer.py", "data/parts.py"}
-    # What merely records, keeps or hands over does not change a weight.
-    others = {
-        "errors.py",
-        "records.py",
-        "pipeline/stage_cache.py",
-        "pipeline/study_context.py",
-        "pipeline/trial_recorder.py",
-        "training/checkpoint.py",
-    }
-    reached = {
-        f"{name.replace('.', '/')}.py"
-        for file in entry
-        for name in re.findall(r"(?m)^from search\.([\w.]+) import", (search / file).read_text())
-    }
-    assert "training/distiller.py" in reached
-    assert reached - others <= set(TRAINS)
-    assert all((search / name).is_file() for name in TRAINS)

@@ -1,0 +1,103 @@
+"""What a stage follows from, as the key by which it is kept."""
+
+from dataclasses import asdict, dataclass
+
+from search.config import student_spec
+from search.objectives.metrics import metric_of
+from search.pipeline import pruning_steps, student_builder
+from search.teachers import adapters, logits_cache
+from search.training import ensemble
+from search.versions import (
+    PRUNING_LIBRARIES,
+    TRAINING_LIBRARIES,
+    StageVersions,
+    Versions,
+    training_stages,
+)
+from spaces.axes.distillation import Needs
+from spaces.quantization.ptq.int8 import largest_int8_weight
+from spaces.recipe import Recipe
+
+_TRAINED = ("student", "training", "distillation")
+_PRUNED = (*_TRAINED, "pruning")
+_TUNED = (*_PRUNED, "quantization")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What every stage of a study follows from, besides its recipe and seed.
+
+    A key hashes this, the recipe up to the stage, the seed, and the versions of all that computes:
+    the recipe's methods up to there, the stages and the libraries.
+
+    Attributes:
+        data: digest of the prepared images.
+        views: of the images, as students see them.
+        teacher: digest of the teacher.
+        device: where students are trained.
+        metric: that scores the stage, and decides which of its trainings were worth it.
+    """
+
+    data: str
+    views: str
+    teacher: str
+    device: str
+    metric: str
+
+    def training_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training."""
+        return self._key(recipe, seed, _TRAINED)
+
+    def pruning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its pruning and recovery."""
+        return self._key(recipe, seed, _PRUNED)
+
+    def tuning_key(self, recipe: Recipe, seed: int) -> str:
+        """The key of the recipe's student after its training under its format's rounding."""
+        # The integers to which this machine's processor makes int8 weights be rounded.
+        return self._key(recipe, seed, _TUNED, largest_int8=largest_int8_weight())
+
+    def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
+        """The keys of all stages that the recipe's student was made through."""
+        found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
+        if recipe.quantization.tuning_share:
+            found.add(self.tuning_key(recipe, seed))
+        return frozenset(found)
+
+    def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
+        given = asdict(self) | more
+        if recipe.distillation.needs is Needs.NOTHING and not metric_of(self.metric).uses_teacher:
+            del given["teacher"]
+        params = {
+            key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
+        }
+        versions = Versions(
+            libraries=TRAINING_LIBRARIES if axes == _TRAINED else PRUNING_LIBRARIES,
+            methods={axis: one for axis, one in recipe.versions().items() if axis in axes},
+            stages=_stages(recipe, axes),
+        )
+        return versions.key(given, params, seed)[:32]
+
+
+def _stages(recipe: Recipe, axes: tuple[str, ...]) -> StageVersions:
+    """Versions of the stages that the recipe's student goes through, up to the last of `axes`."""
+    stages = training_stages(recipe.training) | _teacher_stages(recipe.distillation.needs)
+    stages |= {"build": student_spec.VERSION, "plan": student_builder.TRAINING_VERSION}
+    if "pruning" in axes:
+        stages["prune"] = pruning_steps.VERSION
+    if "quantization" in axes:
+        stages["tune"] = student_builder.TUNING_VERSION
+    return stages
+
+
+def _teacher_stages(needs: Needs) -> StageVersions:
+    """Versions of the stages by which a student learns from the teacher."""
+    if needs is Needs.NOTHING:
+        return {}
+    if needs is Needs.FEATURES:
+        return {"adapt": adapters.VERSION}
+    return {
+        "adapt": adapters.VERSION,
+        "logits": logits_cache.VERSION,
+        "ensemble": ensemble.VERSION,
+    }

@@ -1,0 +1,216 @@
+"""A few numbers of what the stages of data, training and teachers compute."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from search.config.study import DataSettings, TeacherTraining
+from search.data.dataset import normalize
+from search.data.images import decode, square
+from search.data.joined import JoinedPart
+from search.data.parts import MemoryPart, StreamedPart
+from search.data.pictures import ArrayPictures
+from search.data.prepare import prepare
+from search.data.views import View, crops_of, resize_batch, view_of
+from search.files.filestore import FolderStore
+from search.teachers.adapters import AdaptedTeacher, Ensemble
+from search.teachers.finetune import trained
+from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.teacher import Teacher
+from search.training.distiller import Distiller
+from search.training.ema import MovingAverage
+from search.training.ensemble import as_one
+from search.training.erasing import erased
+from search.training.mixup import draw_mixture
+from search.training.trainer import sample_losses, train
+from spaces.distillation.layerwise import Layerwise
+from tests.versions.problem import (
+    SIZE,
+    SMOOTH,
+    VIEWS,
+    Numbers,
+    dataset,
+    images,
+    network,
+    numbers,
+    outputs,
+    pixels,
+    plan,
+    teacher_context,
+)
+
+
+def _images(_: Path) -> Numbers:
+    """Files of several modes, decoded; their squares, and those of crops."""
+    noise = pixels(1, channels=3, side=12)[0].transpose(1, 2, 0)[:8]
+    deep = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
+    modes = {"colours": Image.fromarray(noise), "grey": deep, "palette": Image.fromarray(noise)}
+    modes["palette"] = modes["palette"].quantize(8)
+    (crop,) = crops_of(torch.tensor([3]), VIEWS[1])
+    found: Numbers = {}
+    for name, image in modes.items():
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        for channels in (1, 3):
+            decoded = decode(file, channels, name=name)
+            shown = [square(decoded, 7), square(decoded, 7, crop)]
+            found[f"{name} {channels}"] = numbers(np.stack(shown).astype(np.float64))
+    return found
+
+
+def _views(_: Path) -> Numbers:
+    given, indices = torch.from_numpy(pixels(6)), torch.arange(6) + 40
+    view = View(number=3, seed=5, shift=0.2, flip=True)
+    crops = [[one.height, one.width, one.down, one.right] for one in crops_of(indices, view)]
+    return {
+        "views": numbers(view_of(given, indices, view).double()),
+        "crops": numbers(crops),
+        "flips": [int(one.flip) for one in crops_of(indices, view)],
+        "resized": numbers(resize_batch(given, 20).double()),
+    }
+
+
+def _batches(_: Path) -> Numbers:
+    """Of a part in memory, of one that is decoded as it goes, and of both as one."""
+    labels = np.arange(6)
+    held = MemoryPart(pixels=pixels(6), labels=labels)
+    pictures = ArrayPictures.of(pixels(6).transpose(0, 2, 3, 1), "noise")
+    streamed = StreamedPart(pictures=pictures, labels=labels + 6, size=SIZE)
+    order = torch.tensor([7, 2, 11, 0, 5, 9])
+    found: Numbers = {}
+    for name, part in (
+        ("held", held),
+        ("streamed", streamed),
+        ("both", JoinedPart(held, streamed)),
+    ):
+        batches = list(part.batches(4, order=order % len(part), view=VIEWS[1], drop_last=True))
+        shown = torch.cat([normalize(one.images, (0.4,), (0.3,)) for one in batches])
+        found[name] = numbers(shown)
+        found[f"{name} labels"] = [int(label) for one in batches for label in one.labels]
+    return found
+
+
+def _prepared(folder: Path) -> Numbers:
+    """A file of arrays, divided."""
+    np.savez(folder / "noise.npz", images=pixels(40)[:, 0], labels=np.arange(40) % 3)
+    settings = DataSettings(source="npz", path=folder / "noise.npz", image_size=16, flip=False)
+    found = prepare(settings, seed=0, cache=FolderStore.of(folder / "cache"))
+    parts = {"training": found.training, "validation": found.validation, "test": found.test}
+    shown = {
+        name: numbers(torch.cat([one.images for one in part.batches(8)]).double())
+        for name, part in parts.items()
+    }
+    labels = {f"{name} labels": part.labels.tolist() for name, part in parts.items()}
+    return shown | labels | {"mean": [*found.info.mean], "std": [*found.info.std]}
+
+
+def _trained(_: Path) -> Numbers:
+    """Two epochs with a penalty, from an order that a seed gives; and losses of some batches."""
+    found = network(SMOOTH)
+    given = plan(seed=3, penalty=lambda: 1e-5 * sum(w.abs().sum() for w in found.parameters()))
+    sampled = [loss.item() for loss in sample_losses(found, dataset(), given, batches=2)]
+    curve = list(train(found, dataset(), given))
+    return {
+        "sampled": sampled,
+        "losses": [point.loss for point in curve],
+        "rates": [point.learning_rate for point in curve],
+        "logits": outputs(found),
+    }
+
+
+def _distilled(_: Path) -> Numbers:
+    torch.manual_seed(0)
+    teachers = [network(seed=1), network("test_vit", seed=2)]
+    distiller = Distiller(network(), Layerwise(), teachers, images(1))
+    with torch.no_grad():
+        logits, maps = distiller.eval()(images(2))
+    pairs = {f"pair {n}": numbers(torch.cat([*map(torch.flatten, p)])) for n, p in enumerate(maps)}
+    return {"logits": numbers(logits), **pairs}
+
+
+def _averaged(_: Path) -> Numbers:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 5)
+    average = MovingAverage(layer, decay=0.9)
+    for step in range(1, 5):
+        with torch.no_grad():
+            layer.weight += step
+        average.update(step)
+    average.swap()
+    return {"weights": numbers(layer.weight)}
+
+
+def _ensemble(_: Path) -> Numbers:
+    return {"logits": numbers(as_one(_noise(3, 4, 5)))}
+
+
+def _noise(*shape: int) -> Tensor:
+    return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def _erased(_: Path) -> Numbers:
+    torch.manual_seed(0)
+    return {"images": numbers(erased(images(8) + 1, probability=0.7))}
+
+
+def _mixed(_: Path) -> Numbers:
+    found: Numbers = {}
+    for name, mixup, cutmix in (("mixup", 0.4, 0.0), ("cutmix", 0.0, 1.0), ("both", 0.4, 1.0)):
+        torch.manual_seed(0)
+        mixtures = [draw_mixture(images(4), mixup=mixup, cutmix=cutmix) for _ in range(4)]
+        found[f"{name} shares"] = [one.share for one in mixtures if one]
+        shown = [one.images(images(4)) for one in mixtures if one]
+        found[f"{name} images"] = numbers(torch.stack(shown))
+        first = mixtures[0]
+        assert first is not None
+        found[f"{name} labels"] = numbers(first.labels(torch.arange(4) % 3, 3))
+        found[f"{name} logits"] = numbers(first.logits(_noise(2, 4, 3)))
+    return found
+
+
+def _adapted(_: Path) -> Numbers:
+    adapted = AdaptedTeacher(
+        network(), image_size=40, scale=np.array([0.7]), offset=np.array([0.2])
+    )
+    return {"logits": outputs(adapted), "both": outputs(Ensemble([adapted, network(seed=1)]))}
+
+
+def _finetuned(folder: Path) -> Numbers:
+    said: list[str] = []
+    room = teacher_context(folder, progress=said.append)
+    training = TeacherTraining(epochs=3, batch_size=8, learning_rate=1e-3, patience=2)
+    return {"logits": outputs(trained(network(SMOOTH), training, room))}
+
+
+def _logits(folder: Path) -> Numbers:
+    both = Ensemble([network(), network(seed=1)])
+    teacher = Teacher("two", both, "two", "cpu")
+    cache = FolderStore.of(folder)
+    kept = soft_targets(teacher, dataset(), VIEWS, cache=cache, progress=lambda said: None)
+    return {
+        f"view {view.number}": numbers(open_soft_targets(kept).of(view, torch.arange(24)))
+        for view in VIEWS
+    }
+
+
+STAGES: Mapping[str, Callable[[Path], Numbers]] = {
+    "search.data.images.VERSION": _images,
+    "search.data.views.VERSION": _views,
+    "search.data.parts.VERSION": _batches,
+    "search.data.prepare.VERSION": _prepared,
+    "search.training.trainer.VERSION": _trained,
+    "search.training.distiller.VERSION": _distilled,
+    "search.training.ema.VERSION": _averaged,
+    "search.training.ensemble.VERSION": _ensemble,
+    "search.training.erasing.VERSION": _erased,
+    "search.training.mixup.VERSION": _mixed,
+    "search.teachers.adapters.VERSION": _adapted,
+    "search.teachers.finetune.VERSION": _finetuned,
+    "search.teachers.logits_cache.VERSION": _logits,
+}
+"""By the constant that states the stage's version; each is given an empty folder."""
