@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy.stats import qmc
 
 from search.objectives.dominance import non_dominated
 
@@ -90,8 +89,16 @@ def _sampled_improvements(
 
 @cache
 def _spread_points(dimensions: int) -> np.ndarray:
-    """Points of the unit box, evenly spread and the same each time, [points, dimensions]."""
-    points: np.ndarray = qmc.Sobol(dimensions, rng=np.random.default_rng(0)).random(_SAMPLES)
+    """Points of the unit box, evenly spread and the same each time, [points, dimensions].
+
+    Source: the additive recurrence R_d of Roberts 2018, The Unreasonable Effectiveness of
+    Quasirandom Sequences; its ratio is the root of x^(d+1) = x + 1.
+    """
+    ratio = 2.0
+    for _ in range(50):
+        ratio = (1 + ratio) ** (1 / (dimensions + 1))
+    steps = (1 / ratio) ** np.arange(1, dimensions + 1)
+    points: np.ndarray = (0.5 + np.arange(1, _SAMPLES + 1)[:, None] * steps) % 1
     return points
 
 

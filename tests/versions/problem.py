@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from search.budget import Budget
 from torch import Tensor, nn
 from torch.nn import functional
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import Target
+from search.config.study import TargetSettings
 from search.data.dataset import DataInfo, Dataset, PartSizes
 from search.data.parts import MemoryPart
 from search.data.views import View
 from search.files.filestore import FolderStore
+from search.objectives.budget import Budget
+from search.objectives.metrics import ACCURACY
 from search.pipeline.lineage import Lineage
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
@@ -133,7 +134,7 @@ def recipe(**choices: object) -> Recipe:
 def requirements() -> StudentRequirements:
     """Of students without a budget."""
     return StudentRequirements(
-        classes=CLASSES, channels=1, image_size=SIZE, budget=Budget(), target=Target()
+        classes=CLASSES, channels=1, image_size=SIZE, budget=Budget(), target=TargetSettings()
     )
 
 
@@ -141,6 +142,7 @@ def context(folder: Path) -> StudyContext:
     """A study of such students, which keeps no stage."""
     return StudyContext(
         requirements=requirements(),
+        metric=ACCURACY,
         dataset=dataset(),
         views=VIEWS,
         targets=None,
