@@ -91,7 +91,10 @@ class Estimator:
         law = self._laws[student]
         pairs = [(law.count(ratio), cost) for ratio, cost in self._table.of_student(student)]
         off, macs = (
-            max((abs(told.cost[name] / cost[name] - 1) for told, cost in pairs), default=0.0)
+            max(
+                (abs(told.cost[name] / cost[name] - 1) for told, cost in pairs if name in cost),
+                default=0.0,
+            )
             for name in (PARAMETERS.cost, MACS.cost)
         )
         if not law.regular or off > _LAW_TOLERANCE:

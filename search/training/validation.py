@@ -1,4 +1,4 @@
-"""How good a network is while it learns: the study's metric of its predictions, in floats."""
+"""The study's metric of a network that is being trained, computed in floats."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Validation:
-    """What learning curves are of: a metric on the validation images.
+    """Scores a network on the validation images while it learns.
 
     Attributes:
         metric: the study's.
@@ -27,9 +27,10 @@ class Validation:
 
     @classmethod
     def of_teacher(cls, metric: Metric, dataset: Dataset) -> "Validation":
-        """For a network that will be the teacher, and agrees with itself whatever it learns.
+        """Validation of a teacher that is being trained.
 
-        The labels stand for the classes of a perfect teacher: agreement is agreement with them.
+        A teacher always agrees with itself, which tells nothing. So the labels stand for its
+        classes: a metric of agreement counts how many of them are predicted.
         """
         return cls(metric, dataset.validation.labels)
 

@@ -23,6 +23,7 @@ from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.teachers.setting import TeacherContext
 from search.training.trainer import TrainingPlan
+from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -115,6 +116,7 @@ def plan(**choices: object) -> TrainingPlan:
         "views": VIEWS,
         "targets": None,
         "seed": 0,
+        "validation": Validation.of_teacher(ACCURACY, dataset()),
     }
     return TrainingPlan(**{**plain, **choices})  # type: ignore[arg-type]
 
@@ -165,6 +167,7 @@ def teacher_context(folder: Path, progress: Callable[[str], None]) -> TeacherCon
         cache=FolderStore.of(folder),
         seed=0,
         device="cpu",
+        metric=ACCURACY,
         allow_code=False,
         progress=progress,
     )

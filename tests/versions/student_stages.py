@@ -98,8 +98,11 @@ def _pruned(folder: Path) -> Numbers:
         return layer, []
 
     layer = nn.Linear(SIZE, 1)
-    recorder = TrialRecorder(context(folder))
-    for _ in carry_out(steps(layer), epochs=20, recorder=recorder, teach=teach):
+    given = context(folder)
+    recorder, validation = TrialRecorder(given), given.validation
+    for _ in carry_out(
+        steps(layer), epochs=20, recorder=recorder, validation=validation, teach=teach
+    ):
         pass
     return _made(folder, stage="prune") | {
         "lengths": [length for one in lengths for length in one],

@@ -36,7 +36,7 @@ def _same(one: Predictions, other: Predictions) -> bool:
 def test_a_prediction_is_the_likeliest_class_and_its_probability(found: Predictions) -> None:
     assert found.classes.tolist() == [0, 1, 2, 0]
     assert found.confidence == pytest.approx([0.7, 0.8, 0.6, 0.5])
-    assert found.accuracy == 0.75
+    assert found.right.mean() == 0.75
 
 
 def test_each_class_is_counted_with_those_that_are_right(found: Predictions) -> None:
@@ -110,13 +110,13 @@ def test_a_trial_keeps_its_validation_predictions_and_later_those_of_the_test(
     kept = kept_predictions(context.artifacts, name)
     assert list(kept) == ["validation"]
     assert np.array_equal(kept["validation"].labels, context.dataset.validation.labels)
-    assert kept["validation"].accuracy == trial.outcome.quality.accuracy
+    assert kept["validation"].right.mean() == trial.outcome.quality["accuracy"].value
     keep_test(context.artifacts.writing, name, kept["validation"])
     assert list(kept_predictions(context.artifacts, name)) == ["validation", "test"]
 
 
 def test_reading_needs_no_torch() -> None:
     heavy = "{'torch', 'onnxruntime'}"
-    code = f"import sys, search.evaluation.predictions; print({heavy} & sys.modules.keys())"
+    code = f"import sys, search.evaluation.predictions_file; print({heavy} & sys.modules.keys())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "set()"

@@ -150,13 +150,15 @@ from pathlib import Path
 import torch
 from search.config.study import TeacherSettings
 from search.data.prepare import open_dataset
-from search.files.filestore import FolderStore
 from search.errors import TeacherError
+from search.files.filestore import FolderStore
+from search.objectives.metrics import ACCURACY
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
-room = TeacherContext(dataset=open_dataset(Path(sys.argv[1])),
-                      cache=FolderStore.of(sys.argv[2]), seed=0,
-                      device="cpu", allow_code=False, progress=print)
+room = TeacherContext(
+    dataset=open_dataset(Path(sys.argv[1])), cache=FolderStore.of(sys.argv[2]), seed=0,
+    device="cpu", metric=ACCURACY, allow_code=False, progress=print,
+)
 settings = TeacherSettings.model_validate_json(sys.argv[3])
 try:
     teacher = prepare_teacher([settings], room)
@@ -459,7 +461,7 @@ def test_fault_24_a_teacher_that_knows_nothing_is_warned_of(room: _Room, tmp_pat
     network = timm.create_model("test_resnet", num_classes=3, in_chans=1)
     save_file(network.state_dict(), tmp_path / "fresh.safetensors")
     room.prepare(_settings(tmp_path / "fresh.safetensors"))
-    assert any(naming("33.3%").search(line) for line in room.said)
+    assert any(naming("33.33%").search(line) for line in room.said)
 
 
 def test_a_teacher_that_knows_the_data_is_not_warned_of(room: _Room, checkpoint: Path) -> None:
