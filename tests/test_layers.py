@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SEARCH_MODULES_OF_THE_DASHBOARD = {
     "search.analysis",
     "search.artifacts.sameness",
-    "search.objectives.budget",
+    "search.objectives",
     "search.errors",
     "search.evaluation.predictions_file",
     "search.files.filestore",
