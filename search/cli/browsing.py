@@ -2,10 +2,10 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -17,37 +17,34 @@ from search.analysis.pareto import chosen, frontier
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
+    Max,
     MaxLatency,
     MaxSize,
+    Min,
     MinAccuracy,
     StoreUrl,
     StudyName,
     Trial,
+    given_budget,
+    given_floor,
+    goal_of,
     named_or_latest,
     store_option,
 )
-from search.cli.terminal import out, percent, say, trial_table, write_csv, write_json
+from search.cli.terminal import add_figures, out, say, trial_table, write_csv, write_json
 from search.config.single_trial import study_of_trial
-from search.errors import BadInput
-from search.objectives.budget import Budget, stored_budget
+from search.objectives.budget import Budget, cost_texts, stored_budget
+from search.objectives.goal import Goal
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics
 from search.records import (
-    Cost,
     Outcome,
+    Quality,
     StageRecord,
-    StudyRecord,
     TrialRecord,
 )
 from search.storage.storage import Store
-from search.units import (
-    format_bytes,
-    format_count,
-    format_duration,
-    format_milliseconds,
-    parse_bytes,
-    parse_milliseconds,
-)
-
-_Number = TypeVar("_Number", int, float)
+from search.units import format_duration
 
 
 class OutputFormat(StrEnum):
@@ -62,6 +59,9 @@ def trials(
     store: StoreUrl = DEFAULT_STORE,
     *,
     study: StudyName = None,
+    max_size: MaxSize = None,
+    max_latency: MaxLatency = None,
+    more: Max = None,
     frontier_only: Annotated[
         bool, typer.Option("--frontier", help="Only those that no other one betters.")
     ] = False,
@@ -69,18 +69,21 @@ def trials(
         OutputFormat, typer.Option("--format", help="How to write.")
     ] = OutputFormat.TABLE,
 ) -> None:
-    """The trials of a study, or its frontier."""
+    """The trials of a study, or its frontier; only those within limits where some are given."""
+    budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
-    shown = frontier(found) if frontier_only else found
+    goal = goal_of(record)
+    within = found if budget is None else [trial for trial in found if _fits(trial, budget)]
+    shown = frontier(within, goal) if frontier_only else within
     if as_format is OutputFormat.JSON:
         write_json([flat(trial) for trial in shown])
     elif as_format is OutputFormat.CSV:
         write_csv([flat(trial) for trial in shown])
     else:
         title = f"frontier of {name}" if frontier_only else f"trials of {name}"
-        out.print(trial_table(shown, title=title, teacher=record.teacher))
+        out.print(trial_table(shown, title=title, goal=goal, teacher=record.teacher))
 
 
 def show(
@@ -104,10 +107,11 @@ def show(
     if as_json:
         write_json(asdict(record))
         return
-    out.print(trial_table([record], title=f"trial {trial} of {record.study}"))
+    goal = goal_of(owner)
+    out.print(trial_table([record], title=f"trial {trial} of {record.study}", goal=goal))
     out.print(_pairs("recipe", record.params))
     if record.outcome:
-        _show_outcome(record.outcome)
+        _show_outcome(record.outcome, goal)
 
 
 def best(
@@ -116,64 +120,45 @@ def best(
     study: StudyName = None,
     max_size: MaxSize = None,
     max_latency: MaxLatency = None,
+    more: Max = None,
+    least: Min = None,
     min_accuracy: MinAccuracy = None,
     as_json: Json = False,
 ) -> None:
-    """The most accurate student within a budget; the study's own where none is given."""
+    """The best student within a budget; the study's own where none is given."""
+    budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
-    student = choose(record, found, max_size, max_latency, min_accuracy=min_accuracy)
+    goal = goal_of(record)
+    floor = given_floor(goal, least, min_accuracy)
+    student = chosen(found, budget or stored_budget(record.config), goal, floor=floor)
     if as_json:
         write_json(flat(student))
         return
-    out.print(trial_table([student], title=f"best student of {name}", teacher=record.teacher))
+    title = f"best student of {name}"
+    out.print(trial_table([student], title=title, goal=goal, teacher=record.teacher))
     named = f"{store_option(store)} --study {shlex.quote(name)}"
     say(f"export     retort export {student.number}{named} -o DIR")
 
 
-def choose(
-    study: StudyRecord,
-    trials: Sequence[TrialRecord],
-    max_size: str | None = None,
-    max_latency: str | None = None,
-    *,
-    min_accuracy: float | None = None,
-) -> TrialRecord:
-    """The best trial within the limits, or within the study's budget where none is given.
-
-    Raises:
-        BadInput: a limit is malformed.
-        NoStudentFits: names the nearest miss.
-    """
-    budget = stored_budget(study.config)
-    if max_size is not None or max_latency is not None:
-        _check("--max-size", max_size, parse_bytes)
-        _check("--max-latency", max_latency, parse_milliseconds)
-        budget = Budget.model_validate({"size": max_size, "latency": max_latency})
-    return chosen(trials, budget, min_accuracy=min_accuracy)
-
-
-def _check(option: str, text: str | None, parse: Callable[[object], float]) -> None:
-    try:
-        if text is not None:
-            parse(text)
-    except ValueError as error:
-        raise BadInput(f"{option} {error}") from error
+def _fits(trial: TrialRecord, budget: Budget) -> bool:
+    cost = trial.outcome.cost if trial.outcome else None
+    return cost is not None and budget.surely_admits(cost)
 
 
 def flat(trial: TrialRecord) -> dict[str, Any]:
     """A trial as one row: what it is, what was measured, and its recipe's parameters."""
     outcome = trial.outcome or Outcome(state=trial.state)
-    cost = asdict(outcome.cost) if outcome.cost else {}
+    costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
     return {
         "study": trial.study,
         "trial": trial.number,
         "state": str(trial.state),
-        "accuracy": outcome.quality.accuracy if outcome.quality else None,
-        "agreement": outcome.quality.agreement if outcome.quality else None,
-        "test_accuracy": trial.test.accuracy if trial.test else None,
-        **{key.name: cost.get(key.name) for key in fields(Cost)},
+        **_flat_quality(outcome.quality),
+        **_flat_quality(trial.test, "test_"),
+        **dict.fromkeys(costs),
+        **(outcome.cost or {}),
         "duration_s": outcome.duration_s,
         "reason": outcome.reason,
         "no_op": outcome.no_op,
@@ -183,7 +168,13 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _show_outcome(outcome: Outcome) -> None:
+def _flat_quality(quality: Quality, prefix: str = "") -> dict[str, float | None]:
+    """Every metric's value; None of one that was not measured."""
+    values = {name: found.value for name, found in quality.items()}
+    return {f"{prefix}{name}": values.get(name) for name in dict.fromkeys([*metrics(), *values])}
+
+
+def _show_outcome(outcome: Outcome, goal: Goal) -> None:
     if outcome.reason:
         out.print(f"[bold]reason[/]  {escape(outcome.reason)}")
     for line in (outcome.no_op or "").splitlines():
@@ -192,23 +183,24 @@ def _show_outcome(outcome: Outcome) -> None:
         out.print(f"[bold red]{escape(outcome.failure.kind)}[/]  {escape(outcome.failure.message)}")
         out.print(escape(outcome.failure.traceback), style="dim", highlight=False)
     if outcome.stages:
-        out.print(_stage_table(outcome.stages))
+        out.print(_stage_table(outcome.stages, goal))
     if outcome.hardware:
         out.print(_pairs("measured on", outcome.hardware))
     if outcome.artifact:
         out.print(f"[bold]artifact[/]  {escape(outcome.artifact.path)}")
 
 
-def _stage_table(stages: Sequence[StageRecord]) -> Table:
+def _stage_table(stages: Sequence[StageRecord], goal: Goal) -> Table:
     table = Table(title="stages", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("stage", "time", "accuracy", "parameters", "bytes", "latency"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+    table.add_column("stage")
+    known = {cost for stage in stages for cost in stage.cost}
+    labels = [limit.label for limit in limits().values() if limit.cost in known]
+    add_figures(table, ["time", goal.metric.label, *labels])
     for stage in stages:
-        count = "–" if stage.parameters is None else format_count(stage.parameters)
         took = "taken over" if stage.reused else format_duration(stage.seconds)
-        size = "–" if stage.size_bytes is None else format_bytes(stage.size_bytes)
-        latency = "–" if stage.latency_ms is None else format_milliseconds(stage.latency_ms)
-        table.add_row(escape(stage.name), took, percent(stage.accuracy), count, size, latency)
+        score = "–" if stage.score is None else goal.metric.format(stage.score)
+        costs = cost_texts(stage.cost)
+        table.add_row(escape(stage.name), took, score, *(costs[label] for label in labels))
     return table
 
 

@@ -15,13 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from search.analysis.pareto import frontier
-from search.cli.terminal import out, recipe_text, state_text, trial_table
+from search.cli.terminal import objectives_text, out, recipe_text, state_text, trial_table
 from search.config.study import Study
 from search.errors import StoreError
+from search.objectives.goal import Goal
 from search.progress import Callback
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
 from search.storage.storage import Store
-from search.units import format_bytes, format_duration, format_milliseconds
+from search.units import format_duration
 
 _MOST_ROWS = 8
 
@@ -56,7 +57,8 @@ class PlainLines:
         """Not told: a line for each epoch would bury the others."""
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        self.log(f"trial {number} {outcome.state}: {_result(outcome)} ({recipe_text(params)})")
+        result = _result(outcome, self.study.goal)
+        self.log(f"trial {number} {outcome.state}: {result} ({recipe_text(params)})")
 
     def on_trial_exit(self, number: int) -> None:
         """Not told: its last branch was."""
@@ -98,12 +100,12 @@ class LiveDisplay:
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
             try:
-                self.best_so_far = frontier(self._best_and(number))
+                self.best_so_far = frontier(self._best_and(number), self.study.goal)
                 self.lacks_some = False
             except StoreError:  # the picture can wait, the search can't
                 self.lacks_some = True
         if outcome.state is TrialState.FAILED:
-            self.news = f"trial {number} failed: {_result(outcome)}"
+            self.news = f"trial {number} failed: {_result(outcome, self.study.goal)}"
 
     def _best_and(self, number: int) -> Sequence[TrialRecord]:
         """Those that the frontier is of, now that this trial has ended."""
@@ -125,7 +127,7 @@ class LiveDisplay:
         if self.best_so_far:
             shown = self.best_so_far[-_MOST_ROWS:]
             title = f"frontier so far ({len(self.best_so_far)} students)"
-            parts.append(trial_table(shown, title=title))
+            parts.append(trial_table(shown, title=title, goal=self.study.goal))
         return Group(*parts)
 
     def _header(self) -> RenderableType:
@@ -151,11 +153,13 @@ class LiveDisplay:
         return f", about {format_duration(left)} left"
 
     def _running_table(self) -> Table:
+        metric = self.study.goal.metric
         table = Table.grid(padding=(0, 2))
         for number, recipe in sorted(self.running.items()):
             point = self.points.get(number)
             where = "" if point is None else (
-                f"{escape(point.stage)}, epoch {point.epoch + 1}, accuracy {point.accuracy:.1%}"
+                f"{escape(point.stage)}, epoch {point.epoch + 1}, "
+                f"{metric.label} {metric.format(point.score)}"
             )  # fmt: skip
             table.add_row(f"[cyan]trial {number}[/]", escape(recipe), where)
         return table
@@ -171,13 +175,10 @@ def _so_far(study: Study, store: Store) -> dict[str, Any]:
     return {"trained_before": len(ended), "elapsed_before_s": elapsed_s}
 
 
-def _result(outcome: Outcome) -> str:
+def _result(outcome: Outcome, goal: Goal) -> str:
     """A trial's end in a few words."""
-    if outcome.quality and outcome.cost and outcome.state is TrialState.COMPLETE:
-        cost = outcome.cost
-        latency = "" if cost.latency_ms is None else f", {format_milliseconds(cost.latency_ms)}"
-        size = format_bytes(cost.size_bytes)
-        return f"accuracy {outcome.quality.accuracy:.2%}, {size}{latency}"
+    if outcome.state is TrialState.COMPLETE:
+        return objectives_text(goal, outcome.quality, outcome.cost or {})
     if outcome.failure:
         return f"{outcome.failure.kind}: {outcome.failure.message}"
     return outcome.reason or ""

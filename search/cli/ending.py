@@ -9,12 +9,13 @@ from search.analysis.pareto import frontier
 from search.analysis.utilization import occupancy, occupancy_text
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
-from search.cli.terminal import out, percent, recipe_text, say, trial_table
+from search.cli.terminal import metric_text, out, recipe_text, say, trial_table
 from search.config.resources import parallel_trials
 from search.config.study import Study
 from search.errors import DiskError
 from search.files.filestore import FolderStore
 from search.objectives.budget import cost_texts
+from search.objectives.goal import Goal
 from search.records import StudyRecord, TeacherRecord, TrialRecord
 from search.storage.storage import Store
 
@@ -23,58 +24,53 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     """The frontier as a table and as a picture, and the chosen student next to the teacher."""
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
-    picture = _drawn(trials, record)
+    picture = _drawn(trials, record, study.goal)
     out.print()
-    out.print(trial_table(frontier(trials), title="the frontier", teacher=record.teacher))
+    found = frontier(trials, study.goal)
+    table = trial_table(found, title="the frontier", goal=study.goal, teacher=record.teacher)
+    out.print(table)
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
-    out.print(_comparison(best, record.teacher))
+    out.print(_comparison(best, record.teacher, study.goal))
     out.print()
     named = f"{store_option(study.run.storage)} --study {study.study}"
     # Of a cluster that decides by itself how many run, this machine can't tell.
     told = study.run.ray == "local" or study.run.parallel
     workers = parallel_trials(study.run) if told else None
-    found = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
-    say(f"workers    {occupancy_text(found)}")
+    busy = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
+    say(f"workers    {occupancy_text(busy)}")
     say(f"picture    {picture}")
     say(f"dashboard  retort dashboard{named}")
     say(f"export     retort export {best.number}{named} -o DIR")
 
 
-def _drawn(trials: Sequence[TrialRecord], record: StudyRecord) -> str:
+def _drawn(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> str:
     """Where the picture of the frontier is, or why there is none: the search has ended well."""
     path = FolderStore.of(record.artifacts).folder / "frontier.png"
     try:
-        return str(draw_frontier(trials, record, path))
+        return str(draw_frontier(trials, record, goal, path))
     except DiskError as error:
         return f"none: {error}"
 
 
-def _comparison(best: TrialRecord, teacher: TeacherRecord) -> Table:
+def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
     """Student and teacher side by side, and the student as a share of the teacher."""
     assert best.outcome is not None
-    cost, quality = best.outcome.cost, best.outcome.quality
-    assert cost is not None
-    assert quality is not None
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("", "student", "teacher", "student ÷ teacher"):
         table.add_column(name, justify="left" if not name else "right")
-    test = best.test.accuracy if best.test else None
-    table.add_row("accuracy, validation", percent(quality.accuracy), percent(teacher.accuracy), "")
-    table.add_row("accuracy, test", percent(test), percent(teacher.test_accuracy), "")
-    table.add_row("agrees with the teacher", percent(quality.agreement), "", "")
-    pairs = (
-        (cost.size_bytes, teacher.cost.size_bytes),
-        (cost.latency_ms or 0.0, teacher.cost.latency_ms or 0.0),
-        (cost.parameters, teacher.cost.parameters),
-        (cost.macs, teacher.cost.macs),
-    )
-    rows = zip(
-        ("bytes", "latency, median", "parameters", "MACs"),
-        cost_texts(cost),
-        cost_texts(teacher.cost),
-        pairs,
-        strict=True,
-    )
-    for name, own, other, (student, whole) in rows:
-        table.add_row(name, own, other, f"1/{whole / student:.1f}" if student and whole else "")
+    parts = {
+        "validation": (best.outcome.quality, teacher.quality),
+        "test": (best.test, teacher.test),
+    }
+    for metric in goal.all_metrics:
+        for part, (own, taught) in parts.items():
+            # A teacher that is compared with itself tells nothing.
+            other = "" if metric.uses_teacher else metric_text(metric, taught)
+            table.add_row(f"{metric.label}, {part}", metric_text(metric, own), other, "")
+    mine, whole = best.outcome.cost or {}, teacher.cost
+    own_texts, whole_texts = cost_texts(mine), cost_texts(whole)
+    for limit in goal.all_limits:
+        student, other_cost = mine.get(limit.cost), whole.get(limit.cost)
+        share = f"1/{other_cost / student:.1f}" if student and other_cost else ""
+        table.add_row(limit.label, own_texts[limit.label], whole_texts[limit.label], share)
     return table

@@ -6,23 +6,29 @@ from typing import Annotated
 
 import typer
 
-from search.cli.browsing import choose
+from search.analysis.pareto import chosen
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
+    Max,
     MaxLatency,
     MaxSize,
+    Min,
     MinAccuracy,
     StoreUrl,
     StudyName,
+    given_budget,
+    given_floor,
+    goal_of,
     named_or_latest,
     path,
 )
-from search.cli.terminal import percent, recipe_text, say, write_json
+from search.cli.terminal import metric_text, objectives_text, recipe_text, say, write_json
 from search.errors import BadInput
 from search.export.formats import ExportFormat
 from search.files.atomic import file_written_whole
-from search.objectives.budget import cost_texts
+from search.objectives.budget import stored_budget
+from search.objectives.goal import Goal
 from search.records import TrialRecord
 from search.storage.storage import Store
 
@@ -46,6 +52,8 @@ def export(
     study: StudyName = None,
     max_size: MaxSize = None,
     max_latency: MaxLatency = None,
+    more: Max = None,
+    least: Min = None,
     min_accuracy: MinAccuracy = None,
     formats: Annotated[
         list[ExportFormat] | None,
@@ -59,16 +67,18 @@ def export(
 ) -> None:
     """Write a student's folder: weights, recipe, served file, model card, checksums."""
     study, trial = _meant(named or [], study)
-    limits = (max_size, max_latency, min_accuracy)
-    if trial is not None and any(limit is not None for limit in limits):
+    budget = given_budget(max_size, max_latency, more)
+    if trial is not None and (budget or least is not None or min_accuracy is not None):
         raise BadInput("name a trial, or limits to choose one by, not both")
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.study(name)
-        chosen = trial if trial is not None else choose(
-            record, opened.trials(name), max_size, max_latency, min_accuracy=min_accuracy
-        ).number  # fmt: skip
-        student = opened.trial(name, chosen)
+        goal = goal_of(record)
+        if trial is None:
+            floor = given_floor(goal, least, min_accuracy)
+            within = budget or stored_budget(record.config)
+            trial = chosen(opened.trials(name), within, goal, floor=floor).number
+        student = opened.trial(name, trial)
     # Torch takes seconds to import: only once there is something to export.
     from search.export.exporting import export_student
     from search.export.hub import check_hub_name, push
@@ -81,23 +91,24 @@ def export(
         told = {"study": name, "trial": student.number, "folder": str(folder)}
         write_json(told | ({"hub": pushed} if pushed else {}))
         return
-    _tell_export(student, folder)
+    _tell_export(student, folder, goal)
     if pushed:
         say(f"pushed to {pushed}")
 
 
-def _tell_export(trial: TrialRecord, folder: Path) -> None:
+def _tell_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
     from search.artifacts.student import read_provenance
     from search.export.loading_snippet import snippet
 
     outcome = trial.outcome
     assert outcome is not None
-    assert outcome.quality is not None
-    tested = f"{percent(trial.test.accuracy)} on test images" if trial.test else "not tested"
-    size, latency, *_ = cost_texts(outcome.cost)
+    tested = (
+        f"{metric_text(goal.metric, trial.test)} on test images" if trial.test else "not tested"
+    )
+    measured = objectives_text(goal, outcome.quality, outcome.cost or {})
     say(f"trial {trial.number} of {trial.study} is in {folder}")
     say(f"  {recipe_text(trial.params)}")
-    say(f"  {percent(outcome.quality.accuracy)} on validation, {tested}, {size}, {latency}")
+    say(f"  {measured} on validation images; {tested}")
     say(f"\nretort verify {folder} --data recorded    looks at all of it again;")
     provenance = read_provenance(folder)
     if code := snippet(provenance.served_by, provenance.data):

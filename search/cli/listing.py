@@ -1,4 +1,4 @@
-"""The commands that list what a study may choose and say: methods and settings."""
+"""The commands that list what a study may choose and say: methods, metrics, limits, settings."""
 
 from typing import Annotated
 
@@ -8,6 +8,11 @@ from rich.markup import escape
 from search.cli.options import Json
 from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
+from search.objectives.limit import Limit
+from search.objectives.limits import limits as all_limits
+from search.objectives.metric import Metric
+from search.objectives.metrics import metrics as all_metrics
+from spaces.plugins import plugin_modules
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="Write tables for a page.")]
 
@@ -45,6 +50,64 @@ def methods(
         for one in method.parameters:
             text = f"  {one.name}: {one.distribution}; by default {one.default}"
             out.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def metrics(*, as_json: Json = False) -> None:
+    """List the metrics: what a study can maximise, and what is measured of every student."""
+    found = [_metric_facts(metric) for metric in all_metrics().values()]
+    if as_json:
+        write_json(found)
+        return
+    for one in found:
+        out.print(f"[bold]{one['name']}[/]  {escape(str(one['description']))}", soft_wrap=True)
+        text = f"  {one['direction']}, from {one['worst']:g} to {one['best']:g}; of {one['origin']}"
+        out.print(escape(text), style="dim", highlight=False, soft_wrap=True)
+
+
+def limits(*, as_json: Json = False) -> None:
+    """List the limits: what a budget can bound, and a study can minimise."""
+    found = [_limit_facts(limit) for limit in all_limits().values()]
+    if as_json:
+        write_json(found)
+        return
+    for one in found:
+        out.print(f"[bold]{one['name']}[/]  {escape(str(one['description']))}", soft_wrap=True)
+        text = (
+            f"  {one['takes']}; {one['measured']}, stored as {one['stored_as']}; of {one['origin']}"
+        )
+        out.print(escape(text), style="dim", highlight=False, soft_wrap=True)
+
+
+def _metric_facts(metric: Metric) -> dict[str, str | float]:
+    return {
+        "name": metric.name,
+        "label": metric.label,
+        "description": metric.description,
+        "direction": "more is better" if metric.is_maximized else "less is better",
+        "worst": metric.worst,
+        "best": metric.best,
+        "origin": _origin("metrics", metric),
+    }
+
+
+def _limit_facts(limit: Limit) -> dict[str, str]:
+    return {
+        "name": limit.name,
+        "label": limit.label,
+        "description": limit.description,
+        "takes": limit.takes,
+        "measured": "timed on the target" if limit.is_timed else "counted on the student",
+        "stored_as": limit.cost,
+        "origin": _origin("limits", limit),
+    }
+
+
+def _origin(table: str, entry: Metric | Limit) -> str:
+    """The plugin's module that an entry of a table comes from, or retort itself."""
+    for module in plugin_modules(table):
+        if any(value is entry for value in vars(module).values()):
+            return module.__name__
+    return "retort"
 
 
 def settings(

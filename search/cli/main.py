@@ -23,6 +23,8 @@ for command in (
     searching.demo,
     searching.init,
     listing.methods,
+    listing.metrics,
+    listing.limits,
     listing.settings,
     searching.plan,
     searching.run,

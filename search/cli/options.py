@@ -2,12 +2,19 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from search.errors import BadInput
 from search.files.paths import expanded
+from search.objectives.budget import Budget
+from search.objectives.goal import Goal, stored_goal
+from search.objectives.limits import LATENCY, SIZE, limit_of
+from search.objectives.metrics import ACCURACY
+from search.records import StudyRecord
 from search.storage.storage import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
@@ -42,9 +49,23 @@ StudyName = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
 MaxSize = Annotated[str | None, typer.Option(help="Such as 2MB.")]
 MaxLatency = Annotated[str | None, typer.Option(help="Such as 5ms.")]
-MinAccuracy = Annotated[
-    float | None, typer.Option(min=0, max=1, help="On validation images, 0 to 1.")
+Max = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--max",
+        metavar="NAME=VALUE",
+        help="Another limit, such as parameters=500k; repeatable. `retort limits` lists them.",
+    ),
 ]
+Min = Annotated[
+    float | None,
+    typer.Option(
+        "--min",
+        metavar="VALUE",
+        help="The worst value of the study's metric, on validation images, that will do.",
+    ),
+]
+MinAccuracy = Annotated[float | None, typer.Option(f"--min-{ACCURACY.name}", hidden=True)]
 Trial = Annotated[int, typer.Argument(help="The trial's number.", min=0)]
 
 
@@ -59,3 +80,72 @@ def store_option(url: str) -> str:
 def named_or_latest(store: Store, study: str | None) -> str:
     """The study that is meant."""
     return study if study is not None else store.latest_study().name
+
+
+def goal_of(study: StudyRecord) -> Goal:
+    """What a study searches for.
+
+    Raises:
+        BadInput: a metric or a limit that is not installed here.
+    """
+    try:
+        return stored_goal(study.config)
+    except ValueError as error:
+        raise BadInput(f"the goal of {study.name} is not known here: {error}") from error
+
+
+def given_budget(
+    max_size: str | None, max_latency: str | None, more: Sequence[str] | None
+) -> Budget | None:
+    """The limits that a person gives; None where none is given.
+
+    Raises:
+        BadInput: one is malformed, unknown or given twice.
+    """
+    given = [("--max-size", SIZE.name, max_size), ("--max-latency", LATENCY.name, max_latency)]
+    for text in more or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"--max must be NAME=VALUE, such as parameters=500k, but got {text!r}")
+        given.append((f"--max {name}", name, value))
+    bounds: dict[str, str] = {}
+    for option, name, bound in given:
+        if bound is None:
+            continue
+        if name in bounds:
+            raise BadInput(f"{option} limits {name}, which another option limits too")
+        try:
+            limit_of(name).parse(bound)
+        except ValueError as error:
+            raise BadInput(f"{option} {error}") from error
+        bounds[name] = bound
+    return Budget.model_validate(bounds) if bounds else None
+
+
+def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> float | None:
+    """The worst value of the goal's metric that will do; None takes any.
+
+    Args:
+        goal: of the study.
+        value: of the option `--min`.
+        min_accuracy: of the option that older scripts give, for studies that search for that.
+
+    Raises:
+        BadInput: the metric has no such value, or another metric is meant.
+    """
+    metric = goal.metric
+    option = "--min"
+    if min_accuracy is not None:
+        option = f"--min-{ACCURACY.name}"
+        if value is not None or metric.name != ACCURACY.name:
+            raise BadInput(
+                f"{option} stands for --min where a study searches for {ACCURACY.name}, and this "
+                f"one searches for {metric.name}: give --min alone"
+            )
+        value = min_accuracy
+    low, high = sorted((metric.worst, metric.best))
+    if value is not None and not low <= value <= high:
+        raise BadInput(
+            f"{option} must be from {low:g} to {high:g}, as {metric.label} is, but got {value:g}"
+        )
+    return value

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -10,79 +11,95 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.analysis.pareto import best as best_of
-from search.analysis.pareto import frontier
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl
-from search.cli.terminal import complain, out, percent, state_text, write_json
-from search.errors import DamagedRow
+from search.analysis.pareto import frontier, value_of
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl, goal_of
+from search.cli.terminal import complain, out, state_text, write_json
+from search.errors import BadInput, DamagedRow
 from search.objectives.budget import stored_budget
+from search.objectives.goal import Goal
 from search.records import StudyRecord, StudyState, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 from search.storage.storage import Store
 
 
+@dataclass(frozen=True)
+class _Overview:
+    """A study, what it searches for, and its trials."""
+
+    study: StudyRecord
+    goal: Goal
+    trials: Sequence[TrialRecord]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best student within the study's budget."""
+        return best_of(self.trials, stored_budget(self.study.config), self.goal)
+
+    @property
+    def states(self) -> Mapping[TrialState, int]:
+        """How many trials are in each state."""
+        counted = Counter(trial.state for trial in self.trials)
+        return standing_counts(standing(self.study), counted)
+
+
 def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     """Every study in the store: its state, its trials by state, its best student."""
     with Store.open(store, read_only=True) as opened:
-        found, damaged = _readable(opened)
+        found, unreadable = _readable(opened)
     if as_json:
-        write_json([_status(study, trials) for study, trials in found])
+        write_json([_to_json(one) for one in found])
     else:
         _show_status(found)
-    for error in damaged:
+    for error in unreadable:
         complain(str(error))
-    if damaged:
+    if unreadable:
         raise typer.Exit(1)
 
 
-def _readable(
-    store: Store,
-) -> tuple[list[tuple[StudyRecord, list[TrialRecord]]], list[DamagedRow]]:
+def _readable(store: Store) -> tuple[list[_Overview], list[DamagedRow | BadInput]]:
     """The studies and their trials; and what is wrong with each that can't be read."""
-    found, damaged = [], []
+    found: list[_Overview] = []
+    unreadable: list[DamagedRow | BadInput] = []
     for study in store.studies():
         if isinstance(study, DamagedRow):
-            damaged.append(study)
+            unreadable.append(study)
             continue
         try:
-            found.append((study, store.trials(study.name)))
-        except DamagedRow as error:
-            damaged.append(error)
-    return found, damaged
+            found.append(_Overview(study, goal_of(study), store.trials(study.name)))
+        except (DamagedRow, BadInput) as error:
+            unreadable.append(error)
+    return found, unreadable
 
 
-def _show_status(found: Sequence[tuple[StudyRecord, Sequence[TrialRecord]]]) -> None:
+def _show_status(found: Sequence[_Overview]) -> None:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("study", "state", "trials", "best accuracy", "on the frontier", "last change"):
+    for name in ("study", "state", "trials", "best student", "on the frontier", "last change"):
         table.add_column(name)
-    for study, trials in found:
-        summary = _status(study, trials)
-        states = _states(study, trials)
+    for one in found:
+        metric, best = one.goal.metric, one.best
         table.add_row(
-            escape(study.name),
-            standing(study),
-            "  ".join(f"{state_text(state)} {count}" for state, count in sorted(states.items())),
-            percent(summary["best_accuracy"]),
-            str(summary["frontier"]),
-            f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
+            escape(one.study.name),
+            standing(one.study),
+            "  ".join(
+                f"{state_text(state)} {count}" for state, count in sorted(one.states.items())
+            ),
+            f"{metric.format(value_of(best, one.goal))} {metric.label}" if best else "–",
+            str(len(frontier(one.trials, one.goal))),
+            f"{one.study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     out.print(table)
 
 
-def _status(study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
-    top = best_of(trials, stored_budget(study.config))
-    quality = top.outcome.quality if top and top.outcome else None
+def _to_json(one: _Overview) -> dict[str, Any]:
+    study, best = one.study, one.best
     return {
         "study": study.name,
         "state": str(standing(study)),
         "held_by": str(study.lease) if standing(study) is StudyState.RUNNING else None,
         "searched_s": study.elapsed_s,
-        "trials": {str(state): n for state, n in _states(study, trials).items()},
-        "best_trial": top.number if top else None,
-        "best_accuracy": quality.accuracy if quality else None,
-        "frontier": len(frontier(trials)),
+        "trials": {str(state): n for state, n in one.states.items()},
+        "best_trial": best.number if best else None,
+        f"best_{one.goal.metric.name}": value_of(best, one.goal) if best else None,
+        "frontier": len(frontier(one.trials, one.goal)),
         "changed_at": study.changed_at,
     }
-
-
-def _states(study: StudyRecord, trials: Sequence[TrialRecord]) -> Mapping[TrialState, int]:
-    return standing_counts(standing(study), Counter(trial.state for trial in trials))

@@ -1,42 +1,46 @@
 """A picture of the frontier, as a PNG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from search.analysis.pareto import frontier
+from search.analysis.pareto import cost_of, frontier, value_of
 from search.files.atomic import file_written_whole
 from search.objectives.budget import stored_budget
+from search.objectives.goal import Goal
+from search.objectives.limit import Limit
 from search.records import StudyRecord, TrialRecord, TrialState
-from search.units import format_bytes, format_milliseconds
 
-_COSTS = (
-    ("size_bytes", "bytes of the served file", format_bytes),
-    ("latency_ms", "latency of one image, median", format_milliseconds),
-)
+_WIDTH, _HEIGHT = 5.5, 4.6  # inches, of each plot
 
 
-def draw_frontier(trials: Sequence[TrialRecord], study: StudyRecord, path: Path) -> Path:
-    """Accuracy against bytes and against latency, the budget as lines, the teacher as a star."""
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    figure.suptitle(f"{study.name}: accuracy on validation images", x=0.01, ha="left")
-    limits = stored_budget(study.config).limits()
-    for axes, (cost, label, form) in zip(figure.subplots(1, 2, sharey=True), _COSTS, strict=True):
-        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        best = frontier(trials)
-        _scatter(axes, complete, cost, color="#9aa5b1", label="complete", size=22)
-        _scatter(axes, best, cost, color="#1f6feb", label="frontier", size=46)
-        _stairs(axes, best, cost)
-        if study.teacher and (taught := getattr(study.teacher.cost, cost)):
-            axes.scatter(taught, study.teacher.accuracy, marker="*", s=190, color="#d97706",
-                         label=f"teacher, {study.teacher.name}", zorder=3)  # fmt: skip
-        if cost in limits:
-            axes.axvline(limits[cost], color="#cf222e", linestyle="--", linewidth=1.2,
-                         label=f"budget, {form(limits[cost])}")  # fmt: skip
-        _dress(axes, label, form)
+def draw_frontier(
+    trials: Sequence[TrialRecord], study: StudyRecord, goal: Goal, path: Path
+) -> Path:
+    """The goal's metric against each of its costs, the budget as lines, the teacher as a star."""
+    metric = goal.metric
+    complete = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETE and trial.outcome and goal.point(trial.outcome)
+    ]
+    best = frontier(trials, goal)
+    figure = Figure(figsize=(_WIDTH * len(goal.costs), _HEIGHT), layout="constrained")
+    figure.suptitle(f"{study.name}: {metric.label} on validation images", x=0.01, ha="left")
+    plots = figure.subplots(1, len(goal.costs), sharey=True, squeeze=False)[0]
+    for axes, limit in zip(plots, goal.costs, strict=True):
+        _scatter(axes, _points(complete, goal, limit), color="#9aa5b1", label="complete", size=22)
+        _scatter(axes, _points(best, goal, limit), color="#1f6feb", label="frontier", size=46)
+        _stairs(axes, _points(best, goal, limit), goal)
+        _mark_teacher(axes, study, goal, limit)
+        _mark_bound(axes, study, limit)
+        _dress(axes, limit)
+    plots[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: metric.format(value)))
+    if not metric.is_maximized:
+        plots[0].invert_yaxis()
     _legend(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_written_whole(path) as temporary:
@@ -44,49 +48,63 @@ def draw_frontier(trials: Sequence[TrialRecord], study: StudyRecord, path: Path)
     return path
 
 
-def _scatter(
-    axes: Axes, trials: Sequence[TrialRecord], cost: str, *, color: str, label: str, size: float
-) -> None:
-    points = _points(trials, cost)
-    if points:
-        costs, accuracies = zip(*points, strict=True)
-        axes.scatter(costs, accuracies, s=size, color=color, label=label, zorder=2)
-
-
-def _stairs(axes: Axes, best: Sequence[TrialRecord], cost: str) -> None:
-    """The most that any student reaches at each cost, as steps."""
-    steps: list[tuple[float, float]] = []
-    for value, accuracy in _points(best, cost):
-        if not steps or accuracy > steps[-1][1]:
-            steps.append((value, accuracy))
-    if steps:
-        costs, accuracies = zip(*steps, strict=True)
-        axes.step(costs, accuracies, where="post", color="#1f6feb", linewidth=1, zorder=1)
-
-
-def _points(trials: Sequence[TrialRecord], cost: str) -> list[tuple[float, float]]:
+def _points(trials: Sequence[TrialRecord], goal: Goal, limit: Limit) -> list[tuple[float, float]]:
+    """The cost and the metric of each trial whose cost is known, by cost."""
     return sorted(
-        (getattr(trial.outcome.cost, cost), trial.outcome.quality.accuracy)
+        (cost_of(trial)[limit.cost], value_of(trial, goal))
         for trial in trials
-        if trial.outcome and trial.outcome.cost and trial.outcome.quality
+        if limit.cost in cost_of(trial)
     )
 
 
-def _dress(axes: Axes, label: str, form: Callable[[float], str]) -> None:
+def _scatter(
+    axes: Axes, points: Sequence[tuple[float, float]], *, color: str, label: str, size: float
+) -> None:
+    if points:
+        costs, values = zip(*points, strict=True)
+        axes.scatter(costs, values, s=size, color=color, label=label, zorder=2)
+
+
+def _stairs(axes: Axes, points: Sequence[tuple[float, float]], goal: Goal) -> None:
+    """The best that any student reaches at each cost, as steps."""
+    steps: list[tuple[float, float]] = []
+    for cost, value in points:
+        if not steps or goal.metric.utility(value) > goal.metric.utility(steps[-1][1]):
+            steps.append((cost, value))
+    if steps:
+        costs, values = zip(*steps, strict=True)
+        axes.step(costs, values, where="post", color="#1f6feb", linewidth=1, zorder=1)
+
+
+def _mark_teacher(axes: Axes, study: StudyRecord, goal: Goal, limit: Limit) -> None:
+    teacher = study.teacher
+    found = teacher and teacher.quality.get(goal.metric.name)
+    if teacher and found and teacher.cost.get(limit.cost):
+        axes.scatter(teacher.cost[limit.cost], found.value, marker="*", s=190, color="#d97706",
+                     label=f"teacher, {teacher.name}", zorder=3)  # fmt: skip
+
+
+def _mark_bound(axes: Axes, study: StudyRecord, limit: Limit) -> None:
+    bound = stored_budget(study.config).limits().get(limit.cost)
+    if bound is not None:
+        axes.axvline(bound, color="#cf222e", linestyle="--", linewidth=1.2,
+                     label=f"budget, {limit.format(bound)}")  # fmt: skip
+
+
+def _dress(axes: Axes, limit: Limit) -> None:
     axes.set_xscale("log")
-    axes.set_xlabel(label)
+    axes.set_xlabel(f"{limit.label} ({limit.description})")
     low, high = axes.get_xlim()
     # Labels of every 1, 2 and 5 fit on the axis up to a decade and a half.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: limit.format(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(figure: Figure) -> None:
-    """One legend for both plots, below them."""
+    """One legend for all plots, below them."""
     shown = {
         label: handle
         for axes in figure.axes

@@ -8,13 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.terminal import out, recipe_text
+from search.objectives.goal import Goal
 from search.tuner.plan import DrawnRecipe, StudyPlan
-from search.units import format_bytes, format_duration, format_milliseconds
+from search.units import format_bytes, format_duration
 
 _MOST_REFUSALS = 10
 
 
-def print_plan(plan: StudyPlan) -> None:
+def print_plan(plan: StudyPlan, goal: Goal) -> None:
     """The plan as a person reads it."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
@@ -39,7 +40,7 @@ def print_plan(plan: StudyPlan) -> None:
         facts.add_row(f"  {name}", escape(text))
     out.print(facts, highlight=False)
     out.print()
-    out.print(_students(plan.draws))
+    out.print(_students(plan.draws, goal))
     _print_shares("contradict themselves", plan.contradictions)
     _print_shares("would be rejected", plan.causes)
     _print_refusals(plan.draws)
@@ -54,23 +55,24 @@ def _print_shares(title: str, shares: Mapping[str, float]) -> None:
         out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
 
 
-def _students(draws: Sequence[DrawnRecipe]) -> Table:
+def _students(draws: Sequence[DrawnRecipe], goal: Goal) -> Table:
     by_student: dict[str, list[DrawnRecipe]] = defaultdict(list)
     for draw in draws:
         by_student[str(draw.params.get("student.timm.model", draw.params["student"]))].append(draw)
     table = Table(title="students", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("student", overflow="fold")
-    for name in ("fit", "bytes", "latency", "a trial"):
+    for name in ("fit", *(limit.label for limit in goal.costs), "a trial"):
         table.add_column(name, justify="right", no_wrap=True)
     for student, own in sorted(by_student.items()):
-        sizes = [draw.cost.size_bytes for draw in own if draw.cost]
-        latencies = [draw.cost.latency_ms for draw in own if draw.cost and draw.cost.latency_ms]
+        costs = [draw.cost or {} for draw in own]
         seconds = [draw.seconds for draw in own if draw.seconds is not None]
         table.add_row(
             escape(student),
             f"{sum(draw.refusal is None for draw in own)} of {len(own)}",
-            _span(sizes, format_bytes),
-            _span(latencies, format_milliseconds),
+            *(
+                _span([cost[limit.cost] for cost in costs if limit.cost in cost], limit.format)
+                for limit in goal.costs
+            ),
             format_duration(sum(seconds) / len(seconds)) if seconds else "–",
         )
     return table

@@ -12,13 +12,16 @@ from rich.table import Table
 
 from search.cli.browsing import OutputFormat
 from search.cli.options import Json, path, path_or_name
-from search.cli.terminal import out, say, write_csv, write_json
+from search.cli.terminal import add_figures, fitting, metric_text, out, say, write_csv, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
+from search.objectives.budget import cost_texts
+from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.objectives.limits import LATENCY
 from search.targets.agent import DEFAULT_PORT
 from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_request import TOKEN_VARIABLE
-from search.units import format_bytes, format_count, format_milliseconds, parse_bytes
+from search.units import format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from search.export.checks import Check
@@ -43,6 +46,7 @@ Data = Annotated[
 Cache = Annotated[Path, typer.Option(help="Folder of prepared data.", parser=path)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
 _CACHE = Path("~/.cache/retort")
+_MODEL = 12  # characters that a model's name has at the least
 _MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
 
 
@@ -63,7 +67,7 @@ def verify(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a student: its files, that every form gives the same, accuracy and latency here."""
+    """Check a student: its files, that every form gives the same, its metric and costs here."""
     from search.export.verify import verify as checks_of
 
     found: list[Check] = []
@@ -153,6 +157,7 @@ def evaluate(
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
     told = read_handover(exported[0]) if exported else None
+    goal = told.goal if told else DEFAULT_GOAL
     with out.status("preparing the images") as spinner:
         dataset = open_images(
             data, told, cache=cache, progress=lambda text: spinner.update(escape(text))
@@ -161,11 +166,12 @@ def evaluate(
         found = standings_of(models, dataset, part=part, teacher=teacher, threads=threads)
     if as_format is OutputFormat.TABLE:
         count = len(getattr(dataset, part))
-        out.print(_standings(found, title=f"{count:,} {part} images of {dataset.info.source}"))
+        title = f"{count:,} {part} images of {dataset.info.source}"
+        out.print(_standings(found, goal, title=title))
     elif as_format is OutputFormat.JSON:
-        write_json([each.to_json() for each in found])
+        write_json([each.to_json(goal) for each in found])
     else:
-        write_csv([each.to_json() for each in found])
+        write_csv([each.to_json(goal) for each in found])
 
 
 def profile(
@@ -201,15 +207,15 @@ def profile(
     if as_json:
         write_json(found.to_json())
     else:
-        _tell_profile(found, told.measured.cost.latency_ms)
+        _tell_profile(found, told.measured.cost.get(LATENCY.cost))
 
 
 def _tell_profile(found: "Profile", said_ms: float | None) -> None:
     say(f"on         {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
     say(
-        f"latency    {format_milliseconds(found.latency.median_ms)}, 95th percentile "
-        f"{format_milliseconds(found.latency.p95_ms)}"
-        + (f"; {format_milliseconds(said_ms)} where it was searched" if said_ms else "")
+        f"latency    {LATENCY.format(found.latency.median_ms)}, 95th percentile "
+        f"{LATENCY.format(found.latency.p95_ms)}"
+        + (f"; {LATENCY.format(said_ms)} where it was searched" if said_ms else "")
     )
     say(
         f"memory     {format_bytes(found.model_memory_bytes)} for the student, "
@@ -255,24 +261,32 @@ def agent(
         raise BadInput(str(error)) from error
 
 
-def _standings(found: Sequence["EvaluationResult"], *, title: str) -> Table:
-    # Eight columns have to fit into eighty characters.
+def _standings(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
+    """A row a model: what the goal names, then other metrics and costs where there is room."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1), pad_edge=False,
     )  # fmt: skip
-    table.add_column("model", overflow="fold", min_width=12)
-    for name in ("accuracy", "95%", "agrees", "bytes", "params", "MACs", "latency"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in found:
-        table.add_row(
-            escape(each.model),
-            f"{each.accuracy:.2%}",
-            f"{100 * each.low:.1f}–{100 * each.high:.1f}",
-            "–" if each.agreement is None else f"{each.agreement:.2%}",
-            format_bytes(each.size_bytes),
-            format_count(each.parameters),
-            format_count(each.macs),
-            format_milliseconds(each.latency_ms),
-        )
+    rows = [_figures(each, goal) for each in found]
+    titles, room = list(rows[0]), out.width - _MODEL - 2
+    names = titles[: fitting(titles, rows, needed=2 + len(goal.costs), room=room, between=2)]
+    table.add_column("model", overflow="fold", min_width=_MODEL)
+    add_figures(table, names)
+    for each, row in zip(found, rows, strict=True):
+        table.add_row(escape(each.model), *(row[name] for name in names))
     return table
+
+
+def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
+    """A model's figures by column, those that matter most first."""
+    own, *others = goal.all_metrics
+    costs = cost_texts(found.cost)
+    # Without the sign, which the metric itself has.
+    interval = [own.format(end).rstrip("%") for end in found.interval(own) or ()]
+    return {
+        own.label: metric_text(own, found.quality),
+        "95%": "–".join(interval) or "–",
+        **{limit.label: costs[limit.label] for limit in goal.costs},
+        **{metric.label: metric_text(metric, found.quality) for metric in others},
+        **{limit.label: costs[limit.label] for limit in goal.all_limits},
+    }

@@ -3,10 +3,11 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
@@ -14,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.objectives.budget import cost_texts
-from search.records import Outcome, TeacherRecord, TrialRecord, TrialState
+from search.objectives.goal import Goal
+from search.objectives.metric import Metric
+from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
 from search.text import visible, visible_lines
 
 
@@ -38,6 +41,8 @@ class _VisibleConsole(Console):
 # Or rich would make a picture of line 100 in `study.yaml:100:3`.
 out = _VisibleConsole(emoji=False)
 err = _VisibleConsole(stderr=True, emoji=False)
+
+_RECIPE = 12  # characters that a recipe's column has at the least
 
 _STYLES = {
     TrialState.RUNNING: "cyan",
@@ -84,9 +89,16 @@ def state_text(state: TrialState) -> str:
     return f"[{_STYLES[state]}]{state}[/]"
 
 
-def percent(share: float | None) -> str:
-    """`97.31%`, or a dash for nothing."""
-    return "–" if share is None else f"{share:.2%}"
+def metric_text(metric: Metric, quality: Quality) -> str:
+    """A metric as people read it; a dash where it was not measured."""
+    found = quality.get(metric.name)
+    return "–" if found is None else metric.format(found.value)
+
+
+def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
+    """Such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
+    costs = [f"{one.label} {one.format(cost[one.cost])}" for one in goal.costs if one.cost in cost]
+    return ", ".join([f"{goal.metric.label} {metric_text(goal.metric, quality)}", *costs])
 
 
 def recipe_text(params: Mapping[str, object]) -> str:
@@ -102,41 +114,92 @@ def recipe_text(params: Mapping[str, object]) -> str:
 
 
 def trial_table(
-    trials: Sequence[TrialRecord], *, title: str, teacher: TeacherRecord | None = None
+    trials: Sequence[TrialRecord], *, title: str, goal: Goal, teacher: TeacherRecord | None = None
 ) -> Table:
-    """Trials a row each, the teacher last, to compare with. Their states only where they differ."""
+    """Trials a row each, the teacher last, to compare with. Their states only where they differ.
+
+    The goal's objectives and the metric on test images come first. Other metrics and costs follow
+    where the terminal has room.
+    """
+    rows = [_figures(goal, _outcome(trial).quality, trial.test, _outcome(trial).cost or {})
+            for trial in trials]  # fmt: skip
+    last = _figures(goal, teacher.quality, teacher.test, teacher.cost) if teacher else {}
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
+    recipes = [recipe_text(trial.params) for trial in trials]
+    taken = len("  teacher   ") + (len("interrupted   ") if states else 0)
+    room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
+    titles = list(_figures(goal, {}, {}, {}))
+    shown = [row for row in (*rows, last) if row]
+    names = titles[: fitting(titles, shown, needed=2 + len(goal.costs), room=room)]
+    table = _empty_table(title, names, states=states)
+    for trial, recipe, row in zip(trials, recipes, rows, strict=True):
+        state = [state_text(trial.state)] if states else []
+        told = escape(recipe) + _no_op_mark(trial.outcome)
+        table.add_row(str(trial.number), *(row[name] for name in names), *state, told)
+    if teacher:
+        table.add_section()
+        state = [""] if states else []
+        cells = (last[name] for name in names)
+        table.add_row("teacher", *cells, *state, escape(teacher.name), style="dim")
+    return table
+
+
+def fitting(
+    titles: Sequence[str],
+    rows: Sequence[Mapping[str, str]],
+    *,
+    needed: int,
+    room: int,
+    between: int = 3,
+) -> int:
+    """How many columns of a table, from the first one on, there is room for.
+
+    Args:
+        titles: of the columns.
+        rows: the cells of each row by title.
+        needed: so many columns are shown in any case.
+        room: in characters.
+        between: characters between two columns.
+    """
+    for count, title in enumerate(titles):
+        room -= max(map(cell_len, [*title.split(), *(row[title] for row in rows)])) + between
+        if count >= needed and room < 0:
+            return count
+    return len(titles)
+
+
+def add_figures(table: Table, names: Iterable[str]) -> None:
+    """Adds a column for each figure; a title of several words takes a line for each."""
+    for name in names:
+        table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
+
+
+def _empty_table(title: str, names: Iterable[str], *, states: bool) -> Table:
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
     )
-    for name in ("trial", "accuracy", "test", "bytes", "latency"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_figures(table, ["trial", *names])
     if states:
         table.add_column("state", no_wrap=True)
-    table.add_column("recipe", overflow="fold", min_width=20)
-    for trial in trials:
-        outcome = trial.outcome
-        quality = outcome.quality if outcome else None
-        table.add_row(
-            str(trial.number),
-            percent(quality.accuracy if quality else None),
-            percent(trial.test.accuracy if trial.test else None),
-            *cost_texts(outcome.cost if outcome else None)[:2],
-            *([state_text(trial.state)] if states else []),
-            escape(recipe_text(trial.params)) + _no_op_mark(outcome),
-        )
-    if teacher:
-        table.add_section()
-        table.add_row(
-            "teacher",
-            percent(teacher.accuracy),
-            percent(teacher.test_accuracy),
-            *cost_texts(teacher.cost)[:2],
-            *([""] if states else []),
-            escape(teacher.name),
-            style="dim",
-        )
+    table.add_column("recipe", overflow="fold", min_width=_RECIPE)
     return table
+
+
+def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[str, str]:
+    """A network's figures by column, those that matter most first."""
+    own, *others = goal.all_metrics
+    costs = cost_texts(cost)
+    return {
+        own.label: metric_text(own, quality),
+        "test": metric_text(own, test),
+        **{limit.label: costs[limit.label] for limit in goal.costs},
+        **{metric.label: metric_text(metric, quality) for metric in others},
+        **{limit.label: costs[limit.label] for limit in goal.all_limits},
+    }
+
+
+def _outcome(trial: TrialRecord) -> Outcome:
+    return trial.outcome or Outcome(state=trial.state)
 
 
 def _no_op_mark(outcome: Outcome | None) -> str:

@@ -69,7 +69,7 @@ def tell(info: DataInfo, *, keep: bool, progress: Progress) -> None:
     if info.repeated:
         progress(
             f"{info.repeated} validation and test images are also among those that are learned: "
-            "their accuracy will look better than it is"
+            "their metrics will look better than they are"
         )
     if info.unlabelled:
         progress(f"{info.unlabelled} images without labels")

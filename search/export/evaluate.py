@@ -1,21 +1,26 @@
 """Students, teachers and foreign models side by side, on the same images and the same machine."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.artifacts.student import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import BadInput
-from search.evaluation.intervals import wilson_interval
+from search.evaluation.measure import quality
 from search.evaluation.predictions_file import read_predictions
 from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.images import part_of
 from search.files.disk import scratch
+from search.objectives.goal import Goal
+from search.objectives.limits import limits
+from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
+from search.records import Cost, Quality
 from search.targets.latency import Latency, measure_latency
+from search.targets.timing import timed_cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,31 +29,34 @@ class EvaluationResult:
 
     Attributes:
         model: as the person named it.
-        accuracy: on the images.
-        low: of its 95% interval.
-        high: likewise.
-        agreement: share of images on which it predicts the teacher's class; None without a teacher.
-        size_bytes: of its file.
-        parameters: of its float form.
-        macs: for one image.
-        latency_ms: median for one image, the models in turns.
-        latency_p95_ms: 95th percentile.
+        images: that it was given.
+        quality: every metric that can be told: without a teacher, none that compares with it.
+        cost: every cost that can be told; the models were timed in turns.
     """
 
     model: str
-    accuracy: float
-    low: float
-    high: float
-    agreement: float | None
-    size_bytes: int
-    parameters: int
-    macs: int
-    latency_ms: float
-    latency_p95_ms: float
+    images: int
+    quality: Quality
+    cost: Cost
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+    def interval(self, metric: Metric) -> tuple[float, float] | None:
+        """The ends of the metric's 95% interval; None where nothing tells them."""
+        found = self.quality.get(metric.name)
+        if found is None:
+            return None
+        return metric.confidence(found.value, found.error, self.images)
+
+    def to_json(self, goal: Goal) -> dict[str, Any]:
+        """Plain values: metrics with their 95% intervals, the goal's as `low` and `high`; costs."""
+        row: dict[str, Any] = {"model": self.model}
+        for metric in goal.all_metrics:
+            found, name = self.quality.get(metric.name), metric.name
+            low, high = self.interval(metric) or (None, None)
+            row[name] = None if found is None else found.value
+            row |= {f"{name}_low": low, f"{name}_high": high}
+        row["low"], row["high"] = (row[f"{goal.metric.name}_{end}"] for end in ("low", "high"))
+        costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
+        return row | {cost: self.cost.get(cost) for cost in costs}
 
 
 def evaluate(
@@ -60,7 +68,7 @@ def evaluate(
         models: folders, files, names of timm's.
         dataset: the images.
         part: `test` or `validation`.
-        teacher: the model that agreement is with; None takes what the first exported student
+        teacher: the model that others are compared with; None takes what the first exported student
             keeps of its own teacher, where the images are those of its study.
         threads: that serve one image.
 
@@ -99,16 +107,9 @@ def _latencies(entrants: Sequence[EvaluatedModel]) -> list[Latency]:
 def _standing(
     entrant: EvaluatedModel, found: Predictions, taught: Predictions | None, latency: Latency
 ) -> EvaluationResult:
-    low, high = wilson_interval(found.accuracy, len(found.labels))
     return EvaluationResult(
         model=entrant.name,
-        accuracy=found.accuracy,
-        low=low,
-        high=high,
-        agreement=float((found.classes == taught.classes).mean()) if taught else None,
-        size_bytes=entrant.path.stat().st_size,
-        parameters=entrant.parameters,
-        macs=entrant.macs,
-        latency_ms=latency.median_ms,
-        latency_p95_ms=latency.p95_ms,
+        images=len(found.labels),
+        quality=quality(found, teacher=None if taught is None else taught.classes),
+        cost={**entrant.cost, **timed_cost(latency)},
     )

@@ -20,8 +20,9 @@ from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
 from search.files.reading import DamagedFile, parsed_json
-from search.objectives.counting import count_operations
+from search.objectives.counting import count_cost
 from search.objectives.predictions import Predictions
+from search.records import Cost
 from search.targets.latency import Served
 from search.targets.onnx_export import export_onnx
 from search.targets.registry import runtime_in, runtime_of_file
@@ -45,8 +46,7 @@ class EvaluatedModel:
         mean: of each channel, by which it wants its images normalised; None takes raw pixels,
             [batch, height, width, channels], uint8.
         std: likewise.
-        parameters: of its float form.
-        macs: for one image.
+        cost: what is counted of it; nothing is timed.
     """
 
     name: str
@@ -56,8 +56,7 @@ class EvaluatedModel:
     image_size: int
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
-    parameters: int
-    macs: int
+    cost: Cost
 
     def predict(self, part: Part) -> Predictions:
         """What it predicts for a part's images, resized to what it takes."""
@@ -135,7 +134,6 @@ def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
     provenance = read_provenance(folder)
     data, serving = provenance.data, provenance.served_by
     shape = (data.channels, data.image_size, data.image_size)
-    parameters, macs = count_operations(load_network(folder), shape)
     return EvaluatedModel(
         name=name,
         path=folder / serving.file,
@@ -144,8 +142,7 @@ def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
         image_size=data.image_size,
         mean=data.mean,
         std=data.std,
-        parameters=parameters,
-        macs=macs,
+        cost=count_cost(load_network(folder), folder / serving.file, shape),
     )
 
 
@@ -166,11 +163,10 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel
     if (path.parent / RECIPE).is_file() and _is_of_export(path):
         # A form of a student, whose packed weights are not what its parameters are.
         data = read_provenance(path.parent).data
-        counted = (data.channels, data.image_size, data.image_size)
-        parameters, macs = count_operations(load_network(path.parent), counted)
+        image_shape = (data.channels, data.image_size, data.image_size)
+        cost = count_cost(load_network(path.parent), path, image_shape)
     else:
-        shape = None if raw else (1, info.channels, size, size)
-        parameters, macs = _counted(name, path, shape)
+        cost = _counted(name, path, None if raw else (1, info.channels, size, size))
     return EvaluatedModel(
         name=name,
         path=path,
@@ -179,8 +175,7 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel
         image_size=size,
         mean=None if raw else said.mean,
         std=None if raw else said.std,
-        parameters=parameters,
-        macs=macs,
+        cost=cost,
     )
 
 
@@ -199,7 +194,6 @@ def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedMo
     shape = (info.channels, size, size)
     path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
     export_onnx(network, path, image_shape=shape)
-    parameters, macs = count_operations(network, shape)
     # timm adapts the first layer to grey images, but not these figures.
     grey = info.channels == 1 != len(config["mean"])
     mean, std = ((sum(v) / len(v),) if grey else tuple(v) for v in (config["mean"], config["std"]))
@@ -211,8 +205,7 @@ def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedMo
         image_size=size,
         mean=mean,
         std=std,
-        parameters=parameters,
-        macs=macs,
+        cost=count_cost(network, path, shape),
     )
 
 
@@ -291,7 +284,7 @@ def _is_of_export(path: Path) -> bool:
     return path.name in {*_FORMS, read_provenance(path.parent).served_by.file}
 
 
-def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> tuple[int, int]:
+def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> Cost:
     try:
         return count_onnx(path, batch_shape=batch_shape)
     # Not every file that a runtime loads is ONNX.

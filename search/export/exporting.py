@@ -47,6 +47,7 @@ from search.export.timm_config import write_config
 from search.export.writers import WriterSource, write_formats
 from search.files.atomic import remove_abandoned, written_whole
 from search.files.filestore import FolderStore
+from search.objectives.goal import stored_goal
 from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
 from search.targets.target import ServedModel
 
@@ -116,6 +117,7 @@ def _write_findings(
     report = Report(
         study=study.name,
         trial=trial.number,
+        goal=stored_goal(study.config),
         measured=ExportedMeasurements.of(study, trial),
         provenance=provenance,
         student=own.get("test"),

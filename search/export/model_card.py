@@ -10,13 +10,15 @@ from jinja2 import Environment, StrictUndefined
 
 from search.artifacts.student import Provenance
 from search.data.dataset import DataInfo
-from search.evaluation.intervals import wilson_interval, with_interval
+from search.evaluation.intervals import interval_text
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import ExportedMeasurements
 from search.objectives.budget import cost_texts
+from search.objectives.goal import Goal
+from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
-from search.records import Scalar
+from search.records import Quality, Scalar
 
 _FORMATS = {
     ExportFormat.FLOAT32: "the float network, for ONNX Runtime",
@@ -41,6 +43,7 @@ class Report:
     Attributes:
         study: the study's name.
         trial: the trial's number.
+        goal: what the study searched for.
         measured: cost and quality.
         provenance: recipe, data and origin.
         student: its predictions for the test images; None where it was not tested.
@@ -50,6 +53,7 @@ class Report:
 
     study: str
     trial: int
+    goal: Goal
     measured: ExportedMeasurements
     provenance: Provenance
     student: Predictions | None
@@ -128,15 +132,10 @@ def _head(report: Report, licence: str | None) -> str:
 
 
 def _eval_results(report: Report) -> list[EvalResult] | None:
-    """Accuracy and agreement on the test images; None where the student was not tested."""
-    test, data = report.measured.test, report.data
-    if test is None:
+    """Every metric on the test images; None where the student was not tested."""
+    data, metrics = report.data, _test_metrics(report)
+    if not metrics:
         return None
-    low, high = wilson_interval(test.accuracy, data.sizes.test)
-    metrics = (
-        ("accuracy", f"accuracy, 95% interval {low:.4f} to {high:.4f}", test.accuracy),
-        ("agreement", "agreement with the teacher", test.agreement),
-    )
     return [
         EvalResult(
             task_type="image-classification",
@@ -151,25 +150,51 @@ def _eval_results(report: Report) -> list[EvalResult] | None:
     ]
 
 
+def _test_metrics(report: Report) -> list[tuple[str, str, float]]:
+    """Of each metric on the test images: its name, its label and 95% interval, and its value."""
+    found = []
+    for metric in report.goal.all_metrics:
+        if metric.name not in report.measured.test:
+            continue
+        measured = report.measured.test[metric.name]
+        label = metric.label
+        interval = metric.confidence(measured.value, measured.error, report.data.sizes.test)
+        if interval is not None:
+            label += f", 95% interval {interval[0]:.4f} to {interval[1]:.4f}"
+        found.append((metric.name, label, round(measured.value, 6)))
+    return found
+
+
 def _figures(report: Report) -> list[tuple[str, str, str]]:
+    """A row each: what it is, the student's, the teacher's."""
     measured, sizes = report.measured, report.data.sizes
-    teacher, test, quality = measured.teacher, measured.test, measured.quality
-    own, taught = cost_texts(measured.cost), cost_texts(teacher.cost if teacher else None)
-    return [
+    teacher = measured.teacher
+    parts = (
+        ("test", sizes.test, measured.test, teacher.test if teacher else {}),
+        ("validation", sizes.validation, measured.quality, teacher.quality if teacher else {}),
+    )
+    rows = [
         (
-            f"accuracy on {sizes.test:,} test images",
-            with_interval(test.accuracy if test else None, sizes.test),
-            with_interval(teacher.test_accuracy if teacher else None, sizes.test),
-        ),
-        ("agrees with the teacher there", f"{test.agreement:.2%}" if test else "not measured", ""),
-        (
-            f"accuracy on {sizes.validation:,} validation images",
-            with_interval(quality.accuracy, sizes.validation),
-            with_interval(teacher.accuracy if teacher else None, sizes.validation),
-        ),
-        ("agrees with the teacher there", f"{quality.agreement:.2%}", ""),
-        *zip(("bytes", "latency, median", "parameters", "MACs"), own, taught, strict=True),
+            f"{metric.label} on {count:,} {part} images",
+            _with_interval(metric, own, count),
+            # A teacher that is compared with itself tells nothing.
+            "" if metric.uses_teacher else _with_interval(metric, taught, count),
+        )
+        for part, count, own, taught in parts
+        for metric in report.goal.all_metrics
+        if metric.name in own or metric.name == report.goal.metric.name
     ]
+    mine, whole = cost_texts(measured.cost), cost_texts(teacher.cost if teacher else None)
+    costs = [
+        (f"{limit.label} ({limit.description})", mine[limit.label], whole[limit.label])
+        for limit in report.goal.all_limits
+    ]
+    return rows + costs
+
+
+def _with_interval(metric: Metric, quality: Quality, images: int) -> str:
+    found = quality.get(metric.name)
+    return "not measured" if found is None else interval_text(metric, found, images)
 
 
 def _by_class(report: Report) -> list[tuple[str, int, str, str]]:

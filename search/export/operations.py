@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates of an ONNX file that did not come with its network."""
+"""What is counted of an ONNX file that did not come with its network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,9 @@ from pathlib import Path
 import onnx
 from onnx import GraphProto, NodeProto, TensorProto, shape_inference
 
+from search.objectives.limits import MACS, PARAMETERS, SIZE
+from search.records import Cost
+
 _CONVOLUTIONS = {"Conv", "ConvInteger", "QLinearConv"}
 _PRODUCTS = {"MatMul", "Gemm", "MatMulInteger"}
 _SCALED = {"QuantizeLinear", "DequantizeLinear"}
@@ -14,8 +17,8 @@ _SCALED = {"QuantizeLinear", "DequantizeLinear"}
 Shapes = Mapping[str, Sequence[int]]
 
 
-def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates for one image, of its convolutions and products.
+def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> Cost:
+    """Its bytes, parameters, and multiply-accumulates of convolutions and products for one image.
 
     Scales, zero points and shapes are no parameters.
 
@@ -31,7 +34,11 @@ def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> tuple[int,
             dim.dim_value = length
     graph = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = _shapes(graph)
-    return _parameters(graph), sum(_macs(node, shapes) for node in graph.node)
+    return {
+        SIZE.cost: path.stat().st_size,
+        PARAMETERS.cost: _parameters(graph),
+        MACS.cost: sum(_macs(node, shapes) for node in graph.node),
+    }
 
 
 def _parameters(graph: GraphProto) -> int:

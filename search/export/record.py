@@ -3,15 +3,19 @@
 To the artifact's own record (see `search.artifacts.student`) an export adds three keys:
 
 chosen    the study, the trial, its parent, its seed, and when it ended
-measured  cost, quality, the test part, hardware, and the teacher's figures
+measured  cost; quality on validation images, and test on the test images: of each metric the value
+          and its standard error; hardware; and the teacher's figures
 study     the study file as it was run, typed; but for `run`
+
+A retort before 0.2 wrote each metric as its value alone, of the teacher one metric alone, and null
+for what was not measured.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self, get_args
+from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
@@ -19,6 +23,8 @@ from search.artifacts.student import RECIPE, read_recipe
 from search.config.study import DataSettings, TargetSettings
 from search.errors import ArtifactError, shortened
 from search.objectives.budget import Budget, stored_budget
+from search.objectives.goal import Goal, stored_goal
+from search.objectives.metrics import ACCURACY
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
 
 
@@ -29,14 +35,14 @@ class ExportedMeasurements:
     Attributes:
         cost: of the file that its runtime serves.
         quality: on validation images.
-        test: on the test images; None where the search did not test it.
+        test: on the test images; empty where the search did not test it.
         hardware: where latency was measured: processor, device, threads, runtime.
         teacher: the same of its teacher, where there was one.
     """
 
     cost: Cost
     quality: Quality
-    test: Quality | None
+    test: Quality
     hardware: Mapping[str, Scalar]
     teacher: TeacherRecord | None
 
@@ -46,7 +52,6 @@ class ExportedMeasurements:
         outcome = trial.outcome
         assert outcome is not None
         assert outcome.cost is not None
-        assert outcome.quality is not None
         return cls(
             cost=outcome.cost,
             quality=outcome.quality,
@@ -77,6 +82,7 @@ class ExportRecord:
         data: the settings that its images were prepared by; None where the study kept none.
         seed: of the division of these images.
         budget: of the study.
+        goal: of the study.
     """
 
     study: str
@@ -85,6 +91,7 @@ class ExportRecord:
     data: DataSettings | None
     seed: int
     budget: Budget
+    goal: Goal
 
 
 _MEASURED = TypeAdapter(ExportedMeasurements)
@@ -123,10 +130,11 @@ def read_handover(folder: Path) -> ExportRecord:
         return ExportRecord(
             study=str(chosen["study"]),
             trial=int(chosen["trial"]),
-            measured=_checked(_MEASURED.validate_python(document["measured"])),
+            measured=_measured(document["measured"]),
             data=DataSettings.model_validate(config["data"]) if "data" in config else None,
             seed=int(config.get("seed", 0)),
             budget=stored_budget(config),
+            goal=stored_goal(config),
         )
     except KeyError as error:
         raise ArtifactError(
@@ -138,11 +146,47 @@ def read_handover(folder: Path) -> ExportRecord:
         raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
 
 
-def _checked(measured: ExportedMeasurements) -> ExportedMeasurements:
-    """With hardware that a runtime can be asked for."""
-    if not 1 <= measured.threads <= _MOST_THREADS or measured.device not in _DEVICES:
+def _measured(held: Mapping[str, Any]) -> ExportedMeasurements:
+    """What was measured, of whichever version; with hardware that a runtime can be asked for."""
+    teacher = held["teacher"]
+    found = _MEASURED.validate_python(
+        {
+            **held,
+            "cost": _without_unknown(held["cost"]),
+            "quality": _with_errors(held["quality"]),
+            "test": _with_errors(held["test"]),
+            "teacher": teacher and _teacher(teacher),
+        }
+    )
+    if not 1 <= found.threads <= _MOST_THREADS or found.device not in _DEVICES:
         raise ValueError(
             f"hardware must be up to {_MOST_THREADS} threads of {' or '.join(_DEVICES)}, "
-            f"but is {measured.threads} of {measured.device!r}"
+            f"but is {found.threads} of {found.device!r}"
         )
-    return measured
+    return found
+
+
+def _teacher(held: Mapping[str, Any]) -> dict[str, Any]:
+    # A retort before 0.2 measured one metric of it, on both parts.
+    older = {"quality": held.get(ACCURACY.name), "test": held.get(f"test_{ACCURACY.name}")}
+    quality = {
+        part: _with_errors(held.get(part, {} if value is None else {ACCURACY.name: value}))
+        for part, value in older.items()
+    }
+    return {
+        "name": held["name"],
+        "digest": held["digest"],
+        "cost": _without_unknown(held["cost"]),
+        **quality,
+    }
+
+
+def _with_errors(held: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        name: found if isinstance(found, Mapping) else {"value": found}
+        for name, found in (held or {}).items()
+    }
+
+
+def _without_unknown(cost: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in cost.items() if value is not None}

@@ -10,19 +10,25 @@ from search.artifacts.student import load_network, read_provenance
 from search.config.yaml_document import read_document
 from search.data.dataset import DataInfo, Dataset
 from search.errors import ArtifactError, BadInput, DataError, StudyFileError, TargetError
-from search.evaluation.intervals import wilson_interval, with_interval
+from search.evaluation.intervals import interval_text
+from search.evaluation.measure import quality
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
+from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.forms import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
 from search.export.record import ExportRecord, read_handover
 from search.files.reading import read_limited
-from search.objectives.counting import count_operations
+from search.objectives.budget import Budget
+from search.objectives.counting import count_cost
+from search.objectives.limits import LATENCY, limits
+from search.objectives.metric import Metric
+from search.objectives.predictions import Predictions
 from search.records import Cost
 from search.targets.latency import measure_latency
 from search.targets.target import Runtime
-from search.units import format_milliseconds
+from search.targets.timing import timed_cost
 from spaces.processor import processor_name
 
 # A line for each of ten thousand classes takes less.
@@ -62,10 +68,12 @@ def verify(
     yield from ExportedFormats(folder, info, images, trust=trust).checks()
     yield from _graded(folder, told, dataset, info, reason)
     file = folder / runtime.file
-    yield _weighed(file, told)
-    timed, latency_ms = _timed(file, runtime, told)
-    yield timed
-    yield _afforded(file, told, info, latency_ms)
+    shape = (info.channels, info.image_size, info.image_size)
+    counted = count_cost(load_network(folder), file, shape)
+    yield from _counted(told, counted)
+    check, timed = _timed(file, runtime, told)
+    yield check
+    yield _afforded(told.budget, {**counted, **timed})
 
 
 def _graded(
@@ -86,25 +94,50 @@ def _graded(
     threads = told.measured.threads
     student = open_model(str(folder), info, threads=threads, scratch=folder)
     again = student.predict(dataset.test)
-    claimed, count = _claimed(folder), len(dataset.test)
-    text = f"accuracy {with_interval(again.accuracy, count)} on {count:,} images"
-    if not _are_those_of(dataset, folder, info):
-        text += "; not the images that it was tested on, so nothing is claimed"
-        yield Check(name="test part", holds=None, found=text)
-        return
-    if claimed is None:
-        yield Check(name="test part", holds=None, found=f"{text}; the card claims none")
-        return
-    low, high = wilson_interval(claimed, count)
-    held = low <= again.accuracy <= high
-    yield Check(name="test part", holds=held, found=f"{text}; {claimed:.2%} on the card")
+    is_its_own = _are_those_of(dataset, folder, info)
+    yield _compared(folder, told, again, is_its_own=is_its_own)
     kept = read_predictions(folder / PREDICTIONS).get("test")
-    if kept is not None:
+    if is_its_own and kept is not None:
         other = len(again.disagreements(kept))
-        text = f"{other} of {count:,} images are named otherwise than when it was measured"
-        # Another processor may round otherwise: then its accuracy is what counts.
+        text = f"{other} of {len(dataset.test):,} images are named otherwise than when measured"
+        # Another processor may round otherwise: then its metric is what counts.
         alike = told.measured.hardware.get("processor") == processor_name()
         yield Check(name="predictions", holds=other == 0 if alike else None, found=text)
+
+
+def _compared(folder: Path, told: ExportRecord, again: Predictions, *, is_its_own: bool) -> Check:
+    """Whether the metric of the study's goal lies within the interval of the card's value.
+
+    Args:
+        folder: the export.
+        told: what its recipe.json tells.
+        again: what it predicts here.
+        is_its_own: whether these are the images that the card's value is of.
+    """
+    metric, count = told.goal.metric, len(again.labels)
+    taught = _taught(folder) if metric.uses_teacher and is_its_own else None
+    found = quality(again, teacher=None if taught is None else taught.classes).get(metric.name)
+    if found is None:
+        text = f"{metric.label} is not known here: it compares with the teacher's predictions"
+        return Check(name="test part", holds=None, found=text)
+    text = f"{metric.label} {interval_text(metric, found, count)} on {count:,} images"
+    if not is_its_own:
+        text += "; not the images that it was tested on, so nothing is claimed"
+        return Check(name="test part", holds=None, found=text)
+    claimed = _claimed(folder, metric)
+    if claimed is None:
+        return Check(name="test part", holds=None, found=f"{text}; the card claims none")
+    said = told.measured.test.get(metric.name)
+    interval = metric.confidence(claimed, said.error if said else None, count)
+    holds = None if interval is None else interval[0] <= found.value <= interval[1]
+    text += f"; {metric.format(claimed)} on the card"
+    return Check(name="test part", holds=holds, found=text)
+
+
+def _taught(folder: Path) -> Predictions | None:
+    """What its teacher predicts for the test images; None where that was not kept."""
+    path = folder / TEACHER_PREDICTIONS
+    return read_predictions(path).get("test") if path.is_file() else None
 
 
 def _are_those_of(dataset: Dataset, folder: Path, info: DataInfo) -> bool:
@@ -117,62 +150,61 @@ def _are_those_of(dataset: Dataset, folder: Path, info: DataInfo) -> bool:
     return bool(left_behind and kept and np.array_equal(kept.labels, dataset.test.labels))
 
 
-def _claimed(folder: Path) -> float | None:
-    """The accuracy in the model card's head."""
+def _claimed(folder: Path, metric: Metric) -> float | None:
+    """The metric's value in the model card's head; None where it has none."""
     path = folder / "README.md"
     try:
         text = read_limited(path, _MOST_CARD_BYTES).decode().split("---\n")[1]
         head: Any = read_document(text, lambda line, column: f"{path}:{line + 1}:{column}").values
         results = head["model-index"][0]["results"][0]["metrics"]
-        value = next(float(each["value"]) for each in results if each["type"] == "accuracy")
-        if not 0 <= value <= 1:
-            raise ValueError(f"an accuracy is from 0 to 1, but is {value}")
+        said = [float(each["value"]) for each in results if each["type"] == metric.name]
+        if not said:
+            return None
+        low, high = sorted((metric.worst, metric.best))
+        if not low <= (value := said[0]) <= high:
+            raise ValueError(f"{metric.name} must be from {low:g} to {high:g}, but is {value}")
         return value
     except KeyError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, StopIteration, StudyFileError) as error:
+    except (OSError, ValueError, LookupError, TypeError, StudyFileError) as error:
         raise ArtifactError(f"the head of {path} can't be read: {error}") from error
 
 
-def _weighed(file: Path, told: ExportRecord) -> Check:
-    size, said = file.stat().st_size, told.measured.cost.size_bytes
-    was = "as when it was measured" if size == said else f"but {said:,} when it was measured"
-    return Check(name="bytes", holds=size == said, found=f"{size:,}, {was}")
+def _counted(told: ExportRecord, cost: Cost) -> Iterator[Check]:
+    """Whether each counted cost is what it was when it was measured."""
+    for limit in limits().values():
+        if limit.cost not in cost or limit.cost not in told.measured.cost:
+            continue
+        own, said = cost[limit.cost], told.measured.cost[limit.cost]
+        was = "as when it was measured" if own == said else f"but {said:,} when it was measured"
+        yield Check(name=limit.label, holds=own == said, found=f"{own:,}, {was}")
 
 
-def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, float | None]:
-    """Its latency here, which no claim is made of; None where this machine can't serve it so."""
+def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cost]:
+    """Its latency here, which no claim is made of; no cost where this machine can't serve it so."""
     threads, device = told.measured.threads, told.measured.device
+    name = LATENCY.label
     try:
         served = runtime.load(file, threads=threads, device=device)
     except (ArtifactError, TargetError) as error:
-        return Check(name="latency", holds=None, found=f"not measured: {error}"), None
+        return Check(name=name, holds=None, found=f"not measured: {error}"), {}
     (latency,) = measure_latency([served])
-    text = f"{format_milliseconds(latency.median_ms)} here, {threads} thread(s)"
-    if (said := told.measured.cost.latency_ms) is not None:
+    cost = timed_cost(latency)
+    text = f"{LATENCY.format(cost[LATENCY.cost])} here, {threads} thread(s)"
+    if (said := told.measured.cost.get(LATENCY.cost)) is not None:
         where = told.measured.hardware.get("processor", "another machine")
-        text += f"; {format_milliseconds(said)} when it was measured, on {where}"
-    return Check(name="latency", holds=None, found=text), latency.median_ms
+        text += f"; {LATENCY.format(said)} when it was measured, on {where}"
+    return Check(name=name, holds=None, found=text), cost
 
 
-def _afforded(file: Path, told: ExportRecord, info: DataInfo, latency_ms: float | None) -> Check:
+def _afforded(budget: Budget, cost: Cost) -> Check:
     """Whether the study's budget holds here."""
-    budget = told.budget
-    shape = (info.channels, info.image_size, info.image_size)
-    parameters, macs = count_operations(load_network(file.parent), shape)
-    cost = Cost(
-        size_bytes=file.stat().st_size,
-        parameters=parameters,
-        macs=macs,
-        latency_ms=latency_ms,
-        latency_p95_ms=None,
-    )
     if not budget.limits():
         return Check(name="budget", holds=None, found="the study had none")
     if not budget.admits(cost):
         return Check(
             name="budget", holds=False, found=f"does not hold here: {budget.explain(cost)}"
         )
-    if budget.latency is not None and latency_ms is None:
-        return Check(name="budget", holds=None, found=f"{budget}: latency is not known here")
+    if budget.is_untold(cost):
+        return Check(name="budget", holds=None, found=f"{budget}: not all of it is known here")
     return Check(name="budget", holds=True, found=f"{budget}: holds here")

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.objectives.limit import Limit
-from search.objectives.limits import LATENCY, SIZE, limit_of
+from search.objectives.limits import LATENCY, SIZE, limit_of, limits
 from search.objectives.metric import Metric
-from search.objectives.metrics import ACCURACY, metric_of
+from search.objectives.metrics import ACCURACY, metric_of, metrics
 from search.records import Cost, Outcome
 
 DEFAULT_OBJECTIVE = ACCURACY.name
@@ -40,6 +40,18 @@ class Goal:
                 f"but got {list(minimized)}"
             )
         return cls(metric=metric_of(objective), costs=tuple(map(limit_of, minimized)))
+
+    @property
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """Every metric, its own first: the order in which they are shown."""
+        others = (metric for metric in metrics().values() if metric.name != self.metric.name)
+        return self.metric, *others
+
+    @property
+    def all_limits(self) -> tuple[Limit, ...]:
+        """Every limit, the minimised costs first: the order in which they are shown."""
+        own = {limit.name for limit in self.costs}
+        return *self.costs, *(limit for limit in limits().values() if limit.name not in own)
 
     def value(self, outcome: Outcome) -> float | None:
         """The metric's value of a student; None where it was not measured."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -38,9 +39,10 @@ def add_study(home: Path) -> AddStudy:
         name: str = "digits",
         params: Mapping[str, Scalar] = PARAMS,
         size: str | None = "300KB",
+        search: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         with Store.open("sqlite:///retort.db") as store:
-            config = {"study": name, "budget": {"size": size}}
+            config = {"study": name, "budget": {"size": size}, "search": dict(search)}
             store.create_study(name, config=config, artifacts=str(home / "artifacts"))
             store.record_teacher(name, TEACHER)
             for outcome in outcomes:

@@ -6,6 +6,9 @@ from dataclasses import replace
 import pytest
 
 from search.errors import BadInput, NoStudentFits, StoreError
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics
+from tests.measured import quality
 from tests.messages import naming
 from tests.search.cli.conftest import AddStudy, Retort
 from tests.search.cli.made_outcomes import (
@@ -168,8 +171,7 @@ def test_best_names_the_nearest_miss(retort: Retort, add_study: AddStudy) -> Non
 def test_best_within_other_limits_than_the_studys(
     retort: Retort, add_study: AddStudy, options: tuple[str, ...], number: int
 ) -> None:
-    assert SMALLER.cost
-    add_study(COMPLETE, replace(SMALLER, cost=replace(SMALLER.cost, latency_ms=0.2)))
+    add_study(COMPLETE, replace(SMALLER, cost={**(SMALLER.cost or {}), "latency_ms": 0.2}))
     assert f"retort export {number} " in retort("best", *options).stdout
 
 
@@ -179,6 +181,118 @@ def test_best_names_the_most_accurate_where_none_is_accurate_enough(
     add_study(COMPLETE, SMALLER)
     with pytest.raises(NoStudentFits, match=naming(0, "90.00%")):
         retort("best", "--min-accuracy", "0.99")
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        (("--max", "parameters=20k"), 1),
+        (("--max", "macs=3M", "--max", "parameters=100000"), 0),
+        (("--max", "size=100KB"), 1),
+    ],
+)
+def test_best_within_any_limit_by_name(
+    retort: Retort, add_study: AddStudy, options: tuple[str, ...], number: int
+) -> None:
+    add_study(COMPLETE, replace(SMALLER, cost={**(SMALLER.cost or {}), "parameters": 10_000}))
+    assert json.loads(retort("best", *options, "--json").stdout)["trial"] == number
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (("parameters",), "'parameters'"),
+        (("parametres=1",), "did you mean 'parameters'"),
+        (("parameters=many",), "--max parameters .*'many'"),
+        (("macs=1", "macs=2"), "--max macs"),
+    ],
+)
+def test_a_limit_by_name_that_is_none_is_refused(
+    retort: Retort, add_study: AddStudy, given: tuple[str, ...], named: str
+) -> None:
+    add_study(COMPLETE)
+    options = [word for one in given for word in ("--max", one)]
+    with pytest.raises(BadInput, match=named):
+        retort("best", *options)
+
+
+def test_trials_lists_those_within_limits(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, SMALLER, INFEASIBLE, FAILED)
+    options = ("--max-size", "100KB", "--format", "json")
+    (found,) = json.loads(retort("trials", *options).stdout)
+    assert found["trial"] == 1
+
+
+def test_the_frontier_within_a_limit_is_of_those_that_keep_it(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    heavy = replace(COMPLETE, cost={**(COMPLETE.cost or {}), "macs": 9_000_000})
+    add_study(heavy, replace(WORSE, quality=quality(accuracy=0.89)))
+    options = ("--frontier", "--max", "macs=5M", "--format", "json")
+    assert [row["trial"] for row in json.loads(retort("trials", *options).stdout)] == [1]
+
+
+@pytest.mark.parametrize("option", ["--min", "--min-accuracy"])
+def test_best_keeps_to_a_least_value(retort: Retort, add_study: AddStudy, option: str) -> None:
+    add_study(SMALLER, COMPLETE)
+    found = json.loads(retort("best", option, "0.85", "--json").stdout)
+    assert found["trial"] == 1
+
+
+@pytest.mark.parametrize("option", ["--min", "--min-accuracy"])
+def test_a_least_value_beyond_the_metric_is_refused(
+    retort: Retort, add_study: AddStudy, option: str
+) -> None:
+    add_study(COMPLETE)
+    with pytest.raises(BadInput, match=rf"^{option} .*\b1\.5\b"):
+        retort("best", option, "1.5")
+
+
+def test_a_study_of_another_metric_is_chosen_from_and_shown_by_that(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    found = [quality(accuracy=0.9, agreement=0.5), quality(accuracy=0.5, agreement=0.9)]
+    outcomes = [replace(COMPLETE, quality=each) for each in found]
+    add_study(*outcomes, search={"objective": "agreement", "minimize": ["parameters"]})
+    assert json.loads(retort("best", "--json").stdout)["trial"] == 1
+    (study,) = json.loads(retort("status", "--json").stdout)
+    assert (study["best_trial"], study["best_agreement"], study["frontier"]) == (1, 0.9, 1)
+    table = retort("trials").stdout
+    assert "agreement" in table
+    assert "parameters" in table
+    with pytest.raises(BadInput, match="agreement"):
+        retort("best", "--min-accuracy", "0.5")
+
+
+def test_a_study_whose_metric_is_not_installed_is_named_and_the_others_are_shown(
+    add_study: AddStudy, retort: Retort
+) -> None:
+    add_study(COMPLETE)
+    add_study(COMPLETE, name="other", search={"objective": "elegance"})
+    result = retort("status", "--json")
+    assert result.exit_code == 1
+    assert [study["study"] for study in json.loads(result.stdout)] == ["digits"]
+    with pytest.raises(BadInput, match=r"\bother\b.*'elegance'"):
+        retort("trials", "--study", "other")
+
+
+def test_a_row_has_every_metric_and_every_cost(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE)
+    (row,) = json.loads(retort("trials", "--format", "json").stdout)
+    assert {*metrics(), *(f"test_{name}" for name in metrics())} < row.keys()
+    assert {cost for limit in limits().values() for cost in (limit.cost, *limit.also)} < row.keys()
+    assert (row["agreement"], row["test_accuracy"], row["macs"]) == (0.95, None, 2_000_000)
+
+
+def test_a_wide_terminal_shows_the_other_metrics_and_costs(
+    retort: Retort, add_study: AddStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_study(replace(COMPLETE, quality=quality(accuracy=0.9, balanced_accuracy=0.77)))
+    assert "77.00%" not in retort("trials").stdout
+    monkeypatch.setenv("COLUMNS", "160")
+    wide = retort("trials").stdout
+    assert "77.00%" in wide
+    assert "50.0 k" in wide
 
 
 @pytest.mark.parametrize(
@@ -223,3 +337,4 @@ def test_tables_fit_eighty_columns(retort: Retort, add_study: AddStudy) -> None:
     shown = retort("trials").stdout + retort("status").stdout
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
+    assert "labels" in shown  # of the recipes, which are folded and not cut off

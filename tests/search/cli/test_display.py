@@ -24,7 +24,7 @@ from tests.search.cli.made_outcomes import (
 )
 
 DURATION = re.compile(r"\d+\.\d+s|\d+m \d+s")
-POINT = EpochRecord(stage="distil", epoch=1, loss=0.5, accuracy=0.625, learning_rate=0.01)
+POINT = EpochRecord(stage="distil", epoch=1, loss=0.5, score=0.625, learning_rate=0.01)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_picture_shows_where_each_running_trial_is(picture: LiveDisplay) -> 
     assert any(naming("trial 0", "test_resnet", "labels", "float32").search(line) for line in lines)
     second = next(line for line in lines if "trial 1" in line)
     assert "magnitude 0.25" in second
-    assert naming("distil", 2, "62.5%").search(second)
+    assert naming("distil", 2, "62.50%").search(second)
 
 
 def test_the_picture_counts_trials_by_state_and_estimates_what_is_left(

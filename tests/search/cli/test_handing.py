@@ -76,7 +76,7 @@ def test_export_chooses_the_best_student_within_limits(
     _, small = finished(pruning=Magnitude(ratio=0.7, recovery=0.5))
     assert small.outcome
     assert small.outcome.cost
-    size = f"{small.outcome.cost.size_bytes}"
+    size = f"{small.outcome.cost['size_bytes']}"
     told = json.loads(retort("export", "--max-size", size, "-o", "out", "--json").stdout)
     assert told["trial"] == small.number
 
@@ -90,12 +90,15 @@ def test_export_where_none_is_within_the_limits_names_the_nearest_miss(
     assert not (home / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "limit", [("--min", "0.5"), ("--min-accuracy", "0.5"), ("--max", "macs=1M")]
+)
 def test_export_of_a_trial_within_limits_is_refused(
-    retort: Retort, finished: FinishedTrials
+    retort: Retort, finished: FinishedTrials, limit: tuple[str, str]
 ) -> None:
     finished()
     with pytest.raises(BadInput, match="limits"):
-        retort("export", "0", "--min-accuracy", "0.5", "-o", "out")
+        retort("export", "0", *limit, "-o", "out")
 
 
 def test_export_writes_the_formats_that_are_asked_for(

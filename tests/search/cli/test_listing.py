@@ -7,6 +7,8 @@ import pytest
 
 from search.config import reference
 from search.errors import BadInput
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics
 from spaces import registry
 from spaces.axes.order import AXES
 from spaces.listing import as_markdown, list_methods
@@ -53,6 +55,29 @@ def test_the_page_shows_the_methods_that_there_are() -> None:
     page = DOCS / "methods.md"
     if as_markdown(list_methods()) not in page.read_text():
         pytest.fail(f"write the output of `retort methods --markdown` into {page}")
+
+
+def test_every_metric_is_listed_with_its_direction_and_origin(retort: Retort) -> None:
+    found = {one["name"]: one for one in json.loads(retort("metrics", "--json").stdout)}
+    assert found.keys() == metrics().keys()
+    assert found["accuracy"]["direction"] == "more is better"
+    assert (found["accuracy"]["worst"], found["accuracy"]["best"]) == (0.0, 1.0)
+    assert {one["origin"] for one in found.values()} == {"retort"}
+
+
+def test_every_limit_is_listed_with_what_it_takes_and_who_tells_it(retort: Retort) -> None:
+    found = {one["name"]: one for one in json.loads(retort("limits", "--json").stdout)}
+    assert found.keys() == limits().keys()
+    assert found["size"]["takes"] == "bytes, such as 2MB"
+    assert found["size"]["stored_as"] == "size_bytes"
+    assert {name for name, one in found.items() if "timed" in one["measured"]} == {"latency"}
+
+
+@pytest.mark.parametrize("command", ["metrics", "limits"])
+def test_people_get_the_description_of_each(retort: Retort, command: str) -> None:
+    shown = retort(command).stdout
+    for one in json.loads(retort(command, "--json").stdout):
+        assert f"{one['name']}  {one['description']}" in shown
 
 
 def test_every_setting_has_a_meaning_and_some_must_be_given() -> None:

@@ -26,8 +26,8 @@ SECRET = "correct-horse"  # noqa: S105 - of no one
 def test_every_command_of_the_issue_is_there() -> None:
     assert COMMANDS == [
         "agent", "best", "dashboard", "db", "demo", "doctor", "evaluate", "export", "init",
-        "methods", "plan", "predict", "profile", "report", "resume", "run", "settings", "show",
-        "status", "stop", "trials", "verify",
+        "limits", "methods", "metrics", "plan", "predict", "profile", "report", "resume", "run",
+        "settings", "show", "status", "stop", "trials", "verify",
     ]  # fmt: skip
 
 

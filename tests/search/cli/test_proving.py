@@ -94,7 +94,9 @@ def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> 
     table = retort(*command).stdout
     rows = [line for line in table.splitlines() if "%" in line and "95%" not in line]
     assert rows
-    assert all(line.rstrip().endswith(("µs", "ms")) for line in rows)
+    assert all(text in line for line in rows for text in (f"{told[0]['accuracy']:.2%}", "KB", "µs"))
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 80
     assert naming(36, "npz").search(table)
     assert "student" in table  # whose column stays where the others leave little room
 

@@ -1,7 +1,6 @@
 """Students with all that a search finds out about them, ready to be exported."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,9 +45,13 @@ def tested(
         test = _predicted(context.artifacts.folder / TEACHER, context, "test")
         keep_test(context.artifacts.writing, TEACHER, test)
         record = TeacherRecord(
-            name="schooled", digest="ab" * 32, accuracy=found.accuracy, cost=cost
+            name="schooled",
+            digest="ab" * 32,
+            quality=quality(found, teacher=found.classes),
+            cost=cost,
+            test=quality(test, teacher=test.classes),
         )
-        return replace(record, test_accuracy=test.accuracy), test
+        return record, test
 
     def end(**methods: object) -> tuple[StudyRecord, TrialRecord]:
         study, trial = finished(**methods)

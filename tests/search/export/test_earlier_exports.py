@@ -8,7 +8,9 @@ import torch
 
 from search.artifacts.student import load_network
 from search.export import load
+from search.export.record import read_handover
 from search.export.verify import verify
+from search.records import Measurement
 
 # Of each format of an artifact one student, pruned and in int8, and its floats' logits for two
 # ramps; its int8 would give others on a processor that multiplies otherwise.
@@ -32,6 +34,17 @@ def test_an_earlier_export_gives_the_logits_that_it_gave(
         assert served(ramps).shape == (2, 3)
     assert np.abs(floats - np.array(logits)).max() < 1e-4
     assert labels == ("0", "1", "2")
+
+
+def test_what_an_earlier_export_was_measured_to_be_is_read() -> None:
+    measured = read_handover(FOLDER / "format_2").measured
+    assert measured.quality == {
+        "accuracy": Measurement(0.8888888888888888), "agreement": Measurement(0.8611111111111112)
+    }  # fmt: skip
+    assert measured.test["accuracy"] == Measurement(0.9722222222222222)
+    assert measured.cost["size_bytes"] == 54284
+    assert measured.teacher
+    assert measured.teacher.test == {"accuracy": Measurement(0.75)}
 
 
 @pytest.mark.parametrize("name", EARLIER)

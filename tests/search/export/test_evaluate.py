@@ -11,7 +11,6 @@ from torch import nn
 
 from search.data.dataset import Dataset
 from search.errors import BadInput
-from search.evaluation.intervals import wilson_interval
 from search.evaluation.onnx_metadata import LABELS
 from search.evaluation.predictions_file import TEACHER
 from search.export.evaluate import EvaluationResult, evaluate
@@ -19,6 +18,9 @@ from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx
 from search.objectives.counting import count_operations
+from search.objectives.goal import DEFAULT_GOAL
+from search.objectives.limits import MACS, PARAMETERS, SIZE
+from search.objectives.metrics import ACCURACY, metrics, wilson_interval
 from search.pipeline.study_context import StudyContext
 from search.targets.onnx_export import export_onnx
 from search.targets.onnx_runtime import SERVED
@@ -51,12 +53,24 @@ def test_a_student_stands_as_it_was_measured(
     assert trial.outcome
     cost = trial.outcome.cost
     assert cost
-    assert (found.accuracy, found.agreement) == (trial.test.accuracy, trial.test.agreement)
-    assert (found.low, found.high) == wilson_interval(trial.test.accuracy, 36)
-    assert (found.size_bytes, found.parameters, found.macs) == (
-        cost.size_bytes, cost.parameters, cost.macs,
-    )  # fmt: skip
-    assert 0 < found.latency_ms <= found.latency_p95_ms
+    assert found.quality == trial.test
+    assert found.interval(ACCURACY) == wilson_interval(trial.test["accuracy"].value, 36)
+    for limit in (SIZE, PARAMETERS, MACS):
+        assert found.cost[limit.cost] == cost[limit.cost]
+    assert 0 < found.cost["latency_ms"] <= found.cost["latency_p95_ms"]
+
+
+def test_a_row_has_every_metric_its_interval_and_every_cost(
+    tested: Tested, compare: Compare, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    (found,) = compare(folder).values()
+    row = found.to_json(DEFAULT_GOAL)
+    assert row["accuracy"] == found.quality["accuracy"].value
+    assert (row["low"], row["high"]) == (row["accuracy_low"], row["accuracy_high"])
+    assert (row["low"], row["high"]) == found.interval(ACCURACY)
+    assert {*metrics(), *(f"{name}_low" for name in metrics())} < row.keys()
+    assert {*found.cost} < row.keys()
 
 
 def test_a_teacher_and_a_further_form_stand_beside_it(
@@ -67,10 +81,9 @@ def test_a_teacher_and_a_further_form_stand_beside_it(
     teacher, raw = context.artifacts.folder / TEACHER, folder / ExportFormat.UINT8.file
     found = compare(folder, teacher, raw, teacher=str(teacher))
     assert study.teacher
-    assert found[str(teacher)].accuracy == study.teacher.test_accuracy
-    assert found[str(teacher)].agreement == 1.0
-    assert found[str(raw)].accuracy == found[str(folder)].accuracy
-    assert found[str(folder)].agreement == found[str(raw)].agreement
+    assert found[str(teacher)].quality == study.teacher.test
+    assert found[str(teacher)].quality["agreement"].value == 1.0
+    assert found[str(raw)].quality == found[str(folder)].quality
 
 
 def test_every_form_of_a_student_has_the_parameters_of_its_network(
@@ -80,7 +93,7 @@ def test_every_form_of_a_student_has_the_parameters_of_its_network(
     formats = [ExportFormat.UINT8, ExportFormat.FP16]
     folder = export_student(study, trial, tmp_path / "student", formats=formats)
     found = compare(folder, folder / SERVED, *(folder / form.file for form in formats))
-    assert len({(each.parameters, each.macs) for each in found.values()}) == 1
+    assert len({(each.cost["parameters"], each.cost["macs"]) for each in found.values()}) == 1
 
 
 def test_a_model_of_timms_is_served_as_it_says(
@@ -90,8 +103,9 @@ def test_a_model_of_timms_is_served_as_it_says(
     folder = export_student(study, trial, tmp_path / "student")
     found = compare(folder, f"local-dir:{folder}")
     own, foreign = found.values()
-    assert (own.accuracy, own.agreement) == (foreign.accuracy, foreign.agreement)
-    assert (own.parameters, own.macs) == (foreign.parameters, foreign.macs)
+    assert own.quality == foreign.quality
+    for limit in (PARAMETERS, MACS):
+        assert own.cost[limit.cost] == foreign.cost[limit.cost]
 
 
 def test_a_foreign_file_has_its_operations_counted(
@@ -100,11 +114,12 @@ def test_a_foreign_file_has_its_operations_counted(
     path = tmp_path / "foreign.onnx"
     export_onnx(schooled, path, image_shape=(1, 32, 32))
     found = compare(path)[str(path)]
-    parameters, macs = count_operations(schooled, (1, 32, 32))
-    assert found.agreement is None
+    counted = count_operations(schooled, (1, 32, 32))
+    assert found.quality.keys() == {"accuracy", "balanced_accuracy"}
+    assert found.to_json(DEFAULT_GOAL)["agreement"] is None
     # The exporter folds normalisations into the convolutions before them.
-    assert found.parameters == pytest.approx(parameters, rel=0.02)
-    assert found.macs == macs
+    assert found.cost["parameters"] == pytest.approx(counted["parameters"], rel=0.02)
+    assert found.cost["macs"] == counted["macs"]
 
 
 @pytest.mark.parametrize("batch", [1, 100, "batch"])
@@ -121,8 +136,8 @@ def test_a_foreign_file_may_fix_its_batch_or_leave_its_sizes_open(
         size.dim_param = name
     onnx.save(model, other)
     found = compare(usual, other)
-    assert found[str(other)].accuracy == found[str(usual)].accuracy
-    assert found[str(other)].latency_ms > 0
+    assert found[str(other)].quality == found[str(usual)].quality
+    assert found[str(other)].cost["latency_ms"] > 0
 
 
 def test_a_foreign_file_that_takes_no_images_is_refused(compare: Compare, tmp_path: Path) -> None:
@@ -145,7 +160,7 @@ def test_metadata_of_others_under_our_names_are_not_ours(
     model = onnx.load(path)
     helper.set_model_props(model, {"labels": "cat,dog", "preprocessing": "[1, 2]"})
     onnx.save(model, path)
-    assert compare(path)[str(path)].accuracy > 0
+    assert compare(path)[str(path)].quality["accuracy"].value > 0
 
 
 def test_operations_of_a_known_network_are_counted_by_hand(tmp_path: Path) -> None:
@@ -154,16 +169,16 @@ def test_operations_of_a_known_network_are_counted_by_hand(tmp_path: Path) -> No
         nn.Linear(4, 5),
     )  # fmt: skip
     export_onnx(network, tmp_path / "net.onnx", image_shape=(3, 8, 8))
-    parameters, macs = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 8, 8))
-    assert parameters == (3 * 4 * 9 + 4) + (4 * 5 + 5)
-    assert macs == 8 * 8 * 4 * (3 * 9) + 4 * 5
+    cost = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 8, 8))
+    assert cost["parameters"] == (3 * 4 * 9 + 4) + (4 * 5 + 5)
+    assert cost["macs"] == 8 * 8 * 4 * (3 * 9) + 4 * 5
 
 
 def test_operations_of_attention_are_counted_in_a_file_too(tmp_path: Path) -> None:
     network = timm.create_model("test_vit", num_classes=5, img_size=32)
     export_onnx(network, tmp_path / "net.onnx", image_shape=(3, 32, 32))
-    _, macs = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 32, 32))
-    assert macs == count_operations(network, (3, 32, 32))[1]
+    cost = count_onnx(tmp_path / "net.onnx", batch_shape=(1, 3, 32, 32))
+    assert cost["macs"] == count_operations(network, (3, 32, 32))["macs"]
 
 
 def test_what_is_no_model_is_refused(compare: Compare) -> None:

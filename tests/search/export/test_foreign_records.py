@@ -16,6 +16,7 @@ from search.export.exporting import export_student
 from search.export.record import read_handover
 from search.export.verify import _claimed
 from search.files.atomic import written_whole
+from search.objectives.metrics import ACCURACY
 from tests.messages import naming
 from tests.search.export.conftest import Tested
 
@@ -33,19 +34,22 @@ def test_fault_36_the_head_of_a_card_is_read_strictly(head: str, tmp_path: Path)
     text = f"---\n{head}---\n# card\n" if head else "card"
     (tmp_path / "README.md").write_text(text)
     with pytest.raises(ArtifactError, match=naming(tmp_path / "README.md")):
-        _claimed(tmp_path)
+        _claimed(tmp_path, ACCURACY)
 
 
 def test_fault_36_a_card_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "README.md").open("wb") as sparse:
         sparse.truncate(2**30)
     with pytest.raises(ArtifactError, match=naming(tmp_path / "README.md", f"{2**30:,}")):
-        _claimed(tmp_path)
+        _claimed(tmp_path, ACCURACY)
 
 
 WRONG = {
     "text for bytes": ("measured", "cost", "size_bytes", "many"),
     "a list of measurements": ("measured", "hardware", []),
+    "metrics that are a list": ("measured", "quality", [1]),
+    "a metric that is text": ("measured", "test", "accuracy", "good"),
+    "a metric that is not here": ("study", "search", {"objective": "elegance"}),
     "a thousand threads too many": ("measured", "hardware", "threads", 10**9),
     "a device that is none": ("measured", "hardware", "device", "toaster"),
     "threads without end": ("measured", "hardware", "threads", float("inf")),

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub import ModelCard
-from scipy.stats import binomtest
 
 from search.artifacts.student import read_provenance
-from search.evaluation.intervals import wilson_interval
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
 from search.export.record import ExportedMeasurements
 from search.files.filestore import FolderStore
+from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.objectives.limits import limits
+from search.objectives.metrics import metrics, wilson_interval
 from search.records import StudyRecord, TrialRecord
 from spaces.pruning.magnitude import Magnitude
 from tests.messages import naming
@@ -30,6 +31,7 @@ def _report(study: StudyRecord, trial: TrialRecord) -> Report:
     return Report(
         study=study.name,
         trial=trial.number,
+        goal=DEFAULT_GOAL,
         measured=ExportedMeasurements.of(study, trial),
         provenance=read_provenance(artifacts.fetched(name)),
         student=kept_predictions(artifacts, name).get("test"),
@@ -38,21 +40,21 @@ def _report(study: StudyRecord, trial: TrialRecord) -> Report:
     )
 
 
-def _row(card: str, *facts: object) -> list[str]:
-    """The other cells of the table's only row whose first cell names the facts."""
+def _row(card: str, label: str, *facts: object) -> list[str]:
+    """The other cells of the table's only row of that label that names the facts."""
     rows = [line.strip("| ").split(" | ") for line in card.splitlines() if line.startswith("|")]
-    ((_, *cells),) = (row for row in rows if naming(*facts).search(row[0]))
+    named = [row for row in rows if row[0].startswith(f"{label} ")]
+    ((_, *cells),) = (row for row in named if naming(*facts).search(row[0]))
     return cells
 
 
-def test_the_hub_reads_the_test_accuracy_and_the_agreement(tested: Tested) -> None:
+def test_the_hub_reads_every_metric_of_the_test_part(tested: Tested) -> None:
     study, trial = tested()
     assert trial.test
     results = ModelCard(model_card(_report(study, trial))).data.eval_results
     assert results
     assert {result.metric_type: result.metric_value for result in results} == {
-        "accuracy": round(trial.test.accuracy, 6),
-        "agreement": round(trial.test.agreement, 6),
+        name: round(found.value, 6) for name, found in trial.test.items()
     }
     assert {result.dataset_split for result in results} == {"test"}
 
@@ -62,11 +64,30 @@ def test_figures_stand_beside_the_teachers_with_their_intervals(tested: Tested) 
     card, count = model_card(_report(study, trial)), 36
     assert trial.test
     assert study.teacher
-    assert study.teacher.test_accuracy is not None
-    shares = (trial.test.accuracy, study.teacher.test_accuracy)
-    for share, cell in zip(shares, _row(card, "accuracy", "test", count), strict=True):
-        figures = (share, *wilson_interval(share, count))
+    measured = (trial.test["accuracy"].value, study.teacher.test["accuracy"].value)
+    for value, cell in zip(measured, _row(card, "accuracy", "test", count), strict=True):
+        figures = (value, *wilson_interval(value, count))
         assert naming(*(f"{figure:.2%}" for figure in figures)).search(cell)
+
+
+def test_every_metric_and_every_limit_has_a_row(tested: Tested) -> None:
+    card = model_card(_report(*tested()))
+    for metric in metrics().values():
+        assert f"\n| {metric.label} on 36 test images | " in card
+        assert f"\n| {metric.label} on 36 validation images | " in card
+    for limit in limits().values():
+        assert f"\n| {limit.label} (" in card
+
+
+def test_the_metric_that_was_searched_for_comes_first(tested: Tested) -> None:
+    goal = Goal.of("balanced_accuracy", ["macs"])
+    report = replace(_report(*tested()), goal=goal)
+    card = model_card(report)
+    assert card.index("| balanced accuracy on 36 test") < card.index("| accuracy on 36 test")
+    assert card.index("| MACs (") < card.index("| size (")
+    head = yaml.safe_load(card.split("---\n")[1])
+    kinds = [one["type"] for one in head["model-index"][0]["results"][0]["metrics"]]
+    assert kinds[0] == "balanced_accuracy"
 
 
 def test_every_class_has_a_row_that_adds_up(tested: Tested) -> None:
@@ -82,7 +103,7 @@ def test_every_class_has_a_row_that_adds_up(tested: Tested) -> None:
     assert all(row in model_card(report) for row in rows)
     assert trial.test
     right = sum(right for _, right in report.student.by_class(3))
-    assert right / len(report.student.labels) == pytest.approx(trial.test.accuracy)
+    assert right / len(report.student.labels) == pytest.approx(trial.test["accuracy"].value)
 
 
 def test_a_student_that_was_not_tested_claims_nothing_of_the_test_part(
@@ -157,10 +178,3 @@ def test_the_card_goes_with_the_folder(finished: FinishedTrials, tmp_path: Path)
     study, trial = finished()
     folder = export_student(study, trial, tmp_path / "student")
     assert (folder / "README.md").read_text() == model_card(_report(study, trial))
-
-
-@pytest.mark.parametrize("count", [1, 10, 36, 10_000])
-def test_the_interval_is_wilsons(count: int) -> None:
-    for right in {0, 1, count // 3, count - 1, count}:
-        known = binomtest(right, count).proportion_ci(0.95, method="wilson")
-        assert wilson_interval(right / count, count) == pytest.approx(tuple(known), abs=1e-7)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,7 +16,8 @@ from onnx import numpy_helper
 from search.artifacts.student import RECIPE, read_provenance
 from search.config.study import DataSettings
 from search.errors import ArtifactError, BadInput, TargetError
-from search.evaluation.intervals import with_interval
+from search.evaluation.intervals import interval_text
+from search.evaluation.measure import quality
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions, write_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
@@ -25,6 +27,7 @@ from search.export.images import RECORDED, open_images
 from search.export.record import ExportRecord, read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
+from search.objectives.metrics import ACCURACY, metric_of
 from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.sparse_magnitude import SparseMagnitude
@@ -37,6 +40,7 @@ from tests.messages import naming
 from tests.search.export.conftest import Tested
 
 Checked = Callable[..., dict[str, Check]]
+COUNTED = ("size", "parameters", "MACs")
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ def test_a_sound_student_passes_every_check(
     folder = export_student(*tested(**methods), tmp_path / "student")
     found = checked(folder)
     assert [each for each in found.values() if each.holds is False] == []
-    assert {"checksums", SERVED, "retort", "test part", "predictions", "bytes"} <= {*found}
+    assert {"checksums", SERVED, "retort", "test part", "predictions", *COUNTED} <= {*found}
     assert found["test part"].holds is True
     assert naming(0, 36).search(found["predictions"].found)
     pruned = isinstance(methods.get("pruning"), Magnitude)
@@ -111,7 +115,7 @@ def test_a_form_that_cannot_be_run_fails_alone(
     found = checked(folder)
     assert found[ExportFormat.FP16.file].holds is False
     assert naming(ExportFormat.FP16.file).search(found[ExportFormat.FP16.file].found)
-    assert found["bytes"].holds is True
+    assert found["size"].holds is True
 
 
 def test_a_device_that_does_not_start_is_not_measured(
@@ -163,12 +167,40 @@ def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_p
     folder = export_student(study, trial, tmp_path / "student")
     assert trial.test
     card = (folder / "README.md").read_text()
-    said = f"value: {round(trial.test.accuracy, 6)}"
+    said = f"value: {round(trial.test['accuracy'].value, 6)}"
     assert said in card
     _rewrite(folder, "README.md", card.replace(said, "value: 0.05", 1).encode())
     found = checked(folder)["test part"]
     assert found.holds is False
     assert naming("5.00%").search(found.found)
+
+
+@pytest.mark.parametrize("name", ["agreement", "balanced_accuracy"])
+def test_the_metric_that_was_searched_for_is_the_one_that_is_compared(
+    name: str, tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    study, trial = tested()
+    study = replace(study, config={**study.config, "search": {"objective": name}})
+    folder = export_student(study, trial, tmp_path / "student")
+    found = checked(folder)["test part"]
+    assert found.holds is True
+    assert found.found.startswith(metric_of(name).label)
+    card = (folder / "README.md").read_text()
+    said = f"type: {name}\n"
+    assert said in card
+    _rewrite(folder, "README.md", card.replace(said, "type: another\n").encode())
+    assert checked(folder)["test part"].holds is None
+
+
+def test_a_counted_cost_that_is_not_as_it_is_told_is_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["measured"]["cost"]["macs"] += 1
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    found = checked(folder)
+    assert [found[name].holds for name in COUNTED] == [True, True, False]
 
 
 def test_predictions_that_are_not_its_own_are_found_out(
@@ -292,9 +324,9 @@ def test_other_images_are_given_as_the_student_takes_them(
     images = open_images(tmp_path / "dark.yaml", None, cache=tmp_path / "cache")
     info = read_provenance(folder).data
     student = open_model(str(folder), info, threads=1, scratch=tmp_path)
-    accuracy = student.predict(images.test).accuracy
+    again = quality(student.predict(images.test), teacher=None)["accuracy"]
     assert check.holds is None
-    assert with_interval(accuracy, len(images.test)) in check.found
+    assert interval_text(ACCURACY, again, len(images.test)) in check.found
 
 
 def test_images_without_labels_may_be_left_behind(
