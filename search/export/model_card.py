@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from search.artifacts.student import Provenance
 from search.data.dataset import DataInfo
 from search.evaluation.intervals import interval_text
+from search.evaluation.onnx_metadata import metadata_bytes
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import ExportedMeasurements
@@ -19,6 +20,7 @@ from search.objectives.goal import Goal
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
 from search.records import Quality, Scalar
+from search.targets.target import Runtime
 
 _FORMATS = {
     ExportFormat.FLOAT32: "the float network, for ONNX Runtime",
@@ -78,7 +80,9 @@ class _Card:
         figures: a row each: what it is, the student's, the teacher's.
         by_class: likewise: class, test images, the student's share, the teacher's.
         formats: what else is in the folder: a file, and what it is.
-        snippet: Python that runs the student without this project.
+        snippet: Python that runs the student without this project; None where there is none.
+        runtime: that served the student when it was measured.
+        is_annotated: whether the served file says of itself what its classes are.
         licence: of the weights that the student started from; None where there is none.
     """
 
@@ -89,13 +93,15 @@ class _Card:
     figures: list[tuple[str, str, str]]
     by_class: list[tuple[str, int, str, str]]
     formats: list[tuple[str, str]]
-    snippet: str
+    snippet: str | None
+    runtime: Runtime
+    is_annotated: bool
     licence: str | None
 
 
 def model_card(report: Report) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads."""
-    licence = _pretrained_licence(report.provenance.params)
+    licence, runtime = _pretrained_licence(report.provenance.params), report.provenance.served_by
     card = _Card(
         report=report,
         head=_head(report, licence),
@@ -104,7 +110,9 @@ def model_card(report: Report) -> str:
         figures=_figures(report),
         by_class=_by_class(report),
         formats=[(form.file, _FORMATS[form]) for form in report.formats],
-        snippet=snippet(report.data),
+        snippet=snippet(runtime, report.data),
+        runtime=runtime,
+        is_annotated=bool(metadata_bytes(report.data, runtime.name)),
         licence=licence,
     )
     # Markdown shows HTML's escapes in code as they stand, so none are made: the template passes
@@ -119,11 +127,11 @@ def model_card(report: Report) -> str:
 
 def _head(report: Report, licence: str | None) -> str:
     """The metadata that the hub reads, as YAML."""
-    results = _eval_results(report)
+    results, library = _eval_results(report), report.provenance.served_by.library
     data = ModelCardData(
         license=licence,
-        tags=["image-classification", "knowledge-distillation", "onnx", "retort"],
-        library_name="timm" if report.provenance.is_timms_own else "onnx",
+        tags=["image-classification", "knowledge-distillation", library, "retort"],
+        library_name="timm" if report.provenance.is_timms_own else library,
         pipeline_tag="image-classification",
         model_name=report.study if results else None,  # a part of the results
         eval_results=results,
