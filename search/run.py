@@ -32,8 +32,8 @@ from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.trials import reaching_target, run_trials
-from search.records import StudyState, TeacherRecord, TrialRecord
-from search.storage.artifact_owner import check_free, claim_artifacts
+from search.records import StudyRecord, StudyState, TeacherRecord, TrialRecord
+from search.storage.artifact_owner import Claim, check_free, claim_artifacts
 from search.storage.integrity import sweep
 from search.storage.lease_rows import held_message
 from search.storage.leases import Heartbeat, Log, beating, lives, take, this_process
@@ -109,17 +109,21 @@ def resume_study(
         record = store.study(name)
         study = _placed(study)
         claim = claim_artifacts(store, name, lease.token, take_over=take_over)
-        artifacts = claim.artifacts
-        read_back_journal(store, name, artifacts, callback.log)
-        for change in check_changes(record, study, store.trials(name)):
-            callback.log(f"changed: {change}")
-        store.interrupt_running(name)
-        sweep(claim, store.trials(name), callback.log)
+        _tidy_up(study, record, claim, store, callback.log)
         spec, teacher = prepare_context(study, callback, allow_code=allow_code, hold=lease.token)
         check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
         check_alike(study, spec, teacher, store)
         store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
         return _search(study, spec, teacher, store, callback, heartbeat)
+
+
+def _tidy_up(study: Study, record: StudyRecord, claim: Claim, store: Store, log: Log) -> None:
+    """Puts in order what earlier runs of the study left behind."""
+    read_back_journal(store, study.study, claim.artifacts, log)
+    for change in check_changes(record, study, store.trials(study.study)):
+        log(f"changed: {change}")
+    store.interrupt_running(study.study)
+    sweep(claim, store.trials(study.study), log)
 
 
 def _search(

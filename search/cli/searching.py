@@ -150,12 +150,7 @@ def resume(
         changes.insert(0, study)
         study = None
     if study and Path(study).is_file():
-        source = context.get_parameter_source("store")
-        if source and source.name == "COMMANDLINE":
-            raise BadInput(
-                f"--store must be left out where a study's file is given, as {study} says itself "
-                f"where its store is: give run.storage={store}"
-            )
+        _check_no_store(context, study, store)
         typed = load_study(Path(study), changes)
     else:
         typed = _stored(study, store, changes)
@@ -179,6 +174,16 @@ def stop(
         f"asked {lease} to end {name}: its running trials end first; then\n"
         f"  retort resume {name}{store_option(store)}"
     )
+
+
+def _check_no_store(context: typer.Context, study: str, store: str) -> None:
+    """Refuses --store beside a study's file."""
+    source = context.get_parameter_source("store")
+    if source and source.name == "COMMANDLINE":
+        raise BadInput(
+            f"--store must be left out where a study's file is given, as {study} says itself "
+            f"where its store is: give run.storage={store}"
+        )
 
 
 def _stored(study: str | None, store: str, changes: list[str]) -> Study:

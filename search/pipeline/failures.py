@@ -6,7 +6,7 @@ import torch
 
 from search.errors import DiskError, TrialError, lacks_memory
 from search.files.disk import disk_fault
-from search.records import FailureRecord
+from search.records import FailureRecord, Outcome, TrialState
 
 PROCESS_DIED = "process_died"
 OUT_OF_MEMORY = "out_of_memory"
@@ -22,6 +22,11 @@ def failure_of(error: BaseException) -> FailureRecord:
         message=str(told) or type(told).__name__,
         traceback="".join(traceback.format_exception(error)),
     )
+
+
+def failed_outcome(error: BaseException) -> Outcome:
+    """The outcome of a trial, or a branch of one, that an exception ended."""
+    return Outcome(state=TrialState.FAILED, failure=failure_of(error))
 
 
 def _kind(error: BaseException) -> str:

@@ -1,26 +1,21 @@
-"""One trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
+"""A trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
 
-import uuid
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 from search.config.student_spec import StudentRequirements
 from search.cost_model.dry_run import dry_run, least_cost
 from search.errors import ArtifactError
 from search.files.disk import disk_fault, scratch
-from search.pipeline.failures import failure_of
-from search.pipeline.package import over_budget, ship
-from search.pipeline.student_builder import BuiltStudent, StudentBuilder
+from search.pipeline.branch_builder import BranchBuilder
+from search.pipeline.failures import failed_outcome
+from search.pipeline.package import over_budget
+from search.pipeline.student_builder import StudentBuilder
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder, WorkClock
 from search.records import Branch, Cost, EpochRecord, Outcome, TrialState
-from search.targets.float_student import FloatStudent
-from spaces.axes.pruning import Pruning
-from spaces.pruning.none import NoPruning
 from spaces.recipe import Recipe
 
-Training = Generator[EpochRecord, None, Outcome]
 Progress = Generator[EpochRecord | Outcome, None, Outcome]
 
 
@@ -34,13 +29,11 @@ def run_trial(
     branches: Sequence[Recipe] = (),
     doubtful: Collection[Recipe] = (),
 ) -> Progress:
-    """All that one recipe comes to: an epoch at a time, and at last its outcome.
+    """Runs one recipe, an epoch at a time, to its outcome.
 
-    Where there are branches, the outcome comes as soon as it is known, and again with each branch
-    that has ended since.
-
-    A recipe that contradicts itself, or whose cost breaks the budget, is INFEASIBLE and is never
-    trained. Nothing is raised: what goes wrong is FAILED, with its cause.
+    Where there are branches, the outcome is given as soon as it is known, and again with each
+    branch that has ended since. A recipe that contradicts itself, or whose cost breaks the budget,
+    is INFEASIBLE and never trained. Nothing is raised: what goes wrong is FAILED, with its cause.
 
     Args:
         recipe: what to do.
@@ -58,13 +51,14 @@ def run_trial(
     """
     clock = WorkClock()
     recorder = TrialRecorder(context, clock)
-    trial = _TrialRun(recipe, context, name=f"trial-{number:05d}", seed=seed)
     try:
-        if refusal := trial.refusal(foreseen):
+        if refusal := _refusal(recipe, context.requirements, foreseen):
             return recorder.attached_to(refusal)
-        return (yield from clock.over(trial.run(recorder, branches, doubtful)))
+        builder, name = StudentBuilder(context, seed), f"trial-{number:05d}"
+        stages = _stages(recipe, builder, recorder, name=name, branches=branches, doubtful=doubtful)
+        return (yield from clock.over(stages))
     except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, and the search goes on
-        return recorder.attached_to(_failed(error))
+        return recorder.attached_to(failed_outcome(error))
 
 
 def finish(trial: Progress) -> Outcome:
@@ -77,132 +71,54 @@ def finish(trial: Progress) -> Outcome:
             return outcome
 
 
-@dataclass(frozen=True)
-class _TrialRun:
-    """A trial: what it is to do."""
-
-    recipe: Recipe
-    context: StudyContext
-    name: str = field(kw_only=True)
-    seed: int = field(kw_only=True)
-
-    def refusal(self, foreseen: Cost | None) -> Outcome | None:
-        """INFEASIBLE, unless the recipe is sound and its cost within the budget."""
-        if reason := self.recipe.conflict():
-            return Outcome(state=TrialState.INFEASIBLE, reason=reason)
-        return _refusal(self.recipe, self.context.requirements, foreseen)
-
-    def run(
-        self, recorder: TrialRecorder, branches: Sequence[Recipe], doubtful: Collection[Recipe]
-    ) -> Progress:
-        """The stages, in the order in which compression is done; then those of the branches."""
-        recorder.end_stage("admit")
-        builder = StudentBuilder(self.context, self.seed)
-        trained = yield from builder.train(self.recipe, recorder)
-        with scratch() as folder:
-            branch_builder = _BranchBuilder(
-                self.context, builder, trained, recorder.branch(), folder
+def _stages(
+    recipe: Recipe,
+    builder: StudentBuilder,
+    recorder: TrialRecorder,
+    *,
+    name: str,
+    branches: Sequence[Recipe],
+    doubtful: Collection[Recipe],
+) -> Progress:
+    """The stages, in the order in which compression is done; then those of the branches."""
+    recorder.end_stage("admit")
+    trained = yield from builder.train(recipe, recorder)
+    with scratch() as folder:
+        branch_builder = BranchBuilder(builder, trained, recorder.branch(), folder)
+        own = yield from branch_builder.compress(recipe, recorder, name=name)
+        outcome = recorder.attached_to(own)
+        for place, other in enumerate(branches):
+            yield outcome
+            branch = yield from _branch(
+                other, branch_builder, name=f"{name}-{place}", is_doubtful=other in doubtful
             )
-            made = yield from branch_builder.compress(self.recipe, recorder, name=self.name)
-            outcome = recorder.attached_to(made)
-            for place, recipe in enumerate(branches):
-                yield outcome
-                name = f"{self.name}-{place}"
-                doubted = recipe in doubtful
-                branch = yield from self._branch(branch_builder, recipe, name=name, doubted=doubted)
-                outcome = replace(outcome, branches=(*outcome.branches, branch))
-        return outcome
-
-    def _branch(
-        self, branch_builder: "_BranchBuilder", recipe: Recipe, *, name: str, doubted: bool
-    ) -> Generator[EpochRecord, None, Branch]:
-        """What `recipe` makes of the student that was trained."""
-        recorder = branch_builder.before.branch()
-        try:
-            refusal = _refusal(recipe, self.context.requirements) if doubted else None
-            outcome = refusal or (yield from branch_builder.compress(recipe, recorder, name=name))
-        except Exception as error:
-            if fault := disk_fault(error):
-                raise fault from error  # it would be the end of all
-            outcome = _failed(error)
-        return Branch(params=recipe.to_params(), outcome=recorder.attached_to(outcome))
+            outcome = replace(outcome, branches=(*outcome.branches, branch))
+    return outcome
 
 
-@dataclass(frozen=True)
-class _Pruned:
-    """A pruned and recovered network, its float files, and the notes up to there."""
-
-    made: BuiltStudent
-    exported: FloatStudent
-    recorder: TrialRecorder
-
-
-class _BranchBuilder:
-    """Where one trained student is made into others; what two of them share is made once.
-
-    Args:
-        context: what they are made for.
-        builder: makes networks.
-        trained: the student.
-        before: the notes up to its training.
-        folder: for files that nobody keeps.
-    """
-
-    def __init__(
-        self,
-        context: StudyContext,
-        builder: StudentBuilder,
-        trained: BuiltStudent,
-        before: TrialRecorder,
-        folder: Path,
-    ) -> None:
-        self.before = before
-        self._context = context
-        self._builder = builder
-        self._trained = trained
-        self._folder = folder
-        self._unpruned = self._exported(trained, NoPruning())
-        self._pruned: dict[Pruning, _Pruned] = {}
-
-    def compress(self, recipe: Recipe, recorder: TrialRecorder, *, name: str) -> Training:
-        """What the recipe's pruning and quantization make of the student."""
-        pruned = self._pruned.get(recipe.pruning)
-        if pruned is None:
-            made = yield from self._builder.prune(self._trained, recipe, recorder)
-            pruned = _Pruned(made, self._exported(made, recipe.pruning), recorder.branch())
-            self._pruned[recipe.pruning] = pruned
-        else:
-            recorder.go_on_from(pruned.recorder)
-        made, exported = pruned.made, pruned.exported
-        tuned = yield from self._builder.tune(made, recipe, recorder)
-        if tuned is not made:
-            made, exported = tuned, self._exported(tuned, recipe.pruning)
-        return ship(
-            exported,
-            made.cuts,
-            recipe,
-            self._context,
-            recorder,
-            unpruned=self._unpruned,
-            name=name,
-            seed=self._builder.seed,
-        )
-
-    def _exported(self, made: BuiltStudent, pruning: Pruning) -> FloatStudent:
-        folder, shape = self._folder / uuid.uuid4().hex, self._context.requirements.image_shape
-        return FloatStudent(made.network, folder, shape, pruning=pruning)
+def _branch(
+    recipe: Recipe, branch_builder: BranchBuilder, *, name: str, is_doubtful: bool
+) -> Generator[EpochRecord, None, Branch]:
+    """What `recipe` makes of the student that was trained."""
+    recorder = branch_builder.before.branch()
+    try:
+        refusal = _refusal(recipe, recorder.context.requirements) if is_doubtful else None
+        outcome = refusal or (yield from branch_builder.compress(recipe, recorder, name=name))
+    except Exception as error:
+        if fault := disk_fault(error):
+            raise fault from error  # it would be the end of all
+        outcome = failed_outcome(error)
+    return Branch(params=recipe.to_params(), outcome=recorder.attached_to(outcome))
 
 
 def _refusal(
     recipe: Recipe, requirements: StudentRequirements, foreseen: Cost | None = None
 ) -> Outcome | None:
-    """INFEASIBLE, unless the recipe's student is sound and its cost within the budget."""
+    """INFEASIBLE, unless the recipe is sound and its student's cost within the budget."""
+    if reason := recipe.conflict():
+        return Outcome(state=TrialState.INFEASIBLE, reason=reason)
     try:
         cost = foreseen or least_cost(dry_run(recipe, requirements), recipe)
     except (ValueError, ArtifactError) as error:
         return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
     return None if requirements.budget.admits(cost) else over_budget(cost, requirements)
-
-
-def _failed(error: Exception) -> Outcome:
-    return Outcome(state=TrialState.FAILED, failure=failure_of(error))

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from ray import tune
 
-from search.pipeline.failures import failure_of
+from search.pipeline.failures import failed_outcome
 from search.pipeline.study_context import StudyContextSpec, open_context
 from search.pipeline.trial import Progress, run_trial
 from search.ray_backend.watchdog import Watchdog, note_of
-from search.records import EpochRecord, Outcome, TrialState
+from search.records import EpochRecord
 from search.tuner.trial import Trial
 
 TRIAL = "trial"
@@ -74,7 +74,7 @@ def _run(trial: Trial, spec: StudyContextSpec) -> Progress:
     try:
         context = open_context(spec)
     except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
-        return Outcome(state=TrialState.FAILED, failure=failure_of(error))
+        return failed_outcome(error)
     return (
         yield from run_trial(
             trial.recipe,
