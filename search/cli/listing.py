@@ -86,7 +86,7 @@ def _metric_facts(metric: Metric) -> dict[str, str | float]:
         "direction": "more is better" if metric.is_maximized else "less is better",
         "worst": metric.worst,
         "best": metric.best,
-        "origin": _origin("metrics", metric),
+        "origin": _origin(metric),
     }
 
 
@@ -98,13 +98,13 @@ def _limit_facts(limit: Limit) -> dict[str, str]:
         "takes": limit.takes,
         "measured": "timed on the target" if limit.is_timed else "counted on the student",
         "stored_as": limit.cost,
-        "origin": _origin("limits", limit),
+        "origin": _origin(limit),
     }
 
 
-def _origin(table: str, entry: Metric | Limit) -> str:
+def _origin(entry: Metric | Limit) -> str:
     """The plugin's module that an entry of a table comes from, or retort itself."""
-    for module in plugin_modules(table):
+    for module in plugin_modules():
         if any(value is entry for value in vars(module).values()):
             return module.__name__
     return "retort"

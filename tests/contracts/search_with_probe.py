@@ -59,8 +59,8 @@ def main(folder: Path, file: Path) -> None:
     told = {
         "number": chosen.number,
         "hardware": dict(chosen.outcome.hardware),
-        "size_bytes": chosen.outcome.cost and chosen.outcome.cost.size_bytes,
-        "latency_ms": chosen.outcome.cost and chosen.outcome.cost.latency_ms,
+        "size_bytes": (chosen.outcome.cost or {}).get("size_bytes"),
+        "latency_ms": (chosen.outcome.cost or {}).get("latency_ms"),
         "int8": refused,
         "show": _said("show", "--store", store, str(chosen.number)),
         "export": _said("export", "--store", store, "-o", str(student)),
