@@ -1,7 +1,7 @@
-"""What can go wrong, as one tree; each leaf tells the person what must hold and what to do.
+"""The errors, as one tree; the message of each leaf says what must hold and what to do.
 
 RetortError                 exit 1
-├── BadInput                exit 2   what a person gave can't be used
+├── BadInput                exit 2   a person's input can't be used
 │   ├── StudyFileError               a study file, or an override of it
 │   ├── DataError                    a data set
 │   └── TeacherError                 a teacher
@@ -9,12 +9,12 @@ RetortError                 exit 1
 ├── Interrupted             exit 130 the person stopped it
 ├── StoreError              exit 1   the store can't be opened, read or written
 │   ├── StoreUnavailable             not now: locked, gone or full; later it may be
-│   ├── NotFinite                    what was to be stored holds NaN or infinity
-│   ├── DamagedRow                   what is stored was damaged, as by an edit by hand
+│   ├── NotFinite                    a value to store contains NaN or infinity
+│   ├── DamagedRow                   a stored row was damaged, as by an edit by hand
 │   └── StudyHeld                    another process runs the study
 │       └── ArtifactsHeld            another store, or a copy, has its artifacts folder
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
-│   └── DepotError                   the URL that keeps it is out of reach; an OSError too
+│   └── FolderStoreError             the URL that contains it is out of reach; an OSError too
 ├── DiskError               exit 1   a folder can't be written: no room, read-only; an OSError too
 ├── TargetError             exit 1   the machine that the budget is for does not answer
 ├── RayUnavailable          exit 1   the Ray that trials run on does not start or answer, or is gone
@@ -23,7 +23,7 @@ RetortError                 exit 1
 
 import re
 
-# What torch's CPU allocator, C++ and ONNX Runtime say, which have no exception of their own.
+# Messages of torch's CPU allocator, C++ and ONNX Runtime, which have no exception of their own.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|std::bad_alloc|bad allocation|"
     r"Cannot allocate memory|Failed to allocate memory",
@@ -32,25 +32,25 @@ _NO_MEMORY = re.compile(
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether it tells that memory did not suffice, as far as its words do."""
+    """Return whether the error's type or message reports that memory did not suffice."""
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 def shortened(error: Exception, *, lines: int = 2) -> str:
-    """The error's first lines, and how many there were more: torch lists every weight."""
+    """Return the error's first lines, and how many more there are: torch lists every weight."""
     text = [line.strip() for line in str(error).strip().splitlines()]
     more = f" (and {len(text) - lines} more lines)" if len(text) > lines else ""
     return " ".join(text[:lines]) + more
 
 
 class RetortError(Exception):
-    """Every error that this project raises on purpose."""
+    """An error that this project raises on purpose."""
 
     exit_code = 1
 
 
 class BadInput(RetortError):
-    """What a person gave can't be used; nothing was written."""
+    """A person's input can't be used; nothing was written."""
 
     exit_code = 2
 
@@ -74,7 +74,7 @@ class NoStudentFits(RetortError):
 
 
 class Interrupted(RetortError):
-    """The person stopped the run; what had finished is in the store."""
+    """A person stopped the run; the finished results are in the store."""
 
     exit_code = 130
 
@@ -84,15 +84,15 @@ class StoreError(RetortError):
 
 
 class StoreUnavailable(StoreError):
-    """The store is locked, gone or full: what was to be written may succeed later."""
+    """The store is locked, gone or full: the same write may succeed later."""
 
 
 class NotFinite(StoreError):
-    """What was to be stored holds a number that is not finite."""
+    """A value to store contains a number that is not finite."""
 
 
 class DamagedRow(StoreError):
-    """A row of the store does not hold what was written; `study` is the one that it belongs to."""
+    """A row of the store differs from what was written; `study` is the one that it belongs to."""
 
     def __init__(self, message: str, *, study: str) -> None:
         super().__init__(message)

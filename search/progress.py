@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it."""
+"""The events of a run, for its observers."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,24 +7,24 @@ from search.records import EpochRecord, Outcome, Scalar
 
 
 class Callback(Protocol):
-    """Told of what happens, in the process that drives the search."""
+    """The receiver of a run's events, in the process that drives the search."""
 
     def log(self, text: str) -> None:
-        """One line of what is going on now."""
+        """Receive one line about the present work."""
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None: ...
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None: ...
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        """A trial's end; of one that was rejected, or made of another's student, the first word."""
+        """Receive a trial's end; for a rejected trial or a branch this is the first event."""
 
     def on_trial_exit(self, number: int) -> None:
-        """A trial that had started is over, and so is what else is made of its student."""
+        """Receive the end of a started trial and of all its branches."""
 
 
 class SilentCallback:
-    """Watches without a word; what wants to hear of one thing alone derives from it."""
+    """A callback that does nothing; a receiver of single events derives from it."""
 
     def log(self, text: str) -> None: ...
 

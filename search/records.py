@@ -1,4 +1,4 @@
-"""What is stored and shown: studies, trials and what was measured of them. Plain, frozen data."""
+"""Records that are stored and shown: studies, trials and their measurements. Plain, frozen data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from enum import StrEnum
 Scalar = bool | int | float | str
 
 TRAINING = "distil"
-"""The stage in which a student learns, before anything is pruned; a stored name."""
+"""The stage in which a student learns, before it is pruned; a stored name."""
 
 
 class StudyState(StrEnum):
-    """Where a study stands."""
+    """The state of a study."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -21,21 +21,21 @@ class StudyState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; only COMPLETE ones have an artifact and may be on the frontier."""
+    """The state of a trial; only COMPLETE ones have an artifact and may be on the frontier."""
 
     RUNNING = "running"
     COMPLETE = "complete"
-    INFEASIBLE = "infeasible"  # its cost breaks the budget; where known before, never trained
+    INFEASIBLE = "infeasible"  # its cost breaks the budget; never trained if this was known before
     STOPPED = "stopped"  # hopeless at a rung
     FAILED = "failed"
     INTERRUPTED = "interrupted"
 
 
 Cost = Mapping[str, float]
-"""What a student costs whoever serves it, measured on the file that is served.
+"""The costs of serving a student, measured on the file that is served.
 
-By the stored names of `search.objectives.limits`, each with its unit. What was not measured is left
-out, as what the target's clock tells where a counted limit had already been broken.
+The keys are the stored names of `search.objectives.limits`, each with its unit. Unmeasured costs
+are left out, as are the target's times if a counted limit had already been broken.
 """
 
 
@@ -48,15 +48,15 @@ class Measurement:
 
 
 Quality = Mapping[str, Measurement]
-"""How well a network does on a part of the data, by the names of `search.objectives.metrics`."""
+"""A network's quality on a part of the data, by the names of `search.objectives.metrics`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostSetting:
-    """What costs hold for: the images and classes of a study, and the machine that serves.
+    """The setting that costs hold for: a study's images and classes, and the machine that serves.
 
-    `runtime` names what runs the student, its version, and a digest of the versions of what makes
-    its file.
+    `runtime` names the runtime of the student, its version, and a digest of the versions of the
+    code that makes its file.
     """
 
     channels: int
@@ -70,7 +70,7 @@ class CostSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """All of a recipe that decides its cost: each a method, its parameters and version, as JSON."""
+    """The part of a recipe that decides its cost: methods, parameters and versions, as JSON."""
 
     student: str
     pruning: str
@@ -81,7 +81,8 @@ class Shape:
 class EpochRecord:
     """One point of a learning curve; `score` is the study's metric on validation images.
 
-    It is of the float network; in the stage `tune`, of the network under its format's rounding.
+    The score is of the float network; in the stage `tune`, of the network under its format's
+    rounding.
     """
 
     stage: str
@@ -93,14 +94,15 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """What one stage of a trial took, and what the student was like after it.
+    """The time of one stage of a trial, and the student's score and cost after it.
 
-    One that is `reused` had been computed before: its seconds are what fetching it took.
+    A `reused` stage had been computed before: its seconds are the time to fetch it.
 
-    `score` is the study's metric. Of `cost`, what is counted on the network is known at once;
-    what is told by the file is of the student's file as it would be served then, exported in floats
-    or quantized. It is measured when the student is shipped, of all stages that gave it another
-    shape or format, in turns. `no_op` says that the stage made no difference, and likely why.
+    `score` is the study's metric. The costs that are counted on the network are known at once. The
+    costs that are measured on the file are of the student's file as it would be served then,
+    exported in floats or quantized. They are measured when the student is shipped, for all stages
+    that gave it another shape or format, in turns. `no_op` says that the stage made no difference,
+    and the likely reason.
     """
 
     name: str
@@ -121,7 +123,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRecord:
-    """Why a trial failed; `kind` is a short name such as `non_finite` or `out_of_memory`."""
+    """The reason for a trial's failure; `kind` is a name like `non_finite` or `out_of_memory`."""
 
     kind: str
     message: str
@@ -130,7 +132,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """What else was made of a trial's trained student: another pruning, another number format."""
+    """Another result of a trial's trained student: another pruning, another number format."""
 
     params: Mapping[str, Scalar]
     outcome: "Outcome"
@@ -138,10 +140,11 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """All that a trial's end tells the store, in one transaction.
+    """The record of a trial's end, which the store writes in one transaction.
 
-    `branches` become trials of their own, each naming this one as its parent. `no_op` says which
-    stages made no difference, and likely why; it is that of the stages, for those who list trials.
+    `branches` become trials of their own, each naming this one as its parent. `no_op` names the
+    stages that made no difference, and the likely reason; it repeats the stages' own, for lists of
+    trials.
     """
 
     state: TrialState
@@ -161,12 +164,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial as the store knows it. `number` counts from 0 within its study.
+    """A trial as the store records it. `number` counts from 0 within its study.
 
     `parent` is the number of the trial whose trained student this one took over; None for a trial
-    that trained its own. `test` is how its artifact did on the test images, which the search never
-    sees. `attempts` counts how often it was started: again after an interruption, or after its
-    process died.
+    that trained its own. `test` is the quality of its artifact on the test images, which the search
+    never sees. `attempts` counts how often it was started: again after an interruption, or after
+    its process died.
     """
 
     study: str
@@ -184,16 +187,17 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyExtent:
-    """How far a study has come: its trials, and those of them that have an outcome.
+    """The extent of a study: the number of its trials, and of those that have an outcome.
 
-    Neither ever falls, as an interruption is no outcome: a store that knows of less is older.
+    Neither number ever falls, because an interruption is no outcome: a store with lower numbers is
+    older.
     """
 
     trials: int
     ended: int
 
     def is_behind(self, other: "StudyExtent") -> bool:
-        """Whether the other knows of something that this one does not."""
+        """Return whether the other counts something that this one does not."""
         return self.trials < other.trials or self.ended < other.ended
 
     def __str__(self) -> str:
@@ -202,7 +206,7 @@ class StudyExtent:
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many trials there are of a kind, and the seconds that they took together."""
+    """The number of trials of a kind, and the seconds that they took together."""
 
     trials: int
     seconds: float
@@ -210,7 +214,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingDone:
-    """How many epochs a trial was trained for before it was pruned, and whether none was its own.
+    """The epochs of a trial's training before it was pruned, and whether all were reused.
 
     `reused` means that another trial had trained the same student in the same way.
     """
@@ -235,17 +239,18 @@ class TeacherRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The process that runs a study, which no other may then run.
+    """The process that runs a study, which no other may run meanwhile.
 
     Attributes:
-        token: of this one hold; a write by who holds no longer is refused.
+        token: identifies this one hold; a write by a process that lost its hold is refused.
         host: the machine's name, for people.
-        machine: tells machines, and what shares one's processes, apart; empty where unknown.
+        machine: distinguishes machines, and containers that don't share processes; empty where
+            unknown.
         pid: the process, on that machine.
-        process_start: tells it from another that was given the same number later.
+        process_start: distinguishes it from a later process with the same number.
         since: by that machine's clock; for people.
         beats: grows every few seconds while the process lives. Clocks of two machines differ and
-            jump: life is told by this number's growth.
+            jump, so this number's growth is the sign of life.
         stopping: whether it was asked to let running trials end, and to start no other.
     """
 
@@ -259,19 +264,19 @@ class Lease:
     stopping: bool = False
 
     def __str__(self) -> str:
-        """Such as `process 4711 on lab-3, since 2026-11-21 09:34:17 UTC`."""
+        """Return text such as `process 4711 on lab-3, since 2026-11-21 09:34:17 UTC`."""
         return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """A study as the store knows it.
+    """A study as the store records it.
 
-    `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None
-    in a study of an older retort. `elapsed_s` is how long it searched, all its runs together.
-    `lease` is who runs it; it may have died since. `identity` tells it from every other study, in
-    any store; a copy of the store has the same. `claims` are the holds by which it has, or was
-    about to have, its artifacts folder.
+    `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None in
+    a study of an older retort. `elapsed_s` is how long it searched, in all its runs together.
+    `lease` is the process that runs it; it may have died since. `identity` distinguishes it from
+    every other study, in any store; a copy of the store has the same. `claims` are the holds by
+    which it has, or was about to have, its artifacts folder.
     """
 
     name: str

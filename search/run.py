@@ -1,4 +1,4 @@
-"""A whole search: make ready, try recipes, test the frontier, name the best student."""
+"""A whole search: prepare, try recipes, test the frontier, report the best student."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,14 +48,15 @@ from search.tuner.warm_start import check_alike
 def run_study(
     study: Study, store: Store, callback: Callback, *, allow_code: bool = False
 ) -> TrialRecord:
-    """Runs a new study to its end; its best student within the budget, tested.
+    """Run a new study to its end, and return its best student within the budget, tested.
 
     Raises:
         BadInput: data or teacher can't be used; nothing is in the store then.
-        ArtifactsHeld: another study has its students where this one's would be; likewise.
-        StoreError: the store holds a study of that name, or can't be written.
+        ArtifactsHeld: another study has its students where this one's would be; nothing is in the
+            store then.
+        StoreError: the store contains a study of that name, or can't be written.
         NoStudentFits: no trial ended within the budget; names the nearest miss.
-        Interrupted: the person stopped it.
+        Interrupted: a person stopped it.
     """
     _check_is_new(study, store)
     study, lease = _placed(study), this_process()
@@ -85,22 +86,22 @@ def resume_study(
     allow_code: bool = False,
     take_over: bool = False,
 ) -> TrialRecord:
-    """Goes on with a study that was interrupted, failed, or is to get more trials or more time.
+    """Continue a study that was interrupted, failed, or is to get more trials or more time.
 
-    Results that the store could not take are read back first, and trials that were interrupted run
-    first, with the recipes that they had.
+    Results that the store could not take are read back first. Interrupted trials run first, with
+    the recipes that they had.
 
     Args:
-        study: as it is to be from now on.
-        store: holds it.
-        callback: told of what happens.
+        study: the study as it is from now on.
+        store: contains the study.
+        callback: receives the events of the search.
         allow_code: whether a teacher's factory may run its code.
         take_over: whether its artifacts folder may be taken from another store, or from a newer
             copy of this one.
 
     Raises:
         StudyHeld: another process runs it, or another store has its artifacts folder.
-        BadInput: what was changed would mix trials that can't be compared.
+        BadInput: the changes would mix trials that can't be compared.
         NoStudentFits, Interrupted, StoreError: as `run_study`.
     """
     name = study.study
@@ -118,7 +119,7 @@ def resume_study(
 
 
 def _tidy_up(study: Study, record: StudyRecord, claim: Claim, store: Store, log: Log) -> None:
-    """Puts in order what earlier runs of the study left behind."""
+    """Clean up what earlier runs of the study left behind."""
     read_back_journal(store, study.study, claim.artifacts, log)
     for change in check_changes(record, study, store.trials(study.study)):
         log(f"changed: {change}")
@@ -134,7 +135,7 @@ def _search(
     callback: Callback,
     heartbeat: Heartbeat,
 ) -> TrialRecord:
-    """Tries recipes, and tests the frontier, in a study that this process holds."""
+    """Try recipes and test the frontier, in a study that this process holds."""
     state = StudyState.FAILED
     try:
         store.record_teacher(study.study, _as_tested(teacher, store.study(study.study).teacher))
@@ -162,7 +163,7 @@ def _search(
 
 
 def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
-    """The teacher with what an earlier run found on the test images."""
+    """Return the teacher with an earlier run's measurements on the test images."""
     if before is None or before.digest != teacher.digest:
         return teacher
     return replace(teacher, test=before.test)
@@ -171,7 +172,7 @@ def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherR
 def _close_books(
     store: Store, spec: StudyContextSpec, state: StudyState, callback: Callback
 ) -> None:
-    """Leaves nothing running and nothing behind, as far as can be reached; else `resume` will."""
+    """End running trials and clean up, where the store can be reached; else `resume` does."""
     with suppress(StoreError):
         if spec.claim.is_kept():
             with suppress(OSError):
@@ -183,7 +184,7 @@ def _close_books(
 
 
 def read_back_journal(store: Store, study: str, artifacts: FolderStore, log: Log) -> None:
-    """Puts into the store what it could not take before."""
+    """Add the journal's results to the store, which could not take them before."""
     journal = journal_of(store, artifacts)
     read = journal.read_back(partial(store.finish_trial, study))
     if read.kept:
@@ -198,7 +199,7 @@ def read_back_journal(store: Store, study: str, artifacts: FolderStore, log: Log
 
 
 def _set_aside_journals(paths: Sequence[Path], log: Log) -> None:
-    """A new study has no results yet: what waits under its name is of one that was removed."""
+    """Set aside the journals under a new study's name: they belong to a study that was removed."""
     for path in paths:
         aside = path.with_name(f"{path.name}.old")
         path.replace(aside)
@@ -212,7 +213,7 @@ def _how_to_go_on(study: str, journals: Sequence[Path]) -> str:
 
 
 def _placed(study: Study) -> Study:
-    """The study with its folders absolute: it may be resumed from elsewhere."""
+    """Return the study with absolute folders: it may be resumed from elsewhere."""
     folder_stores = {
         key: FolderStore.of(getattr(study.run, key)).address for key in ("artifacts", "cache")
     }
@@ -222,7 +223,7 @@ def _placed(study: Study) -> Study:
 def grade_frontier(
     spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback, *, goal: Goal
 ) -> None:
-    """Measures the teacher and each student on the frontier on the test images, unseen so far."""
+    """Measure the teacher and each student on the frontier on the test images, unseen so far."""
     dataset = spec.open_dataset()
     if not len(dataset.test):
         callback.log("nothing is tested: no image was set apart for it (data.test_share is 0)")
@@ -249,7 +250,7 @@ def grade_frontier(
 
 
 def _tested(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
-    """What the network in the folder `name` predicts for the test images; kept beside it."""
+    """Return the test predictions of the network in the folder `name`, and store them beside it."""
     folder = spec.artifacts.fetched(name)
     check_whole(folder)
     target = spec.requirements.target

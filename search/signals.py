@@ -9,11 +9,11 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ending_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM, and the SIGHUP of a closed terminal, raise KeyboardInterrupt in the block.
+    """Let SIGTERM, and the SIGHUP of a closed terminal, raise KeyboardInterrupt in the block.
 
-    Once: a closed terminal and its shell send SIGHUP more than once, which must not end the
-    clean-up. Who is told to ignore one of them, as by `nohup`, goes on doing so. Handlers that
-    others set in the block, as Ray does, are gone after it.
+    They raise it once: a closed terminal and its shell send SIGHUP more than once, which must not
+    end the clean-up. A process that was told to ignore one of them, as by `nohup`, still ignores
+    it. Handlers that others set in the block, as Ray does, are gone after it.
     """
     before = {number: signal.getsignal(number) for number in _ENDING}
     heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
@@ -35,7 +35,7 @@ def ending_like_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def held_back(number: signal.Signals) -> Iterator[None]:
-    """Lets the signal come after the block alone; processes that are started in it never get it."""
+    """Delay the signal until after the block; processes that are started in it never get it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Text from outside, as it may be shown: on a terminal, in a log, on a page.
+"""Text from outside, made safe to show on a terminal, in a log or on a page.
 
 Only the standard library is imported: the agent carries this file to machines without ours.
 """
@@ -12,7 +12,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, its control characters as Python writes them: `\x1b`, `\n`, `\u202e`.
+    r"""Return the text on one line, with control characters escaped: `\x1b`, `\n`, `\u202e`.
 
     A backslash stays as it is, so that paths and visible text can be copied.
     """
@@ -22,7 +22,7 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The text with its lines and tabs kept, and else as `visible`."""
+    """Return the text with its lines and tabs, and otherwise as `visible` does."""
     lines = ("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.
 
 
 def parse_bytes(text: object) -> int:
-    """Bytes of `2MB` (decimal), `2MiB` (binary) or a plain number of bytes.
+    """Return the bytes of `2MB` (decimal), `2MiB` (binary) or a plain number of bytes.
 
     Raises:
         ValueError: the text is no such quantity, or not above 0.
@@ -21,7 +21,7 @@ def parse_bytes(text: object) -> int:
 
 
 def parse_room(text: object) -> int:
-    """Bytes as `parse_bytes` reads them, or 0: no room at all.
+    """Return bytes as `parse_bytes` does, or 0: no room at all.
 
     Raises:
         ValueError: the text is no such quantity, or negative.
@@ -30,7 +30,7 @@ def parse_room(text: object) -> int:
 
 
 def parse_milliseconds(text: object) -> float:
-    """Milliseconds of `5ms`, `2s`, `30m`, `2h`; a plain number is refused, having no unit.
+    """Return milliseconds of `5ms`, `2s`, `30m`, `2h`; refuse a plain number, which has no unit.
 
     Raises:
         ValueError: as `parse_bytes`.
@@ -39,27 +39,27 @@ def parse_milliseconds(text: object) -> float:
 
 
 def parse_seconds(text: object) -> float:
-    """Seconds, written as for `parse_milliseconds`."""
+    """Return seconds of text written as for `parse_milliseconds`."""
     return parse_quantity(text, _SECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def format_bytes(size: float) -> str:
-    """Decimal, three significant digits: `1.23 MB`."""
+    """Return decimal bytes with three significant digits: `1.23 MB`."""
     return _scaled(size, (("GB", 1e9), ("MB", 1e6), ("KB", 1e3), ("B", 1.0)))
 
 
 def format_milliseconds(duration: float) -> str:
-    """Three significant digits in the unit that suits: `420 µs`, `5.20 ms`, `1.30 s`."""
+    """Return three significant digits in the unit that suits: `420 µs`, `5.20 ms`, `1.30 s`."""
     return _scaled(duration, (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)))
 
 
 def format_count(count: float) -> str:
-    """Three significant digits: `1.25 M`."""
+    """Return three significant digits: `1.25 M`."""
     return _scaled(count, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)))
 
 
 def format_duration(seconds: float) -> str:
-    """Hours, minutes and seconds: `1h 02m`, `3m 05s`, `4.2s`."""
+    """Return hours, minutes and seconds: `1h 02m`, `3m 05s`, `4.2s`."""
     if seconds < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)

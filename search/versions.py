@@ -1,7 +1,7 @@
-"""Versions of the code that computes. Keys of what is kept hash these, and no file's bytes.
+"""Versions of the code that computes. Cache keys hash these, and not the bytes of source files.
 
-Each stage states its version beside its computation, each method as `Method.version`. Whoever
-changes what one computes bumps its version: what was computed before is then computed again.
+Each stage states its version beside its computation, each method as `Method.version`. A change of a
+computation's result must increase its version: earlier results are then computed again.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ FILE_LIBRARIES = (*PRUNING_LIBRARIES, "onnx")
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """What a result was computed by.
+    """The versions of the code that computed a result.
 
     Attributes:
         libraries: the names of their distributions.
@@ -43,19 +43,19 @@ class Versions:
     stages: Mapping[str, int]
 
     def key(self, *given: object) -> str:
-        """Hexadecimal SHA-256 of the JSON values `given`, which the result follows from too."""
+        """Return the hexadecimal SHA-256 of these versions and of the JSON values `given`."""
         installed = {library: version(library) for library in self.libraries}
         text = json.dumps([given, asdict(self), installed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def image_stages() -> StageVersions:
-    """Versions of the stages that decide what a network is shown of an image."""
+    """Return the versions of the stages that decide a network's input for an image."""
     return {"images": images.VERSION, "views": views.VERSION, "batches": parts.VERSION}
 
 
 def training_stages(training: Training) -> StageVersions:
-    """Versions of the stages that a network is fitted by."""
+    """Return the versions of the stages that train a network."""
     stages = image_stages() | {"train": trainer.VERSION, "distil": distiller.VERSION}
     if training.mixup or training.cutmix:
         stages["mixup"] = mixup.VERSION
@@ -67,7 +67,7 @@ def training_stages(training: Training) -> StageVersions:
 
 
 def file_stages(runtime: Runtime) -> StageVersions:
-    """Versions of the stages that decide a student's shapes and its file, besides its methods."""
+    """Return the versions of the stages, not methods, that decide a student's shapes and file."""
     return {
         "build": student_spec.VERSION,
         "cut": channels.VERSION,

@@ -1,1 +1,1 @@
-"""What a finished student is on disk."""
+"""The folder of a finished student on disk."""

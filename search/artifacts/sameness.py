@@ -1,4 +1,4 @@
-"""Whether a folder holds the student that the store means; without torch, for the dashboard."""
+"""A check that a folder contains the student in the store; without torch, for the dashboard."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from search.records import ArtifactRecord
 
 
 def check_same(folder: Path, artifact: ArtifactRecord) -> None:
-    """Raises ArtifactError unless the list of `folder` is that of the one that the store knows.
+    """Raise ArtifactError unless the list in `folder` is that of the artifact in the store.
 
-    Two stores that hold studies of one name may have put their students into one folder.
+    Two stores that contain studies of one name may have put their students into one folder.
     """
     listed = folder / CHECKSUMS
     if not listed.is_file() or file_digest(listed) != artifact.sha256:

@@ -1,10 +1,10 @@
-"""What a finished student is on disk: a folder, written whole or not at all.
+"""A finished student on disk: a folder, written whole or not at all.
 
-recipe.json        what was chosen, and what it takes to rebuild the network
+recipe.json        the choices of the search, and the data to rebuild the network
 model.safetensors  the float weights, after pruning
-model.…            what is served, and was measured: the file of its runtime
-predictions.npz    what it predicts for the validation images
-SHA256SUMS         of the others
+model.…            the file of the runtime, which is served and was measured
+predictions.npz    its predictions for the validation images
+SHA256SUMS         the checksums of the others
 """
 
 import json
@@ -35,7 +35,7 @@ from spaces.recipe import Recipe
 
 
 class _Document(BaseModel):
-    """recipe.json, before its parts are looked at."""
+    """recipe.json, before its parts are checked."""
 
     format: StrictInt
     params: dict[str, Any]
@@ -46,7 +46,7 @@ class _Document(BaseModel):
 
 
 LARGEST_IMAGE = 4096
-"""Pixels a side: no network here takes more, and a file that says so would take all the memory."""
+"""In pixels a side: no network here takes more, and a file with more would exhaust the memory."""
 
 _PARAMS: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, Scalar])
 _CUTS: TypeAdapter[list[Any]] = TypeAdapter(
@@ -61,14 +61,14 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What it takes to know a student again, and to rebuild its network.
+    """The data that identify a student, and rebuild its network.
 
     Attributes:
         params: the recipe, flat.
-        cuts: what pruning took out; replayed on an uncut network, they give the shapes.
+        cuts: what pruning removed; applied to an unpruned network, they give the shapes.
         data: what the student was trained on.
         origin: study, trial, seed, hashes and versions.
-        runtime: the name of what serves it.
+        runtime: the name of the runtime that serves it.
     """
 
     params: Mapping[str, Scalar]
@@ -82,7 +82,7 @@ class Provenance:
         """The runtime that serves it.
 
         Raises:
-            ArtifactError: there is none of that name here.
+            ArtifactError: no runtime of that name is installed.
         """
         try:
             return runtime(self.runtime)
@@ -94,12 +94,12 @@ class Provenance:
 
     @property
     def is_timms_own(self) -> bool:
-        """Whether timm, told the model's name alone, builds the network of these weights."""
+        """Whether timm builds the network of these weights from the model's name alone."""
         return not self.cuts and Recipe.from_params(self.params).student.is_timms_own
 
     @property
     def is_float(self) -> bool:
-        """Whether what is served holds the very floats that were trained."""
+        """Whether the served file contains the same floats that were trained."""
         return self.params["quantization"] == Float32.name
 
     @property
@@ -109,18 +109,18 @@ class Provenance:
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
-    """The network's parameters and buffers, as safetensors."""
+    """Write the network's parameters and buffers as safetensors."""
     write_tensors(path, network.state_dict())
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors as safetensors; copies, for it refuses those that share memory, as some do."""
+    """Write copies of tensors as safetensors, which refuses tensors that share memory."""
     copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     save_file(copies, path)
 
 
 def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
-    """Writes recipe.json and model.safetensors into `folder`; the served file stands beside."""
+    """Write recipe.json and model.safetensors into `folder`, beside the served file."""
     write_weights(folder / WEIGHTS, network)
     document = {
         "format": FORMAT,
@@ -134,7 +134,7 @@ def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> N
 
 
 def read_provenance(folder: Path) -> Provenance:
-    """What recipe.json says.
+    """Return the provenance in recipe.json.
 
     Raises:
         ArtifactError: a file is missing or damaged, or a newer retort wrote it.
@@ -154,7 +154,7 @@ def read_provenance(folder: Path) -> Provenance:
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """All of recipe.json, as JSON types.
+    """Return all of recipe.json, as JSON types.
 
     Raises:
         ArtifactError: a file is missing or damaged, or a newer retort wrote it.
@@ -175,7 +175,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
 
 def load_network(folder: Path) -> nn.Module:
-    """The student's float network, in evaluation mode.
+    """Return the student's float network, in evaluation mode.
 
     Raises:
         ArtifactError: as `read_provenance`, or the weights don't fit the recipe.
@@ -183,7 +183,7 @@ def load_network(folder: Path) -> nn.Module:
     provenance = read_provenance(folder)
     data = provenance.data
     try:
-        # The dependency graph is traced by autograd, whatever the caller has switched off.
+        # Autograd traces the dependency graph, whatever the caller has switched off.
         with torch.inference_mode(mode=False), torch.enable_grad():
             network = Recipe.from_params(provenance.params).student.build(
                 classes=len(data.classes),
@@ -194,7 +194,7 @@ def load_network(folder: Path) -> nn.Module:
             example = torch.zeros(1, data.channels, data.image_size, data.image_size)
             replay_cuts(network, example, provenance.cuts)
             network.load_state_dict(load_file(folder / WEIGHTS))
-    # What a file says of cuts and weights reaches code that trusts its arguments.
+    # Cuts and weights from the file reach code that does not check its arguments.
     except (
         OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError,
     ) as error:  # fmt: skip
@@ -204,7 +204,7 @@ def load_network(folder: Path) -> nn.Module:
 
 
 def _checked_data(values: dict[str, Any]) -> DataInfo:
-    """What a student was trained on, with types and ranges that networks can be built from."""
+    """Return a student's training data, with types and ranges that networks can be built from."""
     info = _DATA.validate_python(DataInfo.from_json(values).to_json())
     if info.channels not in (1, 3) or not 1 <= info.image_size <= LARGEST_IMAGE:
         raise ValueError(
@@ -220,13 +220,13 @@ def _checked_data(values: dict[str, Any]) -> DataInfo:
 
 
 def check_own(folder: Path, artifact: ArtifactRecord) -> None:
-    """Raises ArtifactError unless `folder` is whole, and the very one that the store knows."""
+    """Raise ArtifactError unless `folder` is complete, and the same that the store names."""
     check_whole(folder)
     check_same(folder, artifact)
 
 
 def check_whole(folder: Path) -> None:
-    """Raises ArtifactError, naming the files, unless all of `folder` is as it was written."""
+    """Raise ArtifactError, with the files' names, unless all of `folder` is as it was written."""
     if not folder.is_dir():
         raise ArtifactError(f"a student must be a folder, but {folder} is none")
     if not any((folder / name).exists() for name in (CHECKSUMS, RECIPE)):

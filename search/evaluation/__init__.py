@@ -1,1 +1,1 @@
-"""From a network to its file, and what the file is worth."""
+"""From a network to its file, and the file's cost and quality."""

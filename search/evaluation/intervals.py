@@ -1,16 +1,16 @@
-"""How sure a measured value is, in words."""
+"""The uncertainty of a measured value, in words."""
 
 from search.objectives.metric import Metric
 from search.records import Measurement
 
 
 def interval_text(metric: Metric, found: Measurement, images: int) -> str:
-    """Such as `97.31% (96.80% to 97.75%)`; the value alone where nothing tells its 95% interval.
+    """Return text such as `97.31% (96.80% to 97.75%)`; the value alone if it has no 95% interval.
 
     Args:
-        metric: that was measured.
+        metric: the metric that was measured.
         found: its value.
-        images: on so many images.
+        images: the number of images that it was measured on.
     """
     interval = metric.confidence(found.value, found.error, images)
     if interval is None:

@@ -1,4 +1,4 @@
-"""Measuring: what a student costs and how well it does, on the file that is served."""
+"""Measurement of a student's cost and quality, on the file that is served."""
 
 from collections.abc import Iterator
 
@@ -16,20 +16,20 @@ _CALIBRATION_IMAGES = 512
 
 
 def predictions(served: ServedModel, part: Part, dataset: Dataset) -> Predictions:
-    """What is predicted for the images of `part`."""
+    """Return the predictions for the images of `part`."""
     batches = normalized_batches(part, dataset)
     logits = np.concatenate([served.predict(images) for images in batches])
     return Predictions.of_logits(logits, part.labels)
 
 
 def normalized_batches(part: Part, dataset: Dataset) -> Iterator[np.ndarray]:
-    """The unaugmented images as students take them, [batch, channels, size, size], float32."""
+    """Yield unaugmented images as students take them, [batch, channels, size, size], float32."""
     for batch in part.batches(_BATCH):
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 
 def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
-    """Some normalised training images, drawn by seed, for calibrating ranges."""
+    """Yield some normalised training images, drawn by seed, for calibrating ranges."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(dataset.training), generator=generator)[:_CALIBRATION_IMAGES]
     for batch in dataset.training.batches(_BATCH, order=order):
@@ -37,7 +37,7 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
 
 
 def quality(found: Predictions, *, teacher: np.ndarray | None) -> Quality:
-    """All metrics of predictions that can be told.
+    """Return all metrics of predictions that can be computed.
 
     Args:
         found: the predictions.

@@ -1,12 +1,12 @@
-"""What a served file says of itself: its classes, what its images must be like, how well it does.
+"""The metadata of a served file: its classes, its input images, its quality.
 
-These stand in the file where its runtime has room for them; in an ONNX file in its own metadata,
-where any ONNX Runtime finds them (`session.get_modelmeta().custom_metadata_map`). They are JSON
-under three keys:
+The served file contains them if its format has room for them. In an ONNX file they are in its own
+metadata, where any ONNX Runtime finds them (`session.get_modelmeta().custom_metadata_map`). They
+are JSON under three keys:
 
 labels          the names of the classes, in the order of the logits
 preprocessing   channels, image_size, mean, std, resize, crop: from pixels 0..255 to the input
-metrics         what was measured of this file on validation images
+metrics         the metrics of this file on validation images
 """
 
 import json
@@ -23,10 +23,10 @@ METRICS = "metrics"
 
 
 def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
-    """What a network for these images says of itself.
+    """Return the metadata of a network for these images.
 
-    Figures between a metric's best and worst value take as many bytes as these: how many is known
-    before they are measured.
+    All figures between a metric's best and worst value take the same number of bytes, so the size
+    is known before they are measured.
     """
     said: dict[str, object] = {
         LABELS: info.classes,
@@ -48,7 +48,7 @@ def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
 
 
 def metadata_bytes(info: DataInfo, runtime: str = registry.DEFAULT_RUNTIME) -> int:
-    """By how many bytes a student's file for these images grows, of the runtime of that name."""
+    """Return by how many bytes the metadata enlarge a student's file of the named runtime."""
     best = {name: Measurement(metric.best) for name, metric in metrics().items()}
     return registry.runtime(runtime).annotation_bytes(described(info, best))
 

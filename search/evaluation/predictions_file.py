@@ -1,14 +1,14 @@
-"""What a network predicts for the images of a part: a small file, readable with NumPy alone.
+"""A network's predictions for the images of a part: a small file, readable with NumPy alone.
 
-`predictions.npz` holds, for each part that was measured (`validation`, `test`), three arrays in the
+`predictions.npz` contains, for each measured part (`validation`, `test`), three arrays in the
 order of the part's images, [images]:
 
 {part}_labels       the true class
 {part}_classes      the predicted class
 {part}_confidence   the predicted class's probability, 0..1, float32
 
-A study's artifacts keep the validation part in each network's own folder. The test part, which is
-looked at when these folders have long been written, is in `tested/`, under the folder's name.
+A study's artifacts contain the validation part in each network's own folder. The test part, which
+is measured long after these folders were written, is in `tested/`, under the folder's name.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ Writing = Callable[[str], AbstractContextManager[Path]]
 
 PREDICTIONS = "predictions.npz"
 TEACHER = "teacher"
-"""The folder of the teacher, among a study's artifacts."""
+"""The teacher's folder, among a study's artifacts."""
 PARTS = ("validation", "test")
 _TESTED = "tested"
 _ARRAYS = ("labels", "classes", "confidence")
@@ -36,7 +36,7 @@ _MOST_CLASSES = 2**20
 
 
 def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
-    """Writes the parts' predictions, classes in as few bytes as they need."""
+    """Write the parts' predictions, with classes in as few bytes as they need."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for part, found in parts.items():
         smallest = np.min_scalar_type(max(found.labels.max(), found.classes.max()))
@@ -47,7 +47,7 @@ def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
-    """The predictions in a file, by part.
+    """Return the predictions in a file, by part.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -61,11 +61,11 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
 
 
 def kept_predictions(artifacts: FolderStore, name: str) -> dict[str, Predictions]:
-    """What a study keeps of a network's predictions, by part; a part that is missing is left out.
+    """Return a network's stored predictions in a study, by part; a missing part is left out.
 
     Args:
-        artifacts: the study's.
-        name: of the network's folder there: an artifact's path, or `TEACHER`.
+        artifacts: the study's folder store.
+        name: the network's folder there: an artifact's path, or `TEACHER`.
 
     Raises:
         ArtifactError: a file is damaged, or out of reach.
@@ -79,11 +79,11 @@ def kept_predictions(artifacts: FolderStore, name: str) -> dict[str, Predictions
 
 
 def keep_test(writing: Writing, name: str, found: Predictions) -> None:
-    """Keeps what the network of the folder `name` predicts for the test part.
+    """Store the predictions of the network in the folder `name` for the test part.
 
     Args:
         writing: gives a folder among the study's artifacts to write to.
-        name: of the network's folder there.
+        name: the network's folder there.
         found: its predictions.
     """
     with writing(f"{_TESTED}/{name}") as folder:
@@ -104,7 +104,7 @@ def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
 
 
 def _are_classes(values: NDArray[np.generic]) -> bool:
-    """Whether they can be counted by class in little memory."""
+    """Return whether the values can be counted by class in little memory."""
     if values.dtype.kind not in "iu" or not len(values):
         return values.dtype.kind in "iu"
     return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)

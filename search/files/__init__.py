@@ -1,1 +1,1 @@
-"""Files and folders: whole or not at all, here or at a URL, read within ceilings."""
+"""Files and folders: written whole or not at all, here or at a URL, and read within size limits."""

@@ -1,8 +1,8 @@
-"""Arrays from files that anybody may have written: looked at before anything is allocated.
+"""Arrays from files of unknown origin, checked before any memory is allocated.
 
-Of an .npz file its list of entries is read first, and of each entry its head. Entries that are
-encrypted, or packed otherwise than numpy packs, are refused, and so are values of other types than
-numbers and text, a head that does not announce what its entry holds, and more bytes than
+For an .npz file, its list of entries is read first, then each entry's header. The reader refuses
+entries that are encrypted or compressed otherwise than numpy does it, values of types other than
+numbers and text, a header that does not match its entry's size, and more bytes than
 `search.files.reading.check_unpacked` allows.
 """
 
@@ -31,7 +31,7 @@ _HEADS: Mapping[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.d
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
-# What zipfile, zlib and numpy raise of damaged files.
+# The errors that zipfile, zlib and numpy raise for damaged files.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -50,7 +50,7 @@ _DAMAGE = (
 
 
 def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names in an .npz file, as far as it holds them.
+    """Return the arrays of these names in an .npz file; names that it lacks are left out.
 
     Raises:
         DamagedFile: the file is damaged, or not one that numpy.savez writes of numbers and text;
@@ -67,7 +67,7 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
 
 def mapped(path: Path) -> NDArray[Any]:
-    """The array of an .npy file that this project wrote, mapped into memory.
+    """Map the array of an .npy file that this project wrote into memory.
 
     Raises:
         DamagedFile: it is not as it was written.
@@ -104,7 +104,7 @@ def _array(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> NDArr
 
 
 def _values(file: IO[bytes], size: int) -> NDArray[Any]:
-    """The array of an .npy file of so many bytes."""
+    """Return the array of an .npy file of `size` bytes."""
     version = npy.read_magic(file)
     if version not in _HEADS:
         raise ValueError(f"its version is {version}")
@@ -122,7 +122,7 @@ def _values(file: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def _fill(content: memoryview, file: IO[bytes]) -> None:
-    """Unpacks piece by piece, so that no second copy of the whole is made."""
+    """Unpack piece by piece, so that no second copy of the whole is made."""
     place = 0
     while place < len(content):
         piece = file.read(min(_CHUNK_BYTES, len(content) - place))

@@ -15,26 +15,26 @@ from search.files.disk import naming_disk
 from search.files.reading import DamagedFile, read_limited
 
 CHECKSUMS = "SHA256SUMS"
-# A hundred thousand files; a folder of this project's holds ten.
+# Enough for a hundred thousand files; a folder of this project contains ten.
 MOST_LIST_BYTES = 2**24
-_LONGEST_NAME, _LONGEST_PATH = 255, 1024  # bytes and letters that a file system takes
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024  # a file system's limits, in bytes and letters
 
 
 @contextmanager
 def written_whole(
     destination: Path, *, durable: bool = True, sealed: Callable[[Path], None] = lambda whole: None
 ) -> Iterator[Path]:
-    """A temporary folder that becomes `destination` once the block has ended without an error.
+    """Give a temporary folder that becomes `destination` when the block ends without an error.
 
-    Every file in it is listed in SHA256SUMS, in the form that `sha256sum --check` reads. A folder
-    that stood at `destination` is replaced, unless it is whole and holds the same.
+    SHA256SUMS lists every file in it, in the form that `sha256sum --check` reads. A folder that was
+    at `destination` is replaced, unless it is complete and has the same contents.
 
     Args:
         destination: the folder.
-        durable: wait until the disk has it; what can be computed again need not, as its checksums
-            tell whether a power cut has damaged it.
-        sealed: is given the folder once it is whole, the last thing before others see it; what it
-            raises keeps the folder from them.
+        durable: wait until the disk has it. Files that can be computed again don't need this: their
+            checksums show whether a power cut has damaged them.
+        sealed: receives the complete folder, as the last step before others see it; an error that
+            it raises keeps the folder from them.
 
     Raises:
         DiskError: there is no room for it, or its parent can't be written.
@@ -45,7 +45,7 @@ def written_whole(
     held = os.open(temporary, os.O_RDONLY)
     try_to_hold(held)
     try:
-        with naming_disk(destination.parent):  # before the clean-up, which makes room
+        with naming_disk(destination.parent):  # exits before the clean-up, which makes room
             yield temporary
             _write_checksums(temporary)
             if durable:
@@ -62,9 +62,9 @@ def written_whole(
 
 @contextmanager
 def file_written_whole(destination: Path) -> Iterator[Path]:
-    """A temporary file that becomes `destination` once the block has ended without an error.
+    """Give a temporary file that becomes `destination` when the block ends without an error.
 
-    What is no file, such as /dev/stdout, is written as it is.
+    A destination that is not a regular file, such as /dev/stdout, is written directly.
 
     Raises:
         DiskError: there is no room for it, or its folder can't be written.
@@ -75,7 +75,7 @@ def file_written_whole(destination: Path) -> Iterator[Path]:
         return
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with naming_disk(destination.parent):  # before the clean-up, which makes room
+        with naming_disk(destination.parent):  # exits before the clean-up, which makes room
             yield temporary
             temporary.replace(destination)
     except BaseException:
@@ -84,7 +84,7 @@ def file_written_whole(destination: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Gives a file this content, at once or not at all; the disk has it then.
+    """Replace a file's content, at once or not at all; the disk has it on return.
 
     Raises:
         DiskError: as `file_written_whole`.
@@ -99,13 +99,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Lets one process at a time into the block; one that has died is out of it.
+    """Let one process at a time into the block; a process that dies leaves it.
 
-    Where there can't be a lock, as in a folder that is only read, nobody waits.
+    Where a lock is impossible, as in a read-only folder, no process waits.
 
     Args:
-        lock: a file that stays; made where it is not there.
-        waiting: called once, where another process is in the block.
+        lock: a file that stays; created if it is missing.
+        waiting: called once, if another process is in the block.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -124,11 +124,11 @@ def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_abandoned(destination: Path) -> None:
-    """Removes what writers of `destination` that were killed have left beside it."""
+    """Remove what killed writers of `destination` have left beside it."""
     hidden = f".{glob.escape(destination.name)}.{'[0-9a-f]' * 32}"
     for pattern in (f"{hidden}.tmp", f"{hidden}.old"):
         for leftover in destination.parent.glob(pattern):
-            with suppress(OSError):  # it is gone by now
+            with suppress(OSError):  # the file is gone by now
                 held = os.open(leftover, os.O_RDONLY)
                 if try_to_hold(held):
                     shutil.rmtree(leftover)
@@ -136,11 +136,11 @@ def remove_abandoned(destination: Path) -> None:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """What is not as SHA256SUMS says, or what it does not list: the files' names, for a person.
+    """Return, for a person, the files that differ from SHA256SUMS or that it does not list.
 
-    An unlisted file means that the list was cut short; a list that is missing is damaged itself.
-    Only regular files in the folder are opened: a list that anybody may have written can name any
-    file of this machine, and so can a link.
+    An unlisted file means that the list was cut short; a missing list is itself damaged. Only
+    regular files in the folder are opened: a list of unknown origin can name any file of this
+    machine, and so can a link.
 
     Raises:
         OSError: the folder can't be read.
@@ -158,13 +158,13 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def listed_digests(sums: bytes) -> dict[str, str]:
-    """The digest of each file that a SHA256SUMS with this content lists, by its name."""
+    """Return, by name, the digest of each file that a SHA256SUMS with this content lists."""
     lines = [line.partition("  ") for line in sums.decode(errors="replace").splitlines()]
     return {name: digest for digest, _, name in lines}
 
 
 def is_inside(name: str) -> bool:
-    """Whether a listed name is that of a file in the list's own folder, plainly written."""
+    """Return whether a listed name is a plain name of a file in the list's own folder."""
     return (
         name.isprintable()
         and len(name) <= _LONGEST_PATH
@@ -177,13 +177,13 @@ def is_inside(name: str) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """Hexadecimal SHA-256 of the file's contents."""
+    """Return the hexadecimal SHA-256 of the file's contents."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fault(folder: Path, name: str, digest: str) -> str | None:
-    """What to call a listed file that is not as it is listed; None of one that is."""
+    """Return a name for the fault of a listed file; None for a file that is as listed."""
     if not is_inside(name):
         return f"{name!r} (no name of a file in the folder)"
     path = folder
@@ -195,9 +195,10 @@ def _fault(folder: Path, name: str, digest: str) -> str | None:
 
 
 def try_to_hold(descriptor: int) -> bool:
-    """Holds what is open until it is closed, or its process ends; not if another process does.
+    """Lock an open file until it is closed or its process ends; return False if it is locked.
 
-    Nor on a file system that has no such locks for folders: nothing is ever removed there.
+    It also returns False on a file system without such locks for folders: nothing is ever removed
+    there.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -212,7 +213,7 @@ def _write_checksums(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> list[str]:
-    """All that is in it but for folders: files, links, pipes."""
+    """Return the files, links and pipes in the folder, without its subfolders."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in paths)
     return [name if name.isprintable() else repr(name) for name in names]
@@ -232,18 +233,18 @@ def _replace(temporary: Path, destination: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        # Whoever else wrote the same was sooner, and may be reading it.
+        # Another process wrote the same first, and may be reading it.
         if _are_same(temporary, destination):
             break
-        # A folder can't be renamed onto one that holds files: that one steps aside first. Whoever
-        # else writes the same folder may move or put it there in between.
+        # A folder can't be renamed onto one that contains files, so that one is moved aside first.
+        # Another process that writes the same folder may move it, or put its own there, in between.
         with suppress(FileNotFoundError):
             destination.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _are_same(one: Path, other: Path) -> bool:
-    """Whether `other` is whole, and lists the same contents as `one` does."""
+    """Return whether `other` is complete, and lists the same contents as `one`."""
     try:
         same = (one / CHECKSUMS).read_bytes() == (other / CHECKSUMS).read_bytes()
         return same and not damaged_files(other)

@@ -1,7 +1,7 @@
-"""A disk that is full, read-only or failing: named by its place, with its room and what to do.
+"""Errors of a full, read-only or failing disk, with its place, its free space and advice.
 
-Whoever writes files does it in a block of `naming_disk` or `scratch`. Libraries that write from
-native code raise errors of their own, which tell of the disk by their words alone.
+Code that writes files does it in a block of `naming_disk` or `scratch`. Libraries that write from
+native code raise errors of their own, which identify the disk only by their message.
 """
 
 import errno
@@ -16,12 +16,12 @@ from search.errors import DiskError, RetortError
 from search.units import format_bytes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Of these a file that is only read may be the cause: they count where the file is ours.
+# A file that is only read can cause these too: they count only where the file is ours.
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FAILING = (errno.EIO,)
 _SAID = {os.strerror(number): number for number in (*_FULL, errno.EROFS, *_FAILING)}
 _RUST = re.compile(r"\(os error (\d+)\)")  # safetensors
-# NumPy's `tofile` and torch's zip writer, which don't say why.
+# Messages of NumPy's `tofile` and torch's zip writer, which don't give the reason.
 _SHORT = re.compile(r"\d+ requested and \d+ written|inline_container\.cc|iostream error")
 
 _FEW_INODES = 16
@@ -29,7 +29,7 @@ _FEW_INODES = 16
 
 @contextmanager
 def naming_disk(folder: Path, *, otherwise: str = "") -> Iterator[None]:
-    """Raises DiskError in place of whatever tells that `folder` can't be written to."""
+    """Raise DiskError in place of any error that means that `folder` can't be written to."""
     try:
         yield
     except Exception as error:
@@ -40,10 +40,10 @@ def naming_disk(folder: Path, *, otherwise: str = "") -> Iterator[None]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for files that nobody keeps, gone at the block's end.
+    """Give a temporary folder that is removed at the block's end.
 
     Raises:
-        DiskError: there is no room for them, or no folder that takes any.
+        DiskError: there is no room for files, or no folder that can be written.
     """
     otherwise = ", or set TMPDIR to a folder elsewhere"
     try:
@@ -55,13 +55,13 @@ def scratch() -> Iterator[Path]:
         ) from error
     with naming_disk(parent, otherwise=otherwise):
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    # Before the clean-up, which makes room.
+    # `naming_disk` exits before the clean-up, which makes room.
     with folder, naming_disk(parent, otherwise=otherwise):
         yield Path(folder.name)
 
 
 def check_writable(folder: Path) -> None:
-    """Makes sure, without writing, that `folder` may be written to, or made.
+    """Check, without writing, that `folder` may be written to or created.
 
     Raises:
         DiskError: it may not.
@@ -79,12 +79,12 @@ def disk_fault(
     *,
     otherwise: str = "",
 ) -> DiskError | None:
-    """The same error, naming the disk; None where something else was wrong.
+    """Return the error as one that names the disk; None where something else was wrong.
 
     Args:
-        error: what was raised.
-        folder: that was written to; by default the error must name its file.
-        otherwise: what else may be done; follows the advice to make room.
+        error: the error that was raised.
+        folder: the folder that was written to; by default the error must name its file.
+        otherwise: other advice; follows the advice to make room.
     """
     if isinstance(error, DiskError):
         return error
@@ -105,7 +105,7 @@ def disk_fault(
 
 
 def _number(error: BaseException) -> int | None:
-    """The error number, or what its words stand for."""
+    """Return the error number, or the one that the message stands for."""
     number = error.errno if isinstance(error, OSError) else None
     text = str(error)
     if found := _RUST.search(text):
@@ -118,7 +118,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _named(error: BaseException) -> Path | None:
-    """The file that could not be written; of a copy or a renaming the destination."""
+    """Return the file that could not be written; for a copy or a renaming, the destination."""
     if not isinstance(error, OSError):
         return None
     name = error.filename2 or error.filename
@@ -130,7 +130,7 @@ def _is_below(place: Path, folder: Path | None) -> bool:
 
 
 def _room(place: Path) -> str:
-    """How much room there is where `place` would be."""
+    """Return how much free space there is where `place` would be."""
     try:
         there = next(folder for folder in (place, *place.parents) if folder.is_dir())
         found = os.statvfs(there)
@@ -139,6 +139,6 @@ def _room(place: Path) -> str:
     mount = next(folder for folder in (there, *there.parents) if folder.is_mount())
     free, whole = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     room = f"the file system at {mount} has {format_bytes(free)} of {format_bytes(whole)} free"
-    # Some file systems make inodes as they go, and say 0 of 0.
+    # Some file systems create inodes on demand, and report 0 of 0.
     lacks_inodes = found.f_files and found.f_favail < _FEW_INODES
     return f"{room}, and {found.f_favail} of {found.f_files} inodes" if lacks_inodes else room

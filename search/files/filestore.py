@@ -1,9 +1,10 @@
-"""Where a run keeps its artifacts and its cache: a folder, or a URL with copies on this machine.
+"""The store of a run's artifacts or cache: a folder, or a URL with copies on this machine.
 
-A depot holds folders, each of which is there whole or not at all. At a URL, of any file system that
-fsspec knows (https://filesystem-spec.readthedocs.io), a folder's files are put first and its
-SHA256SUMS last: that list's presence means that the folder is complete. Whoever reads it is given a
-copy on this machine, fetched once and checked by the list, and again when the list has changed.
+A folder store contains folders, each of them complete or absent. At a URL, of any file system that
+fsspec supports (https://filesystem-spec.readthedocs.io), a folder's files are uploaded first and
+its SHA256SUMS last: the list's presence means that the folder is complete. A reader gets a copy on
+this machine. It is downloaded once, checked by the list, and downloaded again when the list has
+changed.
 """
 
 import re
@@ -25,23 +26,23 @@ from search.files.disk import check_writable
 from search.files.paths import expanded
 
 COPIES = Path("~/.cache/retort/copies")
-"""The copies of what is at URLs, on each machine; whoever needs room may remove it."""
+"""The copies of folders at URLs, on each machine; they may be removed to make room."""
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>[^?#]*)")
 _PAUSES_S = (1.0, 5.0)
-# What can't be put is lost: worth a longer wait.
+# A failed upload loses the data, so it is worth a longer wait.
 _LONG_PAUSES_S = (*_PAUSES_S, 20.0, 60.0)
 
 _Answer = TypeVar("_Answer")
 
 
 def is_url(address: str) -> bool:
-    """Whether it is a URL, and not a folder's path."""
+    """Return whether the address is a URL, and not a folder's path."""
     return _URL.match(address) is not None or "://" in address
 
 
 def check_url(address: str) -> None:
-    """Raises ValueError, in words that follow the setting's name, where a URL can't be a depot."""
+    """Raise ValueError if a URL can't be a folder store, in words that follow a setting's name."""
     match = _URL.fullmatch(address)
     if match is None:
         raise ValueError(
@@ -61,7 +62,7 @@ def check_url(address: str) -> None:
 
 @dataclass(frozen=True)
 class FolderStore:
-    """A folder of folders, each of which is there whole or not at all.
+    """A folder of folders, each of them complete or absent.
 
     Attributes:
         address: an absolute path, or a URL.
@@ -71,7 +72,7 @@ class FolderStore:
 
     @classmethod
     def of(cls, address: str | Path) -> Self:
-        """The depot that a study names: a path is taken from the current folder."""
+        """Return the folder store at an address; a path is relative to the current folder."""
         if is_url(str(address)):
             return cls(str(address).rstrip("/"))
         try:
@@ -87,7 +88,7 @@ class FolderStore:
 
     @property
     def parent(self) -> Self:
-        """The depot that it is a folder of."""
+        """The folder store that contains this one."""
         return type(self)(self.address.rpartition("/")[0] or "/")
 
     @property
@@ -97,24 +98,24 @@ class FolderStore:
 
     @property
     def folder(self) -> Path:
-        """On this machine: the depot itself, or where copies of its folders are."""
+        """The folder on this machine: the store itself, or the copies of its folders."""
         match = _URL.fullmatch(self.address)
         if match is None:
             return Path(self.address)
         return COPIES.expanduser() / match["scheme"] / match["rest"].strip("/")
 
     def check(self) -> None:
-        """Makes sure that a URL's file system is installed, and answers.
+        """Check that a URL's file system is installed, and answers.
 
         Raises:
             BadInput: fsspec does not know it, or a package of it is missing.
-            DepotError: it does not answer.
+            FolderStoreError: it does not answer.
         """
         if self.is_remote:
             self._asked(lambda files, root: files.exists(root))
 
     def check_writable(self) -> None:
-        """Makes sure that a folder may be written to; of a URL only a file that is put can tell.
+        """Check that a folder may be written to; for a URL only an upload can show it.
 
         Raises:
             DiskError: it may not.
@@ -126,15 +127,17 @@ class FolderStore:
     def writing(
         self, name: str, *, durable: bool = True, check: Callable[[], None] = lambda: None
     ) -> Iterator[Path]:
-        """A temporary folder that becomes `name` once the block has ended without an error.
+        """Give a temporary folder that becomes `name` when the block ends without an error.
 
         Args:
-            name: of the folder.
-            durable: as for `written_whole`; what is put at a URL is as durable as that is.
-            check: called the last thing before anybody sees the folder, which it may refuse.
+            name: the folder's name.
+            durable: as for `written_whole`; an upload is as durable as the URL's file system makes
+                it.
+            check: called as the last step before the folder becomes visible; it may raise to refuse
+                it.
 
         Raises:
-            DepotError: the URL does not take it; nothing of that name is there then.
+            FolderStoreError: the URL does not take it; nothing of that name is there then.
             DiskError: there is no room for it, or the folder can't be written.
         """
         here = self.folder / name
@@ -155,10 +158,10 @@ class FolderStore:
 
     @contextmanager
     def making(self, name: str, log: Callable[[str], None]) -> Iterator[None]:
-        """Lets one process of this machine at a time look for the folder `name`, and make it.
+        """Let one process of this machine at a time look for the folder `name`, and create it.
 
-        Who comes second waits, says so, and finds what the first has made. On a file system that
-        machines share, those of the others wait as well.
+        A second process waits, logs that it waits, and finds what the first has created. On a file
+        system that machines share, processes of the other machines wait as well.
         """
         lock = self.folder / f".{name}.lock"
         text = f"another process is making {self}/{name}: waiting for it"
@@ -166,11 +169,11 @@ class FolderStore:
             yield
 
     def fetched(self, name: str) -> Path:
-        """Where the folder `name` is on this machine; nothing is there if the depot has none.
+        """Return the path of the folder `name` here; nothing exists there if the store lacks it.
 
         Raises:
-            ArtifactError: what is at the URL is not as it was written.
-            DepotError: the URL does not answer.
+            ArtifactError: the files at the URL are not as they were written.
+            FolderStoreError: the URL does not answer.
         """
         here = self.folder / name
         if not self.is_remote:
@@ -185,10 +188,10 @@ class FolderStore:
         return here
 
     def kept(self, name: str) -> Path | None:
-        """The folder `name`, where it is there and as it was written; else None.
+        """Return the folder `name` if it exists and is as it was written; else None.
 
         Raises:
-            DepotError: the URL does not answer.
+            FolderStoreError: the URL does not answer.
         """
         try:
             here = self.fetched(name)
@@ -199,19 +202,19 @@ class FolderStore:
         return here if here.is_dir() and not damaged_files(here) else None
 
     def names(self) -> list[str]:
-        """What it holds, whole or not; of a URL, also what is left of it on this machine.
+        """Return the names of its contents, complete or not; for a URL, also of copies left here.
 
         Raises:
-            DepotError: the URL does not answer.
+            FolderStoreError: the URL does not answer.
         """
         here = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
         return sorted(here | self._asked(remote.names) if self.is_remote else here)
 
     def read(self, name: str) -> bytes | None:
-        """What the file `name` holds now, which never is at a URL and here otherwise; None without.
+        """Return the present content of the file `name`, not of an old copy; None if missing.
 
         Raises:
-            DepotError: the URL does not answer.
+            FolderStoreError: the URL does not answer.
             OSError: the file can't be read.
         """
         if self.is_remote:
@@ -220,10 +223,10 @@ class FolderStore:
         return path.read_bytes() if path.exists() else None
 
     def replace(self, name: str, content: bytes) -> None:
-        """Gives the file `name` this content, at once or not at all.
+        """Replace the content of the file `name`, at once or not at all.
 
         Raises:
-            DepotError: the URL does not take it.
+            FolderStoreError: the URL does not take it.
             OSError: the file can't be written.
         """
         if self.is_remote:
@@ -232,11 +235,11 @@ class FolderStore:
             replace_file(self.folder / name, content)
 
     def move(self, name: str, aside: str) -> None:
-        """Gives a folder that is whole another name, in which there may be a `/`.
+        """Rename a complete folder; the new name may contain a `/`.
 
         Raises:
-            ArtifactError: what is at the URL is not as it was written.
-            DepotError: the URL does not answer.
+            ArtifactError: the files at the URL are not as they were written.
+            FolderStoreError: the URL does not answer.
         """
         here, there = self.fetched(name), self.folder / aside
         if self.is_remote:
@@ -247,10 +250,10 @@ class FolderStore:
         here.rename(there)
 
     def remove(self, name: str) -> None:
-        """Removes a folder or a file.
+        """Remove a folder or a file.
 
         Raises:
-            DepotError: the URL does not answer.
+            FolderStoreError: the URL does not answer.
         """
         if self.is_remote:
             self._asked(lambda files, root: remote.remove(files, f"{root}/{name}"))
@@ -275,7 +278,7 @@ class FolderStore:
     def _asked(
         self, ask: Callable[[Any, str], _Answer], *, pauses_s: Sequence[float] | None = None
     ) -> _Answer:
-        """What the URL's file system answers; asked again, after each pause, where it does not."""
+        """Return the answer of the URL's file system; ask again, after each pause, if it fails."""
         failed: Exception | None = None
         for pause_s in (0.0, *(_PAUSES_S if pauses_s is None else pauses_s)):
             time.sleep(pause_s)
@@ -293,7 +296,7 @@ class FolderStore:
         ) from failed
 
     def _opened(self, *, anew: bool) -> tuple[Any, str]:
-        """The URL's file system; `anew` where a connection that was kept may be dead."""
+        """Return the URL's file system; `anew` where a cached connection may be dead."""
         try:
             if anew:
                 protocol = get_protocol(self.address)
@@ -301,5 +304,5 @@ class FolderStore:
             files, root = fsspec.url_to_fs(self.address)
         except (ValueError, ImportError) as error:
             raise BadInput(f"{self.address} can't be opened: {error}") from error
-        files.invalidate_cache()  # what others wrote meanwhile must be seen
+        files.invalidate_cache()  # changes by other processes must be seen
         return files, root.rstrip("/")

@@ -1,4 +1,4 @@
-"""Paths as people write them: what stands for a home folder or a variable, put in its place.
+"""Paths as people write them, with home folders and variables replaced.
 
 A shell does so too, but not within quotes, in a study file, or in a URL.
 """
@@ -12,13 +12,13 @@ _FILE_URL = re.compile(r"(file|local):(//)?(.*)", re.DOTALL)
 
 
 def expanded(path: str) -> str:
-    """The path with `~`, `~user`, `$NAME` and `${NAME}` replaced.
+    """Return the path with `~`, `~user`, `$NAME` and `${NAME}` replaced.
 
-    What can't be replaced is part of a name where a file or a folder of that name is there.
+    Text that can't be replaced is part of a name if a file or a folder of that name exists.
 
     Raises:
-        ValueError: nobody of that name has a home here, or a variable is not set; in words that
-            follow the name of what was given.
+        ValueError: no user of that name has a home here, or a variable is not set; in words that
+            follow the name of the setting.
     """
     try:
         return _VARIABLE.sub(_value, _at_home(path))
@@ -29,7 +29,7 @@ def expanded(path: str) -> str:
 
 
 def expanded_url(url: str) -> str:
-    """A URL with its variables replaced; of a file on this machine, a home folder too.
+    """Return a URL with its variables replaced; for a file on this machine, the home folder too.
 
     Raises:
         ValueError: as `expanded`; or it is of a file on this machine, and relative.

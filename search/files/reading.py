@@ -1,4 +1,4 @@
-"""Files that anybody may have written: no more is read of one than a stated ceiling."""
+"""Reading files of unknown origin, up to a stated size limit."""
 
 import json
 import os
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 MOST_JSON_BYTES = 2**25
-"""Far above any recipe.json, which holds a number for each channel that was cut."""
+"""Far above any recipe.json, which contains a number for each channel that was removed."""
 
-# Honest data are packed less tightly, but for small tables that repeat themselves.
+# Honest data compress less, except small tables that repeat themselves.
 _MOST_RATIO = 100
 _FREE_BYTES = 2**26
 _MOST_UNPACKED_BYTES = 2**36
 
 
 class DamagedFile(ValueError):
-    """A file is not what it must be, or holds more than is read of its kind; says in what way."""
+    """A file has a wrong format, or more bytes than its kind may have; the message says which."""
 
 
 def opened(path: Path) -> BinaryIO:
-    """A regular file, open for reading; a pipe that nobody writes to is not waited for.
+    """Open a regular file for reading; do not wait for a pipe that nobody writes to.
 
     Raises:
         DamagedFile: it is a pipe, a device or the like.
@@ -35,15 +35,15 @@ def opened(path: Path) -> BinaryIO:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Bytes of an open file."""
+    """Return the size of an open file in bytes."""
     return os.fstat(file.fileno()).st_size
 
 
 def read_limited(path: Path, most_bytes: int) -> bytes:
-    """All that a regular file holds.
+    """Return the whole content of a regular file.
 
     Raises:
-        DamagedFile: it holds more bytes than that, or is no regular file.
+        DamagedFile: it has more than `most_bytes` bytes, or is no regular file.
         OSError: it can't be read.
     """
     with opened(path) as file:
@@ -53,7 +53,7 @@ def read_limited(path: Path, most_bytes: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
         DamagedFile: it is no JSON, or larger than `MOST_JSON_BYTES`.
@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """What JSON text holds.
+    """Parse JSON text.
 
     Raises:
         DamagedFile: it is no JSON, or nested deeper than Python's own reader goes.
@@ -75,19 +75,19 @@ def parsed_json(text: str | bytes) -> Any:
 
 
 def check_archive(path: Path) -> None:
-    """Raises DamagedFile where a file is a zip archive that is packed as only a bomb is."""
+    """Raise DamagedFile if a file is a zip archive that is compressed as only a bomb is."""
     with opened(path) as file:
         try:
             entries = zipfile.ZipFile(file).infolist()
         except (zipfile.BadZipFile, ValueError, LookupError, NotImplementedError):
-            return  # whoever reads it says what it is
+            return  # the file's reader reports the error
         check_unpacked(sum(entry.file_size for entry in entries), size_of(file))
 
 
 def check_unpacked(unpacked_bytes: int, packed_bytes: int) -> None:
-    """Raises DamagedFile where packed bytes are said to hold what only a bomb does.
+    """Raise DamagedFile if packed bytes claim to contain as much as only a bomb does.
 
-    That is, beyond 64 MiB, more than 100 times as many; and in no case more than 64 GiB.
+    The limit is 100 times the packed bytes, but at least 64 MiB and at most 64 GiB.
     """
     most = max(_FREE_BYTES, min(_MOST_RATIO * packed_bytes, _MOST_UNPACKED_BYTES))
     if unpacked_bytes > most:

@@ -1,4 +1,4 @@
-"""Files at a URL, by fsspec: a folder's list of files comes last and goes first."""
+"""Files at a URL, by fsspec: a folder's list of files is put last and removed first."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ from search.files.atomic import (
 
 
 def content(files: Any, path: str) -> bytes | None:
-    """What a small file holds; None where there is none.
+    """Return the content of a small file; None if there is none.
 
     Raises:
         ArtifactError: it is larger than a list of files may be.
@@ -30,7 +30,7 @@ def content(files: Any, path: str) -> bytes | None:
 
 
 def put(files: Any, folder: Path, root: str) -> None:
-    """Puts a folder that is whole here: what was there before goes first, its list comes last."""
+    """Upload a complete folder: an earlier one is removed first, the new list is put last."""
     remove(files, root)
     for name in [*listed_digests((folder / CHECKSUMS).read_bytes()), CHECKSUMS]:
         path = f"{root}/{name}"
@@ -39,17 +39,17 @@ def put(files: Any, folder: Path, root: str) -> None:
 
 
 def put_file(files: Any, path: str, content: bytes) -> None:
-    """Gives a file this content."""
+    """Write a file with this content."""
     files.makedirs(path.rpartition("/")[0], exist_ok=True)
     files.pipe_file(path, content)
 
 
 def get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
-    """Copies what is listed into `folder`; gives the names of what is not as it was written."""
+    """Copy the listed files into `folder`; return the names of those not as they were written."""
     damaged = []
     for name, digest in listed_digests(listed).items():
         path = folder / name
-        if not is_inside(name):  # what is at a URL may be anybody's
+        if not is_inside(name):  # files at a URL may be of unknown origin
             damaged.append(repr(name))
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
 
 
 def names(files: Any, root: str) -> set[str]:
-    """What a folder holds; nothing where there is none."""
+    """Return the names in a folder; none if the folder does not exist."""
     try:
         paths = files.ls(root, detail=False)
     except FileNotFoundError:
@@ -73,8 +73,8 @@ def names(files: Any, root: str) -> set[str]:
 
 
 def remove(files: Any, path: str) -> None:
-    """Removes a folder or a file, if it is there."""
-    # Without its list a folder is not there, however far the rest comes.
+    """Remove a folder or a file, if it exists."""
+    # A folder without its list does not count as there, even if the rest is not removed.
     with suppress(FileNotFoundError, NotADirectoryError):
         files.rm_file(f"{path}/{CHECKSUMS}")
     with suppress(FileNotFoundError):

@@ -1,1 +1,1 @@
-"""The only files that know Ray, but for the Ray node that stands for a target."""
+"""The only files that use Ray, except the Ray node that serves as a target."""

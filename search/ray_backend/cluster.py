@@ -1,4 +1,4 @@
-"""The Ray that a run computes on: its own, or one that is there."""
+"""The Ray that a run computes on: its own, or an existing one."""
 
 import logging
 import math
@@ -24,14 +24,14 @@ from search.signals import held_back
 from search.storage.leases import Log
 
 _ANSWER_S = 10.0
-# Of the block that has connected this process, for those inside of it.
+# The lifeline of the block that has connected this process, for blocks inside it.
 _LIFELINE: ContextVar[Lifeline | None] = ContextVar("_LIFELINE", default=None)
 
 
 class _OwnModules(JobConfig):
-    """A job whose workers import what is installed.
+    """A job whose workers import the installed modules.
 
-    Ray would put the driver's current folder before it: any `search` or `timm` there would run.
+    Ray would put the driver's current folder before them: any `search` or `timm` there would run.
     """
 
     @property
@@ -40,19 +40,19 @@ class _OwnModules(JobConfig):
 
     @_py_driver_sys_path.setter
     def _py_driver_sys_path(self, folders: list[str]) -> None:
-        """Nothing: Ray's own default, an empty list."""
+        """Set nothing: this keeps Ray's own default, an empty list."""
 
 
 @contextmanager
 def ray_of(run: RunSettings, *, log: Log = lambda line: None, advice: str = "") -> Iterator[None]:
-    """A Ray of our own for the run's length, or a connection to one that is there.
+    """Start a Ray for the run's length, or connect to an existing one.
 
-    Inside of another such block it is that one's.
+    Inside another such block it uses that block's Ray.
 
     Args:
-        run: where it is, and how much it gives to trials.
-        log: told of what takes long.
-        advice: what to do where it is lost in the block, a sentence.
+        run: the Ray's address, and how much it gives to trials.
+        log: receives a line about what takes long.
+        advice: what to do if it is lost in the block, a sentence.
 
     Raises:
         RayUnavailable: it can't be started or reached, or was lost in the block.
@@ -62,7 +62,8 @@ def ray_of(run: RunSettings, *, log: Log = lambda line: None, advice: str = "") 
             yield
         return
     with _own(run, log) if run.ray == "local" else _theirs(run) as lifeline:
-        # It would print whole tracebacks of a trial's process; the trial's row has what is known.
+        # It would print whole tracebacks of a trial's process; the trial's row has the relevant
+        # part.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         token = _LIFELINE.set(lifeline)
         try:
@@ -93,7 +94,7 @@ def _own(run: RunSettings, log: Log) -> Iterator[Lifeline]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keeps from this process's output what Ray's helpers write of a lost raylet, at length."""
+    """Keep the long messages of Ray's helpers about a lost raylet out of this process's output."""
     before = worker.print_to_stdstream
     worker.print_to_stdstream = lambda *_, **__: None
     try:
@@ -120,7 +121,7 @@ def _theirs(run: RunSettings) -> Iterator[Lifeline]:
 
 
 def _connected(**options: Any) -> Lifeline:
-    """What tells of the end of the Ray that is started or reached with these options."""
+    """Return the lifeline of the Ray that is started or reached with these options."""
     # The SIGHUP of a closed terminal is for this process, which then ends Ray's.
     with held_back(signal.SIGHUP):
         context = ray.init(
@@ -133,7 +134,7 @@ def _connected(**options: Any) -> Lifeline:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody listens: Ray itself would ask for minutes."""
+    """Raise OSError if nobody listens: Ray itself would ask for minutes."""
     address = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     host, separator, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
     if separator and port.isdigit():
@@ -141,7 +142,7 @@ def _knock(address: str) -> None:
 
 
 def trials_at_a_time(run: RunSettings) -> int:
-    """How many trials run side by side: as set, else as many as the Ray that is there can hold."""
+    """Return how many trials run side by side: as set, else as many as the existing Ray holds."""
     if run.parallel or run.ray == "local":
         return parallel_trials(run)
     there = _resources()
@@ -157,10 +158,10 @@ def trials_at_a_time(run: RunSettings) -> int:
 
 
 def check_target(target: TargetSettings) -> None:
-    """Makes sure that a machine of the Ray that is there stands for the target.
+    """Check that the existing Ray has a machine for the target.
 
     Raises:
-        RetortError: none has its resource.
+        RetortError: no machine has its resource.
     """
     if target.resource is not None and not _resources().get(target.resource):
         raise RetortError(

@@ -1,7 +1,7 @@
-"""The connection to Ray, watched: its loss reaches the main thread before Ray ends the process.
+"""The watched connection to Ray: its loss reaches the main thread before Ray ends the process.
 
-Ray ends a driver whose raylet or control store (GCS) is gone, 15 to 60 s later, by a call of
-exit() in native code: no journal is read back, no state is set, and nobody is told what to do.
+Ray ends a driver whose raylet or control store (GCS) is gone, 15 to 60 s later, by a call of exit()
+in native code: no journal is read back, no state is set, and no advice is printed.
 """
 
 import signal
@@ -18,23 +18,23 @@ from ray.tune import TuneError
 
 from search.errors import Interrupted, RayUnavailable
 
-# Tune takes SIGUSR1 for itself.
+# Tune uses SIGUSR1 itself.
 _SIGNAL = signal.SIGUSR2
 _PULSE_S = 1.0
 _KNOCK_EVERY_S = 5.0
-# Trials go on without a control store. On a cluster it may be started again; Ray waits for 60 s.
+# Trials continue without a control store. On a cluster it may be started again; Ray waits for 60 s.
 _CONTROL_GONE_S = 20.0
 
 
 def knock(host: str, port: int, *, timeout_s: float) -> None:
-    """Raises OSError where nobody listens."""
+    """Raise OSError if nobody listens."""
     socket.create_connection((host, port), timeout=timeout_s).close()
 
 
 class Lifeline:
-    """Watches the raylet of this machine and the control store, from a thread of its own.
+    """A thread that watches the raylet of this machine and the control store.
 
-    Must be entered by the main thread: only that can be interrupted.
+    The main thread must enter it: only that thread can be interrupted.
 
     Args:
         raylet: the path of the raylet's socket.
@@ -71,7 +71,7 @@ class Lifeline:
 
     @contextmanager
     def telling(self, advice: str) -> Iterator[None]:
-        """Makes a RayUnavailable, with this advice, of whatever ends the block once Ray is gone."""
+        """Raise RayUnavailable, with this advice, if an error ends the block once Ray is gone."""
         try:
             yield
         except (KeyboardInterrupt, Interrupted, RayError, TuneError) as error:
@@ -86,11 +86,11 @@ class Lifeline:
         self.loss = self._wait_for_loss()
         while self.loss and not self._ended.is_set():
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
-            # Again, for what it interrupts may swallow it.
+            # Again, because the interrupted code may swallow it.
             self._ended.wait(_PULSE_S)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        # Ray's native code hands on no other exception than this.
+        # Ray's native code passes on no other exception than this.
         if not self._ended.is_set():
             raise KeyboardInterrupt
 
@@ -112,7 +112,7 @@ class Lifeline:
         return None
 
     def _raylet_is_gone(self) -> bool:
-        """Whether the raylet's end of the socket is closed: it sends nothing unasked."""
+        """Return whether the raylet's end of the socket is closed: it sends nothing unasked."""
         try:
             return not self._raylet.recv(1)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""A Ray of this run's own: its folder, its start, and that nothing of it stays behind."""
+"""A Ray of this run's own: its folder, its start, and its complete removal."""
 
 import gc
 import os
@@ -17,15 +17,15 @@ from search.errors import RayUnavailable, shortened
 from search.files.atomic import try_to_hold
 from search.storage.leases import Log
 
-# Ray's own name for where its sockets and logs go. Every process of a Ray inherits it, whatever
-# title it gives itself and whoever its parent becomes, and is known by it.
+# Ray's own name for the folder of its sockets and logs. Every process of a Ray inherits it,
+# whatever title it sets and whatever its parent becomes, so it identifies the process.
 _FOLDER = "RAY_TMPDIR"
 _PREFIX = "retort-"
 _LOCK = "held-by-its-run"
 # A socket's path has 107 bytes at most (macOS: 104), of which Ray and this file take up to 80.
 _LONGEST = 24
 # Ray's daemon waits for 15 s for two helpers that are written in Python, and `ray.init` for 30 s
-# for the daemon. Neither can be set; a later try finds their files in memory.
+# for the daemon. Neither time can be set; a later try finds their files in memory.
 _TRIES = 3
 _MOST_S = 10.0
 
@@ -34,9 +34,9 @@ _Context = TypeVar("_Context")
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """A folder for a Ray that is started in the block; what is left of both ends with the block.
+    """Give a folder for a Ray that is started in the block; end and remove both at its end.
 
-    What killed runs have left behind is removed first.
+    Remnants of killed runs are removed first.
     """
     before = os.environ.get(_FOLDER)
     base = Path(before or _temporary())
@@ -55,10 +55,10 @@ def own_folder() -> Iterator[Path]:
 
 
 def started(initialize: Callable[[], _Context], folder: Path, log: Log) -> _Context:
-    """What `initialize` gives, which starts a Ray in the folder, at its first or a later try.
+    """Return the result of `initialize`, which starts a Ray in the folder; retry if it fails.
 
     Raises:
-        RayUnavailable: no try succeeded; with Ray's words for the last.
+        RayUnavailable: no try succeeded; with Ray's message for the last.
     """
     for left in reversed(range(_TRIES)):
         try:
@@ -67,7 +67,7 @@ def started(initialize: Callable[[], _Context], folder: Path, log: Log) -> _Cont
             reason = shortened(error).rstrip(".")
         end_all_of(folder)
         ray.shutdown()
-        # A client of the server that was ended would in time end this process.
+        # A client of the ended server would in time end this process.
         gc.collect()
         if left:
             log(f"Ray did not start: {reason}; trying again, at most {left} more times")
@@ -79,9 +79,9 @@ def started(initialize: Callable[[], _Context], folder: Path, log: Log) -> _Cont
 
 
 def remove_abandoned(base: Path) -> None:
-    """Ends the processes and removes the folders of runs that were killed."""
+    """End the processes and remove the folders of runs that were killed."""
     for lock in base.glob(f"{_PREFIX}*/{_LOCK}"):
-        with suppress(OSError):  # another person's, or gone by now
+        with suppress(OSError):  # another user's, or gone by now
             if lock.parent.lstat().st_uid != os.getuid():
                 continue
             held = os.open(lock, os.O_RDONLY)
@@ -91,7 +91,7 @@ def remove_abandoned(base: Path) -> None:
 
 
 def end_all_of(folder: Path) -> None:
-    """Kills every process of the Ray in the folder, and waits for their end."""
+    """Kill every process of the Ray in the folder, and wait for their end."""
     until = time.monotonic() + _MOST_S
     while (left := _processes_of(folder)) and time.monotonic() < until:
         for process in left:
@@ -101,7 +101,7 @@ def end_all_of(folder: Path) -> None:
 
 
 def _new_folder(base: Path) -> tuple[Path, int]:
-    """A new folder, and what holds it for as long as this process lives."""
+    """Return a new folder, and a descriptor whose lock lasts as long as this process lives."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
     unseen = folder / "new"
     held = os.open(unseen, os.O_CREAT | os.O_RDWR)
@@ -116,10 +116,10 @@ def _remove(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:
-    """The living processes of the Ray in the folder."""
+    """Return the living processes of the Ray in the folder."""
     found = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error):  # another person's, or gone by now
+        with suppress(psutil.Error):  # another user's, or gone by now
             if process.environ().get(_FOLDER) == str(folder):
                 found.append(process)
     return found

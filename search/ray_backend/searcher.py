@@ -1,4 +1,4 @@
-"""Ray Tune asks and tells the tuner: its searcher, stopper and scheduler are made of one."""
+"""Ray Tune's access to the tuner, by a searcher, a stopper and a scheduler."""
 
 import math
 import re
@@ -24,21 +24,21 @@ from search.storage.artifact_owner import Claim
 from search.tuner.tuner import Tuner
 from search.units import format_duration
 
-# So long after the first process has started the others are no longer waited for.
+# The wait for other processes after the first has started, in seconds.
 _LATE_S = 10.0
-# What Ray adds for those who debug Ray.
+# Text that Ray adds for those who debug Ray.
 _WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
 
 
 def run_on_ray(
     tuner: Tuner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
 ) -> None:
-    """Lets Ray run the tuner's trials until it is over.
+    """Let Ray run the tuner's trials until the search is over.
 
     Args:
-        tuner: knows what to run.
-        run: how many trials at a time, with how much each.
-        spec: what trials are run on.
+        tuner: chooses the trials.
+        run: how many trials at a time, and the resources of each.
+        spec: the context that trials are run in.
         meanwhile: called again and again while the workers start.
     """
     parallel = trials_at_a_time(run)
@@ -54,7 +54,7 @@ def run_on_ray(
                 search_alg=searcher,
                 scheduler=_TrialErrorScheduler(searcher, spec.claim, run.trial_timeout),
                 num_samples=-1,
-                # One more is asked for than runs, and not given: it is chosen in advance.
+                # One more is requested than runs, and not given: it is chosen in advance.
                 max_concurrent_trials=parallel + 1,
                 reuse_actors=True,
             ),
@@ -68,12 +68,12 @@ def run_on_ray(
 
 
 class RaySearcher(Searcher):
-    """Gives Ray the tuner's trials, and the tuner what Ray says of them.
+    """A searcher that gives Ray the tuner's trials, and the tuner Ray's reports.
 
-    Ray knows a trial by an id of its own, the tuner by its number.
+    Ray identifies a trial by its own id, the tuner by its number.
 
     Args:
-        tuner: knows what to run.
+        tuner: chooses the trials.
         parallel: how many trials run at a time.
         meanwhile: called again and again while the workers start.
     """
@@ -84,9 +84,9 @@ class RaySearcher(Searcher):
         self._parallel = parallel
         self._meanwhile = meanwhile
         self._to_start = min(parallel, tuner.missing)
-        # Ray's trials that only start their processes, and whether they have: what is to run there
-        # is chosen when more is known. They end together, for Ray would take the first process that
-        # is free and end one that is still to come.
+        # Ray's trials that only start their processes, and whether they have started. Their recipes
+        # are chosen when more is known. They end together: otherwise Ray would take the first free
+        # process and end one that is still starting.
         self._starting: dict[str, bool] = {}
         self._patience = math.inf
         self._numbers: dict[str, int] = {}
@@ -125,15 +125,15 @@ class RaySearcher(Searcher):
         self._tuner.on_trial_end(self._numbers.pop(trial_id), outcome, cause)
 
     def number(self, trial_id: str) -> int | None:
-        """The tuner's number of a running trial; None of one that only starts its process."""
+        """Return the tuner's number of a running trial; None for a trial that is starting up."""
         return self._numbers.get(trial_id)
 
     def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
-        """Keeps why the trial's process ended, until Ray says that it did."""
+        """Record why the trial's process ended, until Ray reports that it did."""
         self._causes[trial_id] = cause
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Tells the tuner of a step of the trial; gives whether the trial ends here."""
+        """Report a step of the trial to the tuner; return whether the trial ends here."""
         if trial_id in self._starting:
             self._starting[trial_id] = True
             self._patience = min(self._patience, time.monotonic() + _LATE_S)
@@ -154,7 +154,7 @@ class RaySearcher(Searcher):
 
 
 class _Stopper(tune.Stopper):
-    """Asks the searcher at each step; Ray pickles it, to restore what is never restored."""
+    """A stopper that asks the searcher at each step; Ray pickles it, but nothing is restored."""
 
     def __init__(self, searcher: RaySearcher) -> None:
         self._searcher = searcher
@@ -167,7 +167,7 @@ class _Stopper(tune.Stopper):
 
 
 class _TrialErrorScheduler(FIFOScheduler):
-    """Tells the searcher why a trial's process ended, which Ray does not."""
+    """A scheduler that gives the searcher the reason why a trial's process ended; Ray does not."""
 
     def __init__(self, searcher: RaySearcher, claim: Claim, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -190,7 +190,7 @@ class _TrialErrorScheduler(FIFOScheduler):
 
 
 def _cause(trial: Any) -> FailureRecord:
-    """Why Ray says that the trial's process ended."""
+    """Return Ray's reason why the trial's process ended."""
     try:
         error = trial.get_pickled_error()
     except Exception:  # noqa: BLE001  Ray's own files may be damaged: no matter

@@ -1,4 +1,4 @@
-"""A study's trials, from the first to the last: the tuner is set up, and Ray calls it."""
+"""The run of a study's trials: set up the tuner, and let Ray call it."""
 
 import os
 import signal
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-# Ray reads these when it is imported or started. No usage statistics, no result files that nobody
-# reads, Ctrl-C is ours (the first drains), and a trial is no background work: at Ray's niceness of
-# 15 it would starve beside two busy threads.
+# Ray reads these when it is imported or started. No usage statistics, and no result files that
+# nobody reads. Ctrl-C is handled here (the first one drains). A trial is no background work: at
+# Ray's niceness of 15 it would starve beside two busy threads.
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
@@ -38,14 +38,14 @@ from search.tuner.tuner import Tuner
 def run_trials(
     study: Study, spec: StudyContextSpec, store: Store, callback: Callback, heartbeat: Heartbeat
 ) -> None:
-    """Tries recipes until there are enough, the time is up, or the space is exhausted.
+    """Try recipes until there are enough, the time is up, or the space is exhausted.
 
-    The tuner learns first what earlier runs of the study left in the store, and runs again what was
-    interrupted.
+    The tuner first learns from the results of earlier runs in the store, and runs interrupted
+    trials again.
 
     Raises:
-        Interrupted: the person pressed Ctrl-C, or asked for the end from elsewhere. What had
-            finished is in the store; what was running is recorded as interrupted.
+        Interrupted: a person pressed Ctrl-C, or asked for the end from elsewhere. Finished trials
+            are in the store; running ones are recorded as interrupted.
         StoreError: the store can't be written; results are in the journal.
         DiskError: no room is left for what trials write.
         RayUnavailable: Ray can't be started or reached, or is lost.
@@ -72,12 +72,12 @@ def run_trials(
 
 
 def _go_on_with(survey: Survey) -> None:
-    with suppress(StoreError, DiskError):  # the next that is written tells of it
+    with suppress(StoreError, DiskError):  # the next write reports it
         survey.go_on()
 
 
 def _check_whole(tuner: Tuner, study: Study, callback: Callback) -> None:
-    """Raises what ended the search before its time; says where its time was too short."""
+    """Raise the error that ended the search early; log if the time was too short."""
     if tuner.fault:
         raise tuner.fault
     if tuner.interrupted:
@@ -91,7 +91,7 @@ def _check_whole(tuner: Tuner, study: Study, callback: Callback) -> None:
 
 @contextmanager
 def reaching_target(study: Study) -> Iterator[None]:
-    """Connects to the cluster for as long as the machine that stands for the target is needed."""
+    """Connect to the cluster while the target's machine is needed."""
     if study.budget.target.resource is None:
         yield
         return
@@ -103,7 +103,7 @@ def reaching_target(study: Study) -> Iterator[None]:
 
 @contextmanager
 def draining(tuner: Tuner) -> Iterator[None]:
-    """Ctrl-C once lets running trials end, twice stops at once, as SIGTERM and SIGHUP do."""
+    """Let running trials end at the first Ctrl-C; stop at once at a second, SIGTERM or SIGHUP."""
     pressed = 0
 
     def interrupt(*_: object) -> None:
@@ -111,7 +111,7 @@ def draining(tuner: Tuner) -> Iterator[None]:
         pressed += 1
         if pressed > 1:
             raise KeyboardInterrupt
-        # In a thread: this one may be in the midst of a print, which can't be entered twice.
+        # In a thread: this one may be in the middle of a print, which is not reentrant.
         why = "stopping: running trials end first; press Ctrl-C again to stop at once"
         threading.Thread(target=tuner.interrupt, args=(why,)).start()
 

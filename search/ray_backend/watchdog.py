@@ -1,4 +1,4 @@
-"""An end for work that hangs: the process is ended, and leaves word of where it hung."""
+"""An end for work that hangs: the process is ended, and a note records where it hung."""
 
 import faulthandler
 import time
@@ -10,15 +10,15 @@ from search.storage.artifact_owner import Claim
 
 
 class Watchdog:
-    """Ends this process once its watched work has taken so long.
+    """A timer that ends this process once its watched work has taken too long.
 
-    It needs nothing of Python to do so: what hangs in a system call or holds the interpreter's lock
-    is ended as well.
+    It needs no Python code to do so: it also ends work that hangs in a system call or holds the
+    interpreter's lock.
 
     Args:
-        note: the file that says where the work hung; empty, and gone with `close`, where it did
+        note: the file that records where the work hung; empty, and removed by `close`, if it did
             not.
-        limit_s: of all watched work together, in seconds.
+        limit_s: the limit of all watched work together, in seconds.
     """
 
     def __init__(self, note: Path, *, limit_s: float) -> None:
@@ -29,7 +29,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Counts the time of the block; work between blocks is free."""
+        """Count the time of the block; work between blocks is free."""
         began = time.monotonic()
         faulthandler.dump_traceback_later(max(self._left_s, 1e-3), exit=True, file=self._file)
         try:
@@ -44,12 +44,12 @@ class Watchdog:
 
 
 def note_of(claim: Claim, number: int) -> Path:
-    """Where a trial's watchdog leaves word; another run of the study has a place of its own."""
+    """Return the path of a trial's watchdog note; another run of the study has its own."""
     return claim.artifacts.folder / f".trial-{number:05d}.{claim.hold[:8]}.hung"
 
 
 def take_note(note: Path) -> str:
-    """What the watchdog wrote, which is removed; empty where it did not bite."""
+    """Return the watchdog's note and remove it; empty if the watchdog did not act."""
     try:
         text = note.read_text(errors="replace")
         note.unlink()

@@ -16,7 +16,7 @@ from search.tuner.trial import Trial
 
 TRIAL = "trial"
 OUTCOME = "outcome"
-# Between two words of a process that has started.
+# The pause between two reports of a process that has started, in seconds.
 _PAUSE_S = 0.02
 EPOCH = "epoch"
 
@@ -24,13 +24,13 @@ EPOCH = "epoch"
 class Worker(tune.Trainable):
     """A process that runs one trial after another, and stays warm in between.
 
-    A step is an epoch, or what lies between two of them.
+    A step is an epoch, or the work between two epochs.
     """
 
     _progress: Progress | None = None
     _watchdog: Watchdog | None = None
 
-    def setup(  # type: ignore[override]  # Ray hands over what tune.with_parameters was given
+    def setup(  # type: ignore[override]  # Ray passes the arguments of tune.with_parameters
         self, config: dict[str, Any], *, spec: StudyContextSpec, threads: int, limit_s: float | None
     ) -> None:
         torch.set_num_threads(threads)
@@ -39,7 +39,7 @@ class Worker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes up the next trial in this very process."""
+        """Start the next trial in this process."""
         self.cleanup()
         trial: Trial | None = new_config[TRIAL]
         if trial is None:
@@ -53,7 +53,7 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self._progress is None:
             time.sleep(_PAUSE_S)
-            return {}  # there is nothing to do but to start
+            return {}  # only the start was requested
         with self._watchdog.watching() if self._watchdog else nullcontext():
             try:
                 news = next(self._progress)
@@ -70,7 +70,7 @@ class Worker(tune.Trainable):
 
 
 def _run(trial: Trial, spec: StudyContextSpec) -> Progress:
-    """Runs the trial; its data are opened at its first step, so that they too may hang or fail."""
+    """Run the trial; its data are opened at its first step, so that they too may hang or fail."""
     try:
         context = open_context(spec)
     except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial

@@ -1,1 +1,1 @@
-"""Studies and trials in SQL, who runs them, and the way of results to the store."""
+"""Studies and trials in SQL, the leases of running studies, and the retry of failed writes."""

@@ -1,13 +1,15 @@
-"""Whose an artifacts folder is: it belongs to one study of one store, and to one hold of it.
+"""The owner of an artifacts folder: one study of one store, and one hold of that study.
 
-The folder bears `owner.json`: the study's identity, which no study in another store has; the hold
-of the process that runs it, or ran it last; and how far the study had come. The store keeps the
-hold, too, and before the folder does, so that a process may die in between. A copy of a store has
-the identity of the original. The rest tells them apart: whoever went on in the folder changed its
-hold, and whoever is older knows of fewer trials than the folder does.
+The folder contains `owner.json`. It records the study's identity, which no study in another store
+has; the hold of the process that runs it, or ran it last; and how far the study had come. The store
+records the hold too, and does so before the folder does, because a process may die in between. A
+copy of a store has the identity of the original. Two facts distinguish them: the store that
+continued in the folder changed the folder's hold, and the older store knows fewer trials than the
+folder does.
 
-Each write into the folder looks at the hold once more, just before anybody sees what is written:
-a process that was stopped, and taken over meanwhile, changes nothing there when it goes on.
+Each write into the folder checks the hold once more, just before the written files become visible.
+A process that was stopped, and replaced by another meanwhile, therefore changes nothing there when
+it continues.
 """
 
 import json
@@ -30,12 +32,12 @@ _STUDENT = re.compile(r"trial-(?P<number>\d{5,})(-\d+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """What `owner.json` says.
+    """The content of `owner.json`.
 
     Attributes:
-        study: its identity.
-        name: its name.
-        store: where the store was; for people.
+        study: the study's identity.
+        name: the study's name.
+        store: the store's address; for people.
         lease: the process of the hold; for people.
         hold: the token by which the folder was claimed last.
         extent: how far the study had come.
@@ -54,22 +56,22 @@ _OWNER: TypeAdapter[Owner] = TypeAdapter(Owner)
 
 @dataclass(frozen=True)
 class Claim:
-    """A study's artifacts, as one hold may write them.
+    """The right of one hold to write a study's artifacts.
 
     Attributes:
-        artifacts: where they are.
-        hold: its token.
+        artifacts: the artifacts folder.
+        hold: the hold's token.
     """
 
     artifacts: FolderStore
     hold: str
 
     def check(self) -> None:
-        """Makes sure that the folder is this hold's, or nobody's yet.
+        """Check that the folder belongs to this hold, or to nobody yet.
 
         Raises:
-            ArtifactsHeld: it was claimed by another.
-            DepotError: the URL does not answer.
+            ArtifactsHeld: another hold claimed it.
+            FolderStoreError: the URL does not answer.
         """
         owner = read_owner(self.artifacts)
         if owner is not None and owner.hold != self.hold:
@@ -81,16 +83,16 @@ class Claim:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """As `FolderStore.writing`, refused where the folder is not this hold's.
+        """Write as `FolderStore.writing` does, but only where the folder belongs to this hold.
 
         Raises:
-            ArtifactsHeld, DepotError: as `check`.
+            ArtifactsHeld, FolderStoreError: as `check`.
         """
         with self.artifacts.writing(name, check=self.check) as folder:
             yield folder
 
     def is_kept(self) -> bool:
-        """Whether the folder is this hold's, as far as can be told."""
+        """Return whether the folder belongs to this hold, as far as is known."""
         try:
             self.check()
         except (ArtifactsHeld, OSError):
@@ -98,7 +100,7 @@ class Claim:
         return True
 
     def note(self, store: Store, study: str) -> None:
-        """Writes into the folder whose it is, and how far the study has come.
+        """Write into the folder its owner and how far the study has come.
 
         Raises:
             OSError: it can't be written.
@@ -116,33 +118,33 @@ class Claim:
         self.artifacts.replace(OWNER, json.dumps(asdict(owner), indent=1).encode())
 
     def keep_noted(self, store: Store, study: str) -> None:
-        """As `note`, where it can be: what it misses, the next will write.
+        """Call `note`, but ignore a failed write: the next call writes what this one missed.
 
         Raises:
-            ArtifactsHeld: the folder was claimed by another.
+            ArtifactsHeld: another hold claimed the folder.
         """
         self.check_if_reached()
         with suppress(OSError, StoreError):
             self.note(store, study)
 
     def check_if_reached(self) -> None:
-        """As `check`; a folder that does not answer is not known to be another's."""
+        """Check as `check` does; a folder that does not answer counts as this hold's."""
         with suppress(OSError):
             self.check()
 
 
 def claim_artifacts(store: Store, study: str, hold: str, *, take_over: bool = False) -> Claim:
-    """Makes the study's artifacts folder this hold's.
+    """Claim the study's artifacts folder for this hold.
 
     Args:
-        store: holds the study, and is held itself.
-        study: its name.
+        store: contains the study, and is held itself.
+        study: the study's name.
         hold: the token of the process's hold.
-        take_over: whether it may be another store's, or a newer copy's of this one.
+        take_over: whether the folder may be another store's, or a newer copy's of this store.
 
     Raises:
-        ArtifactsHeld: it is, and may not.
-        DepotError: the URL does not answer.
+        ArtifactsHeld: it is another's, and `take_over` is False.
+        FolderStoreError: the URL does not answer.
     """
     record = store.study(study)
     artifacts = FolderStore.of(record.artifacts)
@@ -160,11 +162,11 @@ def claim_artifacts(store: Store, study: str, hold: str, *, take_over: bool = Fa
 
 
 def check_free(artifacts: FolderStore, study: str) -> None:
-    """Makes sure that a new study may have the folder.
+    """Check that a new study may use the folder.
 
     Raises:
-        ArtifactsHeld: another has its students there.
-        DepotError: the URL does not answer.
+        ArtifactsHeld: another study has its students there.
+        FolderStoreError: the URL does not answer.
     """
     owner = read_owner(artifacts)
     if owner is not None:
@@ -180,15 +182,15 @@ def check_free(artifacts: FolderStore, study: str) -> None:
 
 
 def stranger(artifacts: FolderStore, record: StudyRecord, extent: StudyExtent) -> str:
-    """Why the folder is not the study's, or no longer; empty where it is.
+    """Return why the folder is not the study's, or no longer is; empty where it is.
 
     Args:
         artifacts: the study's folder.
-        record: the study, as the store knows it.
-        extent: how far it has come, as the store knows it.
+        record: the study, as the store records it.
+        extent: how far it has come, as the store records it.
     """
     owner = read_owner(artifacts)
-    if owner is None:  # of an older retort, or nobody's yet
+    if owner is None:  # written by an older retort, or nobody's yet
         strange = _unknown_students(artifacts, extent.trials)
         return (
             f"{artifacts} holds students that this store does not know, such as {strange[0]}: "
@@ -213,12 +215,12 @@ def stranger(artifacts: FolderStore, record: StudyRecord, extent: StudyExtent) -
 
 
 def read_owner(artifacts: FolderStore) -> Owner | None:
-    """Whose the folder is; None where it does not say so.
+    """Return the folder's owner; None where the folder records none.
 
-    A file that was cut short by a kill says nothing: the folder is judged by what it holds then.
+    A file that a kill cut short counts as none: the folder is then judged by its contents.
 
     Raises:
-        DepotError: the URL does not answer.
+        FolderStoreError: the URL does not answer.
         OSError: the file can't be read.
     """
     content = artifacts.read(OWNER)
@@ -231,7 +233,7 @@ def read_owner(artifacts: FolderStore) -> Owner | None:
 
 
 def _unknown_students(artifacts: FolderStore, trials: int) -> list[str]:
-    """Whole students of trials whose numbers a store of so many has not given yet."""
+    """Return the complete students whose trial numbers a store of `trials` trials lacks."""
     found = (_STUDENT.fullmatch(name) for name in artifacts.names())
     return [
         match[0] for match in found if match and int(match["number"]) >= trials

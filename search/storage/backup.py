@@ -1,4 +1,4 @@
-"""A copy of a store before anything is changed for good. A backup is itself a store."""
+"""A copy of a store, made before an irreversible change. A backup is itself a store."""
 
 import os
 import sqlite3
@@ -17,22 +17,22 @@ _ROWS_AT_A_TIME = 1000
 
 
 def backup_path(database: Database, revision: str) -> Path:
-    """Where a backup is put: beside the file, or in the current folder for a server's database."""
+    """Return a backup's path: beside the file; in the current folder for a server's database."""
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns() % 10**6:06d}"
     file = database.file or Path.cwd() / f"{database.url.database}.db"
     return file.with_name(f"{file.stem}.schema-{revision}.{stamp}.bak{file.suffix}")
 
 
 def back_up(database: Database, destination: Path, *, revision: str) -> Path:
-    """Copies the whole database into a SQLite file, of the same schema; gives its path.
+    """Copy the whole database into a SQLite file of the same schema, and return its path.
 
     Args:
-        database: open for reading at least.
-        destination: a file that is not there yet.
+        database: open, at least for reading.
+        destination: a file that does not exist yet.
         revision: the database's schema.
 
     Raises:
-        StoreError: the file is there, or can't be written.
+        StoreError: the file exists, or can't be written.
     """
     if destination.exists():
         raise StoreError(f"{destination} is there already: name another file for the backup")
@@ -41,7 +41,7 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
         if database.file is not None:
             with database.reading() as session:
                 raw = session.connection().connection
-                raw.commit()  # a copy can't be made inside of a transaction
+                raw.commit()  # a copy can't be made within a transaction
                 raw.execute("VACUUM INTO ?", (str(temporary),))
         else:
             _copy_rows(database, temporary, revision=revision)
@@ -57,7 +57,7 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
 
 
 def _copy_rows(database: Database, path: Path, *, revision: str) -> None:
-    """Another kind of database, row by row; both have the same migrations behind them."""
+    """Copy another kind of database row by row; both were built by the same migrations."""
     engine = create_engine(f"sqlite:///{path}")
     try:
         with database.reading() as session, engine.begin() as copy:
@@ -85,12 +85,12 @@ def _copy_table(
 
 
 def _plain(value: object) -> object:
-    # SQLite keeps no time zone: all of a store's times are in UTC.
+    # SQLite stores no time zone: all times in a store are in UTC.
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def sqlite_problems(database: Database) -> list[str]:
-    """What SQLite itself finds wrong with its file."""
+    """Return the problems that SQLite itself finds in its file."""
     if database.file is None:
         return []
     with database.reading() as session:

@@ -1,4 +1,4 @@
-"""What else was made of a trial's student: trials of their own, which name it as their parent."""
+"""Rows of branches: trials of their own that were made of another trial's student, their parent."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from search.storage.tables import StudyRow, TrialRow
 def keep_branches(
     session: Session, study: StudyRow, parent: TrialRow, branches: Sequence[Branch]
 ) -> list[int]:
-    """Adds those that are not there yet; the numbers of all of them."""
+    """Add the branches that are not stored yet, and return the numbers of all of them."""
     own = TrialRow.study_id == study.id, TrialRow.parent == parent.number
     made = session.execute(select(TrialRow.number, TrialRow.params).where(*own)).all()
     return [

@@ -1,6 +1,6 @@
-"""What must hold for the values of each column, on every kind of database.
+"""The rule for the values of each column, on every kind of database.
 
-Constraints keep other programs from writing most of what breaks it, but not an edit by hand, which
+Constraints stop other programs from most invalid writes. They do not stop an edit by hand, which
 can switch them off.
 """
 
@@ -20,15 +20,15 @@ from search.storage.tables import Table as TableRow
 
 _SECTIONS = ("data", "space", "budget", "search", "run")
 _MOST = 1e12
-"""Milliseconds or seconds: far beyond any measurement, and far below where arithmetic ends."""
+"""In milliseconds or seconds: far above any measurement, far below where arithmetic overflows."""
 _MOST_COST = 1e18
-"""In the unit of any cost: likewise."""
+"""In the unit of any cost: chosen in the same way."""
 _YEARS = range(1970, 3000)
 
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """What must hold for a column's values, in words that follow `must be`."""
+    """A rule for a column's values, in words that follow `must be`."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -98,7 +98,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _is_flat(value: object) -> bool:
-    """An object whose values are texts, numbers and truth values."""
+    """Return whether the value is an object whose values are texts, numbers and truth values."""
     return (
         type(value) is dict and all(map(_is_text, value)) and all(map(_is_scalar, value.values()))
     )
@@ -123,7 +123,7 @@ def _is_config(value: object) -> bool:
 
 
 def _has_budget(value: object) -> bool:
-    """A study's configuration whose budget can be read."""
+    """Return whether the value is a study's configuration whose budget can be read."""
     if not _is_config(value):
         return False
     try:
@@ -138,7 +138,7 @@ def _is_place(address: object) -> bool:
 
 
 def _is_inside(path: object) -> bool:
-    """A path within the artifacts' folder."""
+    """Return whether the path is within the artifacts folder."""
     if not isinstance(path, str) or not _is_text(path):
         return False
     parts = path.split("/")
@@ -210,4 +210,4 @@ LAWS: Mapping[str, tuple[tuple[str, ColumnRule, bool], ...]] = {
     )
     for table in TableRow.metadata.sorted_tables
 }
-"""By table: each column's name, its law, and whether it may be NULL."""
+"""By table: each column's name, its rule, and whether it may be NULL."""

@@ -1,6 +1,7 @@
 """Column types whose values can always be fetched, whatever an edit by hand has put into a row.
 
-What is no value of its column is fetched as `Unreadable`; `search.storage.soundness` names it.
+A value that its column does not allow is fetched as `Unreadable`; `search.storage.soundness`
+reports it.
 """
 
 import json
@@ -14,13 +15,13 @@ from sqlalchemy import Boolean, DateTime, Dialect, TypeDecorator
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What stands in a column and can't be read as a value of its type."""
+    """A stored value that can't be read as a value of its column's type."""
 
     raw: object
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware time, in UTC. SQLite has no time zones, so they are taken off and put on."""
+    """A timezone-aware time, in UTC. SQLite has no time zones: they are removed and added here."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -59,7 +60,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Flag(TypeDecorator[bool]):
-    """True or false; SQLAlchemy's own type takes every other value for true."""
+    """A truth value; SQLAlchemy's own type reads every other value as true."""
 
     impl = Boolean
     cache_ok = True
@@ -74,7 +75,7 @@ class Flag(TypeDecorator[bool]):
 
 
 def read_json(raw: object) -> object:
-    """What SQLite's JSON text says; there a column can hold anything."""
+    """Read SQLite's JSON text, where a column can contain anything."""
     if not isinstance(raw, str):
         return Unreadable(raw)
     try:
@@ -84,5 +85,5 @@ def read_json(raw: object) -> object:
 
 
 def read_text(raw: bytes) -> str:
-    """SQLite's text; what is no UTF-8 becomes lone surrogates, as Python's file names do."""
+    """Decode SQLite's text; bytes that are not UTF-8 become lone surrogates, as in file names."""
     return raw.decode("utf-8", "surrogateescape")

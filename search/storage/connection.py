@@ -1,4 +1,4 @@
-"""An open database: transactions on SQLite and PostgreSQL, alike to those who use them."""
+"""An open database: transactions with the same interface on SQLite and PostgreSQL."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _WRITES = "retort_writes"
 
 
 class Database:
-    """A database, open. `place` is its URL as it may be shown."""
+    """An open database. `place` is its URL without secrets."""
 
     def __init__(self, url: str, *, read_only: bool, patience_s: float) -> None:
         self.url = parse_address(url)
@@ -38,7 +38,7 @@ class Database:
             self._reader = self._engine
         else:
             self._engine = _postgresql(self.url, self.place, patience_s=patience_s)
-            # One snapshot for all of a transaction's queries, as SQLite has it anyway.
+            # One snapshot for all queries of a transaction, as SQLite gives anyway.
             self._reader = self._engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -46,26 +46,26 @@ class Database:
 
     @property
     def file(self) -> Path | None:
-        """Where it is kept; None for a server's."""
+        """The database's file; None for a server's database."""
         sqlite_file = self.url.drivername == "sqlite"
         return Path(self.url.database or "") if sqlite_file else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that sees one state of the store, whatever others write meanwhile."""
+        """Open a transaction that sees one state of the store, whatever others write meanwhile."""
         with self._naming_faults(), Session(self._reader) as session, session.begin():
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is committed at its end, or leaves no trace if anything is raised."""
+        """Open a transaction that commits at its end, or changes nothing if an error is raised."""
         if self.read_only:
             raise StoreError(f"the store {self.place} was opened for reading only")
         with self._naming_faults(), Session(self._writer) as session, session.begin():
             yield session
 
     def named(self, unsound: Unsound) -> DamagedRow:
-        """The error to raise for a damaged row of this store."""
+        """Return the error to raise for a damaged row of this store."""
         damage = unsound.damage
         option = f" --store {shlex.quote(f'sqlite:///{self.file}')}" if self.file else ""
         return DamagedRow(
@@ -94,8 +94,8 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
 
     def connect() -> sqlite3.Connection:
         still = read_only and _is_still(file)
-        # isolation_level=None: the module would otherwise begin transactions of its own, deferred
-        # ones, which fail as soon as two of them write.
+        # isolation_level=None: otherwise the module begins transactions of its own. They are
+        # deferred, and fail as soon as two of them write.
         connection = sqlite3.connect(
             f"{path}&immutable=1" if still else path,
             uri=True,
@@ -110,7 +110,7 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
             raise
         return connection
 
-    # Whether a file is still is asked for each transaction anew.
+    # Each transaction asks anew whether the file is immutable.
     pool = NullPool if read_only and not os.access(file.parent, os.W_OK) else None
     engine = create_engine(
         url, creator=connect, poolclass=pool, json_deserializer=read_json, **_COMMON
@@ -120,10 +120,10 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
 
 
 def _is_still(file: Path) -> bool:
-    """Whether nobody writes to it, as its folder can't be written, not even by its readers.
+    """Return whether nobody writes to the file: its folder is read-only, and its log is empty.
 
-    They would have to make the log there that they share with writers, which has none while nobody
-    writes.
+    Readers can't open such a file normally: they would have to create the log that they share with
+    writers, and it does not exist while nobody writes.
     """
     log = file.with_name(f"{file.name}-wal")
     return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
@@ -133,7 +133,7 @@ def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
     connection.text_factory = read_text
     connection.execute("PRAGMA foreign_keys = ON")
     if not read_only:
-        # Kept in the file, so only the first connection ever changes it.
+        # The file stores this setting, so only the first connection ever changes it.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
 
@@ -162,7 +162,8 @@ def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
     return engine
 
 
-# Parameters are hidden because errors are shown, and a study's configuration is one of them.
+# Parameters are hidden because error messages are shown, and parameters include a study's
+# configuration.
 _COMMON: dict[str, Any] = {
     "hide_parameters": True,
     "json_serializer": partial(json.dumps, allow_nan=False),

@@ -1,4 +1,4 @@
-"""What went wrong in the database, in words that say what to do, and hold no secret."""
+"""Database errors in words that say what to do and contain no secret."""
 
 import re
 import sqlite3
@@ -27,7 +27,8 @@ _REMEDIES = {
     "SQLITE_NOTADB": "is not a SQLite database: name another file",
     "SQLITE_CORRUPT": "is damaged: put back a backup of it",
     "SQLITE_FULL": "can't grow, the disk is full: make room, then resume",
-    # Of a folder too, and to readers too: they share the log that SQLite keeps beside the file.
+    # This applies to a folder too, and to readers: they share the log that SQLite keeps beside the
+    # file.
     "SQLITE_READONLY": "can't be used without write access to its file and folder: get that",
     "SQLITE_CANTOPEN": "can't be opened: its folder must exist, and you must have access to both",
     "SQLITE_PERM": "can't be opened: you must have access to the file and its folder",
@@ -36,7 +37,7 @@ _REMEDIES = {
 
 
 def explain(error: SQLAlchemyError, url: URL, *, place: str, patience_s: float) -> str:
-    """The message for a person; `place` is the store's URL as it may be shown."""
+    """Return the message for a person; `place` is the store's URL without secrets."""
     origin = error.orig if isinstance(error, DBAPIError) else None
     if _is_lock(origin):
         return (
@@ -58,24 +59,24 @@ def explain(error: SQLAlchemyError, url: URL, *, place: str, patience_s: float) 
 
 
 def may_pass(error: SQLAlchemyError) -> bool:
-    """Whether the same write may succeed later: it was sound, the database was not ready."""
+    """Return whether the same write may succeed later: it was valid, the database was not ready."""
     if not isinstance(error, DBAPIError):
         return False
-    # A right that was taken away may be given back.
+    # A right that was revoked may be granted again.
     lacks_right = _sqlstate(error.orig) == _POSTGRESQL_NO_RIGHT
     return lacks_right or not isinstance(error, (IntegrityError, DataError, ProgrammingError))
 
 
 def _is_lock(origin: BaseException | None) -> bool:
     if isinstance(origin, sqlite3.Error):
-        # The lower byte is the error, the rest its variety, such as SQLITE_BUSY_SNAPSHOT.
+        # The lower byte is the error, the rest its variant, such as SQLITE_BUSY_SNAPSHOT.
         code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
         return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return _sqlstate(origin) == _POSTGRESQL_LOCK_TIMEOUT
 
 
 def _sqlstate(origin: BaseException | None) -> str:
-    """PostgreSQL's code; of a refused connection psycopg gives the server's words alone."""
+    """Return PostgreSQL's code; for a refused connection psycopg has only the server's message."""
     if origin is not None and re.search(r"too many clients|connection slots", str(origin)):
         return "53300"
     return getattr(origin, "sqlstate", None) or ""

@@ -1,4 +1,4 @@
-"""Whether what the store says is so: its own consistency, and the artifacts that it names."""
+"""Checks of a store: its own consistency, and the artifacts that it names."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ from search.storage.leases import Log, standing
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
 
-# What a trial writes among the artifacts, and what is left of it where it was killed meanwhile.
+# Names that a trial writes among the artifacts, and names that remain where it was killed.
 _OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.|owner\.).*\.(tmp|old|hung)")
 _TESTED = "tested"
 _AXES = ("student", "distillation", "pruning", "quantization")
@@ -22,7 +22,7 @@ _ASIDE = "aside"
 
 
 def check_store(store: Store) -> list[str]:
-    """What is wrong, a line each; of a study that runs, what is under way is not wrong."""
+    """Return the problems, one line each; unfinished work of a running study is not a problem."""
     damages = store.damages()
     problems = list(store.integrity_problems())
     problems += [f"{one.study}: {one}" if one.study else str(one) for one in damages]
@@ -32,13 +32,13 @@ def check_store(store: Store) -> list[str]:
 
 
 def students_aside(store: Store) -> list[str]:
-    """How many students clean-ups have set aside, and in which folder, a line each.
+    """Return how many students clean-ups have set aside, and in which folder, one line each.
 
-    Whoever needs the room may remove it.
+    A person who needs the disk space may remove them.
     """
     lines = []
     for study in _sound_studies(store):
-        with suppress(FolderStoreError, BadInput):  # `check_store` says so
+        with suppress(FolderStoreError, BadInput):  # `check_store` reports it
             places = [folder_store / _ASIDE for folder_store in _depots(study)]
             counts = [(place, len(place.names())) for place in places]
             lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
@@ -46,18 +46,18 @@ def students_aside(store: Store) -> list[str]:
 
 
 def sweep(claim: Claim, trials: Collection[TrialRecord], log: Log) -> None:
-    """Clears away what no trial of the study names, while the study does not run.
+    """Remove what no trial of the study names, while the study does not run.
 
-    What was cut short is removed. What is whole may be somebody's: it is set aside.
+    Incomplete folders are removed. Complete ones may belong to somebody: they are set aside.
 
     Args:
-        claim: by which the folder is this study's.
-        trials: all of the study's.
-        log: told of what is set aside.
+        claim: the claim by which the folder is this study's.
+        trials: all trials of the study.
+        log: receives a line for what is set aside.
 
     Raises:
         ArtifactsHeld: the folder is another's by now.
-        DepotError: the URL does not answer.
+        FolderStoreError: the URL does not answer.
     """
     claim.check()
     aside: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ def _sound_studies(store: Store) -> list[StudyRecord]:
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
     try:
         yield from _check_trials(store, study)
-        # What only a damaged row names would be taken for an orphan.
+        # A folder that only a damaged row names would be taken for an orphan.
         with suppress(DamagedRow):
             yield from _check_rest(store, study)
     except (FolderStoreError, BadInput) as error:
@@ -86,7 +86,7 @@ def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
 
 
 def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
-    """Recipes and artifacts of those trials whose rows are sound."""
+    """Yield the problems of recipes and artifacts of the trials whose rows are sound."""
     artifacts = FolderStore.of(study.artifacts)
     for trial in store.sound_trials(study.name):
         if problem := _check_recipe(trial):
@@ -98,7 +98,7 @@ def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
 
 
 def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
-    """What a process that died has left behind."""
+    """Yield a problem for each remnant of a process that died."""
     if standing(study) is StudyState.RUNNING:
         return
     trials, artifacts = store.trials(study.name), FolderStore.of(study.artifacts)
@@ -114,7 +114,7 @@ def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
 def _check_folder(
     store: Store, study: StudyRecord, trials: Collection[TrialRecord]
 ) -> Iterator[str]:
-    """Whose the artifacts folder is, and what in it is of no trial."""
+    """Yield the problems of the artifacts folder: its owner, and contents that no trial names."""
     artifacts, _ = _depots(study)
     try:
         if found := stranger(artifacts, study, store.extent(study.name)):
@@ -130,7 +130,7 @@ def _check_folder(
 
 
 def _depots(study: StudyRecord) -> tuple[FolderStore, FolderStore]:
-    """Where its students are, and what they predicted for the test images."""
+    """Return the study's stores of students and of their predictions for the test images."""
     artifacts = FolderStore.of(study.artifacts)
     return artifacts, artifacts / _TESTED
 
@@ -157,7 +157,7 @@ def _check_artifact(artifacts: FolderStore, artifact: ArtifactRecord) -> str:
 def _orphans(
     artifacts: FolderStore, trials: Collection[TrialRecord]
 ) -> Iterator[tuple[FolderStore, str]]:
-    """Folders and files of trials that no trial's row names, and the depot that holds each."""
+    """Yield folders and files of trials that no trial's row names, each with its folder store."""
     named = {t.outcome.artifact.path for t in trials if t.outcome and t.outcome.artifact}
     for folder_store in (artifacts, artifacts / _TESTED):
         for name in folder_store.names():

@@ -1,4 +1,4 @@
-"""Results that the store could not take, kept beside it until it can: none is lost."""
+"""A journal of results that the store could not take, kept until it can, so that none is lost."""
 
 import errno
 import hashlib
@@ -27,12 +27,12 @@ Keep = Callable[[int, Outcome], object]
 
 @dataclass(frozen=True)
 class ReadBack:
-    """How many results a journal gave back.
+    """The numbers of results that a journal returned.
 
     Attributes:
-        kept: in the store now.
-        damaged: lines that are not as they were written; their trials have to be run again.
-        refused: that contradict what the store holds.
+        kept: results that the store now contains.
+        damaged: lines that are not as they were written; their trials must be run again.
+        refused: results that contradict the store.
     """
 
     kept: int = 0
@@ -46,12 +46,12 @@ class ReadBack:
 
 
 class Journal:
-    """A file of results: a line each, with its checksum, on the disk before `write` returns.
+    """A file of results: one line each, with a checksum, on the disk before `write` returns.
 
     Args:
-        path: of the file; there is none while there is nothing to keep.
-        spare: keeps what the first does not take: a store's disk may be full, and its folder with
-            it.
+        path: the file's path; the file does not exist while there is nothing to keep.
+        spare: a second file for what the first does not take: a store's disk may be full, and its
+            folder with it.
     """
 
     def __init__(self, path: Path, spare: "Journal | None" = None) -> None:
@@ -64,10 +64,10 @@ class Journal:
         return [one.path for one in (self, self.spare) if one is not None and one.path.exists()]
 
     def write(self, number: int, outcome: Outcome) -> None:
-        """Keeps how a trial ended.
+        """Record how a trial ended.
 
         Raises:
-            OSError: it can't be written.
+            OSError: the result can't be written.
         """
         try:
             self._write(number, outcome)
@@ -80,11 +80,11 @@ class Journal:
         entry = json.dumps({"trial": number, "outcome": asdict(outcome)}, allow_nan=False)
         line = json.dumps({"sha256": _digest(entry), "entry": entry})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: what a full disk did not take must not be tried again at the end.
+        # Unbuffered: bytes that a full disk refused must not be written again at the end.
         with self.path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
-                # A line that a crash cut short must not swallow this one.
+                # A line that a crash cut short must not merge with this one.
                 _write_all(file, f"\n{line}\n".encode())
             except OSError:
                 file.truncate(whole)
@@ -96,18 +96,18 @@ class Journal:
 
     @property
     def refused_path(self) -> Path:
-        """Of the file with the results that the store would not have."""
+        """The path of the file with the results that the store refused."""
         return self.path.with_name(f"{self.path.name}.refused")
 
     def read_back(self, keep: Keep) -> ReadBack:
-        """Gives every result to `keep`, then removes the files.
+        """Pass every result to `keep`, then remove the files.
 
         Args:
-            keep: told the trial's number and outcome; may be told of one twice. Those that it
+            keep: receives the trial's number and outcome; may receive one twice. Results that it
                 refuses by a StoreError are set aside.
 
         Raises:
-            StoreUnavailable, StudyHeld: by `keep`; the file stays as it is.
+            StoreUnavailable, StudyHeld: `keep` raised it; the file stays as it is.
         """
         found = self._read_back(keep) if self.path.exists() else ReadBack()
         return found + self.spare.read_back(keep) if self.spare else found
@@ -138,7 +138,7 @@ class Journal:
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:
-    """A line's entry; None where it is not as it was written."""
+    """Return a line's entry; None where the line is not as it was written."""
     try:
         document = json.loads(line)
         entry = document["entry"]
@@ -155,7 +155,7 @@ def _digest(entry: str) -> str:
 
 
 def _outcome(values: Mapping[str, Any]) -> Outcome:
-    """The outcome that `asdict` made these values of."""
+    """Return the outcome from which `asdict` made these values."""
     branches = [
         Branch(params=b["params"], outcome=_outcome(b["outcome"])) for b in values["branches"]
     ]
@@ -167,7 +167,7 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
             "state": TrialState(values["state"]),
             "cost": values["cost"] and _known(values["cost"]),
             "quality": {
-                # A retort before 0.2 wrote values without their errors.
+                # Versions before 0.2 wrote values without their errors.
                 name: Measurement(**found) if isinstance(found, dict) else Measurement(found)
                 for name, found in (values["quality"] or {}).items()
             },
@@ -181,7 +181,7 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
 def _stage(values: Mapping[str, Any]) -> StageRecord:
     if "cost" in values:
         return StageRecord(**values)
-    own = ("name", "seconds", "reused", "no_op")  # as a retort before 0.2 wrote it
+    own = ("name", "seconds", "reused", "no_op")  # as versions before 0.2 wrote it
     cost = {key: one for key, one in values.items() if key not in (*own, "accuracy")}
     return StageRecord(
         **{key: values[key] for key in own}, score=values["accuracy"], cost=_known(cost)
@@ -189,7 +189,7 @@ def _stage(values: Mapping[str, Any]) -> StageRecord:
 
 
 def _epoch(values: Mapping[str, Any]) -> EpochRecord:
-    renamed = {"accuracy": "score"}  # of a retort before 0.2
+    renamed = {"accuracy": "score"}  # versions before 0.2 wrote the old name
     return EpochRecord(**{renamed.get(key, key): value for key, value in values.items()})
 
 

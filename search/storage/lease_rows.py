@@ -1,4 +1,4 @@
-"""Who runs a study: one process at a time, by a row that it keeps alive."""
+"""The lease of a study: one process at a time runs it, by a row that the process keeps alive."""
 
 from datetime import UTC, datetime
 
@@ -15,19 +15,19 @@ from search.storage.tables import LeaseRow, StudyRow, TrialRow
 
 
 class LeasedStore(StudyReader):
-    """A store whose studies can be held. Whoever lost its hold can write to the study no more."""
+    """A store whose studies can be held. A process that lost its hold can't write to the study."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._tokens: dict[str, str] = {}
 
     def hold(self, study: str, lease: Lease, *, in_place_of: Lease | None = None) -> None:
-        """Makes `lease` the one process that runs the study.
+        """Make `lease` the one process that runs the study.
 
         Args:
-            study: its name.
-            lease: who it will be.
-            in_place_of: who is known to have died.
+            study: the study's name.
+            lease: the new holder.
+            in_place_of: the old holder, known to have died.
 
         Raises:
             StudyHeld: another process runs it.
@@ -43,12 +43,12 @@ class LeasedStore(StudyReader):
         self._tokens[study] = lease.token
 
     def beat(self, study: str, *, elapsed_s: float) -> bool:
-        """Shows that this process lives, and how long the study has searched; whether to stop.
+        """Record that this process lives, and the study's search time; return whether to stop.
 
-        Does not count as a change of the study.
+        This does not count as a change of the study.
 
         Raises:
-            StudyHeld: this process holds it no longer.
+            StudyHeld: this process no longer holds the study.
         """
         with self._database.writing() as session:
             row = self._own_hold(session, study)
@@ -57,7 +57,7 @@ class LeasedStore(StudyReader):
             return row.stopping
 
     def release(self, study: str, *, elapsed_s: float) -> None:
-        """Gives the study free. One that is held by another by now is left to it."""
+        """Release the study, unless another process holds it by now."""
         with self._database.writing() as session:
             try:
                 row = self._own_hold(session, study)
@@ -68,19 +68,19 @@ class LeasedStore(StudyReader):
         del self._tokens[study]
 
     def claim(self, study: str, *, before: str | None) -> None:
-        """Keeps that this hold is about to claim the study's artifacts folder.
+        """Record that this hold is about to claim the study's artifacts folder.
 
         Args:
-            study: held by this process.
-            before: the hold that the folder is claimed by so far. Until the folder says otherwise
-                it stays a claim of this study: the process may die in between.
+            study: a study that this process holds.
+            before: the hold that has claimed the folder so far. It stays a claim of this study
+                until the folder records the new one: the process may die in between.
         """
         with self._database.writing() as session:
             row = self._changing(session, study)
             row.claim, row.claim_before = self._tokens[study], before
 
     def ask_to_stop(self, study: str) -> Lease | None:
-        """Asks who runs the study to let running trials end; None where nobody runs it."""
+        """Ask the study's process to let running trials end; return None where there is none."""
         with self._database.writing() as session:
             row = changing(session, study)
             if row.hold is None:
@@ -89,7 +89,7 @@ class LeasedStore(StudyReader):
             return study_record(row).lease
 
     def interrupt_running(self, study: str) -> int:
-        """Ends all running trials as interrupted, and gives their number."""
+        """End all running trials as interrupted, and return their number."""
         with self._database.writing() as session:
             row = self._changing(session, study)
             ended = session.execute(
@@ -101,7 +101,7 @@ class LeasedStore(StudyReader):
         return len(ended)
 
     def _changing(self, session: Session, study: str) -> StudyRow:
-        """The study's row, to be changed; refused where this process held it and does no more."""
+        """Return the study's row to change; refuse if this process held the study and lost it."""
         row = changing(session, study)
         self._check_hold(row)
         return row
@@ -130,7 +130,7 @@ def held_message(study: str, lease: Lease) -> str:
 
 
 def _keep_elapsed(session: Session, row: LeaseRow, elapsed_s: float) -> None:
-    # Never back: a run that was told of none yet begins at 0.
+    # The time never decreases: a run that has reported none yet starts at 0.
     own = StudyRow.id == row.study_id
     known = session.scalar(select(func.max(StudyRow.elapsed_s)).where(own)) or 0.0
     session.execute(update(StudyRow).where(own).values(elapsed_s=max(known, elapsed_s)))

@@ -1,4 +1,4 @@
-"""Holding a study while it runs: who does, whether they live, and that others see that we do."""
+"""Holding a study while it runs: the holder, whether it lives, and the signs of life it gives."""
 
 import os
 import socket
@@ -21,13 +21,13 @@ from search.storage.storage import Store
 
 BEAT_S = 5.0
 SILENCE_S = 30.0
-"""A holder on another machine that does not beat for so long has died."""
+"""In seconds: a holder on another machine that is silent for so long has died."""
 
 Log = Callable[[str], None]
 
 
 def this_process() -> Lease:
-    """A new hold by this process."""
+    """Return a new hold by this process."""
     return Lease(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
@@ -39,7 +39,7 @@ def this_process() -> Lease:
 
 
 def lives(lease: Lease) -> bool | None:
-    """Whether the process is there; None where that can't be told from this machine."""
+    """Return whether the process lives; None where this machine can't know."""
     if not lease.machine or lease.machine != _machine():
         return None
     try:
@@ -52,12 +52,13 @@ def lives(lease: Lease) -> bool | None:
         return None if _is_hidden(lease.pid) else False
     except psutil.AccessDenied:
         return None
-    # Setting the clock can move a start that is told by the clock: it may be the same process.
+    # Setting the clock can move a start time that is read from the clock: it may be the same
+    # process.
     return False if psutil.LINUX else None
 
 
 def standing(study: StudyRecord) -> StudyState:
-    """Where a study stands in truth: its process may have died without a word."""
+    """Return a study's real state: its process may have died without recording it."""
     if study.state is not StudyState.RUNNING:
         return study.state
     dead = study.lease is None or lives(study.lease) is False
@@ -67,7 +68,7 @@ def standing(study: StudyRecord) -> StudyState:
 def standing_counts(
     state: StudyState, counts: Mapping[TrialState, int]
 ) -> Mapping[TrialState, int]:
-    """Trials by state, where the study stands so in truth: none runs where the study does not."""
+    """Return the trials by real state: no trial runs where the study does not."""
     if state is StudyState.RUNNING:
         return counts
     found = Counter(counts)
@@ -78,7 +79,7 @@ def standing_counts(
 def take(
     store: Store, study: str, *, log: Log, silence_s: float = SILENCE_S, beat_s: float = BEAT_S
 ) -> Lease:
-    """Holds a study that nobody holds, or whose holder has died.
+    """Hold a study that no process holds, or whose holder has died.
 
     A holder on another machine is watched until it beats, or has been silent for long enough.
 
@@ -90,19 +91,19 @@ def take(
     if known is not None and lives(known) is None:
         log(f"{study} is held by {known}: watching for {silence_s:g} s whether it lives")
         if _beats(store, study, known, silence_s=silence_s, every_s=beat_s / 5):
-            known = None  # alive: refused below, by name
+            known = None  # alive: refused below, with its name
     dead = known if known is not None and lives(known) is not True else None
     store.hold(study, new, in_place_of=dead)
     return new
 
 
 class Heartbeat:
-    """Shows every few seconds, from a thread of its own, that this process lives.
+    """A thread that records every few seconds that this process lives.
 
     Args:
-        store: where.
-        study: held by this process.
-        elapsed_s: how long the study had searched before.
+        store: the store to write to.
+        study: a study that this process holds.
+        elapsed_s: how long the study had searched before, in seconds.
     """
 
     def __init__(
@@ -122,18 +123,18 @@ class Heartbeat:
 
     @property
     def elapsed_s(self) -> float:
-        """How long the study has searched, all its runs together."""
+        """How long the study has searched in all its runs together, in seconds."""
         began = self._search_began
         return self._before_s + (0.0 if began is None else time.monotonic() - began)
 
     def begin_search(
         self, on_stop: Callable[[str], None], on_loss: Callable[[StudyHeld], None]
     ) -> None:
-        """From now on time counts.
+        """Start to count the search time.
 
         Args:
-            on_stop: told why the search is to stop; in another thread.
-            on_loss: told who has taken the study over; likewise.
+            on_stop: called with the reason why the search is to stop; in another thread.
+            on_loss: called with the error that names the new holder; in another thread.
         """
         self._on_stop, self._on_loss = on_stop, on_loss
         self._search_began = time.monotonic()
@@ -143,20 +144,20 @@ class Heartbeat:
             on_stop(self._stopped_for)
 
     def end_search(self) -> None:
-        """Time counts no more: what follows is no search."""
+        """Stop counting the search time: later work is no search."""
         self._before_s, self._search_began = self.elapsed_s, None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, and gives the study free where the store can be reached."""
+        """End the thread, and release the study where the store can be reached."""
         self._ended.set()
         self._thread.join()
         try:
             self._store.release(self._study, elapsed_s=self.elapsed_s)
         except StoreError:
-            # Left behind: whoever comes next finds this process gone.
+            # The lease stays: the next process finds this one dead.
             return
 
     def _run(self) -> None:
@@ -169,7 +170,8 @@ class Heartbeat:
                 self._on_loss(error)
                 return
             except StoreError:
-                # Out of reach for now; the driver's own writes say so, and for how long they wait.
+                # The store can't be reached for now; the driver's own writes report it, and how
+                # long they wait.
                 continue
 
     def _stop(self, why: str) -> None:
@@ -180,7 +182,7 @@ class Heartbeat:
 
 @contextmanager
 def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Heartbeat]:
-    """Shows that this process lives while the block runs; gives the study free at its end."""
+    """Record that this process lives while the block runs; release the study at its end."""
     heartbeat = Heartbeat(store, study, elapsed_s=store.study(study).elapsed_s, beat_s=beat_s)
     heartbeat.start()
     try:
@@ -190,7 +192,7 @@ def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Hea
 
 
 def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s: float) -> bool:
-    """Whether the holder's counter grows, or another took its place, while we watch."""
+    """Return whether the holder's counter grows, or another replaced it, during the watch."""
     end = time.monotonic() + silence_s
     while time.monotonic() < end:
         time.sleep(every_s)
@@ -204,9 +206,9 @@ def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s:
 
 @cache
 def _machine() -> str:
-    """Tells apart machines, their boots, and containers that don't see one another's processes.
+    """Return what distinguishes machines, boots, and containers with separate process tables.
 
-    Empty where the system does not tell.
+    The text is empty where the system does not provide it.
     """
     try:
         if psutil.MACOS:
@@ -219,20 +221,20 @@ def _machine() -> str:
 
 
 def _start_of(process: psutil.Process) -> str:
-    """Tells a process from another that is given its number later in the same boot.
+    """Return what distinguishes a process from a later one with its number in the same boot.
 
-    On Linux in ticks since the boot, which hold whatever the clock is set to; elsewhere by the
-    clock, in seconds.
+    On Linux it is in ticks since the boot, which do not depend on the clock. Elsewhere it is the
+    clock's time, in seconds.
     """
     start = process.create_time()
     if not psutil.LINUX:
         return repr(start)
-    # psutil adds the boot's time by the clock to the kernel's ticks.
+    # psutil adds the boot time, read from the clock, to the kernel's ticks.
     return str(round((start - psutil.boot_time()) * os.sysconf("SC_CLK_TCK")))
 
 
 def _is_hidden(pid: int) -> bool:
-    """Whether there is such a process, another person's, that this one may not see."""
+    """Return whether another user's process has this number and is invisible to this one."""
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Bringing a database to a revision, by Alembic."""
+"""Migration of a database to a revision, by Alembic."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 
 def migrate(connection: Connection, revision: str) -> None:
-    """Brings the tables to a revision, in the connection's transaction."""
-    # Imported here because readers have no use for it, and it takes its time.
+    """Migrate the tables to a revision, in the connection's transaction."""
+    # Imported here because readers do not use it, and the import is slow.
     from alembic import command
     from alembic.config import Config
 

@@ -1,4 +1,4 @@
-"""Finding the rows of studies and trials, and locking those that change."""
+"""Queries for the rows of studies and trials, and locks on those that change."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def new_trial(
     parent: int | None = None,
     key: str | None = None,
 ) -> TrialRow:
-    """A running trial's row, with the study's next number."""
+    """Create a running trial's row, with the study's next number."""
     newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
     row = TrialRow(
         study_id=study.id,
@@ -45,7 +45,7 @@ def new_trial(
 
 
 def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow | None:
-    """The trial that the same wish added already, if its answer was lost."""
+    """Return the trial that an earlier call with this key added, if its answer was lost."""
     if key is None:
         return None
     own = TrialRow.study_id == study.id, TrialRow.key == key
@@ -56,7 +56,8 @@ def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
     query = select(StudyRow).where(StudyRow.name == name)
     row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
     if row is not None and lock:
-        # Who was waited for may have changed it; what is joined was read before the wait.
+        # The process that held the lock may have changed the row; joined rows were read before the
+        # wait.
         session.refresh(row)
     if row is None:
         known = study_names(session, newest_first=True)
@@ -66,7 +67,7 @@ def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
 
 
 def study_names(session: Session, *, newest_first: bool = False) -> list[str]:
-    """The names of all studies, in the order in which they were created, or changed."""
+    """Return the names of all studies, in the order in which they were created or changed."""
     order = StudyRow.changed_at.desc() if newest_first else StudyRow.id
     # An edit by hand may have put anything into the column.
     return [
@@ -87,14 +88,14 @@ def _known(name: str, known: Sequence[str]) -> str:
 
 
 def changing(session: Session, name: str) -> StudyRow:
-    """The study's row, locked until the transaction ends, so that its writers take turns."""
+    """Return the study's row, locked until the transaction ends, so that its writers take turns."""
     row = find_study(session, name, lock=True)
     mark_changed(row)
     return row
 
 
 def mark_changed(row: StudyRow) -> None:
-    # Past the last change even where the clock went back: a live view compares only this.
+    # Later than the last change even where the clock went back: a live view compares only this.
     row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
 
 
@@ -112,7 +113,7 @@ def trials_matching(
     numbers: Collection[int] | None = None,
     methods: Sequence[Mapping[str, Collection[str]]] = (),
 ) -> list[ColumnElement[bool]]:
-    """The conditions that are asked for; of each of `methods` one parameter must fit."""
+    """Return the requested conditions; for each of `methods`, one parameter must match."""
     conditions = [TrialRow.study_id == study.id]
     if states is not None:
         conditions.append(TrialRow.state.in_([state.value for state in states]))
@@ -125,13 +126,13 @@ def trials_matching(
 
 
 def light_trials_query() -> Select[Any]:
-    """Plain rows of trials, without tracebacks: building objects would take most of the time."""
+    """Select plain rows of trials without tracebacks: building objects would be slow."""
     columns = (column for column in TrialRow.__table__.columns if column.name != _HEAVY)
     return select(*columns)
 
 
 def training_done(session: Session, study: StudyRow) -> dict[int, TrainingDone]:
-    """By trial: the epochs of its training, and whether they were taken over."""
+    """Return for each trial the epochs of its training, and whether they were reused."""
     counts = (
         select(TrialRow.number, func.count())
         .join(EpochRow, EpochRow.trial_id == TrialRow.id)

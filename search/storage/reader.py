@@ -1,4 +1,4 @@
-"""What a store can be asked: studies, trials and costs, as records."""
+"""The queries that a store answers: studies, trials and costs, as records."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -38,60 +38,60 @@ from search.storage.soundness import Damage, Unsound, check_numbering
 from search.storage.tables import SCHEMA, StudyRow, TrialRow
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
-"""When a study changed whose row is damaged there; reading it says so."""
+"""The time of change of a study whose row is damaged there; reading the study reports it."""
 
 
 class StudyReader:
-    """An open database, asked in this project's words; each question sees one state of it."""
+    """An open database that returns records; each query sees one state of it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @property
     def patience_s(self) -> float:
-        """How long it waits for another process's lock."""
+        """How long it waits for another process's lock, in seconds."""
         return self._database.patience_s
 
     @property
     def file(self) -> Path | None:
-        """The file it is kept in; None for a server's database."""
+        """The store's file; None for a server's database."""
         return self._database.file
 
     @property
     def place(self) -> str:
-        """Its URL as it may be shown."""
+        """The store's URL without secrets."""
         return self._database.place
 
     def schema(self) -> str | None:
-        """The revision of its schema."""
+        """Return the revision of the store's schema."""
         return revision_of(self._database)
 
     def back_up(self, destination: Path | None = None) -> Path:
-        """Copies all of it into a file, which is a store itself; gives its path.
+        """Copy the whole store into a file, which is itself a store, and return its path.
 
         Args:
-            destination: by default a name of its own, beside the store's file.
+            destination: by default a new file beside the store's file.
         """
         revision = self.schema() or SCHEMA
         path = destination or backup_path(self._database, revision)
         return back_up(self._database, path, revision=revision)
 
     def integrity_problems(self) -> list[str]:
-        """What the database itself finds wrong."""
+        """Return the problems that the database itself finds."""
         return sqlite_problems(self._database)
 
     def damages(self) -> list[Damage]:
-        """All that is wrong with its rows, whatever studies they belong to."""
+        """Return all damages of its rows, whatever studies they belong to."""
         with self._database.reading() as session:
             return all_damages(session)
 
     def names(self) -> list[str]:
-        """The names of all studies, in the order in which they were created."""
+        """Return the names of all studies, in the order in which they were created."""
         with self._database.reading() as session:
             return study_names(session)
 
     def studies(self) -> list[StudyRecord | DamagedRow]:
-        """All studies, in the order in which they were created; of a damaged one, what is wrong."""
+        """Return all studies in order of creation; for a damaged one, the error that names it."""
         with self._database.reading() as session:
             return [self._sound(row) for row in session.scalars(select(StudyRow).order_by("id"))]
 
@@ -106,7 +106,7 @@ class StudyReader:
             return study_record(find_study(session, name))
 
     def latest_study(self) -> StudyRecord:
-        """The study that was written to last."""
+        """Return the study that was changed last."""
         newest = select(StudyRow).order_by(StudyRow.changed_at.desc(), StudyRow.id.desc()).limit(1)
         with self._database.reading() as session:
             row = session.scalar(newest)
@@ -125,13 +125,13 @@ class StudyReader:
         numbers: Collection[int] | None = None,
         whole: bool = False,
     ) -> list[TrialRecord]:
-        """The study's trials by number; unless `whole`, without stages, epochs and tracebacks.
+        """Return the study's trials by number.
 
         Args:
-            study: its name.
-            states: only trials in one of these.
-            numbers: only these trials; one that is not there is left out.
-            whole: with all that is known of them.
+            study: the study's name.
+            states: return only trials in one of these.
+            numbers: return only these trials; a missing one is left out.
+            whole: include stages, epochs and tracebacks.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
@@ -145,7 +145,7 @@ class StudyReader:
             return found
 
     def sound_trials(self, study: str) -> list[TrialRecord]:
-        """The study's trials by number, as `trials`, without those whose rows are damaged."""
+        """Return the study's trials as `trials` does, without those with damaged rows."""
         query = light_trials_query().order_by(TrialRow.number)
         found = []
         with self._database.reading() as session:
@@ -162,12 +162,12 @@ class StudyReader:
         states: Collection[TrialState] | None = None,
         methods: Sequence[Mapping[str, Collection[str]]] = (),
     ) -> list[int]:
-        """The numbers of the study's trials that fit, ascending.
+        """Return the numbers of the study's trials that match, ascending.
 
         Args:
-            study: its name.
+            study: the study's name.
             states: only trials in one of these.
-            methods: of each of them, one parameter of the trial must have one of its texts.
+            methods: for each of them, one parameter of the trial must have one of its texts.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
@@ -176,15 +176,15 @@ class StudyReader:
             return list(session.scalars(query))
 
     def trial(self, study: str, number: int) -> TrialRecord:
-        """One trial, with all that is known of it."""
+        """Return one trial, with all that is stored about it."""
         with self._database.reading() as session:
             row = find_trial(session, find_study(session, study), number, whole=True)
             return trial_record(row, study=study, whole=True)
 
     def pulse(self, study: str) -> tuple[int, datetime]:
-        """How many trials there are, and when the newest change was: what a live view polls.
+        """Return the number of trials and the time of the newest change, which a live view polls.
 
-        Every change moves the time on, even where the clock was set back.
+        Every change increases the time, even where the clock was set back.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
@@ -192,7 +192,7 @@ class StudyReader:
             return session.scalar(count) or 0, row.changed_at
 
     def pulses(self) -> dict[str, tuple[int, datetime]]:
-        """The pulse of every study, that of the one that changed last first."""
+        """Return the pulse of every study, the one that changed last first."""
         newest = StudyRow.changed_at.desc(), StudyRow.id.desc()
         count = func.count(TrialRow.id)
         query = select(StudyRow.name, count, StudyRow.changed_at).outerjoin(TrialRow)
@@ -205,7 +205,7 @@ class StudyReader:
             }
 
     def extent(self, study: str) -> StudyExtent:
-        """How far the study has come."""
+        """Return how far the study has come."""
         open_states = TrialState.RUNNING.value, TrialState.INTERRUPTED.value
         ended = func.count().filter(TrialRow.state.not_in(open_states))
         with self._database.reading() as session:
@@ -215,14 +215,14 @@ class StudyReader:
             return StudyExtent(trials=trials, ended=ended_trials)
 
     def training_done(self, study: str) -> dict[int, TrainingDone]:
-        """Of each trial that trained a student or took one over: for how long, and whose."""
+        """Return the training of each trial that trained or reused a student."""
         with self._database.reading() as session:
             return training_done(session, find_study(session, study))
 
     def tallies(self) -> dict[str, dict[TrialState, Tally]]:
-        """How many trials of each study ended in each state, and how long they took.
+        """Return how many trials of each study ended in each state, and how long they took.
 
-        Trials in a state that there is not are left out: reading them says so.
+        Trials in an unknown state are left out: reading them reports it.
         """
         sums = func.count(), func.sum(TrialRow.duration_s)
         query = select(StudyRow.name, TrialRow.state, *sums).join(TrialRow)
@@ -237,6 +237,6 @@ class StudyReader:
         return tallies
 
     def costs(self, setting: CostSetting) -> dict[Shape, Cost]:
-        """What was measured there of untrained students, by any study."""
+        """Return the costs of untrained students that any study measured in this setting."""
         with self._database.reading() as session:
             return known_costs(session, setting)

@@ -1,4 +1,4 @@
-"""A running study's way to the store: patient where it is out of reach, and with a journal."""
+"""A running study's writes to the store: repeated while it is out of reach, with a journal."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ from search.storage.artifact_owner import Claim
 from search.storage.journal import Journal
 from search.storage.storage import Store
 
-# Tried for so many times as long as the store waits for one lock.
+# A write is repeated for this many times as long as the store waits for one lock.
 _LOCKS = 3
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
@@ -22,17 +22,18 @@ _Answer = TypeVar("_Answer")
 
 
 class RetryingWriter:
-    """Writes a study's trials, each write once, whatever becomes of the store meanwhile.
+    """A writer of a study's trials, which makes each write once even if the store fails meanwhile.
 
-    A write that the store can't take is tried again, for three times as long as the store waits for
-    a lock.
-    A result that it does not take then goes to the journal, and `StoreUnavailable` tells so.
-    Nothing is written once the artifacts folder is another's: its search there ends this one.
+    A write that the store can't take is repeated, for three times as long as the store waits for a
+    lock.
+    If it still does not take a result, the result goes to the journal, and `StoreUnavailable`
+    reports it.
+    Nothing is written once the artifacts folder is another's: the other search then ends this one.
 
     Args:
-        store: holds the study.
-        study: its name.
-        claim: to its artifacts, where it is noted how far the study has come.
+        store: contains the study.
+        study: the study's name.
+        claim: the claim to its artifacts, where the writer records how far the study has come.
     """
 
     def __init__(self, store: Store, study: str, claim: Claim) -> None:
@@ -42,18 +43,18 @@ class RetryingWriter:
         self._journal = journal_of(store, claim.artifacts)
 
     def start(self, params: Mapping[str, Scalar], seed: int) -> int:
-        """Adds a running trial, and gives its number."""
+        """Add a running trial, and return its number."""
         key = uuid.uuid4().hex
         return self._patiently(
             lambda: self._store.start_trial(self._study, params=params, seed=seed, key=key)
         )
 
     def restart(self, number: int, params: Mapping[str, Scalar]) -> None:
-        """Makes a trial running once more."""
+        """Set a trial to running once more."""
         self._patiently(lambda: self._store.restart_trial(self._study, number, params=params))
 
     def reject(self, params: Mapping[str, Scalar], seed: int, outcome: Outcome) -> int:
-        """Adds a trial that ended before it began, and gives its number."""
+        """Add a trial that ended before it began, and return its number."""
         key = uuid.uuid4().hex
         return self._patiently(
             lambda: self._store.record_rejected(
@@ -62,10 +63,10 @@ class RetryingWriter:
         )
 
     def finish(self, number: int, outcome: Outcome) -> list[int]:
-        """Ends a trial and its branches, whose numbers it gives.
+        """End a trial and add its branches, and return the branches' numbers.
 
         Raises:
-            StoreUnavailable: the result is in the journal, or there is no room for that either.
+            StoreUnavailable: the result is in the journal, or the journal has no room either.
         """
         try:
             return self._patiently(lambda: self._store.finish_trial(self._study, number, outcome))
@@ -80,11 +81,11 @@ class RetryingWriter:
             raise
 
     def _patiently(self, write: Callable[[], _Answer]) -> _Answer:
-        """The answer of `write`, which is safe to be done twice.
+        """Return the answer of `write`, which is safe to repeat.
 
         Raises:
-            ArtifactsHeld: another store's search has the folder of the artifacts.
-            StoreUnavailable: the store did not take it.
+            ArtifactsHeld: another store's search has the artifacts folder.
+            StoreUnavailable: the store did not take the write.
         """
         self._claim.check_if_reached()
         answer = self._tried(write)
@@ -105,13 +106,14 @@ class RetryingWriter:
 
 
 def journal_of(store: Store, artifacts: FolderStore) -> Journal:
-    """A study's journal: beside the store's file, else with its artifacts.
+    """Return a study's journal: beside the store's file, else with its artifacts.
 
-    Where these are at a URL, it is with their copies, on the machine that drove the search.
+    Where the artifacts are at a URL, the journal is with their copies, on the machine that drove
+    the search.
 
     Args:
-        store: holds the study.
-        artifacts: of the study, whose name theirs ends with.
+        store: contains the study.
+        artifacts: the study's folder store, whose name ends with the study's.
     """
     folder = artifacts.folder
     with_artifacts = Journal(folder / "unstored.jsonl")

@@ -1,4 +1,4 @@
-"""All rows of a store, looked at one by one: what `retort db check` says of them."""
+"""A check of every row of a store, one by one, for `retort db check`."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ class _OwnedRow:
 
 
 def all_damages(session: Session) -> list[Damage]:
-    """All that is wrong with the rows of a store, table by table."""
+    """Return all damages of a store's rows, table by table."""
     studies = {
         row.id: _OwnedRow(study_name(row), f"study {study_name(row)}")
         for row in session.execute(select(StudyRow.__table__))
@@ -64,7 +64,7 @@ def _of_rows(
 
 
 def _of_studies(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """What a study has one of."""
+    """Yield the damages of the rows that a study has one of."""
     for table, label in ((TeacherRow, "the teacher"), (LeaseRow, "the hold")):
         for row in session.execute(select(table.__table__)):
             study = _study_of(row.study_id, studies)
@@ -72,7 +72,7 @@ def _of_studies(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterat
 
 
 def _of_trials(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """What a trial has several of."""
+    """Yield the damages of the rows that a trial has several of."""
     for table in (StageRow, EpochRow):
         for row in session.execute(select(table.__table__)):
             owner = trials.get(row.trial_id, _OwnedRow("", f"row {row.trial_id} of trials"))
@@ -81,7 +81,7 @@ def _of_trials(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator
 
 
 def _of_numbering(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """Gaps; where a number is none, its row's damage says so."""
+    """Yield the gaps in the numbering; where a value is no number, its row's damage reports it."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for row in session.execute(select(TrialRow.study_id, TrialRow.number)):
         numbers[_study_of(row.study_id, studies)].append(row.number)

@@ -1,4 +1,4 @@
-"""Between the tables' rows and the records that the rest of the program knows."""
+"""Conversion between the tables' rows and the records that the rest of the program uses."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def teacher_row(teacher: TeacherRecord) -> TeacherRow:
 
 
 def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialRecord:
-    """A row's record; unless `whole`, without its stages, epochs and traceback.
+    """Return a row's record; unless `whole`, without its stages, epochs and traceback.
 
     `row` may be one of plain columns, of the same names, unless `whole`.
     """
@@ -86,7 +86,7 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
 
 
 def put_outcome(row: TrialRow, outcome: Outcome) -> None:
-    """Writes an outcome into its trial's row; its branches have rows of their own."""
+    """Write an outcome into its trial's row; its branches have rows of their own."""
     row.state = outcome.state.value
     row.duration_s = outcome.duration_s
     row.reason = outcome.reason
@@ -106,12 +106,13 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
 
 
 def storable(outcome: Outcome) -> Outcome:
-    """The outcome as it can be stored and will be read back.
+    """Return the outcome as it can be stored and will be read back.
 
-    Messages of other programs may hold what no database takes as text: NUL and lone surrogates.
+    Messages of other programs may contain NUL and lone surrogates, which no database takes as text.
 
     Raises:
-        StoreError: it is not an end, lacks what its state needs, or holds a number not finite.
+        StoreError: it is not an end, lacks what its state needs, or contains a number that is not
+            finite.
     """
     if outcome.state is TrialState.RUNNING:
         raise StoreError("a trial's outcome must be an end, but got the state running")
@@ -127,10 +128,10 @@ def storable(outcome: Outcome) -> Outcome:
 
 
 def check_measured(quality: Quality, cost: Cost) -> None:
-    """Refuses metrics beyond their worst or best value, and costs below 0.
+    """Refuse metrics beyond their worst or best value, and costs below 0.
 
     Raises:
-        StoreError: naming the first.
+        StoreError: names the first such value.
     """
     for name, found in quality.items():
         metric = metrics().get(name)
@@ -143,10 +144,10 @@ def check_measured(quality: Quality, cost: Cost) -> None:
 
 
 def check_finite(values: Mapping[str, object]) -> None:
-    """Refuses NaN and infinity wherever they are; SQLite would store the first as NULL.
+    """Refuse NaN and infinity wherever they are; SQLite would store NaN as NULL.
 
     Raises:
-        NotFinite: naming the first such number's place.
+        NotFinite: names the first such number's place.
     """
     for place, value in _numbers(values, ""):
         if not math.isfinite(value):
@@ -196,17 +197,17 @@ def _outcome(row: TrialRow | Row[Any], state: TrialState, *, whole: bool) -> Out
 
 
 def _like(record: type[_Record], row: object) -> _Record:
-    """A record whose fields are all columns of the same names."""
+    """Return a record whose fields are all columns of the same names."""
     return record(**{field.name: getattr(row, field.name) for field in fields(record)})
 
 
 def quality_of(held: Mapping[str, Any] | None) -> Quality:
-    """The metrics of a column; empty where nothing was measured."""
+    """Return the metrics of a column; empty where nothing was measured."""
     return {name: Measurement(**found) for name, found in (held or {}).items()}
 
 
 def quality_values(quality: Quality) -> dict[str, Any] | None:
-    """The column of some metrics; NULL where nothing was measured."""
+    """Return the column's value for the metrics; NULL where nothing was measured."""
     return {name: asdict(found) for name, found in quality.items()} or None
 
 

@@ -1,4 +1,4 @@
-"""Which schema a database has, and bringing it to the one that this version needs."""
+"""The schema of a database, and its upgrade to the one that this version needs."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from search.storage.connection import Database
 from search.storage.migrate import migrate
 from search.storage.tables import SCHEMA, VERSION_TABLE
 
-# Any number will do: it keeps two processes from creating the tables of one PostgreSQL database.
+# An arbitrary number: it stops two processes from creating the tables of one PostgreSQL database.
 _UPGRADE_LOCK = 0x7E7081
 
 
 def check_schema(database: Database) -> None:
-    """Makes sure that a database can be read as it is.
+    """Check that a database can be read as it is.
 
     Raises:
         StoreError: it is missing, empty, another program's, or of another version.
@@ -40,9 +40,10 @@ def check_schema(database: Database) -> None:
 
 
 def check_ownership(database: Database) -> None:
-    """Makes sure that a database, if there is one, may be written to.
+    """Check that a database, if it exists, may be written to.
 
-    Done on a read-only connection, as opening a SQLite file for writing already changes it.
+    The check uses a read-only connection, because opening a SQLite file for writing already changes
+    it.
 
     Raises:
         StoreError: it is another program's, or of a newer version.
@@ -53,7 +54,7 @@ def check_ownership(database: Database) -> None:
 
 
 def upgrade_schema(database: Database) -> Path | None:
-    """Creates the tables, or upgrades them, in one transaction; gives the backup made before.
+    """Create or upgrade the tables in one transaction; return the backup that was made before.
 
     Raises:
         StoreError: the database is another program's, or of a newer version.
@@ -71,7 +72,7 @@ def upgrade_schema(database: Database) -> Path | None:
 
 
 def revision_of(database: Database) -> str | None:
-    """The schema's revision; None for a database without tables."""
+    """Return the schema's revision; None for a database without tables."""
     with database.reading() as session:
         return _revision(session.connection(), database.place)
 
@@ -83,7 +84,7 @@ def _is_there(database: Database) -> bool:
 
 
 def _revision(connection: Connection, place: str) -> str | None:
-    """The schema's revision; None for a database without tables."""
+    """Return the schema's revision; None for a database without tables."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None

@@ -1,6 +1,6 @@
-"""Naming the row and the column that an edit by hand has damaged.
+"""Checks that name the row and the column that an edit by hand has damaged.
 
-Every row is looked at where it becomes a record, and all of a store by `retort db check`.
+Every row is checked when it becomes a record; `retort db check` checks all rows of a store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,16 +20,16 @@ _Values = RowMapping | Mapping[str, object]
 
 _LONGEST_SHOWN = 60
 _TRIALS = TrialRow.__tablename__
-# A complete trial is asked for these without looking; CHECKs of the table say so too.
+# The code reads these of a complete trial without a check; the table's CHECKs require them too.
 _MEASURED = ("quality", "cost")
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What is wrong with one row.
+    """The damage of one row.
 
     Attributes:
-        study: that it belongs to; empty where that is unknown, or where it is of no study.
+        study: the study that it belongs to; empty where that is unknown, or where it has none.
         row: such as `trial 3`.
         column: such as `trials.params`.
         problem: what must hold, and what was found.
@@ -45,7 +45,7 @@ class Damage:
 
 
 class Unsound(Exception):
-    """A row that was to become a record is damaged; `Database` gives it the store's name."""
+    """A damaged row that was to become a record; `Database` adds the store's name."""
 
     def __init__(self, damage: Damage) -> None:
         super().__init__(str(damage))
@@ -53,10 +53,10 @@ class Unsound(Exception):
 
 
 def check_study(row: StudyRow) -> None:
-    """Makes sure that a study's row is sound, and its teacher's and its hold's.
+    """Check that a study's row is sound, and its teacher's and its lease's.
 
     Raises:
-        Unsound: the first thing that is wrong.
+        Unsound: names the first damage.
     """
     study = study_name(row)
     parts = ((row, f"study {study}"), (row.teacher, "the teacher"), (row.hold, "the hold"))
@@ -67,14 +67,14 @@ def check_study(row: StudyRow) -> None:
 
 
 def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
-    """Makes sure that a trial's row is sound; where `whole`, its stages' and its epochs' too.
+    """Check that a trial's row is sound; where `whole`, its stages' and its epochs' too.
 
     `row` may be one of plain columns, of the same names, unless `whole`.
 
     Raises:
-        Unsound: the first thing that is wrong.
+        Unsound: names the first damage.
     """
-    # A plain dictionary: looking into SQLAlchemy's own mapping takes a multiple of the time.
+    # A plain dictionary: a look-up in SQLAlchemy's own mapping takes several times as long.
     held = dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else vars(row)
     for damage in damages(_TRIALS, held, study=study, label=trial_label(row)):
         raise Unsound(damage)
@@ -85,10 +85,10 @@ def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
 
 
 def check_numbering(numbers: Sequence[int], *, study: str) -> None:
-    """Makes sure that a study's trials, by number, count from 0 without a gap.
+    """Check that a study's trial numbers count from 0 without a gap.
 
     Raises:
-        Unsound: the first that does not.
+        Unsound: names the first gap.
     """
     for place, number in enumerate(numbers):
         if number != place:
@@ -97,7 +97,7 @@ def check_numbering(numbers: Sequence[int], *, study: str) -> None:
 
 
 def study_name(row: StudyRow | Row[Any]) -> str:
-    """What a study is called; by its row's key where that is damaged."""
+    """Return a study's name; its row's key where the name is damaged."""
     name: object = row.name
     return visible(name) if isinstance(name, str) and name else f"(row {row.id})"
 
@@ -108,12 +108,12 @@ def trial_label(row: TrialRow | Row[Any]) -> str:
 
 
 def damages(table: str, row: _Values, *, study: str, label: str) -> Iterator[Damage]:
-    """All that is wrong with one row.
+    """Yield all damages of one row.
 
     Args:
-        table: that it is of.
-        row: its values; columns that it lacks are not looked at.
-        study: that it belongs to.
+        table: the row's table.
+        row: its values; missing columns are not checked.
+        study: the study that it belongs to.
         label: the row's own name.
     """
     for name, law, is_nullable in LAWS[table]:
@@ -130,7 +130,7 @@ def damages(table: str, row: _Values, *, study: str, label: str) -> Iterator[Dam
 
 
 def _contradictions(trial: _Values) -> Iterator[tuple[str, str]]:
-    """Columns that are sound alone, and don't fit the trial's state."""
+    """Yield columns that are sound by themselves, but don't fit the trial's state."""
     is_running = trial["state"] == TrialState.RUNNING.value
     if is_running != (trial["finished_at"] is None):
         law = "NULL while it runs" if is_running else "there once it has ended"

@@ -1,7 +1,7 @@
 """The store: every study and trial, the single source of truth.
 
-One process writes, any number read. Each method is one transaction. All raise `StoreError`
-where the database can't be reached, is locked for too long, or knows no such study or trial.
+One process writes, any number read. Each method is one transaction. All raise `StoreError` where
+the database can't be reached, is locked for too long, or has no such study or trial.
 """
 
 import uuid
@@ -57,16 +57,16 @@ class Store(LeasedStore):
     """An open store; a context manager. Threads may share it."""
 
     backup: Path | None = None
-    """The copy that was made before opening it upgraded its schema, if it did."""
+    """The copy that was made before an upgrade of the schema on opening, if there was one."""
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, patience_s: float = 30.0) -> Self:
-        """Opens the store at `sqlite:///file` or `postgresql+psycopg://…`.
+        """Open the store at `sqlite:///file` or `postgresql+psycopg://…`.
 
         Args:
-            url: where it is.
-            read_only: changes nothing, and creates no database; otherwise the tables are created
-                or upgraded.
+            url: the store's URL.
+            read_only: change nothing, and create no database; otherwise the tables are created or
+                upgraded.
             patience_s: how long to wait for another process's lock, in seconds.
 
         Raises:
@@ -107,14 +107,14 @@ class Store(LeasedStore):
         data_digest: str | None = None,
         lease: Lease | None = None,
     ) -> None:
-        """Adds a study, running.
+        """Add a running study.
 
         Args:
-            name: not in the store yet.
+            name: a name that is not in the store yet.
             config: the whole typed study as JSON types; URLs in it are stored without secrets.
             artifacts: the folder of its artifacts.
-            data_digest: of the prepared data.
-            lease: who runs it.
+            data_digest: the digest of the prepared data.
+            lease: the process that runs it.
         """
         check_finite(config)
         now = datetime.now(UTC)
@@ -146,7 +146,7 @@ class Store(LeasedStore):
     def reopen_study(
         self, study: str, *, config: Mapping[str, object], data_digest: str | None
     ) -> None:
-        """Makes a study running again, with what it says now."""
+        """Set a study to running again, with a new configuration and digest of its data."""
         check_finite(config)
         with self._database.writing() as session:
             row = self._changing(session, study)
@@ -159,7 +159,7 @@ class Store(LeasedStore):
             self._changing(session, study).state = state.value
 
     def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
-        """Keeps the study's teacher, in place of what was kept of it before."""
+        """Store the study's teacher, in place of an earlier record of it."""
         check_finite(asdict(teacher))
         with self._database.writing() as session:
             row = self._changing(session, study)
@@ -170,13 +170,13 @@ class Store(LeasedStore):
     def start_trial(
         self, study: str, *, params: Mapping[str, Scalar], seed: int, key: str | None = None
     ) -> int:
-        """Adds a running trial; it is in the store for good when this returns its number.
+        """Add a running trial; it is stored durably when this returns its number.
 
         Args:
-            study: its name.
+            study: the study's name.
             params: the recipe, flat.
-            seed: of weights, order and dropout.
-            key: names this one wish, so that it may be uttered again where the answer was lost.
+            seed: the seed of weights, order and dropout.
+            key: identifies this request, so that it can be repeated where the answer was lost.
         """
         check_finite(params)
         with self._database.writing() as session:
@@ -187,7 +187,7 @@ class Store(LeasedStore):
             return row.number
 
     def restart_trial(self, study: str, number: int, *, params: Mapping[str, Scalar]) -> None:
-        """Makes a trial that was interrupted, or whose process died, running once more."""
+        """Set a trial that was interrupted, or whose process died, to running once more."""
         check_finite(params)
         with self._database.writing() as session:
             row = find_trial(session, self._changing(session, study), number)
@@ -209,7 +209,7 @@ class Store(LeasedStore):
         outcome: Outcome,
         key: str | None = None,
     ) -> int:
-        """Adds a trial that ended before it began; its number. `key` as for `start_trial`."""
+        """Add a trial that ended before it began; return its number. `key` as for `start_trial`."""
         check_finite(params)
         outcome = storable(outcome)
         with self._database.writing() as session:
@@ -222,11 +222,11 @@ class Store(LeasedStore):
             return row.number
 
     def finish_trial(self, study: str, number: int, outcome: Outcome) -> list[int]:
-        """Ends a trial and adds its branches, at once or not at all; gives the branches' numbers.
+        """End a trial and add its branches, in one transaction; return the branches' numbers.
 
         The same outcome may be given again, as after a commit whose answer was lost, or with
-        branches that have ended since; another one is refused. An interruption is no outcome: one
-        that comes late takes its place.
+        branches that have ended since; a different one is refused. An interruption is no outcome:
+        one that comes late replaces it.
         """
         branches = [replace(one, outcome=storable(one.outcome)) for one in outcome.branches]
         outcome = storable(replace(outcome, branches=()))
@@ -245,7 +245,7 @@ class Store(LeasedStore):
             return keep_branches(session, owner, row, branches)
 
     def record_test(self, study: str, number: int, quality: Quality) -> None:
-        """Keeps how a complete trial's artifact did on the test images."""
+        """Store the quality of a complete trial's artifact on the test images."""
         check_finite(quality_values(quality) or {})
         with self._database.writing() as session:
             row = find_trial(session, self._changing(session, study), number)
@@ -257,7 +257,7 @@ class Store(LeasedStore):
             row.test = quality_values(quality)
 
     def keep_cost(self, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-        """Keeps what was measured; the first measurement stays, and may gain costs later."""
+        """Store what was measured; the first measurement stays, and may gain costs later."""
         check_finite(cost)
         with self._database.writing() as session:
             keep_cost(session, setting, shape, cost)

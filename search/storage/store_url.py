@@ -1,4 +1,4 @@
-"""Where a store is: its URL, checked, and how it is shown without its secrets."""
+"""A store's URL: its checks, and its form without secrets."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ _SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]+)", re.DOTALL)
 
 
 def safe_url(url: str) -> str:
-    """The URL as it may be shown: its password and all values of its query masked.
+    """Return the URL without secrets: its password and all values of its query masked.
 
-    Masks too much rather than too little: of a URL that can't be parsed with certainty, such as
-    one whose password holds an unquoted `@`, only the scheme is left.
+    It masks too much rather than too little: for a URL that can't be parsed with certainty, such as
+    one whose password contains an unquoted `@`, only the scheme is left.
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
         return _HIDDEN if re.search(r"[=@]", url) else url
     if url.startswith("sqlite:///") and "?" not in url:
-        return url  # a path, which may hold an @
+        return url  # a path, which may contain an @
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -38,7 +38,7 @@ def safe_url(url: str) -> str:
 
 
 def without_secrets(value: object) -> object:
-    """A JSON value with every URL in it masked that holds secrets."""
+    """Return a JSON value in which every URL that contains secrets is masked."""
     if isinstance(value, Mapping):
         return {key: without_secrets(held) for key, held in value.items()}
     if isinstance(value, list | tuple):
@@ -49,17 +49,17 @@ def without_secrets(value: object) -> object:
 
 
 def secrets_of(url: URL) -> list[str]:
-    """The strings in a URL that no message may repeat."""
+    """Return the strings in a URL that no message may repeat."""
     values = [value for held in url.normalized_query.values() for value in held]
     return [secret for secret in [url.password, *values] if secret]
 
 
 def parse_address(url: str) -> URL:
-    """A URL of a kind that a store can be kept at.
+    """Parse a URL, of a kind that a store can be at.
 
     Raises:
         StoreError: it is no URL, of another kind of database, or of a database in memory; or it
-            names a home or a variable that is not there.
+            names a home or a variable that does not exist.
     """
     try:
         url = expanded_store(url)
@@ -68,7 +68,7 @@ def parse_address(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Not chained: what failed to parse may be the password.
+        # Not chained: the text that failed to parse may be the password.
         raise StoreError(
             f"a store is named by a URL such as {_EXAMPLES}, but got {safe_url(url)}"
         ) from None
@@ -83,7 +83,7 @@ def parse_address(url: str) -> URL:
 
 
 def expanded_store(url: str) -> str:
-    """A store's URL; of a SQLite file, with its home folder and variables replaced.
+    """Return a store's URL; for a SQLite file, with its home folder and variables replaced.
 
     Raises:
         ValueError: as `search.files.paths.expanded`.

@@ -20,10 +20,10 @@ from search.records import StudyState, TrialState
 from search.storage.columns import Flag, UtcTime
 
 SCHEMA = "0008"
-"""The newest revision in `migrations/versions`; revisions are counted, so that newer is greater."""
+"""The newest revision in `migrations/versions`; revisions are counted: a newer one is greater."""
 
 VERSION_TABLE = "retort_schema"
-"""Alembic's version table, under a name of our own: it tells our databases from other programs'."""
+"""Alembic's version table, under our own name: it marks our databases."""
 
 
 class Table(DeclarativeBase):
@@ -56,7 +56,7 @@ def _not_negative(column: str) -> CheckConstraint:
 
 
 class StudyRow(Table):
-    """A study. Each write to it or its trials moves `changed_at` on, and locks this row."""
+    """A study. Each write to it or its trials increases `changed_at`, and locks this row."""
 
     __tablename__ = "studies"
 
@@ -79,7 +79,7 @@ class StudyRow(Table):
 
 
 class LeaseRow(Table):
-    """The process that runs a study; no row where none does. See `search.records.Holder`."""
+    """The process that runs a study; no row where none does. See `search.records.Lease`."""
 
     __tablename__ = "holds"
 
@@ -112,7 +112,7 @@ class TeacherRow(Table):
 
 
 class TrialRow(Table):
-    """A trial: what is filtered and sorted by has a column, the rest is JSON."""
+    """A trial: filtered and sorted values have columns, the rest is JSON."""
 
     __tablename__ = "trials"
 
@@ -149,7 +149,8 @@ class TrialRow(Table):
 
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
-        # Names one wish to add a trial: who does not know whether it came through asks again.
+        # Identifies one request to add a trial: a caller that does not know whether it succeeded
+        # repeats it.
         Index(None, "study_id", "key", unique=True),
         Index(None, "study_id", "state"),
         _one_of("state", TrialState),
@@ -197,7 +198,7 @@ class EpochRow(Table):
 
 
 class CostRow(Table):
-    """What an untrained student of one shape cost, where it was measured; of use to any study."""
+    """The cost of an untrained student of one shape, in one setting; any study can use it."""
 
     __tablename__ = "costs"
 

@@ -1,4 +1,4 @@
-"""Run by Alembic for every upgrade, on the connection that `search.storage.schema` hands over."""
+"""Alembic runs this for every upgrade, on the connection that `search.storage.schema` passes."""
 
 from alembic import context
 

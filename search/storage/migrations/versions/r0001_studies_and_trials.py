@@ -1,6 +1,6 @@
 """Studies, teachers, trials, their stages and epochs.
 
-Tables as they were at this revision, whatever `search.storage.tables` says later.
+Tables as they were at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

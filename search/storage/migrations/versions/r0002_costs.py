@@ -1,6 +1,6 @@
-"""What untrained students cost.
+"""The costs of untrained students.
 
-The table as it was at this revision, whatever `search.storage.tables` says later.
+The table as it was at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """Trials that take over the trained student of another.
 
-The column as it was at this revision, whatever `search.storage.tables` says later.
+The column as it was at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

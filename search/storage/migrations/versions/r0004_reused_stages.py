@@ -1,6 +1,6 @@
 """Stages that a trial took over instead of computing them.
 
-The column as it was at this revision, whatever `search.storage.tables` says later.
+The column as it was at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

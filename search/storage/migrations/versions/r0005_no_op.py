@@ -1,6 +1,6 @@
-"""What each stage came to in latency, and which stages made no difference.
+"""The latency after each stage, and the stages that made no difference.
 
-Columns as they were at this revision, whatever `search.storage.tables` says later.
+Columns as they were at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Who runs a study, how long it searched, how often a trial was started.
+"""The process that runs a study, its search time, and how often a trial was started.
 
-The tables as they were at this revision, whatever `search.storage.tables` says later.
+The tables as they were at this revision, whatever `search.storage.tables` defines later.
 """
 
 import sqlalchemy as sa

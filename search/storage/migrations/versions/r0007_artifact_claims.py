@@ -1,6 +1,6 @@
-"""Which study an artifacts folder belongs to, and by which hold it was claimed last.
+"""The study that an artifacts folder belongs to, and the hold that claimed it last.
 
-The tables as they were at this revision, whatever `search.storage.tables` says later.
+The tables as they were at this revision, whatever `search.storage.tables` defines later.
 """
 
 import uuid

@@ -1,6 +1,6 @@
 """Metrics and costs by name, in JSON: the tables of metrics and limits may grow.
 
-The tables as they were at this revision, whatever `search.storage.tables` says later.
+The tables as they were at this revision, whatever `search.storage.tables` defines later.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ _Values = Mapping[Any, Any]
 
 def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
-    # SQLite changes a CHECK by making the table anew; to drop the old one deletes its rows, and
-    # with them those of its children.
+    # SQLite changes a CHECK by creating the table anew. Dropping the old table deletes its rows,
+    # and with them those of its children.
     children = ("stages", "epochs") if is_sqlite else ()
     for table in children:
         op.execute(f"CREATE TEMPORARY TABLE kept_{table} AS SELECT * FROM {table}")  # noqa: S608
@@ -91,7 +91,7 @@ def _upgrade_costs() -> None:
 
 
 def _fill(name: str, keys: Sequence[str], filled: Callable[[_Values], _Values]) -> None:
-    """Fills the new columns of every row from the old ones."""
+    """Fill the new columns of every row from the old ones."""
     connection = op.get_bind()
     old = sa.Table(name, sa.MetaData(), autoload_with=connection)
     new = sa.table(name, *(sa.column(key) for key in keys), *_json("quality", "test", "cost"))
@@ -118,7 +118,7 @@ def _json(*names: str) -> list[sa.ColumnClause[Any]]:
 
 
 def _measured(row: _Values, columns: Mapping[str, str]) -> dict[str, Any] | None:
-    """Metrics by name; older retorts kept no standard errors."""
+    """Return the metrics by name; older retorts stored no standard errors."""
     found = {
         metric: {"value": row[column], "error": None}
         for metric, column in columns.items()
@@ -132,7 +132,7 @@ def _cost(row: _Values, columns: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _trials() -> sa.Table:
-    """The table as it is now, without what must hold for the old columns."""
+    """Return the present table without the constraints on the old columns."""
     return sa.Table(
         "trials",
         sa.MetaData(),
