@@ -1,1 +1,1 @@
-"""The data room: images of any source, divided into three parts that worker processes share."""
+"""Data sets: images of any source, divided into three parts that worker processes share."""

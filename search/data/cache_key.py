@@ -1,4 +1,4 @@
-"""The name of a prepared data set in the cache: cheap to find, and new when a file changes."""
+"""The name of a prepared data set in the cache: fast to compute, and new when a file changes."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from search.data.prepared import FORMAT
 
 
 def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int]) -> str:
-    """A name for what these settings make of these files, without reading any.
+    """Return a name for the data set that these settings make of these files, without reading any.
 
     Args:
         settings: the `data` section of a study file.
@@ -23,7 +23,7 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
     """
     key = hashlib.sha256()
     key.update(json.dumps([FORMAT, versions, seed, settings.model_dump(mode="json")]).encode())
-    # What a hub's library keeps in its folder changes by being read.
+    # Reading changes some of the files that a hub's library keeps in its folder.
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
         for line in sorted(_stamps(settings.path.expanduser().absolute())):
             key.update(os.fsencode(line))
@@ -34,7 +34,7 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
 
 
 def _stamps(path: Path) -> Iterator[str]:
-    """Name, size and time of change of a file, or of every file below a folder."""
+    """Yield name, size and time of change of a file, or of every file below a folder."""
     folders = [str(path)] if path.is_dir() else []
     if path.is_file():
         yield _stamp(str(path))
@@ -48,7 +48,7 @@ def _stamps(path: Path) -> Iterator[str]:
 
 def _stamp(name: str) -> str:
     try:
-        status = Path(name).stat()  # of what a link leads to
+        status = Path(name).stat()  # of a link's target
     except OSError:
         status = Path(name).lstat()
     return f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the project: three parts, and what is known about them."""
+"""The interface of a data set: three parts, and the facts about them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from search.data.views import View
 
 Labels = NDArray[np.int64]
-# In the place of a label that no one knows; no loss of labels takes it.
+# Replaces a label that no one knows; no loss of labels accepts it.
 NO_LABEL = -1
 
 
@@ -28,22 +28,22 @@ class PartSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class DataInfo:
-    """What is known about a data set.
+    """The facts about a data set.
 
     Attributes:
         source: the source's name, as a study file writes it.
         classes: names, in the order of their labels.
         channels: 1 or 3.
         image_size: side of the square images, in pixels.
-        mean: of each channel, of the training part's pixels scaled to 0..1.
-        std: likewise; never 0.
+        mean: each channel's mean over the training part's pixels, scaled to 0..1.
+        std: each channel's standard deviation, likewise; never 0.
         shift: the share of their size by which views may be shifted.
         flip: whether views may be mirrored.
         digest: sha256 of pixels, labels, sizes and split; the same whether held in memory or not.
         sizes: images in each part.
-        corrupt: names of the files that were skipped, being damaged.
-        repeated: validation and test images that are learned from too, pixel for pixel.
-        unlabelled: images beside the parts, of which no label is known.
+        corrupt: names of the damaged files that were skipped.
+        repeated: validation and test images that are also learned from, pixel for pixel.
+        unlabelled: number of images beside the parts without a known label.
     """
 
     source: str
@@ -61,12 +61,12 @@ class DataInfo:
     unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, which `from_json` takes back."""
+        """Return plain values, which `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`, also after a way through JSON text.
+        """Invert `to_json`, also after a conversion to JSON text and back.
 
         Raises:
             KeyError, TypeError: the values are not of `to_json`.
@@ -110,15 +110,15 @@ class Part(Protocol):
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """The images in batches.
+        """Yield the images in batches.
 
         Args:
             batch_size: images a batch; the last may be smaller.
-            order: indices to go through, [n], int64; by default all, from the first to the last.
-            view: the augmented view to give; None gives the images as they are.
-            device: where images and labels are put.
-            image_size: side in pixels to which images, and views of them, are resized at last.
-            drop_last: leave a last, smaller batch out.
+            order: indices of the images to yield, [n], int64; by default all, in ascending order.
+            view: the augmented view to return; None returns the images as they are.
+            device: the device of the images and labels.
+            image_size: side in pixels to which images, and views of them, are finally resized.
+            drop_last: whether to leave out a last, smaller batch.
         """
 
 
@@ -126,7 +126,7 @@ class Part(Protocol):
 class Dataset:
     """A prepared data set, opened from its folder.
 
-    `unlabelled` are images beside the three parts, of which no label is known; None where there
+    `unlabelled` holds images beside the three parts, without a known label; None where there
     are none.
     """
 
@@ -139,7 +139,7 @@ class Dataset:
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Images as networks take them: each channel scaled to 0..1, less its mean, over its std.
+    """Scale each channel of the images to 0..1, subtract its mean, and divide by its std.
 
     Args:
         images: [..., channels, height, width], uint8.

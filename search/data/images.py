@@ -1,6 +1,6 @@
-"""One image: from a file, or an array, to the square of pixels that networks are given.
+"""One image: from a file, or an array, to the square of pixels that networks take.
 
-The steps are those that an exported model's user must repeat: decode, convert to grey or RGB,
+A user of an exported model must repeat these steps: decode, convert to grey or RGB,
 cut the largest centred square, resize it bilinearly with antialiasing (PIL's `BILINEAR`, which is
 `Resize(size)` and `CenterCrop(size)` but for less than a pixel). As in timm and torchvision,
 transparency and EXIF orientation are not applied.
@@ -28,11 +28,11 @@ EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 )
 
-# No others: to open an EPS file, for one, Pillow would run Ghostscript on it.
+# No other formats: to open an EPS file, for example, Pillow would run Ghostscript on it.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MOST_PIXELS = 2**26
 
-# What Pillow raises for damaged files, beside OSError; found by its own decoders' habits.
+# Errors that Pillow raises for damaged files, beside OSError; found in its decoders.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -50,7 +50,7 @@ _DAMAGE = (
 
 
 def load_image(path: Path, size: int, channels: int) -> Pixels:
-    """An image file as networks are given it, [channels, size, size].
+    """Return an image file as networks take it, [channels, size, size].
 
     Args:
         path: the file.
@@ -64,7 +64,7 @@ def load_image(path: Path, size: int, channels: int) -> Pixels:
 
 
 def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
-    """The first frame of an image file, in mode L (1 channel) or RGB (3).
+    """Return the first frame of an image file, in mode L (1 channel) or RGB (3).
 
     Palettes, CMYK, and 16 bits are converted; 16-bit greys are scaled, where Pillow would clip.
 
@@ -79,7 +79,7 @@ def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
 
 @contextmanager
 def must_be_sound(name: str) -> Iterator[None]:
-    """Raises DataError for whatever else is raised of an image of that name."""
+    """Raise DataError for any other error about the image of that name."""
     try:
         yield
     except _DAMAGE as error:
@@ -90,12 +90,12 @@ def must_be_sound(name: str) -> Iterator[None]:
 
 
 def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
-    """A square of the image, resized, [channels, size, size].
+    """Return a square of the image, resized, [channels, size, size].
 
     Args:
         image: in mode L or RGB.
         size: side of the result, in pixels.
-        crop: what to cut; None is the largest centred square.
+        crop: the part to cut; None is the largest centred square.
     """
     box = _box(image.width, image.height, crop or Crop(1, 1, 0, 0, flip=False))
     if image.size != (size, size) or box != (0, 0, size, size):
@@ -108,7 +108,7 @@ def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
 
 
 def converted(image: Image.Image, mode: str) -> Image.Image:
-    """The image in mode L or RGB, whatever mode it is in.
+    """Return the image in mode L or RGB, whatever its mode is.
 
     Raises:
         ValueError: its values have no known range.
@@ -123,7 +123,7 @@ def converted(image: Image.Image, mode: str) -> Image.Image:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that any store and terminal takes: bytes that are no UTF-8 escaped."""
+    """Return a file's name as text for any store and terminal: bytes outside UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -135,10 +135,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _box(width: int, height: int, crop: Crop) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the crop, in pixels, inside the image."""
+    """Return left, top, right and bottom of the crop, in pixels, inside the image."""
     shorter = min(width, height)
     across, along = shorter * crop.width, shorter * crop.height
-    # Whole pixels, so that an image which only needs cutting is not blurred by half a pixel.
+    # Whole pixels, so that cutting alone does not blur an image by half a pixel.
     left = int(min(max((width - across) / 2 + crop.right * width, 0), width - across))
     top = int(min(max((height - along) / 2 + crop.down * height, 0), height - along))
     return left, top, left + across, top + along

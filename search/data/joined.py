@@ -1,4 +1,4 @@
-"""Images without labels beside those that have them, for students that look at no label."""
+"""Images without labels joined to those with labels, for students that use no labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ from search.data.views import View
 
 
 def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:
-    """The data set as a student learns from it: by what uses no label, from unlabelled images too.
+    """Return the data set for a student, with unlabelled images too unless it learns by labels.
 
-    They stand after the training images, whose indices stay as they are.
+    They follow the training images, whose indices stay the same.
     """
     if by_labels or dataset.unlabelled is None:
         return dataset
@@ -23,7 +23,7 @@ def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:
 
 @dataclass(frozen=True)
 class JoinedPart:
-    """Two parts as one: the second one's indices follow on the first one's."""
+    """Two parts as one: the second one's indices follow the first one's."""
 
     first: Part
     second: Part
@@ -45,7 +45,7 @@ class JoinedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """See `Part.batches`; a view of an image is the one that its own part gives."""
+        """Yield batches, see `Part.batches`; each image's view is the one of its own part."""
         order = torch.arange(len(self)) if order is None else order.cpu()
         for indices in torch.split(order, batch_size) if len(order) else ():
             if len(indices) < batch_size and drop_last:
@@ -63,7 +63,7 @@ class JoinedPart:
                     len(own), order=own, view=view, device=device, image_size=image_size
                 )
             ]
-            # Back from first before second to the order asked for.
+            # The images of the first part come first here; this restores the order asked for.
             place = torch.argsort(torch.argsort(in_second.int(), stable=True)).to(device)
             yield Batch(
                 indices,

@@ -1,4 +1,4 @@
-"""The two ways in which a part gives its batches: out of memory, or decoding as it goes."""
+"""The two ways in which a part yields its batches: from memory, or by decoding on demand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPart:
-    """A part whose pixels are an array, as a rule one that processes share by memory map.
+    """A part whose pixels are an array, usually one that processes share by memory map.
 
     Attributes:
         pixels: [images, channels, size, size], uint8.
@@ -42,7 +42,7 @@ class MemoryPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """See `Part.batches`; views are shifted on the device."""
+        """Yield batches, see `Part.batches`; views are shifted on the device."""
         for indices in _divided(_order(order, len(self)), batch_size, drop_last=drop_last):
             # Indexing by an array copies: torch can't share memory that must not be written.
             images = torch.from_numpy(self.pixels[indices.numpy()]).to(device)
@@ -53,13 +53,13 @@ class MemoryPart:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedPart:
-    """A part that is too large for memory: each image is decoded when its batch comes.
+    """A part that is too large for memory: each image is decoded when its batch is read.
 
     Attributes:
         pictures: the images.
         labels: [images].
         size: side in pixels to which they are cut and resized.
-        workers: processes that decode; 0 decodes in this one.
+        workers: number of processes that decode; 0 decodes in the present process.
     """
 
     pictures: Pictures
@@ -80,7 +80,7 @@ class StreamedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """See `Part.batches`; views are cut from the whole image, at its own resolution."""
+        """Yield batches, see `Part.batches`; views are cut from the whole image, unresized."""
         order = _order(order, len(self))
         crops = None if view is None else crops_of(order, view)
         loader = data.DataLoader(
@@ -88,7 +88,7 @@ class StreamedPart:
             batch_size=batch_size,
             drop_last=drop_last,
             num_workers=self.workers,
-            # Its own, so that to read images does not move the state of torch's.
+            # A generator of its own, so that reading images does not change the state of torch's.
             generator=torch.Generator(),
         )
         for indices, images in loader:
@@ -97,7 +97,7 @@ class StreamedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class _Decoded(data.Dataset[tuple[int, Tensor]]):
-    """Images by their place in the order, with the crops that a view makes of them."""
+    """Images by their place in the order, with the crops of a view."""
 
     pictures: Pictures
     indices: Tensor

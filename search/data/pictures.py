@@ -1,7 +1,7 @@
-"""Pictures: many images that are not yet decoded, wherever they lie.
+"""Pictures: many images that are not yet decoded, wherever they are stored.
 
-Each kind is one array, whose first axis counts the images, and a few words on where it came from.
-So any of them can be divided by indexing, written to disk beside the labels, and opened again by
+Each kind is one array, whose first axis counts the images, and a few words about their origin.
+So each kind can be divided by indexing, written to disk beside the labels, and opened again by
 a worker process.
 """
 
@@ -25,7 +25,7 @@ class Pictures(ABC):
     """Images that are decoded when asked for.
 
     Attributes:
-        items: what tells each image from the others, [images, ...]; no Python objects.
+        items: an entry that identifies each image, [images, ...]; no Python objects.
         channels: 1 or 3.
         origin: what they have in common.
     """
@@ -40,16 +40,16 @@ class Pictures(ABC):
         return len(self.items)
 
     def take(self, indices: NDArray[np.int64]) -> Self:
-        """Some of them, in the order given."""
+        """Return some of them, in the order given."""
         return type(self)(items=self.items[indices], channels=self.channels, origin=self.origin)
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """What to call an image in a message."""
+        """Return an image's name for messages."""
 
     @abstractmethod
     def open(self, index: int) -> Image.Image:
-        """One image, at its own size, in mode L (1 channel) or RGB (3).
+        """Open one image, at its own size, in mode L (1 channel) or RGB (3).
 
         Raises:
             DataError: it is damaged.
@@ -58,11 +58,11 @@ class Pictures(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class FilePictures(Pictures):
-    """Image files under one folder; `items` are their names from it on, as the bytes on disk."""
+    """Image files under one folder; `items` are their names relative to it, as bytes on disk."""
 
     @classmethod
     def under(cls, root: Path, names: list[str]) -> Self:
-        """The named files of a folder, as 3 channels."""
+        """Return the named files of a folder, as 3 channels."""
         items = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
         return cls(items=items, channels=3, origin={"root": str(root.resolve())})
 
@@ -88,7 +88,7 @@ class ArrayPictures(Pictures):
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], name: str) -> Self:
-        """Images of an array, [images, height, width, channels]; `name` tells where it was."""
+        """Return images of an array, [images, height, width, channels]; `name` names its place."""
         return cls(items=images, channels=images.shape[-1], origin={"name": name})
 
     def name(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""From the settings in a study file to a prepared data set, which the cache may already hold."""
+"""From the settings in a study file to a prepared data set, read from the cache if it is there."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,16 +37,16 @@ VERSION = 1
 def prepare(
     settings: DataSettings, *, seed: int, cache: FolderStore, progress: Progress = lambda _: None
 ) -> Dataset:
-    """A data set, divided into its three parts, out of the cache or newly prepared.
+    """Return a data set, divided into its three parts, from the cache or newly prepared.
 
-    Every image is decoded once, to find what is damaged and the pixels' mean. Up to
+    Every image is decoded once, to find damaged ones and the pixels' mean. Up to
     `settings.in_memory` bytes of pixels are kept; more are decoded again as they are used.
 
     Args:
         settings: the `data` section of a study file.
         seed: decides which images fall into which part.
-        cache: for what is prepared, of any number of data sets.
-        progress: told in a line what is going on.
+        cache: the folder of prepared data sets, for any number of them.
+        progress: is told in a line about progress.
 
     Raises:
         DataError: the data are missing, unreadable or unfit, or the cache is no folder.
@@ -65,7 +65,7 @@ def prepare(
 
 
 def prepared_key(settings: DataSettings, seed: int) -> str:
-    """The name of the prepared data set's folder: a hash of what it follows from.
+    """Return the name of the prepared data set's folder: a hash of everything it depends on.
 
     Raises:
         OSError: a folder of images can't be listed.
@@ -90,7 +90,7 @@ def _prepare_anew(
 
 
 def _prepared(folder_store: FolderStore, key: str, progress: Progress) -> Dataset | None:
-    """What an earlier run prepared; None where it did not, or it is damaged."""
+    """Open what an earlier run prepared; None where it did not, or it is damaged."""
     try:
         folder = folder_store.fetched(key)
         return open_dataset(folder) if folder.exists() else None
@@ -137,10 +137,10 @@ def _write(
 
 
 def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
-    """The three parts; those that the keeper set apart stay as they are.
+    """Return the three parts; the parts that the data's publisher set apart are kept.
 
-    One part that was set apart becomes the test part, which no decision of the search may see;
-    validation is then carved out of training.
+    If one part was set apart, it becomes the test part, which no decision of the search may use;
+    validation is then cut from training.
     """
     training, held_out = source.training, list(source.held_out)
     test = held_out.pop() if held_out else None
@@ -158,7 +158,7 @@ def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
 
 
 def _share_of_rest(settings: DataSettings) -> float:
-    """The share of what the test part leaves that is the validation share of the whole."""
+    """Return validation's share of what the test part leaves, from its share of the whole."""
     share = settings.validation_share / (1 - settings.test_share)
     if share >= 1:
         raise DataError(
@@ -174,7 +174,7 @@ def _split(pool: Pool, share: float, seed: int, classes: tuple[str, ...]) -> tup
 
 
 def _bytes(pools: Pools, size: int) -> int:
-    """Bytes of all pixels, once resized."""
+    """Return the bytes of all pixels, once resized."""
     return sum(len(pool.labels) * pool.pictures.channels for pool in pools.values()) * size**2
 
 

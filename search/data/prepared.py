@@ -1,7 +1,7 @@
 """A prepared data set on disk: arrays that open by memory map, and info.json.
 
-A folder holds, for each part, its labels and either its pixels or what finds its pictures. It
-appears under its name whole or not at all, and is not changed afterwards.
+A folder holds, for each part, its labels and either its pixels or what locates its pictures. It
+is written atomically under its name, and is not changed afterwards.
 """
 
 import json
@@ -31,7 +31,7 @@ _INFO = "info.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PartContent:
-    """What is written of a part: its labels, and its pixels or, where None, its pictures."""
+    """The files of a part: its labels, and its pixels or, where these are None, its pictures."""
 
     labels: Labels
     pixels: Pixels | None
@@ -48,7 +48,7 @@ def write_part(folder: Path, part: str, content: PartContent) -> None:
 
 
 def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
-    """Write what is known of the whole."""
+    """Write the facts about the whole data set."""
     kinds = {kind: name for name, kind in KINDS.items()}
     origins = {
         part: {"kind": kinds[type(content.pictures)], "origin": dict(content.pictures.origin)}
@@ -60,7 +60,7 @@ def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -
 
 
 def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
-    """A prepared data set; no pixel is read yet.
+    """Open a prepared data set; no pixel is read yet.
 
     Args:
         folder: a folder that `prepare` has written.
@@ -107,7 +107,7 @@ def _part(
 
 
 def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> NDArray[Any]:
-    """A mapped array, whose shape begins as it must."""
+    """Map an array, and check the beginning of its shape."""
     array = mapped(path)
     if array.shape[: len(shape)] != shape or (kind is not None and array.dtype != kind):
         raise ValueError(f"{path.name} holds {array.dtype} of shape {list(array.shape)}")

@@ -1,4 +1,4 @@
-"""Decoding every image of a part once: what is damaged, what the pixels are on average."""
+"""One decoding of every image of a part: which are damaged, and the moments of the pixels."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ _SECONDS_BETWEEN_NEWS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What decoding a part has shown.
+    """The result of decoding a part.
 
     Attributes:
         sound: whether each image could be decoded, [images].
@@ -32,7 +32,7 @@ class Scan:
         sums: of each channel's values over the sound images, [channels], int64.
         squares: of their squares.
         damaged: names of the images that could not be decoded.
-        reasons: why, as messages.
+        reasons: the messages that explain why.
         pixels: the sound images, [sound, channels, size, size]; None where not asked for.
     """
 
@@ -47,7 +47,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """What is found in a few neighbouring images."""
+    """The results for a few neighbouring images."""
 
     digests: list[bytes]
     sums: NDArray[np.int64]
@@ -61,9 +61,9 @@ def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what:
     Args:
         pictures: the images.
         size: side in pixels to which they are cut and resized.
-        keep: whether to give the pixels back.
-        progress: told every few seconds how far it is.
-        what: the part's name, for that.
+        keep: whether to return the pixels.
+        progress: is told every few seconds how many images are decoded.
+        what: the part's name, for these messages.
     """
     shape = (len(pictures), pictures.channels, size, size)
     pixels = np.empty(shape, dtype=np.uint8) if keep else None
@@ -86,7 +86,7 @@ def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what:
 def _scanned(
     pictures: Pictures, size: int, pixels: Pixels | None, progress: Progress, what: str
 ) -> Iterator[_Chunk]:
-    """Chunks in order; Pillow leaves Python's lock while it decodes, so threads do help."""
+    """Yield chunks in order; Pillow releases Python's lock while it decodes, so threads help."""
     threads = min(os.cpu_count() or 1, _MOST_THREADS) if pictures.parallel else 1
     starts = range(0, len(pictures), _CHUNK)
     told = time.monotonic()
@@ -117,7 +117,7 @@ def _scan_chunk(pictures: Pictures, size: int, pixels: Pixels | None, start: int
 
 
 def _moments(images: list[Pixels], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sums of values and of squares, in whole numbers: the same in any order of addition."""
+    """Sum values and squares, in whole numbers, so that the order of addition does not matter."""
     values = np.arange(256)
     counted = np.zeros((channels, 256), dtype=np.int64)
     for image in images:

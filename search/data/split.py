@@ -1,4 +1,4 @@
-"""Dividing images at random, yet class by class, so that every part looks like the whole."""
+"""Dividing images at random within each class, so that every part represents the whole."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,12 @@ Indices = NDArray[np.int64]
 def split_off(
     labels: Labels, share: float, *, seed: int, classes: tuple[str, ...]
 ) -> tuple[Indices, Indices]:
-    """Two disjoint sets of indices, each ascending: what stays, and what is split off.
+    """Return two disjoint sets of indices, each ascending: the rest, and what is split off.
 
     Args:
         labels: [images].
         share: of each class to split off, 0 to below 1; if above 0, at least one image.
-        seed: decides which.
+        seed: of the choice.
         classes: names, for the message.
 
     Raises:
@@ -36,7 +36,7 @@ def split_off(
 
 
 def limit(labels: Labels, most: int, *, seed: int, classes: tuple[str, ...]) -> Indices:
-    """Ascending indices of at most so many images, each class keeping its share of them.
+    """Return ascending indices of at most so many images, each class keeping its share of them.
 
     Raises:
         DataError: not even one image a class would be left.
@@ -53,10 +53,10 @@ def limit(labels: Labels, most: int, *, seed: int, classes: tuple[str, ...]) -> 
 
 
 def _apportioned(count: Indices, total: int) -> Indices:
-    """Places for each class, near its share, at least one, `total` together."""
+    """Return the number of places for each class, near its share, at least one, `total` in all."""
     exact = count * (total / count.sum())
     places: Indices = np.maximum(exact.astype(np.int64), 1)
-    # The largest remainder first, and from the best represented where there are too many.
+    # The largest remainder goes first; if too many, places go from the best represented classes.
     while places.sum() < total:
         places[np.argmax(exact - places)] += 1
     while places.sum() > total:
@@ -65,7 +65,7 @@ def _apportioned(count: Indices, total: int) -> Indices:
 
 
 def _chosen(labels: Labels, wanted: Indices, seed: int) -> NDArray[np.bool_]:
-    """A mask that holds for so many images of each class."""
+    """Return a mask that is true for so many images of each class."""
     generator = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), dtype=bool)
     for label, number in enumerate(wanted):

@@ -1,4 +1,4 @@
-"""What is known about a data set once every image has been decoded."""
+"""The facts about a data set once every image has been decoded."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def summarize(
     scans: Mapping[str, Scan],
     contents: Mapping[str, PartContent],
 ) -> DataInfo:
-    """The facts about a data set whose parts have been scanned."""
+    """Return the facts about a data set whose parts have been scanned."""
     training = scans["training"]
     values = len(training.digests) * settings.image_size**2 * 255
     mean = training.sums / values
@@ -62,7 +62,7 @@ def _digest(
 
 
 def tell(info: DataInfo, *, keep: bool, progress: Progress) -> None:
-    """Say in a few lines what was prepared, and what is doubtful about it."""
+    """Report in a few lines what was prepared, and what is doubtful about it."""
     if info.corrupt:
         names = ", ".join(repr(name) for name in info.corrupt[:5])
         progress(f"skipped {len(info.corrupt)} damaged images, the first: {names}")

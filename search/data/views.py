@@ -1,6 +1,6 @@
-"""Views: augmented images that are the same whenever and wherever they are asked for.
+"""Views: augmented images that are the same at any time and place.
 
-A view depends on nothing but its seed, its number and the image's index: not on the batch, the
+A view depends only on its seed, its number and the image's index: not on the batch, the
 order, the device, or any generator's state. So the teacher's logits for a view are computed once,
 and every student later sees exactly the image that they belong to.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Bump it when a view shows another part of an image, or it is resized otherwise.
+# Bump it when a view shows another part of an image, or is resized otherwise.
 VERSION = 1
 _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9
@@ -22,10 +22,10 @@ class View:
     """One augmented version of every image.
 
     Attributes:
-        number: which of the versions, from 0.
+        number: the number of the version, from 0.
         seed: the study's.
         shift: share of the image's size by which it may move, from 0 to below 1.
-        flip: whether every other image, by chance, is mirrored.
+        flip: whether each image is mirrored with a chance of one half.
     """
 
     number: int
@@ -41,9 +41,9 @@ class Crop:
     Attributes:
         height: share of the shorter side, above 0 to 1.
         width: likewise.
-        down: of the crop's centre from the image's, as a share of the image's height.
-        right: likewise, of its width.
-        flip: mirrored.
+        down: distance of the crop's centre below the image's, as a share of the image's height.
+        right: distance to the right, as a share of its width.
+        flip: whether it is mirrored.
     """
 
     height: float
@@ -54,12 +54,12 @@ class Crop:
 
 
 def view_of(images: Tensor, indices: Tensor, view: View) -> Tensor:
-    """A view of each image: shifted, its far edge filled by reflection, and perhaps mirrored.
+    """Return a view of each image: shifted, its edge filled by reflection, and perhaps mirrored.
 
     Args:
         images: [batch, channels, height, width], uint8 (any type will do).
         indices: each image's index in its part, [batch], int64, 0 to 2³²-1.
-        view: which view.
+        view: the view to compute.
 
     Returns:
         As `images`, on the same device.
@@ -73,14 +73,14 @@ def view_of(images: Tensor, indices: Tensor, view: View) -> Tensor:
 
 
 def crops_of(indices: Tensor, view: View) -> list[Crop]:
-    """The crop of each image, for images that are cut from their files as they are read.
+    """Return each image's crop, for images that are cut from their files as they are read.
 
     Each side of the crop is 1-shift to 1 of the image's shorter side, and its centre moves by up
     to the shift; so a shift of 0 is the centre square, whose content is what `None` would show.
 
     Args:
         indices: each image's index in its part, [images], int64, 0 to 2³²-1.
-        view: which view.
+        view: the view to compute.
     """
     words = _words(indices.cpu(), view)
     unit = words.double() / (_WORD + 1)  # [5, images], 0 to below 1
@@ -92,7 +92,7 @@ def crops_of(indices: Tensor, view: View) -> list[Crop]:
 
 
 def resize_batch(images: Tensor, size: int) -> Tensor:
-    """Images at another size: bilinear, antialiased, as PIL would resize them, rounded.
+    """Resize images: bilinear, antialiased, as PIL would resize them, rounded.
 
     Args:
         images: [batch, channels, side, side], uint8.
@@ -107,7 +107,7 @@ def resize_batch(images: Tensor, size: int) -> Tensor:
 
 
 def _window(words: Tensor, side: int, shift: float) -> Tensor:
-    """Which pixel each place along a side takes, [batch, side]."""
+    """Return which pixel each place along a side takes, [batch, side]."""
     furthest = min(int(shift * side + 0.5), side - 1)
     offset = words * (2 * furthest + 1) // (_WORD + 1) - furthest  # [batch], in pixels
     place = torch.arange(side, device=words.device) + offset[:, None]
@@ -116,9 +116,9 @@ def _window(words: Tensor, side: int, shift: float) -> Tensor:
 
 
 def _gathered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The pixels of these rows, [batch, height], and columns, [batch, width], of each image.
+    """Gather each image's pixels at these rows, [batch, height], and columns, [batch, width].
 
-    Rows are copied whole, which is eight times as fast as to index by both at once.
+    Rows are copied whole, which is eight times as fast as indexing by both at once.
     """
     batch, channels, height, width = images.shape
     planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1)
@@ -132,7 +132,7 @@ def _flips(words: Tensor, view: View) -> Tensor:
 
 
 def _words(indices: Tensor, view: View) -> Tensor:
-    """Five words of 32 random bits for each image, [5, batch], int64."""
+    """Return five words of 32 random bits for each image, [5, batch], int64."""
     state = torch.full_like(indices, view.seed & _WORD)
     state = _mix(_mix(state + _GOLDEN) ^ (view.number & _WORD))
     state = _mix(state ^ indices)
@@ -140,7 +140,7 @@ def _words(indices: Tensor, view: View) -> Tensor:
 
 
 def _mix(words: Tensor) -> Tensor:
-    """A 32-bit hash, held in int64.
+    """Return a 32-bit hash, held in int64.
 
     Both multipliers are below 2³¹, so that no product overflows: the result is the same on every
     device. Source: Chris Wellons' hash-prospector, its best of two rounds before 2³¹,

@@ -1,4 +1,4 @@
-"""The budget: the most that a student may cost. Pure; its checks are the whole project's."""
+"""The budget: the most that a student may cost. Pure; the whole project checks costs with it."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from search.records import Cost
 
 
 def _bound(limit: Limit) -> Any:
-    """The type of a bound in a study file, and its field: None leaves the cost free."""
+    """Return the type of a bound in a study file, and its field: None leaves the cost free."""
     number: Any = Annotated[
         int if limit.write is int else float,
         BeforeValidator(limit.parse),
@@ -28,43 +28,43 @@ class Budget(
         **{name: _bound(limit) for name, limit in limits().items()},
     )
 ):
-    """Upper limits on a student's cost; a field for each entry of the table of limits."""
+    """Upper limits on a student's cost, with a field for each entry of the table of limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def limits(self) -> dict[str, float]:
-        """The bound of each cost that is limited, by the name that the cost is stored under."""
+        """Return the bound of each limited cost, by the name under which the cost is stored."""
         bounds = {limit.cost: getattr(self, name) for name, limit in limits().items()}
         return {cost: bound for cost, bound in bounds.items() if bound is not None}
 
     def violations(self, cost: Cost) -> dict[str, float]:
-        """How far each limited cost lies from its bound, relative to the bound.
+        """Return the distance of each limited cost from its bound, relative to the bound.
 
-        Above 0 the limit is broken, at or below 0 it holds. A cost that is not known is left out.
+        Above 0 the limit is broken, at or below 0 it holds. An unknown cost is left out.
         """
         return {
             name: cost[name] / bound - 1 for name, bound in self.limits().items() if name in cost
         }
 
     def admits(self, cost: Cost) -> bool:
-        """Whether every limit that could be checked holds."""
+        """Return whether every limit that could be checked holds."""
         return all(excess <= 0 for excess in self.violations(cost).values())
 
     def surely_admits(self, cost: Cost) -> bool:
-        """Whether every limit holds for certain: one on a cost that is not known does not."""
+        """Return whether every limit certainly holds: a limit on an unknown cost does not."""
         return self.admits(cost) and self.limits().keys() <= cost.keys()
 
     def is_untold(self, cost: Cost) -> bool:
-        """Whether a cost that is limited is not known."""
+        """Return whether a limited cost is unknown."""
         return not self.limits().keys() <= cost.keys()
 
     @property
     def needs_timing(self) -> bool:
-        """Whether a limit holds for a cost that only the target can tell."""
+        """Whether a limited cost can only be measured on the target."""
         return any(limit_on(cost).is_timed for cost in self.limits())
 
     def __str__(self) -> str:
-        """Such as `size up to 300 KB, latency up to 2.00 ms`."""
+        """Return the limits in words, such as `size up to 300 KB, latency up to 2.00 ms`."""
         bounds = [
             f"{limit.label} up to {limit.format(bound)}"
             for cost, bound in self.limits().items()
@@ -73,7 +73,7 @@ class Budget(
         return ", ".join(bounds) or "no limit"
 
     def explain(self, cost: Cost) -> str:
-        """The limits that `cost` breaks, in words; empty where it breaks none."""
+        """Return the limits that `cost` breaks, in words; empty where it breaks none."""
         bounds = self.limits()
         return "; ".join(
             f"{limit.label} {limit.format(cost[name])} is above {limit.format(bounds[name])}"
@@ -84,7 +84,7 @@ class Budget(
 
 
 def cost_texts(cost: Cost | None) -> dict[str, str]:
-    """Every limit's value as people read it, by the limit's label; a dash where it isn't known."""
+    """Return every limit's value as readable text, by the limit's label; a dash if unknown."""
     return {
         limit.label: limit.format(cost[limit.cost]) if cost and limit.cost in cost else "–"
         for limit in limits().values()
@@ -92,12 +92,12 @@ def cost_texts(cost: Cost | None) -> dict[str, str]:
 
 
 def total_violation(violations: Mapping[str, float]) -> float:
-    """The sum of all broken limits' relative excess; 0 where none is broken."""
+    """Return the sum of all broken limits' relative excess; 0 where none is broken."""
     return sum(max(0.0, excess) for excess in violations.values())
 
 
 def stored_budget(config: Mapping[str, object]) -> Budget:
-    """The budget of a study as the store keeps it; without the target that stands beside it."""
+    """Return a study's budget as the store keeps it, without the target stored beside it."""
     stored = config.get("budget")
     fields = stored if isinstance(stored, Mapping) else {}
     budget: Budget = Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})

@@ -1,4 +1,4 @@
-"""Counts the costs of a student that need no running."""
+"""The costs of a student that are counted without running it."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +19,13 @@ def count_cost(
     *,
     known: Cost = MappingProxyType({}),
 ) -> Cost:
-    """The countable part of the cost of the student in the file `path`: nothing is timed.
+    """Return the countable part of the cost of the student in the file `path`; nothing is timed.
 
     Args:
-        network: its float form.
+        network: the student in floats.
         path: the file that is served.
         image_shape: channels, height, width.
-        known: what was counted before, and is not counted again.
+        known: costs that were counted before and are not counted again.
     """
     student = CountedStudent(path=path, network=network, image_shape=image_shape)
     return {
@@ -36,15 +36,15 @@ def count_cost(
 
 
 def count_operations(network: "nn.Module", image_shape: tuple[int, int, int]) -> Cost:
-    """What is counted on the network alone, of images [channels, height, width].
+    """Return what is counted on the network alone, for images [channels, height, width].
 
     Parameters, and multiply-accumulates of convolutions and matrix products for one image, as
-    `spaces.counting` has them.
+    defined by `spaces.counting`.
     """
     student = CountedStudent(path=Path(), network=network, image_shape=image_shape)
     return {limit.cost: limit.count(student) for limit in (PARAMETERS, MACS) if limit.count}
 
 
 def grown(cost: Cost, more: int) -> Cost:
-    """`cost` of a file that is so many bytes larger."""
+    """Return `cost` for a file that is so many bytes larger."""
     return {**cost, SIZE.cost: cost[SIZE.cost] + more}

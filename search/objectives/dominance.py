@@ -1,4 +1,4 @@
-"""Which points no other betters, and how much a set of points dominates. Less is better."""
+"""Non-dominated points, and the volume that a set of points dominates. Less is better."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -11,16 +11,16 @@ MOST_OBJECTIVES = 5
 
 
 def non_dominated(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Indices of the rows, [rows, columns], than which no other is better.
+    """Return the indices of the non-dominated rows of a [rows, columns] array.
 
-    Of equal rows the first is kept. Ordered by the columns, the first one first.
+    Of equal rows the first is kept. The result is ordered by the columns, the first one first.
     """
     if values.shape[1] == 3:
         return _non_dominated_in_space(values)
     kept: list[int] = []
     left = np.lexsort(values.T[::-1])
     while len(left):
-        # No later row is better than the first: of those, the ones that it is no worse than go.
+        # No later row dominates the first: keep it, and drop the rows that it dominates or equals.
         first, left = left[0], left[1:]
         kept.append(int(first))
         left = left[(values[left] < values[first]).any(axis=1)]
@@ -28,10 +28,10 @@ def non_dominated(values: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def _non_dominated_in_space(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Likewise for three columns, in n log n comparisons."""
+    """Do the same for three columns, in n log n comparisons."""
     kept: list[int] = []
-    # Of the rows so far, none of which is larger in the first column: their second columns, and
-    # the best third column up to there. The one ascends, the other descends.
+    # The second columns of the rows so far, none of which is larger in the first column, and the
+    # best third column up to each. The former ascend, the latter descend.
     seconds: list[float] = []
     thirds: list[float] = []
     order = np.lexsort(values.T[::-1])
@@ -49,11 +49,11 @@ def _non_dominated_in_space(values: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
-    """The volume that the points dominate, bounded by the reference; exact but for rounding.
+    """Return the volume that the points dominate, bounded by the reference; exact but for rounding.
 
     Args:
-        points: two to five coordinates each, in which less is better. Points that do not better
-            the reference in every coordinate add nothing.
+        points: two to five coordinates each, in which less is better. Points that are not better
+            than the reference in every coordinate add nothing.
         reference: the worst corner, as many coordinates.
 
     Returns:
@@ -115,12 +115,12 @@ class _DominatedArea:
     def __init__(self, right: float, top: float) -> None:
         self.value = 0.0
         self._right, self._top = right, top
-        # The non-dominated points: as x ascends, y descends.
+        # The non-dominated points: y descends as x ascends.
         self._xs: list[float] = []
         self._ys: list[float] = []
 
     def add(self, x: float, y: float) -> None:
-        """Adds what lies above `y`, right of `x` and below the points so far."""
+        """Add the area above `y`, right of `x` and below the points so far."""
         start = bisect_right(self._xs, x)
         ceiling = self._ys[start - 1] if start else self._top
         if ceiling <= y:

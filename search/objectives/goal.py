@@ -1,4 +1,4 @@
-"""What one study searches for: a metric that is maximised, and the costs that are minimised."""
+"""The objectives of one study: a metric that is maximised, and the costs that are minimised."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from search.records import Cost, Outcome
 DEFAULT_OBJECTIVE = ACCURACY.name
 DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
 MOST_MINIMIZED = 4
-"""Costs that one study may minimise: with the metric, at most five objectives."""
+"""The most costs that one study may minimise: with the metric, at most five objectives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Goal:
     """The objectives of a study.
 
     Attributes:
-        metric: whose utility, from 0 to 1, is maximised.
-        costs: that are minimised; one to four, in the order of the study file.
+        metric: the metric; its utility, from 0 to 1, is maximised.
+        costs: the costs that are minimised; one to four, in the order of the study file.
     """
 
     metric: Metric
@@ -29,7 +29,7 @@ class Goal:
 
     @classmethod
     def of(cls, objective: str, minimized: Sequence[str]) -> "Goal":
-        """The goal of a metric's and some limits' names.
+        """Return the goal for the names of a metric and of some limits.
 
         Raises:
             ValueError: a name is unknown, or there are none or too many costs.
@@ -43,7 +43,7 @@ class Goal:
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
-        """Every metric, its own first: the order in which they are shown."""
+        """Every metric, the goal's own first: the order in which they are shown."""
         others = (metric for metric in metrics().values() if metric.name != self.metric.name)
         return self.metric, *others
 
@@ -54,24 +54,23 @@ class Goal:
         return *self.costs, *(limit for limit in limits().values() if limit.name not in own)
 
     def value(self, outcome: Outcome) -> float | None:
-        """The metric's value of a student; None where it was not measured."""
+        """Return the metric's value of a student; None where it was not measured."""
         found = outcome.quality.get(self.metric.name)
         return None if found is None else found.value
 
     def utility(self, outcome: Outcome) -> float | None:
-        """The metric's utility of a student, from 0 to 1; None where it was not measured."""
+        """Return the metric's utility of a student, from 0 to 1; None where it was not measured."""
         value = self.value(outcome)
         return None if value is None else self.metric.utility(value)
 
     def costs_of(self, cost: Cost, *, unknown: float = float("inf")) -> tuple[float, ...]:
-        """The minimised costs, in order; `unknown` for one that is not known."""
+        """Return the minimised costs, in order; `unknown` for one that is not known."""
         return tuple(cost.get(limit.cost, unknown) for limit in self.costs)
 
     def point(self, outcome: Outcome) -> tuple[float, ...] | None:
-        """All objectives, in each of which less is better: 1 - utility, then the costs.
+        """Return all objectives, in each of which less is better: 1 - utility, then the costs.
 
-        None where the metric or all costs are not known. A cost that is not known counts as
-        infinite.
+        None if the metric is not known, or no cost is. A single unknown cost counts as infinite.
         """
         utility = self.utility(outcome)
         if utility is None or outcome.cost is None:
@@ -80,11 +79,11 @@ class Goal:
 
 
 DEFAULT_GOAL = Goal.of(DEFAULT_OBJECTIVE, DEFAULT_MINIMIZED)
-"""That of a study file that names none."""
+"""The goal of a study file that names none."""
 
 
 def stored_goal(config: Mapping[str, object]) -> Goal:
-    """The goal of a study as the store keeps it; an older study's is the default.
+    """Return a study's goal as the store keeps it; the default goal for older studies.
 
     Raises:
         ValueError: it names a metric or a limit that is not installed here.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Scaling(StrEnum):
-    """What a student's cost is proportional to, where an untrained one was measured."""
+    """What a student's cost is proportional to, if an untrained student was measured."""
 
     SHAPES = "shapes"  # what pruning leaves of the network
     FILE = "file"  # what pruning and the number format leave of the file
@@ -19,11 +19,11 @@ class Scaling(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CountedStudent:
-    """What a cost can be counted on, without running anything.
+    """A student on which a cost can be counted without running anything.
 
     Attributes:
         path: the file that is served.
-        network: its float form, on the CPU.
+        network: the student in floats, on the CPU.
         image_shape: channels, height and width that it takes.
     """
 
@@ -37,19 +37,20 @@ class Limit:
     """A cost that can be bounded; less is better.
 
     Attributes:
-        name: the key of a study file's budget, such as `size`; a stored name, for ever.
-        cost: under which its values are stored, with their unit, such as `size_bytes`; likewise.
+        name: the key of a study file's budget, such as `size`; a stored name that never changes.
+        cost: the name under which its values are stored, with their unit, such as `size_bytes`;
+            it never changes either.
         label: for people, such as `MACs`.
-        description: of what it is the upper bound.
-        parse: from what a person writes, such as `2MB`, to a number above 0; ValueError else.
-        format: how a value is written for people.
-        write: how a bound is written so that `parse` reads it again.
+        description: what the limit bounds from above.
+        parse: turns what a person writes, such as `2MB`, into a number above 0; else ValueError.
+        format: turns a value into text for people.
+        write: turns a bound into text that `parse` reads.
         takes: what `parse` reads, in words, such as `bytes, such as 2MB`.
-        count: its value for a student; None where the target's clock tells, as of a latency.
-        less: how a student that costs less is called, such as `smaller`.
-        more: how one that costs more is called.
-        scaling: what it shrinks with.
-        also: further costs that come with its measuring, by stored name: their labels.
+        count: its value for a student; None if only the target can measure it, such as latency.
+        less: the word for a student that costs less, such as `smaller`.
+        more: the word for a student that costs more.
+        scaling: what the cost is proportional to.
+        also: labels of further costs that are measured with it, by stored name.
     """
 
     name: str
@@ -68,5 +69,5 @@ class Limit:
 
     @property
     def is_timed(self) -> bool:
-        """Whether only the target can tell it, by running the student."""
+        """Whether it can only be measured by running the student on the target."""
         return self.count is None

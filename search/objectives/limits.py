@@ -1,4 +1,4 @@
-"""The table of limits. A new one is an entry here, or a `Limit` in an installed plugin."""
+"""The table of limits. A new limit is an entry here, or a `Limit` in an installed plugin."""
 
 import difflib
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ _OWN = (SIZE, LATENCY, PARAMETERS, MACS)
 
 @cache
 def limits() -> Mapping[str, Limit]:
-    """All limits by name: retort's own, then those of installed plugins.
+    """Return all limits by name: retort's own, then those of installed plugins.
 
     Raises:
         ValueError: two bear one name, or store one cost.
@@ -102,7 +102,7 @@ def limits() -> Mapping[str, Limit]:
     costs: set[str] = set()
     for limit in (*_OWN, *plugin_entries(Limit)):
         if found.get(limit.name) is limit:
-            continue  # a plugin imports it
+            continue  # a plugin imports this module
         own = {limit.cost, *limit.also}
         if limit.name in found or costs & own:
             raise ValueError(f"limits must differ in name and cost, but two are {limit.name!r}")
@@ -112,7 +112,7 @@ def limits() -> Mapping[str, Limit]:
 
 
 def limit_of(name: str) -> Limit:
-    """The limit of that name.
+    """Return the limit of that name.
 
     Raises:
         ValueError: there is none; says what comes near.
@@ -127,7 +127,7 @@ def limit_of(name: str) -> Limit:
 
 @cache
 def limit_on(cost: str) -> Limit:
-    """The limit whose values are stored under that name.
+    """Return the limit whose values are stored under that name.
 
     Raises:
         KeyError: there is none.

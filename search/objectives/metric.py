@@ -1,4 +1,4 @@
-"""The contract of a metric: how good a network's predictions are, as one number."""
+"""The contract of a metric: the quality of a network's predictions, as one number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,32 +8,33 @@ from numpy.typing import NDArray
 
 from search.objectives.predictions import Predictions
 
-# Standard errors that a 95% interval reaches to each side.
+# The number of standard errors that a 95% interval reaches to each side.
 _DEVIATIONS_95 = 1.959964
 
 Compute = Callable[[Predictions, NDArray[np.int64]], float]
-"""From predictions, and the classes that the teacher predicts for the same images, [images]."""
+"""A function of predictions and of the teacher's classes for the same images, [images]."""
 
 Interval = Callable[[float, int], tuple[float, float]]
-"""From a value and the number of images that it was measured on: the ends of a 95% interval."""
+"""A function of a value and its number of images, which returns the ends of a 95% interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure that is computed from predictions and may be searched for, stored and shown.
+    """A figure that is computed from predictions and can be searched for, stored and shown.
 
     Attributes:
-        name: in study files and stores, for ever; letters, digits and underscores.
+        name: the name in study files and stores, never changed; letters, digits and underscores.
         label: for people, such as `balanced accuracy`.
-        description: what it is, in a sentence.
+        description: one sentence that defines it.
         best: its value for perfect predictions; above `worst` where more is better.
-        worst: its value for the worst ones; beyond it all values count alike. Both are finite.
-        compute: its value.
-        standard_error: the standard error of its value, in the metric's unit; 0 or more.
-        uses_teacher: whether `compute` reads the teacher's classes; where it does, nothing that was
-            scored with another teacher is reused.
-        format: how a value is written for people.
-        interval: a 95% interval that serves small samples better than the standard error does;
+        worst: its value for the worst predictions; values beyond it count the same. `best` and
+            `worst` are finite.
+        compute: returns its value.
+        standard_error: returns the standard error of its value, in the metric's unit; 0 or more.
+        uses_teacher: whether `compute` reads the teacher's classes; if so, no score under another
+            teacher is reused.
+        format: turns a value into text for people.
+        interval: returns a 95% interval that suits small samples better than the standard error;
             None takes 1.96 standard errors, kept within best and worst.
     """
 
@@ -54,26 +55,26 @@ class Metric:
         return self.best > self.worst
 
     def utility(self, value: float) -> float:
-        """The value on a scale from 0, the worst, to 1, the best: what searches compare."""
+        """Return the value on a scale from 0, the worst, to 1, the best, which searches compare."""
         return min(max((value - self.worst) / (self.best - self.worst), 0.0), 1.0)
 
     def value_of(self, utility: float) -> float:
-        """The value of a utility."""
+        """Return the value that has this utility."""
         return self.worst + utility * (self.best - self.worst)
 
     def spread_of(self, error: float) -> float:
-        """A standard error, or a difference, on the scale of utilities."""
+        """Return a standard error, or a difference, on the scale of utilities."""
         return error / abs(self.best - self.worst)
 
     def confidence(
         self, value: float, error: float | None, images: int
     ) -> tuple[float, float] | None:
-        """The lower and the upper end of a 95% interval; None where nothing tells.
+        """Return the ends of a 95% interval, lower first; None where a needed error is unknown.
 
         Args:
-            value: what was measured.
+            value: the measured value.
             error: its standard error; None where an older retort measured it.
-            images: on so many images.
+            images: the number of images that were measured.
         """
         if self.interval is not None:
             return self.interval(value, images)
@@ -84,7 +85,7 @@ class Metric:
         return max(low, value - reach), min(high, value + reach)
 
     def difference(self, value: float, other: float) -> str:
-        """By how much the value differs from another, such as `+1.20 points`."""
+        """Return the value's difference from another as text, such as `+1.20 points`."""
         if self.format(0.5).endswith("%"):
             return f"{(value - other) * 100:+.2f} points"
         return ("+" if value >= other else "-") + self.format(abs(value - other))

@@ -1,4 +1,4 @@
-"""The table of metrics. A new one is an entry here, or a `Metric` in an installed plugin."""
+"""The table of metrics. A new metric is an entry here, or a `Metric` in an installed plugin."""
 
 import difflib
 import math
@@ -17,7 +17,7 @@ _Z_95 = 1.959964
 
 
 def wilson_interval(share: float, images: int) -> tuple[float, float]:
-    """The 95% confidence interval of a share that was observed on so many images.
+    """Return the 95% confidence interval of a share that was observed on so many images.
 
     Source: Wilson 1927, Journal of the American Statistical Association 22.
     """
@@ -56,7 +56,7 @@ def _balanced_accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> 
 
 
 def _recalls(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Of each class that has images: the share that is predicted right, and how many there are."""
+    """Return the share predicted right and the number of images, for each class with images."""
     counts = np.bincount(found.labels)
     right = np.bincount(found.labels[found.right], minlength=len(counts))
     there = counts > 0
@@ -98,7 +98,7 @@ _OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY)
 
 @cache
 def metrics() -> Mapping[str, Metric]:
-    """All metrics by name: retort's own, then those of installed plugins.
+    """Return all metrics by name: retort's own, then those of installed plugins.
 
     Raises:
         ValueError: two bear one name.
@@ -112,7 +112,7 @@ def metrics() -> Mapping[str, Metric]:
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of that name.
+    """Return the metric of that name.
 
     Raises:
         ValueError: there is none; says what comes near.

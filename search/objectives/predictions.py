@@ -1,4 +1,4 @@
-"""A network's predictions for the images of one part of the data; metrics are of these."""
+"""A network's predictions for the images of one part of the data, as metrics read them."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a network predicts for a part, in the order of its images.
+    """A network's predictions for a part, in the order of its images.
 
     Attributes:
         labels: the true classes, [images], int64.
@@ -23,7 +23,7 @@ class Predictions:
 
     @classmethod
     def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
-        """Predictions of logits, [images, classes], any float."""
+        """Return the predictions from logits, [images, classes], any float."""
         above = np.exp(logits - logits.max(axis=1, keepdims=True))
         return cls(
             labels=labels,
@@ -38,11 +38,11 @@ class Predictions:
         return right
 
     def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
-        """For each class: how many images are of it, and how many of these are predicted right."""
+        """Return each class' number of images, and how many of these are predicted right."""
         of = np.bincount(self.labels, minlength=classes)
         right = np.bincount(self.labels[self.right], minlength=classes)
         return tuple(zip(of.tolist(), right.tolist(), strict=True))
 
     def disagreements(self, other: "Predictions") -> NDArray[np.int64]:
-        """Places in the part of the images for which `other` predicts another class."""
+        """Return the places in the part of the images for which `other` predicts another class."""
         return np.flatnonzero(self.classes != other.classes)

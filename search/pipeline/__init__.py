@@ -1,1 +1,1 @@
-"""One recipe's way, from its student to the measured artifact, stage by stage."""
+"""The stages of one recipe, from its student to the measured artifact."""

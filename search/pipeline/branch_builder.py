@@ -1,4 +1,4 @@
-"""What one trained student is made into: other prunings of it, and other number formats."""
+"""Other prunings and other number formats, made from one trained student."""
 
 import uuid
 from collections.abc import Generator
@@ -17,7 +17,7 @@ from spaces.recipe import Recipe
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A pruned and recovered network, its float files, and the notes up to there."""
+    """A pruned and recovered network, its float files, and the notes up to this stage."""
 
     made: BuiltStudent
     exported: FloatStudent
@@ -25,13 +25,13 @@ class _Pruned:
 
 
 class BranchBuilder:
-    """Makes one trained student into others; what two of them share is made once.
+    """Builder of other students from one trained student; stages that two of them share run once.
 
     Args:
         builder: makes networks.
         trained: the student.
-        before: the notes up to its training.
-        folder: for files that nobody keeps.
+        before: the notes up to the end of its training.
+        folder: for temporary files.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class BranchBuilder:
     def compress(
         self, recipe: Recipe, recorder: TrialRecorder, *, name: str
     ) -> Generator[EpochRecord, None, Outcome]:
-        """Prunes, quantizes and measures the student, as the recipe says.
+        """Prune, quantize and measure the student as the recipe says.
 
         Args:
-            recipe: of which the training is done.
-            recorder: notes the stages and epochs.
-            name: of the folder in which the student is kept.
+            recipe: the recipe; its training is already done.
+            recorder: records the stages and epochs.
+            name: name of the folder in which the student is kept.
 
         Returns:
             A generator of the learning curve's points that returns the outcome.

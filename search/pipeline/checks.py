@@ -1,4 +1,4 @@
-"""What can't be run is refused before any work is done."""
+"""Checks that refuse a study that can't be run, before any work is done."""
 
 import math
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ from spaces.students.timm_model import check_model_name
 
 
 def student_models(study: Study) -> tuple[str, ...]:
-    """The models that may be chosen, in the order in which the study names them."""
+    """Return the models that may be chosen, in the order in which the study names them."""
     distribution = study.search_space().distributions().get("student.timm.model")
     return tuple(map(str, distribution.options)) if isinstance(distribution, OneOf) else ()
 
 
 def check_study(study: Study) -> None:
-    """Refuses what timm, the disk or this machine does not have, before any work is done.
+    """Refuse what timm, the disk or this machine does not have, before any work is done.
 
     Raises:
         BadInput: a line for each student and teacher that timm does not know, with what comes
@@ -48,7 +48,7 @@ def check_study(study: Study) -> None:
     preparing_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         FolderStore.of(address).check()
-    # A cache that may only be read will do, if it holds what is needed.
+    # A read-only cache is enough if it holds what is needed.
     FolderStore.of(study.run.artifacts).check_writable()
     target = study.budget.target
     runtime(target.runtime).check_device(target.device_here)
@@ -57,7 +57,7 @@ def check_study(study: Study) -> None:
 
 
 def _check_space(study: Study) -> None:
-    # It brings Optuna along, for which a trial's process has no use.
+    # This import loads Optuna, which a trial's process does not need.
     from search.cost_model.refusals import contradictions
 
     wrong = _unknown("space.student.timm.model", student_models(study))
@@ -79,7 +79,7 @@ def _check_space(study: Study) -> None:
 
 
 def _unserved(study: Study) -> list[str]:
-    """A line for each number format in the space that the target's runtime does not serve."""
+    """Return a line for each number format in the space that the target's runtime can't serve."""
     serving = runtime(study.budget.target.runtime)
     opened = study.search_space().axes[Quantization.axis]
     formats = [registry.method(Quantization.axis, name)() for name in opened]
@@ -92,7 +92,7 @@ def _unserved(study: Study) -> list[str]:
 
 
 def needs_of(study: Study) -> set[Needs]:
-    """What the open distillation methods ask of the teacher."""
+    """Return what the open distillation methods need from the teacher."""
     return {method.needs for method in _distillations(study)}
 
 
@@ -103,7 +103,7 @@ def _distillations(study: Study) -> list[type[Distillation]]:
 
 
 def _unknown(place: str, models: Iterable[object]) -> list[str]:
-    """A line for each name that timm does not have."""
+    """Return a line for each name that timm does not have."""
     lines = []
     for model in models:
         try:

@@ -1,4 +1,4 @@
-"""What went wrong in a trial, under the short name by which it is recorded."""
+"""Records of what went wrong in a trial, each under a short name."""
 
 import traceback
 
@@ -15,7 +15,7 @@ DISK_FAULT = "disk_fault"
 
 
 def failure_of(error: BaseException) -> FailureRecord:
-    """The record of an exception that ended a trial."""
+    """Return the record of an exception that ended a trial."""
     told = disk_fault(error) or error
     return FailureRecord(
         kind=_kind(told),
@@ -25,7 +25,7 @@ def failure_of(error: BaseException) -> FailureRecord:
 
 
 def failed_outcome(error: BaseException) -> Outcome:
-    """The outcome of a trial, or a branch of one, that an exception ended."""
+    """Return the outcome of a trial, or of a branch, that an exception ended."""
     return Outcome(state=TrialState.FAILED, failure=failure_of(error))
 
 

@@ -1,7 +1,7 @@
-"""Whether a stage made the difference that its method is for; where not, what is likely behind it.
+"""The test whether a stage had the effect that its method is for, and the likely cause if not.
 
-Files are compared as they were measured, in turns. Faster is what stays faster by more than the
-rounds' own scatter.
+Files are compared by measurements that took turns. A file counts as faster if the gain exceeds
+the scatter of the rounds.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from spaces.method import Method
 from spaces.processor import multiplies_int8_exactly
 from spaces.shrinks import Hardware
 
-# A clock's own error: no gain below it counts, however steady the rounds were.
+# A clock's own error: a smaller gain never counts, however steady the rounds were.
 _LEAST_GAIN = 0.02
 _CERTAINTY = 2.0
 
@@ -26,7 +26,7 @@ _CERTAINTY = 2.0
 class Footprint:
     """What a student's file costs, and the rounds in which one image was timed.
 
-    Latencies are compared with others of the same measurement alone.
+    Latencies are compared only with others of the same measurement.
     """
 
     cost: Cost
@@ -34,7 +34,7 @@ class Footprint:
 
 
 def hardware_of(target: TargetSettings) -> set[Hardware]:
-    """What a target on this machine runs on, as far as methods tell hardware apart."""
+    """Return the kinds of hardware that a target on this machine runs on, as methods name them."""
     if target.device != "cpu":
         return {Hardware.GPU}
     exact = {Hardware.INT8_CPU} if multiplies_int8_exactly() else set()
@@ -44,12 +44,12 @@ def hardware_of(target: TargetSettings) -> set[Hardware]:
 def why_no_op(
     method: Method, before: Footprint, after: Footprint, hardware: set[Hardware]
 ) -> str | None:
-    """Why `method` made no difference that it is for; None where it made each, or is for none.
+    """Return why `method` had no effect; None where it had each effect it is for, or is for none.
 
     Args:
         method: what was applied.
         before: the student's file without it.
-        after: the same with it, timed in turns with the other.
+        after: the file with it, timed in turns with `before`.
         hardware: what the student is served on.
     """
     reasons = []
@@ -61,7 +61,7 @@ def why_no_op(
 
 
 def is_faster(before: Latency, after: Latency) -> bool:
-    """Whether `after` takes less time than `before`, beyond the scatter of their rounds."""
+    """Return whether `after` takes less time than `before`, beyond the scatter of their rounds."""
     ratios = np.array(after.rounds_ms) / np.array(before.rounds_ms)
     scatter = _CERTAINTY * float(ratios.std()) / np.sqrt(len(ratios))
     return bool(np.median(ratios) < 1 - max(_LEAST_GAIN, scatter))

@@ -1,4 +1,4 @@
-"""What a stage follows from, as the key by which it is kept."""
+"""The cache key of a stage: a hash of everything that the stage depends on."""
 
 from dataclasses import asdict, dataclass
 
@@ -25,17 +25,17 @@ _TUNED = (*_PRUNED, "quantization")
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """What every stage of a study follows from, besides its recipe and seed.
+    """What every stage of a study depends on, besides its recipe and seed.
 
-    A key hashes this, the recipe up to the stage, the seed, and the versions of all that computes:
-    the recipe's methods up to there, the stages and the libraries.
+    A key hashes this, the recipe up to the stage, the seed, and the versions of all code that
+    computes: the recipe's methods up to the stage, the stages and the libraries.
 
     Attributes:
         data: digest of the prepared images.
-        views: of the images, as students see them.
+        views: the views of the images that students see.
         teacher: digest of the teacher.
         device: where students are trained.
-        metric: that scores the stage, and decides which of its trainings were worth it.
+        metric: scores the stage, and decides which of its trainings to keep.
     """
 
     data: str
@@ -45,20 +45,20 @@ class Lineage:
     metric: str
 
     def training_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its training."""
+        """Return the key of the recipe's student after its training."""
         return self._key(recipe, seed, _TRAINED)
 
     def pruning_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its pruning and recovery."""
+        """Return the key of the recipe's student after its pruning and recovery."""
         return self._key(recipe, seed, _PRUNED)
 
     def tuning_key(self, recipe: Recipe, seed: int) -> str:
-        """The key of the recipe's student after its training under its format's rounding."""
-        # The integers to which this machine's processor makes int8 weights be rounded.
+        """Return the key of the recipe's student after its training under its format's rounding."""
+        # The integers to which this machine's processor rounds int8 weights.
         return self._key(recipe, seed, _TUNED, largest_int8=largest_int8_weight())
 
     def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
-        """The keys of all stages that the recipe's student was made through."""
+        """Return the keys of all stages that the recipe's student went through."""
         found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
         if recipe.quantization.tuning_share:
             found.add(self.tuning_key(recipe, seed))
@@ -80,7 +80,7 @@ class Lineage:
 
 
 def _stages(recipe: Recipe, axes: tuple[str, ...]) -> StageVersions:
-    """Versions of the stages that the recipe's student goes through, up to the last of `axes`."""
+    """Return versions of the stages of the recipe's student, up to the last of `axes`."""
     stages = training_stages(recipe.training) | _teacher_stages(recipe.distillation.needs)
     stages |= {"build": student_spec.VERSION, "plan": student_builder.TRAINING_VERSION}
     if "pruning" in axes:
@@ -91,7 +91,7 @@ def _stages(recipe: Recipe, axes: tuple[str, ...]) -> StageVersions:
 
 
 def _teacher_stages(needs: Needs) -> StageVersions:
-    """Versions of the stages by which a student learns from the teacher."""
+    """Return versions of the stages by which a student learns from the teacher."""
     if needs is Needs.NOTHING:
         return {}
     if needs is Needs.FEATURES:

@@ -1,4 +1,4 @@
-"""From a trained network to the file that is served: converted, measured, and kept if it fits."""
+"""From a trained network to the served file: converted, measured, and kept if it fits."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -37,19 +37,19 @@ def ship(
     student: FloatStudent, cuts: Sequence[Cut], recipe: Recipe, context: StudyContext,
     recorder: TrialRecorder, *, unpruned: FloatStudent, name: str, seed: int,
 ) -> Outcome:  # fmt: skip
-    """COMPLETE, its artifact kept under `name`; INFEASIBLE where the file breaks the budget.
+    """Return COMPLETE with the artifact kept, or INFEASIBLE where the file breaks the budget.
 
-    What is measured is what is shipped: metrics and costs are those of the file itself.
+    Metrics and costs are measured on the shipped file itself.
 
     Args:
-        student: trained and pruned.
-        cuts: what pruning took out.
-        recipe: what led here; its quantization is applied now.
+        student: the network, trained and pruned.
+        cuts: what pruning removed.
+        recipe: the recipe that made the student; its quantization is applied now.
         context: what the trial shares with others.
-        recorder: of the trial, which gain two stages, and what each stage came to.
-        unpruned: what pruning began with.
-        name: of the folder among the task's artifacts.
-        seed: of the images that ranges are calibrated on.
+        recorder: the trial's; it gains two stages, and the cost after each stage.
+        unpruned: the network before pruning.
+        name: name of the artifact's folder, under which it is kept.
+        seed: of the choice of images on which ranges are calibrated.
     """
     with scratch() as workspace:
         runtime = context.requirements.runtime
@@ -99,7 +99,7 @@ def ship(
 def over_budget(
     cost: Cost, requirements: StudentRequirements, found: Quality | None = None
 ) -> Outcome:
-    """INFEASIBLE, with the limits that are broken."""
+    """Return INFEASIBLE, with the limits that are broken."""
     return Outcome(
         state=TrialState.INFEASIBLE,
         cost=cost,
@@ -112,7 +112,7 @@ def over_budget(
 def _convert(
     student: FloatStudent, folder: Path, recipe: Recipe, context: StudyContext, *, seed: int
 ) -> Path:
-    """The student's file in the number format in which it is served."""
+    """Return the student's file in the number format in which it is served."""
     runtime = context.requirements.runtime
     runtime.make(
         student,
@@ -132,13 +132,13 @@ def _measure(
     student: FloatStudent, file: Path, recipe: Recipe, context: StudyContext,
     recorder: TrialRecorder, *, unpruned: FloatStudent, metadata: int, score: float,
 ) -> Cost:  # fmt: skip
-    """The served file's cost; what each stage came to goes to the notes.
+    """Return the served file's cost; record the cost after each stage in the notes.
 
-    Of the files, the served one alone has its `metadata` bytes yet; `score` is its own.
+    Only the served file has its `metadata` bytes already; `score` is the score of that file.
     """
     target, runtime = context.requirements.target, context.requirements.runtime
     paths, costs = [file], [student.cost_in(file)]
-    # In floats both are one file, and one is enough to be timed.
+    # In floats both are one file, which needs to be timed only once.
     if recipe.quantization.shrinks != NOTHING:
         paths.insert(0, student.in_floats(runtime))
         costs.insert(0, grown(student.cost_in(paths[0]), metadata))

@@ -1,4 +1,4 @@
-"""A pruning, with the training that it asks for: how long, and until when it is worth it."""
+"""A pruning with the training that it asks for: its length, and when to stop it."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
@@ -10,13 +10,13 @@ from search.records import EpochRecord
 from search.training.validation import Validation
 from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
-# Trains the exercise's network for so many epochs; the last number counts the trainings before.
+# Trains the exercise's network for that many epochs; the last number counts earlier trainings.
 Teach: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
-# Bump it when prunings are trained longer, shorter or otherwise, or see other losses.
+# Bump it when prunings are trained longer, shorter or otherwise, or are given other losses.
 VERSION = 1
 
-# A shorter training is not divided: legs that are annealed in haste gain less than a whole.
+# A shorter training is not divided: short annealed legs gain less than one whole schedule.
 _LEG_EPOCHS = 3
 _LEGS_AT_MOST = 4
 
@@ -29,14 +29,14 @@ def carry_out(
     validation: Validation,
     teach: Teach,
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
-    """Does the exercises that an operation asks for; gives what it returns.
+    """Do the exercises that an operation asks for; return what the operation returns.
 
     Args:
-        steps: of a pruning.
-        epochs: of the recipe's training, of which exercises are shares.
-        recorder: gain a stage for each cutting and each exercise.
-        validation: tells which of two networks is better.
-        teach: trains.
+        steps: the steps of a pruning.
+        epochs: of the recipe's training; exercises are shares of it.
+        recorder: gains a stage for each cut and each exercise.
+        validation: decides which of two networks is better.
+        teach: trains the network.
     """
     asked, trainings = 0.0, 0
     while True:
@@ -47,7 +47,7 @@ def carry_out(
             return pruned, cuts
         if phase.has_cut:
             recorder.end_stage("prune", phase.network)
-        # Rounded over all exercises, so that together they take what was allowed.
+        # Rounded over all exercises, so that their sum is the number of epochs allowed.
         before, asked = round(epochs * asked), asked + phase.share
         lengths = leg_lengths(round(epochs * asked) - before, is_last=phase.is_last)
         legs, score = yield from _legs(phase, lengths, teach, trainings, validation)
@@ -57,7 +57,7 @@ def carry_out(
 
 
 def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
-    """Into how many epochs each a training is divided; the last one's may end after each leg."""
+    """Return the epochs of each leg of a training; only the last training has several legs."""
     legs = max(1, min(_LEGS_AT_MOST, epochs // _LEG_EPOCHS)) if is_last else 1
     lengths = [epochs * (leg + 1) // legs - epochs * leg // legs for leg in range(legs)]
     return [length for length in lengths if length]
@@ -66,11 +66,11 @@ def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
 def _legs(
     phase: TrainingPhase, lengths: list[int], teach: Teach, trainings: int, validation: Validation
 ) -> Generator[EpochRecord, None, tuple[int, float | None]]:
-    """Trains one leg after another, until one gains nothing; gives how many, and the score.
+    """Train one leg after another until one gains nothing; return how many, and the score.
 
-    A learning rate that is still high hides what was learned, so that a curve can't be judged on
-    its way: each leg has a whole schedule, and their ends are compared. A leg that has gained
-    nothing is undone.
+    While the learning rate is high, the score does not show what was learned, so a curve can't be
+    judged midway. Each leg therefore has a whole schedule, and the scores at their ends are
+    compared. A leg that gained nothing is undone.
     """
     weights: dict[str, Tensor] = {}
     best: float | None = None

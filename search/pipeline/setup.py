@@ -1,4 +1,4 @@
-"""Before the first trial: data, teacher and soft targets, made ready and handed over by path."""
+"""Work before the first trial: prepare data, teacher and soft targets, and pass on their paths."""
 
 import hashlib
 import json
@@ -48,14 +48,14 @@ _LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
 def prepare_context(
     study: Study, callback: Callback, *, allow_code: bool = False, hold: str = ""
 ) -> tuple[StudyContextSpec, TeacherRecord]:
-    """Makes everything ready that trials share, and measures the teacher as its students will be.
+    """Prepare everything that trials share, and measure the teacher as its students will be.
 
     Args:
         study: what is searched for.
-        callback: told of what is done.
+        callback: is told about progress.
         allow_code: whether a teacher's factory may run its code.
-        hold: by which this process has the study; the artifacts folder must be its own, or
-            nobody's.
+        hold: this process's hold on the study; the artifacts folder must belong to it or to
+            no study.
 
     Raises:
         ArtifactsHeld: the artifacts folder is another's.
@@ -97,7 +97,7 @@ def _teacher(
 def _spec(
     study: Study, dataset: Dataset, teacher: Teacher, *, claim: Claim, allow_code: bool
 ) -> StudyContextSpec:
-    """What trials share, but for what the teacher teaches them."""
+    """Return what trials share, without what the teacher teaches them."""
     cache, views = FolderStore.of(study.run.cache), views_of(study, dataset)
     device = training_device(study.run)
     return StudyContextSpec(
@@ -126,7 +126,7 @@ def _spec(
 def _with_teaching(
     spec: StudyContextSpec, study: Study, teacher: Teacher, dataset: Dataset, callback: Callback
 ) -> StudyContextSpec:
-    """Keeps the teachers' logits, or the teachers themselves, where an open method asks for it."""
+    """Keep the teachers' logits, or the teachers themselves, where an open method needs them."""
     needed, cache = needs_of(study), spec.cache
     if Needs.LOGITS in needed:
         folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=callback.log)
@@ -138,12 +138,12 @@ def _with_teaching(
 
 
 def _name_in(cache: FolderStore, folder: Path) -> str:
-    """The folder's path in the cache, which other machines may have elsewhere."""
+    """Return the folder's path relative to the cache, which other machines may have elsewhere."""
     return folder.relative_to(cache.folder).as_posix()
 
 
 def _device_here(run: RunSettings, callback: Callback) -> str:
-    """Where this process asks the teacher; says so where trials have another."""
+    """Return the device on which this process runs the teacher; report if trials use another."""
     here = preparing_device(run)
     if here != training_device(run):
         callback.log(
@@ -153,14 +153,14 @@ def _device_here(run: RunSettings, callback: Callback) -> str:
 
 
 def _give_back(teacher: Teacher, device: str) -> None:
-    """Leaves a GPU's memory to the trials, which need it from now on."""
+    """Free the GPU's memory for the trials."""
     if device == "cuda":
         teacher.network.cpu()
         torch.cuda.empty_cache()
 
 
 def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
-    """What every student of the study must be."""
+    """Return what every student of the study must satisfy."""
     return StudentRequirements(
         classes=len(info.classes),
         channels=info.channels,
@@ -172,7 +172,7 @@ def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
 
 
 def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
-    """The augmented views of each training image that students see."""
+    """Return the augmented views of each training image that students see."""
     info = dataset.info
     return tuple(
         View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
@@ -181,7 +181,10 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
 
 
 def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:
-    """int8 files are made, and what they predict measured, where the students are trained."""
+    """Warn if sums of int8 products are exact here, but not on the target.
+
+    int8 files are made, and their predictions measured, where the students are trained.
+    """
     if target.agent is None or not multiplies_int8_exactly():
         return
     machine = describe_agent(target.agent, target.runtime)
@@ -196,7 +199,7 @@ def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:
 def _measure_teacher(
     teacher: Teacher, dataset: Dataset, claim: Claim, target: TargetSettings, callback: Callback
 ) -> TeacherRecord:
-    """Exports the teacher among the artifacts, with its predictions, and measures the file."""
+    """Export the teacher to the artifacts, with its predictions, and measure the file."""
     info = dataset.info
     shape = (info.channels, info.image_size, info.image_size)
     serving = runtime(target.runtime)
@@ -221,7 +224,7 @@ def _measure_teacher(
 
 
 def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
-    """Where a student comes from: study, hashes and versions."""
+    """Return the origin of a student: study, hashes and versions."""
     config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
     serving = runtime(study.budget.target.runtime)
     origin: Mapping[str, Scalar] = {

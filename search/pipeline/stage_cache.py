@@ -1,15 +1,15 @@
-"""Stages that were computed, kept by what they follow from: none is computed twice.
+"""A cache of computed stages, so that no stage is computed twice.
 
 A stage is a network after its training, after a pruning and its recovery, or after tuning for its
-number format. `search.pipeline.lineage`
-gives its key, the hash of all that it follows from. A folder holds
+number format. `search.pipeline.lineage` computes its key, the hash of everything that the stage
+depends on. A folder holds
 
     KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
-    KEY-N.part/   the stage's training N, under way: its last checkpoint
-    pins/OWNER    the keys that a study's frontier was made of, one a line
+    KEY-N.part/   the stage's training N, in progress: its last checkpoint
+    pins/OWNER    the keys of the stages of a study's frontier, one a line
 
-Each is written whole or not at all, and one that is damaged is computed again. Beyond a limit of
-bytes the least recently used go first; what is pinned stays.
+Each entry is written atomically, and a damaged one is computed again. When the cache exceeds its
+limit in bytes, the least recently used entries are deleted first; pinned ones stay.
 """
 
 import json
@@ -39,7 +39,7 @@ _PINS = "pins"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A computed stage: what was cut, what was recorded, and the weights by name."""
+    """A computed stage: its cuts, its records, and the weights by name."""
 
     cuts: tuple[Cut, ...]
     stages: tuple[StageRecord, ...]
@@ -48,11 +48,11 @@ class Stage:
 
 
 class StageCache:
-    """The stages in a folder; any number of processes may share it.
+    """Stages in a folder that any number of processes may share.
 
     Args:
-        folder: made when it is first written to.
-        limit_bytes: what is kept at the most, pinned stages aside; 0 keeps none.
+        folder: created at the first write.
+        limit_bytes: the most that is kept, not counting pinned stages; 0 keeps none.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
@@ -60,12 +60,12 @@ class StageCache:
         self._limit = limit_bytes
 
     def read(self, key: str) -> Stage | None:
-        """The stage; None where it is not there, or not as it was written."""
+        """Return the stage; None where it is missing or damaged."""
         folder = self._folder / key
         try:
             if not self._limit or damaged_files(folder):
                 return None
-            with suppress(OSError):  # a cache that may only be read serves as well
+            with suppress(OSError):  # a read-only cache serves as well
                 os.utime(folder)
             document = json.loads((folder / _STAGE).read_text())
             return Stage(
@@ -74,12 +74,12 @@ class StageCache:
                 epochs=tuple(EpochRecord(**record) for record in document["epochs"]),
                 weights=load_file(folder / _WEIGHTS),
             )
-        # Another process may be throwing it out just now.
+        # Another process may be deleting it just now.
         except (OSError, SafetensorError):
             return None
 
     def write(self, key: str, stage: Stage) -> None:
-        """Keeps a stage, and makes room for it; where there is none it will be computed again."""
+        """Keep a stage, and make room for it; where there is no room it will be computed again."""
         if self._limit:
             with suppress(OSError, SafetensorError):
                 self._write(key, stage)
@@ -98,16 +98,16 @@ class StageCache:
         self._trim(keep=key)
 
     def checkpoint(self, key: str, place: int = 0) -> Checkpoint | None:
-        """Where a training that leads to the stage is kept while it is under way.
+        """Return where a training that leads to the stage is kept while it is in progress.
 
         Args:
-            key: the stage's.
-            place: of the training among those that lead to it.
+            key: the stage's key.
+            place: number of the training among those that lead to the stage.
         """
         return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
 
     def pin(self, owner: str, keys: Iterable[str]) -> None:
-        """From now on these stages stay, and of the owner no others; if there is room to say so."""
+        """Pin these stages for the owner, and no others, if there is room to write that down."""
         pins = self._folder / _PINS
         beside = pins / f".{owner}.{os.getpid()}"
         with suppress(OSError):
@@ -136,7 +136,7 @@ class StageCache:
     def _entries(self) -> "Iterable[_Entry]":
         for folder in self._folder.iterdir():
             if folder.name == _PINS or folder.name.startswith("."):
-                continue  # the latter are being written
+                continue  # a name that begins with a dot is still being written
             with suppress(FileNotFoundError):
                 size = sum(file.stat().st_size for file in folder.iterdir())
                 yield _Entry(folder, size, folder.stat().st_mtime)

@@ -1,6 +1,6 @@
-"""Making a student: the stages in which its network is trained, pruned and tuned.
+"""The making of a student: the stages in which its network is trained, pruned and tuned.
 
-A stage that was computed before is taken over; one that was cut off goes on from its checkpoint.
+A stage that was computed before is reused; an interrupted one continues from its checkpoint.
 """
 
 import copy
@@ -24,32 +24,32 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
-# Bump one when its stage trains by another plan. What `prune` does is in pruning_steps' version.
+# Bump one when its stage trains by another plan. `prune` is covered by pruning_steps' version.
 TRAINING_VERSION = 1
 TUNING_VERSION = 1
 
-# Of training images, on which prunings that ask for it see what weights are worth.
+# Training images on which some prunings measure how much each weight matters.
 _WEIGHED_BATCHES = 8
 
 
 @dataclass(frozen=True)
 class BuiltStudent:
-    """A network that stages have made, and what was cut out of it."""
+    """A network that stages have made, and what was cut from it."""
 
     network: nn.Module
     cuts: Sequence[Cut]
 
 
-# Gives the learning curve's points, and returns what was made.
+# Yields the learning curve's points, and returns what was made.
 Making = Generator[EpochRecord, None, BuiltStudent]
 
 
 @dataclass(frozen=True)
 class StudentBuilder:
-    """Makes students of recipes.
+    """Builder of students from recipes.
 
     Attributes:
-        context: what they are made for.
+        context: what the trials of the study share.
         seed: of weights, order and dropout.
     """
 
@@ -57,7 +57,7 @@ class StudentBuilder:
     seed: int
 
     def train(self, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """The recipe's student after its training, unless it was trained before."""
+        """Return the recipe's student after its training, trained now or read from the cache."""
         key = self.context.lineage.training_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
             return (yield from self._taken_over(stage, recipe, recorder))
@@ -71,7 +71,7 @@ class StudentBuilder:
         return BuiltStudent(network, ())
 
     def prune(self, trained: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """The student pruned as `recipe` says and recovered, unless that was done before."""
+        """Return the student pruned as `recipe` says and recovered, or read it from the cache."""
         key = self.context.lineage.pruning_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
             return (yield from self._taken_over(stage, recipe, recorder))
@@ -97,7 +97,7 @@ class StudentBuilder:
         return BuiltStudent(pruned, cuts)
 
     def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """The student trained on under its number format's rounding, if that asks for it."""
+        """Train the student on under its number format's rounding, if that asks for it."""
         if not recipe.quantization.tuning_share:
             return pruned
         key = self.context.lineage.tuning_key(recipe, self.seed)
@@ -109,13 +109,13 @@ class StudentBuilder:
         with recipe.quantization.rounded(network, self.context.requirements.example()):
             plan = self._course("tune", recipe, epochs=epochs)
             yield from self._teach(network, plan, recorder, key=key)
-        # What it came to under the rounding: without it, it is no student that anybody gets.
+        # The score under the rounding: no student is shipped without it.
         recorder.end_stage("tune", network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=pruned.cuts))
         return BuiltStudent(network, pruned.cuts)
 
     def _taken_over(self, stage: Stage, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """What was computed before, as if it had been computed now."""
+        """Reuse what was computed before, as if it had been computed now."""
         network = self.context.requirements.build(recipe.student, blank=True)
         replay_cuts(network, self.context.requirements.example(), stage.cuts)
         network.load_state_dict(stage.weights)
@@ -126,7 +126,7 @@ class StudentBuilder:
     def _teach(
         self, network: nn.Module, plan: TrainingPlan, recorder: TrialRecorder, *, key: str
     ) -> Iterator[EpochRecord]:
-        """Puts the network through the course, in place."""
+        """Train the network by the plan, in place."""
         plan = replace(plan, checkpoint=self.context.stages.checkpoint(key))
         yield from self._followed(network, plan, recorder)
 
@@ -139,7 +139,7 @@ class StudentBuilder:
         key: str,
         place: int,
     ) -> Iterator[EpochRecord]:
-        """The exercise's course; epochs of its stage are counted on from those before."""
+        """Train by the exercise's plan; its epochs are counted on from the stage's earlier ones."""
         plan = replace(
             plan,
             checkpoint=self.context.stages.checkpoint(key, place),
@@ -160,7 +160,7 @@ class StudentBuilder:
         network.cpu()
 
     def _course(self, stage: str, recipe: Recipe, *, epochs: int) -> TrainingPlan:
-        """So many epochs of the recipe's training and distillation."""
+        """Return a plan for so many epochs of the recipe's training and distillation."""
         needs = recipe.distillation.needs
         return TrainingPlan(
             stage=stage,
@@ -176,9 +176,9 @@ class StudentBuilder:
         )
 
     def _losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
-        """What the network loses on a few batches of training images, nothing of which is random.
+        """Yield the network's loss on a few batches of training images, without randomness.
 
-        Projectors of features are gone with the training: labels stand for what they compared.
+        The projectors are dropped after the training: labels replace the features they compared.
         """
         plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
         plan = replace(self._course("weigh", recipe, epochs=1), training=plain)

@@ -1,4 +1,4 @@
-"""What all trials of a study share: as its parts' paths, and opened."""
+"""What all trials of a study share: as the paths of its parts, and opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from search.training.trainer import Targets
 from search.training.validation import Validation
 
 if TYPE_CHECKING:
-    from search.pipeline.lineage import Lineage  # which knows the stages that take a context
+    from search.pipeline.lineage import Lineage  # which defines stages that take a context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +35,19 @@ class StudyContext:
     """What all trials of a study share.
 
     Attributes:
-        requirements: what every student must be.
-        metric: what the study maximises: learning curves and stages are scored by it.
+        requirements: what every student must satisfy.
+        metric: what the study maximises; learning curves and stages are scored by it.
         dataset: the images.
         views: the augmented views that students see.
-        targets: the teachers' logits for these views; None where no open method asks for them.
-        teachers: gives the teachers themselves, for methods that need their features; loaded when
-            they are first asked for.
+        targets: the teachers' logits for these views; None where no open method needs them.
+        teachers: returns the teachers themselves, for methods that need their features; they are
+            loaded at the first call.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         device: where students are trained.
-        claim: to where the study keeps its artifacts.
+        claim: the study's claim to its artifacts folder.
         origin: hashes and versions, written into each artifact.
-        lineage: what each stage of a trial follows from, besides its recipe.
-        stages: those that were computed before.
+        lineage: what each stage of a trial depends on, besides its recipe.
+        stages: the cache of computed stages.
     """
 
     requirements: StudentRequirements
@@ -65,29 +65,29 @@ class StudyContext:
 
     @property
     def validation(self) -> Validation:
-        """How good students are while they learn."""
+        """The scores of students while they learn."""
         return Validation(self.metric, self.teacher_classes)
 
     @property
     def artifacts(self) -> FolderStore:
-        """Where the study keeps its artifacts; they are written by the claim."""
+        """The study's artifacts folder; only the claim writes to it."""
         return self.claim.artifacts
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyContextSpec:
-    """A study context by the paths of its parts: small enough to be sent to any worker.
+    """A study context by the paths of its parts: small enough to send to any worker.
 
     Attributes:
         objective: the name of the metric that the study maximises.
-        cache: where the folders are that `dataset`, `targets` and `teachers` name.
+        cache: the folder that contains `dataset`, `targets` and `teachers`.
         dataset: the prepared images.
-        claim: to where the study keeps its artifacts, and the teacher's predictions.
-        stages: where stages that were computed are kept; of a URL, on each machine by itself.
-        stages_bytes: the most that it keeps.
+        claim: the study's claim to its artifacts folder, which holds the teacher's predictions too.
+        stages: the cache of computed stages; if it is a URL, each machine has its own.
+        stages_bytes: the most bytes that it keeps.
         allow_code: whether a teacher's factory may run.
-        targets: the teachers' logits; None where no open method asks for them.
-        teachers: the teachers themselves; None where no open method asks for them.
+        targets: the teachers' logits; None where no open method needs them.
+        teachers: the teachers themselves; None where no open method needs them.
     """
 
     study: str
@@ -108,30 +108,30 @@ class StudyContextSpec:
 
     @property
     def artifacts(self) -> FolderStore:
-        """Where the study keeps its artifacts; they are written by the claim."""
+        """The study's artifacts folder; only the claim writes to it."""
         return self.claim.artifacts
 
     @property
     def data_digest(self) -> str:
-        """Of the prepared data, as `DataInfo` gives it."""
+        """Digest of the prepared data, as in `DataInfo`."""
         return str(dict(self.origin)["data_sha256"])
 
     def stage_cache(self) -> StageCache:
-        """The stages that were computed before."""
+        """Return the cache of computed stages."""
         return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
 
     def open_dataset(self) -> Dataset:
-        """The prepared images."""
+        """Open the prepared images."""
         return open_dataset(self.cache.fetched(self.dataset))
 
     def open_targets(self) -> Targets | None:
-        """The teachers' logits, mapped into memory."""
+        """Open the teachers' logits, mapped into memory."""
         return open_soft_targets(self.cache.fetched(self.targets)).of if self.targets else None
 
 
 @cache
 def open_context(spec: StudyContextSpec) -> StudyContext:
-    """Opens what the trials share, its files mapped into memory; once in each process."""
+    """Open what the trials share, its files mapped into memory; once in each process."""
     taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
     return StudyContext(
         requirements=spec.requirements,

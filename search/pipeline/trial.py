@@ -1,4 +1,4 @@
-"""A trial: one recipe, from student to measured artifact. Plain Python; knows nothing of Ray."""
+"""A trial: one recipe, from student to measured artifact. Plain Python without Ray."""
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
@@ -29,25 +29,25 @@ def run_trial(
     branches: Sequence[Recipe] = (),
     doubtful: Collection[Recipe] = (),
 ) -> Progress:
-    """Runs one recipe, an epoch at a time, to its outcome.
+    """Run one recipe, an epoch at a time, to its outcome.
 
-    Where there are branches, the outcome is given as soon as it is known, and again with each
+    Where there are branches, the outcome is yielded as soon as it is known, and again with each
     branch that has ended since. A recipe that contradicts itself, or whose cost breaks the budget,
-    is INFEASIBLE and never trained. Nothing is raised: what goes wrong is FAILED, with its cause.
+    is INFEASIBLE and never trained. Nothing is raised: an exception becomes FAILED, with its cause.
 
     Args:
-        recipe: what to do.
-        context: what to do it to.
-        number: the trial's, in its study.
+        recipe: the recipe to run.
+        context: what the trials of the study share.
+        number: the trial's number in its study.
         seed: of weights, order and dropout.
-        foreseen: what its student will cost, where that is settled; None has it measured here.
+        foreseen: the known cost of its student; None measures it here.
         branches: recipes that differ from `recipe` in pruning and quantization alone. They are
-            made of the student that it trained, which takes seconds.
-        doubtful: those of the branches that may break the budget: each is measured untrained first.
+            made from the student that it trained, which takes seconds.
+        doubtful: the branches that may break the budget; each is first measured untrained.
 
     Returns:
-        A generator of the learning curve's points that returns the outcome; closed early, it
-        leaves nothing behind but the last checkpoint of its training.
+        A generator of the learning curve's points that returns the outcome. If it is closed
+        early, only the last checkpoint of its training remains.
     """
     clock = WorkClock()
     recorder = TrialRecorder(context, clock)
@@ -62,7 +62,7 @@ def run_trial(
 
 
 def finish(trial: Progress) -> Outcome:
-    """Runs a trial to its end, whatever its curve."""
+    """Run a trial to its end, whatever its curve."""
     while True:
         try:
             next(trial)
@@ -80,7 +80,7 @@ def _stages(
     branches: Sequence[Recipe],
     doubtful: Collection[Recipe],
 ) -> Progress:
-    """The stages, in the order in which compression is done; then those of the branches."""
+    """Run the stages in the order of compression, then the stages of the branches."""
     recorder.end_stage("admit")
     trained = yield from builder.train(recipe, recorder)
     with scratch() as folder:
@@ -99,14 +99,14 @@ def _stages(
 def _branch(
     recipe: Recipe, branch_builder: BranchBuilder, *, name: str, is_doubtful: bool
 ) -> Generator[EpochRecord, None, Branch]:
-    """What `recipe` makes of the student that was trained."""
+    """Return the branch that `recipe` makes from the trained student."""
     recorder = branch_builder.before.branch()
     try:
         refusal = _refusal(recipe, recorder.context.requirements) if is_doubtful else None
         outcome = refusal or (yield from branch_builder.compress(recipe, recorder, name=name))
     except Exception as error:
         if fault := disk_fault(error):
-            raise fault from error  # it would be the end of all
+            raise fault from error  # a disk fault would end all other work too
         outcome = failed_outcome(error)
     return Branch(params=recipe.to_params(), outcome=recorder.attached_to(outcome))
 
@@ -114,7 +114,7 @@ def _branch(
 def _refusal(
     recipe: Recipe, requirements: StudentRequirements, foreseen: Cost | None = None
 ) -> Outcome | None:
-    """INFEASIBLE, unless the recipe is sound and its student's cost within the budget."""
+    """Return INFEASIBLE, unless the recipe is sound and its student's cost within the budget."""
     if reason := recipe.conflict():
         return Outcome(state=TrialState.INFEASIBLE, reason=reason)
     try:

@@ -1,4 +1,4 @@
-"""What a trial notes of itself as it goes: its stages and its learning curve."""
+"""The recorder of a trial's stages and learning curve while the trial runs."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -19,17 +19,17 @@ _Result = TypeVar("_Result")
 
 
 class WorkClock:
-    """Seconds, but for those in which a trial waits until it may go on."""
+    """A clock of working seconds; it stops while a trial waits to continue."""
 
     def __init__(self) -> None:
         self._waited = 0.0
 
     def now(self) -> float:
-        """Seconds of work since some moment."""
+        """Return the seconds of work since an arbitrary moment."""
         return time.monotonic() - self._waited
 
     def over(self, work: Generator[_News, None, _Result]) -> Generator[_News, None, _Result]:
-        """The same work; the clock stands still from each of its news until the next is asked."""
+        """Yield what `work` yields; the clock stops from each item until the next is asked for."""
         try:
             while True:
                 try:
@@ -46,7 +46,7 @@ class WorkClock:
 
 @dataclass
 class TrialRecorder:
-    """Stages and epochs so far, and when the present stage began."""
+    """The stages and epochs so far, and when the present stage began."""
 
     context: StudyContext
     clock: WorkClock = field(default_factory=WorkClock)
@@ -57,17 +57,17 @@ class TrialRecorder:
         self._start = self._lap = self.clock.now()
 
     def branch(self) -> "TrialRecorder":
-        """A copy that goes on by itself: it shares what came before, and its time starts now."""
+        """Return a copy that continues by itself; it has the same past, and its time starts now."""
         return TrialRecorder(self.context, self.clock, list(self.stages), list(self.epochs))
 
     def go_on_from(self, other: "TrialRecorder") -> None:
-        """Takes up all that another has noted so far."""
+        """Take over everything that another recorder has recorded so far."""
         self.stages, self.epochs = list(other.stages), list(other.epochs)
 
     def end_stage(
         self, name: str, network: nn.Module | None = None, *, score: float | None = None
     ) -> None:
-        """Notes how long the stage took, and what the network is like after it.
+        """Record how long the stage took, and the network after it.
 
         Its score is measured, unless it is known.
         """
@@ -81,7 +81,7 @@ class TrialRecorder:
         self._lap = self.clock.now()
 
     def take_over(self, stage: Stage) -> None:
-        """Notes a stage that was computed before: its records, and the time that fetching took."""
+        """Record a stage that was computed before: its records, and the time to read it."""
         seconds = self.clock.now() - self._lap
         for record in stage.stages:
             self.stages.append(replace(record, seconds=seconds, reused=True))
@@ -90,7 +90,7 @@ class TrialRecorder:
         self._lap = self.clock.now()
 
     def since(self, before: "TrialRecorder", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
-        """The stage that has come of `network` since there were no notes but these."""
+        """Return the stage that `network` went through since the recorder held only these notes."""
         return Stage(
             cuts=tuple(cuts),
             stages=tuple(self.stages[len(before.stages) :]),
@@ -106,9 +106,9 @@ class TrialRecorder:
         score: float | None = None,
         no_op: str | None = None,
     ) -> None:
-        """Adds to the last stage of that name what the student's file costs after it.
+        """Add the cost of the student's file to the last stage of that name.
 
-        A stage that was not run is not described.
+        A stage that was not run is left out.
         """
         for place in reversed(range(len(self.stages))):
             stage = self.stages[place]
@@ -122,7 +122,7 @@ class TrialRecorder:
                 return
 
     def attached_to(self, outcome: Outcome) -> Outcome:
-        """The outcome with these notes, and the work since they were begun."""
+        """Return the outcome with these notes, and the seconds of work since they began."""
         no_ops = [f"{stage.name}: {stage.no_op}" for stage in self.stages if stage.no_op]
         return replace(
             outcome,

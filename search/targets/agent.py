@@ -1,15 +1,15 @@
 """The agent: a small server on the machine that will serve, which measures files there.
 
-It needs Python 3.10 or newer and the runtime, no more: `retort agent --write agent.pyz` packs it
-into one file, which a board runs with `python3 agent.pyz`. Every request must bear the token in
+It needs only Python 3.10 or newer and the runtime: `retort agent --write agent.pyz` packs it into
+one file, which a board runs with `python3 agent.pyz`. Every request must carry the token in
 RETORT_AGENT_TOKEN, as `Authorization: Bearer TOKEN`:
 
 GET  /?runtime=NAME                   the processor, the runtime, the cores
 POST /measure?runtime=NAME&threads=1  the bytes of a file; its latency and the memory it took
 
 Each file is measured in a process of its own, one at a time, in an empty folder, for a limited
-time and with limited memory. Nothing is run but the runtime that is asked for, or the default one;
-ONNX Runtime without libraries of custom operators.
+time and with limited memory. Only the requested runtime runs, or the default one; ONNX Runtime
+runs without libraries of custom operators.
 """
 
 import argparse
@@ -31,7 +31,7 @@ DEFAULT_PORT = 8765
 
 
 def serve(host: str, port: int, *, limits: AgentLimits) -> None:
-    """Answers until Ctrl-C, or SIGTERM.
+    """Answer requests until Ctrl-C or SIGTERM.
 
     Raises:
         ValueError: there is no token, or it is short.
@@ -46,14 +46,14 @@ def serve(host: str, port: int, *, limits: AgentLimits) -> None:
             f"{limits.memory_bytes / 1e6:,.0f} MB of memory, at "
             f"http://{host}:{agent.server_port}; Ctrl-C ends it\n"
         )
-        # SIGTERM is how a service manager ends it; what is measured must not outlive it.
+        # A service manager ends the agent with SIGTERM; the measuring process must not outlive it.
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, lambda *_: agent.shutdown())
         agent.serve_forever()
 
 
 def main() -> None:
-    """The packed agent's own command: `serve`, or `measure FILE`."""
+    """Run the packed agent's own command: `serve`, or `measure FILE`."""
     memory = argparse.ArgumentParser(add_help=False)
     memory.add_argument(
         "--max-memory",

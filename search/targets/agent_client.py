@@ -1,4 +1,4 @@
-"""Asking an agent, over HTTP, what a file takes on its machine."""
+"""Client of an agent: measures, over HTTP, a file's cost on the agent's machine."""
 
 import json
 import math
@@ -33,13 +33,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class AgentMachine:
-    """What a target is.
+    """A description of the target's machine.
 
     Attributes:
-        processor: its name.
-        runtime: with its version.
-        cores: how many.
-        exact_int8: whether sums of int8 products keep all their bits; older agents don't tell.
+        processor: the processor's name.
+        runtime: the runtime, with its version.
+        cores: the number of cores.
+        exact_int8: whether sums of int8 products keep all their bits; older agents don't report it.
     """
 
     processor: str
@@ -50,7 +50,7 @@ class AgentMachine:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What a file took on a machine; memory in bytes, of the model alone and of the process."""
+    """The cost of a file on a machine; memory in bytes, of the model alone and of the process."""
 
     machine: AgentMachine
     threads: int
@@ -59,7 +59,7 @@ class Profile:
     process_memory_bytes: int
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, flat."""
+        """Return plain values in a flat dictionary."""
         return {
             "processor": self.machine.processor,
             "runtime": self.machine.runtime,
@@ -73,7 +73,7 @@ class Profile:
 
 @cache
 def describe_agent(address: str, runtime: str = DEFAULT_RUNTIME) -> AgentMachine:
-    """What the agent's machine is, and that runtime on it; asked once in each process.
+    """Return the agent's machine with that runtime; the agent is asked once in each process.
 
     Raises:
         TargetError: it does not answer, refuses the token, or has no such runtime.
@@ -86,7 +86,7 @@ def describe_agent(address: str, runtime: str = DEFAULT_RUNTIME) -> AgentMachine
 def ask_agent(
     address: str, model: Path, *, threads: int, runtime: str = DEFAULT_RUNTIME
 ) -> Profile:
-    """What the file takes on the agent's machine, served by that runtime.
+    """Return the cost of the file on the agent's machine, served by that runtime.
 
     Raises:
         ArtifactError: the runtime can't load the file there.
@@ -99,7 +99,7 @@ def ask_agent(
 
 
 def _check_runtime(address: str, machine: AgentMachine, runtime: str) -> None:
-    """An agent of an earlier version has one runtime, whichever it is asked for."""
+    """Check that the agent serves by the runtime: earlier versions ignore the name."""
     if machine.runtime.partition(" ")[0] != runtime:
         raise TargetError(
             f"the agent at {address} must serve by {runtime}, but serves by {machine.runtime}: "
@@ -108,7 +108,7 @@ def _check_runtime(address: str, machine: AgentMachine, runtime: str) -> None:
 
 
 def _asked(address: str, path: str, model: Path | None = None) -> bytes:
-    """What the agent answers; while it is busy it is asked again, when it says."""
+    """Return the agent's answer; while the agent is busy, ask again after the time it sends."""
     token, given_up = _token(address), time.monotonic() + _BUSY_S
     while True:
         answer = _reached(address, path, token=token, model=model)
@@ -130,7 +130,7 @@ def _reached(address: str, path: str, *, token: str, model: Path | None) -> Http
             raise TargetError(
                 f"an agent's address must be http://host:port, but got {address!r}: {error}"
             ) from error
-        # HTTPException: something else than HTTP listens there.
+        # HTTPException: a server that does not speak HTTP listens there.
         except (OSError, HTTPException) as error:
             if tried == _TRIES or time.monotonic() > given_up:
                 raise TargetError(
@@ -148,14 +148,14 @@ def _token(address: str) -> str:
         raise TargetError(
             f"the agent at {address} asks for its token: put it into {TOKEN_VARIABLE}"
         )
-    # A header holds no others; http.client would refuse, and show the token.
+    # A header holds no other characters; http.client would refuse, and show the token.
     if not (token.isascii() and token.isprintable()):
         raise TargetError(f"{TOKEN_VARIABLE} must hold printable ASCII characters alone")
     return token
 
 
 def _cause(error: OSError | HTTPException) -> str:
-    """What went wrong; it may be what the other side said."""
+    """Return what went wrong, possibly in the other side's words."""
     return shown(" ".join(str(error).split())) or type(error).__name__
 
 
@@ -170,12 +170,12 @@ def _refused(address: str, answer: HttpAnswer) -> ArtifactError | TargetError:
 
 
 def shown(text: str) -> str:
-    """What a machine said, as it may be shown and kept."""
+    """Return a machine's message in a form that can be shown and stored."""
     return visible(text[:_SHOWN_CHARACTERS])
 
 
 def parsed_profile(address: str, text: bytes) -> Profile:
-    """What an agent measured, from the JSON that it answered.
+    """Return the agent's measurement, parsed from the JSON that it answered.
 
     Raises:
         TargetError: it is none of an agent's.

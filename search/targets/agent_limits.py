@@ -1,4 +1,4 @@
-"""What an agent grants those who ask it, and what it can grant on this machine."""
+"""What an agent grants its clients, and what it can grant on this machine."""
 
 import os
 import resource
@@ -8,11 +8,11 @@ from pathlib import Path
 MOST_BYTES = 256 * 10**6
 MEASURING_S = 60.0
 BYTES_PER_S = 100_000
-"""The slowest that a file may be sent; who sends one waits as long."""
+"""The slowest rate at which a file may be sent; the client waits as long."""
 
 
 def half_of_memory() -> int:
-    """Half the bytes that this machine has, or that its container may take."""
+    """Return half the bytes that this machine has, or that its container may use."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     container = Path("/sys/fs/cgroup/memory.max")
     told = container.read_text().strip() if container.exists() else ""
@@ -20,24 +20,24 @@ def half_of_memory() -> int:
 
 
 def _files() -> int:
-    """How many this process may have open; each connection is one, each place two."""
+    """Return how many files this process may open; each connection takes one, each place two."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if limit == resource.RLIM_INFINITY else limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentLimits:
-    """What an agent grants those who ask it.
+    """What an agent grants its clients.
 
     Attributes:
-        file_bytes: of one file.
-        memory_bytes: of the process that measures it.
-        connections: that hold no place, most often since they have not shown the token yet.
+        file_bytes: the most for one file.
+        memory_bytes: the most for the process that measures it.
+        connections: the most that hold no place, most often because they have not sent the token.
         places: for files that are sent, wait or are measured, of `file_bytes` together.
-        head_s: for all of a request's head.
-        bytes_per_s: how fast a body must come, beyond `head_s`.
-        waiting_s: for the files before it to be measured.
-        measuring_s: for the file to be measured.
+        head_s: for the whole head of a request.
+        bytes_per_s: the rate at which a body must arrive, beyond `head_s`.
+        waiting_s: for the measurements of earlier files.
+        measuring_s: for the measurement of the file.
     """
 
     file_bytes: int = MOST_BYTES
@@ -50,5 +50,5 @@ class AgentLimits:
     measuring_s: float = MEASURING_S
 
     def body_s(self, length: int) -> float:
-        """Within which a body of this length must have come."""
+        """Return the seconds within which a body of this length must arrive."""
         return self.head_s + length / self.bytes_per_s

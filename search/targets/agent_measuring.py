@@ -1,4 +1,4 @@
-"""Measuring one served file, in a process that can take no more than it is given."""
+"""Measuring one served file, in a process with bounded resources."""
 
 import asyncio
 import json
@@ -20,11 +20,11 @@ from search.targets.agent_request import TOKEN_VARIABLE, Refusal, within
 _WRITTEN_BYTES = 1 << 20
 _REASON_CHARACTERS = 500
 _ROOT = Path(__file__).parents[2]
-"""The checkout, or the packed file: what must be on the path of the measuring process."""
+"""The checkout, or the packed file, which must be on the path of the measuring process."""
 
 
 def describe(runtime: str) -> dict[str, Any]:
-    """What this machine is, and the runtime of that name on it."""
+    """Return a description of this machine, and of the runtime of that name on it."""
     from spaces.processor import multiplies_int8_exactly, processor_name
 
     return {
@@ -36,13 +36,13 @@ def describe(runtime: str) -> dict[str, Any]:
 
 
 def measure(model: Path, *, runtime: str, threads: int, memory_bytes: int) -> dict[str, Any]:
-    """Latency and memory of a file, here, in this process, which is bounded for good.
+    """Measure latency and memory of a file in this process, whose limits then stay for good.
 
     Args:
         model: the file.
-        runtime: that loads it, by its name.
-        threads: that serve one image.
-        memory_bytes: that this process may take.
+        runtime: the name of the runtime that loads it.
+        threads: the number of threads that serve one image.
+        memory_bytes: the most memory that this process may use.
 
     Raises:
         ArtifactError: the runtime can't load or run the file, or not with so much memory.
@@ -68,7 +68,7 @@ def _lacking(who: str, memory_bytes: int) -> ArtifactError:
 
 
 def _stack_bytes() -> int:
-    """Of each thread: as the first has, or what is usual where that is unlimited."""
+    """Return the bytes of each thread's stack: the first thread's limit, or 8 MiB if unlimited."""
     limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
     return 1 << 23 if limit == resource.RLIM_INFINITY else limit
 
@@ -95,22 +95,22 @@ def _measured(model: Path, *, runtime: str, threads: int) -> dict[str, Any]:
 async def measure_apart(
     model: Path, *, runtime: str, threads: int, memory_bytes: int, seconds: float
 ) -> dict[str, Any]:
-    """As `measure`, in a process of its own; a file that breaks it breaks nothing else.
+    """Measure as `measure` does, in a process of its own, so that a crash harms nothing else.
 
     Raises:
         Refusal: the file was not measured, or not in time; its process is gone then.
     """
     folder = model.parent
-    # Not even the token is there to be read.
+    # The file must not be able to read even the token.
     kept = {k: v for k, v in os.environ.items() if k != TOKEN_VARIABLE}
     code = "from search.targets.agent import main; main()"
     asked = ["--runtime", runtime, "--threads", str(threads), "--max-memory", str(memory_bytes)]
-    # Files, as the process can't fill them without end (RLIMIT_FSIZE), and nobody need empty them.
+    # Files: the process can't fill them without end (RLIMIT_FSIZE), and nobody needs to empty them.
     with (folder / "found").open("w+b") as found, (folder / "said").open("w+b") as said:
         process = await asyncio.create_subprocess_exec(
             *[sys.executable, "-c", code, "measure", model.name, *asked],
             cwd=folder,
-            # ONNX Runtime leaves a file in the folder for temporary ones.
+            # ONNX Runtime leaves a file in the folder for temporary files.
             env={**kept, "PYTHONPATH": str(_ROOT), "TMPDIR": str(folder)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=found,
@@ -126,7 +126,7 @@ async def measure_apart(
 
 
 async def _awaited(process: asyncio.subprocess.Process, seconds: float) -> int:
-    """How the process ended; it is gone, whatever happens here."""
+    """Return the exit status of the process; the process is always gone afterwards."""
     late = Refusal(HTTPStatus.GATEWAY_TIMEOUT, f"the file was not measured within {seconds:g} s")
     try:
         return await within(seconds, process.wait(), late)
@@ -138,7 +138,7 @@ async def _awaited(process: asyncio.subprocess.Process, seconds: float) -> int:
 
 
 def _reason(ended: int, said: bytes) -> str:
-    """The last that a process said, or how it ended."""
+    """Return the last line that the process wrote, or how it ended."""
     lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     told = lines[-1][:_REASON_CHARACTERS] if lines else ""
     if ended < 0:
@@ -147,14 +147,14 @@ def _reason(ended: int, said: bytes) -> str:
 
 
 def _bound_this_process(memory_bytes: int) -> None:
-    """Limits what a file can take; nobody need be there to look after it."""
-    # numpy's OpenBLAS would take memory for every core as it is imported, and serves nothing here.
+    """Limit this process' resources for good, so that no other process needs to watch it."""
+    # On import, numpy's OpenBLAS would reserve memory for every core, which is of no use here.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    # Not RLIMIT_AS: runtimes map several times what they use.
+    # Not RLIMIT_AS: runtimes map several times the memory that they use.
     _limit(resource.RLIMIT_DATA, memory_bytes)
     _limit(resource.RLIMIT_FSIZE, _WRITTEN_BYTES)
     _limit(resource.RLIMIT_CORE, 0)
-    # The agent waits no longer; it, or the line that ssh came by, may be gone before.
+    # The agent waits no longer; the agent, or the ssh connection, may be gone before.
     signal.alarm(math.ceil(MEASURING_S))
     # Where memory still runs out, let the system end this process and nothing else.
     with suppress(OSError):
@@ -168,10 +168,10 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _peak_memory_bytes() -> int:
-    """The most memory that this process ever held."""
+    """Return the most memory that this process ever held."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage: on Linux it starts from what the process held that this one came from.
+        # Not getrusage: on Linux its value begins with the memory of the parent process.
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
         return int(lines["VmHWM"].split()[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

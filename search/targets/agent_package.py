@@ -1,4 +1,4 @@
-"""The agent as one file that any Python with a runtime runs."""
+"""The agent as one file for any Python that has a runtime."""
 
 import io
 import zipfile
@@ -29,7 +29,7 @@ _MAIN = "from search.targets.agent import main\nmain()\n"
 
 
 def packed_agent() -> bytes:
-    """A zip archive with a `__main__.py`, which `python3 agent.pyz` runs."""
+    """Return a zip archive with a `__main__.py`, which `python3 agent.pyz` runs."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for module in _MODULES:

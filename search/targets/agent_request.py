@@ -1,4 +1,4 @@
-"""One HTTP request to the agent, of which nothing is believed before it is checked."""
+"""One HTTP request to the agent; every part is checked before it is used."""
 
 import asyncio
 import hmac
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class Refusal(Exception):
-    """An answer other than 200, with its reason; and when to ask again, where that may help."""
+    """An answer other than 200, with its reason; with a time to ask again where that may help."""
 
     def __init__(
         self, status: HTTPStatus, reason: str, *, retry_after_s: int | None = None
@@ -39,10 +39,10 @@ class Refusal(Exception):
 
 
 async def within(seconds: float, work: Awaitable[_T], refusal: Refusal) -> _T:
-    """What `work` gives, or the refusal once the time is over, however much has been sent."""
+    """Return the result of `work`; raise the refusal once the time is over, whatever was sent."""
     try:
         return await asyncio.wait_for(work, seconds)
-    # In Python 3.10, which boards have, it is no TimeoutError of the language's.
+    # In Python 3.10, which boards have, it is not the built-in TimeoutError.
     except asyncio.TimeoutError:  # noqa: UP041
         raise refusal from None
 
@@ -56,7 +56,7 @@ class RequestHead:
         method: such as `POST`.
         path: such as `/measure`.
         query: what follows the question mark.
-        headers: as they were sent, so possibly more than one of a name.
+        headers: as they were sent, so one name may occur more than once.
     """
 
     line: str
@@ -66,14 +66,14 @@ class RequestHead:
     headers: HTTPMessage
 
     def bears(self, token: str) -> bool:
-        """Whether it has one Authorization, which is `Bearer` and the token."""
+        """Return whether it has exactly one Authorization, which is `Bearer` and the token."""
         given = self.headers.get_all("Authorization", [])
         expected = f"Bearer {token}".encode()
         return len(given) == 1 and hmac.compare_digest(given[0].encode(), expected)
 
     @property
     def threads(self) -> int:
-        """How many are to serve; 1 if it does not tell.
+        """The number of threads to serve with; 1 if the request has none.
 
         Raises:
             Refusal: it is no number of them.
@@ -88,7 +88,7 @@ class RequestHead:
 
     @property
     def runtime(self) -> str:
-        """By which the file is to be served; the default one if it does not tell.
+        """The runtime to serve the file with; the default one if the request names none.
 
         Raises:
             Refusal: none bears that name here.
@@ -101,7 +101,7 @@ class RequestHead:
 
     @property
     def length(self) -> int:
-        """Bytes of the body.
+        """Length of the body in bytes.
 
         Raises:
             Refusal: it does not tell, or more than one, or no number.
@@ -119,12 +119,12 @@ class RequestHead:
 
     @property
     def waits_for_leave(self) -> bool:
-        """Whether the body is sent only once it is told that it is wanted."""
+        """Whether the client waits for leave before it sends the body."""
         return str(self.headers.get("Expect", "")).lower() == "100-continue"
 
 
 async def read_head(reader: asyncio.StreamReader) -> RequestHead:
-    """The next request's head.
+    """Read the next request's head.
 
     Raises:
         Refusal: it is too long, or not HTTP.
@@ -174,7 +174,7 @@ def _too_long() -> Refusal:
 
 
 async def copy_body(reader: asyncio.StreamReader, length: int, file: BinaryIO) -> None:
-    """Copies the body to a file, a piece at a time.
+    """Copy the body to a file, a piece at a time.
 
     Raises:
         EOFError: the client sent less.
@@ -188,7 +188,7 @@ async def copy_body(reader: asyncio.StreamReader, length: int, file: BinaryIO) -
 
 
 async def discard(reader: asyncio.StreamReader, length: int) -> None:
-    """Reads up to so many bytes, or until the client ends."""
+    """Read up to so many bytes, or until the client ends."""
     while length > 0 and (piece := await reader.read(min(length, _CHUNK_BYTES))):
         length -= len(piece)
 
@@ -196,7 +196,7 @@ async def discard(reader: asyncio.StreamReader, length: int) -> None:
 def answer_text(
     status: HTTPStatus, content: Mapping[str, Any], *, retry_after_s: int | None = None
 ) -> bytes:
-    """An answer as it is sent, after which the connection is closed; JSON escapes what is shown."""
+    """Return an answer as it is sent before the connection closes; JSON escapes what is shown."""
     body = json.dumps(content).encode()
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",

@@ -1,4 +1,4 @@
-"""The agent's server: who is let in, how many, for how long, and with how much."""
+"""The agent's server: limits on its clients' number, time and resources."""
 
 import asyncio
 import socket
@@ -42,13 +42,13 @@ _LETTING_IN_S = 1.0
 
 
 class Agent:
-    """Measures one file at a time, so that no measurement disturbs another.
+    """Server that measures one file at a time, so that no measurement disturbs another.
 
     Args:
         host: the address to listen on.
         port: 0 takes a free one, see `server_port`.
-        token: what every request must bear.
-        limits: may be replaced while it serves, for what comes from then on.
+        token: the token that every request must carry.
+        limits: may be replaced while it serves; new requests use the new limits.
 
     Raises:
         ValueError: the token is short, or no header can hold it.
@@ -62,7 +62,7 @@ class Agent:
         self._socket = socket.create_server((host, port))
         self._token = token
         self.limits = limits or AgentLimits()
-        # In the order in which they came.
+        # In the order of their arrival.
         self._droppable: dict[StreamWriter, str] = {}
         # asyncio itself keeps no task alive.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,16 +78,16 @@ class Agent:
 
     @property
     def server_port(self) -> int:
-        """The port that it listens on."""
+        """The port on which it listens."""
         port: int = self._socket.getsockname()[1]
         return port
 
     def serve_forever(self) -> None:
-        """Answers until `shutdown` is called, by another thread or a signal's handler."""
+        """Answer until `shutdown` is called, by another thread or a signal's handler."""
         asyncio.run(self._serve())
 
     def shutdown(self) -> None:
-        """Ends `serve_forever`, with what it measures."""
+        """End `serve_forever`, with the measurement that is running."""
         if not self._stopped.done():
             self._stopped.set_result(None)
 
@@ -96,18 +96,18 @@ class Agent:
         server = await asyncio.start_server(
             self._connected, sock=self._socket, limit=HEAD_BYTES, backlog=_ACCEPTED_AT_ONCE
         )
-        # asyncio takes its backlog for both; more may wait than are accepted before any is dropped.
+        # asyncio uses its backlog for both; more may wait than are accepted before any is dropped.
         self._socket.listen(_WAITING)
-        # Not `async with server`, which from Python 3.12 on waits for whoever is connected.
+        # Not `async with server`, which since Python 3.12 waits for all connected clients.
         try:
             await asyncio.wrap_future(self._stopped)
         finally:
-            # No more are let in. Who just is, by a task of asyncio's own, would else stay open.
+            # Accept no more. A connection that a task of asyncio is just accepting would stay open.
             asyncio.get_running_loop().remove_reader(self._socket)
             if let_in := asyncio.all_tasks() - self._tasks - {asyncio.current_task()}:
                 await asyncio.wait(let_in, timeout=_LETTING_IN_S)
             server.close()
-            # Those of tasks that never began, which end by being cancelled now.
+            # Connections of tasks that never began; cancelling ends these tasks now.
             for writer in self._droppable:
                 writer.close()
 
@@ -130,7 +130,7 @@ class Agent:
             writer.close()
 
     def _make_room(self) -> None:
-        """Drops the oldest connection of whoever has the most, once there are too many."""
+        """Drop the oldest connection of the client with the most, while there are too many."""
         while len(self._droppable) >= max(1, self.limits.connections):
             ((most, _),) = Counter(self._droppable.values()).most_common(1)
             oldest = next(writer for writer, held_by in self._droppable.items() if held_by == most)
@@ -152,14 +152,14 @@ class Agent:
             retry_after_s = error.retry_after_s
         except (ConnectionError, EOFError):
             raise
-        except Exception as error:  # noqa: BLE001  such as a full disk: who asks must be told
+        except Exception as error:  # noqa: BLE001  such as a full disk: the client must be told
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             answer = {"error": f"{type(error).__name__}: {error}"}
-        if line != "-" or status is not HTTPStatus.REQUEST_TIMEOUT:  # who says nothing asks nothing
+        if line != "-" or status is not HTTPStatus.REQUEST_TIMEOUT:  # silence is no request
             _log(f"{address} {line[:_SHOWN_CHARACTERS]} {status.value} {answer.get('error', '')}")
         writer.write(answer_text(status, answer, retry_after_s=retry_after_s))
         writer.write_eof()
-        # Who still sends when the connection is closed is told that, and not the answer.
+        # A client that still sends when the connection closes sees an error instead of the answer.
         with suppress(Refusal):
             await within(self.limits.body_s(left), discard(reader, left), self._too_slow())
 
@@ -203,7 +203,7 @@ class Agent:
 
     @contextmanager
     def _place(self, writer: StreamWriter, length: int) -> Iterator[None]:
-        """Room for one more file; its connection is not dropped meanwhile.
+        """Hold room for one more file; its connection is not dropped meanwhile.
 
         Raises:
             Refusal: there is none now.
@@ -238,7 +238,7 @@ def _busy() -> Refusal:
 
 
 def _told_length(head: RequestHead) -> int:
-    """Of the body that is sent, whatever is thought of it."""
+    """Return the length of the body that is sent, even if the request will be refused."""
     try:
         return head.length
     except Refusal:
@@ -258,10 +258,10 @@ def _check_token(token: str) -> None:
 
 
 def _tell_fault(_: asyncio.AbstractEventLoop, fault: dict[str, Any]) -> None:
-    """What asyncio would log with a traceback, such as too many open files."""
+    """Log in one line what asyncio would log with a traceback, such as too many open files."""
     _log(f"{fault['message']}: {fault.get('exception', '')}")
 
 
 def _log(line: str) -> None:
-    with suppress(OSError):  # nobody reads it any more
+    with suppress(OSError):  # nobody reads the log any more
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {visible(line.rstrip())}\n")

@@ -1,4 +1,4 @@
-"""A trained student in floats: what every runtime makes its files from."""
+"""A trained student in floats, from which every runtime makes its files."""
 
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,13 @@ from spaces.quantization.float32 import Float32
 
 
 class FloatStudent:
-    """A network and its files in floats, each made once somebody asks for it.
+    """A network and its files in floats, each made at its first use.
 
     Args:
         network: on the CPU; not changed any more.
-        folder: where its files are put, and nothing else; made when it is needed.
+        folder: for its files alone; created when it is needed.
         image_shape: channels, height, width.
-        pruning: what pruned it.
+        pruning: the method that pruned it.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class FloatStudent:
         return path
 
     def cost_in(self, path: Path) -> Cost:
-        """What is counted of the student that is served by the file `path`; nothing is timed."""
+        """Return the counted cost of the student in the served file `path`; nothing is timed."""
         return count_cost(self.network, path, self.image_shape, known=self._operations)
 
     @cached_property
     def _operations(self) -> Cost:
-        """Counted once, however many files the network has."""
+        """The counted operations, counted once however many files the network has."""
         return count_operations(self.network, self.image_shape)
 
     def in_floats(self, runtime: Runtime) -> Path:
-        """Its file in floats, as the runtime would serve it.
+        """Return its file in floats, as the runtime would serve it.
 
         Raises:
             ArtifactError, ValueError: as `Runtime.make`.

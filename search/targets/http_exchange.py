@@ -1,4 +1,4 @@
-"""One request to a server that may be anything: bounded in time, whatever it does, and in size."""
+"""One request to an untrusted server, bounded in time and size."""
 
 import socket
 import threading
@@ -18,9 +18,9 @@ class HttpAnswer:
     """What a server answered.
 
     Attributes:
-        status: of HTTP.
-        body: all of it, or its first `MOST_BYTES` and one more.
-        retry_after: as it was sent; empty if it was not.
+        status: the HTTP status.
+        body: the whole body, or its first `MOST_BYTES` and one more.
+        retry_after: the header as it was sent; empty if it was not sent.
     """
 
     status: int
@@ -31,14 +31,14 @@ class HttpAnswer:
 def exchange(
     address: str, path: str, *, token: str, seconds: float, body: Path | None = None
 ) -> HttpAnswer:
-    """What the server at `address` answers; neither a redirection nor a proxy is followed.
+    """Return the answer of the server at `address`; neither redirections nor proxies are followed.
 
     Args:
         address: `http://host:port`, or https.
-        path: what is asked for, below the address.
-        token: that is borne.
-        seconds: for all of it, once connected.
-        body: a file to POST; else it is a GET.
+        path: the path below the address.
+        token: the bearer token.
+        seconds: for the whole exchange, once connected.
+        body: a file to POST; None sends a GET.
 
     Raises:
         ValueError: the address is none.
@@ -68,9 +68,9 @@ def exchange(
 
 @contextmanager
 def _ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
-    """Cuts the connection when the time is over.
+    """Cut the connection when the time is over.
 
-    A socket's own time-out begins again with each byte that comes.
+    A socket's own time-out starts again with each byte that arrives.
 
     Raises:
         TimeoutError: it was cut.
@@ -80,7 +80,7 @@ def _ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
     def cut() -> None:
         over.set()
         with suppress(OSError):
-            # TLS' own would wait for the other side.
+            # TLS' own shutdown would wait for the other side.
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     connected.settimeout(seconds)

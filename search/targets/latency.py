@@ -14,11 +14,11 @@ _RUNS_AT_LEAST = 5
 
 
 class Served(Protocol):
-    """What can be timed."""
+    """A model that can be timed."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width that it takes."""
+        """Channels, height and width of its input."""
 
     def predict(self, images: np.ndarray) -> np.ndarray: ...
 
@@ -27,7 +27,7 @@ class Served(Protocol):
 class Latency:
     """Milliseconds for one image: median and 95th percentile of all runs, and each round's median.
 
-    The spread of the rounds tells how steady the machine was.
+    The spread of the rounds shows how steady the machine was.
     """
 
     median_ms: float
@@ -36,9 +36,9 @@ class Latency:
 
 
 def measure_latency(sessions: Sequence[Served]) -> list[Latency]:
-    """Latency at batch 1 of each session, after a warm-up.
+    """Measure the latency of each session at batch 1, after a warm-up.
 
-    Rounds of the sessions take turns, so that a machine that slows down slows all of them.
+    The sessions' rounds take turns, so that a machine that slows down slows all of them.
     """
     noise = np.random.default_rng(0)
     images = [noise.standard_normal((1, *s.image_shape), np.float32) for s in sessions]
@@ -52,7 +52,7 @@ def measure_latency(sessions: Sequence[Served]) -> list[Latency]:
 
 
 def _timed_runs(session: Served, image: np.ndarray, *, seconds: float) -> np.ndarray:
-    """Milliseconds of each run, for as long as told and at least some runs."""
+    """Return the milliseconds of each run, for the given time and at least a minimum of runs."""
     taken: list[float] = []
     end = time.perf_counter() + seconds
     while len(taken) < _RUNS_AT_LEAST or time.perf_counter() < end:

@@ -1,7 +1,7 @@
 """Operators that torch's older exporter can't express, in terms of those that it can.
 
-The exporter asks for the sizes of what such an operator is given, and loses sight of them behind
-reshapes. While a network runs they are known: so they are looked at there.
+The exporter needs the input sizes of such an operator, and loses track of them behind reshapes.
+They are known while a network runs, so they are read at that time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Decomposed(TorchFunctionMode):
-    """While it is open, such operators are computed by others, with the same results."""
+    """A mode in which such operators are computed by others, with the same results."""
 
     def __torch_function__(
         self,
@@ -27,9 +27,9 @@ class Decomposed(TorchFunctionMode):
 
 
 def _averaged(images: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
-    """Adaptive average pooling of [batch, channels, y, x]."""
+    """Compute adaptive average pooling of [batch, channels, y, x]."""
     sizes = _sizes(images, output_size)
-    if sizes == (1, 1):  # which the exporter knows, whatever it is given
+    if sizes == (1, 1):  # the exporter knows this case for every input
         return functional.adaptive_avg_pool2d(images, 1)
     kernel = _kernel(images, sizes)
     return functional.avg_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.mean)
@@ -38,8 +38,8 @@ def _averaged(images: Tensor, output_size: int | Sequence[int | None]) -> Tensor
 def _largest(
     images: Tensor, output_size: int | Sequence[int | None], *, return_indices: bool = False
 ) -> Tensor:
-    """Adaptive maximum pooling of [batch, channels, y, x]."""
-    del return_indices  # torch has another function for those that ask for them
+    """Compute adaptive maximum pooling of [batch, channels, y, x]."""
+    del return_indices  # calls that want the indices use another function of torch
     sizes = _sizes(images, output_size)
     kernel = _kernel(images, sizes)
     return functional.max_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.amax)
@@ -55,7 +55,7 @@ def _sizes(images: Tensor, output_size: int | Sequence[int | None]) -> tuple[int
 
 
 def _kernel(images: Tensor, sizes: tuple[int, int]) -> tuple[int, int] | None:
-    """The windows' height and width, where all are alike and none overlap."""
+    """Return the windows' height and width, where all are alike and none overlap."""
     height, width = int(images.shape[2]), int(images.shape[3])
     if height % sizes[0] or width % sizes[1]:
         return None
@@ -65,7 +65,7 @@ def _kernel(images: Tensor, sizes: tuple[int, int]) -> tuple[int, int] | None:
 def _pooled(
     images: Tensor, sizes: tuple[int, int], reduced: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
-    """What `reduced` makes of even windows, which may overlap."""
+    """Apply `reduced` to evenly spread windows, which may overlap."""
     for dimension, size in zip((2, 3), sizes, strict=True):
         length = int(images.shape[dimension])
         parts = []
@@ -77,7 +77,7 @@ def _pooled(
 
 
 def _windows(values: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """As `Tensor.unfold`: windows of that size along the dimension, laid along a last one."""
+    """Return windows of that size along the dimension, in a new last one, as `Tensor.unfold`."""
     dimension %= values.dim()
     starts = range(0, int(values.shape[dimension]) - size + 1, step)
     parts = [values.narrow(dimension, start, size) for start in starts]
@@ -90,7 +90,7 @@ def _scaled(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Values over their root mean square along the last dimensions, as `functional.rms_norm`."""
+    """Divide by the root mean square along the last dimensions, as `functional.rms_norm`."""
     dimensions = tuple(range(-len(normalized_shape), 0))
     mean = values.square().mean(dimensions, keepdim=True)
     scaled = values * torch.rsqrt(mean + (torch.finfo(values.dtype).eps if eps is None else eps))

@@ -1,4 +1,4 @@
-"""From a network to its ONNX file in floats, of which runtimes make what they serve."""
+"""From a network to its ONNX file in floats, from which runtimes make what they serve."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ OUTPUT = "logits"
 
 
 def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, int]) -> None:
-    """Writes `network` as an ONNX file from float32 [batch, *image_shape] to logits.
+    """Write `network` as an ONNX file from float32 [batch, *image_shape] to logits.
 
     Raises:
         ArtifactError: torch's exporter can't express this network.
@@ -26,7 +26,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
     network.eval()
     example = torch.zeros(2, *image_shape, device=_device_of(network))
     with _without_pages(), _of_images_alone(network), Decomposed(), warnings.catch_warnings():
-        # The older exporter takes seconds where the newer takes minutes; it says so itself.
+        # The older exporter takes seconds where the newer takes minutes; it warns that it is old.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -39,7 +39,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
                 output_names=[OUTPUT],
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
-        # Besides the exporter's, the network's own complaints of an image size.
+        # A network may raise its own errors about an image size, besides the exporter's.
         except (
             RuntimeError,
             AssertionError,
@@ -49,7 +49,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
             AttributeError,
             torch.onnx.errors.OnnxExporterError,
         ) as error:
-            # The exporter goes on with the graph around what it could not express.
+            # When an operator can't be expressed, the exporter still exports the rest of the graph.
             reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
             kind = type(network).__name__
             raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
@@ -57,7 +57,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
 
 @contextmanager
 def _of_images_alone(network: nn.Module) -> Iterator[None]:
-    """Hides what else `forward` takes: the exporter would give it the defaults, made tensors."""
+    """Hide other arguments of `forward`: the exporter would pass their defaults as tensors."""
     forward = network.forward
     network.forward = lambda images: forward(images)
     try:
@@ -68,11 +68,12 @@ def _of_images_alone(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _without_pages() -> Iterator[None]:
-    """Keeps the exporter from printing the whole graph, from C++, where it fails.
+    """Keep the exporter from printing the whole graph, from C++, where it fails.
 
-    Its `verbose=False` is meant to, but torch 2.15 asks whether the log is on by the truth of the
-    function that tells it, and so always turns it on. To redirect the file descriptor instead
-    would swallow what other threads print meanwhile, such as the live picture of a search.
+    Its `verbose=False` is meant to, but torch 2.15 tests the truth of the function that reports
+    whether the log is on, instead of calling it, and so always turns the log on. Redirecting the
+    file descriptor would also swallow what other threads print meanwhile, such as the live
+    picture of a search.
     """
     turn_on = _C._jit_set_onnx_log_enabled
     turn_on(False)

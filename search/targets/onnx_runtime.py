@@ -1,6 +1,6 @@
-"""ONNX Runtime: it serves ONNX files, of every number format.
+"""ONNX Runtime, which serves ONNX files of every number format.
 
-The agent on a small board serves by this file too, where there is neither onnx nor torch.
+The agent on a small board serves by this file too, where neither onnx nor torch is installed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ONNX_ERRORS: tuple[type[Exception], ...] = (
         if isinstance(kind, type) and issubclass(kind, Exception)
     ),
 )
-"""What ONNX Runtime raises of a file that it can't load or run; its own have no base in common."""
+"""Errors of ONNX Runtime for a file that it can't load or run; they have no common base class."""
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _LOADING_CODE = """\
 import json, numpy, onnxruntime
@@ -63,7 +63,7 @@ class OnnxRuntime(Runtime):
         _provider(device)
 
     def conflict(self, quantization: Quantization) -> str | None:
-        del quantization  # each one converts ONNX files
+        del quantization  # each number format converts ONNX files
         return None
 
     def write(
@@ -76,7 +76,7 @@ class OnnxRuntime(Runtime):
     ) -> None:
         quantization.convert(student.onnx, destination, calibration=calibration)
         if student.pruning.leaves_zeros:
-            import onnx  # a board that serves has no need of it
+            import onnx  # a board that serves does not need it
 
             from spaces.quantization.weight_compression.packed import pack_sparse
 
@@ -86,10 +86,10 @@ class OnnxRuntime(Runtime):
         return Session(path, threads=threads, device=device)
 
     def annotate(self, path: Path, said: Mapping[str, str]) -> None:
-        """Adds to the file's metadata, where any ONNX Runtime finds it.
+        """Append to the file's metadata, where any ONNX Runtime finds it.
 
-        Two serialized messages, one after the other, are one that holds the fields of both, lists
-        joined: so what was measured of the file before is true of its first bytes, and of the
+        Two concatenated serialized messages form one message with the fields of both, lists joined.
+        What was measured of the file before therefore stays true of its first bytes, and of the
         graph.
 
         Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins
@@ -129,42 +129,42 @@ class Session(ServedModel):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width that the model takes."""
+        """Channels, height and width of the model's input."""
         channels, height, width = self._input.shape[1:]
         return channels, height, width
 
     @property
     def input_shape(self) -> tuple[int | str | None, ...]:
-        """Of what the model takes, the batch first; a dimension that is free has a name or none."""
+        """Shape of the model's input, the batch first; a free dimension has a name or None."""
         return tuple(self._input.shape)
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself."""
+        """The file's own metadata."""
         said: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         return said
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether its preprocessing is in it: [batch, height, width, channels], uint8."""
+        """Whether the file includes its preprocessing: [batch, height, width, channels], uint8."""
         return bool(self._input.type == "tensor(uint8)")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits [batch, classes] of normalised images [batch, channels, height, width].
+        """Compute logits [batch, classes] of normalised images [batch, channels, height, width].
 
         Raises:
             ArtifactError: it can't be computed of such images, or not at all.
         """
         try:
             logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
-        # Some files are sound until they are run.
+        # Some files show no fault until they are run.
         except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't run the file: {shortened(error)}") from error
         return logits
 
 
 def _provider(device: str) -> str:
-    """What serves on the device.
+    """Return the provider that serves on the device.
 
     Raises:
         ArtifactError: this build of ONNX Runtime lacks it.
@@ -179,8 +179,8 @@ def _provider(device: str) -> str:
 
 
 def _metadata(said: Mapping[str, str]) -> bytes:
-    """A model that holds these properties alone, serialized."""
-    import onnx  # a board that serves has no need of it
+    """Return a serialized model that holds these properties alone."""
+    import onnx  # a board that serves does not need it
 
     model = onnx.ModelProto()
     for key, value in said.items():

@@ -1,4 +1,4 @@
-"""Latency on the machine that stands for the target, asked for from any other of the cluster."""
+"""Latency on the machine with the target's Ray resource, measured from any node of the cluster."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +21,9 @@ _Answer = TypeVar("_Answer")
 
 
 def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Latency of each file, measured in turns by the machine that has the target's resource.
+    """Measure the latency of each file, in turns, on the machine that has the target's resource.
 
-    It is asked for the whole of its resource, so that no two measurements disturb one another.
+    The call reserves the whole resource, so that no two measurements disturb one another.
 
     Raises:
         ArtifactError: its runtime can't load one of them.
@@ -34,13 +34,13 @@ def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
 
 
 def processor_on_target(target: Target) -> str:
-    """The name of the processor of the machine that has the target's resource."""
+    """Return the name of the processor of the machine that has the target's resource."""
     return _asked(_named.options(**_all_of(target)).remote(target.device), target)
 
 
 def _all_of(target: Target) -> dict[str, Any]:
-    """How to ask for the target's machine, whatever a trial was given for itself."""
-    # Tune runs a trial in a placement group, which would keep what it asks for to itself.
+    """Return the options that reserve the target's machine, whatever the trial itself holds."""
+    # Tune runs a trial in a placement group, which would confine its requests to that group.
     anywhere = PlacementGroupSchedulingStrategy(placement_group=None)  # type: ignore[arg-type]
     return {"resources": {str(target.resource): 1.0}, "scheduling_strategy": anywhere}
 

@@ -13,17 +13,17 @@ from search.targets.target import Runtime
 from spaces.plugins import plugin_modules
 
 DEFAULT_RUNTIME = "onnxruntime"
-"""What serves where nothing is said, as in stores and exported folders of earlier versions."""
+"""The runtime where none is named, as in stores and exported folders of earlier versions."""
 
 OWN_RUNTIMES: Mapping[str, str] = MappingProxyType(
     {DEFAULT_RUNTIME: "search.targets.onnx_runtime:OnnxRuntime"}
 )
-"""Where each class is, by the runtime's name: none is imported before it is asked for."""
+"""The place of each class, by the runtime's name; a class is imported at its first use."""
 
 
 @cache
 def runtime(name: str) -> Runtime:
-    """The runtime of that name.
+    """Return the runtime of that name.
 
     Raises:
         ValueError: there is none, says what comes near; or a plugin does not load.
@@ -34,7 +34,7 @@ def runtime(name: str) -> Runtime:
 
 
 def known_runtime(name: str) -> str:
-    """The name, if a runtime bears it.
+    """Return the name, if a runtime has it.
 
     Raises:
         ValueError: as `runtime`.
@@ -48,29 +48,29 @@ def known_runtime(name: str) -> str:
 
 
 def runtime_names() -> tuple[str, ...]:
-    """All names: this package's, then those of plugins."""
+    """Return all names: this package's, then those of plugins."""
     return *OWN_RUNTIMES, *_added()
 
 
 def runtime_of_file(path: Path) -> Runtime:
-    """The runtime that loads files that end so; the default one where none does."""
+    """Return the runtime that loads files with that ending; the default one where none does."""
     return next((one for one in _all() if one.suffix == path.suffix), runtime(DEFAULT_RUNTIME))
 
 
 def runtime_in(folder: Path) -> Runtime | None:
-    """The runtime whose served file is in the folder; None where there is none."""
+    """Return the runtime whose served file is in the folder; None where there is none."""
     return next((one for one in _all() if (folder / one.file).is_file()), None)
 
 
 def _all() -> Iterator[Runtime]:
-    """One after another: plugins are loaded only where this package's runtimes do not do."""
+    """Yield all runtimes; plugins are loaded only after this package's runtimes."""
     yield from map(runtime, OWN_RUNTIMES)
     yield from _added().values()
 
 
 @cache
 def _added() -> Mapping[str, Runtime]:
-    """Those of plugins, sorted by name; what a plugin imports from here is none of them."""
+    """Return the plugins' runtimes by name, sorted, without those that a plugin imports."""
     values = chain.from_iterable(vars(module).values() for module in plugin_modules())
     found: dict[str, Runtime] = {}
     for one in filter(None, map(_as_runtime, values)):

@@ -1,4 +1,4 @@
-"""Asking any machine over ssh what a file takes there: the agent goes along, and nothing stays."""
+"""Measuring a file on any machine over ssh: the agent is sent along, and nothing is left there."""
 
 import shlex
 import shutil
@@ -22,10 +22,10 @@ _RULE = "a machine must be ssh://[user@]host[:port]"
 _PATIENCE_S = 180.0
 _MOST_BYTES = 1 << 20
 _SSHS_OWN = 255
-"""The exit status by which ssh tells that it, and not the command, failed."""
+"""The exit status by which ssh reports that ssh itself failed, and not the command."""
 
-# Takes two files from its standard input, each after a line with its length, and measures. The
-# second file is named by the first argument: some runtimes look at the ending.
+# Reads two files from its standard input, each after a line with its length, and measures. The
+# first argument names the second file, since some runtimes look at the ending.
 _AT_THE_OTHER_END = """\
 import os, subprocess, sys, tempfile
 with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 @dataclass(frozen=True)
 class _Ran:
-    """How ssh ended, and what the other end said."""
+    """The exit status of ssh, and the output of the other end."""
 
     status: int
     out: bytes
@@ -57,14 +57,14 @@ def ask_over_ssh(
     python: str = "python3",
     runtime: str = DEFAULT_RUNTIME,
 ) -> Profile:
-    """What the file takes on the machine at `ssh://[user@]host[:port]`.
+    """Measure the file's cost on the machine at `ssh://[user@]host[:port]`.
 
     Args:
-        address: the machine; what else ssh needs stands in the person's own configuration of it.
+        address: the machine; ssh's other settings are in the user's own configuration of it.
         model: the file.
-        threads: that serve one image.
+        threads: the number of threads that serve one image.
         python: the command there that runs a Python with the runtime.
-        runtime: which one, by its name.
+        runtime: the runtime's name.
 
     Raises:
         TargetError: it can't be reached, or can't measure.
@@ -72,7 +72,7 @@ def ask_over_ssh(
     parts, port = _machine_of(address)
     host = parts.netloc.removesuffix(f":{port}").replace("[", "").replace("]", "")
     asked = ["-p", str(port)] if port else []
-    # -I: no `tempfile.py` in the folder where one lands there must run in place of Python's own.
+    # -I: a `tempfile.py` in the login folder must not replace Python's own module.
     asked_for = [registry.runtime(runtime).file, "--runtime", runtime, "--threads", str(threads)]
     remote = shlex.join([python, "-I", "-c", _AT_THE_OTHER_END, *asked_for])
     command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]
@@ -88,7 +88,7 @@ def ask_over_ssh(
             f"{address} could not measure {model.name}: {_last_line(done)}. Its `{python}` must be "
             f"a Python, 3.10 or newer, with {runtime}: name another with --python"
         )
-    # What its shell says as it starts comes before.
+    # The shell there may print lines at its start, before the result.
     return parsed_profile(address, done.out.strip().rpartition(b"\n")[2])
 
 
@@ -110,7 +110,7 @@ def _ran(address: str, command: Sequence[str], model: Path) -> _Ran:
 
 
 def _awaited(address: str, process: subprocess.Popen[bytes], seconds: float) -> _Ran:
-    """Takes what it says, for so long and no more than some; then it is gone."""
+    """Read the output, for a limited time and up to a limited size; then end the process."""
     assert process.stdout
     assert process.stderr
     with process, ThreadPoolExecutor(2) as readers:
@@ -137,7 +137,7 @@ def _taken(pipe: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _machine_of(address: str) -> tuple[SplitResult, int | None]:
-    """The parts of an address, and its port.
+    """Return the parts of an address, and its port.
 
     Raises:
         TargetError: it is no address of a machine.
@@ -153,7 +153,7 @@ def _machine_of(address: str) -> tuple[SplitResult, int | None]:
 
 
 def _last_line(done: _Ran) -> str:
-    """Why it failed, as far as it says."""
+    """Return the reason of the failure, as far as the other end reports it."""
     said = (done.err + b"\n" + done.out).decode(errors="replace").split("\n")
     lines = [line.strip() for line in said if line.strip()]
     return shown(lines[-1].removesuffix(".")) if lines else f"it ended with {done.status}"

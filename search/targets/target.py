@@ -2,7 +2,7 @@
 
 A runtime is one file: a class here in `search/targets`, with a line in the table of
 `search.targets.registry`, or a class in an installed plugin. The agent on a small board imports
-that file too, so what only makes files is imported where it is used.
+that file too, so libraries that only make files are imported where they are used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
-    """Where students are served and timed, and by what; `budget.target` of a study file is one."""
+    """Where students are served and timed, and by which runtime: a study file's `budget.target`."""
 
     @property
     def runtime(self) -> str:
@@ -30,15 +30,15 @@ class Target(Protocol):
 
     @property
     def device(self) -> str:
-        """`cpu` or `cuda`, of the machine that serves."""
+        """`cpu` or `cuda`, on the machine that serves."""
 
     @property
     def device_here(self) -> str:
-        """Where a student predicts on this machine, whatever machine times it."""
+        """The device on which a student predicts on this machine, whatever machine times it."""
 
     @property
     def threads(self) -> int:
-        """How many serve one image."""
+        """The number of threads that serve one image."""
 
     @property
     def agent(self) -> str | None:
@@ -52,33 +52,33 @@ class Target(Protocol):
 class ServedModel(ABC):
     """A file that a runtime has loaded.
 
-    A student takes normalised images. A file of somebody else's may want other inputs: what it
-    says of them is asked before it is given any.
+    A student takes normalised images. A foreign file may want other inputs: its description of them
+    is read before it is given any.
     """
 
     @property
     @abstractmethod
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width that it takes."""
+        """Channels, height and width of its input."""
 
     @property
     def input_shape(self) -> tuple[int | str | None, ...]:
-        """Of what it takes, the batch first; a dimension that is free has a name or none."""
+        """Shape of its input, the batch first; a free dimension has a name or None."""
         return None, *self.image_shape
 
     @property
     def takes_pixels(self) -> bool:
-        """Whether its preprocessing is in it: [batch, height, width, channels], uint8."""
+        """Whether the file includes its preprocessing: [batch, height, width, channels], uint8."""
         return False
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the file says of itself; see `Runtime.annotate`."""
+        """The file's own metadata; see `Runtime.annotate`."""
         return {}
 
     @abstractmethod
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Logits [batch, classes], float32, of images [batch, channels, height, width], float32.
+        """Compute logits [batch, classes], float32, of [batch, channels, height, width], float32.
 
         Raises:
             ArtifactError: they can't be computed of such images, or not at all.
@@ -86,21 +86,21 @@ class ServedModel(ABC):
 
 
 class Runtime(ABC):
-    """A library that serves students: which file it loads, how that is made, and how it is run.
+    """A library that serves students: the file it loads, and how to make and run that file.
 
-    It has no state, and is made without arguments.
+    It has no state, and is constructed without arguments.
 
     Attributes:
-        name: in study files, stores and exported folders, and therefore for ever.
+        name: the name in study files, stores and exported folders, which never changes.
         title: its name for people.
-        file: the name of the served file in an artifact or an exported folder; its ending tells
-            files of this runtime from others. All that is served is in this one file.
-        library: as the Hugging Face hub calls what loads the file.
+        file: the name of the served file in an artifact or an exported folder; its ending
+            distinguishes files of this runtime from others. This one file holds all that is served.
+        library: the Hugging Face hub's name of the library that loads the file.
         loading_code: lines of Python that classify an image with this runtime alone; they hold
             `{file}`, and of its images `{mode}`, `{size}`, `{mean}` and `{std}`. None where there
             are none to show.
-        file_version: to be bumped when it makes another file of the same student: costs that were
-            measured before don't hold any more.
+        file_version: bump it when the runtime makes another file of the same student: costs that
+            were measured before are then no longer valid.
     """
 
     name: ClassVar[str]
@@ -116,15 +116,15 @@ class Runtime(ABC):
         return PurePath(self.file).suffix
 
     def describe(self) -> str:
-        """Its name and version, by which costs are kept."""
+        """Return its name and version, under which costs are kept."""
         return f"{self.name} {self.version()}"
 
     @abstractmethod
     def version(self) -> str:
-        """The release that is installed here."""
+        """Return the release that is installed here."""
 
     def check_device(self, device: str) -> None:
-        """Makes sure that it serves on the device, `cpu` or `cuda`, of this machine.
+        """Check that it serves on the device, `cpu` or `cuda`, of this machine.
 
         Raises:
             ArtifactError: what is installed does not.
@@ -137,7 +137,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def conflict(self, quantization: Quantization) -> str | None:
-        """Why it serves no student in this number format; None where it does."""
+        """Return why it serves no student in this number format; None where it does."""
 
     def make(
         self,
@@ -147,14 +147,14 @@ class Runtime(ABC):
         quantization: Quantization,
         calibration: Iterable[np.ndarray],
     ) -> None:
-        """Makes the file that is served.
+        """Make the file that is served.
 
-        It is as small as it could be shipped: zeros that pruning left take no room where the
-        format allows that.
+        It is as small as it can be shipped: zeros that pruning left take no room where the format
+        allows that.
 
         Args:
-            student: trained and pruned; its own files are left as they are.
-            destination: a path in an existing folder; it ends as `file` does.
+            student: trained and pruned; its own files are not changed.
+            destination: a path in an existing folder, with the ending of `file`.
             quantization: the number format.
             calibration: normalised images, [batch, channels, height, width], float32.
 
@@ -175,15 +175,15 @@ class Runtime(ABC):
         quantization: Quantization,
         calibration: Iterable[np.ndarray],
     ) -> None:
-        """Writes the file; as `make`, of a number format that is served.
+        """Write the file, as `make`, in a number format that is served.
 
-        It must hold at least `quantization.least_bits` for each weight, unless pruning leaves
-        zeros: what can't fit is refused by that.
+        The file must hold at least `quantization.least_bits` for each weight, unless pruning leaves
+        zeros: students that can't fit are refused by that bound.
         """
 
     @abstractmethod
     def load(self, path: Path, *, threads: int, device: str = "cpu") -> ServedModel:
-        """The file, ready to predict.
+        """Load the file, ready to predict.
 
         Raises:
             ArtifactError: it can't be loaded, or not on the device; names the file.
@@ -191,13 +191,13 @@ class Runtime(ABC):
         """
 
     def annotate(self, path: Path, said: Mapping[str, str]) -> None:
-        """Adds to what the file says of itself, and changes nothing else in it.
+        """Add to the file's own metadata, and change nothing else in the file.
 
-        Formats without room for that are left as they are.
+        Formats without room for metadata are not changed.
         """
         del path, said
 
     def annotation_bytes(self, said: Mapping[str, str]) -> int:
-        """By how many bytes `annotate` lets a file grow."""
+        """Return by how many bytes `annotate` lets a file grow."""
         del said
         return 0

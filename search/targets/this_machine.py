@@ -13,7 +13,7 @@ from spaces.processor import processor_name
 
 
 def load_here(path: Path, target: Target) -> ServedModel:
-    """The file, to predict on this machine as the target serves it.
+    """Load the file, to predict on this machine as the target serves it.
 
     Raises:
         ArtifactError: it can't be loaded.
@@ -23,7 +23,7 @@ def load_here(path: Path, target: Target) -> ServedModel:
 
 
 def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Latency of each file on this machine, measured in turns.
+    """Measure the latency of each file on this machine, in turns.
 
     Raises:
         ArtifactError: a file can't be loaded.
@@ -35,13 +35,13 @@ def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
             [serving.load(path, threads=target.threads, device=target.device) for path in paths]
         )
     except ArtifactError as error:
-        if lacks_memory(error):  # of no file: others may fill a GPU for a moment
+        if lacks_memory(error):  # not the file's fault: others may fill a GPU for a moment
             raise TargetError(str(error)) from error
         raise
 
 
 def processor_here(device: str) -> str:
-    """The name of the processor that serves on this machine; of a GPU with what drives it."""
+    """Return the name of the processor that serves here; for a GPU with the CPU that drives it."""
     if device == "cpu" or not torch.cuda.is_available():
         return processor_name()
     return f"{torch.cuda.get_device_name()} beside {processor_name()}"

@@ -1,4 +1,4 @@
-"""Latency on the target, wherever that is."""
+"""Latency on the target, on whichever machine it runs."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,19 +14,19 @@ from search.targets.this_machine import processor_here, time_here
 
 
 def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
-    """`cost` with the latency of the file `path` on the target."""
+    """Return `cost` with the latency of the file `path` on the target."""
     (latency,) = time_files([path], target)
     return {**cost, **timed_cost(latency)}
 
 
 def timed_cost(latency: Latency) -> Cost:
-    """What the target's clock tells of a student, by the names that costs are stored under."""
+    """Return the timed costs of a student, by the names under which costs are stored."""
     (p95,) = LATENCY.also
     return {LATENCY.cost: latency.median_ms, p95: latency.p95_ms}
 
 
 def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Latency of each file on the target, measured in turns.
+    """Measure the latency of each file on the target, in turns.
 
     Raises:
         ArtifactError: a file can't be loaded.
@@ -43,7 +43,7 @@ def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
 
 
 def processor_of(target: Target) -> str:
-    """The name of the processor that latency is measured on."""
+    """Return the name of the processor on which latency is measured."""
     if target.agent is not None:
         return describe_agent(target.agent, target.runtime).processor
     if target.resource is None:
@@ -54,7 +54,7 @@ def processor_of(target: Target) -> str:
 
 
 def runtime_on(target: Target) -> str:
-    """The runtime that serves on the target, with its version."""
+    """Return the runtime that serves on the target, with its version."""
     if target.agent is not None:
         return describe_agent(target.agent, target.runtime).runtime
     return runtime(target.runtime).describe()

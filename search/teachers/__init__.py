@@ -1,1 +1,1 @@
-"""Teachers: where they come from, and their logits for every view."""
+"""Teachers: their sources, and their logits for every view."""

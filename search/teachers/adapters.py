@@ -17,13 +17,13 @@ VERSION = 1
 
 
 class AdaptedTeacher(nn.Module):
-    """A network that expects other pixels than the students do: resized, normalised its own way.
+    """A network that takes other pixels than the students do: resized, with its own normalisation.
 
     Args:
-        network: to logits.
+        network: a network to logits.
         image_size: the height and width that it takes.
-        scale: what the students' normalised pixels are multiplied by, a number for each channel.
-        offset: what is then added.
+        scale: the factor for the students' normalised pixels, one number a channel.
+        offset: the number that is then added, one a channel.
     """
 
     scale: Tensor
@@ -39,14 +39,14 @@ class AdaptedTeacher(nn.Module):
         self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [batch, classes] of the students' images [batch, channels, height, width]."""
+        """Map the students' images [batch, channels, height, width] to logits [batch, classes]."""
         logits: Tensor = self.network(self._adapted(images))
         return logits
 
     def forward_intermediates(
         self, images: Tensor, indices: Sequence[int] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """The network's own maps of the students' images, as timm's networks give theirs."""
+        """Return the network's own maps of the students' images, in the form of timm's networks."""
         return intermediates(self.network, self._adapted(images), indices)
 
     def _adapted(self, images: Tensor) -> Tensor:
@@ -54,19 +54,19 @@ class AdaptedTeacher(nn.Module):
         return resized * self.scale + self.offset
 
     def extra_repr(self) -> str:
-        """The size, which no tensor holds, though it decides the outputs: digests read it."""
+        """Return the size: no tensor holds it, but it decides the outputs, so digests read it."""
         return f"size={self.size}"
 
 
 class Ensemble(nn.Module):
-    """Several teachers as one: the logarithm of their mean prediction."""
+    """Several teachers as one, whose logits are the logarithm of their mean prediction."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [batch, classes]."""
+        """Return logits [batch, classes]."""
         return as_one(torch.stack([member(images) for member in self.members]))
 
 

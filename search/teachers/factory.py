@@ -1,4 +1,4 @@
-"""A teacher that a person's own code makes: from a file by its path, or an installed module."""
+"""A teacher made by a person's own code: from a file by its path, or an installed module."""
 
 import hashlib
 import importlib
@@ -16,12 +16,12 @@ from search.files.atomic import file_digest
 
 
 def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module:
-    """The network that the function makes.
+    """Return the network that the function makes.
 
     Args:
         factory: `file.py:function` or `package.module:function`.
-        info: of the data, whose classes, channels and size the function is given.
-        allow_code: whether it may run.
+        info: of the data; the function is given its classes, channels and size.
+        allow_code: whether the factory's code may run.
 
     Raises:
         TeacherError: it may not, is not there, or gives no network.
@@ -39,7 +39,7 @@ def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module
 
 
 def factory_digest(factory: str | None) -> str:
-    """Hexadecimal SHA-256 of the factory's file; empty where there is no file to tell of.
+    """Return the hexadecimal SHA-256 of the factory's file; empty where there is no file.
 
     Raises:
         TeacherError: the file can't be read.
@@ -57,7 +57,7 @@ def factory_digest(factory: str | None) -> str:
 
 
 def factory_file(factory: str | None) -> Path | None:
-    """The file that a factory names; None of an installed module, or where there is none."""
+    """Return the file that a factory names; None for an installed module or without a factory."""
     module = (factory or "").rpartition(":")[0]
     return Path(module) if module.endswith(".py") else None
 
@@ -77,7 +77,7 @@ def _function(factory: str) -> Callable[..., object]:
 
 
 def _loaded(path: Path) -> ModuleType:
-    """The file as a module of a name that no other module has: it can't stand in for one."""
+    """Load the file under a module name that no other module has, so that it replaces none."""
     # Its content is part of the name: a changed file is another module.
     named = hashlib.sha256(f"{path.absolute()}\0{file_digest(path)}".encode()).hexdigest()[:24]
     name = f"_retort_factory_{named}"
@@ -87,7 +87,7 @@ def _loaded(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # its own classes look for it there
+    sys.modules[name] = module  # its own classes look for it in sys.modules
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -1,4 +1,4 @@
-"""Training a teacher here, from scratch or from what it has."""
+"""Training a teacher here, from scratch or from its present weights."""
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -23,13 +23,13 @@ _WEIGHTS = "model.safetensors"
 def trained(
     network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
 ) -> nn.Module:
-    """The network fitted here, or as it was fitted by an earlier run.
+    """Return the network fitted now, or as an earlier run fitted it.
 
     Args:
-        network: with the weights that it starts from.
-        training: how.
-        room: on what.
-        code: the digest of the code that the network is made of, where it is not our own.
+        network: the network, with the weights from which training starts.
+        training: the settings of the training.
+        room: the data, the cache and the device.
+        code: the digest of the network's code, where the code is not retort's own.
     """
     name = finetuned_key(network, training, room, code=code)
     folder_store = room.cache / "teachers"
@@ -39,7 +39,7 @@ def trained(
             network.load_state_dict(load_file(folder / _WEIGHTS))
             return network
         with folder_store.writing(name) as temporary:
-            # As large as they will be: whether there is room is known before the hours of training.
+            # The file has its final size now, so a lack of room shows before the hours of training.
             write_weights(temporary / _WEIGHTS, network)
             _fit(network, training, room)
             write_weights(temporary / _WEIGHTS, network)
@@ -49,7 +49,7 @@ def trained(
 def finetuned_key(
     network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
 ) -> str:
-    """The name of the trained network's folder: a hash of what it follows from; see `trained`."""
+    """Return the trained network's folder name: a hash of all inputs of `trained`."""
     info, plan = room.dataset.info, _course(training, room)
     methods = (plan.training, plan.distillation)
     versions = Versions(
@@ -65,7 +65,7 @@ def finetuned_key(
 
 
 def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) -> None:
-    """Trains until the epochs are over or validation has not improved for `patience` epochs."""
+    """Train until the epochs are over or validation has not improved for `patience` epochs."""
     plan, metric = _course(training, room), room.metric
     peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
@@ -94,7 +94,7 @@ def _course(training: TeacherTraining, room: TeacherContext) -> TrainingPlan:
         distillation=Labels(),
         epochs=training.epochs,
         validation=Validation.of_teacher(room.metric, room.dataset),
-        # Its own views, apart from those on which its students will ask it.
+        # Its own views, other than those for which its students will need its logits.
         views=tuple(
             View(number=-1 - epoch, seed=room.seed, shift=info.shift, flip=info.flip)
             for epoch in range(training.epochs)

@@ -1,7 +1,7 @@
-"""A teacher of other classes, given the data's: a linear classifier on what it sees.
+"""A teacher with other classes than the data's, and a new linear classifier for the data's classes.
 
-Features need no classes in common. So that such a teacher can be measured, and a student can agree
-with it or not, its own classifier is replaced by one that is fitted here; the rest stays untouched.
+Features need no classes in common. To measure such a teacher, and the agreement of a student with
+it, its own classifier is replaced by one that is fitted here; the rest is not changed.
 """
 
 import torch
@@ -20,9 +20,10 @@ _ITERATIONS = 200
 
 
 def outputs_of(network: nn.Module) -> int | None:
-    """Outputs of the network's linear classifier; 0 where timm left it out, None where it has none.
+    """Return the outputs of the network's linear classifier; 0 if left out, None if it has none.
 
-    It leaves it out where weights come without one, such as those that learned without labels.
+    timm leaves the classifier out where weights come without one, such as those of training
+    without labels.
     """
     if getattr(_bare(network), "num_classes", None) == 0:
         return 0
@@ -31,7 +32,7 @@ def outputs_of(network: nn.Module) -> int | None:
 
 
 def with_classes(network: nn.Module, classes: int) -> nn.Module:
-    """The network, with a new classifier where its own has other outputs or was left out."""
+    """Return the network, with a new classifier if its own has other outputs or was left out."""
     if outputs_of(network) == 0:
         _bare(network).reset_classifier(classes)  # type: ignore[operator]
         return network
@@ -42,16 +43,16 @@ def with_classes(network: nn.Module, classes: int) -> nn.Module:
 
 
 def classifier_name(network: nn.Module) -> str | None:
-    """The dotted name of the network's linear classifier; None where it has none."""
+    """Return the dotted name of the network's linear classifier; None where it has none."""
     classifier = _classifier(network)
     return next((name for name, part in network.named_modules() if part is classifier), None)
 
 
 def probed(network: nn.Module, room: TeacherContext) -> nn.Module:
-    """The network with a classifier of the data's classes, fitted to up to 20,000 of its images.
+    """Fit a classifier of the data's classes to up to 20,000 images; return the network with it.
 
-    Multinomial logistic regression on the classifier's inputs, each of mean 0 and spread 1, with a
-    little weight decay.
+    The classifier is a multinomial logistic regression on the old classifier's inputs, each with
+    mean 0 and spread 1, with a little weight decay.
 
     Raises:
         TeacherError: it has no linear classifier to take the place of.
@@ -85,7 +86,7 @@ def _classifier(network: nn.Module) -> nn.Linear | None:
 
 @torch.inference_mode()
 def _seen(network: nn.Module, classifier: nn.Linear, room: TeacherContext) -> tuple[Tensor, Tensor]:
-    """The classifier's inputs [images, dimensions] for training images, and their labels."""
+    """Return the classifier's inputs [images, dimensions] for training images, and their labels."""
     info, training = room.dataset.info, room.dataset.training
     generator = torch.Generator().manual_seed(room.seed)
     order = torch.randperm(len(training), generator=generator)[:_MOST_IMAGES]
@@ -102,7 +103,7 @@ def _seen(network: nn.Module, classifier: nn.Linear, room: TeacherContext) -> tu
 
 
 def _fitted(seen: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
-    """Weight [classes, dimensions] and bias [classes]."""
+    """Fit the weight [classes, dimensions] and the bias [classes]."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         seen, labels = seen.clone(), labels.clone()
         weight = torch.zeros(classes, seen.shape[1], device=seen.device, requires_grad=True)

@@ -1,6 +1,6 @@
 """The teachers' logits for every view of every image to learn from: computed once, shared by all.
 
-Logits of the clean image under an augmented input teach the wrong thing (Beyer et al. 2021,
+Logits of the clean image for an augmented input are the wrong target (Beyer et al. 2021,
 arXiv:2106.05237): each seeded view has logits of its own, and students see the same views. Raw
 logits are kept, so that the temperature and the weight stay free.
 """
@@ -37,7 +37,7 @@ class CachedLogits:
     logits: np.ndarray
 
     def of(self, view: View, indices: Tensor) -> Tensor:
-        """Logits [teachers, batch, classes], float32, of the images `indices` (on the CPU)."""
+        """Return logits [teachers, batch, classes], float32, of images `indices` (on the CPU)."""
         return torch.from_numpy(self.logits[:, view.number, indices.numpy()].astype(np.float32))
 
 
@@ -49,7 +49,7 @@ def soft_targets(
     cache: FolderStore,
     progress: Callable[[str], None],
 ) -> Path:
-    """The folder of the logits of each of its members, computed unless it is there and whole."""
+    """Return the folder of the members' logits, computed unless it is there and whole."""
     folder_store, name = cache / "soft_targets", logits_key(teacher, dataset, views)
     with folder_store.making(name, progress):
         if folder_store.kept(name) is None:
@@ -59,12 +59,12 @@ def soft_targets(
 
 
 def logits_key(teacher: Teacher, dataset: Dataset, views: Sequence[View]) -> str:
-    """The name of the logits' folder: a hash of what they follow from."""
+    """Return the name of the logits' folder: a hash of everything that the logits depend on."""
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         stages=image_stages() | {"adapt": adapters.VERSION, "logits": VERSION},
     )
-    # The folder too: a view is cut otherwise where the data set is streamed.
+    # The folder too: a view is cut differently where the data set is streamed.
     seen = [dataset.info.digest, dataset.folder.name, repr(views)]
     return versions.key(teacher.digest, *seen)[:24]
 
@@ -89,7 +89,7 @@ def _compute(
 
 
 def _reserve(file: Path) -> None:
-    """Takes the room for the whole file now: a mapped write that finds none ends the process.
+    """Reserve the disk space of the whole file: a mapped write without space ends the process.
 
     Raises:
         OSError: there is not so much.
@@ -98,14 +98,14 @@ def _reserve(file: Path) -> None:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
             return
-        # Not on macOS. What stands there is written over itself: the header, and zeros.
+        # Not on macOS. This overwrites the content with itself: the header, and zeros.
         while block := opened.read(_BLOCK):
             opened.seek(-len(block), os.SEEK_CUR)
             opened.write(block)
 
 
 def open_soft_targets(folder: Path) -> CachedLogits:
-    """The logits in `folder`, mapped: opened in milliseconds, its pages shared by processes."""
+    """Map the logits in `folder`: opened in milliseconds, with pages that processes share."""
     return CachedLogits(mapped(folder / _FILE))
 
 

@@ -1,4 +1,4 @@
-"""Teachers as files: written once, for the workers whose students are shown what they see."""
+"""Teachers as files: written once, for the workers whose students compare features."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ _DESCRIPTION = "teacher.json"
 def save_teacher(
     teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: FolderStore
 ) -> Path:
-    """The folder of each member's weights, and of what it takes to build it again.
+    """Return the folder with each member's weights and the settings to build it again.
 
     Raises:
         TeacherError: a member does not give the features that open methods need.
@@ -64,7 +64,7 @@ def save_teacher(
 
 @cache
 def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
-    """The networks in `folder`, in evaluation mode, on the CPU; loaded once in each process.
+    """Return the networks in `folder`, in evaluation mode, on the CPU; loaded once a process.
 
     Raises:
         TeacherError: a file is missing or damaged, or a factory's code is not allowed to run.
@@ -88,7 +88,7 @@ def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
 
 
 def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool) -> nn.Module:
-    """A teacher's network without the weights that it will have, as it takes the students' images.
+    """Build a teacher's network without its final weights; it takes the students' images.
 
     Raises:
         TeacherError: it can't be built, or a factory's code is not allowed to run.
@@ -106,7 +106,7 @@ def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool)
 
 
 def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -> None:
-    """Raises TeacherError unless the network gives its features away."""
+    """Raise TeacherError unless the network returns its features."""
     example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=device)
     try:
         features_of(network, example)

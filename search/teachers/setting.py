@@ -1,4 +1,4 @@
-"""Where a teacher is made ready: the data, the cache, and what is allowed."""
+"""What a teacher is prepared with: the data, the cache, and what is allowed."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from search.objectives.metric import Metric
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherContext:
-    """Where a teacher is made ready.
+    """What a teacher is prepared with.
 
     Attributes:
-        dataset: what students learn from.
-        cache: outlives the run; teachers trained here are kept in it.
+        dataset: the data from which students learn.
+        cache: a folder that outlives the run; teachers trained here are kept in it.
         seed: of a training here.
         device: where teachers compute.
-        metric: the study's; a training here keeps the weights that do best by it.
+        metric: the study's; a training here keeps the weights that score best by it.
         allow_code: whether a `factory:` may run.
-        progress: told in words what is going on.
-        features_alone: whether nothing but features is asked of teachers, which may then be of
+        progress: is told in words about progress.
+        features_alone: whether only the teachers' features are needed, so that teachers may have
             other classes.
     """
 

@@ -1,4 +1,4 @@
-"""Where a teacher's weights come from: timm and its hub, or a checkpoint."""
+"""The sources of a teacher's weights: timm and its hub, or a checkpoint."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
 def timm_network(
     settings: TeacherSettings, info: DataInfo, *, classes: int, blank: bool = False
 ) -> nn.Module:
-    """The teacher's network before any checkpoint; `blank` leaves pretrained weights out too."""
+    """Return the teacher's network before any checkpoint; `blank` omits pretrained weights too."""
     assert settings.model is not None
     try:
         return Timm(model=settings.model, pretrained=settings.pretrained).build(
@@ -53,7 +53,7 @@ def timm_network(
 
 
 def _classes(settings: TeacherSettings, info: DataInfo) -> int:
-    """Outputs to build: pretrained weights that are used as they are bring their own number."""
+    """Return the outputs to build: pretrained weights that are used as they are fix the number."""
     if settings.pretrained and not settings.train:
         cfg = timm.get_pretrained_cfg(settings.model or "")
         return cfg.num_classes if cfg else len(info.classes)
@@ -68,7 +68,7 @@ def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
 
 
 def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
-    """Loads weights; unless `strict`, those whose shapes differ (the classes) are left out."""
+    """Load weights; unless `strict`, weights whose shapes differ (the classes) are left out."""
     try:
         check_archive(path)
         weights = load_state_dict(str(path), weights_only=True)
@@ -84,7 +84,7 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
     except (OSError, SafetensorError, *UNLOADABLE) as error:
         if isinstance(error.__cause__, pickle.UnpicklingError):
-            # timm's own words advise to load it nevertheless, which would run what it holds.
+            # timm's message advises to load it nevertheless, which would run the code in it.
             raise TeacherError(
                 f"{path} must be a checkpoint of tensors alone, but holds other Python objects, "
                 "which could run code, or is damaged: save its state_dict() with torch.save or "
@@ -95,7 +95,7 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
 
 
 def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Gives the network as many outputs as these weights have; whether they fit is seen later."""
+    """Give the network as many outputs as these weights have; a later check compares classes."""
     weight = weights.get(f"{classifier_name(network)}.weight")
     if weight is not None and weight.ndim == 2:
         with_classes(network, len(weight))
@@ -104,7 +104,7 @@ def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def preprocessing(
     settings: TeacherSettings, network: nn.Module, info: DataInfo
 ) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
-    """The image size and the (mean, std) that an untouched teacher expects."""
+    """Return the image size and the (mean, std) that an unchanged teacher expects."""
     if settings.exported:
         data = read_provenance(settings.exported).data
         return data.image_size, (data.mean, data.std)
@@ -115,6 +115,6 @@ def preprocessing(
     if known and info.channels == len(known["mean"]):
         return size, (known["mean"], known["std"])
     if known and info.channels == 1:
-        # timm adds the colours' first weights up: a grey image stands for three equal colours.
+        # timm adds up the colours' first weights: a grey image stands for three equal colours.
         return size, ([fmean(known["mean"])], [fmean(known["std"])])
     return size, (info.mean, info.std)

@@ -1,4 +1,4 @@
-"""The teacher that a study names, made ready and checked against the data."""
+"""The teacher that a study names, prepared and checked against the data."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from search.teachers.sources import from_timm, preprocessing
 from search.training.validation import predictions_of
 from spaces.counting import count_parameters
 
-# Of a teacher, whose copy in double precision takes eight bytes for each.
+# The most parameters of a teacher to copy in double precision, at eight bytes each.
 _MOST_COPIED = 500_000_000
 
 
@@ -45,19 +45,19 @@ class Teacher:
 
     @property
     def members(self) -> tuple[nn.Module, ...]:
-        """The networks that it consists of, in the order in which the study names them."""
+        """The member networks, in the order in which the study names them."""
         if isinstance(self.network, Ensemble):
             return tuple(self.network.members)
         return (self.network,)
 
 
 def prepare_teacher(members: Sequence[TeacherSettings], room: TeacherContext) -> Teacher:
-    """The teacher that a study names; trained here where it says so.
+    """Return the teacher that a study names, trained here if its settings ask for it.
 
     Raises:
         TeacherError: weights are missing or unfit, or a factory's code is not allowed to run.
     """
-    # Members that are set alike are still trained apart.
+    # Members with the same settings are still trained with different seeds.
     rooms = [replace(room, seed=room.seed + number) for number in range(len(members))]
     pairs = zip(members, rooms, strict=True)
     networks = [_member(settings, own).to(room.device).eval() for settings, own in pairs]
@@ -72,7 +72,7 @@ def prepare_teacher(members: Sequence[TeacherSettings], room: TeacherContext) ->
 
 def _member(settings: TeacherSettings, room: TeacherContext) -> nn.Module:
     info = room.dataset.info
-    torch.manual_seed(room.seed)  # of weights that are not loaded
+    torch.manual_seed(room.seed)  # for weights that are not loaded
     if settings.exported:
         network = load_network(settings.exported)
     elif settings.factory:
@@ -112,9 +112,9 @@ def _check_outputs(network: nn.Module, room: TeacherContext) -> None:
 
 
 def _warn_of_chance(network: nn.Module, room: TeacherContext) -> None:
-    """Says so where the labels are hit no more often than by always naming the commonest class.
+    """Warn if labels are hit no more often than by always naming the most common class.
 
-    This is about labels, whatever metric the study maximises.
+    This test uses labels, whatever metric the study maximises.
     """
     validation = room.dataset.validation
     found = predictions_of(network, validation, room.dataset, device=room.device)
@@ -133,9 +133,9 @@ def _warn_of_chance(network: nn.Module, room: TeacherContext) -> None:
 
 
 def _digest(network: nn.Module, room: TeacherContext, *, code: Sequence[str]) -> str:
-    """Of the weights, of what they give for a probe, and of the members' own code.
+    """Return the digest of the weights, of the outputs for a probe, and of the members' own code.
 
-    A module that is installed is known by the probe alone.
+    Only the probe identifies the code of an installed module.
     """
     info = room.dataset.info
     noise = torch.Generator().manual_seed(0)
@@ -147,19 +147,19 @@ def _digest(network: nn.Module, room: TeacherContext, *, code: Sequence[str]) ->
 
 @torch.inference_mode()
 def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.ndarray:
-    """Outputs for the probe, rounded so that every machine gives the same.
+    """Return outputs for the probe, rounded so that every machine computes the same.
 
-    In single precision processors differ in the last digits, some of which decide how a number is
-    rounded; in double precision hardly ever.
+    In single precision, processors differ in the last digits, and these digits sometimes decide how
+    a number is rounded; in double precision they hardly ever do.
     """
     exact = _in_double_precision(network, probe)
     outputs = network(probe.to(device)).cpu().float() if exact is None else exact
     rounded: np.ndarray = outputs.numpy().round(1 if exact is None else 2)
-    return rounded + 0.0  # no zero is below zero
+    return rounded + 0.0  # turns -0 into 0
 
 
 def _in_double_precision(network: nn.Module, probe: Tensor) -> Tensor | None:
-    """Outputs of a copy on the CPU; None of one that is too large, or insists on a precision."""
+    """Return outputs of a copy on the CPU; None if it is too large, or insists on a precision."""
     if count_parameters(network) > _MOST_COPIED:
         return None
     ordinary = torch.get_default_dtype()

@@ -1,1 +1,1 @@
-"""Fitting a network to the data: epochs, steps, and what goes with them."""
+"""Fitting a network to the data: epochs, steps, and what they need."""

@@ -1,4 +1,4 @@
-"""A training under way, kept on disk: what was cut off goes on instead of starting again."""
+"""A training in progress, kept on disk: an interrupted one continues instead of starting again."""
 
 import pickle
 import struct
@@ -27,17 +27,17 @@ UNLOADABLE = (
     AssertionError,
     MemoryError,
 )
-"""What `torch.load` raises of a file that is damaged, beside OSError; found by trying."""
+"""Errors that `torch.load` raises for a damaged file, beside OSError; found by trying."""
 
-# So much work may be lost; trainings that take less are not slowed down by a single write.
+# The work that may be lost; shorter trainings are not slowed down by a single write.
 _INTERVAL_S = 20.0
 
 
 class Checkpoint:
-    """A training under way, as it was after some epoch; whoever starts the same goes on there.
+    """A training in progress, as it was after some epoch; starting the same training continues it.
 
     Args:
-        folder: where it is kept.
+        folder: the folder in which it is kept.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Checkpoint:
         self._due = time.monotonic() + _INTERVAL_S
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None where nothing was, or it is damaged."""
+        """Return what was saved last; None where nothing was, or it is damaged."""
         try:
             if damaged_files(self._folder):
                 return None
@@ -56,12 +56,12 @@ class Checkpoint:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough was done since the last time."""
+        """Whether enough work was done since the last save."""
         return time.monotonic() >= self._due
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Keeps tensors and plain values in the place of what was saved last, if there is room."""
-        # Without it as much may be lost as without any: no reason to end the training.
+        """Replace what was saved last with these tensors and plain values, if there is room."""
+        # A failed save loses no more than having none: no reason to end the training.
         with suppress(OSError, RuntimeError), written_whole(self._folder, durable=False) as folder:
             torch.save(dict(state), folder / _STATE)
         self._due = time.monotonic() + _INTERVAL_S

@@ -1,4 +1,4 @@
-"""A student at its batches: the network, what its method learns beside it, and its teachers."""
+"""A student in training: the network, what its method learns beside it, and its teachers."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ VERSION = 1
 
 
 class Distiller(nn.Module):
-    """A student and the projectors that its method compares it by, trained as one.
+    """A student and the projectors through which its method compares it, trained as one.
 
-    Its state is the student's and the projectors'. Teachers are asked but not part of it.
+    Its state is the student's and the projectors'. Teachers are run but are not part of it.
 
     Args:
         student: a network to logits; it is trained in place.
@@ -39,7 +39,7 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.projectors = nn.ModuleList()
-        # A tuple, so that torch does not take them for parts: no state, no training mode.
+        # A tuple, so that torch does not register them as submodules: no state, no training mode.
         self._teachers: tuple[nn.Module, ...] = ()
         self._pairings: list[list[tuple[Feature, Feature]]] = []
         if isinstance(distillation, FeatureDistillation):
@@ -48,7 +48,7 @@ class Distiller(nn.Module):
             self.projectors.to(example.device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Maps]:
-        """Logits [batch, classes], and the pairs of maps that the method compares."""
+        """Return logits [batch, classes], and the pairs of maps that the method compares."""
         if not self._teachers:
             return self.student(images), []
         own = [feature for pairing in self._pairings for feature, _ in pairing]
@@ -65,7 +65,7 @@ class Distiller(nn.Module):
         ]
 
     def no_weight_decay(self) -> set[str]:
-        """Parameters that timm's optimizers don't decay: those that the student names."""
+        """Return the parameters that timm's optimizers don't decay, as the student names them."""
         named: set[str] = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in named}
 
@@ -80,7 +80,7 @@ class Distiller(nn.Module):
 
 
 def _of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both maps at the smaller one's height and width, in single precision."""
+    """Return both maps at the smaller one's height and width, in single precision."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
     return _pooled(student.float(), size), _pooled(teacher.float(), size)
 

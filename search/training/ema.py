@@ -11,14 +11,14 @@ VERSION = 1
 
 
 class MovingAverage:
-    """A moving average of a network's weights and statistics, which can take their place.
+    """A moving average of a network's weights and statistics, which can replace them.
 
-    After few steps the decay is smaller than asked for, so that the random start is soon forgotten:
-    at most 1 - (1 + step)^(-2/3).
+    In the first steps the decay is smaller than configured, so that the random start is soon
+    forgotten: at most 1 - (1 + step)^(-2/3).
 
     Args:
-        network: whose weights are averaged.
-        decay: what stays of the average in each step, above 0 and below 1.
+        network: the network whose weights are averaged.
+        decay: the share of the average that each step keeps, above 0 and below 1.
     """
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:
@@ -26,27 +26,27 @@ class MovingAverage:
         self._average = ModelEmaV3(network, decay=decay, use_warmup=True)
 
     def update(self, step: int) -> None:
-        """Takes up the weights after a step, counted from 1."""
+        """Add the weights after a step, counted from 1, to the average."""
         self._average.update(self._network, step=step)
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Puts the average into the network and the network's weights here; again undoes it."""
+        """Exchange the network's weights with the average; a second call undoes it."""
         own, average = self._network.state_dict(), self._average.module.state_dict()
         seen = set()
         for key, value in own.items():
             if value.numel() and value.data_ptr() in seen:
-                continue  # shared weights stand there once for each of their names
+                continue  # `state_dict` lists shared weights once for each of their names
             seen.add(value.data_ptr())
             kept = value.clone()
             value.copy_(average[key])
             average[key].copy_(kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return the state for a checkpoint."""
         state: dict[str, Any] = self._average.module.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From a checkpoint."""
+        """Restore the state from a checkpoint."""
         self._average.module.load_state_dict(state)

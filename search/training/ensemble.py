@@ -9,9 +9,9 @@ VERSION = 1
 
 
 def as_one(members: Tensor) -> Tensor:
-    """Logits [batch, classes] of several teachers' [teachers, batch, classes] mean prediction.
+    """Return logits [batch, classes] of the mean prediction of [teachers, batch, classes] logits.
 
-    A single teacher's stay as they are.
+    A single teacher's logits stay as they are.
     """
     if len(members) == 1:
         return members[0]

@@ -1,7 +1,7 @@
-"""Images of which a rectangle is erased, as timm does it. Zhong et al. 2020, arXiv:1708.04896.
+"""Images with an erased rectangle, as in timm. Zhong et al. 2020, arXiv:1708.04896.
 
-A teacher whose predictions were computed before has seen the whole image; one that is compared by
-its features sees what the student sees.
+A teacher whose predictions were computed before has seen the whole image; a teacher that is
+compared by its features sees what the student sees.
 """
 
 import random
@@ -15,18 +15,17 @@ VERSION = 1
 
 
 def erased(images: Tensor, *, probability: float) -> Tensor:
-    """Each image, with that probability, without a rectangle of 2% to 33% of its area.
+    """Return each image, with that probability, without a rectangle of 2% to 33% of its area.
 
     Args:
-        images: normalised, [batch, channels, height, width]; left as they are. What is erased
+        images: normalised, [batch, channels, height, width]; not changed. The erased part
             becomes 0, the data's mean colour.
-        probability: 0 to 1; at 0 nothing is drawn, and the images themselves come back.
+        probability: 0 to 1; at 0 nothing is drawn, and the images themselves are returned.
     """
     if not probability:
         return images
     erase = RandomErasing(probability, device=str(images.device))  # type: ignore[no-untyped-call]
-    # timm draws from Python's generator; torch's is the one that a training's seed and checkpoint
-    # restore.
+    # timm draws from Python's generator; a training's seed and checkpoint restore torch's.
     before = random.getstate()
     random.seed(int(torch.randint(2**62, ())))
     try:

@@ -1,9 +1,9 @@
-"""Images mixed in pairs, and what is known of them mixed by the same shares.
+"""Images mixed in pairs, with their labels and logits mixed by the same shares.
 
-Mixup: Zhang et al. 2018, arXiv:1710.09412; CutMix: Yun et al. 2019, arXiv:1905.04899. A teacher
-whose predictions were computed before can't be asked about a mixed image, as Beyer et al. 2021
-(arXiv:2106.05237) ask theirs: here it predicts the mixture of what it predicted for each of the
-two. Methods that compare features run their teacher on the mixed image itself.
+Mixup: Zhang et al. 2018, arXiv:1710.09412; CutMix: Yun et al. 2019, arXiv:1905.04899. Beyer et
+al. 2021 (arXiv:2106.05237) run their teacher on the mixed image. A teacher whose predictions were
+computed before can't be run on it: here it predicts the mixture of its predictions for the two
+images. Methods that compare features run their teacher on the mixed image itself.
 """
 
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """How a batch is mixed: each image with the one as far from the batch's other end.
+    """The mixing of a batch: each image with the one equally far from the batch's other end.
 
     Attributes:
-        share: what an image keeps of itself, 0 to 1; of its pixels, where `box` is given.
-        box: top, bottom, left and right of the part that is the other image's; None mixes colours.
+        share: the share of an image that it keeps, 0 to 1; of its pixels, where `box` is given.
+        box: top, bottom, left and right of the part that the other image fills; None mixes colours.
     """
 
     share: float
     box: tuple[int, int, int, int] | None = None
 
     def images(self, images: Tensor) -> Tensor:
-        """The mixed images, [batch, channels, height, width]."""
+        """Return the mixed images, [batch, channels, height, width]."""
         if self.box is None:
             return images.lerp(images.flip(0), 1 - self.share)
         top, bottom, left, right = self.box
@@ -39,23 +39,23 @@ class MixedBatch:
         return mixed
 
     def labels(self, labels: Tensor, classes: int) -> Tensor:
-        """The share of each class in each mixed image, [batch, classes], of labels [batch]."""
+        """Return each class' share in each mixed image, [batch, classes], for labels [batch]."""
         own = functional.one_hot(labels, classes).float()
         return own.lerp(own.flip(0), 1 - self.share)
 
     def logits(self, logits: Tensor) -> Tensor:
-        """Logits of the mixed predictions, [teachers, batch, classes], as they were given."""
+        """Return logits of the mixed predictions, [teachers, batch, classes], shaped as given."""
         own = logits.float().softmax(dim=-1)
         # Predictions that round to 0 must not become infinite logits.
         return own.lerp(own.flip(-2), 1 - self.share).clamp_min(torch.finfo(own.dtype).tiny).log()
 
 
 def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> MixedBatch | None:
-    """A mixture for this batch, from torch's global generator; None where nothing is mixed.
+    """Draw a mixture for this batch from torch's global generator; None where nothing is mixed.
 
     Args:
         images: [batch, channels, height, width].
-        mixup: of the Beta distribution that shares are drawn from, both its parameters; 0: none.
+        mixup: both parameters of the Beta distribution from which shares are drawn; 0: no mixup.
         cutmix: likewise; where both are given, each batch is mixed one way or the other.
     """
     if not (mixup or cutmix):
@@ -67,9 +67,10 @@ def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> MixedBatch |
 
 
 def _drawn_share(concentration: float) -> float:
-    """Of the Beta distribution with both its parameters at `concentration`.
+    """Draw from the Beta distribution with both its parameters at `concentration`.
 
-    From the logarithms of two Gamma variables: themselves they vanish where it is small.
+    The draw uses the logarithms of two Gamma variables, because the variables themselves vanish
+    where the concentration is small.
 
     Source: Marsaglia and Tsang 2000, A Simple Method for Generating Gamma Variables, section 6.
     """
@@ -80,7 +81,7 @@ def _drawn_share(concentration: float) -> float:
 
 
 def _cut(images: Tensor, share: float) -> MixedBatch:
-    """A box of about 1 - `share` of the image around a point of it; what lies outside is lost."""
+    """Return a box of about 1 - `share` of the image around a point in it, clipped to the image."""
     height, width = images.shape[2:]
     side = (1 - share) ** 0.5
     rows = _span(height, round(side * height))

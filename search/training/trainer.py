@@ -1,4 +1,4 @@
-"""Fitting a network to a part of the data: steps, epochs, and the curve that they draw."""
+"""Fitting a network to a part of the data: steps, epochs, and the learning curve."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,28 +26,28 @@ from spaces.axes.training import OptimizationSteps, Training
 # Bump it when a plan trains to other weights, or reports another curve.
 VERSION = 1
 
-# From a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
+# Maps a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
 Targets = Callable[[View, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """What a network is put through.
+    """A network's training as it is planned.
 
     Attributes:
-        stage: the name under which its curve is recorded.
+        stage: the name under which its learning curve is recorded.
         training: optimizer, schedule and batch.
         distillation: the loss.
         epochs: passes over the training images; epoch e shows view e modulo the number of views.
-        validation: what the curve tells after each epoch.
+        validation: scores the network after each epoch, for the curve.
         views: the augmented views, numbered from 0.
         targets: the teachers' logits for these views; None where the loss needs none.
         teachers: the teachers themselves, where the loss needs their features.
         seed: of the order of the images, and of dropout.
-        device: where the network computes.
-        checkpoint: where the training is kept while it is under way; None: nowhere.
+        device: the device on which the network computes.
+        checkpoint: where the training is kept while it is in progress; None: nowhere.
         penalty: added to the loss of each step, a scalar in nats; None adds nothing.
-        constraint: called after each step, on weights that must keep to something; None: on none.
+        constraint: called after each step, for weights that must satisfy a constraint; None: none.
     """
 
     stage: str
@@ -66,13 +66,13 @@ class TrainingPlan:
 
 
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
-    """Fits `network` in place, an epoch at a time: whoever has seen enough stops asking.
+    """Fit `network` in place, an epoch at a time; the caller stops when it has seen enough.
 
     After each epoch the network is the one whose score is reported: it has the moving average of
     its weights, where the training keeps one.
 
-    A training that was cut off goes on after the epoch of its checkpoint, to the same weights; the
-    epochs before are reported again.
+    An interrupted training continues after the epoch of its checkpoint, to the same weights; the
+    earlier epochs are reported again.
 
     Raises:
         TrialError: `non_finite`, the loss became infinite or not a number.
@@ -97,12 +97,12 @@ class _TrainingRun:
     average: MovingAverage | None
 
     def exchange(self) -> None:
-        """Puts the weights' average into the network, or takes it out again."""
+        """Put the weights' average into the network, or take it out again."""
         if self.average is not None:
             self.average.swap()
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, between two epochs."""
+        """Return the whole state, between two epochs."""
         state = {
             "pupil": self.distiller.state_dict(),
             "optimizer": self.fit.optimizer.state_dict(),
@@ -111,12 +111,12 @@ class _TrainingRun:
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def fits(self, state: Mapping[str, Any]) -> bool:
-        """Whether the state is of a pupil of the same shapes."""
+        """Return whether the state is of a pupil of the same shapes."""
         own = {name: value.shape for name, value in self.distiller.state_dict().items()}
         return own == {name: value.shape for name, value in state["pupil"].items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """As it was when its state was asked for."""
+        """Restore the state that `state_dict` returned."""
         self.distiller.load_state_dict(state["pupil"])
         self.fit.optimizer.load_state_dict(state["optimizer"])
         self.fit.scheduler.load_state_dict(state["scheduler"])
@@ -165,11 +165,11 @@ def _batch_size(dataset: Dataset, plan: TrainingPlan) -> int:
 
 
 def _restored(fitting: _TrainingRun, plan: TrainingPlan) -> list[EpochRecord]:
-    """The epochs that the checkpoint has behind it, with everything as it was after the last."""
+    """Return the checkpoint's epochs, with everything restored as it was after the last one."""
     if plan.checkpoint is None or (state := plan.checkpoint.load()) is None:
         return []
     if not fitting.fits(state):
-        return []  # it was cut otherwise before
+        return []  # the checkpoint's network was cut differently
     fitting.load_state_dict(state)
     torch.set_rng_state(state["chance"])
     if plan.device == "cuda":
@@ -192,10 +192,10 @@ def _kept(fitting: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord
 def sample_losses(
     network: nn.Module, dataset: Dataset, plan: TrainingPlan, *, batches: int
 ) -> Iterator[Tensor]:
-    """The course's loss on a few batches of training images, in evaluation mode.
+    """Yield the plan's loss on a few batches of training images, in evaluation mode.
 
-    Each has a gradient; normalisations keep their statistics, and the network comes back to the
-    CPU.
+    Each loss has a gradient; normalisations keep their statistics, and the network is moved back
+    to the CPU.
     """
     distiller = _distiller(network.to(plan.device), dataset, plan)
     batch_size = _batch_size(dataset, plan)
@@ -210,10 +210,10 @@ def sample_losses(
 
 
 def _memory_format(network: nn.Module) -> torch.memory_format:
-    """Channels last for convolutional networks, whose steps then take 0.5 to 1.0 of the time.
+    """Return channels last for convolutional networks: their steps take 0.5 to 1.0 of the time.
 
-    benchmarks/training_step.py measures it. A vision transformer, with its one convolution, is no
-    faster so.
+    benchmarks/training_step.py measures it. A vision transformer, with its one convolution, does
+    not become faster.
     """
     convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
     return torch.channels_last if convolutions > 1 else torch.contiguous_format
@@ -222,12 +222,12 @@ def _memory_format(network: nn.Module) -> torch.memory_format:
 def _epoch(
     fitting: _TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
 ) -> float:
-    """Mean loss of the epoch, in nats."""
+    """Train for an epoch; return its mean loss, in nats."""
     distiller, fit = fitting.distiller, fitting.fit
     distiller.train()
     view = plan.views[epoch % len(plan.views)]
-    # Batch normalisation can't take a last batch of one image, so that the last, short one is left
-    # out; the next epoch's order is another.
+    # Batch normalisation can't take a last batch of one image, so the last, short batch is left
+    # out; the next epoch has another order.
     batch_size = _batch_size(dataset, plan)
     batches = dataset.training.batches(
         batch_size, order=order, view=view, device=plan.device, drop_last=True
@@ -248,7 +248,7 @@ def _epoch(
             fitting.average.update(step)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
-    # The last step's update shows in no loss any more, only in the weights.
+    # The last step's update affects no loss any more, only the weights.
     if not (math.isfinite(mean) and _is_finite(distiller)):
         raise TrialError(
             "non_finite",
@@ -277,7 +277,7 @@ def _loss(
     images = erased(images, probability=training.erasing)
     if mixture := draw_mixture(images, mixup=training.mixup, cutmix=training.cutmix):
         images = mixture.images(images)
-        if plan.distillation.uses_labels:  # an image without one has no class to be mixed
+        if plan.distillation.uses_labels:  # an image without a label has no class to mix
             labels = mixture.labels(labels, len(dataset.info.classes))
         members = None if members is None else mixture.logits(members)
     # Not float16, the default: its range is too small to train in without scaling gradients.

@@ -1,4 +1,4 @@
-"""The study's metric of a network that is being trained, computed in floats."""
+"""The study's metric of a network in training, computed in floats."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores a network on the validation images while it learns.
+    """The scores of a network on the validation images while it learns.
 
     Attributes:
         metric: the study's.
-        teacher: the classes that the metric compares with where it compares with the teacher's,
+        teacher: the teacher's classes, for metrics that compare with the teacher,
             [validation images].
     """
 
@@ -27,20 +27,20 @@ class Validation:
 
     @classmethod
     def of_teacher(cls, metric: Metric, dataset: Dataset) -> "Validation":
-        """Validation of a teacher that is being trained.
+        """Return the validation of a teacher that is being trained.
 
-        A teacher always agrees with itself, which tells nothing. So the labels stand for its
-        classes: a metric of agreement counts how many of them are predicted.
+        A teacher always agrees with itself, so its agreement means nothing. The labels therefore
+        replace its classes: a metric of agreement counts how many of them are predicted.
         """
         return cls(metric, dataset.validation.labels)
 
     def score(self, network: nn.Module, dataset: Dataset, *, device: str = "cpu") -> float:
-        """The metric's value of the network, in the metric's unit."""
+        """Return the metric's value of the network, in the metric's unit."""
         found = predictions_of(network, dataset.validation, dataset, device=device)
         return self.metric.compute(found, self.teacher)
 
     def is_better(self, score: float, than: float) -> bool:
-        """Whether a score beats another."""
+        """Return whether a score beats another."""
         return self.metric.utility(score) > self.metric.utility(than)
 
 
@@ -48,7 +48,7 @@ class Validation:
 def predictions_of(
     network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu"
 ) -> Predictions:
-    """Predictions for the unaugmented images of `part`; leaves the network in evaluation mode."""
+    """Predict the unaugmented images of `part`; leave the network in evaluation mode."""
     network.eval()
     classes, confidence = [], []
     for batch in part.batches(_BATCH, device=device):

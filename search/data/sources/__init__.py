@@ -1,1 +1,1 @@
-"""Where images come from: one file for each way in which data sets are kept."""
+"""Sources of images: one file for each way in which data sets are stored."""

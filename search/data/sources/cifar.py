@@ -24,13 +24,13 @@ _MOST_BYTES_OF_NAMES = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class _Version:
-    """How one CIFAR is laid out."""
+    """The layout of one version of CIFAR."""
 
     classes: int
     training: tuple[str, ...]
     test: str
     label: bytes  # its key in the pickles
-    label_bytes: int  # before each image of the binary version; the last one counts
+    label_bytes: int  # before each image of the binary version; the last byte counts
     names: bytes
     meta: str
     binary_names: str
@@ -59,7 +59,7 @@ _CIFAR100 = _Version(
 
 
 def read_cifar10(settings: DataSettings) -> Source:
-    """Ten classes.
+    """Read ten classes.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -68,7 +68,7 @@ def read_cifar10(settings: DataSettings) -> Source:
 
 
 def read_cifar100(settings: DataSettings) -> Source:
-    """A hundred classes, the fine ones.
+    """Read a hundred classes, the fine ones.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -131,7 +131,7 @@ def _pickled_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], ND
 
 
 def _names(folder: Path, version: _Version) -> tuple[str, ...]:
-    """The classes' names; where no file tells them, their numbers."""
+    """Return the classes' names; where no file has them, their numbers."""
     names: list[str] = []
     if (path := folder / version.meta).is_file():
         given = read_pickle(path).get(version.names)

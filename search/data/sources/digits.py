@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 grey images of 8×8 pixels that come with the library."""
+"""scikit-learn's digits: 1,797 grey images of 8×8 pixels that are part of the library."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from search.data.sources.source import Pool, Source, numbered_classes
 
 
 def read(settings: DataSettings) -> Source:
-    """All digits, undivided; their values 0..16 are scaled to 0..255."""
-    del settings  # nothing in it concerns them
-    from sklearn.datasets import load_digits  # a second that no other source need wait
+    """Read all digits, undivided; their values 0..16 are scaled to 0..255."""
+    del settings  # no setting concerns them
+    from sklearn.datasets import load_digits  # takes a second, which other sources are spared
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]

@@ -19,7 +19,7 @@ _HELD_OUT = (("val", "valid", "validation"), ("test",))
 
 
 def read(settings: DataSettings) -> Source:
-    """The images below `settings.path`.
+    """Read the images below `settings.path`.
 
     Raises:
         DataError: there is no such folder, or it holds no classes, or its parts hold others.
@@ -47,7 +47,7 @@ def read(settings: DataSettings) -> Source:
 
 
 def unlabelled(settings: DataSettings, *, channels: int) -> Pool:
-    """The images anywhere below `settings.unlabelled`, as that many channels; each label is -1.
+    """Return the images below `settings.unlabelled`, with that many channels; each label is -1.
 
     Raises:
         DataError: there is no such folder, or no image in it.
@@ -113,7 +113,7 @@ def _pool(root: Path, folder: Path, classes: list[str]) -> Pool:
 
 
 def _image_files(folder: Path) -> Iterator[str]:
-    """Every file that is named as an image, damaged or not; hidden ones are left out."""
+    """Yield every file that is named as an image, damaged or not; hidden ones are left out."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for file in files:

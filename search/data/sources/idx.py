@@ -29,7 +29,7 @@ _MOST_VALUES = 2**32
 
 
 def read_mnist(settings: DataSettings) -> Source:
-    """Handwritten digits.
+    """Read handwritten digits.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -38,7 +38,7 @@ def read_mnist(settings: DataSettings) -> Source:
 
 
 def read_fashion_mnist(settings: DataSettings) -> Source:
-    """Garments.
+    """Read garments.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -71,7 +71,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _values(path: Path, magic: int) -> NDArray[np.uint8]:
-    """The array of an idx file; no more is unpacked than its head announces."""
+    """Read the array of an idx file; no more is unpacked than its head announces."""
     try:
         with _opened(path) as file:
             shape = _shape(file, magic)

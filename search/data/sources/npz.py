@@ -1,4 +1,4 @@
-"""One .npz file: `images` and `labels`, and those of other parts with `val_` or `test_` before.
+"""One .npz file: `images` and `labels`, and the other parts' with the prefix `val_` or `test_`.
 
 Images are uint8, [n, height, width] or [n, height, width, channels] with 1 or 3 channels; labels
 are whole numbers from 0; `classes`, if there, names them.
@@ -25,7 +25,7 @@ _NAMES = ("images", "labels", "val_images", "val_labels", "test_images", "test_l
 
 
 def read(settings: DataSettings) -> Source:
-    """The arrays of `settings.path`.
+    """Read the arrays of `settings.path`.
 
     Raises:
         DataError: the file is missing or damaged, or an array is not as it must be.

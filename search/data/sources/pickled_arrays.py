@@ -1,8 +1,8 @@
-"""What numpy's arrays and Python 3's bytes are in a pickle, made without a call of what it names.
+"""The numpy arrays and Python 3 bytes of a pickle, built without a call of what the pickle names.
 
-numpy's own constructors, called with what a file's author chose, make an array of memory that is
-not theirs. Here an array is a view of bytes that stand in the file, of a plain number's type, as
-long as its shape says; everything else is refused.
+numpy's own constructors, called with arguments chosen by the file's author, make an array of
+foreign memory. Here an array is a view of bytes in the file, of a plain number's type, and its
+length matches its shape; everything else is refused.
 """
 
 import math
@@ -18,12 +18,12 @@ from search.files.reading import DamagedFile
 
 _MOST_DIMENSIONS = 8
 _NUMBERS = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))
-# What numpy writes of such a type besides the order of its bytes: no fields, no names, no flags.
+# numpy writes these fields of such a type after the byte order: no fields, no names, no flags.
 _PLAIN = (None, None, None, -1, -1, 0)
 
 
 class Name(Enum):
-    """What a pickle may name; never called."""
+    """The names that a pickle may use; the functions are never called."""
 
     ARRAY_TYPE = auto()
     NUMBER_TYPE = auto()
@@ -36,7 +36,7 @@ NAMES: Mapping[tuple[str, str], Name] = {
     ("numpy", "ndarray"): Name.ARRAY_TYPE,
     ("numpy", "dtype"): Name.NUMBER_TYPE,
     ("_codecs", "encode"): Name.BYTES_OF_TEXT,
-    # numpy's inside by its old place and by its new one.
+    # numpy's internal module, in its old place and in its new one.
     ("numpy.core.multiarray", "_reconstruct"): Name.EMPTY_ARRAY,
     ("numpy._core.multiarray", "_reconstruct"): Name.EMPTY_ARRAY,
     ("numpy.core.numeric", "_frombuffer"): Name.ARRAY_OF_BYTES,
@@ -46,7 +46,7 @@ NAMES: Mapping[tuple[str, str], Name] = {
 
 @dataclass
 class NumberType:
-    """The type of an array's values: one of `_NUMBERS`, and how its bytes are ordered."""
+    """The type of an array's values: one of `_NUMBERS`, and its byte order."""
 
     name: str
     order: str = "|"
@@ -54,13 +54,13 @@ class NumberType:
 
 @dataclass
 class Array:
-    """An array that a pickle makes empty first, and then fills."""
+    """An array that a pickle first makes empty, and then fills."""
 
     values: NDArray[Any] | None = None
 
 
 def made(name: Name, given: tuple[Any, ...]) -> object:
-    """What numpy would make of these arguments, as far as numpy itself writes such.
+    """Return what numpy would make of these arguments, as far as numpy itself writes such ones.
 
     Raises:
         DamagedFile: it does not.
@@ -79,7 +79,7 @@ def made(name: Name, given: tuple[Any, ...]) -> object:
 
 
 def build(target: object, state: object) -> None:
-    """Gives a type its order of bytes, or an empty array its values.
+    """Set a type's byte order, or an empty array's values.
 
     Raises:
         DamagedFile: the target is neither, or the state is not as numpy writes one.
@@ -120,7 +120,7 @@ def _order(state: tuple[Any, ...]) -> str:
 
 
 def _encoded(given: tuple[Any, ...]) -> bytes:
-    """Bytes as Python 3 writes them in old protocols; no codec but this one is let in."""
+    """Return bytes as Python 3 writes them in old protocols; only this codec is accepted."""
     text, encoding = given if len(given) == 2 else (*given, "latin1")
     if (encoding := _text(encoding)) not in ("latin1", "latin-1"):
         raise DamagedFile(f"the encoding {encoding[:20]!r} is not permitted")
@@ -136,7 +136,7 @@ def _text(value: object) -> str:
 
 
 def _view(values: object, kind: object, shape: object, *, order: Literal["C", "F"]) -> NDArray[Any]:
-    """An array of bytes that stand in the file."""
+    """Return an array of bytes that are in the file."""
     if not isinstance(values, bytes | bytearray) or not isinstance(kind, NumberType):
         raise DamagedFile("it makes an array of something else than bytes and a type")
     if (

@@ -1,4 +1,4 @@
-"""The sources, by the names that a study file gives them; and the kinds of their pictures."""
+"""The sources, by their names in a study file; and the kinds of their pictures."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ READERS: Mapping[str, Callable[[DataSettings], Source]] = {
     "npz": npz.read,
     "timm": timm_readers.read,
 }
-"""What reads each source; a new one is a file, and a line here and in `DataSettings.source`."""
+"""The reader of each source; a new one is a file, and a line here and in `DataSettings.source`."""
 
 _UNMIRRORED = frozenset({"digits", "mnist", "kmnist", "qmnist"})
 
@@ -26,10 +26,10 @@ KINDS: Mapping[str, type[Pictures]] = {
     "files": FilePictures,
     "timm": timm_readers.TimmPictures,
 }
-"""The kinds of pictures, by the names that prepared folders give them."""
+"""The kinds of pictures, by their names in prepared folders."""
 
 
 def has_mirror_images(settings: DataSettings) -> bool:
-    """Whether the images mean the same in a mirror, for all that is known of their source."""
+    """Return whether mirrored images keep their meaning, as far as their source is known."""
     named = (settings.name or "").rpartition("/")[2].lower()
     return not _UNMIRRORED & {settings.source, named}

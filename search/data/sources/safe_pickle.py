@@ -1,11 +1,11 @@
-"""Reading a pickle of arrays, numbers, text and containers, in which nothing is ever called.
+"""A reader for pickles of arrays, numbers, text and containers, which never calls anything.
 
-A pickle is a program: it names functions, and says with what they are called. Python's own reader
+A pickle is a program: it names functions and the arguments of their calls. Python's own reader
 calls them. This one follows the opcodes itself: a name is a token to it, for which
-`search.data.sources.pickled_arrays` says what is made, and any other name or opcode is refused.
+`search.data.sources.pickled_arrays` builds a value, and any other name or opcode is refused.
 
-Memory is bounded by the file: it is read whole, up to `_MOST_BYTES`; what an opcode says of sizes
-and of places in the memo allocates nothing; and no more than `_MOST_STEPS` opcodes are followed.
+Memory is bounded by the file: it is read whole, up to `_MOST_BYTES`; sizes and memo indices in
+opcodes allocate nothing; and no more than `_MOST_STEPS` opcodes are followed.
 
 Source: CPython's pickletools, which documents every opcode and reads its argument.
 """
@@ -28,7 +28,7 @@ _MOST_LETTERS = 200  # of a message, which may quote the file
 
 
 def read_pickle(path: Path) -> dict[bytes, object]:
-    """The dictionary that a pickle holds, its keys as bytes; Python 2's text is bytes too.
+    """Return the dictionary in a pickle, its keys as bytes; Python 2's text becomes bytes too.
 
     Raises:
         DataError: it is damaged, asks for anything else, or holds no dictionary.
@@ -54,7 +54,7 @@ def _filled(value: object) -> object:
 
 
 class _SafeUnpickler:
-    """Follows the opcodes of a pickle."""
+    """An interpreter of a pickle's opcodes."""
 
     def __init__(self, content: bytes) -> None:
         self._file = io.BytesIO(content)
@@ -64,7 +64,7 @@ class _SafeUnpickler:
         self._memo: dict[int, Any] = {}
 
     def result(self) -> object:
-        """What the pickle holds.
+        """Return the object in the pickle.
 
         Raises:
             DamagedFile: it is damaged, or asks for what is not permitted.
@@ -77,7 +77,7 @@ class _SafeUnpickler:
                 _STEPS[opcode.name](self, self._argument(opcode))
         except DamagedFile:
             raise
-        # What is raised of opcodes that are not in their place.
+        # Errors that opcodes in a wrong place raise.
         except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
             raise DamagedFile(f"it is damaged: {type(error).__name__}: {error}") from error
         raise DamagedFile(f"it has more than the {_MOST_STEPS:,} opcodes that are followed")
@@ -144,7 +144,7 @@ class _SafeUnpickler:
         if not isinstance(self._stack[-1], dict):
             raise DamagedFile("it sets an item of what is no dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Numbers can be chosen so that all of them fall into one place of the table.
+            # Numbers can be chosen so that all of them collide in the hash table.
             if not isinstance(key, str | bytes):
                 raise DamagedFile("a dictionary has a key that is no text")
             self._stack[-1][key] = value
@@ -155,7 +155,7 @@ class _SafeUnpickler:
             raise DamagedFile("it calls what it did not name, which is not permitted")
         if name is Name.BYTES_OF_TEXT:
             self._letters_left -= len(given[0])
-            if self._letters_left < 0:  # a text that stands there once, encoded time and again
+            if self._letters_left < 0:  # one text in the file could be encoded many times
                 raise DamagedFile("it makes more bytes of its text than it has itself")
         self._stack.append(made(name, given))
 
@@ -165,7 +165,7 @@ class _SafeUnpickler:
 
 
 def _python_2_text(line: bytes) -> bytes:
-    """What stands in quotes, its escapes resolved."""
+    """Return the text in quotes, its escapes resolved."""
     text = line.strip()
     if len(text) < 2 or text[:1] not in (b"'", b'"') or text[:1] != text[-1:]:
         raise DamagedFile("a text stands in no quotes")
@@ -213,7 +213,7 @@ _STEPS: Mapping[str, _Step] = {
     "REDUCE": _SafeUnpickler.reduce,
     "BUILD": _SafeUnpickler.build,
 }
-"""What is done for each opcode that is followed."""
+"""The action for each opcode that is followed."""
 
 _OPCODES = {
     opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes if opcode.name in _STEPS

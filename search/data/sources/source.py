@@ -1,4 +1,4 @@
-"""What every source gives: pools of undecoded images, with labels and the classes' names."""
+"""The interface of every source: pools of undecoded images, with labels and the classes' names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ class Pool:
     labels: Labels
 
     def take(self, indices: Labels) -> "Pool":
-        """Some of them, in the order given."""
+        """Return some of them, in the order given."""
         return Pool(pictures=self.pictures.take(indices), labels=self.labels[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set as its keeper divided it.
+    """A data set as its publisher divided it.
 
     Attributes:
         classes: names, in the order of their labels.
-        training: what may be trained on.
-        held_out: what the keeper set apart: nothing, a test part, or validation and test.
+        training: the images for training.
+        held_out: the parts set apart: nothing, a test part, or validation and test.
     """
 
     classes: tuple[str, ...]
@@ -50,7 +50,7 @@ class Source:
 
 
 def numbered_classes(labels: Labels) -> tuple[str, ...]:
-    """Names for classes that have none: their labels.
+    """Return names for classes that have none: their labels.
 
     Raises:
         DataError: they are no numbers of classes, but such as ids.

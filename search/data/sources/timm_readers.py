@@ -18,7 +18,7 @@ from search.data.pictures import Pictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
 
-# Streams have no order that an index could name, so their views could not be told apart.
+# Streams have no order to index by, so their views could not be distinguished.
 _STREAMS = ("tfds", "wds", "hfids")
 _TRAINING = ("train", "training")
 _HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
@@ -26,7 +26,7 @@ _HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
 
 @dataclass(frozen=True, kw_only=True)
 class TimmPictures(Pictures):
-    """Images that a timm reader gives; `items` are their places in it, [images], int64."""
+    """Images that a timm reader returns; `items` are their places in it, [images], int64."""
 
     parallel: ClassVar[bool] = False  # readers of archives share one file handle
 
@@ -39,11 +39,11 @@ class TimmPictures(Pictures):
 
     def open(self, index: int) -> Image.Image:
         place = int(self.items[index])
-        if not hasattr(self._images, "reader"):  # torchvision's give decoded images
+        if not hasattr(self._images, "reader"):  # torchvision's data sets return decoded images
             with must_be_sound(self.name(index)):
                 image: Image.Image = self._images[place][0]
                 return image.convert("L" if self.channels == 1 else "RGB")
-        # Not `self._images[place]`: for a damaged image that gives the next one, unasked.
+        # Not `self._images[place]`: for a damaged image that silently returns the next one.
         with must_be_sound(self.name(index)):
             file, *_ = self._images.reader[place]
         with file:
@@ -51,7 +51,7 @@ class TimmPictures(Pictures):
 
 
 def read(settings: DataSettings) -> Source:
-    """The splits of the data set that timm calls `settings.name`, as 3 channels.
+    """Read the splits of the data set that timm calls `settings.name`, as 3 channels.
 
     Raises:
         DataError: it can't be read by index, is not at hand, or needs a package that is not.
@@ -77,7 +77,7 @@ def read(settings: DataSettings) -> Source:
 
 
 def open_split(*, name: str, root: str, split: str) -> Any:
-    """One split, as timm gives it.
+    """Open one split, as timm returns it.
 
     Raises:
         DataError: timm can't.
@@ -110,13 +110,13 @@ def _check_readable(name: str) -> None:
 
 
 def _splits(name: str, root: str) -> list[str]:
-    """The training split, and those held out, as far as they are there."""
+    """Return the training split, and those held out, as far as they exist."""
     prefix = name.partition("/")[0].lower() if "/" in name else ""
     if prefix == "hfds":
         return _hub_splits(name, root)
     if prefix == "torch" and name.lower() not in ("torch/folder", "torch/image_folder"):
         return ["train", "validation"]
-    # Where a split has no folder, timm gives the whole of the root for it: never held out, then.
+    # Where a split has no folder, timm returns the whole root for it: such a split is not held out.
     there = [next((s for s in names if (Path(root) / s).is_dir()), None) for names in _HELD_OUT]
     held_out = [split for split in there if split is not None]
     if held_out and not any((Path(root) / split).is_dir() for split in _TRAINING):
