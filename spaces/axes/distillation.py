@@ -62,7 +62,7 @@ class Distillation(Method, ABC):
         """Scalar, averaged over the batch.
 
         Raises:
-            ValueError: the lesson lacks what the method needs.
+            ValueError: the batch lacks what the method needs.
         """
 
 
@@ -103,7 +103,7 @@ class FeatureDistillation(Distillation):
         from torch.nn import functional
 
         if not batch.maps:
-            raise ValueError(f"{self.name} needs the teacher's features, but the lesson has none")
+            raise ValueError(f"{self.name} needs the teacher's features, but the batch has none")
         true = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing
         )

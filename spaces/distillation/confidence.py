@@ -48,7 +48,7 @@ class Confidence(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.members is None:
-            raise ValueError("confidence needs the teacher's logits, but the lesson has none")
+            raise ValueError("confidence needs the teacher's logits, but the batch has none")
         members = batch.members.detach().float()
         softened = (batch.student / self.temperature).log_softmax(dim=1).expand_as(members)
         divergences = functional.kl_div(

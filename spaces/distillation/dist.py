@@ -41,7 +41,7 @@ class DIST(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("DIST needs the teacher's logits, but the lesson has none")
+            raise ValueError("DIST needs the teacher's logits, but the batch has none")
         student = (batch.student / self.temperature).softmax(dim=1)
         teacher = (batch.teacher.detach().float() / self.temperature).softmax(dim=1)
         inter = uncorrelated(student, teacher)

@@ -51,7 +51,7 @@ class DKD(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("DKD needs the teacher's logits, but the lesson has none")
+            raise ValueError("DKD needs the teacher's logits, but the batch has none")
         labels = batch.labels
         target = labels if labels.ndim == 1 else labels.argmax(dim=1)
         own = decoupled(batch.student / self.temperature, target)

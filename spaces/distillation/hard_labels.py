@@ -25,7 +25,7 @@ class HardLabels(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("hard labels need the teacher's logits, but the lesson has none")
+            raise ValueError("hard labels need the teacher's logits, but the batch has none")
         decided = batch.teacher.argmax(dim=1)
         taught, true = (
             functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)

@@ -29,5 +29,5 @@ class LabelFree(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("label_free needs the teacher's logits, but the lesson has none")
+            raise ValueError("label_free needs the teacher's logits, but the batch has none")
         return soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)

@@ -48,7 +48,7 @@ class SoftTargets(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("soft targets need the teacher's logits, but the lesson has none")
+            raise ValueError("soft targets need the teacher's logits, but the batch has none")
         soft = soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)
         hard = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing

@@ -105,14 +105,14 @@ def test_gradient_reaches_the_student_alone(
 
 
 @over_distillations
-def test_loss_of_the_same_lesson_is_the_same(
+def test_loss_of_the_same_batch_is_the_same(
     distillation: Distillation, batch: DistillationBatch
 ) -> None:
     assert torch.equal(distillation.loss(batch), distillation.loss(batch))
 
 
 @over_distillations
-def test_loss_leaves_the_lesson_as_it_was(
+def test_loss_leaves_the_batch_as_it_was(
     distillation: Distillation, batch: DistillationBatch
 ) -> None:
     before = [tensor.detach().clone() for tensor in _tensors(batch)]

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from search.cli.main import app
 from search.errors import BadInput, DataError
 from search.export.exporting import export_student
+from search.objectives.limits import SIZE
 from search.targets.agent_client import describe_agent
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
@@ -55,7 +56,7 @@ def test_verify_of_a_student_that_is_not_what_it_says_ends_with_1(
     done = CliRunner().invoke(app, ["verify", "student", "--cache", "cache"])
     assert done.exit_code == 1
     size = (student / "model.onnx").stat().st_size
-    assert naming("bytes", f"{size:,}", f"{size + 1:,}").search(done.stdout)
+    assert naming("size", f"{size:,}", f"{size + 1:,}").search(done.stdout)
 
 
 def test_predict_names_the_likeliest_classes_of_each_image(student: Path, retort: Retort) -> None:
@@ -94,7 +95,11 @@ def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> 
     table = retort(*command).stdout
     rows = [line for line in table.splitlines() if "%" in line and "95%" not in line]
     assert rows
-    assert all(text in line for line in rows for text in (f"{told[0]['accuracy']:.2%}", "KB", "µs"))
+    assert all(
+        text in line
+        for line in rows
+        for text in (f"{told[0]['accuracy']:.2%}", SIZE.format(told[0]["size_bytes"]), "µs")
+    )
     assert "…" not in table
     assert max(map(len, table.splitlines())) <= 80
     assert naming(36, "npz").search(table)
