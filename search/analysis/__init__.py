@@ -1,1 +1,1 @@
-"""What a study came to: the frontier, which student to take, and why. Pure functions."""
+"""The results of a study: the frontier, which student to take, and why. Pure functions."""

@@ -1,4 +1,4 @@
-"""Images and class names for people to look at: read without torch, where they are on this machine.
+"""Images and class names for people to look at, read without torch, if this machine has them.
 
 The files are those that `search.artifacts.student` and `search.data.prepared` write.
 """
@@ -21,14 +21,14 @@ _INFO = "info.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DataNames:
-    """What a student was trained on: the classes' names by label, and the data's digest."""
+    """The data that a student was trained on: the class names by label, and the data's digest."""
 
     classes: tuple[str, ...]
     digest: str
 
 
 def data_names(artifact: Path) -> DataNames:
-    """What the student in the folder says that it was trained on.
+    """Read which data the student in the folder was trained on.
 
     Raises:
         ArtifactError: its recipe.json is missing or damaged.
@@ -41,7 +41,7 @@ def data_names(artifact: Path) -> DataNames:
 
 
 def prepared_pixels(cache: Path, digest: str, part: str) -> NDArray[np.uint8] | None:
-    """The images of a part, mapped into memory; None where they are not here as pixels.
+    """Return the images of a part, mapped into memory; None where their pixels are not here.
 
     Args:
         cache: `run.cache` of the study.

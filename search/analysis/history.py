@@ -1,4 +1,4 @@
-"""How a search went: what its best students were worth, trial by trial. Pure."""
+"""The course of a search: how good its best students were, trial by trial. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from search.objectives.dominance import hypervolume, non_dominated
 from search.objectives.goal import Goal
 from search.records import TrialRecord
 
-# As many moments as a picture can show apart.
+# More moments than this can't be told apart in a picture.
 _MOST = 200
 # With more objectives, the exact volumes of a long search's frontiers would take minutes.
 _EXACT = 3
@@ -23,15 +23,15 @@ _SAMPLES = 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryPoint:
-    """What a search had when so many of its trials had ended.
+    """The state of a search when this many of its trials had ended.
 
     Attributes:
-        ended: trials.
+        ended: trials that had ended.
         hours: since the first one started.
         best: the best value of the goal's metric within the budget; None before there was one.
         hypervolume: the share of the box of all objectives, from nothing up to the worst utility
-            and the costs' bounds, that some student betters. With more than three objectives an
-            estimate, whose standard error is at most 0.002.
+            and the costs' bounds, that some student dominates. With more than three objectives,
+            it is an estimate with a standard error of at most 0.002.
     """
 
     ended: int
@@ -42,7 +42,7 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class _Joined:
-    """A student that was on the frontier when its trial ended, as the one of so many."""
+    """A student that was on the frontier when its trial ended; `ended` counts the trials so far."""
 
     ended: int
     trial: TrialRecord
@@ -50,15 +50,15 @@ class _Joined:
 
 
 def history(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[HistoryPoint]:
-    """A moment for each student that was on the frontier when it was made, and one for the last.
+    """Return a moment for each student that joined the frontier, and one for the last trial.
 
-    Of more than 200 such students, neighbours share a moment.
+    With more than 200 such students, neighbours share a moment.
 
     Args:
         trials: of one study.
-        budget: its own; a cost that it leaves free is bounded by the highest among the students
-            that were ever on the frontier.
-        goal: its own.
+        budget: the study's own; a cost that it leaves free is bounded by the highest among the
+            students that were ever on the frontier.
+        goal: the study's own.
     """
     ended = sorted(
         (trial for trial in trials if trial.finished_at is not None),
@@ -92,7 +92,7 @@ def _hours(trial: TrialRecord, start: datetime) -> float:
 
 
 def _that_joined(ended: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[_Joined]:
-    """Those than which no earlier one was as good in all objectives together."""
+    """Return the students that were dominated by no earlier one when they ended."""
     students = [
         _Joined(count, trial, point)
         for count, trial in enumerate(ended, start=1)
@@ -100,34 +100,34 @@ def _that_joined(ended: Sequence[TrialRecord], budget: Budget, goal: Goal) -> li
     ]
     if not students:
         return []
-    # With the order as the first column, only an earlier one can dominate.
+    # With the order as the first column, only an earlier student can dominate.
     ordered = np.array([(one.ended, *one.point) for one in students])
     return [students[place] for place in non_dominated(ordered)]
 
 
 def _stretches(joined: Sequence[_Joined]) -> Iterator[Sequence[_Joined]]:
-    """One trial each; of very many several, so that a picture of them takes no minutes."""
+    """Yield one trial each; several if there are very many, so that a picture takes no minutes."""
     length = max(1, math.ceil(len(joined) / _MOST))
     for place in range(0, len(joined), length):
         yield joined[place : place + length]
 
 
 def _bounds(joined: Sequence[_Joined], budget: Budget, goal: Goal) -> list[float]:
-    """The largest of each minimised cost that counts."""
+    """Return the largest value of each minimised cost."""
     limits = budget.limits()
     found = []
     for limit in goal.costs:
         costs = [cost_of(one.trial).get(limit.cost, 0.0) for one in joined]
-        # A hair above the highest, or the student that has it would span nothing.
+        # A little above the highest value, or the student that has it would span nothing.
         found.append(limits.get(limit.cost, max(costs, default=1.0) * 1.01) or 1.0)
     return found
 
 
 def _volumes(stretches: Sequence[NDArray[np.floating]]) -> Iterator[float]:
-    """The share of the unit box that is dominated once each stretch of points, in turn, is there.
+    """Yield the dominated share of the unit box after each stretch of points, in turn.
 
     Args:
-        stretches: some points each, [points, objectives].
+        stretches: groups of points, each [points, objectives].
     """
     if not stretches:
         return

@@ -1,4 +1,4 @@
-"""How much each parameter of the recipes matters for what came of them."""
+"""The influence of each recipe parameter on an objective."""
 
 import math
 import random
@@ -12,20 +12,20 @@ from search.records import Scalar, TrialRecord
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-# Fewer say nothing about a parameter; more say little that is new, and take seconds.
+# Fewer trials say nothing about a parameter; more add little, and take seconds.
 _FEWEST, _MOST = 12, 2000
-# Deeper trees tell single trials apart, and give their share to whatever tells them.
+# Deeper trees separate single trials, and credit whichever parameter separates them.
 _TREES, _DEPTH = 64, 6
 _OF_SHAPES = ("student", "pruning", "quantization")
-# A range of numbers above 0 that spans more was searched, or is better seen, in logarithms.
+# A range above 0 that spans a larger factor was searched, or is clearer, on a log scale.
 _WIDE = 20.0
 
 
 def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> dict[str, float]:
-    """Each parameter's share of what a random forest tells the objective by.
+    """Return each parameter's importance to a random forest that predicts the objective.
 
-    A cost depends on shapes, which training and distillation leave as they are: for a cost only
-    the other axes are weighed.
+    A cost depends on shapes, which training and distillation leave unchanged: for a cost, only
+    the other axes count.
 
     Args:
         trials: of one study.
@@ -34,12 +34,12 @@ def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> di
 
     Returns:
         Shares by parameter that sum to 1, the greatest first; empty where fewer than 12 trials
-        have the objective. A parameter that was the same in all of them is left out; one that a
-        trial's methods lack counts there as the median of the others.
+        have the objective. A parameter that was the same in all trials is left out. Where a trial's
+        methods lack a parameter, it counts as the median of the other trials.
 
     Source: mean decrease of impurity, Breiman 2001, Random Forests, as Optuna has it. PED-ANOVA and
-    fANOVA were tried on a search of retort's own: the first called the student unimportant, for the
-    sampler had tried the good ones most; the second takes very much longer.
+    fANOVA were tried on a search of retort's own: the first called the student unimportant, because
+    the sampler had tried the good ones most; the second takes much longer.
     """
     measured = [
         (_weighed(trial.params, goal, objective), value)
@@ -56,7 +56,7 @@ def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> di
 
 
 def trained_students(trials: Sequence[TrialRecord], goal: Goal) -> int:
-    """How many trials trained a student whose metric is known: others share one of theirs."""
+    """Count the trials that trained a student whose metric is known; others share theirs."""
     return sum(
         trial.parent is None and _value(trial, goal, goal.metric.name) is not None
         for trial in trials
@@ -73,18 +73,18 @@ def _weighed(params: Mapping[str, Scalar], goal: Goal, objective: str) -> dict[s
 
 
 def _value(trial: TrialRecord, goal: Goal, objective: str) -> float | None:
-    """The metric's utility, or the logarithm of a cost: recipes change costs by factors."""
+    """Return the metric's utility, or a cost's logarithm: recipes change costs by factors."""
     if trial.outcome is None:
         return None
     if objective == goal.metric.name:
         return goal.utility(trial.outcome)
-    # Also of a trial that was never trained.
+    # A trial that was never trained has a cost, too.
     value = (trial.outcome.cost or {}).get(objective)
     return math.log10(value) if value else None
 
 
 def _varying(recipes: Sequence[Mapping[str, Scalar]]) -> dict[str, list[Scalar]]:
-    """The values of each parameter that occurs with more than one."""
+    """Return the values of each parameter that occurs with more than one value."""
     values: dict[str, list[Scalar]] = {}
     for recipe in recipes:
         for name, value in recipe.items():
@@ -97,7 +97,7 @@ def _evaluated(
     values: Sequence[float],
     params: Mapping[str, Sequence[Scalar]],
 ) -> dict[str, float]:
-    # Optuna takes a second to import, which only this needs.
+    # Optuna takes a second to import, and only this function needs it.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -120,13 +120,13 @@ def _evaluated(
 
 
 def _middle(values: Sequence[Scalar]) -> Scalar:
-    """The median of numbers, else the value that most have."""
+    """Return the median of numbers, else the most frequent value."""
     numbers = [value for value in values if not isinstance(value, bool | str)]
     return median_low(numbers) if len(numbers) == len(values) else mode(values)
 
 
 def _domain(values: Sequence[Scalar]) -> "BaseDistribution":
-    """Where the values lie: the space that was searched may be wider, and is not known for all."""
+    """Return the range of the values: the searched space may be wider, but is not always known."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

@@ -1,4 +1,4 @@
-"""Which trials are worth having: the frontier, and the best within a budget.
+"""The choice of trials: the frontier, and the best trial within a budget.
 
 Pure functions on records. The command, the dashboard and the report all choose by these.
 """
@@ -14,14 +14,14 @@ from search.objectives.goal import Goal
 from search.records import Cost, TrialRecord, TrialState
 
 Point = tuple[float, ...]
-"""What a trial has of a goal's objectives: 1 - utility, then the costs; less is better in each."""
+"""A trial's objectives under a goal: 1 - utility, then the costs; less is better in each."""
 
 
 def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
-    """The trials that no other one betters in all objectives together, by cost.
+    """Return the trials that no other trial dominates, by cost.
 
     Only complete trials inside their study's budget count, where the metric is known. Of trials
-    equal in every objective the earliest is kept. A cost that was not measured counts as the
+    equal in every objective, the earliest is kept. A cost that was not measured counts as the
     highest. The first cost decides the order, then the next ones.
     """
     candidates = sorted(
@@ -41,15 +41,15 @@ def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
 def best(
     trials: Iterable[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> TrialRecord | None:
-    """The complete trial within the budget whose metric is best; None where there is none.
+    """Return the complete trial within the budget with the best metric; None where there is none.
 
-    Of equally good ones the cheapest, by the goal's costs in their order, then the earliest.
+    Among equally good trials, the cheapest by the goal's costs in their order, then the earliest.
 
     Args:
         trials: of one study.
-        budget: may differ from the study's: only what a trial costs is compared with it.
+        budget: may differ from the study's: only a trial's cost is compared with it.
         goal: of the study.
-        floor: the worst value of the goal's metric that will do; None takes any.
+        floor: the worst acceptable value of the goal's metric; None accepts any.
     """
     least = 0.0 if floor is None else goal.metric.utility(floor)
     candidates = sorted(
@@ -67,7 +67,7 @@ def best(
 def chosen(
     trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> TrialRecord:
-    """The best trial, as `best` finds it.
+    """Return the best trial, as `best` finds it.
 
     Raises:
         NoStudentFits: there is none; the message names the nearest miss.
@@ -93,9 +93,9 @@ def chosen(
 
 
 def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord | None:
-    """The measured trial that breaks the budget by the least; None where none breaks it.
+    """Return the measured trial that breaks the budget by the least; None where none breaks it.
 
-    What is compared is the sum over the broken limits of the relative excess. Of equal ones the
+    The measure is the sum of the relative excess over the broken limits. Among equal trials, the
     earliest. A cost that was not measured adds nothing, so such a trial may be further off.
     """
     misses = (
@@ -110,21 +110,21 @@ def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord |
 
 
 def point_of(trial: TrialRecord, goal: Goal) -> Point | None:
-    """The objectives of a complete trial; None of another one, or where its metric is unknown."""
+    """Return a complete trial's objectives; None for others, or where the metric is unknown."""
     if trial.state is not TrialState.COMPLETE or trial.outcome is None:
         return None
     return goal.point(trial.outcome)
 
 
 def value_of(trial: TrialRecord, goal: Goal) -> float:
-    """The goal's metric of a trial whose student was measured."""
+    """Return the goal's metric of a trial whose student was measured."""
     value = None if trial.outcome is None else goal.value(trial.outcome)
     assert value is not None
     return value
 
 
 def cost_of(trial: TrialRecord) -> Cost:
-    """The cost of a trial whose student was measured."""
+    """Return the cost of a trial whose student was measured."""
     assert trial.outcome is not None
     assert trial.outcome.cost is not None
     return trial.outcome.cost

@@ -1,4 +1,4 @@
-"""Which student to take within a budget, and why it and not its neighbours. Pure."""
+"""Advice on which student to take within a budget, and why not its neighbours. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from search.objectives.limit import Limit
 from search.objectives.limits import limit_on
 from search.records import TrialRecord, TrialState
 
-# A student is worth naming as the cheaper one where it costs at most so much of the chosen one.
+# A cheaper student is worth naming where it costs at most this share of the chosen one.
 _CHEAPER = 0.75
 
 
@@ -25,7 +25,7 @@ class Upgrade:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The student to take, and its neighbours. The better one has the better goal's metric.
+    """The student to take, and its neighbours. "Better" means a better value of the goal's metric.
 
     Attributes:
         chosen: the best within the budget.
@@ -33,7 +33,7 @@ class Advice:
         cheaper: the best one that costs at most three quarters of the chosen one in the goal's
             first cost and no more in the others; None where there is none.
         upgrades: for each limit that alone keeps out a better student, the one that breaks it by
-            the least; where each of them breaks several, the nearest of these.
+            the least; where all better students break several limits, the nearest of them.
         lost: the best trial that was trained, is better than the chosen one, and broke the study's
             own budget, so that its student was not kept; None where there is none.
     """
@@ -48,13 +48,13 @@ class Advice:
 def advise(
     trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> Advice | None:
-    """What to take of the trials; None where none is within the budget.
+    """Choose a student among the trials; None where none is within the budget.
 
     Args:
         trials: of one study.
         budget: may differ from the study's.
         goal: of the study.
-        floor: the worst value of the goal's metric that will do.
+        floor: the worst acceptable value of the goal's metric.
     """
     complete = [trial for trial in trials if point_of(trial, goal) is not None]
     chosen = best(complete, budget, goal, floor=floor)
@@ -72,7 +72,7 @@ def advise(
 
 
 def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
-    """The advice in sentences: why this one, what the next lacks, what more budget would buy."""
+    """Return sentences: why this student, what the next one lacks, what more budget would buy."""
     chosen, metric = advice.chosen, goal.metric
     within = f" within {budget}" if budget.limits() else "; no limit is set"
     lines = [f"Trial {chosen.number} has the best {metric.label}{within}."]
@@ -148,7 +148,7 @@ def _needs(trial: TrialRecord, budget: Budget) -> dict[str, float]:
 
 
 def _beside(trial: TrialRecord, chosen: TrialRecord, goal: Goal) -> str:
-    """Such as `trial 1: accuracy -2.00 points, size 25% smaller, latency the same`."""
+    """Return text such as `trial 1: accuracy -2.00 points, size 25% smaller, latency the same`."""
     difference = goal.metric.difference(value_of(trial, goal), value_of(chosen, goal))
     cost, other = cost_of(trial), cost_of(chosen)
     compared = [

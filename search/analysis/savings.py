@@ -1,7 +1,7 @@
-"""How much training a search was spared: by rejecting, by stopping and by sharing. Pure.
+"""The training that a search was spared by rejecting, stopping and sharing. Pure.
 
-What is counted is epochs, which are facts: those that the recipes asked for, and those that were
-done. What they would have taken is an estimate, from what an epoch took in this study.
+The unit is epochs, which are facts: the epochs that the recipes asked for, and the epochs that were
+done. The time they would have taken is an estimate, from the time of an epoch in this study.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +17,10 @@ class Savings:
     """Epochs of training, before pruning, over all trials of a study.
 
     Attributes:
-        trained: that were done.
-        rejected: of recipes that were never trained, for their cost breaks the budget.
-        stopped: that were left when hopeless trials were stopped.
-        shared: of trials that were made of a student which another one had trained.
+        trained: epochs that were done.
+        rejected: of recipes that were never trained, because their cost breaks the budget.
+        stopped: left undone when hopeless trials were stopped.
+        shared: of trials that were made from a student that another trial had trained.
         seconds_per_epoch: the median over trials that trained to their end; None before one did.
     """
 
@@ -37,17 +37,17 @@ class Savings:
 
     @property
     def share(self) -> float:
-        """Of all epochs that were asked for, 0 to 1; 0 where none was."""
+        """The saved share of all epochs that were asked for, 0 to 1; 0 where none was."""
         asked = self.trained + self.saved
         return self.saved / asked if asked else 0.0
 
 
 def savings(trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]) -> Savings:
-    """What was spared in a study.
+    """Count the epochs that a study saved.
 
     Args:
-        trials: all of them.
-        done: by number, of those that were trained.
+        trials: all trials of the study.
+        done: epochs by trial number, of the trained ones.
     """
     ended = [trial for trial in trials if trial.state is not TrialState.RUNNING]
     own = [trial for trial in ended if _is_own(trial, done)]
@@ -65,7 +65,7 @@ def savings(trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]) -> 
 
 
 def in_words(found: Savings) -> str:
-    """How much was saved, and about how long that would have taken."""
+    """Return text on how much was saved, and about how long that would have taken."""
     text = (
         f"{found.saved:,} of {found.trained + found.saved:,} epochs ({found.share:.0%}) that the "
         "recipes asked for were not trained."
@@ -77,7 +77,7 @@ def in_words(found: Savings) -> str:
 
 
 def epochs_asked(params: Mapping[str, Scalar]) -> int:
-    """The epochs of training that a recipe asks for; 0 where its method does not say."""
+    """Return the epochs of training that a recipe asks for; 0 where its method does not say."""
     epochs = params.get(f"training.{params.get('training')}.epochs", 0)
     return epochs if isinstance(epochs, int) else 0
 

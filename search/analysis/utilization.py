@@ -1,4 +1,4 @@
-"""How busy the workers of a search were: what their time went into, and what lay between. Pure."""
+"""The occupancy of a search's workers: the time in trials, and the time between them. Pure."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,16 @@ from search.units import format_duration
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOccupancy:
-    """What became of the workers' time.
+    """The use of the workers' time.
 
     Attributes:
         workers: trials at a time.
         elapsed_s: from the search's beginning, with the start of the workers, to its end.
-        busy_s: of all workers together, in trials: training, compressing and measuring; of trials
-            that were stopped or died all that went by.
-        around_s: that a worker spent around a trial: since the one before, until its work began or
-            its end was known, and waiting to go on with it; the median of the trials.
+        busy_s: of all workers together, in trials: training, compressing and measuring; for trials
+            that were stopped or died, their whole duration.
+        around_s: a worker's time around a trial: from the end of the one before to the start of its
+            work, from the end of its work until the tuner knew, and waits in between; the median of
+            the trials.
     """
 
     workers: int
@@ -31,19 +32,19 @@ class WorkerOccupancy:
 
     @property
     def share(self) -> float:
-        """Of the workers' time, 0 to 1, that went into trials."""
+        """The share of the workers' time, 0 to 1, that went into trials."""
         return min(1.0, self.busy_s / (self.workers * self.elapsed_s)) if self.elapsed_s else 0.0
 
 
 def occupancy(
     trials: Iterable[TrialRecord], *, elapsed_s: float, workers: int | None
 ) -> WorkerOccupancy:
-    """How busy the workers were.
+    """Measure how busy the workers were.
 
     Args:
-        trials: all of a study. Those that were rejected took no worker's time.
+        trials: all trials of a study. Rejected ones took no worker's time.
         elapsed_s: how long the study searched.
-        workers: trials at a time; None for as many as there were.
+        workers: trials at a time; None for the largest number that ran at once.
     """
     stays = _stays(trials)
     workers = workers or _most_at_once(stays)
@@ -56,7 +57,7 @@ def occupancy(
 
 
 def occupancy_text(found: WorkerOccupancy) -> str:
-    """The occupancy in words."""
+    """Return the occupancy in words."""
     return (
         f"{found.workers} at a time for {format_duration(found.elapsed_s)}: {found.share:.0%} of "
         f"it in trials, {format_duration(found.around_s)} of a worker around each"
@@ -65,7 +66,7 @@ def occupancy_text(found: WorkerOccupancy) -> str:
 
 @dataclass(frozen=True, order=True)
 class _Stay:
-    """A trial at its worker, with all that was made of its student."""
+    """A trial at its worker, with all that was made from its student."""
 
     begin: datetime
     end: datetime
@@ -73,7 +74,7 @@ class _Stay:
 
 
 def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
-    """Those of all trials that ran, by their beginning."""
+    """Return the stays of all trials that ran, in the order of their beginnings."""
 
     def owner(trial: TrialRecord) -> int:
         return trial.number if trial.parent is None else trial.parent
@@ -90,7 +91,7 @@ def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
 
 
 def _most_at_once(stays: Sequence[_Stay]) -> int:
-    """How many of the stays, which are in the order of their beginnings, were under way at once."""
+    """Return the largest number of stays at one time; stays are sorted by their beginnings."""
     ends: list[datetime] = []
     most = 1
     for stay in stays:
@@ -102,7 +103,7 @@ def _most_at_once(stays: Sequence[_Stay]) -> int:
 
 
 def _around(stays: Sequence[_Stay], workers: int) -> list[float]:
-    """Seconds around each stay; of each worker's first, no more than those within it."""
+    """Return the seconds around each stay; for each worker's first, only those within it."""
     free: list[datetime] = []
     found = []
     for stay in stays:

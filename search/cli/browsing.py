@@ -69,7 +69,7 @@ def trials(
         OutputFormat, typer.Option("--format", help="How to write.")
     ] = OutputFormat.TABLE,
 ) -> None:
-    """The trials of a study, or its frontier; only those within limits where some are given."""
+    """List a study's trials, or its frontier; only those within limits where some are given."""
     budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
@@ -125,7 +125,7 @@ def best(
     min_accuracy: MinAccuracy = None,
     as_json: Json = False,
 ) -> None:
-    """The best student within a budget; the study's own where none is given."""
+    """Show the best student within a budget; the study's own where none is given."""
     budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
@@ -148,7 +148,7 @@ def _fits(trial: TrialRecord, budget: Budget) -> bool:
 
 
 def flat(trial: TrialRecord) -> dict[str, Any]:
-    """A trial as one row: what it is, what was measured, and its recipe's parameters."""
+    """Return a trial as one row: its identity, its measurements, its recipe's parameters."""
     outcome = trial.outcome or Outcome(state=trial.state)
     costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
     return {
@@ -169,7 +169,7 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _flat_quality(quality: Quality, prefix: str = "") -> dict[str, float | None]:
-    """Every metric's value; None of one that was not measured."""
+    """Return every metric's value; None where it was not measured."""
     values = {name: found.value for name, found in quality.items()}
     return {f"{prefix}{name}": values.get(name) for name in dict.fromkeys([*metrics(), *values])}
 

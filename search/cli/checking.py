@@ -1,4 +1,4 @@
-"""The command that looks at the machine: doctor."""
+"""The command that inspects the machine: doctor."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def _installed(library: str) -> str:
 
 
 def _runtimes() -> dict[str, str]:
-    """What serves students, by name, with its version; those of plugins too."""
+    """Return each serving runtime's version by name, those of plugins included."""
     from search.targets.registry import OWN_RUNTIMES, runtime, runtime_names
 
     try:

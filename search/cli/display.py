@@ -1,4 +1,4 @@
-"""A run as it goes: a live picture on a terminal, plain lines elsewhere."""
+"""A running search on the screen: a live picture on a terminal, plain lines elsewhere."""
 
 import time
 from collections import Counter
@@ -29,19 +29,19 @@ _MOST_ROWS = 8
 
 @contextmanager
 def watching(study: Study, store: Store) -> Iterator[Callback]:
-    """A watcher that suits where the output goes."""
+    """Return a watcher that suits where the output goes."""
     if not out.is_terminal:
         yield PlainLines(study)
         return
     picture = LiveDisplay(study, store, **_so_far(study, store))
-    # Transient: what it showed last is told again, and better, when the run has ended.
+    # Transient: once the run has ended, a better summary replaces what it showed last.
     with Live(console=out, get_renderable=picture.render, refresh_per_second=4, transient=True):
         yield picture
 
 
 @dataclass
 class PlainLines:
-    """A line for each thing that happens; for logs, pipes and continuous integration."""
+    """A printer of one line per event; for logs, pipes and continuous integration."""
 
     study: Study
     start: float = field(default_factory=time.monotonic)
@@ -54,19 +54,19 @@ class PlainLines:
         self.log(f"trial {number} started: {recipe_text(params)}")
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None:
-        """Not told: a line for each epoch would bury the others."""
+        """Print nothing: a line for each epoch would bury the others."""
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         result = _result(outcome, self.study.goal)
         self.log(f"trial {number} {outcome.state}: {result} ({recipe_text(params)})")
 
     def on_trial_exit(self, number: int) -> None:
-        """Not told: its last branch was."""
+        """Print nothing: its last branch was printed."""
 
 
 @dataclass
 class LiveDisplay:
-    """Trials by state, what runs now, the frontier so far, and the time that is left."""
+    """A live picture: trials by state, running trials, the frontier so far, and the time left."""
 
     study: Study
     store: Store
@@ -94,7 +94,7 @@ class LiveDisplay:
         self.points[number] = point
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        # What was rejected, or made of another trial's student, has not run.
+        # A rejected trial, or one made from another trial's student, has not run.
         if number in self.running and outcome.state is not TrialState.INFEASIBLE:
             self.trained += 1
         self.states[outcome.state] += 1
@@ -108,7 +108,7 @@ class LiveDisplay:
             self.news = f"trial {number} failed: {_result(outcome, self.study.goal)}"
 
     def _best_and(self, number: int) -> Sequence[TrialRecord]:
-        """Those that the frontier is of, now that this trial has ended."""
+        """Return the trials that may form the frontier, now that this trial has ended."""
         if self.lacks_some:
             return self.store.trials(self.study.study)
         return [*self.best_so_far, *self.store.trials(self.study.study, numbers=[number])]
@@ -118,7 +118,7 @@ class LiveDisplay:
         self.points.pop(number, None)
 
     def render(self) -> RenderableType:
-        """What the terminal shows now."""
+        """Return what the terminal shows now."""
         parts: list[RenderableType] = [self._header()]
         if self.news:
             parts.append(Text(self.news, style="dim"))
@@ -166,7 +166,7 @@ class LiveDisplay:
 
 
 def _so_far(study: Study, store: Store) -> dict[str, Any]:
-    """What earlier runs of the study came to."""
+    """Return the results of the study's earlier runs."""
     if study.study not in store.names():
         return {}
     counted = {TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}
@@ -176,7 +176,7 @@ def _so_far(study: Study, store: Store) -> dict[str, Any]:
 
 
 def _result(outcome: Outcome, goal: Goal) -> str:
-    """A trial's end in a few words."""
+    """Return a trial's end in a few words."""
     if outcome.state is TrialState.COMPLETE:
         return objectives_text(goal, outcome.quality, outcome.cost or {})
     if outcome.failure:

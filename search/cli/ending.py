@@ -1,4 +1,4 @@
-"""How a search ends on the terminal: the frontier, its picture, the student beside its teacher."""
+"""The end of a search on the terminal: frontier, picture, and student beside its teacher."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from search.storage.storage import Store
 
 
 def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
-    """The frontier as a table and as a picture, and the chosen student next to the teacher."""
+    """Print the frontier as table and picture, and the chosen student next to the teacher."""
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
     picture = _drawn(trials, record, study.goal)
@@ -33,7 +33,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     out.print(_comparison(best, record.teacher, study.goal))
     out.print()
     named = f"{store_option(study.run.storage)} --study {study.study}"
-    # Of a cluster that decides by itself how many run, this machine can't tell.
+    # A cluster may decide how many trials run at a time; this machine can't know the number.
     told = study.run.ray == "local" or study.run.parallel
     workers = parallel_trials(study.run) if told else None
     busy = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
@@ -44,7 +44,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
 
 
 def _drawn(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> str:
-    """Where the picture of the frontier is, or why there is none: the search has ended well."""
+    """Return where the frontier's picture is, or why there is none: the search itself succeeded."""
     path = FolderStore.of(record.artifacts).folder / "frontier.png"
     try:
         return str(draw_frontier(trials, record, goal, path))
@@ -53,7 +53,7 @@ def _drawn(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> st
 
 
 def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
-    """Student and teacher side by side, and the student as a share of the teacher."""
+    """Return student and teacher side by side, and the student as a share of the teacher."""
     assert best.outcome is not None
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("", "student", "teacher", "student ÷ teacher"):
@@ -64,7 +64,7 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
     }
     for metric in goal.all_metrics:
         for part, (own, taught) in parts.items():
-            # A teacher that is compared with itself tells nothing.
+            # A comparison of a teacher with itself shows nothing.
             other = "" if metric.uses_teacher else metric_text(metric, taught)
             table.add_row(f"{metric.label}, {part}", metric_text(metric, own), other, "")
     mine, whole = best.outcome.cost or {}, teacher.cost

@@ -79,7 +79,7 @@ def export(
             within = budget or stored_budget(record.config)
             trial = chosen(opened.trials(name), within, goal, floor=floor).number
         student = opened.trial(name, trial)
-    # Torch takes seconds to import: only once there is something to export.
+    # Torch takes seconds to import: import it only once there is something to export.
     from search.export.exporting import export_student
     from search.export.hub import check_hub_name, push
 
@@ -117,7 +117,9 @@ def _tell_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
 
 
 def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:
-    """The study and the trial of `[STUDY] [TRIAL]`; a study whose name is a number needs --study.
+    """Return the study and the trial of `[STUDY] [TRIAL]`.
+
+    A study whose name is a number needs --study.
 
     Raises:
         BadInput: there are more words, or two studies.
@@ -152,7 +154,7 @@ def report(
     from dashboard.report.document import ReportData
     from dashboard.report.document import report as made
 
-    # A study's file allows no slash, but an edited store may hold one.
+    # A study file allows no slash in a name, but an edited store may hold one.
     path = destination or Path(f"{name.replace('/', '_')}.html")
     text = made(ReportData(study=record, trials=trials, done=done))
     with file_written_whole(path) as temporary:
@@ -175,5 +177,5 @@ def dashboard(
 
     if study is not None:
         with Store.open(store, read_only=True) as opened:
-            opened.study(study)  # there must be such a one
+            opened.study(study)  # fails if there is no such study
     raise typer.Exit(launch(store, study=study, host=host, port=port, insist=insist))

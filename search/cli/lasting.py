@@ -1,4 +1,4 @@
-"""Output that outlives its reader: `head`, a closed terminal, a log on a full disk.
+"""Output that survives the loss of its reader: `head`, a closed terminal, a full disk.
 
 A search must not end because a line about it can't be shown.
 """
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Nobody is left who could be told: `head` has read enough, or the terminal is closed.
+# Nobody is left to read a message: `head` has read enough, or the terminal is closed.
 _GONE = (errno.EPIPE, errno.EIO)
 
 
 class DroppingFile(io.FileIO):
-    """An open file for writing; what it does not take is dropped."""
+    """An open file for writing that drops what can't be written."""
 
     fault: OSError | None = None
-    """Why it took no more, if it did not."""
+    """Why writing stopped; None while it works."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
         if self.fault is None:
@@ -33,12 +33,12 @@ class DroppingFile(io.FileIO):
 
     @property
     def is_missed(self) -> bool:
-        """Whether somebody may wait for what was dropped."""
+        """Whether somebody may wait for the dropped output."""
         return self.fault is not None and self.fault.errno not in _GONE
 
 
 def lasting_output() -> DroppingFile:
-    """Puts lasting files in the place of standard output and error; gives that of the output."""
+    """Replace standard output and error by files that never fail; return the output's."""
     _occupy_standard_files()
     files = [DroppingFile(number, "w", closefd=False) for number in (1, 2)]
     sys.stdout, sys.stderr = (
@@ -48,7 +48,7 @@ def lasting_output() -> DroppingFile:
 
 
 def _occupy_standard_files() -> None:
-    """Opens those that are closed: or the next file that is opened would be printed into."""
+    """Open closed standard files: else the next opened file would receive what is printed."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""The commands that list what a study may choose and say: methods, metrics, limits, settings."""
+"""The commands that list a study's choices: methods, metrics, limits, settings."""
 
 from typing import Annotated
 
@@ -103,7 +103,7 @@ def _limit_facts(limit: Limit) -> dict[str, str]:
 
 
 def _origin(entry: Metric | Limit) -> str:
-    """The plugin's module that an entry of a table comes from, or retort itself."""
+    """Return the plugin module that a table's entry comes from, or retort itself."""
     for module in plugin_modules():
         if any(value is entry for value in vars(module).values()):
             return module.__name__

@@ -1,4 +1,4 @@
-"""`retort`: every command, and how their errors reach the person."""
+"""The command `retort`: its subcommands, and how their errors reach the person."""
 
 import sys
 
@@ -49,7 +49,7 @@ app.add_typer(keeping.app, name="db")
 
 
 def main() -> None:
-    """Runs the command; ends with 0, 1 failed, 2 bad input, 3 no student fits, 130 interrupted."""
+    """Run the command; exit with 0, 1 failed, 2 bad input, 3 no student fits, 130 interrupted."""
     output = lasting_output()
     with ending_like_ctrl_c():
         code = _code()
@@ -61,16 +61,16 @@ def main() -> None:
 
 
 def _code() -> int | str | None:
-    """How the command ended."""
+    """Return the exit code of the command."""
     try:
-        app()  # itself ends with 2 where its options are misused, and with 130 on Ctrl-C
+        app()  # exits with 2 where its options are misused, and with 130 on Ctrl-C
     except SystemExit as end:
         return end.code
     except RetortError as error:
         complain(str(error))
         return error.exit_code
     except OSError as error:
-        # A full disk, a folder that can't be written: the person's to mend, not ours.
+        # A full disk, a folder that can't be written: the person can mend it, retort can't.
         complain(str(disk_fault(error) or error))
         return 1
     return 0

@@ -22,7 +22,7 @@ STORE_VARIABLE = "RETORT_STORE"
 
 
 def path_or_name(given: str | Path) -> str:
-    """What a person gives, or a default; a shell leaves `--output=~/student` as it is."""
+    """Expand `~` and variables in a value; a shell leaves the `~` in `--output=~/student`."""
     try:
         return expanded(str(given))
     except ValueError as error:
@@ -30,7 +30,7 @@ def path_or_name(given: str | Path) -> str:
 
 
 def path(given: str | Path) -> Path:
-    """A path as a person gives it."""
+    """Return a given path, with `~` and variables expanded."""
     return Path(path_or_name(given))
 
 
@@ -70,7 +70,7 @@ Trial = Annotated[int, typer.Argument(help="The trial's number.", min=0)]
 
 
 def store_option(url: str) -> str:
-    """What a command needs to find this store again: ` --store URL`, or nothing."""
+    """Return the option that finds this store again, ` --store URL`, or nothing."""
     if url == os.environ.get(STORE_VARIABLE, DEFAULT_STORE):
         return ""
     # Another database's URL may hold a password: it is left to the environment.
@@ -78,12 +78,12 @@ def store_option(url: str) -> str:
 
 
 def named_or_latest(store: Store, study: str | None) -> str:
-    """The study that is meant."""
+    """Return the named study, or the latest one."""
     return study if study is not None else store.latest_study().name
 
 
 def goal_of(study: StudyRecord) -> Goal:
-    """What a study searches for.
+    """Return the goal of a study.
 
     Raises:
         BadInput: a metric or a limit that is not installed here.
@@ -97,7 +97,7 @@ def goal_of(study: StudyRecord) -> Goal:
 def given_budget(
     max_size: str | None, max_latency: str | None, more: Sequence[str] | None
 ) -> Budget | None:
-    """The limits that a person gives; None where none is given.
+    """Return the limits that a person gives; None where none is given.
 
     Raises:
         BadInput: one is malformed, unknown or given twice.
@@ -123,12 +123,12 @@ def given_budget(
 
 
 def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> float | None:
-    """The worst value of the goal's metric that will do; None takes any.
+    """Return the worst acceptable value of the goal's metric; None accepts any.
 
     Args:
         goal: of the study.
         value: of the option `--min`.
-        min_accuracy: of the option that older scripts give, for studies that search for that.
+        min_accuracy: of the option that older scripts use, for studies that maximise accuracy.
 
     Raises:
         BadInput: the metric has no such value, or another metric is meant.

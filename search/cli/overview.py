@@ -1,4 +1,4 @@
-"""The command that looks at all studies of a store: status."""
+"""The command that shows all studies of a store: status."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from search.storage.storage import Store
 
 @dataclass(frozen=True)
 class _Overview:
-    """A study, what it searches for, and its trials."""
+    """A study, its goal, and its trials."""
 
     study: StudyRecord
     goal: Goal
@@ -37,7 +37,7 @@ class _Overview:
 
     @property
     def states(self) -> Mapping[TrialState, int]:
-        """How many trials are in each state."""
+        """The number of trials in each state."""
         counted = Counter(trial.state for trial in self.trials)
         return standing_counts(standing(self.study), counted)
 
@@ -57,7 +57,7 @@ def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
 
 
 def _readable(store: Store) -> tuple[list[_Overview], list[DamagedRow | BadInput]]:
-    """The studies and their trials; and what is wrong with each that can't be read."""
+    """Return the studies with their trials, and the fault of each one that can't be read."""
     found: list[_Overview] = []
     unreadable: list[DamagedRow | BadInput] = []
     for study in store.studies():

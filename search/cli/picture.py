@@ -20,7 +20,7 @@ _WIDTH, _HEIGHT = 5.5, 4.6  # inches, of each plot
 def draw_frontier(
     trials: Sequence[TrialRecord], study: StudyRecord, goal: Goal, path: Path
 ) -> Path:
-    """The goal's metric against each of its costs, the budget as lines, the teacher as a star."""
+    """Draw the goal's metric against each cost, with the budget as lines, the teacher as a star."""
     metric = goal.metric
     complete = [
         trial
@@ -49,7 +49,7 @@ def draw_frontier(
 
 
 def _points(trials: Sequence[TrialRecord], goal: Goal, limit: Limit) -> list[tuple[float, float]]:
-    """The cost and the metric of each trial whose cost is known, by cost."""
+    """Return the cost and the metric of each trial whose cost is known, by cost."""
     return sorted(
         (cost_of(trial)[limit.cost], value_of(trial, goal))
         for trial in trials
@@ -66,7 +66,7 @@ def _scatter(
 
 
 def _stairs(axes: Axes, points: Sequence[tuple[float, float]], goal: Goal) -> None:
-    """The best that any student reaches at each cost, as steps."""
+    """Draw the best value that any student reaches at each cost, as steps."""
     steps: list[tuple[float, float]] = []
     for cost, value in points:
         if not steps or goal.metric.utility(value) > goal.metric.utility(steps[-1][1]):
@@ -104,7 +104,7 @@ def _dress(axes: Axes, limit: Limit) -> None:
 
 
 def _legend(figure: Figure) -> None:
-    """One legend for all plots, below them."""
+    """Draw one legend for all plots, below them."""
     shown = {
         label: handle
         for axes in figure.axes

@@ -1,4 +1,4 @@
-"""What `retort plan` shows."""
+"""The output of `retort plan`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _MOST_REFUSALS = 10
 
 
 def print_plan(plan: StudyPlan, goal: Goal) -> None:
-    """The plan as a person reads it."""
+    """Print the plan for a person."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
     recipes = "endless (a range is continuous)" if plan.recipes == float("inf") else (

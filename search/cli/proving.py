@@ -1,4 +1,4 @@
-"""Commands that show what a student is worth: verify, predict, evaluate, profile, agent."""
+"""Commands that show how good a student is: verify, predict, evaluate, profile, agent."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -46,12 +46,12 @@ Data = Annotated[
 Cache = Annotated[Path, typer.Option(help="Folder of prepared data.", parser=path)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
 _CACHE = Path("~/.cache/retort")
-_MODEL = 12  # characters that a model's name has at the least
+_MODEL = 12  # characters; the least width of a model's name
 _MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
 
 
 class EvaluatedPart(StrEnum):
-    """Which images are measured on."""
+    """The part of the data that is measured on."""
 
     TEST = "test"
     VALIDATION = "validation"
@@ -262,7 +262,7 @@ def agent(
 
 
 def _standings(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
-    """A row a model: what the goal names, then other metrics and costs where there is room."""
+    """Return a row for each model: the goal's columns, then others where there is room."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1), pad_edge=False,
@@ -278,10 +278,10 @@ def _standings(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -
 
 
 def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
-    """A model's figures by column, those that matter most first."""
+    """Return a model's figures by column, the most important first."""
     own, *others = goal.all_metrics
     costs = cost_texts(found.cost)
-    # Without the sign, which the metric itself has.
+    # Without the sign, which the metric itself carries.
     interval = [own.format(end).rstrip("%") for end in found.interval(own) or ()]
     return {
         own.label: metric_text(own, found.quality),

@@ -86,7 +86,7 @@ def init(
 def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False) -> None:
     """Check a study: its space, what of it fits, and the time and disk it takes. Runs nothing."""
     typed = load_study(study, overrides or [])
-    # Torch takes seconds to import; `retort --help` and what only reads the store do without.
+    # Torch takes seconds to import; `retort --help` and commands that only read a store avoid it.
     from search.cli.planning import print_plan
     from search.tuner.plan import plan_study
 
@@ -177,7 +177,7 @@ def stop(
 
 
 def _check_no_store(context: typer.Context, study: str, store: str) -> None:
-    """Refuses --store beside a study's file."""
+    """Refuse --store beside a study file."""
     source = context.get_parameter_source("store")
     if source and source.name == "COMMANDLINE":
         raise BadInput(
@@ -187,7 +187,7 @@ def _check_no_store(context: typer.Context, study: str, store: str) -> None:
 
 
 def _stored(study: str | None, store: str, changes: list[str]) -> Study:
-    """A study as the store keeps it, with these changes."""
+    """Return a study as the store keeps it, with these changes."""
     with Store.open(store) as opened:  # an older store is upgraded
         record = opened.study(named_or_latest(opened, study))
     if any(change.startswith("study=") for change in changes):
@@ -200,7 +200,7 @@ def _stored(study: str | None, store: str, changes: list[str]) -> Study:
 def _search(
     study: Study, *, allow_code: bool, again: bool = False, take_over: bool = False
 ) -> TrialRecord:
-    """Runs the study in sight of the person, and shows what was found."""
+    """Run the study, show its progress, and print what was found."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
         from search.pipeline.checks import check_study

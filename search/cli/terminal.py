@@ -1,4 +1,4 @@
-"""How things look on a terminal: consoles, tables, and plain text for scripts."""
+"""The look of output on a terminal: consoles, tables, and plain text for scripts."""
 
 import csv
 import json
@@ -22,12 +22,12 @@ from search.text import visible, visible_lines
 
 
 class _VisibleConsole(Console):
-    r"""A console that shows what others wrote, and does not do it: `\x1b` for an escape.
+    r"""A console that shows control characters and never obeys them: `\x1b` for an escape.
 
-    Names and messages come from stores, folders and machines that are not ours.
+    Names and messages come from stores, folders and machines that others control.
     """
 
-    # Both: cells are measured by what becomes of their text, and spinners bring text of their own.
+    # Both: rich measures cells after their text is rendered, and spinners have text of their own.
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible_lines(text), **options)
 
@@ -38,11 +38,11 @@ class _VisibleConsole(Console):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
 
 
-# Or rich would make a picture of line 100 in `study.yaml:100:3`.
+# Else rich would turn line 100 in `study.yaml:100:3` into an emoji.
 out = _VisibleConsole(emoji=False)
 err = _VisibleConsole(stderr=True, emoji=False)
 
-_RECIPE = 12  # characters that a recipe's column has at the least
+_RECIPE = 12  # characters; the least width of a recipe's column
 
 _STYLES = {
     TrialState.RUNNING: "cyan",
@@ -55,22 +55,22 @@ _STYLES = {
 
 
 def complain(message: str) -> None:
-    """An error, on standard error."""
+    """Print an error on standard error."""
     err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """A line as it is: not wrapped, so that what it names can be copied."""
+    """Print a line unwrapped, so that its names can be copied."""
     out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def write_json(value: object) -> None:
-    """JSON on standard output, as it is."""
+    """Write JSON to standard output, unformatted."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
 
 
 def write_csv(rows: Sequence[Mapping[str, object]]) -> None:
-    """CSV on standard output; its columns are all that occur in a row."""
+    """Write CSV to standard output; its columns are all keys that occur in a row."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if not columns:
         return
@@ -85,25 +85,25 @@ def _cell(value: object) -> object:
 
 
 def state_text(state: TrialState) -> str:
-    """The state, coloured."""
+    """Return the state, coloured."""
     return f"[{_STYLES[state]}]{state}[/]"
 
 
 def metric_text(metric: Metric, quality: Quality) -> str:
-    """A metric as people read it; a dash where it was not measured."""
+    """Return a metric as people read it; a dash where it was not measured."""
     found = quality.get(metric.name)
     return "–" if found is None else metric.format(found.value)
 
 
 def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
-    """Such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
+    """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
     costs = [f"{one.label} {one.format(cost[one.cost])}" for one in goal.costs if one.cost in cost]
     return ", ".join([f"{goal.metric.label} {metric_text(goal.metric, quality)}", *costs])
 
 
 def recipe_text(params: Mapping[str, object]) -> str:
-    """A recipe in a few words: `test_resnet, soft_targets, magnitude 0.34, int8_static`."""
-    # A trial of a store that was edited by hand may lack any of them.
+    """Return a recipe in a few words: `test_resnet, soft_targets, magnitude 0.34, int8_static`."""
+    # A trial in a store that was edited by hand may lack any of them.
     student = params.get("student.timm.model", params.get("student", "–"))
     words = [str(student), str(params.get("distillation", "–"))]
     pruning = str(params.get("pruning", "–"))
@@ -116,7 +116,7 @@ def recipe_text(params: Mapping[str, object]) -> str:
 def trial_table(
     trials: Sequence[TrialRecord], *, title: str, goal: Goal, teacher: TeacherRecord | None = None
 ) -> Table:
-    """Trials a row each, the teacher last, to compare with. Their states only where they differ.
+    """Return trials, a row each, and the teacher last; states only where they differ.
 
     The goal's objectives and the metric on test images come first. Other metrics and costs follow
     where the terminal has room.
@@ -152,12 +152,12 @@ def fitting(
     room: int,
     between: int = 3,
 ) -> int:
-    """How many columns of a table, from the first one on, there is room for.
+    """Return how many columns of a table, counted from the first, fit into the room.
 
     Args:
         titles: of the columns.
         rows: the cells of each row by title.
-        needed: so many columns are shown in any case.
+        needed: the number of columns that are shown in any case.
         room: in characters.
         between: characters between two columns.
     """
@@ -169,7 +169,7 @@ def fitting(
 
 
 def add_figures(table: Table, names: Iterable[str]) -> None:
-    """Adds a column for each figure; a title of several words takes a line for each."""
+    """Add a column for each figure; a title of several words takes a line for each."""
     for name in names:
         table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
 
@@ -186,7 +186,7 @@ def _empty_table(title: str, names: Iterable[str], *, states: bool) -> Table:
 
 
 def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[str, str]:
-    """A network's figures by column, those that matter most first."""
+    """Return a network's figures by column, the most important first."""
     own, *others = goal.all_metrics
     costs = cost_texts(cost)
     return {
@@ -203,7 +203,7 @@ def _outcome(trial: TrialRecord) -> Outcome:
 
 
 def _no_op_mark(outcome: Outcome | None) -> str:
-    """Which stages made no difference; `retort show` says why."""
+    """Return which stages made no difference; `retort show` gives the reason."""
     lines = (outcome.no_op or "").splitlines() if outcome else []
     stages = ", ".join(line.partition(":")[0] for line in lines)
     return f" [yellow](no_op: {escape(stages)})[/]" if stages else ""

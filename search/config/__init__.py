@@ -1,1 +1,1 @@
-"""What a person asks for: study files, typed."""
+"""Study files, typed."""

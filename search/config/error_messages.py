@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a study, in words a person can act on."""
+"""Pydantic's complaints about a study, in words that a person can act on."""
 
 import difflib
 import re
@@ -15,10 +15,10 @@ from search.storage.store_url import safe_url
 
 _MOST_LINES = 10
 
-# From a scheme to the last @ that follows it on the line, since a password may hold anything.
+# From a scheme to the last @ after it on the line, since a password may hold any character.
 _URL = re.compile(r"[A-Za-z][\w+.-]*://(?:[^\n]*@)?[^\s'\"]*")
 
-# What must hold, for each of pydantic's error types that a study can meet.
+# What must hold, for each of pydantic's error types that a study can cause.
 _LAWS: Mapping[str, str] = {
     "bool_type": "true or false",
     "dict_type": "a mapping of keys to values",
@@ -40,7 +40,7 @@ _LAWS: Mapping[str, str] = {
 
 
 def complain(error: ValidationError, document: YamlDocument) -> StudyFileError:
-    """The error to raise: a line for each thing that is wrong, with the place it is written at."""
+    """Return the error to raise: a line for each fault, with the place where it is written."""
     lines = [_line(details, document) for details in error.errors(include_url=False)]
     lines, more = lines[:_MOST_LINES], len(lines) - _MOST_LINES
     if more > 0:
@@ -49,7 +49,7 @@ def complain(error: ValidationError, document: YamlDocument) -> StudyFileError:
 
 
 def mask_urls(text: str) -> str:
-    """The text without the passwords in its URLs; URLs that can hold none are left as they are."""
+    """Return the text without the passwords in its URLs; other URLs stay as they are."""
     return _URL.sub(lambda url: safe_url(url[0]) if {"@", "?"} & set(url[0]) else url[0], text)
 
 
@@ -73,12 +73,12 @@ def _line(details: ErrorDetails, document: YamlDocument) -> str:
 
 
 def _place(loc: tuple[str | int, ...]) -> Place:
-    # Pydantic puts the branch of the union in: teacher.several.0.model.
+    # Pydantic inserts the branch of the union: teacher.several.0.model.
     return (loc[0], *loc[2:]) if loc[:1] == ("teacher",) else loc
 
 
 def _own_words(place: Place, message: str) -> tuple[Place, str]:
-    """Our own validators' message; those of the space begin with a place inside of it."""
+    """Return our own validators' message; the space's messages begin with a place inside it."""
     inner, separator, rest = message.partition(": ")
     if place == ("space",) and separator:
         return (*place, *inner.split(".")), rest
@@ -95,7 +95,7 @@ def _unknown_key(place: Place) -> str:
 
 
 def _section(place: Place) -> type[BaseModel] | None:
-    """The model of the section at `place`."""
+    """Return the model of the section at `place`."""
     section: type[BaseModel] | None = Study
     for key in place:
         if section and isinstance(key, str) and key in section.model_fields:
@@ -138,7 +138,7 @@ _WORDS: Mapping[Any, str] = {None: "null", True: "true", False: "false"}
 
 
 def _shown(value: object) -> str:
-    """A value as it would stand in YAML, cut where it is long."""
+    """Return a value as YAML would show it, cut where it is long."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
     text = repr(value)

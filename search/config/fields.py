@@ -1,4 +1,4 @@
-"""Types of a study file's values that several sections have: shares, names, paths, addresses."""
+"""Types of values that several sections of a study file share: shares, names, paths, addresses."""
 
 import re
 from pathlib import Path
@@ -19,12 +19,12 @@ def _expanded_path(path: Path) -> Path:
     return Path(expanded(str(path)))
 
 
-# Text becomes a path, though otherwise nothing is converted: `true` is no 1, nor "1" either.
+# Text becomes a path; nothing else is converted: `true` is not 1, and `"1"` is not 1 either.
 AnyPath = Annotated[Path, Strict(False), AfterValidator(_expanded_path)]
 
 
 def _as_factory(factory: str) -> str:
-    """The factory with the path of its file, where it names one, absolute."""
+    """Return the factory; where it names a file, with the file's absolute path."""
     module, _, function = factory.rpartition(":")
     return f"{Path(expanded(module)).absolute()}:{function}" if module.endswith(".py") else factory
 

@@ -1,4 +1,4 @@
-"""Study files and overrides of them, to a typed Study; and a Study to what the store keeps."""
+"""Loading: study files and overrides to a typed Study, and a Study to its stored form."""
 
 import os
 import re
@@ -17,24 +17,24 @@ from search.storage.store_url import safe_url
 _MOST_BYTES = 10**6
 _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
 
-# Paths that a study file gives relative to its own folder.
+# Paths that a study file may give relative to its own folder.
 _DATA_PATHS = ("path", "unlabelled")
 _TEACHER_PATHS = ("checkpoint", "exported", "factory")
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """The study that a file describes.
+    """Load the study that a file describes.
 
-    Relative paths of data and teacher are taken from the file's folder, those in an override from
-    the current one.
+    Relative paths of data and teacher start at the file's folder, those in an override at the
+    current one.
 
     Args:
         path: a YAML file of at most 1 MB.
-        overrides: `a.b=c`, where `c` is YAML; the last one of a place holds.
+        overrides: `a.b=c`, where `c` is YAML; the last one for a place wins.
 
     Raises:
-        StudyFileError: the file can't be read, or it or an override is not what a study may say;
-            a line for each thing that is wrong.
+        StudyFileError: the file can't be read, or it or an override is invalid; the message has
+            a line for each fault.
     """
     text = _read(path)
     document = read_document(text, lambda line, column: f"{path}:{line}:{column}")
@@ -50,21 +50,22 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
 
 def dump_study(study: Study) -> dict[str, object]:
-    """The study in JSON's types, every default written out, the storage's secrets masked."""
+    """Return the study in JSON's types, all defaults written out, the storage's secrets masked."""
     values: dict[str, object] = study.model_dump(mode="json")
     run = study.run.model_dump(mode="json")
     return values | {"run": run | {"storage": safe_url(study.run.storage)}}
 
 
 def study_from_dict(values: Mapping[str, object], overrides: Sequence[str] = ()) -> Study:
-    """The study that `dump_study` wrote; where secrets were masked, they stay so.
+    """Rebuild the study that `dump_study` wrote; masked secrets stay masked.
 
     Args:
-        values: what it wrote.
+        values: the output of `dump_study`.
         overrides: as for `load_study`.
 
     Raises:
-        StudyFileError: it is no study that this version understands, or an override is malformed.
+        StudyFileError: the values are no study that this version understands, or an override is
+            malformed.
     """
     document = YamlDocument(dict(values), {(): "stored study"})
     for override in overrides:
@@ -95,7 +96,7 @@ def _validated(document: YamlDocument) -> Study:
     try:
         return Study.model_validate(document.values)
     except ValidationError as error:
-        # Not chained: pydantic's words repeat the values, and with them the secrets.
+        # Not chained: pydantic's message repeats the values, and with them the secrets.
         raise complain(error, document) from None
 
 
@@ -119,7 +120,7 @@ def _overridden(document: YamlDocument, override: str) -> YamlDocument:
 
 
 def _replaced(section: object, place: Place, value: object, level: int = 0) -> object:
-    """A copy of `section` with another value at `place`; sections that lack are put in."""
+    """Return a copy of `section` with another value at `place`; add missing sections."""
     if level == len(place):
         return value
     if section is not None and not isinstance(section, dict):
@@ -132,7 +133,7 @@ def _replaced(section: object, place: Place, value: object, level: int = 0) -> o
 
 
 def _anchored(document: YamlDocument, folder: Path) -> YamlDocument:
-    """The document with the paths of data and teacher taken from the study file's folder."""
+    """Return the document with data and teacher paths resolved from the study file's folder."""
     assert isinstance(document.values, dict)
     values: dict[str, object] = dict(document.values)
     teacher = values.get("teacher")

@@ -1,4 +1,4 @@
-"""The ready studies that come with retort, as the text of study files."""
+"""The ready-made studies that come with retort, as the text of study files."""
 
 import difflib
 from importlib.resources import files
@@ -10,16 +10,16 @@ _SUFFIX = ".yaml"
 
 
 def preset_names() -> tuple[str, ...]:
-    """The names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     names = (entry.name for entry in files("spaces.presets").iterdir())
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
 
 
 def preset_text(name: str) -> str:
-    """The study file of that name, commented.
+    """Return the study file of that name, commented.
 
     Raises:
-        BadInput: there is none; says which there are.
+        BadInput: there is no such preset; the message names those that exist.
     """
     known = preset_names()
     if name not in known:
@@ -30,7 +30,7 @@ def preset_text(name: str) -> str:
 
 
 def preset_summary(name: str) -> str:
-    """What it is for: the first paragraph of its comments."""
+    """Return the preset's purpose: the first paragraph of its comments."""
     lines = preset_text(name).splitlines()
     first = takewhile(lambda line: line.startswith("# "), lines)
     return " ".join(line.removeprefix("# ") for line in first)

@@ -1,4 +1,4 @@
-"""What a study file may say, as the types that check it tell: for the command and the docs."""
+"""The settings of a study file, read from the types that check it: for the command and the docs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class DocumentedKey:
 
     Attributes:
         key: from the top, with dots, such as `budget.size`.
-        takes: which values.
-        default: what holds where it is left out, as YAML; None where it must be given.
-        meaning: what it is for.
+        takes: the values that it takes.
+        default: the value where the key is left out, as YAML; None where it must be given.
+        meaning: its purpose.
     """
 
     key: str
@@ -42,12 +42,12 @@ class DocumentedKey:
 
     @property
     def part(self) -> str:
-        """The key of the top that it is under."""
+        """The top-level key that it belongs to."""
         return self.key.partition(".")[0]
 
 
 def list_settings(part: str | None = None) -> list[DocumentedKey]:
-    """The settings under a key of the top, or all of them, in the order of the file.
+    """List the settings under a top-level key, or all of them, in the order of the file.
 
     Raises:
         ValueError: there is no such key.
@@ -60,7 +60,7 @@ def list_settings(part: str | None = None) -> list[DocumentedKey]:
 
 
 def as_markdown(settings: Sequence[DocumentedKey]) -> str:
-    """A table for each key of the top."""
+    """Return a table for each top-level key."""
     parts = dict.fromkeys(one.part for one in settings)
     return "\n".join(_table(part, [one for one in settings if one.part == part]) for part in parts)
 
@@ -84,7 +84,7 @@ def _settings(section: type[BaseModel], above: str = "") -> Iterator[DocumentedK
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
-    """The types and the constraints that an annotation is made of."""
+    """Yield the types and the constraints that make up an annotation."""
     if isinstance(annotation, FieldInfo):
         yield from annotation.metadata
     elif get_origin(annotation) in (Annotated, Union, UnionType, list):

@@ -1,4 +1,4 @@
-"""What of this machine a study uses."""
+"""The cores, GPUs and devices of this machine that a study uses."""
 
 import os
 
@@ -9,16 +9,16 @@ from search.errors import BadInput
 
 
 def parallel_trials(run: RunSettings) -> int:
-    """Trials at a time: as set, else as many as this machine's cores and GPUs allow.
+    """Return the number of parallel trials: as set, else as this machine's cores and GPUs allow.
 
     Raises:
-        BadInput: what is set needs more cores or GPUs than a local Ray would have.
+        BadInput: the set number needs more cores or GPUs than a local Ray would have.
     """
     cores = os.cpu_count() or 1
     if run.parallel:
         if run.ray == "local":
             _check_room("cpus", run.parallel, run.cpus, cores, "cores")
-            if gpus := torch.cuda.device_count():  # without any, another message says so
+            if gpus := torch.cuda.device_count():  # where there is none, another message reports it
                 _check_room("gpus", run.parallel, run.gpus, gpus, "GPUs")
         return run.parallel
     by_cores = max(1, cores // run.cpus)
@@ -36,14 +36,14 @@ def _check_room(key: str, parallel: int, each: float, there: int, what: str) -> 
 
 
 def training_device(run: RunSettings) -> str:
-    """Where students are trained: on a GPU where trials are given one."""
+    """Return where students are trained: on a GPU where trials are given one."""
     return "cuda" if run.gpus else "cpu"
 
 
 def preparing_device(run: RunSettings) -> str:
-    """Where teachers compute, by the process that drives: on a GPU where trials are given one.
+    """Return where teachers compute in the driver process: on a GPU where trials are given one.
 
-    The driver of a cluster may be a machine without: its processor does the same, in more time.
+    A cluster's driver may have no GPU: its processor then does the same work, in more time.
 
     Raises:
         BadInput: trials are to run here on a GPU, but torch finds none.

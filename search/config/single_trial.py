@@ -10,7 +10,7 @@ _MASKED = "***"
 
 
 def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    """The study file's values that have `retort run` do the trial again, in JSON's types."""
+    """Return the study file, in JSON's types, with which `retort run` repeats the trial."""
     config: dict[str, Any] = dict(study.config)
     ending = f"-trial-{trial.number}"
     once = {
@@ -19,11 +19,11 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "stopping": False,
         "sampler": "random",
         "max_time": None,
-        "warm_start": [],  # it may be done where these studies are not
+        "warm_start": [],  # the repetition may run where these studies are not
     }
     run = config.get("run", {})
     if _MASKED in str(run.get("storage", "")):
-        # Its password is not in the store: it is asked for in RETORT_STORE or in the file.
+        # The store doesn't hold its password: give it in RETORT_STORE or in the file.
         run = {key: value for key, value in run.items() if key != "storage"}
     return config | {
         "study": study.name[: _LONGEST_NAME - len(ending)] + ending,
@@ -34,7 +34,7 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _space_of(trial: TrialRecord) -> Mapping[str, Any]:
-    """Each axis with its one method, each parameter with its one value."""
+    """Return each axis with its one method, each parameter with its one value."""
     axes = {axis: str(method) for axis, method in trial.params.items() if "." not in axis}
     return {
         axis: {

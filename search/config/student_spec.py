@@ -1,4 +1,4 @@
-"""What every student of a study must be: what it takes, what it gives, and what it may cost."""
+"""The requirements on every student of a study: its inputs, its outputs, and its budget."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,21 @@ from search.targets.registry import runtime
 from search.targets.target import Runtime
 from spaces.axes.student import Student
 
-# Bump it when a student's method is asked for another network.
+# Bump it when a student's method is asked for a different network.
 VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudentRequirements:
-    """What every student of a study must be.
+    """The requirements on every student of a study.
 
     Attributes:
         classes: outputs.
         channels: of the images, 1 or 3.
         image_size: height and width of the images, in pixels.
-        budget: what it may cost.
-        target: where it may cost so much.
-        metadata_bytes: what a student's file says of itself, in bytes; part of its size.
+        budget: the limits of its costs.
+        target: where the budget must hold.
+        metadata_bytes: the metadata in a student's file, in bytes; part of its size.
     """
 
     classes: int
@@ -42,15 +42,15 @@ class StudentRequirements:
 
     @property
     def runtime(self) -> Runtime:
-        """What serves it."""
+        """The runtime that serves it."""
         return runtime(self.target.runtime)
 
     def example(self) -> Tensor:
-        """One input, [1, channels, height, width]."""
+        """Return one input, [1, channels, height, width]."""
         return torch.zeros(1, *self.image_shape)
 
     def build(self, student: Student, *, blank: bool = False) -> nn.Module:
-        """The student's network, on the CPU; `blank` leaves pretrained weights out."""
+        """Build the student's network, on the CPU; `blank` leaves pretrained weights out."""
         return student.build(
             classes=self.classes, channels=self.channels, image_size=self.image_size, blank=blank
         )

@@ -1,4 +1,4 @@
-"""A study, typed: what a study file may say, and the defaults of what it does not."""
+"""A study, typed: the keys of a study file, and their defaults."""
 
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -24,18 +24,18 @@ from spaces.search_space import SearchSpace
 
 
 class Section(BaseModel):
-    """A part of a study file: unknown keys are refused, values are not changed later."""
+    """A part of a study file: unknown keys are refused, values are frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSettings(Section):
-    """Which images, and how they are divided into training, validation and test.
+    """The images, and how they are divided into training, validation and test.
 
-    What the data's keeper set apart is used as it is: validation and test where both are there.
+    Parts that the data's keeper set apart are used as they are, if both validation and test exist.
     One part that was set apart (an image folder's `val/`, CIFAR's test batch) is the test part,
-    which only the final report sees, and validation is carved out of training. Where nothing was
-    set apart, both are carved out. Every carving is by class, at random, from the seed.
+    which only the final report sees, and validation is split off training. Where nothing was set
+    apart, both are split off. Every split is by class, at random, from the seed.
     """
 
     source: Literal[
@@ -77,7 +77,7 @@ class DataSettings(Section):
 
 
 class TeacherTraining(Section):
-    """Training the teacher here, on this data."""
+    """The training of the teacher here, on this data."""
 
     epochs: int = Field(20, ge=1, description="at most so many passes over the training images")
     learning_rate: float = Field(3e-3, gt=0, description="the highest, after warm-up")
@@ -137,7 +137,7 @@ class TeacherSettings(Section):
 
 
 class TargetSettings(Section):
-    """What serves the student, and the machine that does: where latency is measured."""
+    """The runtime that serves the student and the machine where latency is measured."""
 
     runtime: Annotated[str, AfterValidator(known_runtime)] = Field(
         DEFAULT_RUNTIME, description="what loads and runs the file that is shipped"
@@ -158,12 +158,12 @@ class TargetSettings(Section):
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether one machine is named that stands for the target."""
+        """Whether one named machine stands for the target."""
         return bool(self.resource or self.agent)
 
     @property
     def device_here(self) -> str:
-        """Where a student predicts that is timed on the target: the device may be another's."""
+        """The device on which a student that is timed on the target predicts; it may be remote."""
         return "cpu" if self.resource else self.device
 
     @model_validator(mode="after")
@@ -199,7 +199,7 @@ def _is_limit(name: str) -> str:
 
 
 class SearchSettings(Section):
-    """What is searched for, how many recipes are tried, and who proposes them."""
+    """The goal, the number of recipes to try, and the sampler that proposes them."""
 
     objective: Annotated[str, AfterValidator(_is_metric)] = Field(
         DEFAULT_OBJECTIVE, description="the metric that is maximised: `retort metrics` lists them"
@@ -245,7 +245,7 @@ class SearchSettings(Section):
 
 
 class RunSettings(Section):
-    """Where and how wide the trials run."""
+    """Where the trials run, and how many at a time."""
 
     parallel: int | None = Field(
         None, ge=1, description="trials at a time; null: as many as the cores, or GPUs, allow"
@@ -286,7 +286,7 @@ def _is_space(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class Study(Section):
-    """Everything that a search needs to know."""
+    """A complete study: everything that a search needs to know."""
 
     study: Annotated[str, AfterValidator(is_name)] = Field(description="the study's name")
     seed: int = Field(0, ge=0, lt=2**31, description="of the division, the search and the trials")
@@ -323,5 +323,5 @@ class Study(Section):
         return Goal.of(self.search.objective, self.search.minimize)
 
     def search_space(self) -> SearchSpace:
-        """The opened part of the catalogue."""
+        """Return the opened part of the catalogue."""
         return SearchSpace.from_config(self.space)

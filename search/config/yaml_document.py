@@ -1,9 +1,9 @@
 """YAML text as plain values that remember where they were written.
 
-A subset of YAML 1.2: mappings with text for keys, lists, text, numbers, true, false and null. What
-can surprise, repeat itself or run code is refused: anchors, aliases, tags, duplicate keys, several
-documents, NaN and infinity. Plain `yes`, `no`, `on`, `off` and dates stay text, and `1e-3` is a
-number, unlike in YAML 1.1, which PyYAML implements.
+A subset of YAML 1.2: mappings with text for keys, lists, text, numbers, true, false and null. The
+reader refuses anything that can surprise, repeat itself or run code: anchors, aliases, tags,
+duplicate keys, several documents, NaN and infinity. Plain `yes`, `no`, `on`, `off` and dates stay
+text, and `1e-3` is a number, unlike in YAML 1.1, which PyYAML implements.
 """
 
 import math
@@ -17,7 +17,7 @@ import yaml
 
 from search.errors import StudyFileError
 
-# Far beyond any study; they bound the time and the stack that hostile text can take.
+# Far beyond any study; they bound the time and the stack that hostile text can use.
 _MOST_LEVELS = 32
 _MOST_VALUES = 20_000
 
@@ -35,44 +35,44 @@ Place: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """Values, and where each was written.
+    """Values, and the place where each was written.
 
     Attributes:
         values: dicts with text for keys, lists, text, finite numbers, booleans and None.
-        origins: for the place of each value, the words that lead a person to it.
+        origins: for the place of each value, words that help a person find it.
     """
 
     values: object
     origins: Mapping[Place, str]
 
     def origin(self, place: Place) -> str:
-        """Where the value at `place` was written, or else what surrounds it."""
+        """Return where the value at `place` was written, or else what surrounds it."""
         while place not in self.origins:
             place = place[:-1]
         return self.origins[place]
 
 
 def dotted(place: Place) -> str:
-    """A place as a person writes it: `space.pruning.magnitude.ratio`."""
+    """Return a place as a person writes it: `space.pruning.magnitude.ratio`."""
     return ".".join(map(str, place))
 
 
 def read_document(text: str, where: Callable[[int, int], str], place: Place = ()) -> YamlDocument:
-    """The one document in `text`.
+    """Read the one document in `text`.
 
     Args:
         text: YAML.
-        where: words for a line and a column, both counted from 1.
+        where: turns a line and a column, both counted from 1, into words.
         place: where in a study the document stands.
 
     Raises:
-        StudyFileError: the text is not YAML, or uses what is refused; says where.
+        StudyFileError: the text is not YAML, or uses a refused feature; the message says where.
     """
     return _YamlReader(text, where, place).document()
 
 
 class _YamlReader:
-    """Builds values from PyYAML's events, so that what is refused is never built."""
+    """Builder of values from PyYAML's events; refused features are never built."""
 
     def __init__(self, text: str, where: Callable[[int, int], str], place: Place) -> None:
         self._text = text
@@ -111,7 +111,7 @@ class _YamlReader:
                     self._at(key), f"{dotted(inner)} must be given once, but is also at {first}"
                 )
             value = self._next()
-            # A section is best found by its key, a plain value by itself.
+            # A section is easiest to find by its key, a plain value by itself.
             plain = isinstance(value, yaml.ScalarEvent) and value.value
             self._origins[inner] = self._at(value if plain else key)
             values[name] = self._value(value, inner)
@@ -190,7 +190,7 @@ class _YamlReader:
             at = self._where(mark.line + 1, mark.column + 1) if mark else self._where(1, 1)
             _refuse(at, f"must be YAML, but {error.problem or error.context}")
         except (ValueError, OverflowError):
-            # PyYAML hands \U escapes and directives to chr() and int() as they are.
+            # PyYAML passes \U escapes and directives to chr() and int() unchecked.
             _refuse(self._where(1, 1), "must be YAML, but holds an escape of no character")
 
     def _at(self, event: yaml.Event) -> str:
@@ -201,7 +201,7 @@ class _YamlReader:
 
 def _number(text: str) -> int | float | None:
     if _INTEGER.fullmatch(text):
-        # Python refuses to convert thousands of digits; infinity is refused right after.
+        # Python refuses to convert thousands of digits; the code below refuses infinity.
         return int(text) if len(text) < 100 else math.inf
     return float(text) if _FLOAT.fullmatch(text) else None
 

@@ -1,1 +1,1 @@
-"""What a recipe will cost, known before its student is trained."""
+"""The cost of a recipe, known before its student is trained."""

@@ -1,4 +1,4 @@
-"""What costs hold for: the machine that serves, its runtime, and what makes files."""
+"""The setting that costs hold for: the machine that serves, its runtime, and the file makers."""
 
 from search.config.student_spec import StudentRequirements
 from search.cost_model import dry_run
@@ -9,10 +9,11 @@ from spaces.processor import processor_name
 
 
 def setting_of(requirements: StudentRequirements, *, processor: str | None = None) -> CostSetting:
-    """What the costs of a brief's students hold for; of this machine, unless another is named.
+    """Return the setting that the students' costs hold for: this machine, or the named target.
 
-    Where the target has an agent, they hold for whatever has its processor and its runtime; in any
-    case for files that stages and libraries of the same versions made. A shape states its methods'.
+    Where the target has an agent, the costs hold for every machine with its processor and runtime.
+    They always hold for files made by stages and libraries of the same versions. A shape states the
+    versions of its own methods.
 
     Raises:
         TargetError: the agent does not answer.
@@ -20,7 +21,7 @@ def setting_of(requirements: StudentRequirements, *, processor: str | None = Non
     target, here = requirements.target, requirements.runtime.describe()
     agent = describe_agent(target.agent, target.runtime) if target.agent else None
     stages = file_stages(requirements.runtime) | {"dry_run": dry_run.VERSION}
-    # Whatever serves the files, it is the runtime of this machine that makes them.
+    # This machine's runtime makes the files, whichever machine serves them.
     files = Versions(libraries=FILE_LIBRARIES, stages=stages).key(here)[:12]
     return CostSetting(
         channels=requirements.channels,

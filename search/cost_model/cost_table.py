@@ -1,4 +1,4 @@
-"""What students were found to cost, by shape: from the store, and grown by each measurement."""
+"""Measured costs of students by shape: read from the store, and grown by each measurement."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,9 +12,10 @@ _UNIFORM = "uniform"
 
 
 def shape_of(recipe: Recipe) -> Shape:
-    """All of the recipe that decides its cost; methods that cut alike have one shape.
+    """Return the part of the recipe that decides its cost; methods that cut alike share one shape.
 
-    Each method with its version, but for those: the version of cutting stands in the setting.
+    Methods that share a shape carry no version: the setting holds the version of cutting. Every
+    other method carries its own.
     """
     ratio = recipe.pruning.uniform_ratio
     return Shape(
@@ -25,7 +26,7 @@ def shape_of(recipe: Recipe) -> Shape:
 
 
 def uniform_ratio(shape: Shape) -> float | None:
-    """The share of channels that the shape lacks in every layer; None where they differ."""
+    """Return the share of channels that every layer of the shape lacks; None where they differ."""
     ratio = json.loads(shape.pruning).get(_UNIFORM)
     return None if ratio is None else float(ratio)
 
@@ -39,8 +40,8 @@ class CostTable:
     """Known costs by shape.
 
     Args:
-        known: what was measured before.
-        keep: told of each addition.
+        known: earlier measurements.
+        keep: is called with each addition.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class CostTable:
         self._curves: dict[tuple[str, str], dict[float, Cost]] = {}
         self._keep = keep
         self.version = 0
-        """Grows with each addition."""
+        """A counter that grows with each addition."""
         for shape, cost in (known or {}).items():
             self.put(shape, cost)
 
@@ -61,7 +62,7 @@ class CostTable:
         return self._costs.get(shape)
 
     def add(self, shape: Shape, cost: Cost) -> None:
-        """Keeps a cost; of a shape that is known, what was not known of it."""
+        """Add a cost; for a known shape, only the values that were not known."""
         known = self._costs.get(shape, {})
         if cost.keys() - known.keys():
             whole = {**cost, **known}
@@ -69,20 +70,20 @@ class CostTable:
             self._keep(shape, whole)
 
     def curve(self, student: str, quantization: str) -> Mapping[float, Cost]:
-        """Costs by the uniform ratio, in no order."""
+        """Return costs by the uniform ratio, in no order."""
         return self._curves.get((student, quantization), {})
 
     def of_student(self, student: str) -> list[tuple[float, Cost]]:
-        """Uniform ratios and costs of all the student's quantizations."""
+        """Return uniform ratios and costs of all the student's quantizations."""
         own = (curve for (name, _), curve in self._curves.items() if name == student)
         return [pair for curve in own for pair in curve.items()]
 
     def timed(self) -> list[tuple[Shape, Cost]]:
-        """All that have a latency."""
+        """Return all shapes with a known latency."""
         return [pair for pair in self._costs.items() if LATENCY.cost in pair[1]]
 
     def put(self, shape: Shape, cost: Cost) -> None:
-        """Takes a cost in the place of what was known, for as long as the table lives."""
+        """Replace the known cost, for as long as the table lives."""
         self._costs[shape] = cost
         ratio = uniform_ratio(shape)
         if ratio is not None:

@@ -1,6 +1,6 @@
-"""What a recipe will cost, measured before its student is trained.
+"""The cost of a recipe, measured before its student is trained.
 
-Costs depend on shapes, not on what was learned: they are measured on a student that was pruned,
+Costs depend on shapes, not on learned values: they are measured on a student that was pruned,
 exported and quantized untrained.
 """
 
@@ -18,13 +18,13 @@ from search.targets.timing import time_cost
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
 
-# Bump it when an untrained student is made or measured otherwise.
+# Bump it when an untrained student is made or measured differently.
 VERSION = 1
 _CALIBRATION_IMAGES = 8
 
 
 def dry_run(recipe: Recipe, requirements: StudentRequirements) -> Cost:
-    """Cost of the student that `recipe` leads to; untimed where counting already rules it out.
+    """Measure the student of `recipe`, untrained; untimed where counting already rules it out.
 
     Raises:
         ValueError: the student can't be built or pruned so.
@@ -37,14 +37,15 @@ def dry_run(recipe: Recipe, requirements: StudentRequirements) -> Cost:
 
 
 def is_certain(recipe: Recipe) -> bool:
-    """Whether an untrained student costs what the trained one will."""
+    """Return whether an untrained student costs the same as the trained one."""
     return not (recipe.pruning.shape_error or recipe.quantization.size_error)
 
 
 def least_cost(cost: Cost, recipe: Recipe) -> Cost:
-    """The least that a student of this untrained cost may come to once it is trained.
+    """Return the least cost, once trained, of a student with this untrained cost.
 
-    Where it depends on what is learned, only what breaks the budget even then is sure to.
+    Where the cost depends on learned values, a recipe is sure to break the budget only if even this
+    cost does.
     """
     if is_certain(recipe):
         return cost
@@ -61,12 +62,12 @@ def least_cost(cost: Cost, recipe: Recipe) -> Cost:
 
 
 def _share_of(value: float, share: float) -> float:
-    """A part of a cost; what is counted in whole numbers stays whole."""
+    """Return a share of a cost; whole numbers stay whole."""
     return int(value * share) if isinstance(value, int) else value * share
 
 
 def untrained(student: Student, requirements: StudentRequirements) -> nn.Module:
-    """The student's network with weights that exporters treat as they would trained ones.
+    """Return the student's network with weights that exporters treat like trained ones.
 
     Raises:
         ValueError: it can't be built.
@@ -79,12 +80,12 @@ def untrained(student: Student, requirements: StudentRequirements) -> nn.Module:
 def measure_untrained(
     network: nn.Module, recipe: Recipe, requirements: StudentRequirements, *, timed: bool = True
 ) -> Cost:
-    """Cost of an untrained network, exported and quantized.
+    """Measure the cost of an untrained network, exported and quantized.
 
     Args:
         network: pruned already, its weights scattered.
-        recipe: what pruned it, and how it is shipped.
-        requirements: what it takes, and may cost.
+        recipe: how it was pruned, and how it is shipped.
+        requirements: its inputs, and its budget.
         timed: whether the target times it, unless counting already rules the network out.
 
     Raises:
@@ -107,11 +108,11 @@ def measure_untrained(
 
 @torch.no_grad()
 def _scatter(network: nn.Module) -> None:
-    """Makes every weight and every running statistic differ from every other, as training does.
+    """Make every weight and every running statistic differ from every other, as training does.
 
-    timm starts the last normalisation of each residual block at zero; folded into the convolution
-    before it, that gives tensors of zeros, of which the exporter keeps one: an untrained resnet18
-    would be a quarter smaller than the trained one.
+    timm starts the last normalisation of each residual block at zero. Folded into the convolution
+    before it, that gives tensors of zeros, and the exporter keeps only one of them: an untrained
+    resnet18 would be a quarter smaller than the trained one.
     """
     draw = _same_draw()
     for parameter in network.parameters():
@@ -124,7 +125,8 @@ def _scatter(network: nn.Module) -> None:
 
 
 def _same_draw() -> torch.Generator:
-    """Random numbers that are the same each time: asked again, a recipe is foreseen to cost the
-    same, also where its shapes follow its weights.
+    """Return a generator that draws the same random numbers each time.
+
+    A recipe then has the same predicted cost each time, even where its shapes follow its weights.
     """
     return torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a recipe will cost, told from what others cost, with its error."""
+"""Estimates of a recipe's cost from the costs of other recipes, with their errors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from search.cost_model.shape_law import ShapeCounts, ShapeLaw
 from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.records import Cost, Shape
 
-# What a network that was really cut may differ by from the law of its student's shapes.
+# The largest difference between a network that was really cut and its student's shape law.
 _LAW_TOLERANCE = 0.002
-# Attention's products follow no weight's shape, so the law tells theirs about.
+# Attention's products follow no weight's shape, so the law gives only about their number.
 _LEAST_MACS_ERROR = 0.01
 
 _Fitted = TypeVar("_Fitted")
@@ -20,10 +20,10 @@ _Fitted = TypeVar("_Fitted")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A cost that was not measured: of a table's limits, those that others' values tell.
+    """A cost that was not measured; it holds the limited values that other rows can predict.
 
     Attributes:
-        cost: bytes, parameters and MACs, the most likely ones; latency where rows near enough tell.
+        cost: the most likely bytes, parameters and MACs; latency if there are rows near enough.
         errors: relative half-width of each of its values, by its name in `cost`; 0 is exact.
     """
 
@@ -32,10 +32,10 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates from the table; its models are fitted anew when the table has grown.
+    """Estimator of costs from the table; it fits its models again when the table has grown.
 
     Args:
-        table: what is known.
+        table: the known costs.
     """
 
     def __init__(self, table: CostTable) -> None:
@@ -45,7 +45,7 @@ class Estimator:
         self._version = -1
 
     def learn(self, student: str, law: ShapeLaw) -> None:
-        """Takes up the law of a student's shapes, unless there is one."""
+        """Store the law of a student's shapes, unless there is one."""
         if student not in self._laws:
             self._laws[student] = law
             self._version = -1
@@ -54,7 +54,7 @@ class Estimator:
         return student in self._laws
 
     def least_counts(self, student: str, ratio: float) -> ShapeCounts | None:
-        """What the student is made of at the least; None where its law is not to be relied on."""
+        """Return the student's least counts; None where its law is unreliable."""
         if student not in self._laws or (errors := self._law_errors(student)) is None:
             return None
         counts = self._laws[student].count(ratio)
@@ -65,7 +65,7 @@ class Estimator:
         )
 
     def estimate(self, shape: Shape, ratio: float) -> Estimate | None:
-        """What the shape costs; None where its student's shapes or sizes are not known yet."""
+        """Estimate the shape's cost; None while its student's shapes or sizes are unknown."""
         if (law := self._laws.get(shape.student)) is None:
             return None
         errors = self._law_errors(shape.student)
@@ -84,7 +84,7 @@ class Estimator:
         return Estimate(cost, errors)
 
     def _law_errors(self, student: str) -> dict[str, float] | None:
-        """Errors of parameters and MACs; None where the student's law is not to be relied on."""
+        """Return the errors of parameters and MACs; None where the student's law is unreliable."""
         return self._once(("law", student), lambda: self._compare_with_law(student))
 
     def _compare_with_law(self, student: str) -> dict[str, float] | None:
@@ -114,7 +114,7 @@ class Estimator:
         return self._once("latency", lambda: LatencyModel(self._table.timed()))
 
     def _once(self, key: object, fit: Callable[[], _Fitted]) -> _Fitted:
-        """What `fit` gives, computed once for each state of the table."""
+        """Return the result of `fit`, computed once for each state of the table."""
         if self._version != self._table.version:
             self._fitted.clear()
             self._version = self._table.version

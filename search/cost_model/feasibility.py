@@ -1,4 +1,4 @@
-"""Admission: whether a recipe may be trained, decided before it is, by the process that drives."""
+"""Admission: the driver decides, before training, whether a recipe may be trained."""
 
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
@@ -25,21 +25,21 @@ from spaces.recipe import Recipe
 from spaces.unfit import UNFIT
 
 _NETWORKS = 4
-# Of a cost that is told from a uniform ratio for a pruning that follows none.
+# The error of a cost that is estimated from a uniform ratio for a pruning that follows none.
 _NOMINAL_ERROR = 0.25
 
 
 class Feasibility:
-    """Judges recipes by what their students will cost, and measures as few as that takes.
+    """Judge of recipes by the cost of their students; it measures as few students as possible.
 
     Certain bounds come first: cutting a larger share of every layer's channels never makes a
-    student larger (but for the bytes of some formats), so one that is too large settles all that
-    are cut less. Then predictions, where every limit lies outside their error. What is left is
-    measured, once, and kept in the table.
+    student larger (but for the bytes of some formats), so one student that is too large rules out
+    all that are cut less. Then come predictions, where every limit lies outside their error. The
+    remaining students are measured once, and the results are kept in the table.
 
     Args:
-        requirements: what students must be, and may cost.
-        table: what is known of costs.
+        requirements: the students' shapes and budget.
+        table: the known costs.
         timed: whether this machine is the target, so that students can be timed here.
     """
 
@@ -49,12 +49,12 @@ class Feasibility:
         self._requirements = requirements
         self._table = table
         self._timed = timed
-        # Of students whose cost depends on what they learn: in no store, as each comes out anew.
+        # Students whose cost depends on learned values: not in the store, as each differs.
         self._foreseen = CostTable()
         self._estimators = {True: Estimator(table), False: Estimator(self._foreseen)}
         self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
         self._unsound: dict[Shape, str] = {}
-        # By student and quantization: the least that it may cost, cut by each ratio.
+        # By student and quantization: the least possible cost at each ratio.
         self._bounds: defaultdict[tuple[str, str], dict[float, Cost]] = defaultdict(dict)
 
     @property
@@ -62,20 +62,20 @@ class Feasibility:
         return self._requirements.budget
 
     def judge(self, recipe: Recipe) -> CostVerdict:
-        """Whether the recipe may be trained."""
+        """Decide whether the recipe may be trained."""
         return self.verdict(recipe) or self._found(recipe, shape_of(recipe))
 
     def verdict(self, recipe: Recipe) -> CostVerdict | None:
-        """Whether the recipe may be trained; None where its student has to be measured first."""
+        """Decide whether the recipe may be trained; None if its student must be measured first."""
         if reason := recipe.conflict():
             return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
         return self._known(recipe, shape) or self._told(recipe, shape)
 
     def predict(self, recipe: Recipe) -> Cost | None:
-        """What the recipe will cost, measured or told from others; None where nothing tells.
+        """Return the recipe's cost, measured or estimated from others; None where it is unknown.
 
-        Of one that is sure to break the budget it may be the least that it costs.
+        For a recipe that is sure to break the budget, it may be the least possible cost.
         """
         shape = shape_of(recipe)
         known = self._foreseen.get(shape) or self._table.get(shape)
@@ -88,11 +88,11 @@ class Feasibility:
         return None if self.budget.admits(floor) else floor
 
     def estimate(self, recipe: Recipe) -> Estimate | None:
-        """What others tell of the recipe's cost, with its error; about 0.1 ms.
+        """Estimate the recipe's cost from other recipes, with its error; takes about 0.1 ms.
 
         The first question about a student builds and cuts it once, if others of it were measured.
-        A pruning whose shapes follow no ratio alone is told from the ratio that is nearest to it, a
-        format whose bytes follow what is learned from others of that format.
+        A pruning whose shapes follow no ratio alone is estimated from the nearest ratio. A format
+        whose bytes follow learned values is estimated from other students in that format.
         """
         shape, ratio = shape_of(recipe), recipe.pruning.nominal_ratio
         error = recipe.quantization.size_error
@@ -109,12 +109,12 @@ class Feasibility:
             errors = {name: max(known, _NOMINAL_ERROR) for name, known in errors.items()}
         for name, known in errors.items():
             if limit_on(name).scaling is Scaling.FILE:
-                # Of the untrained file, and from there to the trained one's.
+                # From the untrained file's bytes, and from there to the trained file's.
                 errors[name] = 1 - (1 - known) * (1 - error)
         return replace(estimate, errors=errors)
 
     def settled(self, recipe: Recipe) -> Cost | None:
-        """A cost of which it is settled that it fits; None where a worker has to measure it."""
+        """Return a cost that is sure to fit; None where a worker has to measure it."""
         verdict = self.verdict(recipe)
         cost = verdict.cost if verdict else None
         if verdict is None or cost is None or not self.budget.surely_admits(cost):
@@ -123,15 +123,15 @@ class Feasibility:
         return cost if is_timed or not self.budget.needs_timing else None
 
     def measure(self, recipe: Recipe) -> Cost | None:
-        """The recipe's cost, measured now if it was not; None where its student can't be made.
+        """Return the recipe's cost, measuring it if need be; None where its student can't be made.
 
-        Where counting shows that it breaks the budget, the least that it may be is given.
+        Where counting shows that it breaks the budget, the least possible cost is returned.
         """
         shape = shape_of(recipe)
         return (self._known(recipe, shape) or self._found(recipe, shape)).cost
 
     def learn(self, recipe: Recipe, cost: Cost) -> None:
-        """Takes up what a trial measured where it ran, unless that is known."""
+        """Store a cost that a trial measured where it ran, unless it is known."""
         self._keep(recipe, shape_of(recipe), cost)
 
     def _keep(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
@@ -153,12 +153,12 @@ class Feasibility:
         return self._verdict(cost, Basis.MEASURED)
 
     def _is_open(self, cost: Cost) -> bool:
-        """Whether measuring here could tell a limited cost that is not known."""
+        """Return whether measuring here could supply a limited cost that is not known."""
         unknown = self.budget.limits().keys() - cost.keys()
         return any(self._timed or not limit_on(name).is_timed for name in unknown)
 
     def _told(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
-        """A verdict that others allow, for certain or outside all errors; None where none do."""
+        """Return a verdict that other recipes make certain, or outside all errors; else None."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
             return None
@@ -172,13 +172,13 @@ class Feasibility:
         told = between(estimate.cost, floor, ceiling) if estimate else {}
         if not self.budget.admits(floor):
             verdict = self._verdict({**floor, **told}, Basis.BOUND)
-            # Of a count that nothing bounds, the nearest cut's is shown.
+            # For a count that nothing bounds, show the nearest cut's.
             nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))] if curve else {}
             return replace(verdict, cost={**counted(nearest), **floor, **told})
         return self._by_estimate(Estimate(told, estimate.errors), ceiling) if estimate else None
 
     def _floor(self, recipe: Recipe, shape: Shape) -> Cost:
-        """What the recipe costs at the least, by its weights or by what is cut more; if known."""
+        """Return the recipe's least cost, from its weights or from students cut more; if known."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
             return {}
@@ -193,7 +193,7 @@ class Feasibility:
         return extreme(smaller, max)
 
     def _by_estimate(self, estimate: Estimate, ceiling: Cost) -> CostVerdict | None:
-        """The verdict, unless a limit lies within an error, which only measuring can resolve."""
+        """Return the verdict; None if a limit lies within an error, so that it must be measured."""
         unclear = False
         for name, limit in self.budget.limits().items():
             if ceiling.get(name, inf) <= limit:
@@ -202,13 +202,13 @@ class Feasibility:
             if value is not None and value * (1 - error) > limit:
                 return self._verdict(estimate.cost, Basis.PREDICTED)
             if limit_on(name).is_timed and not self._timed:
-                continue  # no measuring here would tell
+                continue  # measuring here would not supply it
             unclear |= value is None or value * (1 + error) > limit
         told = estimate.cost if self._timed else counted(estimate.cost)
         return None if unclear else self._verdict(told, Basis.PREDICTED)
 
     def _found(self, recipe: Recipe, shape: Shape) -> CostVerdict:
-        """The verdict of measuring the recipe's own student, untrained."""
+        """Return the verdict from measuring the recipe's own student, untrained."""
         try:
             network = self._network(recipe.student)
             pruned, _ = recipe.pruning.apply(network, self._requirements.example())
@@ -223,9 +223,9 @@ class Feasibility:
         return self._verdict(cost, Basis.MEASURED, recipe)
 
     def _measured(self, pruned: nn.Module, recipe: Recipe) -> Cost:
-        """The pruned student's cost; untimed while the target does not answer.
+        """Measure the pruned student's cost; untimed while the target does not answer.
 
-        Its trial asks the target again, and fails alone where that is still away.
+        Its trial asks the target again; if that is still unreachable, only this trial fails.
         """
         try:
             return measure_untrained(pruned, recipe, self._requirements, timed=self._timed)
@@ -233,9 +233,9 @@ class Feasibility:
             return measure_untrained(pruned, recipe, self._requirements, timed=False)
 
     def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> CostVerdict | None:
-        """The verdict on a student of which the weights alone are too much; None on any other.
+        """Return the verdict on a student whose weights alone are too much; None for any other.
 
-        It spares exporting and quantizing, which take the most of a first sight.
+        This saves exporting and quantizing, the slowest steps of judging a new student.
         """
         try:
             operations = count_operations(pruned, self._requirements.image_shape)
@@ -254,18 +254,18 @@ class Feasibility:
         return verdict
 
     def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> CostVerdict:
-        """The verdict on a cost; on the least that it may be, if `recipe` leaves that open."""
+        """Return the verdict on a cost; on the least possible one, if `recipe` leaves that open."""
         reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
         if reason and basis is Basis.BOUND:
             reason = f"at the least: {reason}"
         return CostVerdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learned(self, recipe: Recipe, shape: Shape) -> bool:
-        """Whether the law of the student's shapes is known, now that it was cut once."""
+        """Return whether the law of the student's shapes is known, now that it was cut once."""
         if not (ratio := recipe.pruning.nominal_ratio):
             return False
         try:
-            # All that cut each layer alike leave the same shapes.
+            # All methods that cut each layer alike leave the same shapes.
             uniform = Magnitude(ratio=ratio)
             pruned, _ = uniform.apply(self._network(recipe.student), self._requirements.example())
         except ValueError:
@@ -286,7 +286,7 @@ class Feasibility:
         return self._estimators[True].knows_shapes(student)
 
     def _network(self, student: Student) -> nn.Module:
-        """The student's network, untrained; the last few are kept."""
+        """Return the student's network, untrained; the last few are kept."""
         if student not in self._networks:
             self._networks[student] = untrained(student, self._requirements)
         self._networks.move_to_end(student)

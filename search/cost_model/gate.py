@@ -1,4 +1,4 @@
-"""The gate of a running study: recipes that are not admitted end here, on record."""
+"""The gate of a running study: it records recipes that are not admitted, and ends them."""
 
 import os
 import platform
@@ -22,17 +22,17 @@ from spaces.recipe import Recipe
 
 
 def open_admission(study: Study, requirements: StudentRequirements, store: Store) -> Feasibility:
-    """Admission that knows what earlier studies of the store measured, and adds to it.
+    """Open admission with the costs that earlier studies of the store measured; it adds new ones.
 
-    On a remote Ray the driver may be another machine than the workers. Where one machine stands for
-    the target, of the cluster or by an agent, it is asked; else latency is measured by the trials
-    alone, and costs are kept under the cluster's address.
+    On a remote Ray, the driver may be another machine than the workers. Where one machine stands
+    for the target, in the cluster or behind an agent, that machine is asked. Otherwise only trials
+    measure latency, and costs are kept under the cluster's address.
     """
     target = requirements.target
     timed = study.run.ray == "local" or target.is_elsewhere
     processor = processor_of(target) if timed else _cluster(study.run.ray)
     setting = setting_of(requirements, processor=processor)
-    # Studies with other classes share these costs: the store's are without the classes' names.
+    # Studies with other classes share these costs: the store's exclude the classes' names.
     said = requirements.metadata_bytes
 
     def keep(shape: Shape, cost: Cost) -> None:
@@ -45,20 +45,20 @@ def open_admission(study: Study, requirements: StudentRequirements, store: Store
 
 
 def _cluster(address: str) -> str:
-    """Tells a cluster from others; `auto` is the one that this machine belongs to."""
+    """Return a name that identifies the cluster; `auto` is this machine's own cluster."""
     if address != "auto":
         return address
     return os.environ.get("RAY_ADDRESS") or f"the cluster of {platform.node()}"
 
 
 class CostGate:
-    """Lets a study's recipes through, or records and shows them as infeasible trials.
+    """A gate that lets recipes through, or records and shows them as infeasible trials.
 
     Args:
-        feasibility: who judges.
-        writer: told of each rejected recipe, in one transaction.
+        feasibility: judges the recipes.
+        writer: records each rejected recipe, in one transaction.
         seed: written into the records.
-        callback: told as well.
+        callback: is told of each rejected recipe, too.
     """
 
     def __init__(
@@ -70,23 +70,23 @@ class CostGate:
         self._callback = callback
 
     def __call__(self, recipe: Recipe) -> Outcome | None:
-        """How the recipe ends, if it is rejected; None lets it through."""
+        """Return how the recipe ends, if it is rejected; None lets it through."""
         verdict = self.feasibility.judge(recipe)
         return None if verdict.admitted else self._reject(recipe, verdict)
 
     def may_fit(self, recipe: Recipe) -> bool | None:
-        """Whether the recipe fits, as far as is known; None where that is to be measured."""
+        """Return whether the recipe fits, as far as is known; None if that must be measured."""
         verdict = self.feasibility.verdict(recipe)
         if verdict is None:
             return None if self.feasibility.budget.limits() else True
         return verdict.admitted
 
     def settled_cost(self, recipe: Recipe) -> Cost | None:
-        """What the recipe is known to cost, if that settles that it fits."""
+        """Return the recipe's known cost, if it is sure to fit."""
         return self.feasibility.settled(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """Takes up what a trial that ended was found to cost."""
+        """Store the cost that an ended trial measured."""
         if outcome.cost and _is_measured(recipe, outcome):
             self.feasibility.learn(recipe, outcome.cost)
 
@@ -105,8 +105,10 @@ class CostGate:
 
 
 def _is_measured(recipe: Recipe, outcome: Outcome) -> bool:
-    """Whether the cost is a file's. It was foreseen of a trial that was stopped, and of one that
-    was rejected, which took no time; a worker that rejects one tells the least that it may cost.
+    """Return whether the cost was measured on the trained student's file.
+
+    It was predicted for a stopped trial, and for a rejected one that took no time. A worker that
+    rejects a recipe reports its least possible cost.
     """
     if outcome.quality:
         return True

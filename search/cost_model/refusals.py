@@ -1,4 +1,4 @@
-"""Why recipes are refused, in words that many of them share, so that they can be counted."""
+"""Reasons for refusing recipes, in words that many recipes share, so that they can be counted."""
 
 import re
 from collections import Counter
@@ -11,12 +11,12 @@ from search.errors import shortened
 from search.objectives.limits import limit_on
 from search.samplers.optuna_adapter import Sampler
 
-# Contradictions take no network to find.
+# Finding a contradiction needs no network.
 _DRAWN = 400
 
 
 def contradictions(study: Study) -> dict[str, float]:
-    """By reason, the share of recipes drawn at random that contradict themselves."""
+    """Return, by reason, the share of recipes drawn at random that contradict themselves."""
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     drawn = [recipe.conflict() for recipe in islice(iter(sampler.ask, None), _DRAWN)]
     counted = Counter(_in_general(reason) for reason in drawn if reason)
@@ -24,7 +24,7 @@ def contradictions(study: Study) -> dict[str, float]:
 
 
 def cause_of(verdict: CostVerdict, requirements: StudentRequirements) -> str:
-    """Why a recipe was not admitted: the limits that it breaks, or what it can't be made of."""
+    """Return why a recipe was not admitted: the limits that it breaks, or why it can't be made."""
     if verdict.cost is None or verdict.basis in (Basis.CONFLICT, Basis.UNSOUND):
         return _in_general(verdict.reason)
     violations = requirements.budget.violations(verdict.cost)
@@ -33,5 +33,5 @@ def cause_of(verdict: CostVerdict, requirements: StudentRequirements) -> str:
 
 
 def _in_general(reason: str) -> str:
-    """A reason without the values that broke it, which follow the law."""
+    """Return a reason without the values that broke it, which follow the law."""
     return re.split(r",? (?:but )?got ", shortened(ValueError(reason), lines=1))[0]

@@ -1,7 +1,7 @@
 """Small regressions over the table of costs, with their errors.
 
 An error is a relative half-width: a value v with error e is expected within v * (1 ± e). It is
-taken from leave-one-out residuals: what a model fitted without a row says of that row.
+taken from leave-one-out residuals: how well a model fitted without a row predicts that row.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from search.cost_model.shape_law import ShapeCounts
 from search.objectives.limits import LATENCY, MACS, PARAMETERS
 from search.records import Cost, Shape
 
-# Errors below these are luck: of few rows, of a few bytes of the file's own structure, of a clock.
+# Smaller errors are luck: from few rows, a few bytes of the file's own structure, or a clock.
 _FEW_SIZES_ERROR = 0.05
 _LEAST_SIZE_ERROR = 0.01
 _LEAST_LATENCY_ERROR = 0.05
 _TIMED_AT_LEAST = 6
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
-# Standard deviations within which a value is taken to lie.
+# A value is taken to lie within this many standard deviations.
 _CERTAINTY = 2.0
 
 
@@ -33,7 +33,7 @@ class SizeModel:
 
     @classmethod
     def fit(cls, counts: Sequence[ShapeCounts], sizes: Sequence[float]) -> "SizeModel | None":
-        """None where fewer than two different networks were measured.
+        """Fit the model; None where fewer than two different networks were measured.
 
         Args:
             counts: of the measured networks.
@@ -50,7 +50,7 @@ class SizeModel:
         return cls(_solve(rows, wanted), error)
 
     def predict(self, counts: ShapeCounts) -> int:
-        """Bytes."""
+        """Return bytes."""
         return max(1, round(float(_size_row(counts) @ self.coefficients)))
 
 
@@ -59,7 +59,7 @@ def _size_row(counts: ShapeCounts) -> np.ndarray:
 
 
 def _solve(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Least squares; with two rows, vectors weigh half a weight each.
+    """Solve by least squares; with two rows, vectors weigh half a weight each.
 
     A normalisation's two vectors become one bias of the convolution that it is folded into.
     """
@@ -75,8 +75,8 @@ def _solve(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 class LatencyModel:
     """Milliseconds of any student: a ridge regression of log latency, fitted to all timed rows.
 
-    On log MACs and log parameters, and on which student, which quantization and which pair of them
-    it is. The penalty is chosen by leave-one-out, which also gives the error.
+    Its features are log MACs, log parameters, the student, the quantization, and the pair of both.
+    The penalty is chosen by leave-one-out, which also gives the error.
 
     Args:
         timed: rows with a latency.
@@ -99,7 +99,7 @@ class LatencyModel:
         self.error = max(_LEAST_LATENCY_ERROR, float(np.expm1(spread)))
 
     def predict(self, shape: Shape, *, macs: float, parameters: int) -> float | None:
-        """Milliseconds; None for a student that was never timed in this quantization."""
+        """Return milliseconds; None for a student that was never timed in this quantization."""
         if (shape.student, shape.quantization) not in self._known:
             return None
         row = self._row(shape, macs, parameters)

@@ -1,4 +1,4 @@
-"""How a student's shapes follow from the share of channels that is cut, learned from one cut."""
+"""The law from the share of channels that is cut to a student's shapes, learned from one cut."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,13 +14,13 @@ from spaces.counting import count_macs_by_layer
 
 @dataclass(frozen=True)
 class ShapeCounts:
-    """What shapes add up to.
+    """The totals of a network's shapes.
 
     Attributes:
         weights: numbers in tensors of two dimensions or more, which quantization makes smaller.
-        vectors: numbers in tensors of one, such as biases, which it does not.
-        macs: multiply-accumulates for one image; those of products without a weight, as attention
-            has them, about.
+        vectors: numbers in tensors of one dimension, such as biases, which it doesn't.
+        macs: multiply-accumulates for one image; products without a weight, as in attention, are
+            approximate.
     """
 
     weights: int
@@ -34,7 +34,7 @@ class ShapeCounts:
 
     @property
     def cost(self) -> dict[str, float]:
-        """Parameters and MACs, by the names that costs are stored under."""
+        """Parameters and MACs, by the names under which costs are stored."""
         return {PARAMETERS.cost: self.parameters, MACS.cost: round(self.macs)}
 
 
@@ -44,17 +44,17 @@ class ShapeLaw:
 
     A dimension of n channels keeps int(n * (1 - ratio)) of them, or all, as classes and pixels do:
     one cut network shows which. Concatenated channels and attention heads may follow another law,
-    so whoever relies on this one compares its counts with those of networks that were really cut.
+    so the caller compares this law's counts with those of networks that were really cut.
 
     Attributes:
         dimensions: each tensor's shape, padded with ones, [tensors, longest shape].
         cut: which of the dimensions shrink, of the same shape.
         vectors: which tensors have one dimension, [tensors].
-        macs: of the layer that each tensor is the weight of, [tensors].
+        macs: of each tensor's layer, where the tensor is the layer's weight, [tensors].
         macs_elsewhere: of all that is in no layer with a weight, such as attention's products.
-        ratio: the cut that this was learned from.
-        regular: whether that cut followed the law in every dimension, and others are sure to: of
-            groups and heads each loses its own share, which half of them hides.
+        ratio: the cut from which the law was learned.
+        regular: whether that cut followed the law in every dimension, and other cuts are sure to:
+            each group or head loses its own share, which a cut by half hides.
     """
 
     dimensions: np.ndarray
@@ -69,7 +69,7 @@ class ShapeLaw:
     def learn(
         cls, network: nn.Module, pruned: nn.Module, ratio: float, example: torch.Tensor
     ) -> Self:
-        """The law by which `pruned` came of `network`.
+        """Learn the law that turned `network` into `pruned`.
 
         Args:
             network: uncut.
@@ -94,7 +94,7 @@ class ShapeLaw:
         )
 
     def count(self, ratio: float) -> ShapeCounts:
-        """What the student's shapes add up to once the share `ratio` of its channels is cut."""
+        """Return the totals of the student's shapes with the share `ratio` of its channels cut."""
         numbers = _kept(self.dimensions, self.cut, ratio).prod(axis=1)
         vectors = int(numbers[self.vectors].sum())
         shrunk = numbers / self.dimensions.prod(axis=1)
@@ -106,7 +106,7 @@ class ShapeLaw:
 
 
 def _cuts_by_groups(network: nn.Module) -> bool:
-    """Whether channels go from each group of a layer, or each head of an attention."""
+    """Return whether channels go from each group of a layer, or each head of an attention."""
     return any(
         isinstance(module, Attention)
         or (isinstance(module, nn.Conv2d) and 1 < module.groups < module.out_channels)
@@ -125,7 +125,7 @@ def _padded(shapes: list[tuple[int, ...]]) -> np.ndarray:
 
 
 def _layer_macs(network: nn.Module, example: torch.Tensor) -> tuple[np.ndarray, float]:
-    """The MACs of each parameter's layer, at its weight, and those outside of layers with one."""
+    """Return the MACs of each parameter's layer, at its weight, and those outside such layers."""
     by_layer, elsewhere = count_macs_by_layer(network, example)
     macs = [
         float(by_layer.pop(name.removesuffix(".weight"), 0)) if name.endswith(".weight") else 0.0

@@ -1,4 +1,4 @@
-"""Getting to know what a space's students cost, before any is chosen."""
+"""A survey of the costs of a space's students, before any is chosen."""
 
 import numpy as np
 
@@ -8,21 +8,21 @@ from spaces.axes.student import Student
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
-# So many recipes whose costs are told, since the last measurement, and the space counts as known.
+# The space counts as known after this many predictable costs in a row.
 _ENOUGH = 50
-# Of so many whose costs are not told the one that is cut the most is measured: it tells the most of
-# others, and the sampler begins with the cheapest.
+# Of this many recipes with unknown costs, the one that is cut the most is measured: it says the
+# most about the others, and the sampler begins with the cheapest.
 _COMPARED = 8
 
 
 class Survey:
-    """Measures students, drawn from a space, of which nothing tells what they cost.
+    """A survey: it measures students, drawn from a space, whose costs can't be predicted.
 
-    A sampler that is told costs proposes what it knows to fit; it should know all kinds of students
-    before it settles on some.
+    A sampler that uses costs proposes recipes that it knows to fit; it should know all kinds of
+    students before it settles on some.
 
     Args:
-        space: where they are drawn from.
+        space: the students are drawn from it.
         feasibility: measures them, and learns.
         seed: of the draws.
     """
@@ -32,11 +32,11 @@ class Survey:
         self._admission = feasibility
         self._draw = Draw(np.random.default_rng(seed))
         self._told = 0
-        # Students with the methods of pruning by which they can't be cut.
+        # Pairs of a student and a pruning method that can't cut it.
         self._refused: set[tuple[Student, str]] = set()
 
     def go_on(self) -> bool:
-        """Measures one more student, about a second long; False where enough are known."""
+        """Measure one more student, for about a second; False where enough are known."""
         unknown: list[Recipe] = []
         while self._told < _ENOUGH and len(unknown) < _COMPARED:
             recipe = Recipe.from_params(self._space.suggest(self._draw))

@@ -1,4 +1,4 @@
-"""What admission says of a recipe."""
+"""The verdict of admission on a recipe."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,12 +7,12 @@ from search.records import Cost
 
 
 class Basis(StrEnum):
-    """What a verdict rests on."""
+    """The evidence for a verdict."""
 
     CONFLICT = "conflict"  # the recipe contradicts itself
     UNSOUND = "unsound"  # its student can't be built, pruned, exported or quantized
     MEASURED = "measured"  # its own untrained student
-    BOUND = "bound"  # its weights alone, or a student of the family that is smaller for certain
+    BOUND = "bound"  # its weights alone, or a smaller student of the family
     PREDICTED = "predicted"  # others, with the budget's limits outside the error
 
 
@@ -22,9 +22,9 @@ class CostVerdict:
 
     Attributes:
         admitted: whether it may.
-        cost: what is known of it; measured, or as it is predicted; None where nothing is.
+        cost: measured or predicted; None where nothing is known.
         reason: why it may not; empty where it may.
-        basis: what the verdict rests on.
+        basis: the evidence for the verdict.
     """
 
     admitted: bool

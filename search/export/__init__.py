@@ -1,4 +1,4 @@
-"""Exported students: `load` is what model cards in the world import from here."""
+"""Exported students: published model cards import `load` from here."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ __all__ = ["load"]
 
 
 def __getattr__(name: str) -> object:
-    # It brings torch and ONNX Runtime along, for which most of the package has no use.
+    # The import brings torch and ONNX Runtime along, which most of the package doesn't need.
     if name in __all__:
         from search.export import exporting
 

@@ -1,11 +1,11 @@
-"""What `retort verify` finds out, one thing at a time."""
+"""The result of one check of `retort verify`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `holds` is None where it could not be, or claims nothing."""
+    """One check; `holds` is None where it could not be made, or makes no claim."""
 
     name: str
     holds: bool | None

@@ -1,4 +1,4 @@
-"""Students, teachers and foreign models side by side, on the same images and the same machine."""
+"""Comparison of students, teachers and foreign models, on the same images and machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class EvaluationResult:
     """One line of the comparison.
 
     Attributes:
-        model: as the person named it.
-        images: that it was given.
-        quality: every metric that can be told: without a teacher, none that compares with it.
-        cost: every cost that can be told; the models were timed in turns.
+        model: the name that the person gave.
+        images: the number of images that it was given.
+        quality: every known metric; without a teacher, none that compares with it.
+        cost: every known cost; the models were timed in turns.
     """
 
     model: str
@@ -40,14 +40,14 @@ class EvaluationResult:
     cost: Cost
 
     def interval(self, metric: Metric) -> tuple[float, float] | None:
-        """The ends of the metric's 95% interval; None where nothing tells them."""
+        """Return the ends of the metric's 95% interval; None where they are unknown."""
         found = self.quality.get(metric.name)
         if found is None:
             return None
         return metric.confidence(found.value, found.error, self.images)
 
     def to_json(self, goal: Goal) -> dict[str, Any]:
-        """Plain values: metrics with their 95% intervals, the goal's as `low` and `high`; costs."""
+        """Return plain values: metrics with 95% intervals (the goal's: `low` and `high`); costs."""
         row: dict[str, Any] = {"model": self.model}
         for metric in goal.all_metrics:
             found, name = self.quality.get(metric.name), metric.name
@@ -62,18 +62,18 @@ class EvaluationResult:
 def evaluate(
     models: Sequence[str], dataset: Dataset, *, part: str, teacher: str | None, threads: int
 ) -> list[EvaluationResult]:
-    """Measures each model on a part of the data.
+    """Measure each model on a part of the data.
 
     Args:
         models: folders, files, names of timm's.
         dataset: the images.
         part: `test` or `validation`.
-        teacher: the model that others are compared with; None takes what the first exported student
-            keeps of its own teacher, where the images are those of its study.
+        teacher: the model that others are compared with. With None, it is the teacher whose
+            predictions the first exported student keeps, where the images are those of its study.
         threads: that serve one image.
 
     Raises:
-        BadInput: a model is none, or does not fit the data; or the part has no images.
+        BadInput: a name is no model, a model doesn't fit the data, or the part has no images.
     """
     images = part_of(dataset, part)
     if not len(images):

@@ -1,4 +1,4 @@
-"""Whatever can be compared on the same images: exported students, files, timm's models."""
+"""Models that can be compared on the same images: exported students, files, timm's models."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -35,18 +35,18 @@ _FORMS = {form.file for form in ExportFormat}
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedModel:
-    """A network as it is served, and what it must be given.
+    """A network as it is served, and the input that it needs.
 
     Attributes:
-        name: as the person named it.
+        name: the name that the person gave.
         path: its file.
         served: the file, loaded.
-        channels: of what it takes.
-        image_size: side in pixels of that.
-        mean: of each channel, by which it wants its images normalised; None takes raw pixels,
+        channels: of its input.
+        image_size: side of its input, in pixels.
+        mean: of each channel, by which its images must be normalised; None takes raw pixels,
             [batch, height, width, channels], uint8.
         std: likewise.
-        cost: what is counted of it; nothing is timed.
+        cost: its counted costs; nothing is timed.
     """
 
     name: str
@@ -59,20 +59,20 @@ class EvaluatedModel:
     cost: Cost
 
     def predict(self, part: Part) -> Predictions:
-        """What it predicts for a part's images, resized to what it takes."""
+        """Predict for a part's images, resized to the model's input."""
         logits = [
             self.logits(batch.images) for batch in part.batches(_BATCH, image_size=self.image_size)
         ]
         return Predictions.of_logits(np.concatenate(logits), part.labels)
 
     def logits(self, images: torch.Tensor) -> np.ndarray:
-        """Of images [batch, channels, size, size], uint8."""
+        """Return the logits of images [batch, channels, size, size], uint8."""
         if self.mean is None or self.std is None:
             return self._run(images.permute(0, 2, 3, 1).contiguous().numpy())
         return self._run(normalize(images, self.mean, self.std).numpy())
 
     def _run(self, inputs: np.ndarray) -> np.ndarray:
-        """Logits of inputs [batch, …]; of a file for a batch of fixed size so many at a time."""
+        """Return logits of inputs [batch, …]; a file of fixed batch size takes them in parts."""
         fixed = self.served.input_shape[0]
         if not isinstance(fixed, int):
             return self.served.predict(inputs)
@@ -84,7 +84,7 @@ class EvaluatedModel:
         return np.concatenate(found)
 
     def timed(self) -> Served:
-        """What serves it, for timing: pixels are made beforehand."""
+        """Return the served model for timing: pixels are made beforehand."""
         shape = (self.channels, self.image_size, self.image_size)
         if self.mean is not None:
             is_fixed = isinstance(self.served.input_shape[0], int)
@@ -95,7 +95,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class _Shaped:
-    """Serves images of the shape that it was found to take: a file may leave it open."""
+    """A server of images of the shape that the model takes; its file may leave the shape open."""
 
     serve: Callable[[np.ndarray], np.ndarray]
     image_shape: tuple[int, int, int]
@@ -105,7 +105,7 @@ class _Shaped:
 
 
 def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> EvaluatedModel:
-    """What a person named: an exported folder, a file of a runtime's, or a model of timm's.
+    """Open what a person named: an exported folder, a runtime's file, or a timm model.
 
     Args:
         name: a folder, a file, or what `timm.create_model` takes, such as `local-dir:DIR`.
@@ -121,7 +121,7 @@ def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> Eva
     if path.is_dir() and (path / RECIPE).is_file():
         found = _exported(name, path, threads)
     elif path.is_dir() and (serving := runtime_in(path)):
-        found = _file(name, path / serving.file, info, threads)  # a teacher of a study's
+        found = _file(name, path / serving.file, info, threads)  # a study's teacher
     elif path.is_file():
         found = _file(name, path, info, threads)
     else:
@@ -147,7 +147,7 @@ def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
 
 
 def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel:
-    """A file; what it does not say of its preprocessing is as these data have it."""
+    """Open a file; these data supply the preprocessing that it does not state."""
     served = runtime_of_file(path).load(path, threads=threads)
     if (rank := len(served.input_shape)) != 4:
         raise BadInput(
@@ -161,7 +161,7 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel
         size = info.image_size
     _check_shape(name, served, size)
     if (path.parent / RECIPE).is_file() and _is_of_export(path):
-        # A form of a student, whose packed weights are not what its parameters are.
+        # A student's form: its packed weights are not its parameters.
         data = read_provenance(path.parent).data
         image_shape = (data.channels, data.image_size, data.image_size)
         cost = count_cost(load_network(path.parent), path, image_shape)
@@ -210,7 +210,7 @@ def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedMo
 
 
 def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
-    """One image tells whether it takes these and how many classes it has."""
+    """Check with one image that the model takes these images and has their number of classes."""
     size = found.image_size
     try:
         outputs = found.logits(torch.zeros(1, info.channels, size, size, dtype=torch.uint8))
@@ -233,7 +233,7 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
 
 
 def _told(served: ServedModel, key: str) -> Any:
-    """What the file says of itself under our key; None where that is another's, or nothing."""
+    """Return the file's metadata under our key; None where it is another's, or missing."""
     try:
         return parsed_json(served.metadata.get(key, "null"))
     except DamagedFile:
@@ -242,7 +242,7 @@ def _told(served: ServedModel, key: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Preprocessing:
-    """What a file's images must be like; as the data have it, where it does not say."""
+    """The preprocessing of a file's images; the data's own, where the file does not state it."""
 
     image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
     mean: tuple[FiniteFloat, ...]
@@ -270,7 +270,7 @@ def _preprocessing(name: str, served: ServedModel, info: DataInfo) -> _Preproces
 
 
 def _check_shape(name: str, served: ServedModel, size: int) -> None:
-    """Raises BadInput where a file asks for images or batches that take all of the memory."""
+    """Raise BadInput where a file asks for images or batches that would fill the memory."""
     batch = served.input_shape[0]
     if size > LARGEST_IMAGE or (isinstance(batch, int) and batch > _LARGEST_FIXED_BATCH):
         raise BadInput(
@@ -280,7 +280,7 @@ def _check_shape(name: str, served: ServedModel, size: int) -> None:
 
 
 def _is_of_export(path: Path) -> bool:
-    """Whether the file is a form of the student in its folder."""
+    """Return whether the file is a form of the student in its folder."""
     return path.name in {*_FORMS, read_provenance(path.parent).served_by.file}
 
 

@@ -1,15 +1,15 @@
-"""An artifact to something that others load: a folder with weights, recipe and a model card.
+"""Export of an artifact to a folder that others load: weights, recipe and a model card.
 
 README.md                a model card
 config.json              timm's: architecture, classes, preprocessing
 model.safetensors        the float weights, after pruning
-model.…                  what was measured: the file of its runtime
-recipe.json              what was chosen, what was measured, and where it comes from
-predictions.npz          what it predicts for the validation and the test images
-teacher_predictions.npz  what its teacher predicts for them
-SHA256SUMS               of the others
+model.…                  the measured file of its runtime
+recipe.json              the recipe, the measurements, and their origin
+predictions.npz          its predictions for the validation and the test images
+teacher_predictions.npz  its teacher's predictions for them
+SHA256SUMS               of the other files
 
-and the further forms that were asked for; see `search.export.formats`.
+and the further forms that were requested; see `search.export.formats`.
 """
 
 import shutil
@@ -62,18 +62,18 @@ def export_student(
     formats: Collection[ExportFormat] = (),
     force: bool = False,
 ) -> Path:
-    """Writes a complete trial's student to the folder `destination`, whole or not at all.
+    """Write a complete trial's student to the folder `destination`, whole or not at all.
 
     Args:
-        study: the study that the trial is of.
-        trial: what is exported.
+        study: the study of the trial.
+        trial: the trial to export.
         destination: the folder to write.
         formats: forms to write beside the measured file.
         force: replace an earlier export.
 
     Raises:
-        BadInput: the trial has no student; or a format can't hold it; or the folder is there and
-            `force` is not given, or holds something else than an earlier export; or it lies
+        BadInput: the trial has no student; or a format can't hold it; or the folder exists and
+            `force` is not given, or holds something other than an earlier export; or it lies
             among the study's own students.
         ArtifactError: the trial's artifact is missing, damaged or out of reach.
         DiskError: there is no room for it.
@@ -107,7 +107,7 @@ def _write_findings(
     *,
     formats: tuple[ExportFormat, ...],
 ) -> None:
-    """What student and teacher predict, and the model card."""
+    """Write the predictions of student and teacher, and the model card."""
     artifacts = FolderStore.of(study.artifacts)
     own = kept_predictions(artifacts, _artifact_of(trial).path)
     taught = kept_predictions(artifacts, TEACHER)
@@ -128,7 +128,7 @@ def _write_findings(
 
 
 class Transform:
-    """An image to what the student takes, as its training images were made.
+    """Transform from an image to the student's input, the same as for its training images.
 
     Args:
         data: of the student.
@@ -138,14 +138,14 @@ class Transform:
         self._data = data
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """[channels, size, size], float32, normalised."""
+        """Return [channels, size, size], float32, normalised."""
         data = self._data
         pixels = square(converted(image, "L" if data.channels == 1 else "RGB"), data.image_size)
         return normalize(torch.tensor(pixels), data.mean, data.std)
 
 
 class ServedStudent(nn.Module):
-    """The measured file, run by its runtime, in the place of a network; it can't be trained.
+    """The measured file, run by its runtime, in place of a network; it can't be trained.
 
     Args:
         served: the file, loaded.
@@ -156,7 +156,7 @@ class ServedStudent(nn.Module):
         self._served = served
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [batch, classes] of normalised images [batch, channels, height, width]."""
+        """Return logits [batch, classes] of normalised images [batch, channels, height, width]."""
         return torch.from_numpy(self._served.predict(images.cpu().numpy()))
 
 
@@ -169,11 +169,11 @@ class Loaded(NamedTuple):
 
 
 def load(folder: Path | str) -> Loaded:
-    """An exported student as it was measured, in evaluation mode; pruned or quantized or neither.
+    """Load an exported student as it was measured, in evaluation mode.
 
-    A student in float32 is a network of torch's, which can be trained further. A quantized one is
-    its measured file in its runtime; `search.artifacts.student.load_network` gives the floats it
-    was made from.
+    It may be pruned, quantized, both, or neither. A student in float32 is a torch network that can
+    be trained further. A quantized one is its measured file in its runtime;
+    `search.artifacts.student.load_network` returns the float network it was made from.
 
     Raises:
         ArtifactError: the folder is no export, is damaged, or was written by a newer retort; or
@@ -192,7 +192,7 @@ def _served(folder: Path, provenance: Provenance) -> ServedStudent:
 
 
 def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
-    """What a complete trial left among its study's artifacts."""
+    """Return a complete trial's record among its study's artifacts."""
     if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
         raise BadInput(
             f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "

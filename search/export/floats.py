@@ -1,4 +1,4 @@
-"""The float network of a student, as near to what was measured as floats can be."""
+"""The float network of a student, as close to the measured one as floats can be."""
 
 import copy
 
@@ -10,10 +10,11 @@ from spaces.recipe import Recipe
 
 
 def as_rounded(network: nn.Module, provenance: Provenance) -> nn.Module:
-    """The network, with the weights that its rounding leaves, where it was trained under one.
+    """Return the network; if it was trained under rounding, with its rounded weights.
 
-    Such training moves weights of which the rounded ones alone were ever used: ternary weights'
-    own floats name another class for every second image. Rounded ones stay so if rounded again.
+    Such training moves weights, but only their rounded values were ever used: with the unrounded
+    floats of ternary weights, every second image gets another class. Rounding the rounded values
+    again changes nothing.
 
     Args:
         network: in evaluation mode; it is not changed.

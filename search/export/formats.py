@@ -1,4 +1,4 @@
-"""The forms in which a student is handed over besides its measured file, by the names people use.
+"""The forms of an exported student besides its measured file, by the names people use.
 
 Nothing heavy is imported here: the command's help needs these names.
 """
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """A further form of the student, written beside the measured file when it is asked for."""
+    """A further form of the student, written beside the measured file on request."""
 
     FLOAT32 = "float32"
     FP16 = "fp16"
@@ -18,7 +18,7 @@ class ExportFormat(StrEnum):
 
     @property
     def file(self) -> str:
-        """Where it is, in the exported folder."""
+        """Its path in the exported folder."""
         return _FILES[self]
 
     @property

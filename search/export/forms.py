@@ -1,4 +1,4 @@
-"""Whether every form of an exported student gives the same."""
+"""The check that every form of an exported student gives the same results."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +27,11 @@ TOLERANCES = {
     ExportFormat.TFLITE: 1e-3,
     ExportFormat.UINT8: 1e-4,
 }
-"""Largest difference of a logit, as a share of the largest logit. `uint8` and `openvino` are made
-of the measured file and compared with it; the others are floats, and compared with the float
-network."""
+"""Largest difference of a logit, as a share of the largest logit.
+
+`uint8` and `openvino` are made of the measured file and compared with it; the others are floats,
+and compared with the float network.
+"""
 
 _SAME_FLOATS = 1e-3
 
@@ -54,7 +56,7 @@ class ExportedFormats:
         self._trust = trust
 
     def checks(self) -> Iterator[Check]:
-        """Of each form that is there, whether it gives what it is made of gives."""
+        """Check each existing form against the model that it was made from."""
         floats, name = self._torch(self._network), self._runtime.file
         served = _predicted(self._runtime, self._folder / name, self._normalised)
         provenance = self._provenance
@@ -155,7 +157,7 @@ def _compared(
 
 
 def probes(dataset: Dataset | None, info: DataInfo) -> torch.Tensor:
-    """Test images; noise where there are none, or they are of another shape."""
+    """Return test images; noise where there are none, or they have another shape."""
     shape = (info.channels, info.image_size, info.image_size)
     if dataset is not None and len(dataset.test):
         images = next(iter(dataset.test.batches(_PROBES))).images

@@ -10,7 +10,7 @@ from search.errors import BadInput, RetortError, shortened
 
 
 def check_hub_name(name: str) -> None:
-    """Raises BadInput unless it is user/name, as the hub allows."""
+    """Raise BadInput unless it is user/name, as the hub allows."""
     try:
         validate_repo_id(name)
         if "/" not in name:
@@ -20,7 +20,7 @@ def check_hub_name(name: str) -> None:
 
 
 def push(folder: Path, name: str) -> str:
-    """Creates the model `user/name` if need be, and uploads all of `folder`; its address.
+    """Create the model `user/name` if need be, upload all of `folder`, and return its address.
 
     The token is the hub's own, from `hf auth login` or HF_TOKEN.
 

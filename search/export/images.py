@@ -1,4 +1,4 @@
-"""The images that a student is measured on again: those of its own study, or a person's."""
+"""The images on which a student is measured again: those of its own study, or a person's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from search.files.filestore import FolderStore
 
 DEFAULT_CACHE = Path(RunSettings.model_fields["cache"].default)
 RECORDED = Path("recorded")
-"""In the place of data: those that the student's own folder names."""
+"""In place of data: those that the student's own folder names."""
 
 
 def open_images(
@@ -23,21 +23,21 @@ def open_images(
     cache: Path = DEFAULT_CACHE,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Dataset:
-    """The data set to measure on.
+    """Open the data set to measure on.
 
     An exported folder may be anybody's, and names paths and data sets: nothing of these is opened
-    unless the person says so.
+    unless the person allows it.
 
     Args:
-        given: a study file, whose data are meant; or where the student's own data are now; or
-            `RECORDED`, which takes them from where its folder says. With None there is only what
-            comes with a library.
-        told: of the student, where there is one.
+        given: a study file, whose data are used; or where the student's own data are now; or
+            `RECORDED`, which takes them from where its folder says. With None, only data that
+            come with a library are opened.
+        told: the student's record, where there is one.
         cache: folder of prepared data.
-        progress: told in a line what is going on.
+        progress: is called with a line about what is going on.
 
     Raises:
-        BadInput: nothing says which images.
+        BadInput: no images are named.
         DataError: they can't be used.
     """
     settings, seed = _settings(given, told)
@@ -45,7 +45,7 @@ def open_images(
 
 
 def part_of(dataset: Dataset, name: str) -> Part:
-    """Its part of that name."""
+    """Return the data set's part of that name."""
     part: Part = getattr(dataset, name)
     return part
 
@@ -58,7 +58,7 @@ def _settings(given: Path | None, told: ExportRecord | None) -> tuple[DataSettin
         raise BadInput("nothing says which images are meant: pass --data with a study file")
     if given == RECORDED:
         return _recorded(told.data), told.seed
-    # No path and no size of the folder's choosing; no student is tested on unlabelled images.
+    # The folder chooses no path and no size; no student is tested on unlabelled images.
     safe = {"unlabelled": None, "in_memory": DataSettings.model_fields["in_memory"].default}
     if told.data.source == "digits":
         if given is not None:
@@ -87,6 +87,6 @@ def _recorded(data: DataSettings) -> DataSettings:
 
 
 def _named(data: DataSettings) -> str:
-    """What would be opened, for the person to judge."""
+    """Return the data that would be opened, for the person to judge."""
     places = [data.name, data.path, data.unlabelled]
     return f"{data.source} from {', '.join(repr(str(place)) for place in places if place)}"

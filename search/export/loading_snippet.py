@@ -1,11 +1,11 @@
-"""The lines by which anyone runs a student without this project."""
+"""The lines that run a student without this project."""
 
 from search.data.dataset import DataInfo
 from search.targets.target import Runtime
 
 
 def snippet(runtime: Runtime, data: DataInfo) -> str | None:
-    """Lines that classify an image with the runtime, NumPy and Pillow alone; None without such."""
+    """Return lines that classify an image with runtime, NumPy and Pillow alone, or None."""
     if runtime.loading_code is None:
         return None
     return runtime.loading_code.format(

@@ -1,4 +1,4 @@
-"""The README of an exported student: a Hugging Face model card, every figure of it measured."""
+"""The README of an exported student: a Hugging Face model card with measured figures only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,17 +40,17 @@ _FORMATS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that a model card tells.
+    """The content of a model card.
 
     Attributes:
         study: the study's name.
         trial: the trial's number.
-        goal: what the study searched for.
+        goal: the study's goal.
         measured: cost and quality.
         provenance: recipe, data and origin.
         student: its predictions for the test images; None where it was not tested.
         teacher: its teacher's.
-        formats: what else is in the folder.
+        formats: the other forms in the folder.
     """
 
     study: str
@@ -64,25 +64,25 @@ class Report:
 
     @property
     def data(self) -> DataInfo:
-        """What the student was trained on."""
+        """The data that the student was trained on."""
         return self.provenance.data
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Card:
-    """What the template is filled with.
+    """The values that fill the template.
 
     Attributes:
-        report: all that the card tells.
+        report: the content of the card.
         head: the hub's metadata, as YAML.
-        data: what the student was trained on.
+        data: the data that the student was trained on.
         provenance: recipe, data and origin.
-        figures: a row each: what it is, the student's, the teacher's.
-        by_class: likewise: class, test images, the student's share, the teacher's.
-        formats: what else is in the folder: a file, and what it is.
+        figures: rows of a label, the student's figure, the teacher's figure.
+        by_class: rows of a class, its test images, the student's share, the teacher's share.
+        formats: the other files in the folder: a file, and its meaning.
         snippet: Python that runs the student without this project; None where there is none.
         runtime: that served the student when it was measured.
-        is_annotated: whether the served file says of itself what its classes are.
+        is_annotated: whether the served file itself names its classes.
         licence: of the weights that the student started from; None where there is none.
     """
 
@@ -100,7 +100,7 @@ class _Card:
 
 
 def model_card(report: Report) -> str:
-    """Markdown with the YAML head that the Hugging Face hub reads."""
+    """Return Markdown with the YAML head that the Hugging Face hub reads."""
     licence, runtime = _pretrained_licence(report.provenance.params), report.provenance.served_by
     card = _Card(
         report=report,
@@ -116,7 +116,7 @@ def model_card(report: Report) -> str:
         licence=licence,
     )
     # Markdown shows HTML's escapes in code as they stand, so none are made: the template passes
-    # what people have named through `cell` or `code`.
+    # the names that people chose through `cell` or `code`.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -126,7 +126,7 @@ def model_card(report: Report) -> str:
 
 
 def _head(report: Report, licence: str | None) -> str:
-    """The metadata that the hub reads, as YAML."""
+    """Return the metadata that the hub reads, as YAML."""
     results, library = _eval_results(report), report.provenance.served_by.library
     data = ModelCardData(
         license=licence,
@@ -140,7 +140,7 @@ def _head(report: Report, licence: str | None) -> str:
 
 
 def _eval_results(report: Report) -> list[EvalResult] | None:
-    """Every metric on the test images; None where the student was not tested."""
+    """Return every metric on the test images; None where the student was not tested."""
     data, metrics = report.data, _test_metrics(report)
     if not metrics:
         return None
@@ -159,7 +159,7 @@ def _eval_results(report: Report) -> list[EvalResult] | None:
 
 
 def _test_metrics(report: Report) -> list[tuple[str, str, float]]:
-    """Of each metric on the test images: its name, its label and 95% interval, and its value."""
+    """Return name, label with 95% interval, and value of each metric on the test images."""
     found = []
     for metric in report.goal.all_metrics:
         if metric.name not in report.measured.test:
@@ -174,7 +174,7 @@ def _test_metrics(report: Report) -> list[tuple[str, str, float]]:
 
 
 def _figures(report: Report) -> list[tuple[str, str, str]]:
-    """A row each: what it is, the student's, the teacher's."""
+    """Return rows of a label, the student's figure, the teacher's figure."""
     measured, sizes = report.measured, report.data.sizes
     teacher = measured.teacher
     parts = (
@@ -185,7 +185,7 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
         (
             f"{metric.label} on {count:,} {part} images",
             _with_interval(metric, own, count),
-            # A teacher that is compared with itself tells nothing.
+            # A comparison of a teacher with itself shows nothing.
             "" if metric.uses_teacher else _with_interval(metric, taught, count),
         )
         for part, count, own, taught in parts
@@ -206,7 +206,7 @@ def _with_interval(metric: Metric, quality: Quality, images: int) -> str:
 
 
 def _by_class(report: Report) -> list[tuple[str, int, str, str]]:
-    """A row for each class; none where the student was not tested."""
+    """Return a row for each class; none where the student was not tested."""
     if report.student is None:
         return []
     classes = report.data.classes
@@ -224,7 +224,7 @@ def _by_class(report: Report) -> list[tuple[str, int, str, str]]:
 
 
 def _pretrained_licence(params: Mapping[str, Scalar]) -> str | None:
-    """The licence of the weights that the student started from; None where there is none."""
+    """Return the licence of the student's initial weights; None where there is none."""
     if not params.get("student.timm.pretrained"):
         return None
     config = timm.get_pretrained_cfg(str(params["student.timm.model"]))
@@ -240,5 +240,5 @@ def _code(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that does not break a table, whatever a folder of images is called."""
+    """Return text that does not break a table, whatever a folder of images is called."""
     return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -1,4 +1,4 @@
-"""What is counted of an ONNX file that did not come with its network."""
+"""Counts of an ONNX file that came without its network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> Cost:
-    """Its bytes, parameters, and multiply-accumulates of convolutions and products for one image.
+    """Count bytes, parameters, and multiply-accumulates of convolutions and products for one image.
 
     Scales, zero points and shapes are no parameters.
 
     Args:
         path: an ONNX file.
-        batch_shape: of an input of one image; None leaves it as the file has it, where what
+        batch_shape: of an input of one image; None leaves it as in the file, and then anything that
             depends on an image's own size is not counted.
     """
     model = onnx.load(path)
@@ -59,9 +59,9 @@ def _shapes(graph: GraphProto) -> Shapes:
 
 
 def _macs(node: NodeProto, shapes: Shapes) -> int:
-    """Zero for other operators, and where a shape is not known."""
+    """Return zero for other operators, and where a shape is not known."""
     output = shapes.get(node.output[0], [])
-    # A batch of any size stands as 0.
+    # A batch dimension of any size appears as 0.
     outputs = math.prod(output[1:]) * max(output[0], 1) if output else 0
     if node.op_type in _CONVOLUTIONS:
         weight = shapes.get(node.input[3 if node.op_type == "QLinearConv" else 1], [0, 0])

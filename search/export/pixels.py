@@ -4,7 +4,7 @@ The graph that is put before the student's does what `search.data.images.square`
 weight by weight: a bilinear filter, widened where the image shrinks, whose window may look past the
 square into the rest of the image; columns first, then rows, each rounded to whole levels. It is
 written as two products with matrices that are made from the image's size, so that it needs no
-operator of a runtime's own (ONNX's `Resize` has no such window, and rounds otherwise).
+operator of a runtime's own (ONNX's `Resize` has no such window, and rounds differently).
 
 Source: Pillow's `src/libImaging/Resample.c`, `precompute_coeffs` and `ImagingResampleHorizontal`.
 """
@@ -25,7 +25,7 @@ _PREFIX = "preprocessing/"
 
 
 def bake(source: Path, destination: Path, info: DataInfo) -> None:
-    """Writes the ONNX file `source` with its preprocessing before it.
+    """Write the ONNX file `source` with its preprocessing before it.
 
     The new input is `pixels`, [batch, height, width, channels], uint8, of any height and width; the
     largest centred square of each image is taken.
@@ -75,7 +75,7 @@ class _Builder:
         self.add("Div", centred, self.per_channel(info.std), output=output)
 
     def filters(self, length: str, side: str, size: int) -> str:
-        """[size, length], float32: what each pixel of a line adds to each pixel of the result."""
+        """Return [size, length], float32: what each pixel of a line adds to each result pixel."""
         length, side = (self.add("Cast", name, to=TensorProto.DOUBLE) for name in (length, side))
         zero, half, one = (self.constant(np.float64(value)) for value in (0, 0.5, 1))
         margin = self.add("Sub", length, side)
@@ -91,7 +91,7 @@ class _Builder:
         return self.add("Cast", self.add("Div", weights, total), to=TensorProto.FLOAT)
 
     def levels(self, values: str) -> str:
-        """The values, rounded to whole levels as Pillow rounds, a half upwards."""
+        """Round the values to whole levels as Pillow rounds, a half upwards."""
         shifted = self.add("Add", values, self.constant(np.float32(0.5)))
         lowest, highest = self.constant(np.float32(0)), self.constant(np.float32(255))
         return self.add("Clip", self.add("Floor", shifted), lowest, highest)
@@ -105,7 +105,7 @@ class _Builder:
         return name
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Adds a node; the name of what it gives."""
+        """Add a node; return its output's name."""
         name = f"{_PREFIX}{operator}_{len(self.nodes)}"
         self.nodes.append(
             helper.make_node(operator, inputs, [output or name], name=name, **attributes)

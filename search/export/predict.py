@@ -1,4 +1,4 @@
-"""What an exported student says of a person's images."""
+"""The predictions of an exported student for a person's images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from search.data.images import load_image
 
 @dataclass(frozen=True)
 class ClassPrediction:
-    """A class, and how probable the student takes it to be, 0..1."""
+    """A class and the student's probability for it, 0..1."""
 
     label: str
     probability: float
@@ -23,7 +23,7 @@ class ClassPrediction:
 def predict(
     folder: Path, images: Sequence[Path]
 ) -> Iterator[tuple[Path, tuple[ClassPrediction, ...]]]:
-    """Each image with all classes, the likeliest first, by the measured file.
+    """Yield each image with all classes, the likeliest first, predicted by the measured file.
 
     Raises:
         ArtifactError: the folder is damaged, or of a newer version; or its runtime is not

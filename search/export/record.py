@@ -1,14 +1,14 @@
-"""What recipe.json tells of an exported student, beside what it takes to rebuild it.
+"""The content of an exported student's recipe.json, beside what is needed to rebuild it.
 
 To the artifact's own record (see `search.artifacts.student`) an export adds three keys:
 
 chosen    the study, the trial, its parent, its seed, and when it ended
-measured  cost; quality on validation images, and test on the test images: of each metric the value
-          and its standard error; hardware; and the teacher's figures
+measured  cost; quality on validation images, and test on the test images: the value and the
+          standard error of each metric; hardware; and the teacher's figures
 study     the study file as it was run, typed; but for `run`
 
-A retort before 0.2 wrote each metric as its value alone, of the teacher one metric alone, and null
-for what was not measured.
+A retort before 0.2 wrote each metric as its value alone, only one metric of the teacher, and null
+where nothing was measured.
 """
 
 import json
@@ -30,14 +30,14 @@ from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, Tr
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedMeasurements:
-    """What was measured of a student before it was exported.
+    """Measurements of a student before its export.
 
     Attributes:
         cost: of the file that its runtime serves.
         quality: on validation images.
         test: on the test images; empty where the search did not test it.
         hardware: where latency was measured: processor, device, threads, runtime.
-        teacher: the same of its teacher, where there was one.
+        teacher: the same for its teacher, where there was one.
     """
 
     cost: Cost
@@ -48,7 +48,7 @@ class ExportedMeasurements:
 
     @classmethod
     def of(cls, study: StudyRecord, trial: TrialRecord) -> Self:
-        """Of a complete trial."""
+        """Return the measurements of a complete trial."""
         outcome = trial.outcome
         assert outcome is not None
         assert outcome.cost is not None
@@ -62,24 +62,24 @@ class ExportedMeasurements:
 
     @property
     def threads(self) -> int:
-        """That served it."""
+        """The threads that served it."""
         return int(self.hardware.get("threads", 1))
 
     @property
     def device(self) -> str:
-        """That served it."""
+        """The device that served it."""
         return str(self.hardware.get("device", "cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRecord:
-    """An exported student, as its recipe.json tells of it.
+    """An exported student, as its recipe.json describes it.
 
     Attributes:
         study: the study's name.
         trial: the trial's number.
-        measured: what it is said to be.
-        data: the settings that its images were prepared by; None where the study kept none.
+        measured: its recorded measurements.
+        data: the settings that prepared its images; None where the study kept none.
         seed: of the division of these images.
         budget: of the study.
         goal: of the study.
@@ -100,7 +100,7 @@ _DEVICES = get_args(TargetSettings.model_fields["device"].annotation)
 
 
 def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
-    """Adds to the recipe.json in `folder`, which is the artifact's."""
+    """Add the export's keys to the recipe.json in `folder`, which is the artifact's."""
     path = folder / RECIPE
     document = json.loads(path.read_text())
     document |= {
@@ -112,14 +112,14 @@ def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None
             "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
         },
         "measured": asdict(ExportedMeasurements.of(study, trial)),
-        # Where this machine keeps its store and its files is nobody else's business.
+        # Where this machine keeps its store and its files is private.
         "study": {key: value for key, value in study.config.items() if key != "run"},
     }
     path.write_text(json.dumps(document, indent=1, default=str))
 
 
 def read_handover(folder: Path) -> ExportRecord:
-    """What recipe.json tells of an exported student.
+    """Read an exported student's recipe.json.
 
     Raises:
         ArtifactError: the folder is damaged, or is no export.
@@ -147,7 +147,7 @@ def read_handover(folder: Path) -> ExportRecord:
 
 
 def _measured(held: Mapping[str, Any]) -> ExportedMeasurements:
-    """What was measured, of whichever version; with hardware that a runtime can be asked for."""
+    """Return the measurements of any version, with hardware that a runtime can be asked for."""
     teacher = held["teacher"]
     found = _MEASURED.validate_python(
         {
@@ -167,7 +167,7 @@ def _measured(held: Mapping[str, Any]) -> ExportedMeasurements:
 
 
 def _teacher(held: Mapping[str, Any]) -> dict[str, Any]:
-    # A retort before 0.2 measured one metric of it, on both parts.
+    # A retort before 0.2 measured one metric of the teacher, on both parts.
     older = {"quality": held.get(ACCURACY.name), "test": held.get(f"test_{ACCURACY.name}")}
     quality = {
         part: _with_errors(held.get(part, {} if value is None else {ACCURACY.name: value}))

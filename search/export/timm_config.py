@@ -1,7 +1,7 @@
-"""config.json, by which timm builds an exported student: written, and compared before it is read.
+"""config.json, from which timm builds an exported student: written, and compared before reading.
 
-timm takes from it what it makes networks with, and where weights are: what somebody else wrote is
-read by timm only where this project would have written the same.
+The file decides which network timm makes and where its weights are. timm reads a file by somebody
+else only where this project would have written the same.
 """
 
 import tempfile
@@ -19,17 +19,17 @@ TIMM_CONFIG = "config.json"
 
 
 def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> None:
-    """config.json as timm writes it, with this data's classes and preprocessing."""
+    """Write config.json as timm does, with this data's classes and preprocessing."""
     data = provenance.data
     shape = (data.channels, data.image_size, data.image_size)
-    # timm would say of these weights that they are the ones that it has for the model.
+    # timm would name its own weights for the model as the source of these weights.
     origin: dict[str, object] = {"tag": "retort"}
     if not provenance.params.get("student.timm.pretrained"):
         origin["license"] = None
     config: dict[str, object] = {"label_names": list(data.classes), "pretrained_cfg": origin}
     if not (provenance.cuts or provenance.is_timms_own):
-        # The weights would fit timm's network, which computes something else with them: this name
-        # is one that timm refuses.
+        # The weights would fit timm's network, which computes something else with them.
+        # timm refuses this name.
         model = provenance.params["student.timm.model"]
         config["architecture"] = f"{model}_with_another_stem".replace(".", "_")
     save_config_for_hf(
@@ -48,14 +48,14 @@ def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> No
 
 
 def strange_keys(folder: Path, network: nn.Module, provenance: Provenance) -> list[str]:
-    """What the config.json in `folder` says otherwise than it would be written, by its keys.
+    """Return the keys of `folder`'s config.json that this project would write differently.
 
-    A key that it lacks is none of them: another release of timm writes fewer.
+    A missing key does not count: another release of timm writes fewer.
 
     Args:
         folder: the export.
         network: that its weights were loaded into.
-        provenance: what its recipe.json says.
+        provenance: the record in its recipe.json.
 
     Raises:
         ArtifactError: it is missing or no JSON.

@@ -1,4 +1,4 @@
-"""Whether an exported student is what it says: whole, the same in every form, as good, as fast."""
+"""Verification of an exported student: whole, the same in every form, as good, as fast."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ from search.targets.target import Runtime
 from search.targets.timing import timed_cost
 from spaces.processor import processor_name
 
-# A line for each of ten thousand classes takes less.
+# Ten thousand classes, a line each, take less.
 _MOST_CARD_BYTES = 2**22
 
 
@@ -43,18 +43,18 @@ def verify(
     trust: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Check]:
-    """Looks at an exported student, one thing after the other.
+    """Check an exported student, one property after the other.
 
     Args:
-        folder: what `retort export` wrote.
+        folder: an export by `retort export`.
         data: see `search.export.images`.
         cache: folder of prepared data.
         trust: load model.pt2 too, whose loader can run code that a file holds.
-        progress: told in a line what is going on.
+        progress: is called with a line about what is going on.
 
     Raises:
         ArtifactError: the folder is damaged, or of a newer version, or its runtime is not
-            installed: nothing else can be said of it.
+            installed: no further check is possible.
     """
     told, provenance = read_handover(folder), read_provenance(folder)
     info, runtime = provenance.data, provenance.served_by
@@ -79,7 +79,7 @@ def verify(
 def _graded(
     folder: Path, told: ExportRecord, dataset: Dataset | None, info: DataInfo, reason: str
 ) -> Iterator[Check]:
-    """The test part again, against the model card and image by image."""
+    """Check the test part again, against the model card and image by image."""
     if dataset is None:
         yield Check(name="test part", holds=None, found=f"not measured: {reason}")
         return
@@ -90,7 +90,7 @@ def _graded(
         found = "not measured: these data have other classes or channels than the student's"
         yield Check(name="test part", holds=False, found=found)
         return
-    # As the student takes images, whatever these data say of size, mean and deviation.
+    # Prepared as the student's images, whatever these data say of size, mean and deviation.
     threads = told.measured.threads
     student = open_model(str(folder), info, threads=threads, scratch=folder)
     again = student.predict(dataset.test)
@@ -100,19 +100,19 @@ def _graded(
     if is_its_own and kept is not None:
         other = len(again.disagreements(kept))
         text = f"{other} of {len(dataset.test):,} images are named otherwise than when measured"
-        # Another processor may round otherwise: then its metric is what counts.
+        # Another processor may round differently: then only the metric counts.
         alike = told.measured.hardware.get("processor") == processor_name()
         yield Check(name="predictions", holds=other == 0 if alike else None, found=text)
 
 
 def _compared(folder: Path, told: ExportRecord, again: Predictions, *, is_its_own: bool) -> Check:
-    """Whether the metric of the study's goal lies within the interval of the card's value.
+    """Check that the metric of the study's goal lies within the interval of the card's value.
 
     Args:
         folder: the export.
-        told: what its recipe.json tells.
-        again: what it predicts here.
-        is_its_own: whether these are the images that the card's value is of.
+        told: the record in its recipe.json.
+        again: its predictions here.
+        is_its_own: whether these are the images on which the card's value was measured.
     """
     metric, count = told.goal.metric, len(again.labels)
     taught = _taught(folder) if metric.uses_teacher and is_its_own else None
@@ -135,23 +135,23 @@ def _compared(folder: Path, told: ExportRecord, again: Predictions, *, is_its_ow
 
 
 def _taught(folder: Path) -> Predictions | None:
-    """What its teacher predicts for the test images; None where that was not kept."""
+    """Return the teacher's predictions for the test images; None where they were not kept."""
     path = folder / TEACHER_PREDICTIONS
     return read_predictions(path).get("test") if path.is_file() else None
 
 
 def _are_those_of(dataset: Dataset, folder: Path, info: DataInfo) -> bool:
-    """Whether these are the images that the student was tested on."""
+    """Return whether these are the images that the student was tested on."""
     if dataset.info.digest == info.digest:
         return True
-    # Images without labels, which no student is tested on, may have been left behind.
+    # Images without labels, on which no student is tested, may have been left behind.
     kept = read_predictions(folder / PREDICTIONS).get("test")
     left_behind = info.unlabelled and not dataset.info.unlabelled
     return bool(left_behind and kept and np.array_equal(kept.labels, dataset.test.labels))
 
 
 def _claimed(folder: Path, metric: Metric) -> float | None:
-    """The metric's value in the model card's head; None where it has none."""
+    """Return the metric's value in the model card's head; None where it has none."""
     path = folder / "README.md"
     try:
         text = read_limited(path, _MOST_CARD_BYTES).decode().split("---\n")[1]
@@ -171,7 +171,7 @@ def _claimed(folder: Path, metric: Metric) -> float | None:
 
 
 def _counted(told: ExportRecord, cost: Cost) -> Iterator[Check]:
-    """Whether each counted cost is what it was when it was measured."""
+    """Check that each counted cost equals its recorded value."""
     for limit in limits().values():
         if limit.cost not in cost or limit.cost not in told.measured.cost:
             continue
@@ -181,7 +181,7 @@ def _counted(told: ExportRecord, cost: Cost) -> Iterator[Check]:
 
 
 def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cost]:
-    """Its latency here, which no claim is made of; no cost where this machine can't serve it so."""
+    """Time it here, without a claim to check; no cost where this machine can't serve it so."""
     threads, device = told.measured.threads, told.measured.device
     name = LATENCY.label
     try:
@@ -198,7 +198,7 @@ def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cos
 
 
 def _afforded(budget: Budget, cost: Cost) -> Check:
-    """Whether the study's budget holds here."""
+    """Check that the study's budget holds here."""
     if not budget.limits():
         return Check(name="budget", holds=None, found="the study had none")
     if not budget.admits(cost):

@@ -1,4 +1,4 @@
-"""A student, written in the further forms that were asked for, by their makers' converters."""
+"""Writers of a student in the further forms, by the converters of the formats' makers."""
 
 import contextlib
 import importlib
@@ -28,7 +28,7 @@ from spaces.quantization.float16 import Float16
 
 @dataclass(frozen=True, kw_only=True)
 class WriterSource:
-    """What a form is written from.
+    """The source of a form.
 
     Attributes:
         folder: holds the measured file.
@@ -42,7 +42,7 @@ class WriterSource:
 
     @property
     def data(self) -> DataInfo:
-        """The images that it takes."""
+        """The data of its input images."""
         return self.provenance.data
 
     @property
@@ -52,7 +52,7 @@ class WriterSource:
 
     @property
     def measured_onnx(self) -> Path:
-        """The measured file, of which other ONNX files are made.
+        """The measured file, the source of other ONNX files.
 
         Raises:
             BadInput: its runtime serves other files.
@@ -70,10 +70,11 @@ class WriterSource:
 
 
 def write_formats(source: WriterSource, formats: Collection[ExportFormat], folder: Path) -> None:
-    """Writes the student into `folder` in each form.
+    """Write the student into `folder` in each form.
 
     Raises:
-        BadInput: a form can't hold this student, or its converter is not installed; says why.
+        BadInput: a form can't hold this student, or its converter is not installed; the message
+            gives the reason.
     """
     for asked in formats:
         destination = folder / asked.file
@@ -83,8 +84,8 @@ def write_formats(source: WriterSource, formats: Collection[ExportFormat], folde
             raise  # a full disk is no property of the student
         except RetortError as error:
             raise BadInput(f"--format {asked}: {error}") from error
-        # A converter's own errors have no base in common (torch's, MLIR's, OpenVINO's), and each
-        # means that it can't.
+        # A converter's own errors have no common base (torch's, MLIR's, OpenVINO's); each means
+        # that the conversion is impossible.
         except Exception as error:
             if fault := disk_fault(error, folder):
                 raise fault from error
@@ -127,13 +128,13 @@ def _write_openvino(source: WriterSource, destination: Path) -> None:
     openvino = _converter("openvino")
     frontend = importlib.import_module("openvino.frontend")
     with scratch() as workspace:
-        # It knows no functions that a file brings along, such as those of packed weights.
+        # It can't handle functions that a file brings along, such as those of packed weights.
         plain = workspace / "plain.onnx"
         onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.measured_onnx)), plain)
         try:
             model = openvino.convert_model(plain)
         except (frontend.GeneralFailure, frontend.OpConversionFailure) as error:
-            # The reason stands last, after where in its own source it failed.
+            # The reason stands last, after the place in its own source where it failed.
             reason = str(error).strip().splitlines()[-1].removeprefix("-- ")
             raise BadInput(f"OpenVINO can't hold this student: {reason}") from error
         openvino.save_model(model, destination, compress_to_fp16=False)

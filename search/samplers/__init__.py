@@ -1,1 +1,1 @@
-"""Optuna's samplers, and one that knows what recipes cost: only how good they are is uncertain."""
+"""Optuna's samplers, and one that knows what recipes cost, so that only quality is uncertain."""

@@ -1,4 +1,4 @@
-"""By how much a recipe would push out the frontier, its costs being known and its utility not."""
+"""The expected growth of the frontier by a recipe with known costs and unknown utility."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -7,18 +7,18 @@ import numpy as np
 
 from search.objectives.dominance import non_dominated
 
-# With more than two costs the volume is sampled at so many points: cells would be too many.
+# With more than two costs, the volume is sampled at this many points: cells would be too many.
 _SAMPLES = 1024
 
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """What is dominated so far.
+    """The points reached so far.
 
     Attributes:
         utilities: [points]; dominated points may be among them.
-        costs: [points, costs], one to four of which less is better.
-        least_utility: at which gains begin.
+        costs: [points, costs], one to four; less is better.
+        least_utility: the utility at which gains begin.
         worst_costs: [costs], at which gains end.
     """
 
@@ -31,18 +31,18 @@ class ParetoFront:
 def expected_improvements(
     utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:
-    """Expected growth of the dominated volume, as a share of all volume below the worst costs.
+    """Return the dominated volume's expected growth, a share of all volume below the worst costs.
 
-    Since costs are known, the volume's growth is the integral over all costs that are no better,
-    of how far the recipe's utility lies above the best one that is to be had at those costs. That
+    Costs are known. So the growth is the integral, over all costs that are no better, of the
+    recipe's utility minus the best utility available at those costs, where that is above 0. The
     best utility is constant between the front's coordinates, so with one or two costs the integral
-    is a sum over cells, exact for the given utilities. With more it is the mean over evenly spread
-    points of the box below the worst costs.
+    is a sum over cells, exact for the given utilities. With more costs, it is the mean over evenly
+    spread points of the box below the worst costs.
 
     Args:
         utilities: equally likely ones of each recipe, such as quantiles, [recipes, draws].
         costs: of each recipe, [recipes, costs].
-        front: what it is compared with.
+        front: the points to compare with.
 
     Returns:
         [recipes], at least 0.
@@ -89,7 +89,7 @@ def _sampled_improvements(
 
 @cache
 def _spread_points(dimensions: int) -> np.ndarray:
-    """Points of the unit box, evenly spread and the same each time, [points, dimensions].
+    """Return points of the unit box, evenly spread and always the same, [points, dimensions].
 
     Source: the additive recurrence R_d of Roberts 2018, The Unreasonable Effectiveness of
     Quasirandom Sequences; its ratio is the root of x^(d+1) = x + 1.
@@ -103,7 +103,7 @@ def _spread_points(dimensions: int) -> np.ndarray:
 
 
 def _best_at(points: np.ndarray, front: ParetoFront) -> np.ndarray:
-    """The best utility that the front has at no higher costs than each point's, [points]."""
+    """Return the front's best utility at no higher costs than each point's, [points]."""
     cheaper = (front.costs[None] <= points[:, None]).all(axis=2)
     had = np.where(cheaper, front.utilities, front.least_utility)
     best: np.ndarray = had.max(axis=1, initial=front.least_utility)
@@ -111,12 +111,12 @@ def _best_at(points: np.ndarray, front: ParetoFront) -> np.ndarray:
 
 
 def leads(utilities: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.ndarray:
-    """By how much each recipe is better than all that was had at no higher costs.
+    """Return by how much each recipe is better than all points at no higher costs.
 
     Args:
         utilities: one of each recipe, [recipes].
         costs: of each recipe, [recipes, costs].
-        front: what it is compared with.
+        front: the points to compare with.
 
     Returns:
         [recipes]; below 0 where a point of the front dominates the recipe.
@@ -131,13 +131,13 @@ def _without_dominated(front: ParetoFront) -> ParetoFront:
 
 
 def _edges(values: np.ndarray, worst: float) -> np.ndarray:
-    """Where cells begin and end: at 0, at each value below the worst, and at the worst."""
+    """Return the edges of cells: 0, each value below the worst, and the worst."""
     inside = values[(values > 0) & (values < worst)]
     return np.concatenate([[0.0], np.unique(inside), [worst]])
 
 
 def _best_utilities(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
-    """The best utility at the lower corner of each cell, [cells of each axis …]."""
+    """Return the best utility at the lower corner of each cell, [cells of each axis …]."""
     best = np.full([len(axis) - 1 for axis in edges], front.least_utility)
     for utility, costs in zip(front.utilities, front.costs, strict=True):
         corner = tuple(
@@ -150,7 +150,7 @@ def _best_utilities(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
 
 
 def _overlaps(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """How much of each cell lies above each value, [values, cells]."""
+    """Return how much of each cell lies above each value, [values, cells]."""
     lows = np.maximum(edges[None, :-1], values[:, None])
     overlap: np.ndarray = np.maximum(edges[None, 1:] - lows, 0.0)
     return overlap

@@ -1,4 +1,4 @@
-"""Which candidate is proposed: at first the most different one, then the most promising one."""
+"""The choice of a candidate: at first the most different one, then the most promising one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,31 +20,31 @@ from spaces.axes.training import Training
 from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 
-# So many trials fill the space before any is chosen for its promise.
+# This many trials fill the space before any is chosen for its promise.
 _START = 5
 _CANDIDATES = 300
-# Of the most promising candidates so many are looked around in, by so many mutants in all.
+# The number of most promising candidates to search around, and of mutants in all.
 _REFINED, _REFINEMENTS = 6, 60
-# The most observations, and the most earlier recipes, that are looked at.
+# The largest number of observations, and of earlier recipes, that are considered.
 _OBSERVATIONS, _REMEMBERED = 300, 600
-# Recipes of the same methods whose numbers all lie nearer than this share of their range are one.
+# Recipes of the same methods count as one if all their numbers are nearer than this share of range.
 _NEAR = 0.03
-# Of the best branch's promise: what promises less is not made.
+# A branch that promises less than this share of the best branch's promise is not made.
 _NEXT_TO_NOTHING = 0.05
-# Of these nothing changes what a student costs.
+# These axes do not change a student's cost.
 _COSTLESS = (Training.axis, Distillation.axis)
-# Students that know less than this share of what the best one does are worth nothing.
+# Students below this share of the best student's utility are worth nothing.
 _WORTH = 0.5
 
 
 class CandidateChooser:
-    """Chooses among candidates by what the trials so far have taught.
+    """Chooser among candidates that learns from the trials so far.
 
     Args:
         distributions: of the flat parameters.
-        predict: what a recipe will cost.
-        budget: what it may cost.
-        goal: what is searched for.
+        predict: predicts a recipe's cost.
+        budget: the limits of that cost.
+        goal: the study's goal.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CandidateChooser:
         self._rows: dict[Recipe, np.ndarray] = {}
 
     def choose(self, candidates: Candidates, history: History) -> Candidate:
-        """The recipe to try next; one that was tried before only where no other was found."""
+        """Choose the recipe to try next; one that was tried before only if there is no other."""
         parents = _parents(history.finished)
         found = candidates.pool(parents, _CANDIDATES)
         pool = self._fresh(candidates.admitted(found, _CANDIDATES), history)
@@ -79,19 +79,19 @@ class CandidateChooser:
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
     ) -> list[Recipe]:
-        """Recipes of so many groups at the most, the most promising group first.
+        """Return recipes of at most `count` groups, the most promising group first.
 
-        What is chosen is believed to come out as expected, so that the next adds to it. What
-        promises next to nothing is left out, and what promises less for each epoch than `own` does,
-        whose training they share: another trial gains more in the time. Before anything has
-        finished the cheapest group alone is taken, as it pushes the frontier the furthest.
+        A chosen group is assumed to end as expected, so that the next one adds to it. Groups that
+        promise almost nothing are left out. So are those that promise less for each epoch than
+        `own`, whose training they share: another trial gains more in that time. Before any trial
+        has finished, only the cheapest group is taken, as it pushes the frontier the furthest.
         """
         pool = [_with_cost(recipe, self._predict) for group in groups for recipe in group]
         if not pool:
             return []
         group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         if not history.finished:
-            # Of groups whose costs can't be told the last one, which is cut the most.
+            # Among groups without a known cost, the last one, which is cut the most.
             return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
         fitted, itself = self._surrogate(history), _with_cost(own, self._predict)
         promised = self._promise_of(itself, pool, fitted, history)
@@ -121,9 +121,9 @@ class CandidateChooser:
     def _promise_of(
         self, own: Candidate, others: Sequence[Candidate], surrogate: Surrogate, history: History
     ) -> float:
-        """By how much a recipe that runs pushes out the frontier, as was expected of it.
+        """Return by how much a running recipe was expected to push out the frontier.
 
-        In the box that holds the others as well, so that it can be compared with what they promise.
+        The box holds the others as well, so that the result is comparable with their promises.
         """
         before = replace(
             history,
@@ -137,7 +137,7 @@ class CandidateChooser:
         return float(expected_improvements(quantiles, cost, front)[0])
 
     def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
-        """Those unlike all that was tried; else those that were not tried; else all."""
+        """Return candidates unlike all tried ones; else those not tried; else all."""
         tried = set(history.tried)
         new = [one for one in pool if one.recipe not in tried]
         if not new or not tried:
@@ -151,7 +151,7 @@ class CandidateChooser:
     def _most_different(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        """The candidate whose shape and cost are the furthest from all that was trained.
+        """Return the candidate whose shape and cost are the furthest from all that was trained.
 
         The very first is the cheapest: whatever its utility, it pushes the frontier the furthest.
         """
@@ -170,9 +170,10 @@ class CandidateChooser:
     def _cheapest(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        """What leaves the most of the box below the worst costs, in the pool or around its best.
+        """Return the candidate, of the pool or near its best, with the lowest costs.
 
-        Numbers that change no cost are in the middle of their ranges.
+        It leaves the most of the box below the worst costs. Numbers that change no cost are in the
+        middle of their ranges.
         """
         best = [pool[i] for i in self._cheapest_first(pool)[:_REFINED]]
         mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
@@ -184,7 +185,7 @@ class CandidateChooser:
         return found if taken else settled
 
     def _cheapest_first(self, pool: Sequence[Candidate]) -> np.ndarray:
-        """Their places, by how much of the box below the worst costs they leave."""
+        """Return their places, sorted by how much of the box below the worst costs they leave."""
         worst = self._costs.worst([], pool)
         costs = self._costs.of_candidates(pool, worst)
         left = np.maximum(1 - costs / worst, 0.0).prod(axis=1)
@@ -208,12 +209,12 @@ class CandidateChooser:
     ) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
         costs = self._costs.of_candidates(pool, front.worst_costs)
-        # Where nothing promises to improve on the frontier, what comes nearest to that is first.
+        # Where nothing promises to improve on the frontier, the nearest to it comes first.
         lead = leads(quantiles[:, -1], costs, front)
         return expected_improvements(quantiles, costs, front) + 1e-9 * lead
 
     def _surrogate(self, history: History) -> Surrogate:
-        """Of the utility, by the newest trials; finished ones go before stopped ones."""
+        """Fit the utility to the newest trials; finished ones go before stopped ones."""
         finished = history.finished[-_OBSERVATIONS:]
         stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
         endings = [ending_of(one, finished) for one in stopped]
@@ -230,14 +231,14 @@ class CandidateChooser:
         )
 
     def _believing(self, surrogate: Surrogate, history: History) -> Surrogate:
-        """The surrogate as if what runs had come out as expected."""
+        """Return the surrogate as if running trials had ended as expected."""
         running = _running(history)
         return surrogate.believing(self._known_rows(running)) if running else surrogate
 
     def _front(
         self, surrogate: Surrogate, pool: Sequence[Candidate], history: History
     ) -> ParetoFront:
-        """What has been reached, or is believed to be reached by what runs."""
+        """Return the front that was reached, or that running trials are expected to reach."""
         known = [one.utility for one in history.finished if one.feasible]
         reached = [one for one in history.finished if one.feasible and not one.elsewhere]
         utilities = [one.utility for one in reached]
@@ -257,7 +258,7 @@ class CandidateChooser:
         return np.stack([self._features.row(one.params, one.cost) for one in pool])
 
     def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        """Features of recipes that were tried; kept, once their costs can be told."""
+        """Return features of recipes that were tried; keep them once their costs are known."""
         for recipe in recipes:
             if recipe not in self._rows and (cost := self._predict(recipe)):
                 self._rows[recipe] = self._features.row(recipe.to_params(), cost)
@@ -277,13 +278,13 @@ def _with_cost(recipe: Recipe, predict: Predict) -> Candidate:
 
 
 def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
-    """Epochs of what each branch adds to the training that it shares, as shares of `own`'s."""
+    """Return the epochs that each branch adds to the shared training, as shares of `own`'s."""
     whole = 1 + own.pruning.training_share + own.quantization.tuning_share
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
 
 
 def _parents(finished: Sequence[FinishedTrial]) -> list[Mapping[str, Scalar]]:
-    """Parameters of the trials that no other betters, and of the three best."""
+    """Return parameters of the trials that no other dominates, and of the three best."""
     if not finished:
         return []
     feasible = [one for one in finished if one.feasible] or list(finished)

@@ -1,4 +1,4 @@
-"""Recipes that might be tried next: drawn from the space, or mutated from known ones."""
+"""Candidates for the next recipe: drawn from the space, or mutated from known recipes."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,29 +12,29 @@ from search.records import Cost
 from spaces.distributions import Scalar, Suggester
 from spaces.recipe import Recipe
 
-# What a recipe will cost, from its student, pruning and quantization; None where it can't be told.
+# Predicts a recipe's cost from student, pruning and quantization; None where it can't.
 Predict = Callable[[Recipe], Cost | None]
 
-# Costs that can't be told are measured, as long as it takes: so many for each proposal.
+# The number of unpredictable costs that each proposal may measure, as long as that takes.
 _LOOKS = 3
-# Share of candidates that is drawn from the whole space, so that no part of it is lost.
+# Share of candidates drawn from the whole space, so that no part of it is lost.
 _DRAWN_SHARE = 0.4
 # Chance that a parameter of a mutated recipe differs from its parent's.
 _MUTATION_RATES = (0.1, 0.25, 0.5)
 # Standard deviation of a number's mutation, as a share of its (logarithmic) range.
 _STEP = 0.15
-# Rounds of approaching a budget that no candidate fits so far.
+# Rounds of mutation towards a budget that no candidate fits so far.
 _APPROACHES = 3
 
 
 @dataclass(frozen=True)
 class CostSource:
-    """Who tells what recipes cost.
+    """The source of recipes' costs.
 
     Attributes:
-        predict: at once, in about a millisecond; None where nothing tells.
+        predict: in about a millisecond; None where no estimate is possible.
         measure: by building the student, in about a second; None where it can't be built. It is
-            asked of few recipes, of which `predict` says nothing, so that they become known.
+            called for a few recipes that `predict` can't estimate, so that they become known.
     """
 
     predict: Predict
@@ -49,7 +49,7 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe with its cost; None where the cost can't be told."""
+    """A recipe with its cost; None where the cost is unknown."""
 
     params: Mapping[str, Scalar]
     recipe: Recipe
@@ -57,7 +57,7 @@ class Candidate:
 
 
 class Draw:
-    """Stands in for an Optuna trial: every value is drawn uniformly (on a log scale where so)."""
+    """A stand-in for an Optuna trial: it draws values uniformly, on a log scale where needed."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -66,7 +66,7 @@ class Draw:
         return _number(self._share(name, low, high, log=log), low, high, log=log)
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        # Half a step beyond both ends, so that the ends are as likely as what lies between.
+        # Half a step beyond both ends, so that the ends are as likely as values between.
         edges = low - 0.5, high + 0.5
         value = _number(self._share(name, *edges, log=log), *edges, log=log)
         return min(max(round(value), low), high)
@@ -75,12 +75,12 @@ class Draw:
         return choices[int(self._rng.random() * len(choices))]
 
     def _share(self, name: str, low: float, high: float, *, log: bool) -> float:
-        """Where in the range the value shall lie, from 0 to 1."""
+        """Return where in the range the value shall lie, from 0 to 1."""
         return self._rng.random()
 
 
 class Mutation(Draw):
-    """Likewise, but most values are those of a parent, and numbers change by small steps."""
+    """A stand-in, too: most values are those of a parent, and numbers change by small steps."""
 
     def __init__(
         self, rng: np.random.Generator, parent: Mapping[str, Scalar], *, rate: float
@@ -110,7 +110,7 @@ class Mutation(Draw):
         return min(max(share, 0.0), 1.0)
 
     def _kept(self, name: str, low: float, high: float) -> float | None:
-        """The parent's number to the last digit, so that what was made of it is found again.
+        """Return the parent's exact number, so that a result for it is found again.
 
         None where it is to change, or lies outside the range.
         """
@@ -122,12 +122,12 @@ class Mutation(Draw):
 
 
 class Candidates:
-    """Makes candidates, and remembers what they cost while one proposal is made.
+    """Maker of candidates, which remembers their costs during one proposal.
 
     Args:
         space: where recipes come from.
-        costs: what they cost.
-        budget: what they may cost.
+        costs: the source of their costs.
+        budget: the limits of their costs.
         rng: decides all draws.
     """
 
@@ -142,10 +142,10 @@ class Candidates:
         self._costs: dict[object, Cost | None] = {}
 
     def pool(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Distinct candidates, of which some share is drawn and the rest mutated from parents.
+        """Return distinct candidates; a share is drawn, the rest is mutated from parents.
 
-        Some whose cost can't be told are measured; while there are no parents, for which trials
-        wait, that is done only where none is known to fit.
+        Some unpredictable costs are measured. While there are no parents, trials wait for this
+        proposal; then they are measured only where no candidate is known to fit.
         """
         drawn = round(count * _DRAWN_SHARE) if parents else count
         found = [self._candidate(Draw(self._rng)) for _ in range(drawn)]
@@ -155,9 +155,9 @@ class Candidates:
         return [self._looked_at(one) if one.cost is None else one for one in found]
 
     def mutants(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Candidates near the parents, each of which has as many, by small and large changes.
+        """Return candidates near the parents, equally many for each, by small and large changes.
 
-        Those that contradict themselves are left out.
+        Candidates that contradict themselves are left out.
         """
         if not parents:
             return []
@@ -169,13 +169,13 @@ class Candidates:
         return [one for one in found if one.recipe.conflict() is None]
 
     def fitting(self, pool: Sequence[Candidate]) -> list[Candidate]:
-        """Those of the pool that fit the budget for all that is known."""
+        """Return the candidates of the pool that are known to fit the budget."""
         return [one for one in pool if one.cost is not None and self._budget.admits(one.cost)]
 
     def admitted(self, pool: Sequence[Candidate], count: int) -> list[Candidate]:
-        """Those that fit; where none does, the nearest are mutated a few times.
+        """Return the candidates that fit; where none does, mutate the nearest a few times.
 
-        Where none fits even then, the one that breaks the budget by the least.
+        Where none fits even then, return the one that breaks the budget by the least.
         """
         for _ in range(_APPROACHES):
             if fitting := self.fitting(pool):
@@ -204,7 +204,7 @@ class Candidates:
         return self._costs[key]
 
     def _looked_at(self, candidate: Candidate) -> Candidate:
-        """With the cost as others tell it by now, or as it is measured, if that may still be."""
+        """Return the candidate with its cost, predicted now, or measured if still allowed."""
         recipe = candidate.recipe
         cost = self._source.predict(recipe)
         if cost is None and self._looks and self._source.measure:
@@ -215,12 +215,12 @@ class Candidates:
 
 
 def _key(recipe: Recipe) -> tuple[object, ...]:
-    """What its cost depends on: shapes and their number format, not how weights are learned."""
+    """Return what decides its cost: shapes and number format, not how weights are learned."""
     return recipe.student, recipe.pruning, recipe.quantization
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates without repetition, nor those that contradict themselves."""
+    """Return the candidates without repetitions and without those that contradict themselves."""
     by_recipe = {candidate.recipe: candidate for candidate in candidates}
     return [one for one in by_recipe.values() if one.recipe.conflict() is None]
 

@@ -16,9 +16,9 @@ class CostSpace:
     """The space of the costs that a goal minimises.
 
     Args:
-        goal: whose costs are the axes, in its order.
+        goal: its costs are the axes, in its order.
         budget: bounds some of them.
-        predict: what a recipe will cost.
+        predict: predicts a recipe's cost.
     """
 
     def __init__(self, goal: Goal, budget: Budget, predict: Predict) -> None:
@@ -27,7 +27,7 @@ class CostSpace:
         self._predict = predict
 
     def worst(self, reached: Sequence[tuple[float, ...]], pool: Sequence[Candidate]) -> np.ndarray:
-        """The corner, [costs]: the budget; where a cost is free, a little above the highest.
+        """Return the corner, [costs]: the budget, or for a free cost a little above the highest.
 
         Args:
             reached: coordinates of finished students.
@@ -42,18 +42,18 @@ class CostSpace:
         return np.array(corner, dtype=float)
 
     def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:
-        """Coordinates, [candidates, costs]."""
+        """Return coordinates, [candidates, costs]."""
         return np.array([self._point(one.cost, worst) for one in pool])
 
     def of_recipe(self, recipe: Recipe, worst: np.ndarray) -> tuple[float, ...]:
-        """Coordinates by what the recipe is predicted to cost."""
+        """Return coordinates from the recipe's predicted cost."""
         return self._point(self._predict(recipe), worst)
 
     def of_finished(self, finished: FinishedTrial) -> tuple[float, ...]:
-        """Coordinates by what was predicted, as those of candidates are.
+        """Return coordinates from predicted costs, as for candidates.
 
-        Of a latency that was measured in slow minutes it would otherwise seem that the same shape
-        could better it.
+        A latency that was measured while the machine was slow would suggest that the same shape
+        could do better.
         """
         predicted = self._predict(finished.recipe) or {}
         if all(limit.cost in predicted for limit in self._goal.costs):
@@ -61,7 +61,7 @@ class CostSpace:
         return finished.costs
 
     def _point(self, cost: Cost | None, worst: np.ndarray) -> tuple[float, ...]:
-        """What is not known counts as half of the worst."""
+        """Return coordinates; an unknown cost counts as half of the worst."""
         known = cost or {}
         halves = (worst / 2).tolist()
         return tuple(

@@ -1,23 +1,23 @@
-"""What a training that is under way, or was stopped, comes to: by those that ended before it."""
+"""The predicted end of a training, running or stopped, from those that ended before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, fmean
 
-# Before so many have ended, nothing tells what is still to be gained.
+# Before this many have ended, the remaining gain can't be predicted.
 ENOUGH = 3
-# Hope is to come out better than so large a share of those like it.
+# Hope: to end better than this share of similar trainings.
 _HOPE = 0.75
-# Expected before any has ended: that who is ahead stays ahead, by as much; and how wrong that is.
+# Assumed before any has ended: a lead stays as large as it is; and this assumption's error.
 _SLOPE, _SLOPE_DEVIATION = 1.0, 0.2
-# How far endings lie from what is foreseen, in logits, and how many trainings that is worth.
+# How far endings lie from the prediction, in logits, and how many trainings that prior is worth.
 _DEVIATION, _DEVIATION_WORTH = 0.2, 3
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The logit of a utility that is foreseen, and the variance about it."""
+    """The predicted logit of a utility, and the variance about it."""
 
     logit: float
     variance: float
@@ -29,11 +29,11 @@ class Ending:
 
 
 def foreseen_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
-    """What a training comes to, compression included.
+    """Predict the end of a training, compression included.
 
-    A line through what others reached at the same point and ended with. Early utilities are noise
-    in good part: who is far behind after the first epoch ends little behind, and a line says so,
-    where a gain that is the same for all would not.
+    The prediction is a line through other trainings: their values at the same point, and at their
+    end. Early utilities are largely noise: a training that is far behind after the first epoch ends
+    only a little behind. A line models this; a gain that is the same for all would not.
 
     Args:
         reached: the logit of its utility at some point of its training.

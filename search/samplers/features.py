@@ -1,4 +1,4 @@
-"""Recipes as numbers: the columns between which a surrogate measures distance."""
+"""Features: recipes as numbers, the columns between which a surrogate measures distance."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from search.objectives.limits import MACS, PARAMETERS
 from search.records import Cost
 from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scalar
 
-# Of a number whose method was not chosen; the method's own column sets such recipes apart.
+# The value of a number whose method was not chosen; the method's own column marks such recipes.
 _ABSENT = 0.5
 # Listed numbers that span more than this factor are compared on a log scale.
 _WIDE = 8.0
@@ -26,7 +26,7 @@ class FeatureColumn(Protocol):
         """Whether values are codes, which are equal or not, rather than near or far."""
 
     def value(self, params: Mapping[str, Scalar]) -> float:
-        """The recipe's number."""
+        """Return the recipe's number."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class NumericFeature:
 
 @dataclass(frozen=True)
 class CategoryCode:
-    """Which group of options a parameter belongs to; -1 where it is absent or of no group."""
+    """The group of options that a parameter belongs to; -1 where it is absent or in no group."""
 
     key: str
     codes: Mapping[Scalar, int]
@@ -61,14 +61,14 @@ class CategoryCode:
 
 
 class Features:
-    """Turns recipes and their costs into rows.
+    """Features of recipes and their costs, as rows.
 
-    The columns: log10 of the parameters and of the MACs first; then every parameter that varies in
-    the space, numbers by their place in their range and names by a code; and the family of each
-    name, such as `mobilenetv3` of `mobilenetv3_small_050`, where several names share one.
+    The first columns are log10 of the parameters and of the MACs. Then comes every parameter that
+    varies in the space, numbers by their place in their range and names by a code. Where several
+    names share a family, such as `mobilenetv3` of `mobilenetv3_small_050`, it has a column, too.
 
     Args:
-        distributions: of the flat parameters, as `SearchSpace.domains` gives them.
+        distributions: of the flat parameters, as `SearchSpace.domains` returns them.
     """
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
@@ -80,20 +80,20 @@ class Features:
 
     @property
     def shape_columns(self) -> np.ndarray:
-        """Which columns tell what is built and what it costs: all but the parameters' numbers."""
+        """The columns that describe shape and cost: all but the parameters' numbers."""
         shape: np.ndarray = self.categorical.copy()
         shape[:2] = True
         return shape
 
     def row(self, params: Mapping[str, Scalar], cost: Cost | None) -> np.ndarray:
-        """A recipe's features, [columns]; counts that aren't known are taken for a million."""
+        """Return a recipe's features, [columns]; unknown counts are taken as a million."""
         known = cost or {}
         counts = [math.log10(max(known.get(one.cost, 10**6), 1)) for one in (PARAMETERS, MACS)]
         return np.array([*counts, *(column.value(params) for column in self._columns)])
 
 
 def family(name: str) -> str:
-    """The first word of a network's name that is not `test`, such as `mobilenetv3`."""
+    """Return the first word of a network's name that is not `test`, such as `mobilenetv3`."""
     words = [word for word in re.split(r"[_.]", name) if word != "test"]
     return words[0] if words else name
 
@@ -101,7 +101,7 @@ def family(name: str) -> str:
 def squared_differences(
     rows: np.ndarray, others: np.ndarray, categorical: np.ndarray
 ) -> np.ndarray:
-    """By column: the squared difference of numbers, and whether codes differ.
+    """Return by column: the squared difference of numbers, and whether codes differ.
 
     Args:
         rows: [n, columns].

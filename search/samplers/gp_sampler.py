@@ -1,4 +1,4 @@
-"""An Optuna sampler that is told what recipes cost, and learns their utility alone."""
+"""An Optuna sampler that is given the recipes' costs, and learns only their utility."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,24 +25,24 @@ from spaces.search_space import SearchSpace
 
 
 class CostAwareSampler(BaseSampler):
-    """Whole recipes by expected hypervolume improvement at their known cost.
+    """Sampler of whole recipes, by expected hypervolume improvement at their known cost.
 
-    The utility of the goal's metric is learned by a Gaussian process; costs are predicted by who
-    knows them. A trial's values are its utility and the goal's costs. One that was stopped early
-    may carry its learning curve as the user attribute `history.CURVE`. Running trials, and what
-    else is under way, are believed to come out as expected, so that parallel proposals differ.
+    A Gaussian process learns the utility of the goal's metric; `costs` predicts the costs. The
+    values of a trial are its utility and the goal's costs. A trial that was stopped early may carry
+    its learning curve as the user attribute `history.CURVE`. Running trials, and all else under
+    way, are assumed to end as expected, so that parallel proposals differ.
 
-    A proposal depends on the seed, the trial's number, the trials before it and what is under way,
-    and on nothing else: a study that is rebuilt of the same trials goes on as it would have.
+    A proposal depends only on the seed, the trial's number, the trials before it and the recipes
+    under way: a study that is rebuilt from the same trials continues as it would have.
 
     Args:
-        space: where recipes come from; what `suggest` asks of a trial is answered with one whole
+        space: where recipes come from; a trial's `suggest` calls are answered with one whole
             recipe.
-        costs: what a recipe will cost.
+        costs: the source of the recipes' costs.
         budget: proposals stay within it wherever a recipe is found that does.
         seed: decides all draws.
-        goal: what is searched for.
-        under_way: recipes that are being made and are no trials of the study's yet.
+        goal: the study's goal.
+        under_way: recipes that are being made but are not yet trials of the study.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class CostAwareSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Every parameter of the space: a proposal holds those of the methods that it chooses."""
+        """Return every parameter of the space: a proposal holds those of its chosen methods."""
         noted = _Distributions()
         for name, distribution in self._space.distributions().items():
             distribution.suggest(noted, name)
@@ -77,7 +77,7 @@ class CostAwareSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One whole recipe's parameters; none where every recipe has been tried."""
+        """Return one whole recipe's parameters; none where every recipe has been tried."""
         others = study.get_trials(deepcopy=False)
         before = (other for other in others if other.number != trial.number)
         history = read_history(before, self._under_way())
@@ -85,21 +85,21 @@ class CostAwareSampler(BaseSampler):
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)
-        # Matrices are small: more threads would take cores from trials, and win no time.
+        # Matrices are small: more threads would take cores from trials, and save no time.
         with threadpool_limits(1):
             return dict(self._chooser.choose(candidates, history).params)
 
     def promising(
         self, study: Study, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
     ) -> list[Recipe]:
-        """Those of the groups' recipes that promise the most.
+        """Return the most promising of the groups' recipes.
 
         Args:
-            study: what is known so far.
-            own: the trial's recipe that they are branches of.
-            groups: of recipes that it costs little more to make together; of each method of
-                pruning those that are cut the most come last.
-            count: so many groups at the most.
+            study: the results so far.
+            own: the trial's recipe, from which they branch off.
+            groups: of recipes that it costs little more to make together; for each pruning method,
+                the groups that are cut the most come last.
+            count: the largest number of groups.
         """
         history = read_history(study.get_trials(deepcopy=False), self._under_way())
         with threadpool_limits(1):
@@ -112,12 +112,12 @@ class CostAwareSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A random value, for parameters that are not the space's."""
+        """Return a random value, for parameters outside the space."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
 
 class _Distributions:
-    """Stands in for an Optuna trial, and notes the distributions that it is asked for."""
+    """A stand-in for an Optuna trial, which notes the distributions that it is asked for."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, BaseDistribution] = {}

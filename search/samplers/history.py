@@ -1,4 +1,4 @@
-"""What the trials so far say of utility: finished ones in full, stopped ones by their curve."""
+"""The utilities of the trials so far: finished ones in full, stopped ones by their curve."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ from spaces.recipe import Recipe
 # User attribute of a trial: its learning curve, [share of its epochs, utility] for each point.
 CURVE = "curve"
 
-# User attribute of a trial: whether its student is another study's, and still to be made in this.
+# User attribute of a trial: whether its student is another study's, and not yet made in this one.
 ELSEWHERE = "elsewhere"
 
-# Before finished curves tell how much is to be gained after a stop: the gain, in logits, for each
+# The gain after a stop, used before finished curves can predict it: in logits, for each
 # natural logarithm of training time, and its standard deviation.
 _GAIN, _GAIN_DEVIATION = 0.4, 0.4
 
@@ -30,7 +30,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial with its final utility and what it costs, in the order of the goal's costs.
+    """A trial with its final utility and its costs, in the order of the goal's costs.
 
     `feasible`: it broke no limit. `elsewhere`: this study has no such student yet.
     """
@@ -55,10 +55,10 @@ class StoppedTrial:
 
 @dataclass(frozen=True)
 class History:
-    """All that was proposed, sorted by what became of it.
+    """All proposed recipes, sorted by their results.
 
-    `under_way` is what is being made beside the pending trials. `tried` holds every recipe,
-    whatever became of it in this study, so that none is proposed again.
+    `under_way` holds recipes that are being made beside the pending trials. `tried` holds every
+    recipe, whatever its result in this study, so that none is proposed again.
     """
 
     finished: tuple[FinishedTrial, ...]
@@ -69,11 +69,11 @@ class History:
 
 
 def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
-    """Optuna's trials, told in this project's words. Trials that hold no whole recipe are none.
+    """Convert Optuna's trials to this project's terms; skip trials that hold no whole recipe.
 
     Args:
         trials: of a study.
-        under_way: what is being made beside them.
+        under_way: recipes that are being made beside them.
     """
     finished: list[FinishedTrial] = []
     stopped: list[StoppedTrial] = []
@@ -98,9 +98,9 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
 
 
 def ending_of(stopped: StoppedTrial, finished: Sequence[FinishedTrial]) -> Ending:
-    """What a stopped trial would have come to, compression included.
+    """Predict how a stopped trial would have ended, compression included.
 
-    Finished trials tell, by what they had reached after the same share of their epochs.
+    The prediction uses what finished trials had reached after the same share of their epochs.
     """
     (reached,) = to_logits(np.array([stopped.utility])).tolist()
     ended = [(_at(stopped.share, one.curve), one.utility) for one in finished if one.curve]
@@ -121,7 +121,7 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
     try:
         return Recipe.from_params(params)
-    except ValueError:  # of an older study, whose methods had other parameters
+    except ValueError:  # from an older study, whose methods had other parameters
         return None
 
 
@@ -139,5 +139,5 @@ def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial
 
 
 def _at(share: float, curve: Curve) -> float:
-    """The utility at the point of the curve that is nearest to the share."""
+    """Return the utility at the point of the curve that is nearest to the share."""
     return min(curve, key=lambda point: abs(point[0] - share))[1]

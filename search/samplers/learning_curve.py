@@ -1,4 +1,4 @@
-"""The learning curve of a trial: which utility it had at which share of its training."""
+"""The learning curve of a trial: its utility at each share of its training."""
 
 from collections.abc import Iterable
 
@@ -10,12 +10,12 @@ from spaces.recipe import Recipe
 def learning_curve(
     recipe: Recipe, epochs: Iterable[EpochRecord], metric: Metric
 ) -> list[tuple[float, float]]:
-    """The share of the epochs before pruning that was done, and the utility then.
+    """Return shares of the epochs before pruning that were done, with the utility at each.
 
     Args:
         recipe: the trial's.
         epochs: its own, or some of them; those of a recovery are left out.
-        metric: of which their scores are.
+        metric: the metric of their scores.
     """
     planned = recipe.training.epochs
     return [

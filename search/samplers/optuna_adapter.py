@@ -1,4 +1,4 @@
-"""Which recipe next: Optuna, made aware of the budget."""
+"""The adapter of Optuna's samplers, which makes them aware of the budget."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,23 +30,23 @@ from spaces.distributions import Distribution, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
-# Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler `gp`
-# looks through hundreds of recipes for each.
+# Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler
+# `gp` looks through hundreds of recipes for each.
 _PATIENCE, _PATIENCE_WITH_GP = 200, 10
-# Recipes in a row that may be turned away before the space counts as one in which nothing fits.
+# The space counts as one in which nothing fits after this many refused recipes in a row.
 _MOST_TURNED_AWAY = 1000
 
 _POPULATION = 16
 _GENERATION = "NSGAIISampler:generation"
 
-# How a recipe ends that is not to be tried; None lets it through.
+# Returns the outcome of a recipe that is not to be tried; None lets it through.
 CostGate = Callable[[Recipe], Outcome | None]
 
 
 class Sampler:
-    """Proposes recipes, each one once, and learns from their outcomes.
+    """Sampler: it proposes recipes, each one once, and learns from their outcomes.
 
-    Optuna's own trial of a proposed recipe stays in here: others know a recipe by itself.
+    Optuna's own trial of a proposed recipe stays in here: others identify it by the recipe.
 
     Objectives: the goal's metric up, its costs down. A budget's limits are Optuna's constraints.
 
@@ -54,11 +54,11 @@ class Sampler:
         space: where recipes come from.
         name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
         seed: the same proposals for the same outcomes in the same order.
-        goal: what is searched for.
-        earlier: how many trials there were in earlier runs, whose draws are not to be repeated.
-        costs: what a recipe will cost; `gp` needs it, the others don't look.
-        budget: what it may cost, likewise.
-        gate: what it turns away is learned from and not proposed.
+        goal: the study's goal.
+        earlier: the number of trials in earlier runs, whose draws are not to be repeated.
+        costs: the source of recipes' costs; `gp` needs it, the others ignore it.
+        budget: the limits of the costs, likewise.
+        gate: recipes that it refuses are learned from and not proposed.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class Sampler:
         self._generation_size = _POPULATION if name == "nsga2" else None
 
     def ask(self) -> Recipe | None:
-        """Proposes a recipe that is new and passes the gate; None where no more can be found."""
+        """Propose a recipe that is new and passes the gate; None where no more can be found."""
         while isinstance(found := self.ask_once(), Outcome):
             pass
         return found
 
     def ask_once(self) -> Recipe | Outcome | None:
-        """Proposes a new recipe, or gives the outcome by which the gate refused it.
+        """Propose a new recipe, or return the outcome with which the gate refused it.
 
         None where no more can be found.
         """
@@ -114,7 +114,7 @@ class Sampler:
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
     ) -> list[Recipe] | None:
-        """The branches of `own` that are worth most, of so many groups; None if it can't say."""
+        """Return the best branches of `own`, from at most `count` groups; None if not ranked."""
         sampler = self._study.sampler
         if not isinstance(sampler, CostAwareSampler):
             return None
@@ -123,13 +123,13 @@ class Sampler:
     def tell(
         self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
     ) -> None:
-        """Learns the outcome of a recipe, whoever proposed it; none outside the space helps.
+        """Learn the outcome of a recipe, whoever proposed it; recipes outside the space don't help.
 
         Only complete trials teach values; all teach constraints.
 
         Args:
-            recipe: what was done; proposed or expected, unless that was elsewhere.
-            outcome: what it came to.
+            recipe: the recipe that was tried; proposed or expected, unless it was tried elsewhere.
+            outcome: its result.
             branch: whether another trial trained the student, whose learning curve it bears.
             elsewhere: whether the student is another study's; this one may make it too.
         """
@@ -143,7 +143,7 @@ class Sampler:
             self._tell_other(recipe, outcome, branch=branch, elsewhere=elsewhere)
 
     def expect(self, recipe: Recipe) -> bool:
-        """Takes note of a recipe that is to be tried without having been proposed.
+        """Note a recipe that is to be tried without having been proposed.
 
         Returns:
             False where it was proposed, or is expected, already.
@@ -154,12 +154,12 @@ class Sampler:
         return new
 
     def release(self, recipe: Recipe) -> None:
-        """Takes note that a recipe that was expected is not to be tried for now."""
+        """Note that an expected recipe is not to be tried for now."""
         if self._under_way.pop(recipe.digest(), None):
             self._tried.remove(recipe.digest())
 
     def _tell_proposed(self, trial: optuna.Trial, recipe: Recipe, outcome: Outcome) -> None:
-        """Ends the trial that Optuna began when it proposed the recipe."""
+        """End the trial that Optuna began when it proposed the recipe."""
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
         if curve := self._curve(recipe, outcome):
@@ -170,7 +170,7 @@ class Sampler:
     def _tell_other(
         self, recipe: Recipe, outcome: Outcome, *, branch: bool, elsewhere: bool
     ) -> None:
-        """Adds a trial to Optuna's, of a recipe that it did not propose."""
+        """Add a trial to Optuna's, of a recipe that it did not propose."""
         params = recipe.to_params()
         state, values = self._verdict(outcome)
         curve = [] if branch else self._curve(recipe, outcome)
@@ -197,14 +197,14 @@ class Sampler:
         )
 
     def _generation(self, state: OptunaState) -> dict[str, int]:
-        """Which generation a trial counts to; NSGA-II breeds from none but those it counted."""
+        """Return a trial's generation; NSGA-II breeds only from trials that carry one."""
         if self._generation_size is None or state is not OptunaState.COMPLETE:
             return {}
         complete = len(self._study.get_trials(deepcopy=False, states=(OptunaState.COMPLETE,)))
         return {_GENERATION: complete // self._generation_size}
 
     def _take(self, recipe: Recipe) -> bool:
-        """Takes a recipe out of what is still to be proposed; False where it is out already."""
+        """Mark a recipe as no longer to be proposed; return False where it is marked already."""
         digest = recipe.digest()
         new = digest not in self._tried
         self._tried.add(digest)
@@ -229,7 +229,7 @@ class Sampler:
         return OptunaState.PRUNED if early else OptunaState.FAIL, None
 
     def _curve(self, recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
-        """The learning curve of a trial that went well."""
+        """Return the learning curve of a trial that went well."""
         went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
         return learning_curve(recipe, outcome.epochs, self._goal.metric) if went_well else []
 

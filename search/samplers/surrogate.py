@@ -1,4 +1,4 @@
-"""What is known of the utility of recipes that were not tried: a Gaussian process."""
+"""The surrogate: a Gaussian process that predicts the utility of recipes that were not tried."""
 
 import math
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from sklearn.gaussian_process.kernels import (
 from search.samplers.features import squared_differences
 from search.samplers.logit_scale import from_logits, to_logits
 
-# A training that failed to learn tells no more than one this far, in logits, below the best.
+# A training that failed to learn counts as this far, in logits, below the best, and no further.
 _DEPTH = 5.0
-# How far recipes' logits lie apart before any is known, and how many observations that is worth:
-# the first ones are of few trainings, and alike.
+# The prior deviation of recipes' logits, and how many observations it is worth: the first
+# observations come from few trainings, and are alike.
 _SPREAD, _SPREAD_WORTH = 0.3, 3
-# Hyperparameters are found on so many observations at most, in so many steps at most.
+# Hyperparameters are fitted to at most this many observations, in at most this many steps.
 _FITTED_ON = 100
 _STEPS = 15
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16)])
-# No optimum comes near these: the prior holds it inside, so scikit-learn need not warn of them.
+# No optimum comes near these bounds: the prior keeps it inside, so scikit-learn need not warn.
 _BOUNDS = (1e-6, 1e6)
 
 # A function to minimise with its gradient, the point to start from, the bounds; as scikit-learn
@@ -41,8 +41,8 @@ Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
     """Matérn kernel (of order 5/2) with a length scale for each column, over numbers and codes.
 
-    Codes are at distance 0 where they are equal and 1 where not, so that a choice among many names
-    has one length scale, not one for each name.
+    Equal codes are at distance 0, and different ones at distance 1, so that a choice among many
+    names has one length scale, not one for each name.
 
     Args:
         length_scales: [columns], above 0.
@@ -65,9 +65,9 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
         Y: np.ndarray | None = None,  # noqa: N803
         eval_gradient: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """The kernel between rows; and, where asked, its gradient by log length scale."""
+        """Return the kernel between rows; on request, also its gradient by log length scale."""
         squared = squared_differences(X, X if Y is None else Y, self.categorical)
-        # scikit-learn makes a plain number of a single length scale.
+        # scikit-learn turns a single length scale into a plain number.
         inverse = np.atleast_1d(self.length_scales) ** -2.0
         scaled = math.sqrt(5) * np.sqrt(squared @ inverse)
         decay = np.exp(-scaled)
@@ -80,7 +80,7 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
 
 
 class Surrogate:
-    """Utility by features, learned from observations; works on logits.
+    """Surrogate of utility by features, learned from observations; it works on logits.
 
     Args:
         rows: features, [observations, columns]; at least one observation.
@@ -114,7 +114,7 @@ class Surrogate:
         self._condition()
 
     def believing(self, rows: np.ndarray) -> "Surrogate":
-        """Another one that takes the expectations of this one at `rows` for observed.
+        """Return a surrogate that takes this one's expectations at `rows` as observed.
 
         Source: the kriging believer of Ginsbourger, Le Riche and Carraro 2010, Kriging is
         well-suited to parallelize optimization.
@@ -127,11 +127,11 @@ class Surrogate:
         return other
 
     def expected(self, rows: np.ndarray) -> np.ndarray:
-        """The utility that is expected at each row, [rows]."""
+        """Return the expected utility at each row, [rows]."""
         return self._utilities(self._process.predict(rows))
 
     def quantiles(self, rows: np.ndarray) -> np.ndarray:
-        """Accuracies that are equally likely at each row, ascending, [rows, 16].
+        """Return equally likely utilities at each row, ascending, [rows, 16].
 
         They are of the utility itself: the noise of one training is left out.
         """
@@ -141,7 +141,7 @@ class Surrogate:
         return self._utilities(mean[:, None] + deviation[:, None] * _QUANTILES)
 
     def _utilities(self, standard: np.ndarray) -> np.ndarray:
-        """Accuracies of logits by the mean and the scale of those observed."""
+        """Return utilities from standardised logits, by the mean and scale of the observed ones."""
         return from_logits(standard * self._scale + self._mean)
 
     def _condition(self) -> None:
@@ -150,7 +150,7 @@ class Surrogate:
 
 
 def _prior_kernel(categorical: np.ndarray) -> Any:
-    """The kernel at the most probable hyperparameters before anything was seen."""
+    """Return the kernel at the most probable hyperparameters before any observation."""
     means, _ = _log_prior(len(categorical))
     scales = np.exp(means[1:-1])
     signal = ConstantKernel(1.0, _BOUNDS) * RecipeKernel(scales, categorical)
@@ -158,7 +158,7 @@ def _prior_kernel(categorical: np.ndarray) -> Any:
 
 
 def _log_prior(columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and deviations of the hyperparameters' logarithms: signal, length scales, noise.
+    """Return means and deviations of the log hyperparameters: signal, length scales, noise.
 
     Source: Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
     Dimensions, arXiv:2402.02229: length scales that grow with the root of the dimension.
@@ -172,9 +172,9 @@ def _log_prior(columns: int) -> tuple[np.ndarray, np.ndarray]:
 def _most_probable(
     objective: Objective, start: np.ndarray, bounds: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Hyperparameters near the most probable ones: a bounded number of steps of L-BFGS.
+    """Return hyperparameters near the most probable ones: a bounded number of steps of L-BFGS.
 
-    scikit-learn's own optimizer maximises the likelihood alone, which a few observations of many
+    scikit-learn's own optimizer maximises only the likelihood, which a few observations of many
     columns leave undecided.
     """
     means, deviations = _log_prior(len(start) - 2)

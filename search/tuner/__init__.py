@@ -1,1 +1,1 @@
-"""Which trial is next, who stops, who is tried again, and what else is made of it."""
+"""The tuner: it chooses the next trial, stops trials, retries them, and adds branches."""

@@ -1,4 +1,4 @@
-"""What else is made of one trained student: other prunings, and every number format.
+"""Branches of one trained student: other prunings, and every number format.
 
 Training takes minutes, pruning with a short recovery a fraction of that, quantizing seconds.
 """
@@ -15,14 +15,14 @@ from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 from spaces.search_space import Methods, SearchSpace
 
-# Each is trained on for some epochs, one after another.
+# Each method needs some epochs of further training, one after another.
 _METHODS_AT_MOST = 4
-# Of so many times as many settings those are taken that may fit the budget.
+# This many times more settings are drawn; those that may fit the budget are taken.
 _FINER = 3
 # Recipes that differ in quantization alone.
 Group = tuple[Recipe, ...]
-# Those of the groups' recipes that are worth making beside a trial's own, of so many groups at the
-# most, the best first.
+# Chooses the recipes worth making beside a trial's own, the best first, from at most this many
+# groups.
 Promising = Callable[[Recipe, Sequence[Group], int], list[Recipe] | None]
 
 _BRANCHED = (Pruning.axis, Quantization.axis)
@@ -31,17 +31,16 @@ _BRANCHED = (Pruning.axis, Quantization.axis)
 def expected_branches(
     recipe: Recipe, sampler: Sampler, gate: CostGate, *, prunings: int
 ) -> tuple[Recipe, ...]:
-    """Chooses branches of a trial, and tells the sampler to expect them.
+    """Choose branches of a trial, and announce them to the sampler.
 
-    Left out are those that are known to break the budget, and those that the sampler proposed or
-    expects already.
+    Branches that are known to break the budget are left out, and so are those that the sampler has
+    proposed or expects already.
 
     Args:
         recipe: the trial's.
-        sampler: of the study; it says which are worth most.
+        sampler: of the study; it ranks the branches.
         gate: knows which fit the budget.
-        prunings: how many settings of each method of pruning are tried at the most; 0 makes no
-            branch at all.
+        prunings: the largest number of settings of each pruning method; 0 makes no branch at all.
     """
     if not prunings:
         return ()
@@ -63,22 +62,22 @@ def branches_of(
     may_fit: Callable[[Recipe], bool] = lambda branch: True,
     promising: Promising = lambda own, groups, count: None,
 ) -> list[Recipe]:
-    """Recipes that share the training of `recipe`, without itself.
+    """Return recipes that share the training of `recipe`, without itself.
 
-    First every quantization of its own pruning, which costs nothing but converting and measuring;
-    then those of other prunings, which need a recovery each, from the far end of a method's ranges:
-    small students are the quickest to make, and push the frontier the furthest. Where the space has
-    more methods of pruning than that is worth, each student is given some, and another student
-    others. A quantization that needs training of its own is no branch: it would cost a training for
-    each pruning.
+    The quantizations of its own pruning come first: they cost only converting and measuring. Then
+    come those of other prunings, which need a recovery each. They start from the far end of a
+    method's ranges: small students are the quickest to make, and push the frontier the furthest.
+    Where the space has more pruning methods than are worth trying, each student is given some of
+    them, and another student others. A quantization that needs training of its own is no branch:
+    it would cost a training for each pruning.
 
     Args:
-        recipe: what is trained.
+        recipe: the trained recipe.
         space: where the branches come from.
-        prunings: how many settings of each method of pruning are tried at the most.
+        prunings: the largest number of settings of each pruning method.
         may_fit: whether a branch may be worth making.
-        promising: chooses among prunings, each a group of recipes that differ in quantization, so
-            many at the most; where it says None they are spread over the ranges in which any fits.
+        promising: chooses at most so many prunings, each a group of recipes that differ in
+            quantization; where it returns None, they are spread over the ranges in which any fits.
     """
     own = recipe.to_params()
     trained = {key: own[key] for key in own if key.partition(".")[0] not in _BRANCHED}
@@ -109,7 +108,7 @@ def branches_of(
 
 
 def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
-    """As many methods of pruning as are tried; which they are hangs on the recipe."""
+    """Return at most four pruning methods; the recipe decides which."""
     methods = space.axes[Pruning.axis]
     names = list(methods)
     digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).digest()
@@ -122,10 +121,9 @@ def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
 def _settings(
     axis: str, methods: Methods, count: int, *, unlike: Mapping[str, Scalar] | None = None
 ) -> list[list[dict[str, Scalar]]]:
-    """For each method of the axis its parameters at `count` even places, from end to end.
+    """Return, for each method of the axis, its parameters at `count` even places, from end to end.
 
-    A single place is the middle. Those parameters that are given as `unlike` stand for their place
-    themselves.
+    A single place is the middle. The place that the parameters of `unlike` occupy is skipped.
     """
     found = []
     for name, distributions in methods.items():
@@ -157,7 +155,7 @@ def _settings(
 
 
 def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -> bool:
-    """Whether the value lies between these shares of the way through the domain."""
+    """Return whether the value lies between these shares of the way through the domain."""
     first, last = distribution.at(low), distribution.at(high)
     if isinstance(distribution, FloatRange | IntRange):
         return float(first) <= float(value) <= float(last)
@@ -165,7 +163,7 @@ def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -
 
 
 def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:
-    """So many of them from end to end, or all where there are no more; the last one first."""
+    """Return `count` of them from end to end, or all if there are no more; the last one first."""
     if len(found) <= count:
         return found[::-1]
     if count == 1:

@@ -1,8 +1,8 @@
-"""Which trial to stop early: one that cheaper trials will leave behind.
+"""Early stopping: it stops a trial that cheaper trials will leave behind.
 
-What a student costs is known before its first step; only how good it is is learned as it trains. So
-a trial is compared with those alone that cost no more in anything that the study minimises. A plain
-successive halving compares all, and so stops the small students: they are worse, and rightly so.
+A student's cost is known before its first step; its quality is learned only as it trains. So a
+trial is compared only with trials that cost no more in anything that the study minimises. A plain
+successive halving compares all trials, and so stops the small students, which are always worse.
 
 Source: asynchronous successive halving, Li et al. 2020, arXiv:1810.05934, for the rungs;
 non-domination in the place of its quantile, as Schmucker et al. 2021, arXiv:2106.12639.
@@ -22,7 +22,7 @@ from search.samplers.logit_scale import from_logits, to_logits
 
 # Shares of the training after which trials are compared.
 _RUNGS = (0.25, 0.5, 0.75)
-# Two latencies that differ by less are equal: so much the median of one file varies.
+# Latencies that differ by a smaller factor are equal: the median of one file varies as much.
 _SAME_LATENCY = 1.05
 # Standard errors of a difference between two measurements: 95%, one-sided.
 _DEVIATIONS = 1.645
@@ -30,7 +30,7 @@ _DEVIATIONS = 1.645
 
 @dataclass
 class _Curve:
-    """A trial's utilities at shares of its training, and that of the student it ended with."""
+    """A trial's utilities at shares of its training, and the utility of its final student."""
 
     utilities: dict[float, float] = field(default_factory=dict)
     last: float | None = None
@@ -38,7 +38,7 @@ class _Curve:
 
 @dataclass(frozen=True)
 class _EndedStudent:
-    """A finished student: whose it is, what it costs, its utility as it is shipped, and its error.
+    """A finished student: its trial, its cost, its utility as shipped, and its error.
 
     The error is the standard error of the utility.
     """
@@ -50,14 +50,14 @@ class _EndedStudent:
 
 
 class EarlyStopping:
-    """Remembers how trials came along, and says which one should stop.
+    """Early stopping, which remembers the trials' curves and decides which trial should stop.
 
-    A trial should stop if it would stay behind a finished student that costs no more even if it
-    came out better than three quarters of those that are as good at the same rung, compression
+    A trial should stop if it would stay behind a finished student that costs no more, even if it
+    ended better than three quarters of those that are as good at the same rung, compression
     included.
 
     Args:
-        goal: what is searched for.
+        goal: the study's goal.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -67,15 +67,15 @@ class EarlyStopping:
         self._students: list[_EndedStudent] = []
 
     def finish(self, trial: int, outcome: Outcome, *, branch: bool = False) -> None:
-        """Takes up a finished student.
+        """Record a finished student.
 
-        For the sake of one that breaks the budget, or whose standard error is not known, as of an
-        older store's, none is stopped.
+        No trial is stopped because of a student that breaks the budget, or whose standard error is
+        unknown, as in an older store.
 
         Args:
-            trial: that trained it.
+            trial: the trial that trained it.
             outcome: the student's.
-            branch: whether it was branched off, so that the trial has one of its own.
+            branch: whether it was branched off, so that the trial has a student of its own.
         """
         found, utility = outcome.quality.get(self.metric.name), self._goal.utility(outcome)
         if found is None or utility is None or outcome.cost is None:
@@ -87,17 +87,17 @@ class EarlyStopping:
             self._trials[trial].last = utility
 
     def note(self, trial: int, *, share: float, utility: float) -> None:
-        """Takes up a point of a trial's curve: its utility at that share of its training."""
+        """Record a point of a trial's curve: its utility at that share of its training."""
         self._trials[trial].utilities[share] = utility
 
     def should_stop(self, trial: int, *, share: float, utility: float, cost: Cost) -> str | None:
-        """Why the trial should stop; None while it may go on.
+        """Return why the trial should stop; None while it may go on.
 
         Args:
             trial: its number.
             share: of its training that is done, above 0 to 1.
             utility: on validation images, now.
-            cost: expected, of the student that it will end with.
+            cost: expected, of its final student.
         """
         before = max(self._trials[trial].utilities, default=0.0)
         self.note(trial, share=share, utility=utility)
@@ -118,10 +118,10 @@ class EarlyStopping:
         return self.metric.format(self.metric.value_of(utility))
 
     def _hoped(self, share: float, utility: float) -> float | None:
-        """The utility that a trial may come to; None while nothing tells.
+        """Return the utility that a trial may reach; None while it can't be predicted.
 
         Where trials train for different numbers of epochs, each is taken at its last point before
-        the share: it had then more to gain, so that no trial is stopped for that.
+        the share. It had more to gain then, so this difference stops no trial.
         """
         ended = []
         for trial in self._trials.values():
@@ -134,7 +134,7 @@ class EarlyStopping:
         return float(from_logits(np.array(foreseen_ending(reached[0], points).hope)))
 
     def _beats(self, other: _EndedStudent, hoped: float, cost: Cost) -> bool:
-        """Whether `other` costs no more, and is better by more than chance explains.
+        """Return whether `other` costs no more, and is better by more than chance explains.
 
         Both are measured on the same images, so the other's error serves for both.
         """
@@ -143,7 +143,7 @@ class EarlyStopping:
 
 
 def _is_as_cheap(one: Cost, other: Cost, limit: Limit) -> bool:
-    """Whether the one costs no more; False where one cost alone is known, which tells nothing."""
+    """Return whether the one costs no more; False where only one of the costs is known."""
     if limit.cost not in one or limit.cost not in other:
         return (limit.cost in one) is (limit.cost in other)
     slack = _SAME_LATENCY if limit.is_timed else 1.0

@@ -1,4 +1,4 @@
-"""What a study would take: seconds of training, measured in a few steps, and bytes of disk."""
+"""The effort of a study: seconds of training, measured in a few steps, and bytes of disk."""
 
 import math
 import time
@@ -31,11 +31,11 @@ _OVERHEAD_S = 2.5
 
 
 class TrialTimer:
-    """Foretells how long trials take; each kind of training step is timed once.
+    """Timer that predicts the length of trials; it times each kind of training step once.
 
     Args:
-        requirements: what every student must be.
-        dataset: what students learn from.
+        requirements: the students' shapes and budget.
+        dataset: the training data of the students.
         teachers: networks, for methods that need their features.
     """
 
@@ -48,7 +48,7 @@ class TrialTimer:
         self._step_seconds: dict[tuple[Student, int, str], float] = {}
 
     def seconds(self, recipe: Recipe, branches: Sequence[Recipe]) -> float:
-        """Seconds of the recipe's trial, all branches included."""
+        """Predict the seconds of the recipe's trial, all branches included."""
         steps = _steps(recipe, branches, self._dataset)
         return self._step(recipe) * steps + (1 + len(branches)) * _OVERHEAD_S
 
@@ -56,7 +56,7 @@ class TrialTimer:
         key = recipe.student, recipe.training.batch_size, recipe.distillation.name
         if key not in self._step_seconds:
             student = self._requirements.build(recipe.student, blank=True)
-            # A factory's teacher is not at hand, so that only the student's part is timed.
+            # A factory's teacher is not available here, so only the student's part is timed.
             absent = recipe.distillation.needs is Needs.FEATURES and not self._teachers
             method = Labels() if absent else recipe.distillation
             distiller = Distiller(student, method, self._teachers, self._requirements.example())
@@ -73,7 +73,7 @@ def teacher_seconds(
     requirements: StudentRequirements,
     dataset: Dataset,
 ) -> float:
-    """Seconds to train the teacher to its last epoch, where it is trained here, and for its logits.
+    """Predict the seconds to train the teacher, where it is trained here, and for its logits.
 
     Args:
         study: which methods are open, and how many views there are.
@@ -94,11 +94,11 @@ def teacher_seconds(
 
 
 def search_seconds(study: Study, trials: Sequence[float]) -> float:
-    """Seconds of the whole search, side by side as the run's settings say.
+    """Predict the seconds of the whole search, side by side as the run's settings say.
 
     Args:
-        study: how many trials, and for how long at the most.
-        trials: seconds of some trials; none takes none.
+        study: the number of trials, and the time limit.
+        trials: seconds of some trials; without any, the result is 0.
     """
     rounds = math.ceil(study.search.trials / parallel_trials(study.run))
     longest = study.search.max_time or math.inf
@@ -106,13 +106,13 @@ def search_seconds(study: Study, trials: Sequence[float]) -> float:
 
 
 def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset) -> int:
-    """Bytes of the students, their stages, the soft targets and the data.
+    """Predict the bytes of the students, their stages, the soft targets and the data.
 
-    Of a student the served file is kept, and its float weights.
+    A student's served file and its float weights are kept.
 
     Args:
-        study: how many trials, teachers and views.
-        made: of some trials, how many students each makes, and what one costs.
+        study: the number of trials, teachers and views.
+        made: of some trials, the number of students each makes, and the cost of one.
         dataset: the images.
     """
     trials = study.search.trials
@@ -130,7 +130,7 @@ def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset)
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Gives torch as many threads as a trial has."""
+    """Give torch as many threads as a trial has."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -140,7 +140,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
-    """Training steps of a whole trial, those that pruning and quantization ask for included."""
+    """Count the training steps of a whole trial, with those for pruning and quantization."""
     epochs = recipe.training.epochs
     prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
     pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
@@ -156,7 +156,7 @@ def _step_seconds(
     training: Training,
     distillation: Distillation,
 ) -> float:
-    """Median seconds of a training step on the CPU."""
+    """Return the median seconds of a training step on the CPU."""
     batch = training.batch_size
     images = torch.randn(batch, *requirements.image_shape)
     labels = torch.randint(requirements.classes, (batch,))

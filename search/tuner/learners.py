@@ -1,4 +1,4 @@
-"""All that learn from a study's trials: while it runs, and from what its store holds already."""
+"""The learners of a study's trials: while it runs, and from the trials in its store."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,10 +19,10 @@ _UNFINISHED = (TrialState.RUNNING, TrialState.INTERRUPTED)
 
 @dataclass(frozen=True)
 class EarlierRuns:
-    """What earlier runs of the study came to.
+    """The results of the study's earlier runs.
 
     Attributes:
-        trained: trials that count towards those asked for.
+        trained: trials that count towards the number asked for.
         interrupted: trials without an outcome, by number, to be run again.
     """
 
@@ -32,13 +32,13 @@ class EarlierRuns:
 
 @dataclass(frozen=True)
 class Learners:
-    """Those who are told what trials come to.
+    """The objects that learn from outcomes.
 
     Attributes:
-        sampler: proposes recipes by it.
-        gate: knows by it what recipes cost.
-        early_stopping: says by it which trial is hopeless; None lets all of them end.
-        pins: keep what the frontier was made of; None keeps nothing.
+        sampler: proposes recipes.
+        gate: knows what recipes cost.
+        early_stopping: decides which trial is hopeless; None lets all of them end.
+        pins: keep the stages that the frontier was made from; None keeps nothing.
     """
 
     sampler: Sampler
@@ -47,12 +47,12 @@ class Learners:
     pins: FrontierPins | None = None
 
     def recall(self, trials: Sequence[TrialRecord]) -> EarlierRuns:
-        """Learns all that the store holds of the study, in the order of the trials' numbers.
+        """Learn all that the store holds of the study, in the order of the trials' numbers.
 
         The sampler proposes none of these recipes again.
 
         Args:
-            trials: the study's, whole.
+            trials: all trials of the study.
 
         Raises:
             StoreError: a trial's recipe is one that this version does not know.
@@ -71,7 +71,7 @@ class Learners:
         return EarlierRuns(trained, tuple(interrupted))
 
     def _recall(self, record: TrialRecord, recipe: Recipe) -> None:
-        """Learns a trial that ended, or a branch of one."""
+        """Learn from an ended trial, or from a branch of one."""
         assert record.outcome is not None
         is_branch = record.parent is not None
         trainer = record.number if record.parent is None else record.parent
@@ -82,17 +82,17 @@ class Learners:
     def tell(
         self, recipe: Recipe, outcome: Outcome, *, trial: int, seed: int, is_branch: bool = False
     ) -> None:
-        """Tells all of them how a trial ended, or a branch of one.
+        """Report to all of them how a trial ended, or a branch of one.
 
         Args:
-            recipe: what was done.
-            outcome: what it came to.
+            recipe: the recipe that was tried.
+            outcome: its result.
             trial: the number of the trial that trained the student.
             seed: the trial's.
-            is_branch: whether the student is a branch, made of another trial's.
+            is_branch: whether the student is a branch, made from another trial's.
 
         Raises:
-            StoreError: what the recipe was found to cost can't be kept.
+            StoreError: the recipe's measured cost can't be stored.
         """
         self._tell(recipe, outcome, trial=trial, seed=seed, is_branch=is_branch)
         self._keep_frontier()
@@ -105,11 +105,11 @@ class Learners:
         if self.early_stopping:
             self.early_stopping.finish(trial, outcome, branch=is_branch)
         if self.pins:
-            with suppress(OSError):  # what the cache throws out is computed again
+            with suppress(OSError):  # an evicted stage is computed again
                 self.pins.note(recipe, seed, outcome)
 
     def reason_to_stop(self, trial: Trial, point: EpochRecord) -> str | None:
-        """Tells early stopping of an epoch; why the trial should stop, None while it may go on."""
+        """Report an epoch to early stopping; return why the trial should stop, or None."""
         if self.early_stopping is None or trial.cost is None:
             return None
         reason = None
@@ -120,20 +120,20 @@ class Learners:
         return reason
 
     def _note_curve(self, trial: int, recipe: Recipe, epochs: Iterable[EpochRecord]) -> None:
-        """Tells early stopping how a trial came along that has ended."""
+        """Report the curve of an ended trial to early stopping."""
         if self.early_stopping:
             for share, utility in learning_curve(recipe, epochs, self.early_stopping.metric):
                 self.early_stopping.note(trial, share=share, utility=utility)
 
     def _keep_frontier(self) -> None:
-        """Pins what the frontier is made of, if it has moved since."""
+        """Pin the stages of the frontier, if it has moved since."""
         if self.pins:
-            with suppress(OSError):  # what the cache throws out is computed again
+            with suppress(OSError):  # an evicted stage is computed again
                 self.pins.keep()
 
 
 def recipe_of(trial: TrialRecord) -> Recipe:
-    """The trial's recipe.
+    """Return the trial's recipe.
 
     Raises:
         StoreError: this version does not know it.

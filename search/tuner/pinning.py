@@ -1,4 +1,4 @@
-"""Which stages a study's frontier was made of: the cache must not throw these away."""
+"""Pins on the stages of a study's frontier: the cache must not evict these."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ from spaces.recipe import Recipe
 
 
 class FrontierPins:
-    """Follows a study's frontier, and pins the stages that it was made of.
+    """Pins that follow a study's frontier, and keep the stages that it was made from.
 
     Args:
-        owner: a name that no other study has that shares the cache.
-        goal: what the frontier is of.
+        owner: a name that no other study that shares the cache has.
+        goal: decides the frontier.
         lineage: of its stages.
-        cache: that keeps them.
+        cache: keeps the stages.
     """
 
     def __init__(self, owner: str, goal: Goal, lineage: Lineage, cache: StageCache) -> None:
@@ -31,13 +31,13 @@ class FrontierPins:
         self._moved = False
 
     def keep(self) -> None:
-        """Pins what the frontier is made of, and nothing else, if it has moved since."""
+        """Pin the stages of the frontier, and nothing else, if it has moved since."""
         if self._moved:
             self._cache.pin(self._owner, {key for _, keys in self._frontier for key in keys})
             self._moved = False
 
     def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
-        """Takes up how a trial ended, or a branch of one."""
+        """Record how a trial ended, or a branch of one."""
         point = self._goal.point(outcome)
         is_feasible = total_violation(outcome.violations) == 0
         if point is None or outcome.state is not TrialState.COMPLETE or not is_feasible:

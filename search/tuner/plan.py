@@ -1,7 +1,7 @@
-"""What a study would do: its space, what of it fits the budget, how long and how large it gets.
+"""The plan of a study: its space, the part that fits the budget, its duration and its size.
 
-Nothing is trained to any end and no trial is recorded: recipes are drawn at random, their students
-are built, compressed and measured untrained, and a few training steps of each network are timed.
+No network is trained to its end and no trial is recorded: recipes are drawn at random, their
+students are built, compressed and measured untrained, and a few training steps are timed.
 """
 
 import math
@@ -46,11 +46,11 @@ _DRAWS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnRecipe:
-    """A recipe drawn at random: its cost as admission knows it; None in `refusal` is admitted.
+    """A recipe drawn at random, with its cost as admission knows it; `refusal` is None if admitted.
 
     Attributes:
-        seconds: that its trial takes, with all branches.
-        branches: how many more students are made of its own, at the most.
+        seconds: of its trial, with all branches.
+        branches: the largest number of further students made from its own.
         cause: the refusal in general words, the same for all recipes that share it.
     """
 
@@ -64,19 +64,19 @@ class DrawnRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """What a study would do.
+    """The plan of a study.
 
     Attributes:
         study: its name.
         images: in training, validation and test.
         classes: of the data.
         recipes: in the space; infinity where a range is continuous.
-        students: the models that globs and filters came to, or that were named.
+        students: the models that globs and filters matched, or that were named.
         draws: recipes drawn at random.
         contradictions: the share of all recipes that contradict themselves, by reason.
         teacher_s: for training the teacher, where that is asked for, and its soft targets.
         trials_s: for all trials and their branches, side by side as the run's settings say.
-        with_gpus: whether trials have GPUs, which take less time than is told.
+        with_gpus: whether trials have GPUs, which take less time than predicted.
         disk_bytes: of the students and their stages, soft targets and prepared data.
         free_bytes: on the disk that holds the artifacts.
     """
@@ -96,7 +96,7 @@ class StudyPlan:
 
     @property
     def causes(self) -> dict[str, float]:
-        """The share of the draws that is refused, by cause, the most frequent first."""
+        """The refused share of the draws, by cause, the most frequent first."""
         counted = Counter(draw.cause for draw in self.draws if draw.cause)
         return {cause: count / len(self.draws) for cause, count in counted.most_common()}
 
@@ -106,7 +106,7 @@ class StudyPlan:
         return tuple(draw for draw in self.draws if draw.refusal is None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; an infinite number of recipes is null."""
+        """Return plain values; an infinite number of recipes is null."""
         values = asdict(self)
         values["recipes"] = self.recipes if math.isfinite(self.recipes) else None
         values["share_that_fits"] = len(self.fitting) / len(self.draws)
@@ -115,7 +115,7 @@ class StudyPlan:
 
 
 def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
-    """Looks at a study without running it.
+    """Plan a study without running it.
 
     Raises:
         BadInput: the study can't be run.
@@ -127,7 +127,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     teachers = _teachers(study, dataset, progress)
     with torch_threads(study.run.cpus):
         draws = tuple(_draws(study, requirements, dataset, teachers, progress))
-    # Others that don't contradict themselves there are, as the study was checked.
+    # There are others that don't contradict themselves, as the study was checked.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
         raise BadInput(f"space: no recipe of it can be built; the first: {sound[0].refusal}")
@@ -153,10 +153,10 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
 
 
 def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -> _Teachers:
-    """The teachers' networks, without their weights: what they cost does not depend on them.
+    """Return the teachers' networks, without weights: their cost does not depend on weights.
 
     Raises:
-        TeacherError: a method needs the features of one that does not give them.
+        TeacherError: a method needs the features of a teacher that does not provide them.
     """
     found = []
     for settings in study.teachers:
@@ -179,7 +179,7 @@ def _draws(
 ) -> Iterable[DrawnRecipe]:
     timer = TrialTimer(requirements, dataset, tuple(network for _, network in teachers))
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    # The target may be a machine that is asked only once there is a search.
+    # The target may be a machine that is asked only when a search runs.
     feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)
     for number in range(_DRAWS):
         if (recipe := sampler.ask()) is None:
@@ -198,11 +198,11 @@ def _draws(
 
 
 def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:
-    """What is made of the recipe's student besides, at the most."""
+    """Return the most recipes that may be made from the recipe's student besides its own."""
     prunings = study.search.branches
     return branches_of(recipe, study.search_space(), prunings=prunings) if prunings else ()
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest of its parents that exists."""
+    """Return the path, or the nearest of its parents that exists."""
     return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())

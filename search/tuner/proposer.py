@@ -1,4 +1,4 @@
-"""Which recipe is next: looked for when a worker is free, or before it is."""
+"""The proposer of the next recipe: it searches when a worker is free, or before."""
 
 import math
 import time
@@ -9,17 +9,17 @@ from search.records import Outcome
 from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
 
-# So long it is looked on at a time where others wait: to measure one recipe may take seconds.
+# The longest search at a time while others wait: to measure one recipe may take seconds.
 _AT_A_TIME_S = 0.3
 
 
 class Proposer:
-    """Finds the next recipe, a few looks at a time.
+    """Proposer of the next recipe, which searches in short steps.
 
     Args:
-        sampler: who proposes.
-        callback: told when nothing is left.
-        is_ending: whether no more is to be looked for.
+        sampler: proposes the recipes.
+        callback: is told when nothing is left.
+        is_ending: whether the search for recipes must stop.
     """
 
     def __init__(
@@ -30,24 +30,24 @@ class Proposer:
         self._is_ending = is_ending
         self._ahead: Recipe | None = None
         self.is_exhausted = False
-        """Whether there was nothing left, and nothing was learned since that may lead to more."""
+        """Whether the last search found nothing, and no result since may lead to more."""
 
     def look_ahead(self) -> None:
-        """Looks for a while for what `take` is to give."""
+        """Search for a while for the recipe that `take` is to return."""
         if self._ahead is None:
             self._ahead = self._found(time.monotonic() + _AT_A_TIME_S)
 
     def take(self, *, others_wait: bool) -> Recipe | None:
-        """The next one; None where none was found, for now or at all.
+        """Return the next recipe; None where none was found, for now or at all.
 
         Args:
-            others_wait: whether trials run that may report meanwhile: the search is short then.
+            others_wait: whether running trials may report meanwhile: the search is short then.
         """
         ahead, self._ahead = self._ahead, None
         return ahead or self._found(time.monotonic() + _AT_A_TIME_S if others_wait else math.inf)
 
     def look_again(self) -> None:
-        """Takes note that there may be recipes now, where there were none."""
+        """Note that there may be recipes now, where there were none."""
         self.is_exhausted = False
 
     def _found(self, until: float) -> Recipe | None:

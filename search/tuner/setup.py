@@ -1,4 +1,4 @@
-"""A study's tuner, made of the study, what its trials share, and what its store holds."""
+"""The set-up of a study's tuner, from the study, its trials' shared parts, and its store."""
 
 import hashlib
 
@@ -27,14 +27,14 @@ def open_tuner(
     feasibility: Feasibility,
     elapsed_s: float,
 ) -> Tuner:
-    """Makes a tuner that knows what the store holds, of this study and of its warm start.
+    """Make a tuner that knows the stored trials of this study and of its warm start.
 
     Args:
         study: the study.
-        spec: what its trials share.
-        store: holds it.
-        callback: told of what happens.
-        feasibility: judges recipes by what they cost.
+        spec: the parts that its trials share.
+        store: holds the study.
+        callback: is told of events.
+        feasibility: judges recipes by their cost.
         elapsed_s: how long earlier runs searched.
 
     Raises:
@@ -76,7 +76,7 @@ def _early_stopping(study: Study) -> EarlyStopping | None:
 
 
 def _pins(study: Study, spec: StudyContextSpec) -> FrontierPins:
-    # Studies of one name, in two stores, may share the stages; they don't share their artifacts.
+    # Studies of one name in two stores may share stages, but not artifacts.
     where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
     owner = f"{study.study}-{where}"
     return FrontierPins(owner, study.goal, spec.lineage, spec.stage_cache())

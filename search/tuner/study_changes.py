@@ -1,4 +1,4 @@
-"""What of a study may change between two runs of it: all that leaves its trials comparable."""
+"""The parts of a study that may change between two runs: its trials stay comparable."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.targets.timing import processor_of
 from spaces.distributions import Distribution, Scalar
 
-# Whatever stands here or below may change. Paths may: what is at them is compared by its hash.
+# These keys and the keys below them may change. Paths may: their content is compared by hash.
 _FREE = (
     "run",
     "search.branches",
@@ -32,12 +32,13 @@ _FREE_TEXT = (
 
 
 def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """What the study says otherwise than when it ran last, a line each.
+    """Return what differs from the study's last run, a line each.
 
     Raises:
-        BadInput: a change would mix trials that can't be compared; names all of them.
+        BadInput: a change would mix trials that can't be compared; the message names all such
+            changes.
     """
-    before = dump_study(study_from_dict(record.config))  # with the defaults of what is new since
+    before = dump_study(study_from_dict(record.config))  # with defaults of keys new since
     changes = list(_differences(before, dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
     refused += _outside(study, trials)
@@ -54,7 +55,7 @@ def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
 def check_made_of_the_same(
     record: StudyRecord, *, data_digest: str | None, teacher: TeacherRecord
 ) -> None:
-    """Makes sure that data and teacher are what the trials so far were made of.
+    """Check that data and teacher are those of the trials so far.
 
     Raises:
         BadInput: they are others.
@@ -76,7 +77,7 @@ def check_made_of_the_same(
 def _differences(
     before: Mapping[str, object], after: Mapping[str, object], place: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Each place where the two differ, and how."""
+    """Yield each place where the two differ, and how."""
     for key in dict.fromkeys([*before, *after]):
         here = f"{place}.{key}" if place else str(key)
         old, new = before.get(key), after.get(key)
@@ -89,12 +90,12 @@ def _differences(
 
 
 def _by_place(teachers: object) -> object:
-    """Several teachers by their places, so that what differs is told of each."""
+    """Return several teachers by their places, so that differences are reported for each."""
     return dict(enumerate(teachers)) if isinstance(teachers, list) else teachers
 
 
 def _shown(value: object) -> str:
-    """A value as it would stand in a study file."""
+    """Return a value as a study file would show it."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -107,7 +108,7 @@ def _is_free(place: str) -> bool:
 
 
 def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """A line for the first trial whose recipe the space no longer holds."""
+    """Return a line for the first trial whose recipe the space no longer holds."""
     distributions = study.search_space().distributions()
     for trial in trials:
         for key, value in trial.params.items():
@@ -118,7 +119,7 @@ def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def _holds(distribution: Distribution, key: str, value: Scalar) -> bool:
-    """Whether the domain holds the value, or the batch that was halved to it for want of memory."""
+    """Return whether the domain holds the value, or a batch size halved to it to save memory."""
     values = [value]
     if key.endswith(".batch_size") and isinstance(value, int):
         values += [2 * value, 2 * value + 1]

@@ -1,6 +1,6 @@
 """A trial, from its number in the store to the last of its branches.
 
-It imports no sampler, so that a worker, which is sent trials, starts the sooner.
+It imports no sampler, so that a worker, which receives trials, starts sooner.
 """
 
 import time
@@ -19,7 +19,7 @@ _SILENT = FailureRecord(
 
 
 class TrialPhase(StrEnum):
-    """Where a trial stands in the tuner; how it ended is its outcome's `TrialState`."""
+    """The phase of a trial in the tuner; its outcome's `TrialState` records how it ended."""
 
     PROPOSED = "proposed"  # in the store; it waits for a worker
     RUNNING = "running"  # a worker has it
@@ -28,26 +28,25 @@ class TrialPhase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A recipe with its number in the store, and all that is known of it so far.
+    """A recipe with its number in the store, and everything known about it so far.
 
-    Each step gives a new trial. The one that has just started is sent to a worker, whole: it holds
-    no network, no curve and nothing of the sampler's, so that it is small and can be pickled.
+    Each step returns a new trial. The one that has just started is sent whole to a worker: it holds
+    no network, no curve and no part of the sampler, so that it is small and can be pickled.
 
     Attributes:
         number: counts from 0 within the study.
-        recipe: what to do.
+        recipe: the recipe to try.
         seed: of weights, order and dropout.
-        phase: where it stands.
-        branches: recipes that are to be made of its trained student too; None until it first
-            starts.
+        phase: its phase in the tuner.
+        branches: recipes to be made from its trained student, too; None until it first starts.
         doubtful: branches that may break the budget; each is measured before it is made.
-        cost: what its student is known, or expected, to cost; None where nothing tells.
+        cost: the known or expected cost of its student; None where there is no estimate.
         is_cost_settled: whether `cost` is known to keep to the budget.
         epochs: the learning curve so far.
         stop_reason: why it is stopped early; None while it may go on.
-        outcome: what is recorded of it, with the branches that ended; None while it runs.
+        outcome: its recorded outcome, with the branches that ended; None while it runs.
         deaths: how often its process ended without a result, in this run of the study.
-        is_halved: whether its batch was halved, for want of memory.
+        is_halved: whether its batch was halved, for lack of memory.
         started_at: seconds, by the monotonic clock of the tuner's process.
     """
 
@@ -68,22 +67,22 @@ class Trial:
 
     @property
     def settled_cost(self) -> Cost | None:
-        """What its student costs; None where a worker has to measure whether that fits."""
+        """The cost of its student; None where a worker has to measure whether that fits."""
         return self.cost if self.is_cost_settled else None
 
     @property
     def branches_made(self) -> int:
-        """How many of the branches are recorded."""
+        """The number of recorded branches."""
         return len(self.outcome.branches) if self.outcome else 0
 
     @property
     def branches_left(self) -> tuple[Recipe, ...]:
-        """The branches that are not recorded; they are made in their order."""
+        """The branches that are not recorded, in the order in which they are made."""
         return (self.branches or ())[self.branches_made :]
 
     @property
     def has_failed(self) -> bool:
-        """Whether its own outcome, as recorded, is a failure."""
+        """Whether its own recorded outcome is a failure."""
         return self.outcome is not None and self.outcome.state is TrialState.FAILED
 
     def started(
@@ -94,7 +93,7 @@ class Trial:
         cost: Cost | None,
         is_cost_settled: bool,
     ) -> "Trial":
-        """The trial as a worker is given it."""
+        """Return the trial as a worker is given it."""
         return replace(
             self,
             phase=TrialPhase.RUNNING,
@@ -106,18 +105,18 @@ class Trial:
         )
 
     def reported(self, point: EpochRecord, *, stop_reason: str | None = None) -> "Trial":
-        """The trial after an epoch, and why it is to stop then, if it is."""
+        """Return the trial after an epoch, with the reason to stop then, if there is one."""
         return replace(self, epochs=(*self.epochs, point), stop_reason=stop_reason)
 
     def ended(self, outcome: Outcome) -> "Trial":
-        """The trial with this much of its outcome recorded."""
+        """Return the trial with this much of its outcome recorded."""
         return replace(self, phase=TrialPhase.ENDED, outcome=outcome)
 
     def next_try(self, failure: FailureRecord | None, *, retries: int) -> "Trial | None":
-        """The trial as it is proposed once more; None where its failure is to stand.
+        """Return the trial for its next try; None where its failure is final.
 
-        A process that died may have been unlucky: the same again, up to `retries` times. Memory
-        that did not suffice once won't suffice again: one try with half the batch.
+        A process that died may have been unlucky: it is tried again unchanged, up to `retries`
+        times. Memory that was too small once stays too small: one try with half the batch.
         """
         if failure is None:
             return None
@@ -138,10 +137,10 @@ class Trial:
         return replace(self, recipe=recipe, branches=None, is_halved=True)
 
     def final_outcome(self, outcome: Outcome | None, cause: FailureRecord | None) -> Outcome:
-        """How the trial ended: stopped if the tuner stopped it, else as its worker said.
+        """Return how the trial ended: stopped if the tuner stopped it, else as its worker reported.
 
         Args:
-            outcome: the worker's word; None where its process ended without one.
+            outcome: the worker's report; None where its process ended without one.
             cause: why the process ended, where that is known.
         """
         if self.stop_reason:
@@ -149,15 +148,15 @@ class Trial:
         return outcome or self._cut_short(TrialState.FAILED, failure=cause or _SILENT)
 
     def unrecorded(self, outcome: Outcome) -> Outcome:
-        """The outcome with those of its branches alone that are not recorded yet."""
+        """Return the outcome with only those branches that are not recorded yet."""
         return replace(outcome, branches=outcome.branches[self.branches_made :])
 
     def not_finite(self, error: NotFinite, outcome: Outcome) -> Outcome:
-        """The failure that stands for an outcome which can't be stored, or for its branches.
+        """Return the failure that replaces an outcome which can't be stored, or its branches.
 
         Args:
             error: names the measurement that is no finite number.
-            outcome: what is not recorded yet.
+            outcome: the part that is not recorded yet.
         """
         failure = FailureRecord(kind="non_finite", message=f"a measurement of it: {error}")
         if self.outcome is None:
@@ -174,7 +173,7 @@ class Trial:
         cost: Cost | None = None,
         failure: FailureRecord | None = None,
     ) -> Outcome:
-        """An outcome that no worker gave, with the learning curve up to here."""
+        """Return an outcome that no worker reported, with the learning curve so far."""
         return Outcome(
             state=state,
             cost=cost,

@@ -1,4 +1,4 @@
-"""What runs a search: which recipe is next, who stops, who is told, and in which order.
+"""The tuner, which runs a search: it proposes, stops and records trials, in a fixed order.
 
 Plain Python; `search.ray_backend` lets Ray call it, in one process, one call at a time.
 """
@@ -20,19 +20,19 @@ from search.tuner.trial import Trial, TrialPhase
 
 
 class Tuner:
-    """Proposes, records and learns. The only writer of a running study.
+    """Tuner of a study: it proposes, records and learns, and alone writes to a running study.
 
     A trial is in the store as running before a worker is given it, and as ended before the sampler
-    is told. What was interrupted goes first. A store that stays out of reach ends the search: see
+    is told. Interrupted trials run first. A store that stays out of reach ends the search: see
     `fault`.
 
     Args:
         study: the study.
-        learners: asked for recipes, what they cost and who is hopeless; told of outcomes.
-        writer: where everything is kept.
-        callback: told as well.
-        past: what earlier runs came to; the learners know it already.
-        elapsed_s: how long they searched.
+        learners: propose recipes, know their costs and which are hopeless; are told of outcomes.
+        writer: keeps all records.
+        callback: is told of events, too.
+        past: the results of earlier runs; the learners know them already.
+        elapsed_s: how long earlier runs searched.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Tuner:
         self._gate = learners.gate
         self._writer = writer
         self._callback = callback
-        # Those that wait or run; the first that waits is the first to start.
+        # Trials that wait or run; the first that waits is the first to start.
         self._trials = {trial.number: trial for trial in past.interrupted}
         self._trained = past.trained
         self._proposer = Proposer(self._sampler, callback, is_ending=lambda: self._is_ending)
@@ -59,9 +59,9 @@ class Tuner:
         self.draining = False
         self.interrupted = False
         self.fault: StoreError | DiskError | None = None
-        """Why the store could not be written, if it could not; results are in the journal then.
+        """Why the store could not be written; the results are then in the journal.
 
-        Or who has taken the study over, or which disk is full.
+        Or who has taken the study over, or which disk is full. None if nothing is wrong.
         """
 
     @property
@@ -72,17 +72,17 @@ class Tuner:
 
     @property
     def missing(self) -> int:
-        """How many trials are still to be trained, the running ones included."""
+        """The number of trials still to be trained, running ones included."""
         return max(0, self._study.search.trials - self._trained)
 
     @property
     def left_by_time(self) -> int:
-        """How many trials the search's time did not suffice for."""
+        """The number of trials for which the search had no time left."""
         return self.missing if time.monotonic() > self._deadline else 0
 
     @property
     def _is_ending(self) -> bool:
-        """Whether what runs is to end, and no more is to be made of it."""
+        """Whether running trials are to end, without further branches."""
         return self.draining or time.monotonic() > self._deadline
 
     @property
@@ -101,19 +101,19 @@ class Tuner:
         return next(waiting, None)
 
     def interrupt(self, why: str) -> None:
-        """Lets running trials end and starts no other; what is left can be resumed."""
+        """Let running trials end and start no other; the rest can be resumed."""
         self.interrupted = self.draining = True
         self._callback.log(why)
 
     def on_lease_lost(self, fault: StudyHeld) -> None:
-        """Ends the search, as another process runs the study now: nothing more is recorded."""
+        """End the search, as another process runs the study now: record nothing more."""
         if not self._is_lost:
             self._callback.log(str(fault))
         self.fault = fault
         self.draining = True
 
     def next(self) -> Trial | None:
-        """Starts the next trial; None where there is none, for now or at all."""
+        """Start the next trial; None where there is none, for now or at all."""
         if not self._wants_more:
             return None
         try:
@@ -124,9 +124,9 @@ class Tuner:
             return None
 
     def look_ahead(self) -> None:
-        """Chooses the next trial while all workers are busy, once one of them is about to be free.
+        """Choose the next trial while all workers are busy, once one of them is about to be free.
 
-        What a trial has taught is known as soon as its branches alone are under way.
+        A trial's own result is known as soon as only its branches are under way.
         """
         about_to_end = any(trial.phase is TrialPhase.ENDED for trial in self._trials.values())
         if about_to_end and not self._waiting and self._wants_more:
@@ -136,13 +136,13 @@ class Tuner:
                 self._give_up(error)
 
     def _restarted(self) -> Trial | None:
-        """The trial that has waited the longest, in the store as running again."""
+        """Return the trial that has waited the longest, marked in the store as running again."""
         if trial := self._waiting:
             self._writer.restart(trial.number, trial.recipe.to_params())
         return trial
 
     def _proposed(self) -> Trial | None:
-        """A trial of a new recipe, in the store as running; None where no recipe is found."""
+        """Return a trial of a new recipe, stored as running; None where no recipe is found."""
         recipe = self._proposer.take(others_wait=bool(self._trials))
         if recipe is None:
             return None
@@ -166,7 +166,7 @@ class Tuner:
         return trial
 
     def on_trial_report(self, number: int, point: EpochRecord) -> bool:
-        """Learns of an epoch of a trial; gives whether the trial may go on."""
+        """Learn from an epoch of a trial; return whether the trial may go on."""
         self._callback.on_trial_report(number, point)
         trial = self._trials[number]
         if trial.phase is TrialPhase.ENDED:
@@ -179,7 +179,7 @@ class Tuner:
         return reason is None
 
     def on_trial_result(self, number: int, outcome: Outcome) -> bool:
-        """Records a trial's own outcome, or more branches; gives whether the next is to be made."""
+        """Record a trial's own outcome, or more branches; return whether to make the next one."""
         if self._is_lost:
             return False
         trial = self._recorded(self._trials[number], outcome)
@@ -189,12 +189,12 @@ class Tuner:
     def on_trial_end(
         self, number: int, outcome: Outcome | None, cause: FailureRecord | None = None
     ) -> None:
-        """Records how a trial ended, then tells the sampler; or lets it be tried once more.
+        """Record how a trial ended, then tell the sampler; or let it be tried once more.
 
         Args:
             number: the trial's.
-            outcome: its own word; None where its process ended without one.
-            cause: why it did, where that is known.
+            outcome: its own report; None where its process ended without one.
+            cause: why it ended so, where that is known.
         """
         trial = self._trials.pop(number)
         if self._is_lost or self._lacks_disk(outcome, cause):
@@ -214,7 +214,7 @@ class Tuner:
         self._callback.on_trial_exit(number)
 
     def _is_tried_again(self, trial: Trial, outcome: Outcome) -> bool:
-        """Whether the trial is not to end like this: it waits then for its next try."""
+        """Return whether the trial runs again instead of ending; it then waits for its next try."""
         failure = outcome.failure
         again = trial.next_try(failure, retries=self._study.run.retries)
         if again is None or failure is None:
@@ -232,13 +232,13 @@ class Tuner:
         return True
 
     def _release_branches(self, trial: Trial) -> None:
-        """Lets the sampler propose those branches that were not made."""
+        """Let the sampler propose the branches that were not made."""
         for branch in trial.branches_left:
             self._sampler.release(branch)
             self._proposer.look_again()
 
     def _recorded(self, trial: Trial, outcome: Outcome) -> Trial:
-        """The trial with all of the outcome in the store, and known to those who learn."""
+        """Return the trial with the whole outcome stored and known to the learners."""
         is_new, new = trial.outcome is None, trial.unrecorded(outcome)
         if not is_new and not new.branches:
             return trial
@@ -253,7 +253,7 @@ class Tuner:
         return trial.ended(replace(new, branches=outcome.branches))
 
     def _written(self, trial: Trial, outcome: Outcome) -> tuple[Outcome, Sequence[int]]:
-        """The outcome as it is stored, a failure if it is not finite; and its branches' numbers."""
+        """Return the stored outcome, a failure if it is not finite; and its branches' numbers."""
         try:
             return outcome, self._writer.finish(trial.number, outcome)
         except NotFinite as error:
@@ -264,11 +264,11 @@ class Tuner:
         self._learners.tell(trial.recipe, outcome, trial=trial.number, seed=trial.seed)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         if outcome.state is TrialState.COMPLETE:
-            self._proposer.look_again()  # what it taught may lead to others
+            self._proposer.look_again()  # its results may lead to others
         self._callback.on_trial_end(trial.number, trial.recipe.to_params(), outcome)
 
     def _learn_branches(self, trial: Trial, outcome: Outcome, numbers: Sequence[int]) -> None:
-        """Learns the branches of the outcome, which have these numbers in the store."""
+        """Learn the branches of the outcome, which have these numbers in the store."""
         recipes = trial.branches_left[: len(numbers)]
         for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
             self._learners.tell(
@@ -277,7 +277,7 @@ class Tuner:
             self._callback.on_trial_end(number, branch.params, branch.outcome)
 
     def _lacks_disk(self, outcome: Outcome | None, cause: FailureRecord | None) -> bool:
-        """Whether a disk took no more: the search ends, and the trial is run again at resume."""
+        """Return whether a disk is full: the search ends, and the trial runs again at resume."""
         failure = outcome.failure if outcome else cause
         if failure is None or failure.kind != DISK_FAULT:
             return False
@@ -285,7 +285,7 @@ class Tuner:
         return True
 
     def _give_up(self, fault: StoreError | DiskError) -> None:
-        """Ends the search for want of store or disk. Trials that run may end."""
+        """End the search for lack of store or disk. Running trials may end."""
         if isinstance(fault, StudyHeld):
             self.on_lease_lost(fault)
             return

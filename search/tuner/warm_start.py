@@ -1,4 +1,4 @@
-"""Warm start: what other studies in the store found out, taught to the sampler of this one."""
+"""Warm start: the sampler learns from the results of other studies in the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from search.storage.storage import Store
 from search.targets.timing import processor_of
 from search.tuner.learners import recipe_of
 
-# What two studies must share, besides data and teacher by their hashes.
+# Settings that two studies must share, besides data and teacher by their hashes.
 _SHARED = (
     *("seed", "data.image_size", "data.train_images", "data.shift", "data.flip", "search.views"),
     "budget.target",
@@ -22,10 +22,10 @@ _SHARED = (
 
 
 def check_alike(study: Study, spec: StudyContextSpec, teacher: TeacherRecord, store: Store) -> None:
-    """Makes sure that the trials of `search.warm_start` can be compared with this study's.
+    """Check that the trials of `search.warm_start` can be compared with this study's.
 
     Raises:
-        BadInput: a line for each study that is another kind, with the reason.
+        BadInput: a line for each study of another kind, with the reason.
         StoreError: the store holds no such study.
     """
     refused = []
@@ -39,7 +39,7 @@ def check_alike(study: Study, spec: StudyContextSpec, teacher: TeacherRecord, st
 
 
 def teach(study: Study, sampler: Sampler, store: Store) -> int:
-    """Teaches the sampler their finished trials, judged by this study's budget; gives how many.
+    """Teach the sampler their finished trials, judged by this study's budget; return how many.
 
     Recipes outside of the space are left out. All may be proposed again: their students belong to
     the other study.
@@ -56,7 +56,7 @@ def teach(study: Study, sampler: Sampler, store: Store) -> int:
 
 
 def judged(outcome: Outcome, budget: Budget) -> Outcome | None:
-    """The outcome under another budget; None where it tells nothing under that one."""
+    """Return the outcome under another budget; None where it says nothing under that one."""
     if outcome.state in (TrialState.FAILED, TrialState.INTERRUPTED):
         return None
     if outcome.cost is None:
@@ -73,7 +73,7 @@ def _unlike(
         return "it is this very study, whose trials are known anyway"
     if record.data_digest != spec.data_digest:
         return "it has other data"
-    # With the defaults of what is new since.
+    # With the defaults of keys that are new since.
     mine, other = dump_study(study), dump_study(study_from_dict(record.config))
     for place in _SHARED:
         theirs, ours = _at(other, place), _at(mine, place)
@@ -85,7 +85,7 @@ def _unlike(
 
 
 def _elsewhere(study: Study, trials: Sequence[TrialRecord]) -> str | None:
-    """Why their latencies can't be compared with those that are measured here."""
+    """Return why their latencies can't be compared with those measured here."""
     target = study.budget.target
     here = processor_of(target) if study.run.ray == "local" or target.is_elsewhere else None
     for trial in trials:
