@@ -1,1 +1,1 @@
-"""The runs behind the figures in README.md and docs/."""
+"""Runs that produce the figures in README.md and docs/."""

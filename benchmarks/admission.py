@@ -34,7 +34,7 @@ _TOLD = (Basis.BOUND, Basis.PREDICTED)
 
 @dataclass(frozen=True)
 class Judged:
-    """A recipe, its verdict, what it took, and whether its student had been seen before."""
+    """A recipe, its verdict, its time, and whether its student had been seen before."""
 
     recipe: Recipe
     verdict: CostVerdict

@@ -1,8 +1,8 @@
-"""Recipes that differ in one thing, trained side by side: the harness of two benchmarks.
+"""Comparison of recipes that differ in one thing: the harness of two benchmarks.
 
-Every arm is a few flat parameters in place of a base recipe's; each is trained from several seeds,
-with everything else alike. Results are appended to a CSV as they come, and what it holds already is
-not trained again.
+An arm replaces a few flat parameters of a base recipe; it is trained from several seeds, and
+everything else stays the same. Results are appended to a CSV as they arrive; arms that the CSV
+already holds are not trained again.
 """
 
 import argparse
@@ -34,12 +34,12 @@ _COLUMNS = ("group", "arm", "seed", "accuracy", "agreement", "size_bytes", "late
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: parameters in place of the base recipe's.
+    """One side of a comparison: parameters that replace those of the base recipe.
 
     Attributes:
-        group: arms of one group are compared with one another.
-        name: shown.
-        params: flat.
+        group: the arms of one group are compared with each other.
+        name: shown in the table.
+        params: flat parameters.
     """
 
     group: str
@@ -48,7 +48,7 @@ class Arm:
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """The options of both benchmarks."""
+    """Return the parser of both benchmarks' options."""
     options = argparse.ArgumentParser(description=doc)
     options.add_argument("data", type=Path, help="the folder of Fashion-MNIST's four files")
     options.add_argument("--out", type=Path, required=True, help="the CSV")
@@ -62,7 +62,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Scalar]) -> None:
-    """Trains what the CSV lacks, and prints its table."""
+    """Train the arms that the CSV lacks, and print its table."""
     study = load_study(
         STUDY,
         [f"data.path={options.data}", f"data.train_images={options.images}",
@@ -85,7 +85,7 @@ def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Sca
 
 
 def read(file: Path) -> list[dict[str, str]]:
-    """The CSV's lines; none where there is no file."""
+    """Return the CSV's lines; an empty list if there is no file."""
     if not file.exists():
         return []
     with file.open(newline="") as lines:
@@ -93,7 +93,7 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def table(lines: Sequence[Mapping[str, str]]) -> list[str]:
-    """Markdown: each arm's mean and standard deviation over its seeds."""
+    """Return a Markdown table: each arm's mean and standard deviation over its seeds."""
     groups: dict[str, dict[str, list[Mapping[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         groups[line["group"]][line["arm"]].append(line)

@@ -4,14 +4,14 @@
 
 DATA is the folder of Fashion-MNIST's four files. Each student is trained for the same epochs with
 
-    live       a new view of every image in every epoch, and the teacher asked in every step
-    K views    the same K views over and over, their logits read from the cache (the product's way)
+    live       a new view of every image in every epoch; the teacher runs in every step
+    K views    the same K views in all epochs; the cache holds their logits (as in the product)
     clean      new views, but the logits of the unaugmented images: cheap, and wrong (Beyer et al.
                2021, arXiv:2106.05237)
     labels     new views, and no teacher
 
-Prints a Markdown table: accuracy on validation images, mean and standard deviation over seeds, and
-the mean difference from `live` with its standard error, seed by seed.
+The program prints a Markdown table: accuracy on validation images, mean and standard deviation over
+seeds, and the mean difference from `live` with its standard error, seed by seed.
 """
 
 import argparse

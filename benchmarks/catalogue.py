@@ -68,7 +68,7 @@ _RATIOS = (0.25, 0.5, 0.75)
 
 @dataclass
 class Row:
-    """What was found of one model; a verdict is `yes` or the reason why not, empty if not tried."""
+    """The results of one model; a verdict is `yes`, the reason why not, or empty if not tried."""
 
     model: str
     family: str
@@ -92,11 +92,11 @@ class Row:
 
     @property
     def works(self) -> bool:
-        """Whether it trains, prunes at every ratio, exports and quantizes."""
+        """Whether the model trains, prunes at every ratio, exports and quantizes."""
         return all(verdict == YES for verdict in self.verdicts().values())
 
     def verdicts(self) -> dict[str, str]:
-        """Each verdict by its column."""
+        """Return each verdict by its column."""
         names = ("trains", "prunes_25", "prunes_50", "prunes_75", "exports", "quantizes")
         return {name: getattr(self, name) for name in names}
 
@@ -119,12 +119,12 @@ def main() -> None:
 
 
 def candidates(glob: str = "*") -> list[str]:
-    """The models under 12 million parameters, with timm's own number of classes."""
+    """Return the models under 12 million parameters, with timm's own number of classes."""
     return [model for model in timm.list_models(glob) if parameters_of(model) < LARGEST]
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The rows of the CSV; none where there is no file."""
+    """Return the rows of the CSV; an empty list if there is no file."""
     if not file.exists():
         return []
     kinds = get_type_hints(Row)
@@ -136,7 +136,7 @@ def read_rows(file: Path) -> list[Row]:
 
 
 def write_rows(file: Path, rows: list[Row]) -> None:
-    """Replaces the CSV, whole, sorted by name."""
+    """Replace the whole CSV by these rows, sorted by name."""
     temporary = file.with_suffix(".part")
     with temporary.open("w", newline="") as lines:
         names = [field.name for field in dataclasses.fields(Row)]
@@ -152,7 +152,7 @@ def _told(row: Row) -> str:
 
 
 def _measured(models: list[str]) -> Iterator[Row]:
-    """A row for each model, from a process that is replaced when it dies or hangs."""
+    """Yield a row for each model, from a process that is replaced if it dies or hangs."""
     context = multiprocessing.get_context("spawn")
     process, pipe = None, None
     for model in models:
@@ -171,7 +171,7 @@ def _measured(models: list[str]) -> Iterator[Row]:
 
 
 def _awaited(pipe: Connection, model: str) -> tuple[Row, bool]:
-    """The row, as far as it came; and whether the process is lost, or too slow to wait for."""
+    """Return the row, as far as it is known, and whether the process is lost or too slow."""
     row, end = _empty(model), time.monotonic() + _WAIT_S
     while pipe.poll(max(0.0, end - time.monotonic())):
         try:
@@ -184,7 +184,7 @@ def _awaited(pipe: Connection, model: str) -> tuple[Row, bool]:
 
 
 def _broken(row: Row, why: str) -> Row:
-    """The row with `why` as its first lacking verdict."""
+    """Return the row with `why` as its first missing verdict."""
     broken = dataclasses.replace(row)
     setattr(broken, next(name for name, verdict in row.verdicts().items() if not verdict), why)
     return broken
@@ -197,13 +197,13 @@ def _empty(model: str) -> Row:
 def _work(pipe: Connection) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    logging.disable()  # the exporter's, pages of it
+    logging.disable()  # the exporter writes pages of messages
     while True:
         try:
             model = pipe.recv()
         except EOFError:
             return
-        # A busy machine takes longer, and no more of the processor's time.
+        # A busy machine takes longer, but not more processor time.
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + _LIMIT_S, most))
         for row, whole in _grown(model):
@@ -211,7 +211,7 @@ def _work(pipe: Connection) -> None:
 
 
 def _grown(model: str) -> Iterator[tuple[Row, bool]]:
-    """The row after each stage, and whether it is whole."""
+    """Yield the row after each stage, and whether it is complete."""
     start = time.process_time()
     torch.manual_seed(0)
     row = _empty(model)
@@ -250,7 +250,7 @@ def _reason(error: Exception) -> str:
 
 
 def _brief_for(student: Timm) -> StudentRequirements:
-    """64 pixels, or the model's own size where it can't take those."""
+    """Return requirements with 64 pixels, or the model's own size if it can't take those."""
     own = int(timm.get_pretrained_cfg(student.model).input_size[-1])  # type: ignore[union-attr]
     for size in (SIZE, own):
         requirements = StudentRequirements(
@@ -274,7 +274,7 @@ def _check_logits(logits: Tensor, requirements: StudentRequirements) -> None:
 
 
 def _step(network: nn.Module, requirements: StudentRequirements) -> Tensor:
-    """The logits of a batch, after one step of training on it."""
+    """Train on a batch for one step, and return the batch's logits."""
     images = torch.randn(BATCH, *requirements.image_shape)
     labels = torch.arange(BATCH) % requirements.classes
     fit = Standard().fit(network.train(), epochs=2, steps_per_epoch=10)
@@ -289,7 +289,7 @@ def _step(network: nn.Module, requirements: StudentRequirements) -> Tensor:
 def _train(student: Timm, requirements: StudentRequirements) -> None:
     network = requirements.build(student)
     before = copy.deepcopy(network.state_dict())
-    # Of a last layer that begins at zero, nothing comes back to the others in the first.
+    # If the last layer begins at zero, the other layers get no gradient in the first step.
     _step(network, requirements)
     _step(network, requirements)
     moved = [not torch.equal(value, before[key]) for key, value in network.state_dict().items()]

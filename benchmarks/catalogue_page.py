@@ -1,4 +1,4 @@
-"""docs/catalogue.md, from benchmarks/catalogue.csv.
+"""Writer of docs/catalogue.md, from benchmarks/catalogue.csv.
 
 python -m benchmarks.catalogue_page
 """
@@ -20,11 +20,11 @@ def main() -> None:
 
 
 def page(rows: Sequence[Row], *, lacking: int) -> str:
-    """The page, of what the rows hold and nothing else.
+    """Return the page, which depends only on the rows.
 
     Args:
-        rows: of the catalogue.
-        lacking: how many models have not been tried yet.
+        rows: the catalogue's rows.
+        lacking: the number of models that have not been tried yet.
     """
     pretrained = [row for row in rows if row.pretrained == YES]
     return "\n".join(

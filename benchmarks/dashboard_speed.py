@@ -1,10 +1,10 @@
-"""How long the dashboard's pages take to run again over a study of ten thousand trials.
+"""Times of the dashboard's pages over a study of ten thousand trials.
 
     python benchmarks/dashboard_speed.py [TRIALS]
 
-Each page is run by Streamlit's AppTest: once cold, then warm, then after a trial was added to the
-store, as a live view is. A warm run is what a person waits for after a click; `slider` is the
-frontier's after another budget was chosen. What the browser takes to draw is not in it.
+Streamlit's AppTest runs each page: once cold, then warm, then after a trial was added to the
+store, as in a live view. A person waits for a warm run after a click; `slider` is the frontier's
+run after a change of the budget. The browser's drawing is not included.
 """
 
 import os
@@ -26,7 +26,7 @@ BOUNDS = (20_000, 50_000, 100_000, 150_000, 200_000, 250_000, 300_000, 400_000, 
 
 
 def main(trials: int) -> None:
-    """Prints a row for each page: seconds of the cold run, the warm ones, and after a change."""
+    """Print a row for each page: seconds of the cold run, the warm ones, and after a change."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/retort.db"
         with Store.open(url) as store:

@@ -1,9 +1,9 @@
-"""How long depthwise convolutions take forwards and backwards, in either memory layout.
+"""Times of depthwise convolutions, forwards and backwards, in both memory layouts.
 
     python -m benchmarks.depthwise
 
-On small feature maps their backward pass is what mobile students spend their training on. Channels
-last, in which students are trained (search/training/trainer.py), is what makes it bearable. Prints
+On small feature maps their backward pass takes most of a mobile student's training. Students are
+trained in channels last (search/training/trainer.py), which makes it bearable. The program prints
 a Markdown table; each figure is the least of some runs on one thread, in turns.
 """
 
@@ -27,7 +27,7 @@ FORMATS = (torch.contiguous_format, torch.channels_last)
 def passes(
     layer: tuple[int, int, int, int], layout: torch.memory_format
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The layer's forward pass alone, and with its backward pass."""
+    """Return calls of the layer's forward pass alone, and of its forward and backward passes."""
     channels, size, kernel, stride = layer
     images = torch.randn(BATCH, channels, size, size).contiguous(memory_format=layout)
     images.requires_grad_()
@@ -47,7 +47,7 @@ def passes(
 
 
 def least_ms(calls: list[Callable[[], object]]) -> list[float]:
-    """The least milliseconds of each call, which take turns."""
+    """Return the least milliseconds of each call; the calls take turns."""
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(_RUNS):
         for call, found in zip(calls, taken, strict=True):

@@ -2,10 +2,11 @@
 
     python -m benchmarks.endings benchmarks/recipes.csv
 
-For every epoch but the last, and for some numbers of trainings that have ended, draws as many and
-one more of the table at random, and foresees that one's end. Prints a Markdown table: the root mean
-square error, in logits, of the line (`search/samplers/curve_extrapolation.py`) and of the same gain
-for all; and the share of ends above what a trial may hope for, which is meant to be a quarter.
+For every epoch but the last, and for some numbers of ended trainings, it draws that number and one
+more from the table at random, and predicts the end of that one. It prints a Markdown table: the
+root mean square error, in logits, of the line (`search/samplers/curve_extrapolation.py`) and of an
+equal gain for all; and the share of ends above the optimistic prediction, which should be a
+quarter.
 """
 
 import argparse
@@ -27,7 +28,10 @@ Point = tuple[float, float]
 
 
 def errors(points: Sequence[Point], count: int) -> tuple[float, float, float]:
-    """Where so many trainings have ended: the line's, the same gain's; the share above the hope."""
+    """Return the errors of the line and of an equal gain, and the share above the optimistic end.
+
+    count: the number of trainings that have ended.
+    """
     rng = np.random.default_rng(0)
     lines, gains, above = [], [], []
     for _ in range(_DRAWS):

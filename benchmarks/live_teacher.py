@@ -1,4 +1,4 @@
-"""A study's teacher that is asked in every step, as scripts do without cached logits."""
+"""A teacher that runs in every step, as in scripts without cached logits."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from search.training.trainer import Targets
 
 
 def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
-    """The study's teacher, which was trained before, from the cache."""
+    """Return the study's teacher from the cache; it must have been trained before."""
     room = TeacherContext(
         dataset=dataset,
         cache=FolderStore.of(study.run.cache),
@@ -30,7 +30,7 @@ def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
 
 
 def live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool = False) -> Targets:
-    """Asks the teacher about the very view that the student sees, or about the clean image."""
+    """Return targets that run the teacher on the student's own view, or on the clean image."""
 
     @torch.inference_mode()
     def targets(view: View, indices: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool = False) -
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSpec(StudyContextSpec):
-    """A task whose students are taught by a live teacher in place of its cached logits."""
+    """A task whose students learn from a live teacher instead of its cached logits."""
 
     asked: Study = field(compare=False)
 
@@ -56,5 +56,5 @@ class LiveSpec(StudyContextSpec):
 
     @classmethod
     def of(cls, spec: StudyContextSpec, study: Study) -> "LiveSpec":
-        """The same task, its teacher live."""
+        """Return the same task with a live teacher."""
         return cls(**vars(spec), asked=study)

@@ -22,7 +22,7 @@ _TAUGHT: Mapping[str, Scalar] = {"distillation": "soft_targets"}
 
 
 def arms(epochs: int) -> Iterator[Arm]:
-    """All comparisons, at so many epochs in all."""
+    """Yield all comparisons, each with the same total of epochs."""
     for name in registry.methods("distillation"):
         yield Arm("distillation", name, {"distillation": name})
     for name, method in registry.methods("pruning").items():
@@ -51,7 +51,7 @@ def _combinations(epochs: int) -> Iterator[Arm]:
 
 
 def _equal(epochs: int, share: float) -> dict[str, Scalar]:
-    """Epochs of training that, with their share of further ones, come to `epochs`."""
+    """Return the training's epochs that, with their share of further ones, add up to `epochs`."""
     return {"training.standard.epochs": max(2, round(epochs / (1 + share)))}
 
 

@@ -1,4 +1,4 @@
-"""What samplers are compared on: a space, a budget, costs known in advance, and trainings."""
+"""A problem for samplers to be compared on: a space, a budget, known costs, and trainings."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from spaces.search_space import SearchSpace
 
 @dataclass(frozen=True)
 class Training:
-    """What one training came to: the artifact's accuracy, and the network's after each epoch."""
+    """The result of one training: the artifact's accuracy, and the network's after each epoch."""
 
     accuracy: float
     curve: tuple[float, ...] = ()
@@ -23,15 +23,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Problem:
-    """A search without its waiting.
+    """A search without waiting times.
 
     Attributes:
-        space: where recipes come from.
-        budget: limits both size and latency.
-        least_accuracy: with the budget's limits, the hypervolume's worst corner.
-        predict: what a recipe costs, exactly.
-        train: what a recipe comes to with a seed.
-        validation_images: on which a search measures accuracies; None: exactly.
+        space: the space of the recipes.
+        budget: limits on both size and latency.
+        least_accuracy: together with the budget's limits, the worst corner of the hypervolume.
+        predict: computes a recipe's exact cost.
+        train: computes a recipe's training with a seed.
+        validation_images: the number on which a search measures accuracies; None: exact accuracies.
     """
 
     space: SearchSpace
@@ -42,7 +42,7 @@ class Problem:
     validation_images: int | None = None
 
     def run(self, recipe: Recipe, seed: int) -> Outcome:
-        """The outcome of a trial that is trained to its end, whatever it costs."""
+        """Return the outcome of a trial that is trained to its end, whatever its cost."""
         training = self.train(recipe, seed)
         cost = self.predict(recipe)
         epochs = tuple(
@@ -58,7 +58,7 @@ class Problem:
         )
 
     def validated(self, outcome: Outcome, recipe: Recipe, seed: int) -> Outcome:
-        """The outcome as a search sees it, which measures accuracies on so many images."""
+        """Return the outcome as a search sees it, with accuracy on validation images."""
         images = self.validation_images
         if images is None or not outcome.quality:
             return outcome
@@ -76,7 +76,7 @@ class Problem:
         )
 
     def refuse(self, recipe: Recipe) -> Outcome | None:
-        """The outcome of a recipe that is known to break the budget; None where it holds."""
+        """Return the outcome of a recipe that is known to break the budget; None if it fits."""
         cost = self.predict(recipe)
         if self.budget.admits(cost):
             return None

@@ -3,14 +3,14 @@
     python -m benchmarks.record_recipes DATA --out benchmarks/recipes.csv --cache FOLDER
 
 DATA is the folder of Fashion-MNIST's four files. 105 trainings (seven students, three learning
-rates, labels or soft targets of two temperatures and weights), each made into ten students (four
+rates, labels or soft targets of two temperatures and weights), each used for ten students (four
 shares of channels cut and none, in float and in int8): 1,050 recipes, each a line of the table that
-recorded_problem.py reads. What is in the table already is not trained again, so that it can be
-stopped and started. Afterwards, on a machine that does nothing else,
+recorded_problem.py reads. Recipes in the table are not trained again, so the program can be
+stopped and restarted. Afterwards, on an otherwise idle machine,
 
     python -m benchmarks.record_recipes DATA --out benchmarks/recipes.csv --cache FOLDER --retime
 
-measures the latency of every shape anew, all of them in turn, and writes it into every line.
+measures the latency of every shape again, all shapes in turn, and writes it into every line.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _SEED = 0
 
 
 def trainings(study: Study) -> Iterator[dict[str, Scalar]]:
-    """The grid: flat parameters of student, training and distillation."""
+    """Yield the grid: flat parameters of student, training and distillation."""
     models = study.space["student"]["timm"]["model"]
     batches: list[dict[str, Scalar]] = [{"distillation": "labels"}]
     for temperature, weight in itertools.product((2.0, 6.0), (0.4, 0.8)):
@@ -71,7 +71,7 @@ def trainings(study: Study) -> Iterator[dict[str, Scalar]]:
 
 
 def students(trained: Mapping[str, Scalar]) -> list[Recipe]:
-    """What is made of one training, uncut and in float first."""
+    """Return the recipes that share one training, the uncut float student first."""
     prunings: list[dict[str, Scalar]] = [{"pruning": "none"}]
     prunings += [{"pruning": "magnitude", "pruning.magnitude.ratio": r} for r in _RATIOS]
     return [
@@ -81,7 +81,7 @@ def students(trained: Mapping[str, Scalar]) -> list[Recipe]:
 
 
 def record(recipes: list[Recipe], context: StudyContext) -> list[dict[str, object]]:
-    """Trains the first recipe and makes the others of its student: the table's lines."""
+    """Train the first recipe, make the others of its student, and return the table's lines."""
     trial = run_trial(recipes[0], context, number=0, seed=_SEED, branches=recipes[1:])
     outcome = finish(trial)
     found = [outcome, *(branch.outcome for branch in outcome.branches)]
@@ -102,7 +102,7 @@ def _line(recipe: Recipe, outcome: Outcome) -> dict[str, object]:
 
 
 def _write(path: Path, lines: list[dict[str, object]]) -> None:
-    """Adds lines; columns that the first ones lack are added to all."""
+    """Add lines to the table; a column that the first ones lack is added to all."""
     old: list[dict[str, object]] = []
     if path.exists():
         with path.open(newline="") as file:

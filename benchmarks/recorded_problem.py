@@ -1,25 +1,25 @@
-"""A problem made of recorded trainings: real recipes, each trained once or more, in a CSV file.
+"""A problem of recorded trainings: real recipes, each trained once or more, in a CSV file.
 
-One line for each training, with a header. Columns, in any order:
+The file has a header and one line for each training. Columns, in any order:
 
     student, training, distillation, pruning, quantization
         the names of the methods;
     student.timm.model, training.standard.learning_rate, pruning.magnitude.ratio, …
-        their parameters, by flat key as in `Recipe.to_params`; empty where the recipe's methods
-        have no such parameter. A parameter without a column keeps its default;
+        their parameters, by flat key as in `Recipe.to_params`; empty if the recipe's methods do
+        not have the parameter. A parameter without a column keeps its default;
     size_bytes, latency_ms, parameters, macs
-        the cost of the artifact;
+        the artifact's cost;
     accuracy
-        of the artifact, a share from 0 to 1;
+        the artifact's accuracy, a share from 0 to 1;
     accuracy_1, accuracy_2, …
-        of the float network after each epoch before pruning; empty beyond the last.
+        the float network's accuracy after each epoch before pruning; empty beyond the last.
 
-Other columns are left unread. A recipe on several lines was trained with several seeds: a run with
-the seed n sees its line n modulo their number.
+Other columns are ignored. A recipe on several lines was trained with several seeds: a run with the
+seed n uses its line n modulo their number.
 
-The space holds exactly the recorded recipes. A sampler is asked for values as in any other space;
-where the recipe that it means was not recorded, each value is moved to the nearest one with which,
-after the values before it, there is a recorded recipe.
+The space holds exactly the recorded recipes. A sampler proposes values as in any other space. If
+the proposed recipe was not recorded, each value in turn is replaced by the nearest one that some
+recorded recipe has together with the values before it.
 """
 
 import csv
@@ -39,7 +39,7 @@ from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scal
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
-# Numbers with more values than this are asked for as a range.
+# Numbers with more values than this are searched as a range.
 _LISTED = 12
 
 Params = Mapping[str, Scalar]
@@ -56,9 +56,9 @@ class Line:
 
 @dataclass(frozen=True)
 class RecordedSpace(SearchSpace):
-    """The recorded recipes, as a space.
+    """The space of the recorded recipes.
 
-    `suggest` gives one of them; `axes` are the smallest ranges and lists that hold them all.
+    `suggest` returns one of them; `axes` are the smallest ranges and lists that hold them all.
     """
 
     recipes: tuple[Params, ...]
@@ -83,7 +83,7 @@ class RecordedSpace(SearchSpace):
 def recorded_problem(
     path: Path, *, size_bytes: float, latency_ms: float, least_accuracy: float
 ) -> Problem:
-    """The problem that a file of recorded trainings poses under a budget.
+    """Return the problem of a file of recorded trainings under a budget.
 
     Raises:
         ValueError: a line holds no recipe, or lacks its cost or accuracy.
@@ -106,7 +106,7 @@ def recorded_problem(
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Every recorded training of the file.
+    """Return every recorded training of the file.
 
     Raises:
         ValueError: a line holds no recipe, or lacks its cost or accuracy.
@@ -123,7 +123,7 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def recorded_space(recipes: Iterable[Recipe]) -> RecordedSpace:
-    """The space that holds exactly these recipes."""
+    """Return the space that holds exactly these recipes."""
     params = tuple(recipe.to_params() for recipe in recipes)
     axes = {}
     for axis in (one.axis for one in AXES):
@@ -152,7 +152,7 @@ def _line(cells: Mapping[str, str]) -> Line:
 
 
 def _scalar(cell: str) -> Scalar:
-    """A cell's number or boolean, by JSON or Python; else its text."""
+    """Return a cell's number or boolean, in JSON's or Python's notation; else its text."""
     text = {"True": "true", "False": "false"}.get(cell, cell)
     try:
         value = json.loads(text)
@@ -162,7 +162,7 @@ def _scalar(cell: str) -> Scalar:
 
 
 def _domain(whole: Distribution, values: Sequence[Scalar]) -> Distribution:
-    """The smallest domain that holds the values."""
+    """Return the smallest domain that holds the values."""
     different = sorted(set(values), key=lambda value: (str(type(value)), value))
     if isinstance(whole, FloatRange | IntRange) and len(different) > _LISTED:
         low, high = different[0], different[-1]
@@ -173,7 +173,7 @@ def _domain(whole: Distribution, values: Sequence[Scalar]) -> Distribution:
 def _chosen(
     key: str, distribution: Distribution, trial: Suggester, left: Sequence[Params]
 ) -> Sequence[Params]:
-    """Those of the recipes left whose value is the nearest to what the trial suggests."""
+    """Return the remaining recipes whose value is the nearest to the trial's suggestion."""
     wanted = distribution.suggest(trial, key)
     options = sorted({one[key] for one in left}, key=str)
     if wanted in options:

@@ -4,18 +4,18 @@
     python -m benchmarks.samplers --table recipes.csv --size 300KB --latency 0.5ms
                                                                   on recorded trainings
 
-Every sampler runs with admission (a recipe over the budget is refused untrained, and told to the
-sampler so) and without it (it is trained, and found to break the budget). Prints a Markdown table:
-median and quartiles over the seeds of
+Every sampler runs with admission (a recipe over the budget is not trained, and the sampler is told
+that it was refused) and without it (the recipe is trained, and then breaks the budget). The program
+prints a Markdown table: median and quartiles over the seeds of
 
     hypervolume after 10, 25, 50 and 100 trained trials, as a share of the box between the budget's
     limits, the accuracy 1 and the least accuracy; of the feasible trials only;
     the best feasible accuracy at the end; the share of trained trials that are feasible; the
     trained trials until the first feasible one; milliseconds of processor time that
-    asking and telling take for each trained trial, refused proposals included.
+    the sampler takes for each trained trial, refused proposals included.
 
-With `--validation-images` a sampler sees accuracies as a search does, on so many images; what is
-printed is of the exact ones all the same.
+With `--validation-images` a sampler sees accuracies as a search does, on that many images; the
+table shows the exact ones all the same.
 
 The table's format is described in recorded_problem.py.
 """
@@ -43,13 +43,13 @@ from spaces.recipe import Recipe
 
 MARKS = (10, 25, 50, 100)
 SAMPLERS = ("random", "tpe", "nsga2", "optuna-gp", "gp")
-# Refusals in a row after which a sampler is told no more of them: it trains what it proposes.
+# After this many refusals in a row the sampler is told no more of them: its proposals are trained.
 _PATIENCE = 500
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One run: who proposes, how, and with which seed."""
+    """One run: a sampler, with or without admission, and a seed."""
 
     sampler: str
     feasibility: bool
@@ -60,7 +60,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; hypervolumes at the marks that it reached."""
+    """The result of a run; hypervolumes at the marks that it reached."""
 
     setting: Setting
     hypervolumes: tuple[float, ...]
@@ -71,7 +71,7 @@ class Result:
 
 
 def run(problem: Problem, setting: Setting) -> Result:
-    """One search; its trainings cost no time, so that what is timed is the sampler."""
+    """Run one search. Its trainings cost no time, so only the sampler is timed."""
     sampler = Sampler(
         problem.space,
         name=setting.sampler,
@@ -118,7 +118,7 @@ def _ask(sampler: Sampler, problem: Problem, feasibility: bool) -> Recipe | None
 
 
 def _points(problem: Problem, outcomes: Iterable[Outcome]) -> list[tuple[float, float, float]]:
-    """Accuracy, and size and latency as shares of their limits, of the feasible outcomes."""
+    """Return the feasible outcomes: accuracy, and size and latency as shares of their limits."""
     limits = problem.budget.limits()
     return [
         (
@@ -141,7 +141,7 @@ def _volume(problem: Problem, outcomes: Sequence[Outcome]) -> float:
 
 
 def table(results: Sequence[Result]) -> str:
-    """The comparison in Markdown, one line for each sampler with and without admission."""
+    """Return the comparison in Markdown, a line for each sampler with and without admission."""
     marks = " | ".join(f"HV {mark}" for mark in MARKS)
     lines = [
         f"| sampler | admission | seeds | {marks} | best accuracy | feasible | first | ms |",
@@ -173,7 +173,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Median and quartiles, such as `.214 (.201–.225)`."""
+    """Return the median and the quartiles, such as `.214 (.201–.225)`."""
     if not values:
         return "–"
     if len(values) == 1:

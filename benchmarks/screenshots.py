@@ -1,4 +1,4 @@
-"""The README's pictures of the dashboard, over a made-up study; needs playwright and chromium.
+"""Screenshots of the dashboard for the README; they need playwright and chromium.
 
 python benchmarks/screenshots.py [FOLDER]
 """
@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 1280, 1300
 
 
 def main(folder: Path) -> None:
-    """Writes frontier-light.png and frontier-dark.png."""
+    """Write frontier-light.png and frontier-dark.png."""
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/retort.db"
         with Store.open(url) as store:

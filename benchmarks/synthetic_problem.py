@@ -1,10 +1,10 @@
-"""A made-up problem on the real space: 32 networks of timm's with their true parameters and MACs.
+"""A made-up problem on the real space: 32 timm networks with their true parameters and MACs.
 
-Accuracy is a smooth function of the recipe with what such problems are known to have: it saturates
-in size, a learning rate has an optimum that differs between families and fails beyond it, soft
-targets help small students the most, pruning and 8 bits hurt some families more than others, and a
-training comes out a little differently each time. Nothing is fitted to measurements: that is what
-a recorded table is for.
+Accuracy is a smooth function of the recipe with the known properties of such problems: it saturates
+in size; the best learning rate differs between families, and rates far above it fail; soft targets
+help small students the most; pruning and 8 bits hurt some families more than others; and each
+training gives a slightly different result. Nothing is fitted to measurements; a recorded table
+serves that purpose.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ _STUDENTS = {
 
 @dataclass(frozen=True)
 class _Family:
-    """How networks of one kind behave; all but `delay_ms` in logits of accuracy or in decades."""
+    """How one kind of network behaves; all but `delay_ms` in logits of accuracy or in decades."""
 
     quality: float = 0.0
     rate: float = 0.0  # decades by which its best learning rate is higher
@@ -93,7 +93,7 @@ _FAMILIES = {
 
 
 def synthetic_problem() -> Problem:
-    """22% of random recipes fit the budget of 400 KB and 0.4 ms."""
+    """Return the problem. 22% of random recipes fit its budget of 400 KB and 0.4 ms."""
     space = SearchSpace.from_config(
         {
             "student": {"timm": {"model": list(_STUDENTS)}},
@@ -127,7 +127,7 @@ def synthetic_problem() -> Problem:
 
 
 def cost_of(recipe: Recipe) -> Cost:
-    """Bytes follow the parameters, and latency grows slower than the MACs."""
+    """Return the cost: bytes follow the parameters, and latency grows slower than the MACs."""
     thousands, millions = _STUDENTS[_model(recipe)]
     kept = (1 - _ratio(recipe)) ** 2
     int8 = recipe.quantization.name == "int8_static"
@@ -143,7 +143,7 @@ def cost_of(recipe: Recipe) -> Cost:
 
 
 def train(recipe: Recipe, seed: int) -> Training:
-    """The accuracy after each epoch and of the artifact."""
+    """Return the accuracy after each epoch and the artifact's."""
     noise = np.random.default_rng([seed, int(recipe.digest()[:8], 16)])
     float_logit = _float_logit(recipe) + 0.04 * noise.standard_normal()
     shares = [(epoch + 1) / _EPOCHS for epoch in range(_EPOCHS)]
@@ -202,7 +202,7 @@ def _ratio(recipe: Recipe) -> float:
 
 
 def _fraction(name: str) -> float:
-    """A number from 0 to 1 that belongs to the name."""
+    """Return a number from 0 to 1 that is fixed for the name."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16) / 16**6
 
 

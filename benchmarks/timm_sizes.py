@@ -1,9 +1,9 @@
-"""Counts every timm model as timm defines it, for the filters of a study file.
+"""Counter of every timm model's size as timm defines it, for the filters of a study file.
 
     python -m benchmarks.timm_sizes     (about half an hour; writes spaces/students/timm_sizes.csv)
 
-Parameters, and the multiply-accumulates of one image at the model's own input size and classes,
-counted without weights.
+It counts parameters, and the multiply-accumulates of one image at the model's own input size and
+classes, without weights.
 """
 
 import csv

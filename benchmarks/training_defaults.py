@@ -28,7 +28,7 @@ _LESSONS = ("labels", "soft_targets")
 
 
 def arms() -> Iterator[Arm]:
-    """The defaults, and every change of one parameter; under each lesson."""
+    """Yield the defaults and every change of one parameter, under each distillation."""
     for batch in _LESSONS:
         yield Arm(batch, "defaults", {"distillation": batch})
         for key, values in _CHANGES.items():

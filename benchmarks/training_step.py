@@ -37,7 +37,7 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """How a step is done."""
+    """A variant of the training step."""
 
     device: str
     last: bool = True

@@ -1,1 +1,1 @@
-"""How results are seen."""
+"""The dashboard that shows the results of studies."""

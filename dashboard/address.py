@@ -1,8 +1,8 @@
-"""What is looked at, bound to the page's address, so that a copied link shows it again.
+"""Binding between what a page shows and its address, so that a copied link shows it again.
 
-Any text may stand in an address: it is taken only where it is one of a widget's values, and what
-is refused is said. Streamlit's own binding does not do: it leaves defaults out, though another
-study may be the default tomorrow, and it crashes on numbers beyond a float's range.
+An address may hold any text. A value is taken only if the widget allows it; the page reports a
+value that it refuses. Streamlit's own binding is not enough: it omits defaults, although the
+default study may be another one tomorrow, and it crashes on numbers beyond a float's range.
 """
 
 import math
@@ -21,7 +21,7 @@ _LONGEST_SHOWN = 80
 
 
 def arrive(page: str) -> bool:
-    """Notes the page that is shown; whether it was not shown before, so that its address counts."""
+    """Note which page is shown. Return whether it is new, so that its address must be read."""
     is_new = st.session_state.get(_VISITED) != page
     if is_new:
         st.session_state[_VISITED] = page
@@ -32,13 +32,13 @@ def arrive(page: str) -> bool:
 
 
 def bind(page: str, name: str, default: _Value, read: Callable[[str], _Value]) -> str:
-    """The key of a widget whose first value is what the address says of `name`.
+    """Return the key of a widget whose first value is the one that the address gives for `name`.
 
     Args:
-        page: as `arrive` was told.
-        name: in the address.
-        default: where the address says nothing, or what `read` refuses.
-        read: makes a value of the text; raises ValueError where it is none of the widget's.
+        page: the page passed to `arrive`.
+        name: the parameter's name in the address.
+        default: the value if the address gives none, or if `read` refuses it.
+        read: converts the text to a value; raises ValueError if the widget does not allow it.
     """
     key = f"{page}.{name}"
     if key not in st.session_state:
@@ -47,7 +47,7 @@ def bind(page: str, name: str, default: _Value, read: Callable[[str], _Value]) -
 
 
 def heard(name: str, default: _Value, read: Callable[[str], _Value]) -> _Value:
-    """What the address says of `name`; a refusal is kept for `show_refused`."""
+    """Return the address's value for `name`. Keep a refused value for `show_refused`."""
     said = st.query_params.get(name)
     if said is None:
         return default
@@ -59,7 +59,7 @@ def heard(name: str, default: _Value, read: Callable[[str], _Value]) -> _Value:
 
 
 def say(name: str, text: str) -> None:
-    """Has the address say it; an empty text says nothing."""
+    """Write the text into the address; an empty text removes the parameter."""
     if text:
         if st.query_params.get(name) != text:
             st.query_params[name] = text
@@ -68,7 +68,7 @@ def say(name: str, text: str) -> None:
 
 
 def show_refused() -> None:
-    """Says what in the address was not understood, until the page is left."""
+    """Show which values in the address were refused, until the person leaves the page."""
     refused: dict[str, str] = st.session_state.get(_REFUSED, {})
     for name, said in refused.items():
         st.warning(_refusal(name), icon=":material/link_off:")
@@ -76,7 +76,7 @@ def show_refused() -> None:
 
 
 def forget_refusals() -> None:
-    """Says no more of what was refused, as when a person has chosen something else."""
+    """Stop showing refused values, for example after a person has chosen something else."""
     st.session_state[_REFUSED] = {}
 
 
@@ -87,7 +87,7 @@ def _refusal(name: str) -> str:
 
 
 def one_of(options: Collection[str]) -> Callable[[str], str]:
-    """Reads one of the options."""
+    """Return a reader that accepts one of the options."""
 
     def read(text: str) -> str:
         if text not in options:
@@ -98,7 +98,7 @@ def one_of(options: Collection[str]) -> Callable[[str], str]:
 
 
 def some_of(options: Collection[str]) -> Callable[[str], list[str]]:
-    """Reads several of the options, with commas between."""
+    """Return a reader that accepts several of the options, separated by commas."""
 
     def read(text: str) -> list[str]:
         found = text.split(",")
@@ -110,7 +110,7 @@ def some_of(options: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def number_between(low: float, high: float) -> Callable[[str], float]:
-    """Reads a number of the range."""
+    """Return a reader that accepts a number in the range."""
 
     def read(text: str) -> float:
         number = float(text[:40])
@@ -122,11 +122,11 @@ def number_between(low: float, high: float) -> Callable[[str], float]:
 
 
 def numbers_among(count: int, *, most: int) -> Callable[[str], list[int]]:
-    """Reads up to `most` whole numbers from 0 to below `count`, with commas between."""
+    """Return a reader of up to `most` integers from 0 to below `count`, separated by commas."""
 
     def read(text: str) -> list[int]:
         parts = text.split(",", most)[:most]
-        # int() takes spaces, underscores and other scripts' digits, which no link of ours has.
+        # int() accepts spaces, underscores and digits of other scripts, which our links never hold.
         if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
             raise ValueError("not all whole numbers")
         found = [int(part) for part in parts]

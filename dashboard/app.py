@@ -19,13 +19,13 @@ _PAGES = (
     ("report", "Report", ":material/description:"),
 )
 _ICON = Path(__file__).with_name("icon.svg")
-# Streamlit leaves room above for a toolbar that is two lines high.
+# Streamlit leaves room at the top for a toolbar that is two lines high.
 _STYLE = "<style>[data-testid=stMainBlockContainer] { padding-top: 3rem; }</style>"
 
 
 def main() -> None:
-    """Lets in who may look, and shows the page that the address names."""
-    # A named icon would be fetched from a server of Google's.
+    """Check the visitor's access and show the page that the address names."""
+    # The browser would fetch a named icon from a Google server.
     st.set_page_config(page_title="retort", page_icon=str(_ICON), layout="wide")
     st.html(_STYLE)
     if must_log_in():
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _go_on() -> None:
-    # The default page has no name in the address, so none of ours is it: `/frontier` must work.
+    # The default page has no name in the address. `/frontier` must work, so none of ours is it.
     st.switch_page(f"views/{_PAGES[0][0]}.py", query_params=st.query_params.to_dict())
 
 

@@ -1,4 +1,4 @@
-"""Trials as data frames: a row a trial, a column for all that can be filtered, sorted or drawn."""
+"""Data frames of trials: one row a trial, one column for each filter, sort key or plot."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,41 +12,41 @@ from search.objectives.metrics import metrics
 from search.records import Outcome, Quality, Scalar, TrialRecord, TrialState
 
 TESTED = "test_"
-"""Begins the columns of metrics on the test images."""
+"""Prefix of the columns of metrics on the test images."""
 
 COSTS = tuple(cost for limit in limits().values() for cost in (limit.cost, *limit.also))
 METRICS = tuple(metrics())
 NUMBERS = (*METRICS, *(f"{TESTED}{name}" for name in METRICS), *COSTS, "duration_s")
 FIXED = ("number", "state", "on_frontier", "parent", *NUMBERS, "family", "note")
-"""The columns that every study's frame has; those of the recipe follow."""
+"""Columns of every study's frame; the recipe's columns follow."""
 
-# mobilenetv3_small_050 is of mobilenetv3, resnet10t of resnet, test_vit of test_vit.
+# mobilenetv3_small_050 belongs to mobilenetv3, resnet10t to resnet, test_vit to test_vit.
 _FAMILY = re.compile(r"((?:test_)?[a-z]+?(?:v\d+)?)(?=\d|_|$)")
 
 
 def axes_of(trials: Iterable[TrialRecord]) -> list[str]:
-    """The axes of the trials' recipes: what one method is chosen for, in the recipe's order."""
+    """Return the axes of the trials' recipes, in the recipe's order."""
     return [name for name in _names_in(trials) if "." not in name]
 
 
 def parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
-    """The columns of the frame that hold the recipes: each axis' method, and each parameter."""
+    """Return the frame's columns that hold recipes: each axis's method and each parameter."""
     return [name if "." in name else f"{name}.method" for name in _names_in(trials)]
 
 
 def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.DataFrame:
-    """A row a trial, in the given order.
+    """Return a frame with one row a trial, in the given order.
 
-    Columns: `number`, `state`, `on_frontier` and `parent`, NaN where it trained its own student;
-    each metric by its name, and with `test_` before it on the test images; each cost by its stored
-    name, and `duration_s`, NaN where not measured; `family`, of the student; `note`, why the trial
-    is not complete, or gained nothing. Then each axis of the recipe in a few words (`pruning`:
-    magnitude 34%), its method alone (`pruning.method`: magnitude), and each parameter under its own
-    name.
+    Columns: `number`, `state`, `on_frontier` and `parent` (NaN if the trial trained its own
+    student); each metric by its name, and with the prefix `test_` on the test images; each cost by
+    its stored name, and `duration_s` (NaN if not measured); the student's `family`; `note`, the
+    reason why the trial is not complete or gained nothing. Then each axis of the recipe in a few
+    words (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each
+    parameter by its own name.
 
     Args:
-        trials: of one study.
-        goal: what its frontier is of.
+        trials: the trials of one study.
+        goal: the objectives of its frontier.
     """
     members = {trial.number for trial in frontier(trials, goal)}
     outcomes = [trial.outcome or Outcome(state=trial.state) for trial in trials]
@@ -74,18 +74,18 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
 
 
 def recipe_columns(trials: pd.DataFrame) -> list[str]:
-    """Of a frame that `trial_frame` gave: the columns that hold the axes of the recipe."""
+    """Return the columns of a `trial_frame` that hold the axes of the recipe."""
     return [name for name in trials.columns if name not in FIXED and "." not in name]
 
 
 def varying(trials: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The columns in which trials differ, those that all of them have first."""
+    """Return the columns in which trials differ, those first that all trials have."""
     several = [name for name in names if trials[name].nunique() > 1]
     return sorted(several, key=lambda name: -trials[name].count())
 
 
 def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
-    """One axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
+    """Return one axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
     name = str(params.get(axis, ""))
     if (model := params.get(f"{axis}.{name}.model")) is not None:
         return str(model)
@@ -95,12 +95,12 @@ def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
 
 
 def recipe_in_words(params: Mapping[str, Scalar]) -> str:
-    """The choice on each axis: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
+    """Return all choices: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
     return " · ".join(describe_method(params, name) for name in params if "." not in name)
 
 
 def family(params: Mapping[str, Scalar]) -> str:
-    """The kind of network that the student is: `resnet`, `mobilenetv3`."""
+    """Return the kind of network that the student is: `resnet`, `mobilenetv3`."""
     student = describe_method(params, "student")
     match = _FAMILY.match(student)
     return match[1] if match else student

@@ -1,4 +1,4 @@
-"""Starts the dashboard's server, as closed as it can be. Loads nothing heavy."""
+"""Start of the dashboard's server, with access as closed as possible. Imports nothing heavy."""
 
 import ipaddress
 import os
@@ -40,21 +40,21 @@ def launch(
     open_browser: bool = True,
     insist: bool = False,
 ) -> int:
-    """Serves the dashboard until it is stopped.
+    """Serve the dashboard until it is stopped.
 
     Args:
-        url: the store; handed over in the environment, for it may hold a password.
-        study: shown first; by default the one that changed last.
+        url: the store's URL; passed in the environment, because it may hold a password.
+        study: the study shown first; by default the one that changed last.
         host: the address to listen on.
         port: the port to listen on.
         open_browser: whether to open the page in this machine's browser.
-        insist: listen on `host` even where anyone who reaches it may look.
+        insist: listen on `host` even if anyone who reaches it can see the dashboard.
 
     Returns:
-        The server's exit status; 0 where a person stopped it.
+        The server's exit status; 0 if a person stopped it.
 
     Raises:
-        BadInput: `host` is not this machine alone, nobody has to log in, and the caller does not
+        BadInput: `host` is not this machine alone, no login is required, and the caller does not
             insist.
     """
     check_host(host, insist=insist)
@@ -63,7 +63,7 @@ def launch(
     try:
         return server.wait()
     except KeyboardInterrupt:
-        # The server knows of Ctrl-C, but not of a signal to this process alone: it is told below.
+        # The server receives Ctrl-C, but not a signal to this process alone: see below.
         return 0
     finally:
         server.terminate()
@@ -71,10 +71,10 @@ def launch(
 
 
 def check_host(host: str, *, insist: bool = False) -> None:
-    """Refuses an address that others can reach, unless they must log in or the caller insists.
+    """Refuse an address that others can reach, unless login is required or the caller insists.
 
     Raises:
-        BadInput: so.
+        BadInput: the address is refused.
     """
     if insist or _is_loopback(host):
         return
@@ -91,7 +91,7 @@ def check_host(host: str, *, insist: bool = False) -> None:
 
 
 def server_command(*, host: str, port: int, open_browser: bool) -> list[str]:
-    """The command line; it holds no secret, as others on this machine can read it."""
+    """Return the command line. It holds no secret, because others on this machine can read it."""
     options = {
         **_OPTIONS,
         "server.address": host,
@@ -100,12 +100,12 @@ def server_command(*, host: str, port: int, open_browser: bool) -> list[str]:
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
     flags += [f"--server.allowedHosts={name}" for name in _names(host)]
-    # -P: a folder named `search` where a person happens to stand must not take ours' place.
+    # -P: a folder named `search` in the working folder must not replace our package.
     return [sys.executable, "-P", "-m", "streamlit", "run", str(_APP), *flags]
 
 
 def server_environment(url: str, *, study: str | None) -> Mapping[str, str]:
-    """This process's environment, and what the server is to show."""
+    """Return this process's environment, with what the server must show."""
     handed = {STORE_VARIABLE: url} | ({} if study is None else {STUDY_VARIABLE: study})
     others = {name: value for name, value in os.environ.items() if name != STUDY_VARIABLE}
     return others | handed
@@ -121,7 +121,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(host: str) -> list[str]:
-    """The host names a browser may ask for: else a page elsewhere could rebind its own to here."""
+    """Return the host names that a browser may ask for.
+
+    Without this check a page elsewhere could rebind its own host name to this server.
+    """
     if _is_loopback(host):
         return ["localhost", "127.0.0.1", "::1"]
     is_any = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound

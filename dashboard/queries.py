@@ -1,6 +1,6 @@
-"""What the pages show: read from the store, kept until the store changes; it writes nothing.
+"""Read-only queries of the pages, cached until the store changes.
 
-What is kept is shared by all who look, so nobody changes it in place.
+All visitors share the cached values, so no caller may change them in place.
 """
 
 import os
@@ -35,12 +35,12 @@ Pulse = tuple[int, datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A study in a store, in the state that its pulse names: what is kept is kept under it.
+    """A study in a store, in the state that its pulse identifies; it is the key of the caches.
 
     Attributes:
-        url: of the store; it may hold a password.
-        study: the name.
-        pulse: of the study; a change of the store is a change of it.
+        url: the store's URL; it may hold a password.
+        study: the study's name.
+        pulse: the study's pulse; it changes whenever the study changes in the store.
     """
 
     url: str
@@ -55,11 +55,11 @@ class StudyView:
     Attributes:
         study: its record.
         budget: the limits its students must keep.
-        goal: what it searches for.
+        goal: its objectives.
         records: its trials by number, without stages, epochs and tracebacks.
-        trials: a row a trial, by number; the columns are those of `trial_frame`.
-        axes: what its recipes choose a method for.
-        parameters: what its recipes set: `pruning.method`, `pruning.magnitude.ratio`.
+        trials: a frame from `trial_frame`, one row a trial, by number.
+        axes: the axes of its recipes.
+        parameters: the parameters of its recipes: `pruning.method`, `pruning.magnitude.ratio`.
         best: the best trial within the budget.
     """
 
@@ -74,17 +74,17 @@ class StudyView:
 
     @cached_property
     def counts(self) -> Mapping[TrialState, int]:
-        """How many trials there are in each state."""
+        """The number of trials in each state."""
         return Counter(trial.state for trial in self.records)
 
     @cached_property
     def varying(self) -> Sequence[str]:
-        """The parameters in which trials differ, those that all of them have first."""
+        """The parameters in which trials differ, those first that all trials have."""
         return varying(self.trials, self.parameters)
 
     @cached_property
     def options(self) -> Mapping[str, Sequence[str]]:
-        """What was chosen of families and on each axis, where not all trials chose the same."""
+        """The families and the methods of each axis that were chosen, if trials differ in them."""
         columns = {"family": "family"}
         columns |= {axis: f"{axis}.method" for axis in self.axes if axis != "student"}
         found = {
@@ -95,7 +95,7 @@ class StudyView:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A study in the list of all: how its trials stand, and the best of them within its budget."""
+    """A study in the list of all: its trials' states, and its best trial within the budget."""
 
     study: StudyRecord
     tallies: Mapping[TrialState, Tally]
@@ -103,12 +103,12 @@ class Summary:
 
 
 def store_url() -> str:
-    """Where the store is, as the launcher handed it over; it may hold a password."""
+    """Return the store's URL, which the launcher passed on; it may hold a password."""
     return os.environ.get(STORE_VARIABLE, DEFAULT_STORE)
 
 
 def study_pulses(url: str) -> dict[str, Pulse]:
-    """How many trials each study has, and when it last changed: all that is polled.
+    """Return each study's number of trials and its time of change, which is all that is polled.
 
     The study that changed last is the first.
 
@@ -120,7 +120,7 @@ def study_pulses(url: str) -> dict[str, Pulse]:
 
 
 def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary | DamagedRow]:
-    """Every study in a few words, in the order of the pulses; those that are damaged come first."""
+    """Return a summary of every study, in the pulses' order; damaged ones come first."""
     with _open(url) as store:
         found, tallies = store.studies(), store.tallies()
     studies = {study.name: study for study in found if isinstance(study, StudyRecord)}
@@ -145,7 +145,7 @@ def _summary(
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def load_study(place: Place) -> StudyView:
-    """The study, and its trials with what is worth having of them."""
+    """Return the study, and its trials with the parts worth keeping."""
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)
     budget, goal = stored_budget(record.config), stored_goal(record.config)
@@ -163,17 +163,17 @@ def load_study(place: Place) -> StudyView:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def load_advice(place: Place) -> Advice | None:
-    """The student to take within the study's own budget, and its neighbours."""
+    """Return the recommended student within the study's own budget, and its neighbours."""
     view = load_study(place)
     return advise(view.records, view.budget, view.goal)
 
 
 @st.cache_resource(max_entries=500, show_spinner=False)
 def load_best(place: Place) -> TrialRecord | None:
-    """The best trial within the study's budget.
+    """Return the best trial within the study's budget.
 
     Raises:
-        DamagedRow: some trial can't be read; so all are, not the complete ones alone.
+        DamagedRow: a trial can't be read. All trials are read, not only the complete ones.
     """
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)
@@ -182,7 +182,7 @@ def load_best(place: Place) -> TrialRecord | None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def load_trials(place: Place, numbers: Sequence[int]) -> Mapping[int, TrialRecord]:
-    """Some trials by number, with all that is known of them."""
+    """Return some trials by number, with everything that the store holds of them."""
     with _open(place.url) as store:
         found = store.trials(place.study, numbers=numbers, whole=True)
     return {trial.number: trial for trial in found}
@@ -194,7 +194,7 @@ def load_numbers(
     states: Sequence[str],
     choices: Sequence[Mapping[str, Sequence[str]]],
 ) -> Sequence[int]:
-    """The trials in one of the states, or in any where none is named, that made the choices."""
+    """Return the trials that made the choices, in one of the states; no states means any."""
     wanted = [TrialState(state) for state in states] or None
     with _open(place.url) as store:
         return store.numbers(place.study, states=wanted, methods=choices)
@@ -202,20 +202,20 @@ def load_numbers(
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def load_history(place: Place) -> Sequence[HistoryPoint]:
-    """How the search went, moment by moment."""
+    """Return the course of the search, moment by moment."""
     view = load_study(place)
     return history(view.records, view.budget, view.goal)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def load_savings(place: Place) -> Savings:
-    """What training the search was spared."""
+    """Return the training that the search saved."""
     return savings(load_study(place).records, load_done(place))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def load_done(place: Place) -> Mapping[int, TrainingDone]:
-    """Of each trial that trained a student or took one over: for how long, and whose."""
+    """Return how long each trial trained, or whose student it took over."""
     with _open(place.url) as store:
         return store.training_done(place.study)
 

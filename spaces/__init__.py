@@ -1,1 +1,1 @@
-"""What may be chosen, and what each choice does to a model."""
+"""The catalogue of methods: what a recipe may choose, and what each choice does to a model."""

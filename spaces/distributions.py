@@ -1,4 +1,4 @@
-"""The values that a parameter may take: a range of numbers, one of a list, any name."""
+"""Domains of a parameter: a range of numbers, a list of values, any name."""
 
 import difflib
 import math
@@ -20,7 +20,7 @@ class Suggester(Protocol):
 
 
 def _is_number(value: object) -> bool:
-    # No math.isfinite for integers: it fails for those that no float can hold.
+    # math.isfinite fails for integers that no float can hold.
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -30,7 +30,7 @@ def _is_integer(value: object) -> bool:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Finite floats from `low` to `high`, both included; searched on a log scale where `log`."""
+    """Finite floats from `low` to `high`, both included; `log` searches on a log scale."""
 
     low: float
     high: float
@@ -46,11 +46,11 @@ class FloatRange:
         return (self.low, self.high)
 
     def count(self) -> float:
-        """Number of values; infinity, unless the range is a single point."""
+        """Return the number of values: infinity, unless the range is a single point."""
         return 1 if self.low == self.high else math.inf
 
     def at(self, share: float) -> Scalar:
-        """The value at that share of the way, 0 to 1, from `low` to `high`."""
+        """Return the value at `share` of the way, 0 to 1, from `low` to `high`."""
         return _between(self, share)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -62,7 +62,7 @@ class FloatRange:
 
 @dataclass(frozen=True)
 class IntRange:
-    """Integers from `low` to `high`, both included; searched on a log scale where `log`."""
+    """Integers from `low` to `high`, both included; `log` searches on a log scale."""
 
     low: int
     high: int
@@ -81,7 +81,7 @@ class IntRange:
         return self.high - self.low + 1
 
     def at(self, share: float) -> Scalar:
-        """The value at about that share of the way, 0 to 1, from `low` to `high`."""
+        """Return the value at about `share` of the way, 0 to 1, from `low` to `high`."""
         return round(_between(self, share))
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -104,7 +104,7 @@ class OneOf:
             raise ValueError(f"options must differ, but got {list(self.options)}")
 
     def contains(self, value: object) -> bool:
-        # `1 == True` holds in Python, so that types are compared as well.
+        # `1 == True` holds in Python, so types are compared as well.
         return any(value == option and type(value) is type(option) for option in self.options)
 
     def edges(self) -> tuple[Scalar, ...]:
@@ -114,7 +114,7 @@ class OneOf:
         return len(self.options)
 
     def at(self, share: float) -> Scalar:
-        """The option at that share of the way, 0 to 1, through the list."""
+        """Return the option at `share` of the way, 0 to 1, through the list."""
         return self.options[min(int(share * len(self.options)), len(self.options) - 1)]
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -128,7 +128,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class AnyName:
-    """Any non-empty text, such as the name of a timm model; a study must list the ones it means."""
+    """Any non-empty text, such as the name of a timm model; a study must list its choices."""
 
     kind: str
 
@@ -155,14 +155,14 @@ Distribution: TypeAlias = FloatRange | IntRange | OneOf | AnyName
 
 
 def narrow(distribution: Distribution, wanted: object) -> Distribution:
-    """The part of `distribution` that a study asks for.
+    """Return the part of `distribution` that a study asks for.
 
     Args:
-        distribution: what the method permits.
+        distribution: the values that the method permits.
         wanted: a single value, a list of values, or `{low: …, high: …, log: …}`.
 
     Raises:
-        ValueError: what is asked for is malformed, or lies outside of `distribution`.
+        ValueError: the wanted values are malformed, or lie outside of `distribution`.
     """
     if isinstance(wanted, Mapping):
         return _narrow_range(distribution, dict(wanted))

@@ -1,4 +1,4 @@
-"""A network's features: the maps that its stages end in, and which of two networks' correspond."""
+"""Feature maps at the ends of a network's stages, and their correspondence between networks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Of a network whose maps are all of one size, such as a ViT, so many are looked at.
+# Number of maps that are used if all maps have one size, as in a ViT.
 _QUARTERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """A map that a network computes on its way.
+    """A map that a network computes between input and logits.
 
     Attributes:
-        place: among the network's maps, from 0.
-        channels: of the map.
+        place: index among the network's maps, from 0.
+        channels: number of channels.
         side: its height, in pixels.
-        scale: its height as a multiple of the last map's, which does not depend on the image's
-            size: a teacher may be shown larger images than its student.
-        depth: the share of the maps that have come by then, above 0 to 1.
+        scale: its height as a multiple of the last map's. It does not depend on the image's size:
+            a teacher may be shown larger images than its student.
+        depth: the share of the maps computed up to this one, above 0 to 1.
     """
 
     place: int
@@ -38,17 +38,17 @@ Pairing = Sequence[tuple[Feature, Feature]]
 
 @torch.no_grad()
 def features_of(network: nn.Module, example: Tensor) -> tuple[Feature, ...]:
-    """The maps of a timm network, pruned or not, at the ends of its stages.
+    """Return the maps at the ends of a timm network's stages; it may be pruned.
 
-    They are the last of each size; of a network whose maps are all of one size, the ends of its
-    quarters.
+    They are the last map of each size; if all maps have one size, the maps at the ends of the
+    network's quarters.
 
     Args:
-        network: left as it is.
-        example: images, [batch, channels, height, width], where the network computes.
+        network: not changed.
+        example: images, [batch, channels, height, width], on the network's device.
 
     Raises:
-        ValueError: the network does not give its maps away.
+        ValueError: the network does not return its maps.
     """
     was_training = network.training
     try:
@@ -77,10 +77,10 @@ def features_of(network: nn.Module, example: Tensor) -> tuple[Feature, ...]:
 def with_maps(
     network: nn.Module, images: Tensor, features: Sequence[Feature]
 ) -> tuple[Tensor, list[Tensor]]:
-    """The network's logits [batch, classes] and the maps of these features, in their order.
+    """Return the network's logits, [batch, classes], and these features' maps, in their order.
 
-    A map is [batch, channels, height, width], whatever the network's own layout; a ViT's tokens
-    stand in their grid, without the class token.
+    A map is [batch, channels, height, width], whatever the network's own layout; a ViT's tokens are
+    placed on their grid, without the class token.
     """
     places = sorted({feature.place for feature in features})
     last, maps = intermediates(network, images, places)
@@ -90,16 +90,16 @@ def with_maps(
 
 @torch.no_grad()
 def maps_alone(network: nn.Module, images: Tensor, features: Sequence[Feature]) -> list[Tensor]:
-    """The maps of these features, in their order, without gradients."""
+    """Return the maps of these features, in their order, without gradients."""
     places = sorted({feature.place for feature in features})
     maps = intermediates(network, images, places)[1]
     return [maps[places.index(feature.place)] for feature in features]
 
 
 def corresponding(student: Sequence[Feature], teacher: Sequence[Feature]) -> Pairing:
-    """Each of the student's features with the teacher's of the nearest scale, then depth.
+    """Pair each of the student's features with the teacher's of the nearest scale, then depth.
 
-    By depth alone where the maps of one of them are all of one size.
+    If all maps of one of them have the same size, only the depth counts.
     """
     shrinking = all(
         len({feature.side for feature in features}) > 1 for features in (student, teacher)
@@ -115,10 +115,12 @@ def corresponding(student: Sequence[Feature], teacher: Sequence[Feature]) -> Pai
 def intermediates(
     network: nn.Module, images: Tensor, places: Sequence[int] | None
 ) -> tuple[Tensor, list[Tensor]]:
-    """What the network's head takes, and the maps at these places, in rising order, or all.
+    """Return the input of the network's head, and the maps at `places` in rising order.
+
+    None as `places` means all maps.
 
     Raises:
-        ValueError: the network does not give its maps away.
+        ValueError: the network does not return its maps.
     """
     if not hasattr(network, "forward_intermediates"):
         raise ValueError(

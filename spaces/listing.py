@@ -1,4 +1,4 @@
-"""What methods there are, as they tell of themselves: for the command, the docs and scripts."""
+"""List of all methods and their properties, for the command, the docs and scripts."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ _ARXIV = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a method: what it may be, and what it is where nothing is said."""
+    """A parameter of a method: its domain and its default."""
 
     name: str
     distribution: str
@@ -26,16 +26,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class MethodListing:
-    """A method, as it tells of itself.
+    """A method's description, taken from its class.
 
     Attributes:
-        axis: the axis that it is of.
-        name: by which studies call it.
-        summary: what it does, in a sentence.
-        papers: where it comes from, such as `arXiv:1503.02531`.
-        shrinks: what it makes smaller; `nothing` where that is not what it is for.
-        needs: what it asks of the teacher; `nothing` for all but distillations.
-        parameters: in the order in which a study file may give them.
+        axis: the method's axis.
+        name: the method's name in study files.
+        summary: one sentence about what the method does.
+        papers: its sources, such as `arXiv:1503.02531`.
+        shrinks: what it makes smaller; `nothing` if that is not its purpose.
+        needs: what it needs from the teacher; `nothing` for all but distillations.
+        parameters: its parameters, in the order of a study file.
     """
 
     axis: str
@@ -47,13 +47,13 @@ class MethodListing:
     parameters: tuple[Parameter, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the description as plain values."""
         parameters = [vars(parameter) for parameter in self.parameters]
         return {**vars(self), "papers": list(self.papers), "parameters": parameters}
 
 
 def list_methods(axis: str | None = None) -> list[MethodListing]:
-    """The methods of an axis, or of all of them in the order of compression; by name.
+    """Return the methods, by name, of one axis or of all axes in the order of compression.
 
     Raises:
         ValueError: there is no such axis.
@@ -63,7 +63,7 @@ def list_methods(axis: str | None = None) -> list[MethodListing]:
 
 
 def as_markdown(methods: Sequence[MethodListing]) -> str:
-    """A table for each axis, and a list of the parameters."""
+    """Return a table for each axis, and a list of the parameters."""
     axes = dict.fromkeys(method.axis for method in methods)
     return "\n".join(
         _section(axis, [method for method in methods if method.axis == axis]) for axis in axes

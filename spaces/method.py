@@ -1,4 +1,4 @@
-"""Choice, the contract of every method: its name, its parameters, and what it contradicts."""
+"""Method, the interface of every method: its name, its parameters and its conflicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def param(default: Scalar, distribution: Distribution) -> Any:
-    """A field of a Choice: its default and the values that it may take."""
+    """Return a field of a method: its default and its domain."""
     return dataclasses.field(default=default, metadata={"domain": distribution})
 
 
@@ -23,9 +23,9 @@ def param(default: Scalar, distribution: Distribution) -> Any:
 class Method:
     """A method of one axis, with the values of its parameters.
 
-    A subclass is a frozen dataclass whose fields are made by `param`. It names itself by `name`,
-    which is stored with every trial and therefore for ever. `shrinks` says what it makes smaller;
-    each method of pruning and quantization states its own.
+    A subclass is a frozen dataclass whose fields are made by `param`. Its `name` is stored with
+    every trial, so it must never change. `shrinks` states what the method makes smaller; each
+    method of pruning and quantization states its own.
 
     Raises:
         ValueError: a parameter lies outside its domain.
@@ -35,11 +35,11 @@ class Method:
     name: ClassVar[str]
     shrinks: ClassVar[Shrinks]
     costless: ClassVar[frozenset[str]] = frozenset()
-    """Parameters on which neither shapes nor bytes hang: they decide what is learned alone."""
+    """Parameters that change neither shapes nor bytes: they only affect what is learned."""
     version: ClassVar[int] = 1
-    """Bump it when the method computes something else, also by code that it shares with others.
+    """Increase it when the method computes something else, also by code that it shares with others.
 
-    Trained stages and measured costs are kept by it: those of an earlier version are not reused.
+    Trained stages and measured costs are stored with it: those of another version are not reused.
     """
 
     def __post_init__(self) -> None:
@@ -54,30 +54,29 @@ class Method:
 
     @classmethod
     def distributions(cls) -> Mapping[str, Distribution]:
-        """Each parameter's domain, in the order in which the fields stand."""
+        """Return each parameter's domain, in the order of the fields."""
         return {field.name: field.metadata["domain"] for field in dataclasses.fields(cls)}
 
     @classmethod
     def summary(cls) -> str:
-        """The first line of the docstring."""
+        """Return the first line of the docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
     @classmethod
     def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
-        """What a study file says of the parameters, with the shorthand that this method allows
-        replaced by values.
+        """Return a study file's parameters with this method's shorthand replaced by values.
 
         Raises:
-            ValueError: the shorthand means nothing; the message begins with the parameter.
+            ValueError: the shorthand is invalid; the message begins with the parameter.
         """
         return params
 
     def params(self) -> dict[str, Scalar]:
-        """The parameters' values, by name."""
+        """Return the parameters' values, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def conflict(self, recipe: Recipe) -> str | None:
-        """Why this choice can't stand in `recipe`; None where it can."""
+        """Return why this choice can't be part of `recipe`; None if it can."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Finds the modules that installed distributions add, by the entry points `retort.plugins`."""
+"""Discovery of the modules that installed distributions add as entry points `retort.plugins`."""
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -11,15 +11,15 @@ _Entry = TypeVar("_Entry")
 
 
 class PluginError(ValueError):
-    """A plugin that is installed can't be used."""
+    """An installed plugin that can't be used."""
 
 
 @cache
 def plugin_modules() -> tuple[ModuleType, ...]:
-    """The modules that the entry points name, sorted by the entry points' names.
+    """Return the modules that the entry points name, sorted by the entry points' names.
 
     Raises:
-        PluginError: one can't be imported, or is no module; names its distribution.
+        PluginError: one can't be imported, or is not a module; names its distribution.
     """
     found = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
     return tuple(dict.fromkeys(map(_imported, found)))
@@ -43,9 +43,9 @@ def _imported(entry: EntryPoint) -> ModuleType:
 
 
 def plugin_entries(kind: type[_Entry]) -> tuple[_Entry, ...]:
-    """What plugins add to a table: the instances of `kind` among their modules' attributes.
+    """Return the instances of `kind` among the attributes of the plugins' modules.
 
-    What a plugin imports from this project is none of them: those are in the tables already.
+    Objects that a plugin imports from this project are left out: they are registered already.
     """
     return tuple(
         value

@@ -1,4 +1,4 @@
-"""What this machine's processor can do."""
+"""Properties of this machine's processor."""
 
 import platform
 from functools import cache
@@ -10,12 +10,12 @@ _EXACT = {"avx512_vnni", "avx_vnni", "asimddp"}
 
 @cache
 def multiplies_int8_exactly() -> bool:
-    """Whether sums of unsigned-by-signed int8 products keep all their bits.
+    """Return whether sums of unsigned-by-signed int8 products keep all their bits.
 
     Without VNNI, x86 adds pairs of products in 16 bits, and they saturate
     (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, U8S8).
     """
-    if platform.machine() == "arm64":  # Apple's, every one of which has them
+    if platform.machine() == "arm64":  # all of Apple's processors have them
         return True
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
@@ -24,17 +24,17 @@ def multiplies_int8_exactly() -> bool:
 
 @cache
 def processor_name() -> str:
-    """The processor's model as its maker names it, or the board that it is on."""
+    """Return the processor's model as its maker names it, or the name of its board."""
     cpuinfo = Path("/proc/cpuinfo")
     named = named_in(cpuinfo.read_text()) if cpuinfo.exists() else None
     return named or platform.processor() or platform.machine()
 
 
 def named_in(cpuinfo: str) -> str | None:
-    """What Linux's list of processors calls them; None where it has no name for them.
+    """Return the name in Linux's list of processors; None if the list has none.
 
-    Latencies are kept by this name, so boards must differ in it: ARM's kernels tell the board, or
-    no more than the numbers of who made the core and of its design.
+    Latencies are stored under this name, so it must differ between boards. ARM's kernels report the
+    board, or only the numbers of the core's maker and of its design.
     """
     lines = [line.partition(":") for line in cpuinfo.splitlines()]
     told = {key.strip(): value.strip() for key, _, value in reversed(lines)}

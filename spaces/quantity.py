@@ -1,4 +1,4 @@
-"""Quantities as people write them, to numbers: a number and its unit."""
+"""Parser of quantities as people write them: a number and its unit."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]*)\s*", re.I
 
 
 def parse_count(text: object) -> int:
-    """A number such as `500k`, `2M` or 500000.
+    """Return the whole number of a text such as `500k`, `2M` or 500000.
 
     Raises:
         ValueError: the text is no such quantity, or not above 0.
@@ -19,13 +19,13 @@ def parse_count(text: object) -> int:
 def parse_quantity(
     text: object, units: Mapping[str, float], *, bare: str | None, example: str
 ) -> float:
-    """The number that `text` stands for.
+    """Return the number that `text` stands for.
 
     Args:
         text: a number, or a number and a unit.
-        units: what each unit, in small letters, is worth.
-        bare: the unit of a plain number; None refuses one.
-        example: shown to whoever wrote something else.
+        units: the value of each unit, in small letters.
+        bare: the unit of a plain number; None refuses a plain number.
+        example: shown in the message of the error.
 
     Raises:
         ValueError: the text is no such quantity, or not above 0 and finite.
@@ -43,7 +43,7 @@ def parse_quantity(
 
 
 def parse_whole(text: object, units: Mapping[str, float], *, bare: str, example: str) -> int:
-    """As `parse_quantity`, rounded to a whole number that must not be 0."""
+    """Parse as `parse_quantity` does, and round to a whole number, which must not be 0."""
     whole = round(parse_quantity(text, units, bare=bare, example=example))
     if whole == 0:
         raise ValueError(f"must be above 0 and finite, but got {text!r}")

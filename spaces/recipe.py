@@ -1,4 +1,4 @@
-"""Recipe: one choice for each axis, to and from flat parameters."""
+"""Recipe: one choice for each axis, with conversion to and from flat parameters."""
 
 import hashlib
 import json
@@ -18,9 +18,9 @@ from spaces.method import Method
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one trial does to one student.
+    """The methods and parameters that one trial applies to one student.
 
-    Its flat form is what Optuna proposes and the store keeps, a key for each choice and one for
+    Optuna proposes and the store keeps its flat form, with a key for each choice and one for
     each of its parameters: `{"pruning": "magnitude", "pruning.magnitude.ratio": 0.34, …}`.
     """
 
@@ -32,7 +32,7 @@ class Recipe:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Scalar]) -> Self:
-        """The recipe of flat parameters; a parameter that is absent takes its default.
+        """Return the recipe of flat parameters; an absent parameter takes its default.
 
         Raises:
             ValueError: an axis or a method is unknown or missing, or a value lies outside its
@@ -45,7 +45,7 @@ class Recipe:
         return cls(**methods)  # type: ignore[arg-type]
 
     def to_params(self) -> dict[str, Scalar]:
-        """Flat parameters, every default written out."""
+        """Return the flat parameters, including every default."""
         params: dict[str, Scalar] = {}
         for method in self.methods():
             params[method.axis] = method.name
@@ -54,27 +54,27 @@ class Recipe:
         return params
 
     def methods(self) -> tuple[Method, ...]:
-        """The choices, in the order of compression."""
+        """Return the choices, in the order of compression."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def versions(self) -> dict[str, int]:
-        """The version of each method, by its axis."""
+        """Return the version of each method, by its axis."""
         return {method.axis: method.version for method in self.methods()}
 
     def conflict(self) -> str | None:
-        """Why the recipe contradicts itself; None where it does not."""
+        """Return why the recipe contradicts itself; None if it does not."""
         for method in self.methods():
             if reason := method.conflict(self):
                 return f"{method.axis}.{method.name}: {reason}"
         return None
 
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the flat parameters."""
+        """Return the hexadecimal SHA-256 of the flat parameters."""
         return hashlib.sha256(json.dumps(self.to_params(), sort_keys=True).encode()).hexdigest()
 
 
 def flat_keys(method: type[Method]) -> dict[str, str]:
-    """Each parameter's flat key, and its name in the method."""
+    """Return each parameter's flat key, with its name in the method."""
     return {f"{method.axis}.{method.name}.{key}": key for key in method.distributions()}
 
 

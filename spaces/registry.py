@@ -1,4 +1,4 @@
-"""Finds the methods, in the axis folders and in plugins; one that does not load is an error."""
+"""Registry of the methods in the axis folders and in plugins; a failed import is an error."""
 
 import difflib
 import importlib
@@ -24,10 +24,10 @@ _FOLDERS = {
 
 @cache
 def methods(axis: str) -> Mapping[str, type[Method]]:
-    """The axis' methods by public name, sorted by name.
+    """Return the axis's methods by public name, sorted by name.
 
     Raises:
-        ValueError: there is no such axis, two methods bear one name, or a plugin does not load.
+        ValueError: there is no such axis, two methods have one name, or a plugin does not load.
     """
     if axis not in _FOLDERS:
         raise ValueError(f"axis must be one of {sorted(_FOLDERS)}, but got {axis!r}")
@@ -46,10 +46,10 @@ def methods(axis: str) -> Mapping[str, type[Method]]:
 
 
 def method(axis: str, name: str) -> type[Method]:
-    """The method of that name.
+    """Return the method of that name.
 
     Raises:
-        ValueError: there is none; says what comes near.
+        ValueError: there is none; the message suggests a similar name.
     """
     known = methods(axis)
     if name not in known:
@@ -70,7 +70,7 @@ def _methods_in(module: ModuleType, base: type[Method]) -> list[type[Method]]:
 
 
 def _added(base: type[Method]) -> list[type[Method]]:
-    """The methods of plugins; what a plugin imports from here is none of them."""
+    """Return the methods that plugins define, without those that they import from here."""
     values = chain.from_iterable(vars(module).values() for module in plugin_modules())
     added = [
         value

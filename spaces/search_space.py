@@ -1,4 +1,4 @@
-"""SearchSpace: the part of the catalogue that a study opens, with its ranges."""
+"""SearchSpace: the part of the catalogue that a study searches, with its ranges."""
 
 import difflib
 import math
@@ -9,7 +9,7 @@ from spaces import registry
 from spaces.axes.order import AXES
 from spaces.distributions import Distribution, OneOf, Scalar, Suggester, narrow
 
-# What an axis is set to where a study does not open it.
+# The method of an axis that a study does not mention.
 _UNOPENED = {
     "training": "standard",
     "distillation": "soft_targets",
@@ -22,20 +22,20 @@ Methods = Mapping[str, Mapping[str, Distribution]]
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """For each axis the methods that may be chosen, and for each of them its parameters' domains.
+    """The allowed methods of each axis, and the domains of each method's parameters.
 
-    Parameters exist only under the method that owns them, so the space is conditional.
+    A parameter exists only if its method is chosen, so the space is conditional.
     """
 
     axes: Mapping[str, Methods]
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> "SearchSpace":
-        """The space that a study's `space:` section describes.
+        """Return the space that a study's `space:` section describes.
 
         An axis is a list of method names, or a mapping from a method's name to its parameters. A
-        parameter is a value, a list of values, or `{low: …, high: …, log: …}`; one that is not
-        mentioned keeps its default. An axis that is not mentioned keeps one method.
+        parameter is a value, a list of values, or `{low: …, high: …, log: …}`; one that is absent
+        keeps its default. An axis that is absent keeps one method.
 
         Raises:
             ValueError: something is unknown, malformed or outside its domain; the message begins
@@ -54,9 +54,9 @@ class SearchSpace:
 
     @staticmethod
     def written_out(config: Mapping[str, object]) -> dict[str, object]:
-        """A sound `space:` section with its shorthand replaced, such as globs by models' names.
+        """Return a valid `space:` section with shorthand, such as globs, replaced by models' names.
 
-        What was written out once stays so, whatever another version's shorthand would mean.
+        The result keeps its meaning even if another version reads the shorthand differently.
         """
         written: dict[str, object] = dict(config)
         for axis, methods in config.items():
@@ -68,7 +68,7 @@ class SearchSpace:
         return written
 
     def suggest(self, trial: Suggester) -> dict[str, Scalar]:
-        """Flat parameters of one recipe, proposed by `trial`."""
+        """Return the flat parameters of one recipe, proposed by `trial`."""
         params: dict[str, Scalar] = {}
         for axis, methods in self.axes.items():
             name = str(OneOf(tuple(methods)).suggest(trial, axis))
@@ -79,7 +79,7 @@ class SearchSpace:
         return params
 
     def count(self) -> float:
-        """Number of distinct recipes; infinity where a range is continuous."""
+        """Return the number of distinct recipes; infinity if a range is continuous."""
         return math.prod(
             sum(
                 math.prod(distribution.count() for distribution in params.values())
@@ -89,14 +89,14 @@ class SearchSpace:
         )
 
     def contains(self, params: Mapping[str, Scalar]) -> bool:
-        """Whether the recipe of these flat parameters is one of this space's."""
+        """Return whether the recipe of these flat parameters belongs to this space."""
         distributions = self.distributions()
         return all(
             key in distributions and distributions[key].contains(params[key]) for key in params
         )
 
     def distributions(self) -> dict[str, Distribution]:
-        """Every flat parameter's domain, the choice of method included."""
+        """Return every flat parameter's domain, including the choice of method."""
         flat: dict[str, Distribution] = {}
         for axis, methods in self.axes.items():
             flat[axis] = OneOf(tuple(methods))

@@ -1,11 +1,11 @@
-"""What a method makes smaller in the file that is shipped, and where that is worth any time."""
+"""What a method makes smaller in the shipped file, and on which hardware that saves time."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Hardware(StrEnum):
-    """What a served file runs on, as far as methods tell it apart."""
+    """The hardware that runs a shipped file, as far as methods distinguish it."""
 
     ANY_CPU = "any CPU"
     INT8_CPU = "a CPU with int8 dot products (VNNI, ARM)"
@@ -14,14 +14,14 @@ class Hardware(StrEnum):
 
 @dataclass(frozen=True)
 class Shrinks:
-    """What a method makes smaller than its axis's `none` does.
+    """What a method makes smaller, compared with its axis's `none`.
 
-    It is what the method is for, not a promise: what it came to is measured on each file.
+    It is the method's purpose, not a promise: the result is measured on each file.
 
     Attributes:
-        size: bytes of the file that is shipped.
+        size: bytes of the shipped file.
         macs: multiply-accumulates of one image.
-        latency: the hardware on which one image takes less time; empty where none is known to.
+        latency: the hardware on which one image takes less time; empty if none is known.
     """
 
     size: bool = False
@@ -30,7 +30,7 @@ class Shrinks:
 
     @property
     def only_size(self) -> bool:
-        """Whether it saves bytes alone: such a file is decoded at load, and is no faster."""
+        """Whether it only saves bytes: such a file is decoded at load, and is no faster."""
         return self == SIZE_ONLY
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What networks raise of images, sizes and cuts that they are not made for."""
+"""Errors that networks raise for images, sizes and cuts that they are not made for."""
 
 UNFIT: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -8,4 +8,4 @@ UNFIT: tuple[type[Exception], ...] = (
     RuntimeError,
     TypeError,
 )
-"""Their code has no errors of its own: it divides by a size of 0, or reads what is not there."""
+"""Networks raise no errors of their own: they divide by a size of 0, or read a missing item."""

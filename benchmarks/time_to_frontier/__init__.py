@@ -1,1 +1,1 @@
-"""How long the frontier takes, against what a user would write instead."""
+"""Time to the frontier, compared with the scripts that a user would write instead."""

@@ -74,7 +74,7 @@ _PROBLEM = _HERE / "problem.yaml"
 
 @dataclass
 class Stopwatch(SilentCallback):
-    """Writes down what was trained and what ended."""
+    """Callback that logs each trained epoch and each finished student."""
 
     file: Path
     artifacts: Path
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     terms = Terms(options.minutes, options.share)
     if not options.report:
-        # Now, not when the first run ends, is told that this can't be written to.
+        # Fail now, not when the first run ends, if this can't be written to.
         options.csv.mkdir(parents=True, exist_ok=True)
         arms = (OURS, *(ABLATIONS if options.ablations else options.arms))
         for run in terms.planned(arms, options.seeds):
@@ -122,7 +122,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _carry_out(run: Run, options: argparse.Namespace) -> None:
-    """Runs what the CSVs lack, and keeps what it came to."""
+    """Run what the CSVs lack, and store the results."""
     told = f"{run.arm}, seed {run.seed}, {run.minutes:g} minutes"
     if run in read_traces(options.csv) and not options.again:
         print(f"{told}: kept from before", flush=True)
@@ -161,7 +161,7 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
     changes = (f"study={name}", f"search.max_time={allowed}s", *ABLATIONS.get(run.arm, ()))
     study = _study(options, seed=run.seed, changes=changes)
     spec, _ = prepare_context(study, SilentCallback())
-    # No run is given what another has trained.
+    # No run may use what another one has trained.
     spec = replace(spec, stages=FolderStore.of(options.out / "stages" / f"{name}-{os.getpid()}"))
     if run.arm == LIVE:
         spec = LiveSpec.of(spec, study)
@@ -178,7 +178,7 @@ def _run(run: Run, options: argparse.Namespace) -> Trace:
         run_plain(run.arm, plan)
     seconds = time.time() - start
     (options.out / f"{name}.json").write_text(json.dumps({"start": start, "seconds": allowed}))
-    # Not the study's, for an ablation's may have none.
+    # Not the study's budget, because an ablation may have none.
     budget = _study(options, seed=run.seed).budget
     trace = read_trace(log, run, start=start, seconds=seconds, budget=budget)
     return measured_again(trace, budget, open_context(spec))

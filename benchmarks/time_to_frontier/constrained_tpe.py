@@ -1,4 +1,4 @@
-"""Optuna alone: its TPE with constraints, asked and told by hand, over a pool of processes."""
+"""Optuna alone: its TPE with constraints, by ask and tell, over a pool of processes."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from spaces.recipe import Recipe
 
 
 def run_constrained(plan: Plan) -> None:
-    """Runs for as long as it may; what a recipe breaks of the budget is told as a constraint."""
+    """Run until the time is over; excess over the budget is told to Optuna as a constraint."""
     sampler = Sampler(plan.study.search_space(), name="tpe", seed=plan.study.seed)
     end = time.monotonic() + plan.seconds
     running: dict[Future[Outcome], Recipe] = {}

@@ -1,6 +1,6 @@
-"""What an arm writes down while it runs: when it trained an epoch, and when a student was finished.
+"""Log of an arm: the times of its trained epochs and of its finished students.
 
-One line of JSON each: `{"time": …, "epoch": "distil"}`, or `{"time": …, "accuracy": …,
+Each line is JSON: `{"time": …, "epoch": "distil"}`, or `{"time": …, "accuracy": …,
 "size_bytes": …, "latency_ms": …, "folder": …}`. Several processes may write to one log.
 """
 
@@ -13,12 +13,12 @@ from search.records import Outcome, TrialState
 
 
 def log_epoch(log: Path, stage: str) -> None:
-    """An epoch was trained, here and now."""
+    """Log that an epoch was trained just now."""
     _write(log, {"epoch": stage})
 
 
 def log_student(log: Path, outcome: Outcome, artifacts: Path) -> None:
-    """A student was trained to its end, and exported; one that was not is left out."""
+    """Log a student that was trained to its end and exported; ignore any other."""
     if outcome.state is not TrialState.COMPLETE:
         return
     assert outcome.quality
@@ -36,7 +36,7 @@ def log_student(log: Path, outcome: Outcome, artifacts: Path) -> None:
 
 
 def read_log(log: Path) -> list[dict[str, float | str]]:
-    """The lines, in the order of their times."""
+    """Return the lines, ordered by time."""
     if not log.exists():
         return []
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -46,7 +46,7 @@ def read_log(log: Path) -> list[dict[str, float | str]]:
 def _write(log: Path, line: dict[str, object]) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        # One write of a short line to a file opened for appending is not torn.
+        # One write of a short line to a file opened for appending is never split.
         os.write(descriptor, (json.dumps({"time": time.time(), **line}) + "\n").encode())
     finally:
         os.close(descriptor)

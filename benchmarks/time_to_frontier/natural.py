@@ -1,7 +1,7 @@
-"""Distillation as it is usually written: a DataLoader, per-image augmentation, a live teacher.
+"""Distillation as usually written: a DataLoader, per-image augmentation, a live teacher.
 
-No layout, no fused step, no cached logits and no shared views: what a script of one's own would do.
-Optimizer, schedule and loss are the recipe's.
+No channels last, fused step, cached logits or shared views, as in a user's own script. Optimizer,
+schedule and loss are the recipe's.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class _Augmented(TorchDataset[tuple[Tensor, int]]):
 def train_naturally(
     network: nn.Module, dataset: Dataset, plan: TrainingPlan, *, teacher: nn.Module
 ) -> Iterator[EpochRecord]:
-    """Does what `search.training.trainer.train` does, in its own way."""
+    """Train a network as `search.training.trainer.train` does, in the usual way."""
     torch.manual_seed(plan.seed)
     loader = _loader(dataset, plan.training.batch_size)
     fit = plan.training.fit(network, epochs=plan.epochs, steps_per_epoch=len(loader))

@@ -1,8 +1,8 @@
-"""What a user would write instead: Ray Tune with OptunaSearch, as their documents show it.
+"""Ray Tune with OptunaSearch, as its documents show it: what a user would write instead.
 
-It shares this project's stages (`search.pipeline.trial`) and its soft targets, so that only the
-orchestration differs: every proposed recipe is trained, and what breaks the budget is penalised.
-The arm `natural` trains in its own way as well, as natural.py does.
+It shares this project's stages (`search.pipeline.trial`) and its soft targets, so only the
+orchestration differs: every proposed recipe is trained, and one over the budget is penalised.
+The arm `natural` also trains in its own way, as in natural.py.
 """
 
 import logging
@@ -37,13 +37,13 @@ from search.records import Cost, EpochRecord, Outcome
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
-# Given as known, it spares a trial from measuring beforehand what no budget of its own asks for.
+# Passed as the known cost, it spares a trial measurements that only a budget would need.
 UNKNOWN_COST: Cost = dict.fromkeys(("size_bytes", "parameters", "macs", "latency_ms"), 0)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an arm of Ray Tune is given: the problem, how long, how wide, and where to write."""
+    """The task of a Ray Tune arm: the problem, the time, the parallel trials, the output paths."""
 
     study: Study
     spec: StudyContextSpec
@@ -52,7 +52,7 @@ class Plan:
     log: Path
 
     def open_context(self) -> StudyContext:
-        """The task without its budget: a plain script trains what it is told to."""
+        """Return the task without its budget: a plain script trains every proposal."""
         context = open_context(self.spec)
         stages = StageCache(self.spec.stages.folder, limit_bytes=0)
         return replace(
@@ -61,8 +61,8 @@ class Plan:
 
 
 def run_plain(arm: str, plan: Plan) -> None:
-    """Runs one arm for as long as it may; students and epochs go to the log."""
-    os.environ.update(RAY_worker_niceness="0")  # as our own search has it
+    """Run one arm until the time is over; students and epochs go to the log."""
+    os.environ.update(RAY_worker_niceness="0")  # as in our own search
     ray.init(
         address="local",
         num_cpus=plan.parallel,
@@ -109,7 +109,7 @@ def _searcher(arm: str, plan: Plan) -> OptunaSearch:
 
 @dataclass(frozen=True)
 class _Propose:
-    """Draws a recipe; the searcher collects what was drawn by itself, and pickles this."""
+    """Draws a recipe. The searcher records the drawn values itself, and pickles this object."""
 
     space: SearchSpace
 
@@ -132,9 +132,9 @@ def _scheduler(arm: str, space: SearchSpace) -> ASHAScheduler | None:
 
 
 class _Plain(tune.Trainable):
-    """A trial of the plain script, an epoch a step.
+    """A trial of the plain script, one epoch a step.
 
-    Where its scheduler looks at trials that have not ended, it foresees what they will cost.
+    If its scheduler looks at unfinished trials, the trial predicts its costs.
     """
 
     def setup(  # type: ignore[override]
@@ -172,7 +172,7 @@ class _Plain(tune.Trainable):
 
     @property
     def _own_number(self) -> int:
-        # Of an artifact that no other process writes.
+        # The process id makes it unique: no other process writes this artifact.
         return os.getpid() * 1000 + self._number
 
     def _train(self) -> Any:
@@ -198,13 +198,13 @@ class _Plain(tune.Trainable):
 
 
 class _Natural(_Plain):
-    """The same with a live teacher and a DataLoader."""
+    """A trial of the plain script with a live teacher and a DataLoader."""
 
     def setup(  # type: ignore[override]
         self, config: dict[str, Any], *, plan: Plan, foresees: bool
     ) -> None:
         torch.set_num_threads(1)
         teacher = live_teacher(plan.study, plan.open_context().dataset)
-        # This process runs nothing else: its trials now train as a script of one's own would.
+        # This process runs nothing else: its trials now train as a user's own script would.
         patch.object(builder, "train", partial(train_naturally, teacher=teacher)).start()
         super().setup(config, plan=plan, foresees=foresees)

@@ -1,4 +1,4 @@
-"""Tables in Markdown, and a plot, of what the arms came to."""
+"""Tables in Markdown, and a plot, of the arms' results."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,18 @@ from benchmarks.time_to_frontier.traces import REFERENCE, Trace
 from search.objectives.budget import Budget
 from search.units import format_milliseconds
 
-# Parts of a baseline's minutes after which ours is looked at.
+# Shares of a baseline's minutes after which our results are compared.
 _EARLY = (20, 10)
 _CLOCKS = ("seconds", "epochs")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours against others, seed by seed.
+    """Our arm against others, seed by seed.
 
     Attributes:
-        traces: those of an arm stand together, in the order of their seeds; a seed's are at one
-            pace.
-        budget: what bounds the hypervolume.
+        traces: grouped by arm, in the order of their seeds; all of one seed have the same pace.
+        budget: bounds the hypervolume.
     """
 
     traces: Sequence[Trace]
@@ -48,16 +47,16 @@ class Comparison:
         return {name: [one for one in self.traces if one.run.arm == name] for name in names}
 
     def ours(self, seed: int) -> Trace | None:
-        """Ours from that seed; None where it has not been run yet."""
+        """Return our trace for that seed; None if it has not been run yet."""
         return next((one for one in self.arms.get(OURS, []) if one.run.seed == seed), None)
 
 
 def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list[Comparison]:
-    """Against those that share our training, the natural one, and ours without its parts.
+    """Return the comparisons with shared training, with the natural arm, and with ablations.
 
-    Each where there are any, with the seeds that any of them has; latencies at the pace of the
-    seed's median run, for other seeds may have run on other machines, and as shares of the limit
-    there.
+    A comparison without runs is left out; the others have the seeds that any of their arms has.
+    Latencies are converted to the pace of the seed's median run, because other seeds may have run
+    on other machines, and are shares of the limit there.
     """
     paces = _paces([kept[run] for run in terms.chosen(kept, (OURS, *BASELINES, *ABLATIONS))])
     found = []
@@ -73,7 +72,7 @@ def comparisons(kept: Mapping[Run, Trace], terms: Terms, budget: Budget) -> list
 
 
 def _paces(traces: Sequence[Trace]) -> dict[int, float]:
-    """The median of each seed's runs, in milliseconds."""
+    """Return the median pace of each seed's runs, in milliseconds."""
     by_seed: dict[int, list[float]] = defaultdict(list)
     for trace in traces:
         by_seed[trace.run.seed].append(trace.pace_ms)
@@ -81,7 +80,7 @@ def _paces(traces: Sequence[Trace]) -> dict[int, float]:
 
 
 def table(comparison: Comparison) -> str:
-    """What each arm reached, and how much sooner ours reached it."""
+    """Return a table of each arm's results, and how much sooner ours reached them."""
     early = any(not trace.run.is_ours for trace in comparison.traces)
     parts = ", ".join(f"1/{part}" for part in _EARLY)
     columns = [
@@ -116,7 +115,7 @@ def table(comparison: Comparison) -> str:
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Hypervolume over seconds and over epochs: each seed a thin line, each arm a colour."""
+    """Draw hypervolume over seconds and over epochs: a thin line a seed, a colour an arm."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, clock in zip((left, right), _CLOCKS, strict=True):
@@ -148,7 +147,7 @@ def _draw_trace(axes: Axes, trace: Trace, budget: Budget, *, clock: str, colour:
 
 
 def _reached(traces: Sequence[Trace], budget: Budget) -> list[str]:
-    """Cells of what an arm came to by itself."""
+    """Return the cells of an arm's own results."""
     finished = sum(trace.finished for trace in traces)
     fitting = sum(trace.fitting for trace in traces)
     return [
@@ -161,7 +160,7 @@ def _reached(traces: Sequence[Trace], budget: Budget) -> list[str]:
 
 
 def _compared(traces: Sequence[Trace], comparison: Comparison, *, early: bool) -> list[str]:
-    """Cells of an arm beside ours."""
+    """Return the cells that compare an arm with ours."""
     pairs = [(trace, comparison.ours(trace.run.seed)) for trace in traces]
     cells = [
         "; ".join(_overtaken(trace, ours, comparison.budget, clock) for trace, ours in pairs)
@@ -171,7 +170,7 @@ def _compared(traces: Sequence[Trace], comparison: Comparison, *, early: bool) -
 
 
 def _overtaken(trace: Trace, ours: Trace | None, budget: Budget, clock: str) -> str:
-    """When ours had what the trace had at its end, and which part of the trace's way that is."""
+    """Return when ours reached the trace's final hypervolume, and as a share of its time."""
     moved = trace.steps(budget)
     if not moved:
         return "it found none"
@@ -180,13 +179,13 @@ def _overtaken(trace: Trace, ours: Trace | None, budget: Budget, clock: str) -> 
     reached = ours.reaches(trace.volume(budget), budget)
     if reached is None:
         return "never"
-    # The other's clock stops at its last student that counts, not at its budget's end.
+    # The other's clock stops at its last student that counts, not when its time is over.
     mine, last = getattr(reached, clock), getattr(moved[-1][0], clock)
     return f"{mine:.0f} (1/{last / max(mine, 1e-9):.1f})"
 
 
 def _early_shares(pairs: Sequence[tuple[Trace, Trace | None]], budget: Budget) -> str:
-    """Medians over seeds of ours, early on, as shares of what the others had at their ends."""
+    """Return our early hypervolumes as shares of the others' final ones, medians over seeds."""
     known = [(trace, ours) for trace, ours in pairs if ours and trace.volume(budget)]
     if not known:
         return "–"

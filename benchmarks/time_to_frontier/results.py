@@ -1,7 +1,7 @@
-"""What runs came to, in two CSVs that are committed.
+"""Results of the runs, in two CSVs that are committed.
 
 `runs.csv` has a row for each run, `students.csv` one for each student that moved its run's
-frontier. Seconds and epochs count from a run's start, accuracies are of the test images.
+frontier. Seconds and epochs count from a run's start; accuracies are on the test images.
 """
 
 import csv
@@ -22,7 +22,7 @@ _Values = tuple[str | int | float, ...]
 
 
 def read_traces(folder: Path) -> dict[Run, Trace]:
-    """All that the folder's CSVs hold."""
+    """Return all traces in the folder's CSVs."""
     students: dict[Run, list[Student]] = defaultdict(list)
     for line in _read(folder / "students.csv"):
         students[_run(line)].append(_student(line))
@@ -44,7 +44,7 @@ def read_traces(folder: Path) -> dict[Run, Trace]:
 
 
 def keep_trace(folder: Path, trace: Trace) -> None:
-    """Adds the trace to the folder's CSVs, in place of what they held of the same run."""
+    """Add the trace to the folder's CSVs; it replaces an earlier one of the same run."""
     kept = read_traces(folder) | {trace.run: trace}
     runs = sorted(kept, key=lambda run: (run.arm, run.seed, run.minutes))
     _write(
@@ -52,7 +52,7 @@ def keep_trace(folder: Path, trace: Trace) -> None:
         _STUDENTS,
         (_student_values(run, student) for run in runs for student in kept[run].students),
     )
-    # Last: a run whose row is here has all its students there.
+    # Written last: if a run has its row here, all its students are in the other file.
     _write(folder / "runs.csv", _RUNS, (_run_values(kept[run]) for run in runs))
 
 

@@ -1,18 +1,18 @@
-"""Which runs there are: an arm, from a seed, for so many minutes."""
+"""The runs of the comparison: an arm, a seed, a number of minutes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 OURS = "retort"
-# They share the stages of a trial with ours; the other trains in a way of its own.
+# These share the stages of a trial with ours; the other one trains in its own way.
 SHARING = ("tune-optuna", "tune-optuna-asha", "tune-random", "constrained-tpe")
 NATURAL = "natural"
 BASELINES = (*SHARING, NATURAL)
-# Ray starts a process for each trial, as it does unless it is told not to.
+# Ray starts a process for each trial, unless it is told not to.
 COLD = "cold workers"
-# The teacher is asked in every step.
+# The teacher runs in every step.
 LIVE = "live teacher"
-# What is changed of the study to do without one part of it.
+# The changes to the study that remove one part of it each.
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "without admission": ("budget.size=null", "budget.latency=null"),
     "without stopping": ("search.stopping=false",),
@@ -27,7 +27,7 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """An arm's run from one seed; it may take so many minutes."""
+    """An arm's run from one seed, for at most this many minutes."""
 
     arm: str
     seed: int
@@ -40,19 +40,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Terms:
-    """Minutes of each baseline's run, and the share of them that ours are given."""
+    """The minutes of each baseline's run, and our share of them."""
 
     minutes: float
     share: float
 
     def run(self, arm: str, seed: int) -> Run:
-        """The run that these terms give an arm."""
+        """Return an arm's run under these terms."""
         share = 1.0 if arm in BASELINES else self.share
-        # Rounded, for it is looked up in the CSV: 7 minutes by 0.1 are not 0.7000000000000001.
+        # Rounded, because it is looked up in the CSV: 7 minutes by 0.1 are not 0.7000000000000001.
         return Run(arm, seed, float(f"{self.minutes * share:.6g}"))
 
     def planned(self, arms: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-        """Each arm from each seed, the arms' order turned from seed to seed."""
+        """Return each arm with each seed; the arms' order rotates from seed to seed."""
         return [
             self.run(arms[(place + seed) % len(arms)], seed)
             for seed in seeds
@@ -60,6 +60,6 @@ class Terms:
         ]
 
     def chosen(self, runs: Collection[Run], arms: Sequence[str]) -> list[Run]:
-        """Those of the runs that are of these arms, on these terms; by arm, then by seed."""
+        """Return the runs of these arms under these terms, by arm, then by seed."""
         chosen = [run for run in runs if run.arm in arms and run == self.run(run.arm, run.seed)]
         return sorted(chosen, key=lambda run: (arms.index(run.arm), run.seed))

@@ -1,4 +1,4 @@
-"""From an arm's log to its hypervolume over time and over training steps."""
+"""Traces: from an arm's log to its hypervolume over time and over training steps."""
 
 import math
 import tempfile
@@ -27,9 +27,9 @@ REFERENCE = "test_resnet"
 
 @dataclass(frozen=True)
 class Student:
-    """A finished student: seconds and epochs since its run's start, and what was measured of it.
+    """A finished student: seconds and epochs since its run's start, and its measures.
 
-    Its folder is known while its run's files are there.
+    Its folder is known as long as its run's files exist.
     """
 
     seconds: float
@@ -40,7 +40,7 @@ class Student:
     folder: Path | None = None
 
     def point(self, budget: Budget) -> tuple[float, float, float]:
-        """Error, bytes and latency as shares of the worst error and of the budget's limits."""
+        """Return error, bytes and latency as shares of the worst error and the limits."""
         limits = budget.limits()
         return (
             (1 - self.accuracy) / WORST_ERROR,
@@ -49,26 +49,26 @@ class Student:
         )
 
     def fits(self, budget: Budget) -> bool:
-        """Whether it can add to the hypervolume."""
+        """Return whether it can add to the hypervolume."""
         return max(self.point(budget)) < 1
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What a run came to.
+    """The results of a run.
 
     Attributes:
-        run: which.
-        students: as they were finished; of one that was measured again, those alone that moved the
-            frontier.
-        seconds: how long it ran.
-        epochs: how many it trained.
-        finished: how many students were trained to their end and exported.
-        fitting: how many of these fitted the budget, as the search measured them.
-        processor: what it ran on.
-        limit_ms: the latency that its students might have.
-        pace_ms: the latency of the one network that is measured beside every run's students: in
-            some minutes a shared machine is slower than in others.
+        run: the run.
+        students: in the order in which they finished; after a second measurement, only those that
+            moved the frontier.
+        seconds: the run's duration.
+        epochs: the number of trained epochs.
+        finished: the number of students that were trained to their end and exported.
+        fitting: the number of these that fitted the budget, as the search measured them.
+        processor: the processor that it ran on.
+        limit_ms: the limit on its students' latency.
+        pace_ms: the latency of the reference network that is measured beside every run's students:
+            a shared machine is slower in some minutes than in others.
     """
 
     run: Run
@@ -82,11 +82,11 @@ class Trace:
     pace_ms: float = 1.0
 
     def at_pace(self, pace_ms: float) -> "Trace":
-        """The same, with the latencies of a machine on which that network takes so long."""
+        """Return the trace with latencies of a machine where the reference takes `pace_ms`."""
         return replace(self._slower(pace_ms / self.pace_ms), pace_ms=pace_ms)
 
     def under(self, budget: Budget) -> "Trace":
-        """The same, with latencies that are such shares of this budget's limit as of its own."""
+        """Return the trace with latencies that are the same shares of this budget's limit."""
         return self._slower(budget.limits()["latency_ms"] / self.limit_ms)
 
     def _slower(self, factor: float) -> "Trace":
@@ -94,7 +94,7 @@ class Trace:
         return replace(self, students=tuple(students))
 
     def steps(self, budget: Budget) -> list[tuple[Student, float]]:
-        """Each student that moved the frontier, and the hypervolume from then on."""
+        """Return each student that moved the frontier, and the hypervolume from then on."""
         volume, seen, moved = 0.0, [], []
         for student in self.students:
             if not student.fits(budget):
@@ -106,17 +106,17 @@ class Trace:
         return moved
 
     def volume(self, budget: Budget, *, until: float = math.inf) -> float:
-        """The hypervolume after so many seconds, or at the end."""
+        """Return the hypervolume after `until` seconds, or at the end."""
         found = [volume for student, volume in self.steps(budget) if student.seconds <= until]
         return found[-1] if found else 0.0
 
     def reaches(self, volume: float, budget: Budget) -> Student | None:
-        """The student that brings the hypervolume up to so much; None where none does."""
+        """Return the first student with at least that hypervolume; None if there is none."""
         return next((student for student, found in self.steps(budget) if found >= volume), None)
 
 
 def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Budget) -> Trace:
-    """What the log says of a run that began at `start` (Unix time) and took so many seconds."""
+    """Read the log of a run that began at `start` (Unix time) and took `seconds`."""
     epochs, students = 0, []
     for line in read_log(log):
         if "epoch" in line:
@@ -146,10 +146,10 @@ def read_trace(log: Path, run: Run, *, start: float, seconds: float, budget: Bud
 
 
 def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace:
-    """The students that moved the frontier, on the test images and with latencies in turns.
+    """Measure the students of the frontier again, on test images and with latencies in turns.
 
-    What never moved it is left out: it would change nothing, and takes time. A latency over the
-    limit may be one of slow minutes, and counts as moving it as long as it is not twice that.
+    Students that never moved the frontier are left out: they would change nothing, and take time. A
+    latency over the limit may come from slow minutes; it counts if it is at most twice the limit.
     """
     loose = budget.model_copy(update={"latency": 2 * budget.limits()["latency_ms"]})
     students = [student for student, _ in trace.steps(loose)]
@@ -176,7 +176,7 @@ def measured_again(trace: Trace, budget: Budget, context: StudyContext) -> Trace
 
 
 def _reference(requirements: StudentRequirements) -> ServedModel:
-    """The one network that sets the pace."""
+    """Return the reference network that sets the pace."""
     network, shape = untrained(Timm(model=REFERENCE), requirements), requirements.image_shape
     with tempfile.TemporaryDirectory() as folder:
         floats = FloatStudent(network, Path(folder) / "floats", shape, pruning=NoPruning())

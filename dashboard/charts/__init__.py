@@ -1,1 +1,4 @@
-"""Figures of a study's trials, by kind. Pure: records or frames in, a plotly figure out."""
+"""Figures of a study's trials, one module a kind.
+
+All are pure functions from records or frames to a plotly figure.
+"""

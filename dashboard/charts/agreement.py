@@ -1,4 +1,4 @@
-"""How far networks agree: a square of shares."""
+"""Heat map of how often networks agree."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from dashboard.charts.figure import as_text, new_figure
 
 
 def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
-    """A heat map of shares, [names, names], each 0 to 1, with the share in each field.
+    """Return a heat map of shares, [names, names], each 0 to 1, with the share in each field.
 
-    That each agrees with itself is left out.
+    The diagonal, where each network agrees with itself, is left blank.
     """
     others = [
         [None if one == other else share for other, share in enumerate(row)]
@@ -25,7 +25,7 @@ def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) ->
             z=others,
             text=[["" if share is None else f"{share:.1%}" for share in row] for row in others],
             texttemplate="%{text}",
-            # From half right up: one image of a thousand must not look like a gulf.
+            # The colours start at one half: a difference of one image in a thousand is small.
             zmin=min([0.5, *known]),
             zmax=1.0,
             colorscale=[[0, "#b45309"], [0.5, "#475569"], [1, "#0f766e"]],

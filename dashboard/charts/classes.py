@@ -1,4 +1,4 @@
-"""Accuracy by class: the student's beside the teacher's."""
+"""Accuracy by class, of the student and of the teacher."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,15 @@ ByClass = Sequence[tuple[int, int]]
 
 
 def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | None) -> go.Figure:
-    """Two dots a class with a line between them, the class on which the student is worst above.
+    """Return a figure with two dots a class and a line between them, the worst class on top.
 
     Args:
-        names: of the classes.
-        student: images of each class, and how many of them are predicted right.
-        teacher: likewise; None where it is not known.
+        names: the classes' names.
+        student: for each class the number of images and how many the student predicts right.
+        teacher: the same for the teacher; None if unknown.
 
     Returns:
-        A figure of the 40 worst classes of those that have images.
+        A figure of the student's 40 worst classes among those that have images.
     """
     seen = [place for place in range(len(names)) if student[place][0]]
     worst = sorted(seen, key=lambda place: _share(student[place]))[:_MOST_CLASSES]
@@ -34,7 +34,7 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
     figure.add_trace(_dots("Student", labels, [student[place] for place in worst], FRONTIER))
     figure.update_layout(
         xaxis={"tickformat": ".3~p", "autorangeoptions": {"clipmin": -0.02, "clipmax": 1.02}},
-        # By rows, for names that are shortened may be alike. The first would be drawn lowest.
+        # Rows have numbers, because shortened names may be alike. plotly draws the first lowest.
         yaxis={
             "autorange": "reversed",
             "tickvals": list(range(len(worst))),
@@ -64,7 +64,7 @@ def _gaps(pairs: Sequence[tuple[float, float]]) -> go.Scatter:
 
 
 def _dots(name: str, labels: Sequence[str], found: ByClass, colour: str) -> go.Scatter:
-    # The student's dot lies inside the teacher's, so that both are seen where they are equal.
+    # The student's dot lies inside the teacher's, so that both are visible where they are equal.
     size = 10 if name == "Student" else 15
     return go.Scatter(
         name=name,

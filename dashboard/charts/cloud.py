@@ -1,4 +1,4 @@
-"""The metric against what a student costs: every trial, the frontier over them, the teacher."""
+"""Scatter plot of the metric against a cost: all trials, the frontier and the teacher."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,9 +20,9 @@ _BEYOND_LIMITS = 0.4
 def cloud_points(
     trials: pd.DataFrame, axis: Measure, objectives: Mapping[str, Measure]
 ) -> pd.DataFrame:
-    """Of a frame that `trial_frame` gave: what is drawn against this cost, with its `hover` text.
+    """Return the rows of a `trial_frame` to draw against this cost, with their `hover` text.
 
-    At most 2,000 trials beside the frontier.
+    At most 2,000 trials are kept beside the frontier.
     """
     drawn = thinned(trials[trials[axis.column].notna()])
     return drawn.assign(hover=list(_hover(drawn, objectives)))
@@ -37,20 +37,20 @@ def cloud_figure(
     teacher: TeacherRecord | None,
     chosen: int | None = None,
 ) -> go.Figure:
-    """The metric against one cost, on a log axis.
+    """Return a figure of the metric against one cost, on a log axis.
 
     Args:
-        points: as `cloud_points` gives them; they don't hang on the limits.
+        points: the frame from `cloud_points`; it does not depend on the limits.
         axis: the cost.
         score: the metric.
-        limits: bounds by column; trials beyond any of them, or worse than one on the metric, fade.
-        teacher: drawn as a star.
+        limits: bounds by column; trials that break one of them are drawn faded.
+        teacher: the teacher, drawn as a star.
         chosen: the trial that gets a ring.
 
     Returns:
-        A figure whose points carry the trial's number as `customdata[0]`. Trials whose cost is
-        known and whose metric is not stand as ticks under it. Where a few values lie far on the
-        wrong side of the rest, the axis leaves them out, and says how many there are.
+        A figure whose points carry the trial's number as `customdata[0]`. Trials with a known
+        cost and an unknown metric are ticks under the plot. If a few values are far worse than
+        the rest, the axis leaves them out and its note gives their number.
     """
     drawn = points.assign(is_within=within(points, limits, score))
     trained = drawn[drawn[score.column].notna()]
@@ -140,7 +140,7 @@ def _points(
     marker: dict[str, object],
     opacity: float = 1.0,
 ) -> go.Scatter:
-    # SVG and not WebGL: so few points need none, and a machine without it would show nothing.
+    # SVG, not WebGL: there are few points, and a machine without WebGL would show nothing.
     fading = rows["is_within"].map({True: opacity, False: opacity * _BEYOND_LIMITS})
     return go.Scatter(
         x=rows[axis.column],
@@ -148,7 +148,7 @@ def _points(
         mode="markers",
         name=name,
         marker={**marker, "opacity": fading},
-        # As an array: plotly walks through lists, value by value.
+        # An array, because plotly walks through lists value by value.
         customdata=rows[["number", "hover"]].to_numpy(dtype=object),
         hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         unselected={"marker": {"opacity": 0.25}},
@@ -165,7 +165,7 @@ def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[st
             for measure, value in zip(objectives.values(), values, strict=True)
         ]
         chosen = list(filter(None, choices))
-        # In short lines, or a narrow chart cuts them off.
+        # Short lines, because a narrow chart cuts long ones off.
         recipe = [" · ".join(chosen[place : place + 3]) for place in range(0, len(chosen), 3)]
         lines = [" · ".join(measured), *recipe, str(note)[:60]]
         yield "<br>".join(as_text(line) for line in lines if line)

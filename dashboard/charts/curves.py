@@ -1,4 +1,4 @@
-"""Learning curves: metric and loss by epoch, of one trial or of several."""
+"""Learning curves: metric and loss by epoch, of one or several trials."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _DASHES = ("solid", "dot", "dash", "dashdot")
 
 @dataclass(frozen=True, kw_only=True)
 class _Stretch:
-    """The epochs of one stage, and how many epochs of the trial came before them."""
+    """The epochs of one stage, and the number of the trial's epochs before them."""
 
     stage: str
     start: int
@@ -24,10 +24,11 @@ class _Stretch:
 
 
 def curves_figure(trials: Sequence[TrialRecord], score: Measure) -> go.Figure:
-    """The metric above, loss below, by epoch; a stage follows on the one before.
+    """Return a figure of the metric (top) and the loss (bottom) by epoch, stage after stage.
 
-    Several trials differ in colour, the stages of one in colour, those of several in dashes. A
-    stage that trials share, as branches do, is one line, or the last would hide the others.
+    Colour tells several trials apart, and dashes tell their stages apart. For a single trial colour
+    tells its stages apart. A stage that trials share, as branches do, is drawn as one line:
+    otherwise the last trial's line would hide the others.
     """
     figure = new_figure(height=430, showlegend=True)
     shared: dict[_Stretch, list[int]] = {}
@@ -103,7 +104,7 @@ def _lay_out(figure: go.Figure, longest: int, score: Measure) -> None:
             "title": {"text": "Epoch"},
             "anchor": "y2",
             "rangemode": "tozero",
-            # Whole epochs, and no more ticks than a phone has room for.
+            # Ticks at whole epochs only, and no more than a phone has room for.
             "dtick": max(1, math.ceil(longest / 8)),
         },
         yaxis={

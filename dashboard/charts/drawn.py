@@ -1,4 +1,4 @@
-"""Which trials of a frame a figure draws, and which of them stand out."""
+"""Selection of the trials that a figure draws and of those that it highlights."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ SHOWN_BESIDE_THE_FRONTIER = 2000
 
 
 def within(trials: pd.DataFrame, limits: Mapping[str, float], score: Measure) -> "pd.Series[bool]":
-    """Which trials keep all limits that can be checked: on costs, and the least of the metric."""
+    """Return which trials keep all limits that are known of them: on costs and on the metric."""
     kept = pd.Series(True, index=trials.index)
     for column, bound in limits.items():
         if column == score.column and score.is_maximized:
@@ -22,10 +22,10 @@ def within(trials: pd.DataFrame, limits: Mapping[str, float], score: Measure) ->
 
 
 def frontier_line(trials: pd.DataFrame, column: str, score: Measure) -> pd.DataFrame:
-    """The frontier's trials that no other one betters in the metric and this cost alone, by cost.
+    """Return the frontier's trials that are undominated in the metric and this cost, by cost.
 
-    The frontier is of all objectives together, so some of its trials lie below this line: they are
-    better in a cost that is not drawn.
+    The frontier covers all objectives, so some of its trials lie below this line: they are better
+    in a cost that is not drawn.
     """
     members = trials[trials["on_frontier"] & trials[column].notna()]
     sign = 1.0 if score.is_maximized else -1.0
@@ -36,10 +36,10 @@ def frontier_line(trials: pd.DataFrame, column: str, score: Measure) -> pd.DataF
 
 
 def thinned(trials: pd.DataFrame, most: int = SHOWN_BESIDE_THE_FRONTIER) -> pd.DataFrame:
-    """The frontier and at most so many others, by number."""
+    """Return the frontier and at most `most` other trials, by number."""
     others = trials[~trials["on_frontier"]]
     if len(others) <= most:
         return trials
-    # The same ones at each redraw, so that a live chart does not flicker.
+    # The same trials at each redraw, so that a live chart does not flicker.
     kept = others.sample(most, random_state=0)
     return pd.concat([trials[trials["on_frontier"]], kept]).sort_values("number")

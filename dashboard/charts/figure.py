@@ -1,4 +1,4 @@
-"""What all figures have in common. Text and lines get the theme's colours where it is drawn."""
+"""Common parts of all figures. The page gives text and lines its theme's colours."""
 
 from html import escape
 from typing import Any
@@ -8,18 +8,18 @@ import plotly.graph_objects as go
 from search.text import visible_lines
 
 HEIGHT = 430
-# An annotation of this name gets the page's own colour behind it, from theme.js.
+# theme.js puts the page's own colour behind an annotation of this name.
 GROUND = "ground"
 _MARGIN = {"l": 10, "r": 16, "t": 28, "b": 10}
 
 
 def as_text(text: str) -> str:
-    """The text as HTML in which nothing that others wrote is a tag, or turns how it is read."""
+    """Return the text as HTML, without tags or direction marks that others wrote."""
     return escape(visible_lines(text))
 
 
 def new_figure(*, height: int = HEIGHT, **layout: Any) -> go.Figure:
-    """An empty figure whose zoom and selection survive being drawn again with other data."""
+    """Return an empty figure that keeps its zoom and selection when it is redrawn with new data."""
     base = {
         "template": "none",
         "height": height,

@@ -1,4 +1,4 @@
-"""What the metric is drawn on: the axes, how far they reach, and the budget's lines."""
+"""Background of the metric's plots: axes, their ranges and the budget's lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from search.records import TeacherRecord
 
 _RUG_SHARE = 0.07
 _SPACE_SHARE = 0.06
-# Where most students are as good as one another, a point below them is not far out.
+# If most students are equally good, a point slightly below them is no outlier.
 _LEAST_SPREAD = 0.01
 _LINE = {"color": BUDGET, "width": 1.5, "dash": "dash"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """How far an axis of the metric reaches, and how many trials it leaves out as far worse."""
+    """The range of the metric's axis, and the number of far worse trials that it leaves out."""
 
     low: float
     high: float
@@ -29,12 +29,14 @@ class Reach:
 
 
 def value_reach(values: "pd.Series[float]", others: Sequence[float], score: Measure) -> Reach:
-    """All values but those that are far worse than the rest, which would press it into a line.
+    """Return the axis range of all values except those far worse than the rest.
+
+    Those would press the other values into a line.
 
     Args:
-        values: of the trials.
-        others: what must be seen in any case, such as the teacher's.
-        score: what they are values of.
+        values: the trials' values.
+        others: values that must be visible in any case, such as the teacher's.
+        score: the measure of these values.
 
     Source: Tukey's fence of one and a half interquartile ranges, Exploratory Data Analysis, 1977.
     """
@@ -50,7 +52,7 @@ def value_reach(values: "pd.Series[float]", others: Sequence[float], score: Meas
 
 
 def _reach_of(values: "pd.Series[float]", others: Sequence[float]) -> Reach:
-    """Likewise, where more is better."""
+    """Return the range for a measure whose larger values are better."""
     fence = -math.inf
     if len(values):
         low, high = (float(values.quantile(share)) for share in (0.25, 0.75))
@@ -65,7 +67,7 @@ def _reach_of(values: "pd.Series[float]", others: Sequence[float]) -> Reach:
 def lay_out(
     figure: go.Figure, axis: Measure, score: Measure, reach: Reach, *, has_rug: bool
 ) -> None:
-    """The axes; those trials whose metric is not known have a band of their own below."""
+    """Set up the axes. Trials with an unknown metric have a band of their own at the bottom."""
     bottom = _RUG_SHARE + _SPACE_SHARE if has_rug else 0.0
     is_near = score.is_share and reach.high - reach.low < 0.06
     figure.update_layout(
@@ -80,7 +82,7 @@ def lay_out(
             "type": "log",
             "title": {"text": axis.axis_title},
             "tickformat": axis.tick_format,
-            # More would run into each other on a phone.
+            # More labels would run into each other on a phone.
             "nticks": 4,
             "minor": {"dtick": "D1", "ticks": "outside", "showgrid": False},
             "showgrid": True,
@@ -106,7 +108,7 @@ def lay_out(
 def cost_range(
     trials: pd.DataFrame, axis: Measure, *, limit: float | None, teacher: TeacherRecord | None
 ) -> tuple[float, float] | None:
-    """The exponents of ten between which all costs lie, the budget's included; None of none."""
+    """Return the decimal exponents that enclose all costs and the budget; None without costs."""
     places = [float(place) for place in trials[axis.column]]
     others = (limit, None if teacher is None else axis.of_cost(teacher.cost))
     places = [place for place in [*places, *others] if place is not None and place > 0]
@@ -125,7 +127,7 @@ def draw_limits(
     *,
     span: tuple[float, float],
 ) -> None:
-    """The budget's bound on the cost as a line and what lies beyond it, and the metric's bound."""
+    """Draw the budget's bound on the cost, shade what exceeds it, and draw the metric's bound."""
     if (floor := limits.get(score.column)) is not None:
         figure.add_shape(type="line", x0=0, x1=1, xref="paper", y0=floor, y1=floor, line=_LINE)
     if (bound := limits.get(axis.column)) is None:
@@ -134,7 +136,7 @@ def draw_limits(
     figure.add_shape(
         type="rect",
         x0=bound,
-        # To the edge and no further: plotly makes room for all of it where it fits the axes.
+        # The shape ends at the edge: plotly would fit the axes to a larger one.
         x1=10 ** span[1],
         y0=0,
         y1=1,

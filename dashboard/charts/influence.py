@@ -1,4 +1,4 @@
-"""What matters: the importance of parameters, one of them against an objective, two together."""
+"""Importance of parameters, and an objective against one or two of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ _MOST_BARS = 20
 def importance_figure(
     found: Mapping[str, Mapping[str, float]], objectives: Mapping[str, Measure]
 ) -> go.Figure:
-    """A group of bars for each parameter, a bar for each objective.
+    """Return a figure with a group of bars for each parameter, a bar for each objective.
 
     Args:
-        found: shares by parameter, for each objective.
+        found: the importance of each parameter, as a share, for each objective.
         objectives: what the study searches for, by column.
     """
     total = pd.DataFrame(found).fillna(0.0)
@@ -54,7 +54,9 @@ def importance_figure(
 
 
 def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go.Figure | None:
-    """The objective against one parameter: the frontier, and at most 2,000 others; None of none.
+    """Return a figure of the objective against one parameter; None without trials.
+
+    It shows the frontier and at most 2,000 other trials.
 
     Points carry the trial's number as `customdata[0]`.
     """
@@ -90,10 +92,10 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go
 def contour_figure(
     trials: pd.DataFrame, across: str, up: str, objective: Measure
 ) -> go.Figure | None:
-    """The mean of the objective over two parameters; None where too little is known.
+    """Return a figure of the objective's mean over two parameters; None if too little is known.
 
-    Of two ranges of numbers a contour; where one has options, between which nothing lies, fields.
-    Points carry the trial's number as `customdata[0]`.
+    Two numeric parameters give a contour plot. If one of them has options, which have no values
+    between them, the figure is a heat map. Points carry the trial's number as `customdata[0]`.
     """
     known = trials[trials[[objective.column, across, up]].notna().all(axis=1)]
     if len(known) < 3:
@@ -138,7 +140,7 @@ def _ground(cells: "_Cells", objective: Measure, *, is_smooth: bool) -> go.Conto
 
 @dataclass(frozen=True)
 class _Cells:
-    """Means over a grid: [ys, xs], NaN where no trial lies."""
+    """Means over a grid, [ys, xs]; NaN where there is no trial."""
 
     xs: Sequence[float]
     ys: Sequence[float]
@@ -156,7 +158,10 @@ def _cells(first: Scale, second: Scale, values: "pd.Series[float]") -> _Cells:
 
 
 def _binned(axis: Scale) -> tuple[list[float], "pd.Series[int]"]:
-    """The places of the cells, and the cell of each row; of few places or options each is one."""
+    """Return the places of the cells and each row's cell.
+
+    If there are few places, or options, each one is a cell.
+    """
     places = sorted(axis.places.unique())
     if axis.is_numeric and len(places) > _CELLS:
         places = [i / (_CELLS - 1) for i in range(_CELLS)]
@@ -165,9 +170,9 @@ def _binned(axis: Scale) -> tuple[list[float], "pd.Series[int]"]:
 
 
 def _jitter(rows: pd.DataFrame, axis: Scale) -> "pd.Series[float]":
-    """Sets points of one category apart; numbers lie where they are."""
+    """Spread points of one category; leave numbers where they are."""
     width = 0.0 if axis.is_numeric else 0.12 / max(1, len(axis.labels))
-    # By number, so that a live figure does not shake.
+    # The shift depends on the trial's number, so that points in a live figure don't move.
     shift = ((rows["number"] * 0.618034) % 1 - 0.5) * 2 * width
     return shift.astype("float64")
 
@@ -184,7 +189,7 @@ def _ticks(axis: Scale) -> dict[str, object]:
 
 
 def _in_lines(label: str) -> str:
-    """In two lines where it is long, so that several stand beside one another on a phone."""
+    """Break a long label into two lines, so that several fit beside each other on a phone."""
     middle = label.find("_", len(label) // 4)
     if len(label) < 11 or middle < 0:
         return as_text(label)
@@ -192,7 +197,7 @@ def _in_lines(label: str) -> str:
 
 
 def _around_options(axis: Scale) -> tuple[float, float]:
-    """From half a step before the first option to half a step behind the last."""
+    """Return the range from half a step before the first option to half a step after the last."""
     half = 0.5 / max(1, len(set(axis.places.dropna())) - 1)
     return -half, 1 + half
 

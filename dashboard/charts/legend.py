@@ -1,4 +1,4 @@
-"""What the marks in the figures mean."""
+"""Legend of the marks in the figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from search.records import TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class LegendEntry:
-    """What a mark in the figures means; `sign` is a character that looks like it."""
+    """The meaning of a mark in the figures; `sign` is a character that looks like it."""
 
     name: str
     colour: str
@@ -26,7 +26,7 @@ def legend(
     has_teacher: bool,
     has_chosen: bool = False,
 ) -> list[LegendEntry]:
-    """The marks that the figures of these trials hold; one legend serves all of them."""
+    """Return the marks that the figures of these trials use; one legend serves all figures."""
     entries = []
     if trials["on_frontier"].any():
         entries.append(LegendEntry(name="Frontier", colour=FRONTIER, sign="●"))

@@ -1,4 +1,4 @@
-"""What is measured of a student, as the charts and the tables show it: metrics and costs alike."""
+"""Measures of a student, metrics and costs alike, as charts and tables show them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from search.units import format_bytes, format_milliseconds
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A figure of a student.
+    """A measured quantity of a student.
 
     Attributes:
-        column: its name in the frame of trials.
-        name: for people, within a sentence.
-        title: likewise, with a capital.
-        label: how a value is written.
+        column: its column in the frame of trials.
+        name: for people, inside a sentence.
+        title: for people, with a capital.
+        label: formats a value.
         is_maximized: whether more is better.
-        is_cost: whether it is a cost, which is drawn on a log axis.
+        is_cost: whether it is a cost; costs have a log axis.
         is_share: whether it lies between 0 and 1 and is written in per cent.
-        axis_title: what stands under an axis, with the unit of its ticks.
-        tick_format: how d3 writes the ticks of an axis.
-        less: how a student with a lower value is called.
-        more: how one with a higher value is called.
+        axis_title: the title of an axis, with the unit of its ticks.
+        tick_format: the d3 format of an axis's ticks.
+        less: the word for a student with a lower value.
+        more: the word for a student with a higher value.
     """
 
     column: str
@@ -43,33 +43,33 @@ class Measure:
     more: str = "above"
 
     def of(self, outcome: Outcome) -> float | None:
-        """Its value of a student; None where it was not measured."""
+        """Return the student's value; None if it was not measured."""
         return (
             self.of_cost(outcome.cost or {}) if self.is_cost else self.of_quality(outcome.quality)
         )
 
     def of_cost(self, cost: Cost) -> float | None:
-        """Its value among costs; None where it is not there."""
+        """Return its value among the costs; None if it is absent."""
         return cost.get(self.column)
 
     def of_quality(self, quality: Quality) -> float | None:
-        """Its value among metrics; None where it is not there."""
+        """Return its value among the metrics; None if it is absent."""
         found = quality.get(self.column)
         return None if found is None else found.value
 
     def change(self, before: float, after: float) -> str:
-        """From one value to another in words: points of a share, or so many per cent."""
+        """Return the change in words: in points for a share, in per cent otherwise."""
         if self.is_share:
             return f"{(after - before) * 100:+.1f} points"
         return f"{after / before - 1:+.0%}" if before else ""
 
     def is_worse(self, value: float, bound: float) -> bool:
-        """Whether the value lies on the wrong side of a bound."""
+        """Return whether the value lies on the wrong side of a bound."""
         return value < bound if self.is_maximized else value > bound
 
 
 def metric_measure(metric: Metric) -> Measure:
-    """A metric, as it is shown."""
+    """Return the measure of a metric."""
     is_share = {metric.best, metric.worst} == {0.0, 1.0} and metric.format(0.5).endswith("%")
     title = _capital(metric.label)
     return Measure(
@@ -86,7 +86,7 @@ def metric_measure(metric: Metric) -> Measure:
 
 
 def limit_measure(limit: Limit) -> Measure:
-    """A cost, as it is shown."""
+    """Return the measure of a cost."""
     units = {format_bytes: ", bytes", format_milliseconds: ", ms"}
     return Measure(
         column=limit.cost,
@@ -104,18 +104,18 @@ def limit_measure(limit: Limit) -> Measure:
 
 
 def objective_measures(goal: Goal) -> dict[str, Measure]:
-    """What the study searches for, by column: its metric, then the costs that it minimises."""
+    """Return the study's objectives by column: its metric, then the costs that it minimises."""
     found = [metric_measure(goal.metric), *map(limit_measure, goal.costs)]
     return {measure.column: measure for measure in found}
 
 
 def cost_measures() -> dict[str, Measure]:
-    """Every cost that can be limited, by column."""
+    """Return every cost that can be limited, by column."""
     return {limit.cost: limit_measure(limit) for limit in limits().values()}
 
 
 def all_measures() -> Mapping[str, Measure]:
-    """Every metric and every cost that can be limited, by column."""
+    """Return every metric and every cost that can be limited, by column."""
     found = {metric.name: metric_measure(metric) for metric in metrics().values()}
     return found | cost_measures()
 

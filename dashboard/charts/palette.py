@@ -1,4 +1,4 @@
-"""Colours and marks: each is readable on the light theme's white and the dark one's near-black."""
+"""Colours and marks that are readable on white and on the dark theme's near-black."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ LOSS = "#e11d48"
 RIM = "rgba(255, 255, 255, 0.7)"
 
 SERIES = ("#2f81f7", "#10a37f", "#d97706", "#8b5cf6", "#e11d48", "#0891b2", "#a16207", "#db2777")
-"""Of several trials or methods in one figure, in this order."""
+"""Colours of several trials or methods in one figure, in this order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkerStyle:
-    """How trials of a state are drawn; `sign` is a character that looks like the mark."""
+    """The mark of trials in a state; `sign` is a character that looks like it."""
 
     name: str
     symbol: str

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a trial, through what was chosen and what came of it."""
+"""Parallel coordinates: one line a trial, through its choices and its results."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from dashboard.frames import varying
 
 _SHOWN_BESIDE_THE_FRONTIER = 300
 _WIDTH_OF_AN_AXIS = 84
-# With the objectives, as many as a window of 1280 pixels holds.
+# With the objectives, these are as many as fit into a window of 1280 pixels.
 _MOST_AXES = 9
-# More lines are drawn fainter, or they would be one blot.
+# More lines are drawn fainter; otherwise they would merge into one blot.
 _CLEAR = 60
 
 
@@ -28,18 +28,18 @@ def parallel_figure(
     *,
     marked: Sequence[int],
 ) -> go.Figure | None:
-    """A line for each trial that was measured; None where fewer than two were.
+    """Return a figure with a line for each measured trial; None for fewer than two trials.
 
     Args:
-        trials: a frame as `trial_frame` gives it.
+        trials: a frame from `trial_frame`.
         parameters: its columns to draw, beside the objectives.
         objectives: what the study searches for, by column; the metric first.
-        marked: trials that stand out.
+        marked: trials to highlight.
 
     Returns:
-        A figure whose points carry the trial's number as `customdata[0]`. The frontier and at most
-        300 others are drawn. Of the parameters those are drawn that differ between trials, up to
-        nine, those that most trials have first.
+        A figure whose points carry the trial's number as `customdata[0]`. It shows the frontier
+        and at most 300 other trials, and up to nine of the parameters that differ between trials:
+        those first that most trials have.
     """
     score, *costs = objectives
     measured = trials[trials[score].notna() & trials[costs].notna().any(axis=1)]
@@ -87,7 +87,7 @@ def _lines(
                 xs.append(place)
                 ys.append(at)
                 held.append([number, text])
-        # A gap, so that the line of one trial does not run on into that of the next.
+        # The gap keeps one trial's line from running on into the next one's.
         xs.append(None)
         ys.append(None)
         held.append(None)
@@ -110,7 +110,7 @@ def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[st
 
 
 def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
-    # On a phone the figure is scrolled sideways: squeezed, its labels would lie on one another.
+    # On a phone the figure scrolls sideways: squeezed, its labels would overlap.
     figure.update_layout(
         meta={"min_width": _WIDTH_OF_AN_AXIS * len(scales) + 110},
         xaxis={

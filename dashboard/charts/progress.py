@@ -1,4 +1,4 @@
-"""How a search went: its best student and its hypervolume; and what training it was spared."""
+"""Progress of a search: its best student, its hypervolume, and the training that it saved."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ _PARTS = (
 def progress_figure(
     moments: Sequence[HistoryPoint], over: Literal["ended", "hours"], score: Measure
 ) -> go.Figure:
-    """The best of the metric in the budget above, hypervolume below, over trials or hours."""
+    """Return a figure of the best metric in the budget and the hypervolume, by trial or hour."""
     places = [getattr(moment, over) for moment in moments]
     figure = new_figure(height=380)
     for name, title, axis, form, colour in (
@@ -68,7 +68,7 @@ def progress_figure(
 
 
 def savings_figure(found: Savings) -> go.Figure:
-    """One bar of all epochs that were asked for, by what became of them."""
+    """Return one bar of all requested epochs, divided by what became of them."""
     figure = new_figure(height=170, showlegend=True, barmode="stack")
     for name, title, colour in _PARTS:
         epochs = getattr(found, name)

@@ -1,4 +1,4 @@
-"""Where a column's values lie on an axis of a figure, and how the axis is labelled."""
+"""Scale of a column: positions of its values on an axis, and the axis's labels."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from search.units import format_count
 
 _MOST_LABELS = 8
 _MOST_TICKS = 6
-# A range of numbers above 0 that spans more is drawn in logarithms.
+# A range of numbers above 0 that spans more than this has a log scale.
 _WIDE = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """An axis: where each row lies on it, 0 to 1 or NaN.
+    """An axis, with the position of each row on it, 0 to 1 or NaN.
 
     Attributes:
-        name: of the column.
-        places: of the rows.
-        labels: of the ends and the middle, or of the options, at their places.
-        ticks: of round numbers, or of the options, at their places.
-        is_numeric: whether it is of numbers.
+        name: the column's name.
+        places: the rows' positions.
+        labels: texts of the ends and the middle, or of the options, at their positions.
+        ticks: round numbers, or the options, at their positions.
+        is_numeric: whether the column holds numbers.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Scale:
 
 
 def scale(values: "pd.Series[Any]", name: str) -> Scale:
-    """The axis of a column: numbers from low to high, anything else by its name."""
+    """Return the axis of a column: numbers from low to high, anything else by its name."""
     present = values.dropna()
     if len(present) and all(_is_number(value) for value in present):
         return _numeric(values.astype("float64"), name)
@@ -50,7 +50,7 @@ def scale(values: "pd.Series[Any]", name: str) -> Scale:
 
 
 def short_name(name: str) -> str:
-    """A parameter's name without its axis: `soft_targets temperature`, `model`, `size`."""
+    """Return a parameter's name without its axis: `soft_targets temperature`, `model`, `size`."""
     parts = name.removesuffix(".method").split(".")
     text = parts[-1] if len(parts) < 3 or parts[-1] == "model" else " ".join(parts[1:])
     measure = all_measures().get(text)
@@ -88,7 +88,7 @@ def _numeric(values: "pd.Series[float]", name: str) -> Scale:
 
 
 def _multiples(low: float, high: float) -> list[float]:
-    """Round numbers at even steps, three to six of them."""
+    """Return three to six round numbers at even steps."""
     rough = (high - low) / (_MOST_TICKS - 1)
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
@@ -97,7 +97,7 @@ def _multiples(low: float, high: float) -> list[float]:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten between the two, with twice and five times of each where there is room."""
+    """Return the powers of ten in the range, and 2 and 5 times each if there is room."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 2, 5), (1, 3), (1,)):
         found = [float(f"{factor}e{decade}") for decade in decades for factor in factors]

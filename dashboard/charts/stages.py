@@ -1,4 +1,4 @@
-"""What each stage did to the student, as a waterfall from the float student to what is shipped."""
+"""Waterfall of what each stage changed, from the float student to the shipped one."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -17,10 +17,10 @@ _ROW = 170
 
 
 def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
-    """The measure after each stage that measured it, and at last of what is shipped.
+    """Return the measure after each stage that measured it, and at last of the shipped file.
 
-    Of metrics a stage knows the study's own. What is shipped stands under the last stage whose
-    file was measured, for it is that file.
+    A stage records only the study's own metric. The shipped file's value stands under the last
+    stage that measured a file, because it is the same file.
     """
     found = {
         stage.name: float(value)
@@ -35,7 +35,7 @@ def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
 
 
 def waterfall_figure(outcome: Outcome, measures: Iterable[Measure]) -> go.Figure | None:
-    """A row for each measure that is known after two stages or more; None where there is none."""
+    """Return a figure with a row for each measure of two or more stages; None without any."""
     rows = [
         (measure, values)
         for measure in measures
@@ -88,7 +88,7 @@ def _waterfall(measure: Measure, values: Sequence[tuple[str, float]], axis: str)
 
 
 def _labels(measure: Measure, values: Sequence[tuple[str, float]], axis: str) -> go.Scatter:
-    """What each step comes to and what it changed, above its bar, also where the bar hangs down."""
+    """Return labels above the bars, with each step's value and change, also above falling bars."""
     levels = [value for _, value in values]
     steps = [measure.change(before, after) for before, after in pairwise(levels)]
     texts = [measure.label(levels[0])]

@@ -1,1 +1,1 @@
-"""What pages are made of: the picker, the headline, the table, one trial."""
+"""Parts of the pages: the study picker, the headline, the table, one trial."""

@@ -1,4 +1,4 @@
-"""The student to take within the budget: what it is, why it and not another, and how to get it."""
+"""The recommended student within the budget: what it is, the reasons, and how to get it."""
 
 import streamlit as st
 
@@ -13,14 +13,14 @@ from search.analysis.recommend import Advice, reasons
 def show_choice(
     view: StudyView, limits: LimitSelection, advice: Advice | None, reason: str, *, url: str
 ) -> None:
-    """The chosen student; where there is none, the reason."""
+    """Show the recommended student, or the reason why there is none."""
     if advice is None:
         explain_absence(view, reason)
         return
     study, number = view.study, advice.chosen.number
     with st.container(border=True):
         st.markdown(f"#### Take trial {number}")
-        # Text, since a student may be named by others.
+        # Plain text, because others may have named the student.
         st.text(recipe_in_words(advice.chosen.params))
         within = str(limits.budget) if limits.bounds else "no limit is set"
         teacher = study.teacher

@@ -1,6 +1,6 @@
-"""Taking a student along: a folder that other programs load, packed for the browser to keep.
+"""Export of a student as a folder for other programs, zipped for the browser's download.
 
-`retort export` does it, in a process of its own: the dashboard itself never loads a network.
+`retort export` does it in a process of its own: the dashboard itself never loads a network.
 """
 
 import io
@@ -28,17 +28,17 @@ _COMMAND = "from search.cli.main import main; main()"
 
 
 class ExportError(Exception):
-    """An export that came to nothing; says why."""
+    """A failed export, with the reason."""
 
 
 @st.cache_resource
 def _lock() -> Lock:
-    """Held while a student is packed: one at a time, whoever clicks."""
+    """Return the lock that is held while a student is packed: one at a time for all visitors."""
     return Lock()
 
 
 def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -> None:
-    """A button that packs the trial's student, and the command that does the same."""
+    """Show a button that packs the trial's student, and the command that does the same."""
     try:
         folder = artifact_folder(study, trial)
     except RetortError as error:
@@ -69,10 +69,10 @@ def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -
 
 
 def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
-    """Where the trial's student is on this machine, fetched if need be; None where it has none.
+    """Return the folder of the trial's student, fetched if necessary; None if it has none.
 
     Raises:
-        ArtifactError: it is damaged, out of reach, or another's than the store knows.
+        ArtifactError: the folder is damaged, out of reach, or not the one that the store records.
     """
     if trial.outcome is None or trial.outcome.artifact is None:
         return None
@@ -84,15 +84,15 @@ def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
 
 
 def export_command(trial: TrialRecord, *, url: str) -> str:
-    """The command that writes this trial's student into a folder.
+    """Return the command that writes this trial's student into a folder.
 
-    A store whose URL holds a secret is not named: the command finds it in RETORT_STORE.
+    The command leaves out a URL that holds a secret: it reads it from RETORT_STORE.
     """
     return f"{command('export', trial, url=url)} -o student-{trial.number}"
 
 
 def command(name: str, trial: TrialRecord, *, url: str) -> str:
-    """A command of retort's about a trial, with what it needs to find it."""
+    """Return a retort command about a trial, with the options that find the trial."""
     words = ["retort", name, str(trial.number), "--study", trial.study]
     if url not in (DEFAULT_STORE, "") and safe_url(url) == url:
         words += ["--store", url]
@@ -111,10 +111,10 @@ def _export(trial: TrialRecord, *, url: str, key: str) -> None:
 
 
 def packed_student(trial: TrialRecord, *, url: str) -> bytes:
-    """What `retort export` writes, as a zip file.
+    """Return what `retort export` writes, as a zip file.
 
     Raises:
-        ExportError: it wrote nothing; its own words.
+        ExportError: it wrote nothing; the message is its own.
     """
     name = f"{trial.study}-{trial.number}"
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,4 +1,4 @@
-"""Filters by what was chosen: the student's family, and the method on each axis of the recipe."""
+"""Filters by the student's family and by the method on each axis of the recipe."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,9 @@ _FAMILY = "family"
 
 
 def pick_choices(here: PageContext, view: StudyView) -> Choices:
-    """What is wanted of each column where not all is; in a popover that says how many filters act.
+    """Return the selected values of each filtered column, picked in a popover.
+
+    The popover shows how many filters are active.
 
     An axis on which all trials chose the same has no filter.
     """
@@ -27,7 +29,7 @@ def pick_choices(here: PageContext, view: StudyView) -> Choices:
     with st.popover(f"Filters ({acting})" if acting else "Filters", icon=":material/filter_alt:"):
         for name, values in view.options.items():
             key = bind(here.page, name, list[str](), some_of(values))
-            # What a study no longer holds can't be chosen any more.
+            # A choice that the study no longer holds can't be selected any more.
             st.session_state[key] = [value for value in st.session_state[key] if value in values]
             picked = st.pills(
                 name.capitalize(), values, selection_mode="multi", format_func=as_plain, key=key
@@ -41,7 +43,7 @@ def pick_choices(here: PageContext, view: StudyView) -> Choices:
 def matching(
     place: Place, view: StudyView, choices: Choices, states: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """The rows of the trials that chose one of what is wanted, on every filtered column."""
+    """Return the rows of trials that match the selection in every filtered column."""
     if not choices and not states:
         return view.trials
     groups = [_parameters(view, name, values) for name, values in choices.items()]
@@ -50,13 +52,13 @@ def matching(
 
 
 def _parameters(view: StudyView, name: str, values: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """The parameters that the store finds these choices by; one of them must fit."""
+    """Return the stored parameters for these choices; a trial must match one of them."""
     if name != _FAMILY:
         return {name: values}
     trials = view.trials[view.trials[_FAMILY].isin(values)]
     methods = trials["student.method"].unique()
     models = {method: f"student.{method}.model" for method in methods}
-    # A student whose method names no model is known by the method itself.
+    # A student whose method names no model is identified by the method.
     found = {name: trials[name].dropna().unique() for name in models.values() if name in trials}
     alone = [method for method, name in models.items() if name not in found]
     return {name: sorted(held) for name, held in found.items()} | (

@@ -1,4 +1,4 @@
-"""A study at a glance: where it stands, and its best student beside the teacher."""
+"""A study at a glance: its state, and its best student beside the teacher."""
 
 from collections.abc import Mapping
 
@@ -33,13 +33,13 @@ _TRIAL_COLOURS = {
 
 
 def show_states(view: StudyView) -> None:
-    """Where the study stands, and its trials by state."""
+    """Show the study's state and the number of trials in each state."""
     with st.container(horizontal=True, vertical_alignment="center"):
         show_badges(standing(view.study), view.counts)
 
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
-    """A line of states, those of trials with their numbers."""
+    """Show a line of badges: the study's state, and the trials' states with their numbers."""
     counts = standing_counts(state, counts)
     count = sum(counts.values())
     words = "1 trial" if count == 1 else f"{count:,} trials"
@@ -53,7 +53,7 @@ def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
 
 
 def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal) -> None:
-    """A row of what a trial's student has, each against the teacher's."""
+    """Show a row of the student's measures, each against the teacher's."""
     assert trial.outcome is not None
     cost = trial.outcome.cost or {}
     with st.container(horizontal=True):
@@ -68,7 +68,7 @@ def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal)
 
 
 def teacher_in_words(teacher: TeacherRecord, goal: Goal) -> str:
-    """What it has of what is searched for: `98.3%, 44.7 MB, 8.40 ms`."""
+    """Return the teacher's values for the objectives: `98.3%, 44.7 MB, 8.40 ms`."""
     score, *costs = objective_measures(goal).values()
     values = [(score, score.of_quality(teacher.quality))]
     values += [(measure, measure.of_cost(teacher.cost)) for measure in costs]
@@ -100,7 +100,7 @@ def _show(label: str, value: str, beside: str | None) -> None:
 
 
 def explain_absence(view: StudyView, reason: str) -> None:
-    """Why there is no student to show; `reason` is the search's own."""
+    """Explain why there is no student to show; `reason` is the search's own."""
     if (view.trials["state"] == TrialState.RUNNING.value).all():
         if standing(view.study) is StudyState.RUNNING:
             text = "The first trials are running; none has ended yet."

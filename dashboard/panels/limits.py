@@ -1,4 +1,4 @@
-"""Sliders of a budget: how much a student may cost, and how good it must be."""
+"""Sliders of a budget: the limits on costs and on the metric."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,11 +20,11 @@ _MANTISSAS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 @dataclass(frozen=True, kw_only=True)
 class LimitSelection:
-    """What the sliders say.
+    """The values of the sliders.
 
     Attributes:
-        bounds: on costs, by their stored name.
-        score: the metric's name, and its worst value that will do; None where any will.
+        bounds: limits on costs, by stored name.
+        score: the metric's name and its worst acceptable value; None if any value is acceptable.
     """
 
     bounds: Mapping[str, float] = field(default_factory=dict)
@@ -40,16 +40,16 @@ class LimitSelection:
 
     @property
     def floor(self) -> float | None:
-        """The metric's worst value that will do; None where any will."""
+        """The metric's worst acceptable value; None if any value is acceptable."""
         return None if self.score is None else self.score[1]
 
     def by_column(self) -> dict[str, float]:
-        """All of them, by the column of the frame of trials."""
+        """Return all limits, by column of the frame of trials."""
         return {**self.bounds, **dict([self.score] if self.score else [])}
 
 
 def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
-    """A slider for each cost, from the study's own budget on; and one for the metric."""
+    """Show a slider for each cost, starting at the study's budget, and one for the metric."""
     st.markdown(
         "**Your budget**", help="Starts at the study's. The best student within it is ringed."
     )
@@ -61,14 +61,14 @@ def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
 
 
 def reset_limits(here: PageContext, view: StudyView) -> None:
-    """Back to the study's own budget; from a callback."""
+    """Reset the sliders to the study's own budget; called from a callback."""
     for name in (*limits(), view.goal.metric.name):
         st.session_state.pop(f"{here.page}.{name}", None)
         say(name, "")
 
 
 def _pick_score(here: PageContext, metric: Metric) -> tuple[str, float] | None:
-    """A slider over the metric's values, from the worst, at which any will do; shares in %."""
+    """Show a slider over the metric's values; shares in %. Its worst end accepts any value."""
     measure, unit = metric_measure(metric), 100.0 if metric_measure(metric).is_share else 1.0
     low, high = sorted((unit * metric.worst, unit * metric.best))
     key = bind(here.page, metric.name, unit * metric.worst, number_between(low, high))
@@ -106,13 +106,13 @@ def _pick_bound(here: PageContext, view: StudyView, limit: Limit) -> float:
 
 
 def _bound_of(limit: Limit) -> Callable[[str], float]:
-    """Reads a bound; a cost that is counted is a whole number."""
+    """Return a reader of a bound; a cost that is counted is a whole number."""
     number = number_between(1e-9 if limit.is_timed else 1.0, 1e15)
     return lambda text: math.inf if text == "any" else number(text)
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """Round numbers from just below `low` to just above `high`, ten a decade."""
+    """Return round numbers from just below `low` to just above `high`, ten a decade."""
     low = max(low, 1e-6)
     decades = range(math.floor(math.log10(low)), math.floor(math.log10(max(high, low))) + 1)
     steps = [float(f"{mantissa}e{decade}") for decade in decades for mantissa in _MANTISSAS]

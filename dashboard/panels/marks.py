@@ -1,4 +1,4 @@
-"""Which trials are marked: in every figure and table, on every page, and in the address."""
+"""Marked trials, the same in every figure and table, on every page, and in the address."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _NAME = "trial"
 
 
 def marked_trials(here: PageContext) -> list[int]:
-    """The trials that the address, or a person on this or another page, has marked."""
+    """Return the trials that the address or a person, on any page, has marked."""
     study, numbers = st.session_state.get(_MARKED, (None, []))
     count = here.place.pulse[0]
     kept = [number for number in numbers if number < count] if study == here.study else []
@@ -25,16 +25,16 @@ def marked_trials(here: PageContext) -> list[int]:
 
 
 def mark(study: str, numbers: Sequence[int]) -> None:
-    """Marks these trials and no others; from a callback, before the page is drawn again."""
+    """Mark these trials and no others; called from a callback, before the page is redrawn."""
     st.session_state[_MARKED] = (study, list(numbers)[:MOST_MARKED])
 
 
 def remark(study: str, numbers: Sequence[int]) -> None:
-    """As `mark`, by a person: what was refused in the address is of no matter any more."""
+    """Mark trials as `mark` does, for a person: values refused in the address no longer matter."""
     forget_refusals()
     mark(study, numbers)
 
 
 def in_address(numbers: Sequence[int]) -> str:
-    """How a link names these trials."""
+    """Return the text that names these trials in a link."""
     return ",".join(map(str, numbers))

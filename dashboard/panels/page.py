@@ -1,4 +1,4 @@
-"""What every page begins with: which study, and whether it is drawn again as the study goes on."""
+"""Common start of all pages: the choice of the study, and live redrawing."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ _LIVE_HELP = "Shows what is new when a trial starts or ends. Zoom and selection 
 
 @dataclass(frozen=True, kw_only=True)
 class PageContext:
-    """Where a person is: a page, a study, and the state of the store that is shown.
+    """The current page, its study, and the state of the store that is shown.
 
     Attributes:
-        page: its name in the address.
-        place: the study.
-        is_new: whether another page was shown before, so that the address counts.
+        page: the page's name in the address.
+        place: the study in its store.
+        is_new: whether another page was shown before, so that the address must be read.
     """
 
     page: str
@@ -44,7 +44,7 @@ class PageContext:
 
 
 def must_log_in() -> bool:
-    """Whether this visitor may see nothing yet; where that can't be known, the page ends."""
+    """Return whether the visitor must log in first. If that can't be known, end the page."""
     try:
         return is_login_configured() and not st.user.is_logged_in
     except ValueError as error:
@@ -53,7 +53,7 @@ def must_log_in() -> bool:
 
 
 def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
-    """Begins a page about all studies; None where there is none, which is then said.
+    """Begin a page about all studies; return None, and show a message, if there is none.
 
     Raises:
         StoreError: the store can't be read.
@@ -71,7 +71,7 @@ def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
 
 
 def open_study(page: str, title: str) -> PageContext | None:
-    """Begins a page about one study; None where there is none, which is then said.
+    """Begin a page about one study; return None, and show a message, if there is none.
 
     Raises:
         StoreError: the store can't be read.
@@ -100,7 +100,7 @@ def _say_there_is_none() -> None:
 
 
 def _pick_study(page: str, names: Sequence[str]) -> str:
-    """The study that the person, the address or the launcher names; else the newest."""
+    """Return the study that the person, the address or the launcher names; else the newest."""
     looked_at, started_with = st.session_state.get(_STUDY), os.environ.get(STUDY_VARIABLE)
     default = next((name for name in (looked_at, started_with) if name in names), names[0])
     key = bind(page, _STUDY, default, one_of(names))
@@ -121,7 +121,7 @@ def _pick_study(page: str, names: Sequence[str]) -> str:
 
 
 def _forget(page: str, kept: str) -> None:
-    """Another study has other trials and other costs: what was set for the first does not hold."""
+    """Discard settings of the previous study, whose trials and costs were different."""
     forget_refusals()
     for key in [key for key in st.session_state if str(key).startswith(f"{page}.")]:
         if key not in (kept, f"{page}.live"):
@@ -141,7 +141,7 @@ def _live_switch(page: str) -> bool:
 
 @st.fragment(run_every=_POLL_S)
 def _watch(seen: Mapping[str, Pulse], study: str | None, *, is_live: bool) -> None:
-    """Polls counts and times of change alone, and draws the page again where they have changed."""
+    """Poll only counts and times of change; redraw the page if they have changed."""
     try:
         now = study_pulses(store_url())
     except StoreError as error:

@@ -1,7 +1,7 @@
-"""A figure on a page that keeps zoom, pan and selection when it is drawn again with new data.
+"""A figure that keeps zoom, pan and selection when it is redrawn with new data.
 
-Streamlit's own chart is taken down and set up anew whenever its data change, which undoes zooming
-in a live view; this one has plotly draw the new data in its place.
+Streamlit removes and rebuilds its own chart whenever its data change, which resets the zoom in
+a live view. This one makes plotly draw the new data into the existing chart.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from streamlit.components.v1 import declare_component
 
 from dashboard.charts.legend import LegendEntry
 
-# Serves plotly's own script; plot.js knows it by this module's name and this one.
+# This serves plotly's own script; plot.js finds it by this module's name and this one.
 declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 
 _SCRIPTS = (Path(__file__).parents[1] / "charts/theme.js", Path(__file__).with_name("plot.js"))
@@ -33,14 +33,14 @@ def show_plot(
     marked: Sequence[int] = (),
     on_mark: Callable[[list[int]], None] | None = None,
 ) -> None:
-    """Draws a figure.
+    """Draw a figure.
 
     Args:
-        figure: or its JSON.
-        key: of the figure on its page; while it stays, so do zoom and pan.
-        alt: what is to be seen, in words.
-        marked: numbers of trials whose points stand out from the others.
-        on_mark: called with the trials that a person clicked, or drew a box or a loop around.
+        figure: the figure or its JSON.
+        key: the figure's key on its page; zoom and pan last as long as the key.
+        alt: a description in words of what is visible.
+        marked: numbers of the trials whose points are highlighted.
+        on_mark: called with the trials that a person clicked, or enclosed with a box or a lasso.
     """
 
     def hear() -> None:
@@ -54,7 +54,7 @@ def show_plot(
 
 
 def show_legend(entries: Sequence[LegendEntry]) -> None:
-    """One legend for several figures. Names are our own, so they need no escaping."""
+    """Show one legend for several figures. The names are our own, so they need no escaping."""
     spans = [
         f'<span style="white-space: nowrap; margin-right: 1.2em">'
         f'<b style="color: {entry.colour}">{entry.sign}</b> {entry.name}</span> '

@@ -1,4 +1,4 @@
-"""What a student predicts: accuracy by class beside the teacher's, and where the two disagree."""
+"""Predictions of a student: accuracy by class, and images on which the teacher differs."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
-    """Accuracy by class, then images on which student and teacher differ; says what is not here."""
+    """Show accuracy by class, then images where student and teacher differ, or what is missing."""
     st.markdown("#### By class")
     try:
         folder = artifact_folder(study, trial)
@@ -87,7 +87,7 @@ def _show_disagreements(
         name: places[(is_student_right == one) & (is_teacher_right == other)]
         for name, (one, other) in _KINDS.items()
     }
-    # The first kind of which there is an image.
+    # The first kind that has an image.
     names_of_kinds = [name for name, found in kinds.items() if len(found)]
     kind = st.segmented_control(
         "Which",
@@ -119,7 +119,7 @@ def _cache_of(config: Mapping[str, object]) -> FolderStore:
 
 
 def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[height, width, channels], enlarged without blurring what is small."""
+    """Return the picture, [height, width, channels]; a small one is enlarged without blurring."""
     picture = np.moveaxis(pixels, 0, -1)
     if picture.shape[-1] == 1:
         picture = picture[..., 0]

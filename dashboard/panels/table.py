@@ -1,4 +1,4 @@
-"""Tables of trials, in which chosen rows mark their trials."""
+"""Tables of trials; selected rows mark their trials."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ _ALL, _FRONTIER = "all", "frontier"
 def show_table(
     here: PageContext, view: StudyView, trials: pd.DataFrame, marked: Sequence[int]
 ) -> None:
-    """A table with a filter by state; chosen rows mark their trials."""
+    """Show a table with a filter by state; selected rows mark their trials."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Trials**", width="stretch")
         key = bind(here.page, "rows", _ALL, one_of((_ALL, _FRONTIER)))
@@ -41,7 +41,7 @@ def show_table(
 
 
 def pick_states(here: PageContext, trials: pd.DataFrame) -> list[str]:
-    """The states of trials that are wanted; none stands for all."""
+    """Return the selected states of trials; an empty list means all."""
     present = [state.value for state in TrialState if (trials["state"] == state.value).any()]
     key = bind(here.page, "states", list[str](), some_of([state.value for state in TrialState]))
     st.session_state[key] = [state for state in st.session_state[key] if state in present]
@@ -59,11 +59,11 @@ def show_rows(
     marked: Sequence[int],
     height: int = 420,
 ) -> None:
-    """The rows, in a table that sorts and searches by itself."""
+    """Show the rows in a table that sorts and searches by itself."""
     shown = shown.reset_index(drop=True)
     key = f"{here.page}.table"
     rows = shown.index[shown["number"].isin(marked)].tolist()
-    # Makes the table's chosen rows those of the marked trials, wherever they were marked.
+    # This selects the rows of the marked trials, wherever they were marked.
     st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
     def mark_rows() -> None:
@@ -86,12 +86,12 @@ def show_rows(
 
 
 def label(name: str) -> str:
-    """A column's name for people."""
+    """Return a column's name for people."""
     return short_name(name).capitalize()
 
 
 def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnConfig]:
-    """The columns that a table begins with: objectives, the recipe's axes, what else is known."""
+    """Return the table's first columns: objectives, the recipe's axes, other known values."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     objectives = objective_measures(goal)
     others = {name: one for name, one in all_measures().items() if name not in objectives}
@@ -127,7 +127,7 @@ def _measure_column(measure: Measure, before: str = "") -> ColumnConfig:
 
 
 def _cost_format(limit: Limit) -> str:
-    """How Streamlit writes a cost, whose unit stands in its stored name."""
+    """Return Streamlit's format of a cost; its stored name holds its unit."""
     if limit.cost.endswith("_bytes"):
         return "bytes"
     return "%.3g ms" if limit.cost.endswith("_ms") else "compact"

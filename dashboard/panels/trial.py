@@ -1,4 +1,4 @@
-"""One trial: its recipe, what it measured, and why it ended so."""
+"""One trial: its recipe, its measures, and the reason for its end."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ from search.units import format_duration
 
 
 def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> None:
-    """The marked trial in a few words, or a way to compare several; a hint where there is none."""
+    """Show the marked trial, a way to compare several, or a hint if none is marked."""
     if not marked:
         st.caption("Click a point or a row, and its trial is shown here; draw a box for several.")
         return
@@ -51,11 +51,11 @@ def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> No
 
 
 def show_end(trial: TrialRecord, view: StudyView) -> None:
-    """How the trial ended: its measures beside the teacher's, and the reason or the error."""
+    """Show how the trial ended: its measures beside the teacher's, and the reason or the error."""
     is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     st.markdown(f"#### Trial {trial.number} {state}")
-    # Text, since a student may be named by others.
+    # Plain text, because others may have named the student.
     st.text(visible(recipe_in_words(trial.params)))
     outcome = trial.outcome
     if outcome is None:
@@ -80,14 +80,14 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
 
 
 def show_recipe(trial: TrialRecord) -> None:
-    """What was chosen on each axis, with its parameters."""
+    """Show the method chosen on each axis, with its parameters."""
     show_pairs("Recipe", recipe_rows(trial.params, axes_of([trial])))
 
 
 def recipe_rows(
     params: Mapping[str, Scalar], axes: Sequence[str], *, whole_names: bool = False
 ) -> dict[str, str]:
-    """Each axis with its method, and its parameters beneath, named after it if `whole_names`."""
+    """Return each axis with its method and parameters; `whole_names` names these after it."""
     rows: dict[str, str] = {}
     for axis in axes:
         choice = str(params[axis])
@@ -101,12 +101,12 @@ def recipe_rows(
 
 
 def text_of(value: object) -> str:
-    """A parameter's value for people: floats in four significant digits."""
+    """Return a parameter's value for people; floats have four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show_facts(trial: TrialRecord, study: StudyRecord) -> None:
-    """What was measured and where, and what became of the artifact."""
+    """Show what was measured and where, and what became of the artifact."""
     show_pairs("Measured", _facts(trial, study))
 
 
@@ -127,7 +127,7 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
 
 
 def measured_rows(trial: TrialRecord) -> dict[str, str]:
-    """What was measured of the student, in words; empty where nothing was."""
+    """Return the student's measured values in words; empty if nothing was measured."""
     if trial.outcome is None:
         return {}
     return {
@@ -160,7 +160,7 @@ def _costs(cost: Cost) -> dict[str, str]:
 
 
 def show_pairs(title: str, rows: Mapping[str, str]) -> None:
-    """Two columns: names and values."""
+    """Show two columns, names and values."""
     frame = pd.DataFrame(
         {title: list(map(visible, rows)), "value": list(map(visible, rows.values()))}
     )

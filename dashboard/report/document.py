@@ -1,4 +1,4 @@
-"""The report: everything in one file that needs no network, safe against what others named."""
+"""The report: one file that needs no network and is safe against names that others chose."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """What a report is made of: a study, all its trials, and which of them were trained."""
+    """The material of a report: a study, all its trials, and which of them were trained."""
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
@@ -31,17 +31,17 @@ class ReportData:
 
 @dataclass(frozen=True, kw_only=True)
 class _Page:
-    """What the template is filled with; `Markup` goes into it as it is, all else as text.
+    """The template's values. The template inserts `Markup` as it is, everything else as text.
 
     Attributes:
         study: the study.
-        standing: where it stands.
-        trials: their number.
+        standing: the study's state.
+        trials: the number of trials.
         states: such as `12 complete`.
-        budget: of the study.
-        results: what came of the trials; None where none has started.
+        budget: the study's budget.
+        results: the trials' results; None if no trial has started.
         config: the study file, typed.
-        plotly: its script.
+        plotly: plotly's script.
         theme: the script that gives figures the page's colours.
     """
 
@@ -57,7 +57,7 @@ class _Page:
 
 
 def report(material: ReportData) -> str:
-    """The study as an HTML document, with all it needs in it."""
+    """Return the study as a self-contained HTML document."""
     environment = Environment(
         autoescape=True,
         finalize=_visible,
@@ -71,7 +71,7 @@ def report(material: ReportData) -> str:
 
 
 def _visible(value: object) -> str:
-    """Text without characters that turn how it is read; `Markup` as it is."""
+    """Return text without characters that change its reading direction; `Markup` unchanged."""
     return value if isinstance(value, Markup) else visible_lines(str(value))
 
 

@@ -1,4 +1,4 @@
-"""What came of a study's trials, as the report's template is filled with it."""
+"""Results of a study's trials, in the form that the report's template takes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """Rows of numbers, which stand to the right, and then texts: the first of `count`."""
+    """The first of `count` rows; each has numbers, aligned right, and then texts."""
 
     names: Sequence[str]
     rows: Sequence[tuple[Sequence[str], Sequence[str]]]
@@ -53,7 +53,7 @@ class ReportTable:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureCard:
-    """A figure of the chosen student, and its teacher's."""
+    """A measure of the chosen student, with its teacher's."""
 
     name: str
     value: str
@@ -62,7 +62,7 @@ class MeasureCard:
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenStudent:
-    """The chosen student and the reasons for it, or why there is none."""
+    """The chosen student and the reasons for it, or the reason why there is none."""
 
     cards: Sequence[MeasureCard] = ()
     reasons: Sequence[str] = ()
@@ -79,17 +79,17 @@ class SavedTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The report's sections, in their order; what is None or empty is left out.
+    """The report's sections, in their order; a None or empty one is left out.
 
     Attributes:
-        choice: the student to take.
+        choice: the recommended student.
         score: the study's metric, for a heading.
         clouds: the metric against each cost that is minimised.
-        legend: of these.
+        legend: the legend of these.
         members: the frontier.
-        parallel: what was chosen, and what came of it.
-        importance: of each parameter.
-        course: how the search went.
+        parallel: what was chosen and what it gave, as parallel coordinates.
+        importance: the importance of each parameter.
+        course: the course of the search.
         savings: training that was saved.
         without_gain: stages that made no difference.
         failures: trials that failed.
@@ -111,7 +111,7 @@ class Results:
 def results_of(
     study: StudyRecord, trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]
 ) -> Results:
-    """What came of the trials, of which there is one at least."""
+    """Return the results of the trials; there must be at least one."""
     budget, goal = stored_budget(study.config), stored_goal(study.config)
     frame, teacher = trial_frame(trials, goal), study.teacher
     objectives = objective_measures(goal)
@@ -173,7 +173,7 @@ def _clouds(
     teacher: TeacherRecord | None,
     number: int | None,
 ) -> list[Drawn]:
-    """The metric against each minimised cost that is known of any trial."""
+    """Return the metric against each minimised cost that is known of any trial."""
     score, objectives = metric_measure(goal.metric), objective_measures(goal)
     axes = [limit_measure(limit) for limit in goal.costs]
     return [
@@ -194,7 +194,7 @@ def _clouds(
 
 
 def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> ReportTable:
-    """The frontier, the best first."""
+    """Return the frontier, the best first."""
     metric = goal.metric
     best_first = -1.0 if metric.is_maximized else 1.0
     members = sorted(frontier(trials, goal), key=lambda trial: best_first * value_of(trial, goal))

@@ -1,4 +1,4 @@
-"""Several trials side by side: what differs, how they learned, and how far they agree."""
+"""Page that compares several trials: their differences, learning curves and agreement."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,7 +29,7 @@ _FEWEST, _MOST = 2, 12
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("compare", "Compare")
     if here is None:
         return
@@ -69,7 +69,7 @@ def _curves(place: Place, numbers: Sequence[int]) -> str:
 
 
 def _pick(here: PageContext, view: StudyView) -> list[int]:
-    """The marked trials; where fewer than two are, the best and the runner-up."""
+    """Return the marked trials; if fewer than two are marked, the best and the runner-up."""
     marked = marked_trials(here)[:_MOST]
     if len(marked) < _FEWEST:
         marked = list(dict.fromkeys([*marked, *_first(here, view)]))[:_FEWEST]
@@ -95,7 +95,7 @@ def _pick(here: PageContext, view: StudyView) -> list[int]:
 
 
 def _first(here: PageContext, view: StudyView) -> list[int]:
-    """The trials to begin with: the best and the runner-up, or those that ended last."""
+    """Return the first trials to show: the best and the runner-up, or those that ended last."""
     advice = load_advice(here.place)
     if advice is not None and advice.runner_up is not None:
         return [advice.chosen.number, advice.runner_up.number]
@@ -123,7 +123,7 @@ def _show_differences(trials: Sequence[TrialRecord]) -> None:
 
 
 def _facts(trial: TrialRecord) -> Mapping[str, str]:
-    """All that two trials can differ in; parameters under their method's name."""
+    """Return all that can differ between trials; parameters are under their method's name."""
     recipe = recipe_rows(trial.params, axes_of([trial]), whole_names=True)
     return {"State": str(trial.state), **measured_rows(trial), **recipe}
 
@@ -150,7 +150,7 @@ def _show_agreement(here: PageContext, view: StudyView, trials: Sequence[TrialRe
 
 
 def _predictions(view: StudyView, trials: Sequence[TrialRecord]) -> dict[str, Predictions]:
-    """By name, of those that are here and of the same images as the first."""
+    """Return the available predictions by name, if they are of the same images as the first."""
     found: dict[str, Predictions] = {}
     for trial in trials:
         folder = artifact_folder(view.study, trial)

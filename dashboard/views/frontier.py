@@ -1,4 +1,4 @@
-"""The frontier of a study: its metric against what a student costs, and which student to take."""
+"""Page of a study's frontier: the metric against a cost, and the recommended student."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ from search.objectives.limits import limit_on
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("frontier", "Frontier")
     if here is None:
         return
@@ -35,7 +35,7 @@ def show() -> None:
     if view.trials.empty:
         st.info("No trial has started yet.", icon=":material/hourglass:")
         return
-    # The charts come first on a phone, where columns stand under one another.
+    # The charts come first on a phone, where columns are stacked.
     charts, controls = st.columns([3.4, 1], gap="medium")
     with controls:
         limits = pick_limits(here, view)
@@ -58,7 +58,7 @@ def show() -> None:
     hash_funcs={LimitSelection: lambda limits: sorted(limits.by_column().items())},
 )
 def _advice(place: Place, limits: LimitSelection, choices: Choices) -> tuple[Advice | None, str]:
-    """What to take of the trials that match, or why there is nothing to take."""
+    """Return the recommended student of the matching trials, or the reason why there is none."""
     view = load_study(place)
     numbers = matching(place, view, choices)["number"]
     records = [view.records[number] for number in numbers]
@@ -128,7 +128,7 @@ def _cloud(
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _points(place: Place, column: str, choices: Choices) -> pd.DataFrame:
-    """Kept apart from the figure, which changes with every limit that is moved."""
+    """Return the points to draw. They are cached apart from the figure, which limits change."""
     view = load_study(place)
     axis = limit_measure(limit_on(column))
     return cloud_points(matching(place, view, choices), axis, objective_measures(view.goal))

@@ -1,4 +1,4 @@
-"""What matters: which parameters decide, how the search went, and what training it was spared."""
+"""Page of the parameters' importance, the search's progress and the training that it saved."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,13 +19,13 @@ from dashboard.queries import Place, load_history, load_savings, load_study
 from search.analysis.importance import importances, trained_students
 from search.analysis.savings import in_words
 
-# A forest over fewer trainings tells by chance.
+# A forest over fewer trainings gives chance results.
 _TRUSTED = 30
 _OVER = {"trials": "ended", "time": "hours"}
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("influence", "What matters")
     if here is None:
         return

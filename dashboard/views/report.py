@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file, to send to someone."""
+"""Page that offers the report of a study: one HTML file, to send to someone."""
 
 import shlex
 from functools import partial
@@ -14,7 +14,7 @@ from search.storage.storage import safe_url
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("report", "Report")
     if here is None:
         return

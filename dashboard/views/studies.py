@@ -1,4 +1,4 @@
-"""Every study in the store: where it stands, and the best student that it has found."""
+"""Page of all studies in the store: their states and the best student of each."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ _COLOURS = {state: look.colour for state, look in LOOKS.items()} | {
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     pulses = open_store("studies", "Studies")
     if pulses is None:
         return
@@ -47,7 +47,7 @@ def _show_study(summary: Summary) -> None:
     study, counts = summary.study, {s: tally.trials for s, tally in summary.tallies.items()}
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            # Text, since Markdown would take a name such as _x_ for emphasis.
+            # Plain text, because Markdown would take a name such as _x_ for emphasis.
             st.subheader(as_plain(study.name), width="content", anchor=False)
             show_badges(standing(study), counts)
             st.page_link(

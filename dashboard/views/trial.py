@@ -1,4 +1,4 @@
-"""One trial: what was tried, how it went, what came of it, and how to have it again."""
+"""Page of one trial: its recipe, its course, its results, and how to repeat it."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ from search.units import format_duration
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("trial", "Trial")
     if here is None:
         return
@@ -41,7 +41,7 @@ def show() -> None:
 
 
 def _pick(here: PageContext, view: StudyView) -> int:
-    """The trial that is marked; else the best, else the last that ended."""
+    """Return the marked trial; else the best, else the last that ended."""
     marked = marked_trials(here)
     default = view.best.number if view.best is not None else int(view.trials["number"].iloc[-1])
     key = f"{here.page}.number"

@@ -1,4 +1,4 @@
-"""All trials of a study in a table: sorted, filtered, its columns chosen, taken along."""
+"""Page of all trials in a table: sorting, filters, choice of columns, downloads."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ _HEIGHT = 700
 
 
 def show() -> None:
-    """The page."""
+    """Show the page."""
     here = open_study("trials", "Trials")
     if here is None:
         return
@@ -70,7 +70,7 @@ def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
 
 
 def _show_ways_out(here: PageContext, shown: pd.DataFrame) -> None:
-    # Made only when asked for: ten thousand rows take a while.
+    # Made only on request: ten thousand rows take a while.
     for form, make, kind in (("CSV", as_csv, "text/csv"), ("JSON", as_json, "application/json")):
         st.download_button(
             form,
@@ -83,13 +83,13 @@ def _show_ways_out(here: PageContext, shown: pd.DataFrame) -> None:
 
 
 def as_csv(shown: pd.DataFrame) -> bytes:
-    """The rows with every column, missing values empty."""
+    """Return the rows with every column, missing values empty."""
     return shown.to_csv(index=False).encode()
 
 
 def as_json(shown: pd.DataFrame) -> bytes:
-    """The rows as objects, missing values null."""
-    # pandas writes what is missing as null; json would write NaN, which is no JSON.
+    """Return the rows as objects, missing values null."""
+    # pandas writes missing values as null; json would write NaN, which is not valid JSON.
     text: str = shown.to_json(orient="records", indent=1, double_precision=15)
     return text.encode()
 

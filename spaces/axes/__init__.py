@@ -1,1 +1,1 @@
-"""The five axes of a recipe, and what a method of each must do."""
+"""The five axes of a recipe, and the interface of each axis's methods."""

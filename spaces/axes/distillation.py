@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistillationBatch:
-    """One batch, as a distillation method sees it.
+    """One batch, with what a distillation method reads of it.
 
     Attributes:
         student: the student's logits, [batch, classes].
-        labels: the true classes, [batch], int64; or each class's share, [batch, classes], float32.
-        teacher: the teacher's logits for the same views, [batch, classes]; of several teachers the
-            logarithm of their mean prediction. None where the method did not ask for them.
-        members: the logits of each of the teachers, [teachers, batch, classes]; None likewise.
-        maps: for each pair of features the student's map, as the method's projector gives it, and
-            the teacher's, without a gradient; both [batch, channels, height, width], of one height
-            and width. Empty where the method did not ask for them.
+        labels: the true classes, [batch], int64; or the share of each class, [batch, classes],
+            float32.
+        teacher: the teacher's logits for the same views, [batch, classes]; for several teachers the
+            logarithm of their mean prediction. None if the method does not need them.
+        members: the logits of each teacher, [teachers, batch, classes]; None if the method does not
+            need them.
+        maps: for each pair of features the student's map after the method's projector, and the
+            teacher's map without a gradient; both [batch, channels, height, width], with the same
+            height and width. Empty if the method does not need them.
     """
 
     student: Tensor
@@ -40,11 +42,11 @@ class DistillationBatch:
 
 
 class Needs(StrEnum):
-    """What a distillation asks of the teacher."""
+    """What a distillation needs from the teacher."""
 
     NOTHING = "nothing"
     LOGITS = "logits"  # computed once for every view: no trial runs the teacher
-    FEATURES = "features"  # its maps: it runs beside the student, in every step
+    FEATURES = "features"  # the teacher's maps: it runs beside the student, in every step
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class Distillation(Method, ABC):
     axis: ClassVar[str] = "distillation"
     shrinks: ClassVar[Shrinks] = NOTHING
     needs: ClassVar[Needs]
-    # One that uses none learns from unlabelled images too, where the study has such.
+    # A method that uses no labels also learns from unlabelled images, if the study has any.
     uses_labels: ClassVar[bool] = True
 
     @abstractmethod
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Scalar, averaged over the batch.
+        """Return the loss, a scalar averaged over the batch.
 
         Raises:
             ValueError: the batch lacks what the method needs.
@@ -68,9 +70,9 @@ class Distillation(Method, ABC):
 
 @dataclass(frozen=True)
 class FeatureDistillation(Distillation):
-    """A distillation of what the teacher sees: its maps, beside the true labels.
+    """A distillation of the teacher's feature maps, beside the true labels.
 
-    Its classes don't matter, so that it may be a teacher of others.
+    The teacher's classes don't matter, so it may have been trained on others.
     """
 
     needs: ClassVar[Needs] = Needs.FEATURES
@@ -78,17 +80,17 @@ class FeatureDistillation(Distillation):
 
     @abstractmethod
     def pairs(self, student: Sequence[Feature], teacher: Sequence[Feature]) -> Pairing:
-        """Which of the student's features is compared with which of the teacher's.
+        """Return the pairs of features, the student's and the teacher's, to compare.
 
         Raises:
-            ValueError: these networks have none that can be compared.
+            ValueError: these networks have no features that can be compared.
         """
 
     def projector(self, student: Feature, teacher: Feature) -> nn.Module:
-        """What makes a student's map comparable with the teacher's.
+        """Return a module that makes a student's map comparable with the teacher's.
 
-        It is trained with the student and thrown away afterwards; its random weights come from
-        torch's global generator. By default there is nothing to be made.
+        It is trained with the student and discarded afterwards; its random weights come from
+        torch's global generator. The default changes nothing.
         """
         from torch import nn
 
@@ -96,10 +98,10 @@ class FeatureDistillation(Distillation):
 
     @abstractmethod
     def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Scalar: how far the student is from the teacher in one pair of maps."""
+        """Return the distance between student and teacher in one pair of maps, a scalar."""
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy with the true labels, plus `weight` times the pairs' mean mismatch."""
+        """Return cross-entropy with the labels, plus `weight` times the pairs' mean mismatch."""
         from torch.nn import functional
 
         if not batch.maps:

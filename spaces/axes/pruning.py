@@ -1,4 +1,4 @@
-"""The fourth axis: which part of a trained student is taken out."""
+"""The fourth axis: the part of a trained student to remove."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
 
 
 class CutSide(StrEnum):
-    """What a cut takes out of a module."""
+    """The part of a module that a cut removes."""
 
-    OUTPUTS = "outputs"  # channels that it gives
-    INPUTS = "inputs"  # channels that it takes
-    HEADS = "heads"  # of an attention, all of each
-    ALL = "all"  # it gives what it is given
+    OUTPUTS = "outputs"  # output channels
+    INPUTS = "inputs"  # input channels
+    HEADS = "heads"  # heads of an attention, each one whole
+    ALL = "all"  # the whole module: it returns its input
 
 
-# One cut: the module's dotted name, what was cut, and which of them (of all, none is named).
+# One cut: the module's dotted name, the side, and the indices (empty if the whole is cut).
 Cut: TypeAlias = tuple[str, CutSide, Sequence[int]]
 
-# From a network to its training loss on a few batches, in nats, each a scalar with a gradient.
+# Maps a network to its training loss on a few batches: scalars in nats, each with a gradient.
 Losses: TypeAlias = Callable[["nn.Module"], Iterable["Tensor"]]
 PruningSteps: TypeAlias = Generator["TrainingPhase", None, tuple["nn.Module", list[Cut]]]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPhase:
-    """Training that a pruning asks for, by the recipe's own method and distillation.
+    """Training that a pruning asks for; it uses the recipe's own method and distillation.
 
     Attributes:
         network: trained in place.
         stage: the name under which its curve is recorded.
-        share: of the training's epochs; 0 where the network is only shown.
-        has_cut: whether something was cut since the exercise before.
-        is_last: whether nothing is cut any more: it may then end as soon as it gains nothing.
+        share: of the training's epochs; 0 if the network is shown but not trained.
+        has_cut: whether something was cut since the previous phase.
+        is_last: whether no cut follows: the phase may then end as soon as it gains nothing.
         penalty: added to the loss of each step, a scalar in nats; None adds nothing.
-        constraint: called after each step, puts weights back to where they must be; None leaves
-            them.
+        constraint: called after each step, restores the weights that must not change; None does
+            nothing.
     """
 
     network: nn.Module
@@ -63,44 +63,44 @@ class TrainingPhase:
         is_last: bool = True,
         constraint: Callable[[], None] | None = None,
     ) -> Self:
-        """That of a network that something was cut out of."""
+        """Return the phase that follows a cut."""
         return cls(network, "recover", share, has_cut=True, is_last=is_last, constraint=constraint)
 
 
 @dataclass(frozen=True)
 class Pruning(Method, ABC):
-    """Which part of a trained student is taken out."""
+    """Which part of a trained student is removed."""
 
     axis: ClassVar[str] = "pruning"
     costless: ClassVar[frozenset[str]] = frozenset({"recovery", "sparsify", "strength"})
     leaves_zeros: ClassVar[bool] = False
-    """Whether weights are set to zero rather than taken out: they are then stored sparsely."""
+    """Whether weights are set to zero, not removed: they are then stored sparsely."""
 
     @property
     @abstractmethod
     def training_share(self) -> float:
-        """Epochs of all exercises together, at the most, as a share of the training's epochs."""
+        """Upper bound of all phases' epochs together, as a share of the training's epochs."""
 
     @property
     def uniform_ratio(self) -> float | None:
-        """The share of channels cut in every layer alike; None where shapes depend on more.
+        """The share of channels cut in every layer alike; None if shapes depend on more than it.
 
-        Two methods that cut the same share leave the same shapes, whatever the weights, and one
-        that cuts a larger share leaves none that is larger: what a student costs is then known
-        before it is trained, and from what others cost.
+        Two methods that cut the same share leave the same shapes, whatever the weights. A larger
+        share never leaves a larger shape. So the student's cost is known before it is trained, from
+        the costs of other students.
         """
         return None
 
     @property
     def nominal_ratio(self) -> float | None:
-        """The uniform ratio whose costs come near, as long as nothing better is known."""
+        """The uniform ratio with similar costs, used until something better is known."""
         return self.uniform_ratio
 
     @property
     def shape_error(self) -> float:
-        """How far an untrained student's cost may lie from the trained one's, relative to it.
+        """Largest relative difference between the costs of an untrained and a trained student.
 
-        0 where shapes don't depend on what was learned: the cost is then known exactly.
+        0 if shapes don't depend on the training: the cost is then known exactly.
         """
         return 0.0
 
@@ -108,27 +108,27 @@ class Pruning(Method, ABC):
     def prune_in_steps(
         self, model: nn.Module, example: Tensor, *, losses: Losses | None
     ) -> PruningSteps:
-        """Prunes a copy of `model`, and asks for training in between and afterwards.
+        """Prune a copy of `model`, and ask for training between the cuts and after them.
 
         Args:
-            model: left as it is.
+            model: not changed.
             example: one input, [1, channels, height, width].
-            losses: gives what a network loses on training images; None where there are none, as
-                only shapes are asked for. It leaves no gradients.
+            losses: computes a network's losses on training images and leaves no gradients; None if
+                there are no images, because only shapes are needed.
 
         Returns:
-            A generator of exercises, each of which has been done when it is asked for the next. At
-            last it returns the pruned network, and the cuts that give an unpruned one its shapes.
+            A generator of phases. The caller finishes each phase before it asks for the next. The
+            generator returns the pruned network, and the cuts that give an unpruned one its shapes.
 
         Raises:
-            ValueError: the model can't be pruned by this method.
+            ValueError: this method can't prune the model.
         """
 
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
-        """What `prune_in_steps` comes to where nothing is trained: the shapes to be reckoned with.
+        """Run `prune_in_steps` without any training, to get the shapes for cost estimates.
 
         Raises:
-            ValueError: the model can't be pruned by this method.
+            ValueError: this method can't prune the model.
         """
         steps = self.prune_in_steps(model, example, losses=None)
         while True:

@@ -1,4 +1,4 @@
-"""The fifth axis: the number format in which the student is shipped."""
+"""The fifth axis: the number format of the shipped student."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quantization(Method, ABC):
-    """The number format in which the student is shipped."""
+    """The number format of the shipped student."""
 
     axis: ClassVar[str] = "quantization"
     costless: ClassVar[frozenset[str]] = frozenset({"calibration", "tuning"})
     keeps_zeros: ClassVar[bool] = True
-    """Whether weights that pruning set to zero stay so, and can be stored as what they are."""
+    """Whether weights that pruning set to zero stay zero, so that they can be stored sparsely."""
     shrinks_steadily: ClassVar[bool] = True
-    """Whether a file never gets larger by cutting more."""
+    """Whether a larger cut never gives a larger file."""
     least_bits: ClassVar[float] = 1.0
-    """For each number of a layer's weight the file has at least so many bits, whatever else."""
+    """Least number of bits that the file has for each number of a layer's weight."""
 
     def conflict(self, recipe: Recipe) -> str | None:
         if recipe.pruning.leaves_zeros and (self.tuning_share or not self.keeps_zeros):
@@ -39,9 +39,9 @@ class Quantization(Method, ABC):
 
     @property
     def size_error(self) -> float:
-        """How much less a trained student's file may take than an untrained one's, relative to it.
+        """Largest relative saving of a trained student's file against an untrained one's.
 
-        0 where it doesn't depend on what was learned.
+        0 if the size doesn't depend on the training.
         """
         return 0.0
 
@@ -51,10 +51,10 @@ class Quantization(Method, ABC):
         return 0.0
 
     def rounded(self, network: nn.Module, example: Tensor) -> AbstractContextManager[None]:
-        """While it lasts, `network` computes with the numbers of this format, and can be trained.
+        """Make `network` compute with this format's numbers inside the context; it can be trained.
 
         Args:
-            network: rounded in place; afterwards it has its own weights, trained on.
+            network: rounded in place; afterwards it has its own weights, as training changed them.
             example: one input, [1, channels, height, width].
         """
         return nullcontext()
@@ -63,7 +63,7 @@ class Quantization(Method, ABC):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        """Writes the ONNX file `source` (float32) to `destination` in this format.
+        """Write the ONNX file `source` (float32) to `destination` in this format.
 
         Args:
             source: an ONNX file with one input.

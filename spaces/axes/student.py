@@ -1,4 +1,4 @@
-"""The first axis: which network is trained."""
+"""The first axis: the network to train."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ class Student(Method, ABC):
 
     @property
     def is_timms_own(self) -> bool:
-        """Whether timm, told the model's name alone, builds the same network."""
+        """Whether timm builds the same network from the model's name alone."""
         return True
 
     @abstractmethod
     def build(
         self, *, classes: int, channels: int, image_size: int, blank: bool = False
     ) -> nn.Module:
-        """A network from [batch, channels, image_size, image_size] to logits [batch, classes].
+        """Return the network.
+
+        It maps [batch, channels, image_size, image_size] to logits [batch, classes].
 
         Random weights come from torch's global generator.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OptimizationSteps:
-    """What updates the weights, and how its learning rate changes over the steps."""
+    """The optimizer that updates the weights, and the schedule of its learning rate."""
 
     optimizer: Optimizer
     scheduler: Scheduler
@@ -30,11 +30,13 @@ class Training(Method, ABC):
     Attributes:
         epochs: passes over the training images.
         batch_size: images in a step.
-        label_smoothing: share of each label that is spread over all classes.
-        mixup: parameter of the Beta distribution of shares by which images are mixed; 0: none.
-        cutmix: likewise, of shares by which they are cut and pasted.
-        erasing: probability with which a rectangle of an image is erased; 0: none.
-        ema: decay of the weights' moving average, which then is what was trained; 0: none.
+        label_smoothing: the share of each label that is spread over all classes.
+        mixup: parameter of the Beta distribution of the shares in which images are mixed; 0 turns
+            mixing off.
+        cutmix: parameter of the Beta distribution of the pasted areas; 0 turns pasting off.
+        erasing: probability of erasing a rectangle of an image; 0 turns erasing off.
+        ema: decay of the weights' moving average, which is then the result of the training; 0 turns
+            averaging off.
     """
 
     axis: ClassVar[str] = "training"
@@ -49,4 +51,4 @@ class Training(Method, ABC):
 
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
-        """Optimizer and schedule for training `model` over so many epochs."""
+        """Return the optimizer and the schedule to train `model` for this many epochs."""

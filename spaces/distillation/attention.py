@@ -13,7 +13,7 @@ from spaces.method import FloatRange, param
 
 
 def attention(maps: Tensor) -> Tensor:
-    """Where a map is strong: the mean square over its channels, of length 1 over its places.
+    """Return a map's attention: the mean square over its channels, of length 1 over its places.
 
     Args:
         maps: [batch, channels, height, width].

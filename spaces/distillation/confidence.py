@@ -12,10 +12,10 @@ from spaces.method import FloatRange, param
 
 
 def confidences(members: Tensor, labels: Tensor) -> Tensor:
-    """Each teacher's share in teaching each image, [teachers, batch]; they sum to 1.
+    """Return each teacher's share in teaching each image, [teachers, batch]; they sum to 1.
 
-    w = (1 - softmax over the teachers of their cross-entropies) / (teachers - 1): who is nearest to
-    the label has most to say. A single teacher's is 1.
+    w = (1 - softmax over the teachers of their cross-entropies) / (teachers - 1): the teacher that
+    is nearest to the label has the largest share. A single teacher's share is 1.
 
     Args:
         members: logits, [teachers, batch, classes].

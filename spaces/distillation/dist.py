@@ -11,11 +11,11 @@ from spaces.method import FloatRange, param
 
 
 def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
-    """One minus Pearson's correlation of each row with the teacher's, on average; 0 to 2.
+    """Return one minus Pearson's correlation of each row with the teacher's, averaged; 0 to 2.
 
     Args:
         student: [rows, values].
-        teacher: likewise.
+        teacher: [rows, values].
     """
     own, taught = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
     return 1 - functional.cosine_similarity(own, taught, dim=1).mean()

@@ -12,7 +12,7 @@ from spaces.method import FloatRange, param
 
 
 def decoupled(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether it is the target, and which of the others it is if not, as two distributions.
+    """Return two distributions: target or not, and which of the other classes if not.
 
     Args:
         logits: [batch, classes], at least two classes.

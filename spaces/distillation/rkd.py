@@ -14,12 +14,12 @@ from spaces.features import Feature, Pairing
 from spaces.method import FloatRange, param
 
 _EPSILON = 1e-12
-# Angles take the cube of this in memory, so that larger batches are divided.
+# Angles take the cube of this in memory, so larger batches are divided.
 _GROUP = 64
 
 
 def distances(embeddings: Tensor) -> Tensor:
-    """Between each two images, relative to the mean over all that differ; [batch, batch].
+    """Return the images' distances, [batch, batch], relative to the mean of those above 0.
 
     Args:
         embeddings: [batch, dimensions].
@@ -35,7 +35,7 @@ def distances(embeddings: Tensor) -> Tensor:
 
 
 def angles(embeddings: Tensor) -> Tensor:
-    """The cosine of the angle at each image between each two others, [batch, batch, batch].
+    """Return the cosine of the angle at each image between each two others, [batch, batch, batch].
 
     Args:
         embeddings: [batch, dimensions].

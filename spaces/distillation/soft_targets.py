@@ -11,7 +11,7 @@ from spaces.method import FloatRange, param
 
 
 def soft_target_loss(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
-    """Divergence of the student's softened predictions from the teacher's.
+    """Return the divergence of the student's softened predictions from the teacher's.
 
     Args:
         student: logits, [batch, classes].

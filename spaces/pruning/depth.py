@@ -14,7 +14,7 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.pruning.structured.graph import as_value_errors
 from spaces.shrinks import EVERYWHERE, Shrinks
 
-# Blocks of one network differ by so much, of which others than foreseen may go.
+# Relative difference in cost between blocks of one network: other blocks than predicted may go.
 _EFFECT_ERROR = 0.5
 
 
@@ -71,7 +71,7 @@ class Depth(Pruning):
 
 
 def _least_missed(network: nn.Module, blocks: list[str], losses: Losses) -> list[str]:
-    """The blocks, those first without which the loss is lowest."""
+    """Return the blocks, those first whose removal leaves the lowest loss."""
 
     @torch.no_grad()
     def loss(block: str) -> float:

@@ -14,7 +14,7 @@ from spaces.pruning.structured.channels import magnitude
 from spaces.pruning.structured.graph import Importance
 from spaces.pruning.structured.groups import find_groups
 
-# Added to squared norms: the root has no gradient at zero.
+# Added to squared norms, because the root has no gradient at zero.
 _EPSILON = 1e-12
 
 

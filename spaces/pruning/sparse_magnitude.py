@@ -49,7 +49,7 @@ class SparseMagnitude(Pruning):
         return _COMPETING_ERROR if self.scope == "global" else 0.0
 
     def preparation(self, network: nn.Module) -> Iterator[TrainingPhase]:
-        """Exercises of the dense network; none by default."""
+        """Yield phases of the dense network; none by default."""
         del network
         return iter(())
 
@@ -60,7 +60,7 @@ class SparseMagnitude(Pruning):
         network = copy.deepcopy(model)
         yield from self.preparation(network)
         for number in range(1, self.rounds + 1):
-            # Weights that are zero already are the smallest, and stay so.
+            # Weights that are zero already are the smallest, so they stay zero.
             share = self.ratio * number / self.rounds
             keep = keeper(largest(matrices(network), share, compete=self.scope == "global"))
             keep()

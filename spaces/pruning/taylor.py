@@ -30,13 +30,13 @@ class Taylor(ChannelPruning):
         return magnitude(power=2)
 
     def weighed(self, network: nn.Module, losses: Losses | None) -> AbstractContextManager[object]:
-        # Without images the weights stand for their importance: any will do for shapes.
+        # Without images, any weights will do, because only shapes are needed.
         return nullcontext() if losses is None else _replaced(network, losses)
 
 
 @contextmanager
 def _replaced(network: nn.Module, losses: Losses) -> Iterator[None]:
-    """Puts in place of each weight what its square is to be summed up to."""
+    """Replace each weight by the value whose squares are summed up."""
     weights = {parameter: parameter.data for parameter in network.parameters()}
     for parameter, value in _sensitivities(network, losses).items():
         parameter.data = value
@@ -48,7 +48,7 @@ def _replaced(network: nn.Module, losses: Losses) -> Iterator[None]:
 
 
 def _sensitivities(network: nn.Module, losses: Losses) -> dict[nn.Parameter, Tensor]:
-    """Root mean square over the batches of gradient times weight, for each weight."""
+    """Return the root mean square over the batches of gradient times weight, for each weight."""
     parameters = list(network.parameters())
     squares = [torch.zeros_like(parameter, device="cpu") for parameter in parameters]
     count = 0

@@ -14,7 +14,7 @@ from spaces.quantization.weight_compression.encodings import halved
 from spaces.quantization.weight_compression.packed import pack
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
-# Of fewer numbers the call that widens them takes more than it saves.
+# For fewer numbers, the call that widens them takes more bytes than it saves.
 _NUMBERS_AT_LEAST = 256
 
 

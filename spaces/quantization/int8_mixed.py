@@ -14,9 +14,9 @@ from spaces.quantization.ptq.int8 import prepared, quantize_int8
 from spaces.quantization.ptq.sensitivity import sensitivities, weight_counts
 from spaces.shrinks import Hardware, Shrinks
 
-# Each layer is measured on so many images.
+# Number of images on which each layer is measured.
 _IMAGES = 32
-# Of all weights: a layer that holds more would cost the file what int8 saves.
+# Share of all weights. A larger layer in floats would cost the bytes that int8 saves.
 _LARGEST_SHARE = 0.1
 
 
@@ -38,8 +38,8 @@ class Int8Mixed(Quantization):
 
     @property
     def size_error(self) -> float:
-        # At the worst each layer holds a tenth of the weights untrained, and next to none trained;
-        # a float takes three bytes more.
+        # At worst, each layer in floats holds a tenth of the weights before training, and almost
+        # none after it; a float takes three bytes more.
         return 1 - 1 / (1 + 3 * _LARGEST_SHARE * self.float_layers)
 
     def convert(
@@ -52,10 +52,10 @@ class Int8Mixed(Quantization):
             quantize_int8(path, destination, batches=chain([first], batches), floats=kept)
 
     def _most_sensitive(self, path: Path, images: np.ndarray) -> list[str]:
-        """Names of the nodes that stay floats."""
+        """Return the names of the nodes that stay floats."""
         counts = weight_counts(path)
         limit = _LARGEST_SHARE * sum(counts.values())
         suffering = sensitivities(path, images)
         small = [name for name in suffering if counts[name] <= limit]
-        # Ties, as of layers that move nothing, go by name: the same file gives the same choice.
+        # Ties, such as layers that change nothing, go by name: one file always gives one choice.
         return sorted(small, key=lambda name: (-suffering[name], name))[: self.float_layers]

@@ -1,7 +1,7 @@
-"""Training a network under the rounding of the format that it will be shipped in.
+"""Training of a network under the rounding of the number format in which it is shipped.
 
-Forward, weights and activations are rounded as the format rounds them; backward, gradients pass
-the rounding by as if it were not there (Bengio et al. 2013, arXiv:1308.3432).
+In the forward pass, weights and activations are rounded as the format rounds them. In the
+backward pass, gradients ignore the rounding (Bengio et al. 2013, arXiv:1308.3432).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-# Shares of a new batch in the running range (Jacob et al. 2018, section 3.1).
+# Share of a new batch in the running range (Jacob et al. 2018, section 3.1).
 _MOMENTUM = 0.01
 _RANGED = "rounding"
 _LEVELS = 255
 
-# From weights [channels, numbers] to the same, rounded.
+# Maps weights [channels, numbers] to rounded ones of the same shape.
 Rounder = Callable[[Tensor], Tensor]
 
 
@@ -26,16 +26,16 @@ def rounded_weights(
     network: nn.Module, example: Tensor, rounder: Rounder, *, ends: bool = True,
     worth: Callable[[int, int], bool] = lambda channels, numbers: True, activations: bool = False,
 ) -> Iterator[None]:  # fmt: skip
-    """While it lasts, the network's convolutions and linear layers have rounded weights.
+    """Round the weights of the network's convolutions and linear layers inside the context.
 
-    Afterwards they have the weights that training moved, unrounded.
+    Afterwards they have the unrounded weights, as training changed them.
 
     Args:
         network: changed in place.
-        example: one input, which tells the order of the layers.
-        rounder: of weights, [channels, numbers].
+        example: one input, which determines the order of the layers.
+        rounder: rounds weights, [channels, numbers].
         ends: whether the first and the last layer are rounded as well.
-        worth: whether weights of so many channels, with so many numbers in each, are rounded.
+        worth: decides, from the numbers of channels and of weights in each, whether to round.
         activations: whether the inputs of these layers are rounded to 8 bits as well, over a
             range that follows the smallest and largest of each batch in training.
     """
@@ -55,21 +55,21 @@ def rounded_weights(
             handle.remove()
         for layer in chosen:
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-            # It comes back at the end; in a network, parameters have an order.
+            # torch appends the weight at the end, but the order of parameters must not change.
             layer._parameters = {"weight": layer._parameters.pop("weight"), **layer._parameters}
             if activations:
                 delattr(layer, _RANGED)
 
 
 def rounded_to_int8(weights: Tensor, *, largest: int) -> Tensor:
-    """Weights [channels, numbers] on each channel's grid of integers from -largest to largest."""
+    """Round weights [channels, numbers] to each channel's integers from -largest to largest."""
     scale = weights.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
     scale = scale / largest
     return (weights / scale).round().clamp(-largest, largest) * scale
 
 
 class _Straight(torch.autograd.Function):
-    """The rounded values, to the bit, with the gradient of the unrounded ones."""
+    """The exact rounded values, with the gradient of the unrounded ones."""
 
     @staticmethod
     def forward(ctx: object, values: Tensor, rounded: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class _RoundedWeight(nn.Module):
 
 
 class _Ranged(nn.Module):
-    """Rounds to 256 levels over a running range that holds zero; gradients pass within it."""
+    """Rounding to 256 levels over a running range that holds zero; gradients pass inside it."""
 
     low: Tensor
     high: Tensor
@@ -112,7 +112,7 @@ class _Ranged(nn.Module):
         self.register_buffer("high", torch.zeros(()))
 
     def forward(self, values: Tensor) -> Tensor:
-        values = values.float()  # under autocast they come as bfloat16
+        values = values.float()  # under autocast they are bfloat16
         if self.training:
             self._follow(values.detach())
         scale = ((self.high - self.low) / _LEVELS).clamp(min=1e-12)
@@ -137,10 +137,10 @@ def _round_input(layer: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @torch.no_grad()
 def _layers_in_order(network: nn.Module, example: Tensor) -> list[nn.Conv2d | nn.Linear]:
-    """The network's convolutions and linear layers as they compute, each once.
+    """Return the network's convolutions and linear layers in the order of computing, each once.
 
-    Before the last one stand those whose weights are used though they are not called themselves, as
-    some attentions do.
+    Layers that are not called themselves, but whose weights are used, come before the last one;
+    some attentions have such layers.
     """
     found: dict[nn.Conv2d | nn.Linear, None] = {}
 

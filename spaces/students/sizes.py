@@ -1,4 +1,4 @@
-"""How large timm's models are, as timm defines them: what a study file's filters ask for."""
+"""Sizes of timm's models as timm defines them, for the filters of a study file."""
 
 import csv
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import nn
 
 from spaces.counting import count_macs, count_parameters
 
-# Counted by benchmarks/timm_sizes.py: building a thousand models takes minutes.
+# benchmarks/timm_sizes.py counts them, because building a thousand models takes minutes.
 SIZES_FILE = Path(__file__).with_name("timm_sizes.csv")
 
 
@@ -22,7 +22,7 @@ class Size:
 
     Attributes:
         parameters: with timm's own number of classes.
-        macs: multiply-accumulates for one image of the size that timm names for it.
+        macs: multiply-accumulates for one image of the model's default size in timm.
     """
 
     parameters: int
@@ -31,7 +31,7 @@ class Size:
 
 @cache
 def known_sizes() -> Mapping[str, Size]:
-    """Sizes that were counted before, by the model's name."""
+    """Return the sizes that were counted before, by the model's name."""
     with SIZES_FILE.open(newline="") as file:
         return {
             row["model"]: Size(int(row["parameters"]), int(row["macs"]))
@@ -41,31 +41,31 @@ def known_sizes() -> Mapping[str, Size]:
 
 @cache
 def parameters_of(model: str) -> int:
-    """Its parameters; those of a model that is new to the table are counted now."""
+    """Return the model's parameters; a model that is not in the table is counted now."""
     known = known_sizes().get(model)
     return known.parameters if known else count_parameters(_without_weights(model))
 
 
 @cache
 def macs_of(model: str) -> int:
-    """Its MACs; those of a model that is new to the table are counted now, in a second."""
+    """Return the model's MACs; a model that is not in the table is counted now, in a second."""
     known = known_sizes().get(model)
     return known.macs if known else _count_macs(_without_weights(model))
 
 
 def family_of(model: str) -> str:
-    """The module of timm that defines it, such as `mobilenetv3`."""
+    """Return the timm module that defines the model, such as `mobilenetv3`."""
     return timm.model_entrypoint(model).__module__.rpartition(".")[2]
 
 
 def count_size(model: str) -> Size:
-    """Its size, counted without making its weights."""
+    """Return the model's size, counted without creating its weights."""
     network = _without_weights(model)
     return Size(count_parameters(network), _count_macs(network))
 
 
 def _count_macs(network: nn.Module) -> int:
-    """Multiply-accumulates of a timm model that has no weights, for one image."""
+    """Return the multiply-accumulates for one image of a timm model without weights."""
     size = network.pretrained_cfg["input_size"]  # type: ignore[index]  # timm's models have it
     return count_macs(network, torch.empty(1, *size, device="meta"))
 

@@ -1,4 +1,4 @@
-"""Making a network's stem fit for small images: it keeps their resolution."""
+"""Adaptation of a network's stem to small images, so that it keeps their resolution."""
 
 from dataclasses import dataclass
 from itertools import takewhile
@@ -14,7 +14,7 @@ _POOLS = (_MaxPoolNd, _AvgPoolNd, BlurPool2d)
 
 @dataclass(frozen=True)
 class _Reduction:
-    """A convolution or a pooling that gave fewer rows of pixels than it took."""
+    """A convolution or a pooling that reduced the number of rows of pixels."""
 
     name: str
     module: nn.Module
@@ -31,10 +31,10 @@ class _Reduction:
 
 
 def keep_resolution(network: nn.Module, example: Tensor) -> None:
-    """Lets the first convolution step by one pixel, and takes out the pooling of the stem.
+    """Set the first convolution's stride to one pixel, and remove the stem's pooling.
 
-    Networks for ImageNet halve images of 224 pixels at once, and often twice; of one of 32 pixels
-    that leaves too little to what comes after. Weights and their shapes stay as they are, so
+    Networks for ImageNet halve images of 224 pixels at once, and often twice. With images of 32
+    pixels that leaves too little for the later layers. Weights and their shapes stay unchanged, so
     pretrained ones still fit. The variant of ResNet for CIFAR is this one: He et al. 2016, section
     4.2, arXiv:1512.03385.
 
@@ -43,7 +43,7 @@ def keep_resolution(network: nn.Module, example: Tensor) -> None:
         example: one input, [1, channels, height, width].
 
     Raises:
-        ValueError: the network does not begin so, or can't do without the steps that it makes.
+        ValueError: the network does not begin so, or can't work without these reductions.
     """
     for layer in _stem(network, example):
         if layer.pools:
@@ -54,10 +54,10 @@ def keep_resolution(network: nn.Module, example: Tensor) -> None:
 
 
 def _stem(network: nn.Module, example: Tensor) -> list[_Reduction]:
-    """What reduces the image itself, and the pooling of the stem after it, if there is one.
+    """Return the layers that reduce the image itself, and the stem's pooling if there is one.
 
-    Several layers reduce the image where branches run side by side. Those of later stages reduce
-    what is smaller already, and are left as they are.
+    Several layers reduce the image if branches run side by side. Layers of later stages reduce
+    tensors that are smaller already; they are left unchanged.
     """
     reductions = _reductions(network, example)
     firsts = [layer for layer in reductions if layer.taken == example.shape[2]]
@@ -77,7 +77,7 @@ def _in_stem(layer: _Reduction, first: _Reduction, network: nn.Module) -> bool:
 
 @torch.no_grad()
 def _reductions(network: nn.Module, example: Tensor) -> list[_Reduction]:
-    """All of them, in the order in which they run."""
+    """Return all reductions, in the order in which they run."""
     found: list[_Reduction] = []
     hooks = []
     for name, module in network.named_modules():
@@ -108,7 +108,7 @@ def _step_by_one(layer: _Reduction) -> None:
         raise ValueError(f"{layer.name} cuts the image into patches of {stride} pixels")
     convolution.stride = (1, 1)
     if not _keeps(convolution, layer.taken):
-        # Some of timm's pad by themselves; the others must now pad by half their kernel.
+        # Some of timm's convolutions pad by themselves; the others need half their kernel.
         convolution.padding = (kernel[0] // 2, kernel[1] // 2)
     if not _keeps(convolution, layer.taken):
         raise ValueError(f"{layer.name} has a kernel of {kernel} pixels, which has no centre")
@@ -116,7 +116,7 @@ def _step_by_one(layer: _Reduction) -> None:
 
 @torch.no_grad()
 def _keeps(convolution: nn.Conv2d, side: int) -> bool:
-    """Whether it gives as many rows of pixels as it takes."""
+    """Return whether the convolution returns as many rows of pixels as it takes."""
     image = torch.zeros(1, convolution.in_channels, side, side)
     return bool(convolution(image).shape[2] == side)
 

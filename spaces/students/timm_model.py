@@ -87,7 +87,7 @@ class Timm(Student):
 
 
 def check_model_name(model: str) -> None:
-    """Raises ValueError, with what comes near, unless timm has a model of that name."""
+    """Raise ValueError, with a similar name, unless timm has a model of that name."""
     if not timm.is_model(model):
         raise ValueError(f"must be the name of a timm model, but got {model!r}{near_model(model)}")
     name, _, weights = model.partition(".")

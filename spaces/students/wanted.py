@@ -1,4 +1,4 @@
-"""Which timm models a study means: names, globs, and filters by family and size."""
+"""Selection of timm models by a study: names, globs, and filters by family and size."""
 
 import difflib
 import fnmatch
@@ -14,19 +14,19 @@ _KEYS = ("glob", "family", "max_params", "max_macs")
 
 
 def named_models(wanted: object, *, pretrained: bool = False) -> object:
-    """What a study says of its models, with each glob and filter replaced by the names it means.
+    """Replace each glob and filter in a study's models by the names that it matches.
 
     Args:
         wanted: a name, a glob (`mobilenetv3_*`), a filter (`{glob: …, family: …, max_params: 5M,
-            max_macs: 300M}`), or a list of such. Sizes are those that timm's own model has, at its
-            own input size and classes: a study's budget says what a student may cost.
-        pretrained: leave out of globs and filters the models that timm has no weights for.
+            max_macs: 300M}`), or a list of such. Sizes are those of timm's own model, at its own
+            input size and classes: the study's budget limits the student's cost.
+        pretrained: leave out of globs and filters the models without weights in timm.
 
     Returns:
-        Names alone stay as they are. A glob or a filter gives its names sorted, each once.
+        Names alone stay as they are. A glob or a filter becomes its names, sorted, each once.
 
     Raises:
-        ValueError: a glob or a filter is malformed, or means no model; says what comes near.
+        ValueError: a glob or a filter is malformed, or matches no model; suggests a similar one.
     """
     items = wanted if isinstance(wanted, list | tuple) else [wanted]
     if all(isinstance(item, str) and not _is_glob(item) for item in items):
@@ -44,14 +44,14 @@ def named_models(wanted: object, *, pretrained: bool = False) -> object:
 
 
 def near_model(name: str) -> str:
-    """`; did you mean 'resnet18'?`, or nothing where no model's name comes near."""
+    """Return `; did you mean 'resnet18'?`, or nothing if no model has a similar name."""
     near = difflib.get_close_matches(name, timm.list_models(), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)
 class _Filter:
-    """A filter of a study file: each part narrows what the others leave."""
+    """A filter of a study file; each condition narrows the result of the others."""
 
     glob: tuple[str, ...] = ("*",)
     family: tuple[str, ...] = ()
@@ -74,10 +74,10 @@ class _Filter:
         return cls(_texts(given.get("glob", "*"), "glob"), family, **limits)
 
     def models(self, *, pretrained: bool) -> list[str]:
-        """The names that pass, sorted.
+        """Return the names that pass, sorted.
 
         Raises:
-            ValueError: none does; says which part left none.
+            ValueError: none passes; the message names the condition that left none.
         """
         left = [name for name in timm.list_models() if any(map(_matcher(name), self.glob))]
         if not left:
@@ -95,7 +95,7 @@ class _Filter:
         return sorted(left)
 
     def _parts(self, *, pretrained: bool) -> Sequence[tuple[str, Callable[[str], bool]]]:
-        """What else is asked for, in words, the quickest first."""
+        """Return the other conditions with their names for messages, the quickest first."""
         parts: list[tuple[str, Callable[[str], bool]]] = []
         if self.family:
             parts.append((self._shown("family"), lambda name: family_of(name) in self.family))
@@ -112,7 +112,7 @@ class _Filter:
         return f"{key} {', '.join(value) if isinstance(value, tuple) else f'{value:,}'}"
 
     def _least(self, names: Sequence[str], part: str) -> str:
-        """The model that comes nearest to a limit of size."""
+        """Return the model that comes nearest to a limit of size."""
         if not part.startswith("max_"):
             return ""
         size = parameters_of if part.startswith("max_params") else macs_of

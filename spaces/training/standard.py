@@ -13,7 +13,7 @@ from spaces.method import FloatRange, IntRange, OneOf, param
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
-# What timm calls each, and what makes it fall to zero.
+# timm's name of each schedule, and the settings that make it fall to zero.
 _SCHEDULES: dict[str, dict[str, Any]] = {
     "cosine": {"sched": "cosine"},
     "linear": {"sched": "poly", "decay_rate": 1.0},
@@ -57,7 +57,7 @@ class Standard(Training):
         return super().conflict(recipe)
 
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
-        # Torch's own can update all weights in one call; the others are timm's.
+        # torch's own can update all weights in one call; the others are timm's.
         fused: dict[str, Any] = {"fused": True} if self.optimizer in ("adamw", "sgd") else {}
         optimizer = create_optimizer_v2(
             model,
@@ -66,10 +66,10 @@ class Standard(Training):
             weight_decay=self.weight_decay,
             **fused,
         )
-        # Of shorter trainings, such as a recovery, it is the same share.
+        # In shorter trainings, such as a recovery, it is the same share.
         share = round(self.warmup_epochs * epochs / self.epochs)
         warmup = min(self.warmup_epochs, max(1, share), epochs - 1)
-        # A single step can't be both steady and declining, which is what timm's wsd asks for.
+        # timm's wsd needs a steady and a declining step, so it can't run for a single one.
         is_single = (epochs - warmup) * steps_per_epoch == 1
         schedule = _SCHEDULES["cosine" if is_single else self.schedule]
         scheduler, _ = create_scheduler_v2(

@@ -1,1 +1,1 @@
-"""Structured pruning: cut channels along the dependency graph, attention heads and blocks."""
+"""Structured pruning of channels along the dependency graph, of attention heads and of blocks."""

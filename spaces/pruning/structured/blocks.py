@@ -1,4 +1,4 @@
-"""Residual blocks: those that a network can do without, shapes being what they are."""
+"""Residual blocks that a network can lose without a change of shapes."""
 
 import copy
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @torch.no_grad()
 def residual_blocks(network: nn.Module, example: Tensor) -> list[str]:
-    """Names of the blocks that add something to what they are given, in the order of computing.
+    """Return the names of the residual blocks, in the order of computing.
 
-    A block is one if it gives back its input once all its parameters are zero. Of blocks that hold
-    others only the inner ones are named. Which they are does not depend on what was learned.
+    A block is residual if it returns its input once all its parameters are zero. If blocks are
+    nested, only the inner ones are named. The answer does not depend on the trained weights.
 
     Args:
-        network: left as it is.
+        network: not changed.
         example: one input, [1, channels, height, width].
     """
     trial = copy.deepcopy(network).eval()
@@ -30,7 +30,7 @@ def residual_blocks(network: nn.Module, example: Tensor) -> list[str]:
 
 @contextmanager
 def without(network: nn.Module, name: str) -> Iterator[None]:
-    """While it is open, the block of that name gives what it is given."""
+    """Make the block of that name return its input inside the context."""
     parent, _, own = name.rpartition(".")
     block = network.get_submodule(name)
     setattr(network.get_submodule(parent), own, nn.Identity())
@@ -50,7 +50,7 @@ def _scatter(network: nn.Module) -> None:
 
 
 def _inputs(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
-    """What each composite module is given that keeps the shape of its one input."""
+    """Return the input of each composite module that keeps the shape of its only input."""
     seen: dict[str, Tensor] = {}
     hooks = []
     for name, module in network.named_modules():
@@ -62,7 +62,7 @@ def _inputs(network: nn.Module, example: Tensor) -> dict[str, Tensor]:
             if not (isinstance(alone, Tensor) and isinstance(output, Tensor)):
                 return
             if alone.shape == output.shape:
-                # A block may work in place on what it is given.
+                # A block may change its input in place.
                 seen[name] = alone.clone()
 
         hooks.append(module.register_forward_hook(note))
@@ -77,5 +77,5 @@ def _gives_back(network: nn.Module, name: str, given: Tensor) -> bool:
     block = copy.deepcopy(network.get_submodule(name))
     for parameter in block.parameters():
         parameter.zero_()
-    # Zeros come back from anything.
+    # Zeros come out of any block as zeros, so they prove nothing.
     return bool(given.any()) and torch.equal(block(given.clone()), given)

@@ -1,4 +1,4 @@
-"""What the prunings of channels share: how many go, what competes with what, in how many rounds."""
+"""Common parameters of channel prunings: how many channels, in what scope, in how many rounds."""
 
 import copy
 from abc import abstractmethod
@@ -15,7 +15,7 @@ from spaces.pruning.structured.channels import CutPlan, Cutter
 from spaces.pruning.structured.graph import Importance
 from spaces.shrinks import EVERYWHERE, Shrinks
 
-# Of parameters, MACs and bytes, where layers compete: scattered weights against trained ones.
+# Of parameters, MACs and bytes, if layers compete: random weights against trained ones.
 _COMPETING_ERROR = 0.25
 
 
@@ -52,7 +52,7 @@ class ChannelPruning(Pruning):
 
     @property
     def uniform_ratio(self) -> float | None:
-        """The ratio, where each layer loses just that share: its shapes are then known."""
+        """The ratio, if each layer loses exactly that share: its shapes are then known."""
         plain = self.scope == "layer" and self.round_to == 1 and self.attention == "width"
         return self.ratio if plain and self.scores_all else None
 
@@ -66,20 +66,20 @@ class ChannelPruning(Pruning):
 
     @property
     def scores_all(self) -> bool:
-        """Whether the importance is that of any layer; one without it keeps its channels."""
+        """Whether every layer has an importance; a layer without one keeps its channels."""
         return True
 
     @abstractmethod
     def importance(self) -> Importance:
-        """What scores a group of coupled channels."""
+        """Return the function that scores a group of coupled channels."""
 
     def preparation(self, network: nn.Module, example: Tensor) -> Iterator[TrainingPhase]:
-        """Exercises of the uncut network; none by default."""
+        """Yield phases of the uncut network; none by default."""
         del network, example
         return iter(())
 
     def weighed(self, network: nn.Module, losses: Losses | None) -> AbstractContextManager[object]:
-        """While it is open, weights are what the importance looks at; themselves by default."""
+        """Replace the weights, inside the context, by those to score; by default by themselves."""
         del network, losses
         return nullcontext()
 

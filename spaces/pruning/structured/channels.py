@@ -1,4 +1,4 @@
-"""Cutting channels and attention heads out of a network along its dependency graph."""
+"""Cuts of channels and attention heads along a network's dependency graph."""
 
 import copy
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from spaces.pruning.structured.graph import (
 )
 from spaces.pruning.structured.protection import protected_layers
 
-# Bump it when a uniform ratio leaves other shapes: costs of all methods that cut so are kept by it.
+# Increase it if a uniform ratio leaves other shapes: the stored costs of all such methods use it.
 VERSION = 1
 
 NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
@@ -30,13 +30,13 @@ MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)
 
 
 def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Importance:
-    """The sum of the weights' absolute values to that power, averaged over coupled layers.
+    """Return an importance: sums of absolute weights to that power, averaged over coupled layers.
 
-    It is relative to the mean of the group, so that layers can compete.
+    It is relative to the group's mean, so that layers can compete.
 
     Args:
         power: 1 or 2.
-        of: layers whose weights count; groups that have none are not scored.
+        of: classes of layers whose weights count; groups without them get no score.
     """
     importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
         p=power, target_types=list(of)
@@ -46,15 +46,16 @@ def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Import
 
 @dataclass(frozen=True, kw_only=True)
 class CutPlan:
-    """How much is cut, and what competes with what.
+    """The amount to cut, and the scope in which channels compete.
 
     Attributes:
-        ratio: share of the channels to cut in the end, 0 to 1.
-        steps: in how many even steps.
-        scope: `layer`, in each layer the share; `global`, the least important of all; or
-            `isomorphic`, the least important of all layers that are built alike.
-        round_to: what channels left are a multiple of, in layers that have as many.
-        whole_heads: cut whole heads out of attentions, and not the same width out of each.
+        ratio: final share of the channels to cut, 0 to 1.
+        steps: number of even steps.
+        scope: `layer`, the share in each layer; `global`, the least important of all; or
+            `isomorphic`, the least important of all layers of the same structure.
+        round_to: the number of remaining channels is a multiple of it, in layers with at least as
+            many.
+        whole_heads: cut whole heads out of attentions, not the same width out of each head.
     """
 
     ratio: float
@@ -65,13 +66,13 @@ class CutPlan:
 
 
 class Cutter:
-    """Cuts a network step by step, in place.
+    """Step-by-step cuts of a network, in place.
 
     Args:
         network: a timm classifier. Its last layer keeps its outputs.
         example: one input, [1, channels, height, width].
-        importance: of the channels of a group.
-        plan: what to cut.
+        importance: the score of a group's channels.
+        plan: the amount and the scope of the cuts.
 
     Raises:
         ValueError: the dependency graph does not describe this network.
@@ -102,22 +103,22 @@ class Cutter:
 
     @property
     def cuts(self) -> list[Cut]:
-        """All that were made."""
+        """All cuts that were made."""
         return list(self._cuts)
 
     def step(self, weighed: AbstractContextManager[object] | None = None) -> None:
-        """Makes the next step's cuts.
+        """Make the next step's cuts.
 
         Args:
-            weighed: open while channels are judged, and closed before any is cut.
+            weighed: context in which channels are scored; it is closed before any channel is cut.
 
         Raises:
-            ValueError: the network no longer runs, since the graph does not describe it.
+            ValueError: the network no longer runs, because the graph does not describe it.
         """
         self._step += 1
         with as_value_errors(self._network):
             groups = self._pruner.step(interactive=True)
-            # All groups are scored before the first is given.
+            # All groups are scored before the first one is returned.
             with weighed or nullcontext():
                 heads = self._weak_heads() if self._plan.whole_heads else []
                 first = next(groups, None)
@@ -137,7 +138,7 @@ class Cutter:
         self._cuts.append((name, part, [int(index) for index in indices]))
 
     def _weak_heads(self) -> list[tuple[Attention, list[int]]]:
-        """The least important heads of each attention, of which at least one is kept."""
+        """Return the least important heads of each attention, which keeps at least one."""
         share = self._plan.ratio * self._step / self._plan.steps
         found = []
         for attention, heads in zip(self._attentions, self._heads, strict=True):
@@ -164,7 +165,7 @@ class Cutter:
 def cut_channels(
     model: nn.Module, example: Tensor, *, importance: Importance, plan: CutPlan
 ) -> tuple[nn.Module, list[Cut]]:
-    """A copy of `model` cut in a single step, and the cuts made; as `Cutter`."""
+    """Return a copy of `model` cut in a single step, and the cuts made; see `Cutter`."""
     pruned = copy.deepcopy(model)
     cutter = Cutter(pruned, example, importance=importance, plan=plan)
     cutter.step()
@@ -172,7 +173,7 @@ def cut_channels(
 
 
 def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
-    """Makes a cut in the network of `graph` that was made in another of its architecture."""
+    """Repeat, in the network of `graph`, a cut made in another one of its architecture."""
     name, part, indices = cut
     module = graph.model.get_submodule(name)
     if part == CutSide.HEADS:
@@ -187,7 +188,7 @@ def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
 def cut_heads(
     graph: torch_pruning.DependencyGraph, attention: nn.Module, heads: Sequence[int]
 ) -> None:
-    """Takes whole heads, numbered from 0, out of one of timm's attentions."""
+    """Cut whole heads, numbered from 0, out of a timm attention."""
     assert isinstance(attention, Attention)
     width = attention.proj.in_features // attention.num_heads
     channels = [head * width + place for head in heads for place in range(width)]
@@ -199,6 +200,6 @@ def cut_heads(
 def _head_group(
     graph: torch_pruning.DependencyGraph, attention: Attention, channels: Sequence[int]
 ) -> torch_pruning.Group:
-    # From where heads come together, as the channels of queries, keys and values are not in order.
+    # From the projection that joins the heads: queries, keys and values are in another order.
     function = torch_pruning.prune_linear_in_channels
     return graph.get_pruning_group(attention.proj, function, list(channels))

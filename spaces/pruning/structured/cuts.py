@@ -1,4 +1,4 @@
-"""Replaying the cuts of a pruned network in an uncut one, so that its weights fit."""
+"""Replay of a pruned network's cuts in an uncut one, so that the pruned weights fit."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from spaces.pruning.structured.graph import as_value_errors, dependency_graph, r
 
 
 def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
-    """Makes the same cuts in an uncut network of the same architecture, in place.
+    """Make the same cuts in an uncut network of the same architecture, in place.
 
     Raises:
-        ValueError: they are of another architecture.
+        ValueError: the cuts belong to another architecture.
     """
     if not cuts:
         return
@@ -31,18 +31,18 @@ def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
 
 
 def remove_block(model: nn.Module, name: str) -> None:
-    """Has the module of that dotted name give what it is given."""
+    """Make the module of that dotted name return its input."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, nn.Identity())
 
 
 def read_cuts(document: Iterable[Sequence[Any]]) -> tuple[Cut, ...]:
-    """Cuts as JSON keeps them.
+    """Return the cuts of a JSON document.
 
     Raises:
-        ValueError: a part is unknown.
+        ValueError: a side is unknown.
     """
-    # Format 1 said whether it was outputs.
+    # Format 1 stored whether the side was outputs.
     names = {True: CutSide.OUTPUTS, False: CutSide.INPUTS}
     return tuple(
         (name, names[part] if isinstance(part, bool) else CutSide(part), indices)

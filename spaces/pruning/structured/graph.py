@@ -1,4 +1,4 @@
-"""The dependency graph of a timm network: which channels of which layers go together."""
+"""The dependency graph of a timm network: which layers' channels must be cut together."""
 
 import math
 import warnings
@@ -24,21 +24,21 @@ from spaces.unfit import UNFIT
 
 # Autograd keeps negative dimensions modulo this.
 _UNSIGNED = 2**64
-# Of one layer, with all places of an image that it flattens. Where torch-pruning misreads a reshape
-# its indices grow without end, round by round.
+# Channels of one layer, times the positions of an image that it flattens. If torch-pruning
+# misreads a reshape, its indices grow without end, round by round.
 _MOST_CHANNELS = 200_000
 
 Importance: TypeAlias = Callable[..., Tensor | None]
-"""torch-pruning's score of a group of coupled channels: [channels], or None where it has none."""
+"""torch-pruning's score of a group of coupled channels: [channels]; None if it has no score."""
 
 
 class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
-    """torch-pruning's graph, put right in what it takes sizes, axes and groups to be."""
+    """torch-pruning's graph with corrected sizes, axes and groups."""
 
     def build_dependency(
         self, model: nn.Module, example_inputs: Tensor, **settings: object
     ) -> "_Graph":
-        """The graph itself, once it describes the network."""
+        """Build the graph and return it once it describes the network."""
         super().build_dependency(model, example_inputs, **settings)
         _tell_reshapes(self)
         return self
@@ -50,12 +50,12 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
                 _tell_concatenation(node)
         return nodes
 
-    # torch-pruning's own follows each way that indices can take through a group anew: where splits
-    # and sums follow each other, there are millions of them.
+    # torch-pruning's own method follows each path of indices through a group again. Where splits
+    # and sums alternate, there are millions of paths.
     def get_pruning_group(
         self, module: nn.Module, pruning_fn: Callable[..., object], idxs: Sequence[int]
     ) -> torch_pruning.Group:
-        """The channels that go with those of one layer, by their indices."""
+        """Return the channels coupled with those of one layer, by index."""
         if getattr(module, "groups", 1) == getattr(module, "out_channels", None) != 1:
             pruning_fn = torch_pruning.prune_depthwise_conv_out_channels
         update_index_mapping(self)
@@ -87,14 +87,14 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
 
 
 class _Pruner(torch_pruning.pruner.BasePruner):  # type: ignore[misc]  # untyped
-    """torch-pruning's pruner, which rounds channels that come in groups group by group.
+    """torch-pruning's pruner, which rounds grouped channels group by group.
 
-    Its own subtracts from the width of all groups, and takes the difference out of each.
+    The original subtracts from the width of all groups, and takes the difference out of each.
     """
 
     _groups = 1
 
-    # Asked of each group of channels just before it is rounded.
+    # torch-pruning calls it for each group of channels just before it rounds the group.
     def _is_atten_group(self, group: torch_pruning.Group) -> tuple[bool, list[nn.Module]]:
         self._groups = self._get_channel_groups(group)
         found: tuple[bool, list[nn.Module]] = super()._is_atten_group(group)
@@ -108,20 +108,20 @@ class _Pruner(torch_pruning.pruner.BasePruner):  # type: ignore[misc]  # untyped
 
 
 def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]:
-    """Indices of the source's channels, as the target numbers them; -1 where that is unknown."""
+    """Return the indices of the source's channels in the target's numbering; -1 if unknown."""
     for mapping in link.index_mapping:
         if mapping is not None:
             try:
                 indices = mapping(indices)
-            # A split into more parts than torch-pruning saw; or an expansion, of which it takes any
-            # of five axes for keys that several queries share.
+            # A split into more parts than torch-pruning saw, or an expansion: it takes any of five
+            # axes for keys that several queries share.
             except (IndexError, ZeroDivisionError):
                 return [_HybridIndex(-1, indices[0].root_idx)]
     return indices
 
 
 def dependency_graph(network: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
-    """Which channels of which layers are cut together."""
+    """Return the graph of the channels that must be cut together."""
     return _Graph().build_dependency(network, example)
 
 
@@ -133,17 +133,17 @@ def build_pruner(
     kept: Sequence[str],
     **settings: object,
 ) -> torch_pruning.pruner.BasePruner:
-    """torch-pruning's pruner, of all layers but the classifier and those whose names are kept."""
+    """Return torch-pruning's pruner of all layers except the classifier and the kept ones."""
     attentions = [module for module in network.modules() if isinstance(module, Attention)]
     with _own_graph():
         pruner = _Pruner(
             network,
             example,
             importance=importance,
-            # It would look for groups, only to count them.
+            # The pruner would search for groups, only to count them.
             ignored_layers=[network],
             num_heads={module.qkv: module.num_heads for module in attentions},
-            # Its own defaults are shared by all pruners, and keep their networks alive.
+            # All pruners share torch-pruning's default objects, which keep their networks alive.
             in_channel_groups={},
             out_channel_groups={},
             **settings,
@@ -155,7 +155,7 @@ def build_pruner(
 
 @contextmanager
 def _own_graph() -> Iterator[None]:
-    """Has torch-pruning's pruners, which make a graph for themselves, make it of our class."""
+    """Make torch-pruning's pruners build their graph of our class, inside the context."""
     theirs = dependency.DependencyGraph
     dependency.DependencyGraph = _Graph
     try:
@@ -165,9 +165,9 @@ def _own_graph() -> Iterator[None]:
 
 
 def _tell_concatenation(node: Node) -> None:
-    """Says how many channels each input of a concatenation has, or that no channels are joined.
+    """Set the channels of each input of a concatenation, or that it joins no channels.
 
-    torch-pruning infers it from the layers around, and not always finds any.
+    torch-pruning infers them from the layers around, and does not always find any.
     """
     joined = node.grad_fn._input_metadata[0].shape
     dimension = _dimension(node, len(joined))
@@ -184,16 +184,16 @@ def _tell_concatenation(node: Node) -> None:
 
 
 def _dimension(node: Node, rank: int) -> int:
-    """Along which tensors of that rank are joined."""
+    """Return the dimension along which tensors of that rank are joined."""
     dimension: int = node.grad_fn._saved_dim
     return dimension if dimension < rank else dimension + rank - _UNSIGNED
 
 
 def _tell_reshapes(graph: torch_pruning.DependencyGraph) -> None:
-    """Has only those reshapes spread channels that flatten an image, [batch, channels, y, x].
+    """Let only those reshapes spread channels that flatten an image, [batch, channels, y, x].
 
-    torch-pruning takes any for one that seems to change the number of channels, so that in
-    attentions indices multiply from reshape to reshape, to millions.
+    torch-pruning takes every reshape for one that seems to change the number of channels. In
+    attentions, indices then multiply from reshape to reshape, to millions.
     """
     for node in graph.module2node.values():
         if node.type == OPTYPE.RESHAPE and not _flattens(graph, node):
@@ -217,16 +217,16 @@ def _flattens(graph: torch_pruning.DependencyGraph, node: Node) -> bool:
 
 
 def classifiers(model: nn.Module) -> list[nn.Module]:
-    """The last layers, whose outputs are the classes."""
+    """Return the last layers, whose outputs are the classes."""
     heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
     return list(heads) if isinstance(heads, tuple) else [heads]
 
 
 def settle(model: nn.Module) -> None:
-    """Has modules know of a cut that keep their width where torch-pruning does not look."""
+    """Update modules that store their width where torch-pruning does not change it."""
     for module in model.modules():
         if isinstance(module, BlurPool2d) and module.channels is not None:
-            # The same filter for each channel: without a number, it is for as many as come.
+            # The filter is the same for each channel: without a number, it fits any number.
             assert isinstance(module.filt, Tensor)
             module.channels, module.filt = None, module.filt[:1]
         if isinstance(module, Attention):
@@ -236,7 +236,7 @@ def settle(model: nn.Module) -> None:
 
 
 def run(model: nn.Module, example: Tensor) -> Tensor:
-    """What `model` gives in evaluation mode; it is left in the mode that it was in."""
+    """Return the output of `model` in evaluation mode; restore the mode afterwards."""
     training = model.training
     try:
         logits: Tensor = model.eval()(example)
@@ -247,7 +247,7 @@ def run(model: nn.Module, example: Tensor) -> Tensor:
 
 @contextmanager
 def traced(model: nn.Module) -> Iterator[None]:
-    """Lets torch-pruning trace the autograd graph of `model`, in evaluation mode."""
+    """Let torch-pruning trace the autograd graph of `model`, in evaluation mode."""
     training = model.training
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     model.eval()
@@ -266,7 +266,7 @@ def traced(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def as_value_errors(model: nn.Module) -> Iterator[None]:
-    """Has whatever goes wrong in the graph or in the cut network raised as a ValueError."""
+    """Raise every error of the graph or of the cut network as a ValueError."""
     try:
         yield
     except UNFIT as error:

@@ -1,4 +1,4 @@
-"""Which weights belong to which channel, along a network's dependency graph."""
+"""Assignment of weights to channels, along a network's dependency graph."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class Member:
     """The part of one weight that belongs to the channels of a group.
 
     Attributes:
-        layer: whose weight it is.
-        dimension: of the weight, along which the channels lie.
+        layer: the weight's layer.
+        dimension: the weight's dimension along which the channels lie.
         indices: along that dimension, [members], int64.
-        channels: the group's channel that each belongs to, [members], int64.
+        channels: the group's channel of each index, [members], int64.
     """
 
     layer: nn.Module
@@ -40,18 +40,18 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that are cut together, of several layers.
+    """Channels of several layers that are cut together.
 
     Attributes:
         size: number of channels.
-        members: whose weights they are made of.
+        members: the parts of weights that belong to them.
     """
 
     size: int
     members: tuple[Member, ...]
 
     def square_norms(self) -> Tensor:
-        """Sum of the squares of each channel's weights, [size], with a gradient."""
+        """Return the sum of the squares of each channel's weights, [size], with a gradient."""
         sums = [self._sums(member) for member in self.members]
         return torch.stack(sums).sum(dim=0)
 
@@ -66,7 +66,7 @@ class Group:
 
 
 def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
-    """The groups of channels that pruning may cut, all but the classes."""
+    """Return the groups of channels that pruning may cut, all but the classes."""
     with traced(network):
         kept = [network.get_submodule(name) for name in protected_layers(network, example)]
         graph = dependency_graph(network, example)
@@ -89,7 +89,7 @@ def _members(group: torch_pruning.Group) -> Iterator[Member]:
             dimension = 1
         else:
             continue
-        # Whatever comes of no channel of the group's root can't be told apart by channels.
+        # Weights without a channel of the group's root can't be assigned to a channel.
         pairs = [
             (index, channel)
             for index, channel in zip(item.idxs, item.root_idxs, strict=True)

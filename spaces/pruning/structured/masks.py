@@ -1,4 +1,4 @@
-"""Weights that are zero and stay so: which they are, and what keeps them there."""
+"""Masks of weights: which weights are zero, and a function that keeps them zero."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,24 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-# Which elements stay, by the weight.
+# Elements that stay, by weight.
 Masks = Mapping[Tensor, Tensor]
 
 
 def matrices(network: nn.Module) -> list[Tensor]:
-    """The weights of convolutions and linear layers, of which nearly all bytes are."""
+    """Return the weights of convolutions and linear layers, which take nearly all bytes."""
     return [
         module.weight for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)
     ]
 
 
 def largest(weights: list[Tensor], ratio: float, *, compete: bool) -> Masks:
-    """Leaves the largest by magnitude.
+    """Return masks that keep the elements of largest magnitude.
 
     Args:
         weights: at least one.
-        ratio: share of the elements that go.
-        compete: whether the share is of all weights together, and not of each.
+        ratio: share of the elements to remove.
+        compete: whether the share applies to all weights together, not to each weight.
     """
     if not compete:
         return {weight: _largest(weight.detach().abs(), ratio) for weight in weights}
@@ -33,16 +33,16 @@ def largest(weights: list[Tensor], ratio: float, *, compete: bool) -> Masks:
 
 
 def two_of_four(weights: list[Tensor]) -> Masks:
-    """Leaves the two largest of each four neighbours along the inputs.
+    """Return masks that keep the two largest of each four neighbours along the inputs.
 
-    Weights of a number of inputs that four does not divide are left whole, as are those of
-    depthwise convolutions, which have one.
+    A weight stays whole if four does not divide its number of inputs; so do the weights of
+    depthwise convolutions, which have one input.
     """
     return {weight: _two_of_four(weight.detach()) for weight in weights if weight.shape[1] % 4 == 0}
 
 
 def keeper(masks: Masks) -> Callable[[], None]:
-    """What sets to zero whatever the masks say, each time that it is called."""
+    """Return a function that sets the masked elements to zero each time that it is called."""
     moved = dict(masks)
 
     @torch.no_grad()
@@ -58,7 +58,7 @@ def keeper(masks: Masks) -> Callable[[], None]:
 def _largest(magnitudes: Tensor, ratio: float) -> Tensor:
     line = magnitudes.flatten()
     mask = torch.ones_like(line, dtype=torch.bool)
-    # A stable order, so that of equals the first go wherever this runs.
+    # The order is stable, so that among equals the first ones go on every machine.
     mask[line.argsort(stable=True)[: int(ratio * len(line))]] = False
     return mask.view(magnitudes.shape)
 
@@ -66,7 +66,7 @@ def _largest(magnitudes: Tensor, ratio: float) -> Tensor:
 def _two_of_four(weight: Tensor) -> Tensor:
     fours = weight.abs().movedim(1, -1)
     fours = fours.reshape(*fours.shape[:-1], -1, 4)
-    # The order of each four, largest first; the rank of each is the order of that.
+    # First the order of each four, largest first; the order of that is each one's rank.
     ranks = fours.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     mask: Tensor = ranks < 2
     return mask.flatten(-2).movedim(-1, 1)

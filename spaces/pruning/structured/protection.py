@@ -1,19 +1,19 @@
-"""Which layers keep their channels, as the dependency graph does not describe what they go with.
+"""Layers that keep all channels, because the dependency graph does not describe their couplings.
 
-torch-pruning sees tensors as autograd does: it does not know which axis holds channels where they
-are reshaped, split into heads, shuffled, or taken apart by slices. So groups of channels are tried
-out on a copy, before anything is cut:
+torch-pruning sees tensors as autograd does. It does not know which axis holds channels where
+tensors are reshaped, split into heads, shuffled, or sliced. So cuts of groups of channels are
+tried on a copy, before anything is cut:
 
-- a group stays whole where its indices leave the layers that they are of, or no score can be made
-  of it: in attentions that mix heads by layers of their own, for example, or where a grouped
-  convolution widens what a residual carries;
-- of the others, those stay whole with which the network would no longer run: of most attentions
-  the queries, keys and values (timm's usual one is understood, and cut), and in mixers what is
-  split at a fixed channel.
+- a group stays whole if its indices exceed its layers, or if it can't be scored: for example in
+  attentions that mix heads by layers of their own, or where a grouped convolution widens a
+  residual;
+- of the other groups, those stay whole with which the network would no longer run: in most
+  attentions the queries, keys and values (timm's usual attention is understood, and cut), and in
+  mixers the tensors that are split at a fixed channel.
 
-Repeated blocks are alike: what is said of a layer is said of all that stand at its place in their
-blocks. Trials cut channels that depend on nothing but their number, so that the answer is the
-architecture's own, whatever its weights, and the same for each method and ratio.
+Repeated blocks are alike: the answer for a layer holds for all layers at its place in their
+blocks. The trial cuts depend only on the number of channels, so the answer depends only on the
+architecture, not on its weights, and is the same for each method and ratio.
 """
 
 import copy
@@ -36,25 +36,25 @@ from spaces.pruning.structured.graph import (
     traced,
 )
 
-# Of the channels, in trials: no round share, so that what must stay even does not by chance.
+# Share of channels cut in trials. It is not round, so that no count stays even by chance.
 _RATIO = 0.4
-# Of the parameters that a trial leaves; where all channels can be cut, it is about 0.4.
+# Share of the parameters that a trial leaves; if all channels can be cut, it is about 0.4.
 _MOST_LEFT = 0.9
 _MOST_TRIALS = 40
-# The architectures whose answer is remembered: those of a search's students, most often.
+# Number of cached architectures, most of them a search's students.
 _REMEMBERED = 256
 _known: OrderedDict[str, list[str] | ValueError] = OrderedDict()
 
 
 def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
-    """Names of the layers whose channels must all stay; found once for each architecture.
+    """Return the names of the layers that must keep all channels; cached for each architecture.
 
     Args:
-        network: left as it is.
+        network: not changed.
         example: one input, [1, channels, height, width].
 
     Raises:
-        ValueError: so much must stay that pruning would leave the network nearly as it was.
+        ValueError: so many layers must stay that pruning would leave the network nearly unchanged.
     """
     key = _architecture(network, example)
     if key not in _known:
@@ -72,7 +72,7 @@ def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
 
 
 def _architecture(network: nn.Module, example: Tensor) -> str:
-    """Tells architectures apart: their modules with their settings, and all shapes."""
+    """Return an identifier of the architecture: its modules, their settings and all shapes."""
     modules = [
         (name, type(module).__qualname__, _settings(module))
         for name, module in network.named_modules()
@@ -82,7 +82,7 @@ def _architecture(network: nn.Module, example: Tensor) -> str:
 
 
 def _settings(module: nn.Module) -> list[tuple[str, object]]:
-    """What a module's forward pass may hang on besides its tensors, such as a number of heads."""
+    """Return a module's settings besides its tensors, such as a number of heads."""
     return sorted(
         (name, value)
         for name, value in vars(module).items()
@@ -106,7 +106,7 @@ def _found(network: nn.Module, example: Tensor) -> list[str]:
 
 
 class _Trials:
-    """Cuts in copies of a network, at some places at a time."""
+    """Trial cuts in copies of a network, at some places at a time."""
 
     def __init__(
         self, network: nn.Module, example: Tensor, unsound: Sequence[str], roots: Sequence[str]
@@ -116,11 +116,11 @@ class _Trials:
         self._count = 0
 
     def kept(self, places: Sequence[str]) -> list[str]:
-        """All layers but those at these places."""
+        """Return all layers except those at these places."""
         return [*self._unsound, *(root for root in self._roots if _place(root) not in places)]
 
     def extended(self, fit: list[str], places: list[str]) -> list[str]:
-        """The places that are fit, with those of the others that can be cut together with them."""
+        """Return the fit places, and those of the others that can be cut together with them."""
         if not places or self._runs([*fit, *places]):
             return [*fit, *places]
         if len(places) == 1:
@@ -129,7 +129,7 @@ class _Trials:
         return self.extended(self.extended(fit, places[:middle]), places[middle:])
 
     def left(self, places: Sequence[str]) -> float:
-        """Share of the parameters that a cut at these places leaves."""
+        """Return the share of the parameters that a cut at these places leaves."""
         return _parameters(self._cut(places)) / _parameters(self._network)
 
     def _runs(self, places: Sequence[str]) -> bool:
@@ -160,13 +160,13 @@ class _Trials:
 
 
 def _roots(network: nn.Module, example: Tensor) -> tuple[list[str], list[str]]:
-    """Layers that groups begin at: of those that can't be cut, and of the others."""
+    """Return the root layers of the groups that can't be cut, and those of the other groups."""
     names = {module: name for name, module in network.named_modules()}
     classes = [layer for head in classifiers(network) for layer in head.modules()]
     unsound: list[nn.Module] = []
     with traced(network):
         graph = dependency_graph(network, example)
-        # Where one layer is kept, another of its group may begin it.
+        # If one layer is kept, another layer of its group may become the root.
         while True:
             groups = list(graph.get_all_groups(ignored_layers=classes + unsound))
             worse = [_root(group) for group in groups if not _is_sound(graph, group)]
@@ -187,7 +187,7 @@ def _is_sound(graph: torch_pruning.DependencyGraph, group: torch_pruning.Group) 
         if min(indices) < 0 or (size is not None and max(indices) >= size):
             return False
     try:
-        # Of grouped convolutions some can be cut, but not be scored.
+        # Some grouped convolutions can be cut, but not scored.
         torch_pruning.importance.GroupMagnitudeImportance(p=2)(group)
     except (IndexError, RuntimeError):
         return False
@@ -202,14 +202,14 @@ def _channels(graph: torch_pruning.DependencyGraph, dependency: Dependency) -> i
 
 
 def _place(name: str) -> str:
-    """The name without its blocks' numbers; those within a word, as in `fc1`, tell layers apart."""
+    """Replace the blocks' numbers in the name; those inside a word, as in `fc1`, name layers."""
     return re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
 
 
 def _scattered(group: torch_pruning.Group) -> Tensor:
-    """Scores that depend on the number of channels alone, and are lower for the first ones.
+    """Return scores that depend only on the number of channels, lower for the first ones.
 
-    So the halves and heads of a layer lose unequally many, as trained weights will have it.
+    So the halves and heads of a layer lose different numbers, as with trained weights.
     """
     channels = len(group[0].idxs)
     scores = torch.rand(channels, generator=torch.Generator().manual_seed(0))

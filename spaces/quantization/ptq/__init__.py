@@ -1,1 +1,1 @@
-"""Post-training quantization: int8 with calibration, and how much each layer suffers from it."""
+"""Post-training quantization: int8 with calibration, and each layer's sensitivity to it."""

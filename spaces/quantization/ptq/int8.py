@@ -1,4 +1,4 @@
-"""Static int8 by ONNX Runtime's quantizer, as several methods use it."""
+"""Static int8 by ONNX Runtime's quantizer, shared by several methods."""
 
 import logging
 import tempfile
@@ -22,29 +22,29 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from spaces.processor import multiplies_int8_exactly
 
-# By the name that recipes store.
+# Keys are the names that recipes store.
 CALIBRATIONS = {
     "min_max": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
     "percentile": CalibrationMethod.Percentile,
 }
-# Histograms are taken of every activation of a chunk at once: on many images they fill the memory.
+# Histograms of every activation of a chunk are kept at once: many images would fill the memory.
 _HISTOGRAM_IMAGES = 128
 _CHUNK = 16
 
 
 def largest_int8_weight() -> int:
-    """The largest magnitude of weights' integers.
+    """Return the largest magnitude of the weights' integers.
 
-    A processor without VNNI adds pairs of products in 16 bits, which saturate: there weights keep
-    to 7 bits.
+    A processor without VNNI adds pairs of products in 16 bits, which saturate: there the weights
+    are limited to 7 bits.
     """
     return 127 if multiplies_int8_exactly() else 64
 
 
 @contextmanager
 def prepared(source: Path) -> Iterator[Path]:
-    """The ONNX file `source`, its shapes inferred and its constants folded, while it lasts."""
+    """Yield a copy of the ONNX file `source`, with inferred shapes and folded constants."""
     with tempfile.TemporaryDirectory() as folder, quietly():
         path = Path(folder) / "prepared.onnx"
         quant_pre_process(source, path, skip_symbolic_shape=True)
@@ -59,17 +59,17 @@ def quantize_int8(
     calibration: str = "min_max",
     floats: Sequence[str] = (),
 ) -> None:
-    """Writes the prepared file `source` with weights and activations in 8 bits.
+    """Write the prepared file `source` with weights and activations in 8 bits.
 
-    Weights are signed, scaled per channel; activations are unsigned. Where a network attends, its
-    layers alone are quantized: a small vision transformer's logits moved by 0.14 of their spread
+    Weights are signed, scaled per channel; activations are unsigned. If a network has attention,
+    only its layers are quantized: a small vision transformer's logits moved by 0.14 of their spread
     with the products and sums of its attention in 8 bits, by 0.02 without, and it was slower.
 
     Args:
-        source: as `prepared` gives it.
-        destination: where to.
+        source: a file from `prepared`.
+        destination: the path of the new file.
         batches: normalised images, [batch, channels, height, width], float32.
-        calibration: how ranges of activations follow from the images, of `CALIBRATIONS`.
+        calibration: how the ranges of activations follow from the images, one of `CALIBRATIONS`.
         floats: names of the nodes that stay floats.
     """
     histograms = calibration != "min_max"
@@ -94,14 +94,14 @@ def quantize_int8(
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps the quantizer's progress and advice to itself: the latter has been taken."""
+    """Silence the quantizer's progress and its advice, which we follow already."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Its own name for printing, as others print meanwhile.
+            # Only its module's `print` is replaced, because other code prints meanwhile.
             vars(calibrate)["print"] = lambda *words, **options: None
             yield
     finally:
@@ -110,7 +110,7 @@ def quietly() -> Iterator[None]:
 
 
 def _products_of_activations(model: onnx.ModelProto) -> list[str]:
-    """Names of the matrix products without constant weights, as attention has them."""
+    """Return the names of the matrix products without constant weights, as in attention."""
     constants = {tensor.name for tensor in model.graph.initializer}
     return [
         node.name
@@ -120,7 +120,7 @@ def _products_of_activations(model: onnx.ModelProto) -> list[str]:
 
 
 def _chunks(batches: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """The first images, a few at a time."""
+    """Return the first images, a few at a time."""
     found: list[np.ndarray] = []
     for batch in batches:
         room = _HISTOGRAM_IMAGES - sum(map(len, found))
@@ -131,7 +131,7 @@ def _chunks(batches: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 
 class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
-    """Batches, one after another; of a list also those from one place to another."""
+    """Batches, one after another; if they are a list, also any range of them."""
 
     def __init__(self, model: Path, batches: Iterable[np.ndarray]) -> None:
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
-"""How much each layer suffers from int8, by rounding one at a time and looking at the output.
+"""Sensitivity of each layer to int8, measured on the output while one layer at a time is rounded.
 
-All layers' roundings stand in one graph, each behind a switch that is an input: one session then
-measures every layer, where a model for each would have to be built and loaded.
+One graph holds all layers' roundings, each behind a switch that is an input. One session then
+measures every layer; otherwise a model for each layer would have to be built and loaded.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ _LEVELS = 255
 
 
 def sensitivities(path: Path, images: np.ndarray) -> dict[str, float]:
-    """What rounding a layer alone, its weights and its input, costs, by the name of its node.
+    """Return the effect of rounding a layer alone, its weights and its input, by node name.
 
     Args:
         path: a plain ONNX file in floats, with one input.
         images: normalised, [images, channels, height, width], float32.
 
     Returns:
-        The mean divergence of the predictions, in nats, from those of the floats.
+        The mean divergence of the predictions from those of the floats, in nats.
 
     Source: Cai et al. 2020 (ZeroQ), arXiv:2001.00281, equation 3.
     """
@@ -54,7 +54,7 @@ def sensitivities(path: Path, images: np.ndarray) -> dict[str, float]:
 
 
 def weight_counts(path: Path) -> dict[str, int]:
-    """How many weights each layer of an ONNX file has, by the name of its node."""
+    """Return the number of weights of each layer of an ONNX file, by the name of its node."""
     model = onnx.load(path)
     numbers = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
     return {layer.node.name: numbers[layer.name] for layer in weighted_layers(model)}
@@ -62,14 +62,14 @@ def weight_counts(path: Path) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class _Range:
-    """The smallest and largest of a layer's input, zero among them."""
+    """The smallest and largest value of a layer's input; the range includes zero."""
 
     low: float
     high: float
 
 
 def _input_ranges(model: ModelProto, layers: Sequence[Layer], images: np.ndarray) -> list[_Range]:
-    """Ranges of the layers' inputs on these images."""
+    """Return the ranges of the layers' inputs on these images."""
     watched = ModelProto()
     watched.CopyFrom(model)
     names = list(dict.fromkeys(layer.node.input[0] for layer in layers))
@@ -95,7 +95,7 @@ def _input_ranges(model: ModelProto, layers: Sequence[Layer], images: np.ndarray
 
 
 def _switched(model: ModelProto, layers: Sequence[Layer], ranges: Sequence[_Range]) -> ModelProto:
-    """The model with a switch for each layer: at 1, its weights and its input are rounded."""
+    """Return the model with a switch for each layer; at 1, its weights and input are rounded."""
     switched = ModelProto()
     switched.CopyFrom(model)
     graph = switched.graph
@@ -122,7 +122,7 @@ def _switched(model: ModelProto, layers: Sequence[Layer], ranges: Sequence[_Rang
 
 
 def _rounded(prefix: str, node: NodeProto) -> list[NodeProto]:
-    """The node, reading its weights and its input by way of the switch."""
+    """Return nodes that feed the node its weights and its input through the switch."""
     values, weights, *others = node.input
     place, scale, zero, shift = (f"{prefix}.{part}" for part in ("place", "scale", "zero", "shift"))
     own = NodeProto()
@@ -143,7 +143,7 @@ def _rounded(prefix: str, node: NodeProto) -> list[NodeProto]:
 
 
 def _rounding_of(weights: np.ndarray, layer: Layer) -> np.ndarray:
-    """What rounding to int8 adds to the weights."""
+    """Return what rounding to int8 adds to the weights."""
     ordered = np.moveaxis(weights, layer.channels, 0)
     line = torch.from_numpy(np.array(ordered.reshape(ordered.shape[0], -1)))
     rounded = rounded_to_int8(line, largest=largest_int8_weight()).numpy().reshape(ordered.shape)
@@ -151,7 +151,7 @@ def _rounding_of(weights: np.ndarray, layer: Layer) -> np.ndarray:
 
 
 def _divergence(floats: np.ndarray, rounded: np.ndarray) -> float:
-    """Mean over images of the Kullback-Leibler divergence of predictions, in nats."""
+    """Return the images' mean Kullback-Leibler divergence of the predictions, in nats."""
     expected = torch.from_numpy(floats).double().log_softmax(dim=1)
     found = torch.from_numpy(rounded).double().log_softmax(dim=1)
     return float((expected.exp() * (expected - found)).sum(dim=1).mean())
@@ -160,7 +160,7 @@ def _divergence(floats: np.ndarray, rounded: np.ndarray) -> float:
 def _session(model: ModelProto) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Rounding is looked for, so none of it may be moved or merged away.
+    # An optimizer could move or merge the roundings, which are what is measured.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]

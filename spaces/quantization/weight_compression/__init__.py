@@ -1,1 +1,1 @@
-"""Weights stored in fewer bits than they are computed with, decoded when the file is loaded."""
+"""Weights stored in few bits, which are decoded when the file is loaded."""

@@ -1,4 +1,4 @@
-"""What the formats share that store weights as indices into a few levels."""
+"""Common base of the formats that store weights as indices into a few levels."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from spaces.shrinks import SIZE_ONLY, Shrinks
 
 @dataclass(frozen=True)
 class CodedWeights(Quantization):
-    """Weights are codes in the file, and floats again once it is loaded."""
+    """A format whose weights are codes in the file, and floats again once it is loaded."""
 
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
     keeps_zeros: ClassVar[bool] = False
@@ -29,21 +29,21 @@ class CodedWeights(Quantization):
 
     @abstractmethod
     def codes(self, weights: Tensor) -> Codes:
-        """Those of weights [channels, numbers]."""
+        """Return the codes of weights [channels, numbers]."""
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # weights alone are rounded
+        del calibration  # only weights are rounded
         code_weights(source, destination, self.codes, ends=self.codes_ends)
 
 
 @dataclass(frozen=True)
 class TunedCodes(CodedWeights):
-    """Such a format under whose rounding the student can be trained on.
+    """A coded format under whose rounding the student can be trained further.
 
     Attributes:
-        tuning: epochs of it, as a share of the training's.
+        tuning: epochs of that training, as a share of the training's.
     """
 
     tuning: float

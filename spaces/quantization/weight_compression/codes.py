@@ -1,7 +1,7 @@
 """Weights as indices into a few levels: 4 bits, ternary, binary, k-means.
 
-All but the last give each output channel a scale of its own, so that they commute with whatever
-scales a channel later, such as a normalisation that is folded into the weights.
+All except k-means give each output channel a scale of its own. So they commute with a later
+scaling of channels, such as a normalisation that is folded into the weights.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-# An all-zero channel must not be divided by zero.
+# It keeps an all-zero channel from being divided by zero.
 _LEAST_SCALE = 1e-12
 _CLIPS = 21
 _KMEANS_STEPS = 30
@@ -32,18 +32,18 @@ class Codes:
     scale: Tensor
 
     def values(self) -> Tensor:
-        """The weights that the codes stand for, [channels, numbers]."""
+        """Return the weights that the codes represent, [channels, numbers]."""
         return self.levels[self.indices] * self.scale
 
 
-# From weights [channels, numbers] to their codes.
+# Maps weights [channels, numbers] to their codes.
 Coder: TypeAlias = Callable[[Tensor], Codes]
 
 
 def four_bit_codes(weights: Tensor) -> Codes:
-    """The integers from -7 to 7, each channel's scale of those tried that errs least.
+    """Return codes from -7 to 7; each channel has the tried scale with the least error.
 
-    The largest weight alone is a bad scale for so few levels: clipping it serves the others.
+    A scale from the largest weight alone is bad with so few levels: clipping it helps the others.
     """
     levels = torch.arange(-7.0, 8.0, device=weights.device)
     largest = weights.abs().amax(dim=1, keepdim=True).clamp(min=_LEAST_SCALE)
@@ -60,7 +60,9 @@ def four_bit_codes(weights: Tensor) -> Codes:
 
 
 def ternary_codes(weights: Tensor) -> Codes:
-    """-1, 0 and 1: a channel's weights beyond 0.7 of their mean magnitude, at these' mean.
+    """Return codes of -1, 0 and 1 times a scale for each channel.
+
+    Weights beyond 0.7 of their channel's mean magnitude are not zero; their mean is the scale.
 
     Source: Li et al. 2016 (ternary weight networks), arXiv:1605.04711, equations 5 and 6.
     """
@@ -73,7 +75,7 @@ def ternary_codes(weights: Tensor) -> Codes:
 
 
 def binary_codes(weights: Tensor) -> Codes:
-    """-1 and 1, at a channel's mean magnitude.
+    """Return codes of -1 and 1 times each channel's mean magnitude.
 
     Source: Rastegari et al. 2016 (binary-weight-networks), arXiv:1603.05279, section 3.1.
     """
@@ -83,15 +85,16 @@ def binary_codes(weights: Tensor) -> Codes:
 
 
 def kmeans_codes(weights: Tensor, *, levels: int) -> Codes:
-    """The tensor's own levels: the means of the clusters that Lloyd's algorithm ends in.
+    """Return codes with the tensor's own levels, the means of Lloyd's clusters.
 
-    It starts from even steps over the range, so that large weights, which are few, keep levels.
+    Lloyd's algorithm starts from even steps over the range, so that the few large weights keep
+    levels.
 
     Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3.
     """
     line = weights.flatten().sort().values
     centres = torch.linspace(float(line[0]), float(line[-1]), levels, device=line.device)
-    # In sorted order clusters are runs, whose sums are differences of running ones.
+    # In sorted order a cluster is a run, whose sum is a difference of cumulative sums.
     running = torch.cat([line.new_zeros(1).double(), line.double().cumsum(0)])
     for _ in range(_KMEANS_STEPS):
         ends = torch.searchsorted(line, (centres[1:] + centres[:-1]) / 2, right=True)

@@ -1,10 +1,10 @@
 """The packed format, version 1: an ONNX file whose weights are computed from fewer bytes.
 
-A packed file is an ordinary ONNX model, of standard operators alone. Where a plain one holds a
-tensor of weights, it holds what that tensor was encoded to and a call of one of the functions
-below, which decodes it. The functions stand in the file, under the domain `retort.packing`, whose
-version is that of the format. Whatever runs ONNX loads such a file as it is: ONNX Runtime folds
-constants at loading, so that afterwards the weights are there as if they had been stored plainly.
+A packed file is an ordinary ONNX model of standard operators. Where a plain file holds a tensor
+of weights, it holds the encoded tensor and a call of one of the functions below, which decodes
+it. The file contains the functions, under the domain `retort.packing`, whose version is the
+version of the format. Any ONNX runtime loads such a file without changes: ONNX Runtime folds
+constants at loading, so that the weights are then the same as if they had been stored plainly.
 Decoding costs time at loading and none at predicting.
 
 Such a file is as safe to read as any ONNX file: nothing in it is executed but tensor operators,
@@ -78,13 +78,13 @@ Half (values) => (weights) {
 
 
 def decoders() -> dict[str, FunctionProto]:
-    """The functions, by name."""
+    """Return the functions, by name."""
     header = f'<domain: "{DOMAIN}", opset_import: ["": {OPSET}]>'
     functions = [parser.parse_function(header + body) for body in (_CODED, _SPARSE, _HALF)]
     return {function.name: function for function in functions}
 
 
 def format_version(model: onnx.ModelProto) -> int | None:
-    """The version of the packed format that the model is in; None for a plain one."""
+    """Return the version of the packed format that the model uses; None for a plain one."""
     versions = [entry.version for entry in model.opset_import if entry.domain == DOMAIN]
     return versions[0] if versions else None

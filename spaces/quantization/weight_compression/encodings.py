@@ -1,17 +1,17 @@
-"""Tensors in fewer bytes: as indices into a few levels, as those that are not zero, as halves."""
+"""Encodings of tensors in fewer bytes: as indices into levels, without zeros, or as halves."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# 256 levels fill a byte; fewer share it.
+# 256 levels fill a byte; with fewer levels, several indices share one.
 _MOST_LEVELS = 256
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A tensor as it is stored: the inputs of the function that decodes it.
+    """An encoded tensor: the inputs of the function that decodes it.
 
     Attributes:
         decoder: the function's name.
@@ -23,7 +23,7 @@ class Encoded:
 
 
 def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded:
-    """The tensor `levels[indices] * scale`, as many indices to a byte as fit.
+    """Return the tensor `levels[indices] * scale`, with as many indices to a byte as fit.
 
     Sixteen levels take 4 bits each, three levels 1.6 and two levels 1.
 
@@ -33,7 +33,7 @@ def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded
         scale: float32, of a shape that `indices` broadcasts with to its own shape.
 
     Raises:
-        ValueError: there are too few or too many levels, or an index is none of theirs.
+        ValueError: there are too few or too many levels, or an index is out of their range.
     """
     base = len(levels)
     if not 2 <= base <= _MOST_LEVELS:
@@ -63,9 +63,9 @@ def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded
 
 
 def sparse(tensor: np.ndarray) -> Encoded:
-    """The tensor as a bitmap and those of its elements that are not zero.
+    """Return the tensor as a bitmap and its nonzero elements.
 
-    Unsigned bytes have their zero where most of them are.
+    For unsigned bytes, the most frequent value counts as zero.
     """
     flat = tensor.ravel()
     zero = np.bincount(flat).argmax() if tensor.dtype == np.uint8 and flat.size else 0
@@ -77,11 +77,11 @@ def sparse(tensor: np.ndarray) -> Encoded:
 
 
 def halved(tensor: np.ndarray) -> Encoded:
-    """The tensor rounded to float16; what is beyond its range takes its largest number."""
+    """Return the tensor rounded to float16; values beyond its range are clipped to it."""
     largest = np.finfo(np.float16).max
     return Encoded("Half", (tensor.clip(-largest, largest).astype(np.float16),))
 
 
 def stored_bytes(encoded: Encoded) -> int:
-    """Bytes of the encoded tensor, without names."""
+    """Return the number of bytes of the encoded tensor, without names."""
     return sum(part.nbytes for part in encoded.inputs)

@@ -1,4 +1,4 @@
-"""Packing the weights of an ONNX model, and unpacking them for programs that want them plain."""
+"""Packing of an ONNX model's weights, and unpacking for programs that need plain weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,15 +18,15 @@ from spaces.quantization.weight_compression.decoders import (
 )
 from spaces.quantization.weight_compression.encodings import Encoded, sparse, stored_bytes
 
-# A tensor's names and its call take about so many bytes themselves.
+# A tensor's names and its call take about this many bytes themselves.
 _CALL_BYTES = 300
 
 
 def pack(model: ModelProto, tensors: Mapping[str, Encoded]) -> ModelProto:
-    """A copy of `model` in which these initializers, by name, are encoded.
+    """Return a copy of `model` in which these initializers, by name, are encoded.
 
     Raises:
-        ValueError: the model has no such initializer, or is of another opset than the decoders.
+        ValueError: the model has no such initializer, or its opset differs from the decoders'.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if versions.get("", 0) != OPSET:
@@ -47,7 +47,7 @@ def pack(model: ModelProto, tensors: Mapping[str, Encoded]) -> ModelProto:
 
 
 def pack_sparse(model: ModelProto) -> ModelProto:
-    """A copy of `model` in which each tensor that has enough zeros is stored without them."""
+    """Return a copy of `model` in which tensors with enough zeros are stored without them."""
     found = {}
     for tensor in model.graph.initializer:
         encoded = sparse(numpy_helper.to_array(tensor))
@@ -57,10 +57,10 @@ def pack_sparse(model: ModelProto) -> ModelProto:
 
 
 def unpacked(path: Path) -> ModelProto:
-    """The model of an ONNX file, packed or plain, with all weights stored plainly.
+    """Return the model of an ONNX file, packed or plain, with all weights stored plainly.
 
     Raises:
-        ValueError: the file is no ONNX model, is damaged, or is of a newer format.
+        ValueError: the file is not an ONNX model, is damaged, or has a newer format.
     """
     try:
         model = onnx.load(path)
@@ -90,7 +90,7 @@ def unpacked(path: Path) -> ModelProto:
 
 
 def _calls(tensors: Mapping[str, Encoded]) -> tuple[list[NodeProto], list[TensorProto]]:
-    """For each tensor the call that decodes it, and the parts that they take; alike ones once."""
+    """Return each tensor's decoding call, and the encoded parts; equal parts are stored once."""
     parts: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
     calls = []
     for name, encoded in tensors.items():
@@ -105,7 +105,7 @@ def _calls(tensors: Mapping[str, Encoded]) -> tuple[list[NodeProto], list[Tensor
 
 
 def _declare(model: ModelProto, names: set[str]) -> None:
-    """Makes the decoders of these names known to the model, unless they are."""
+    """Add the decoders of these names to the model, unless it has them."""
     known = {function.name for function in model.functions if function.domain == DOMAIN}
     functions = decoders()
     model.functions.extend(functions[name] for name in sorted(names - known))
@@ -114,7 +114,7 @@ def _declare(model: ModelProto, names: set[str]) -> None:
 
 
 def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[TensorProto]:
-    """What the calls give, by running them alone."""
+    """Return the results of the calls, which are run alone."""
     parts = {name for node in calls for name in node.input}
     names = [node.output[0] for node in calls]
     graph = helper.make_graph(
@@ -137,7 +137,7 @@ def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[Tens
             alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         values: list[np.ndarray] = session.run(names, {})
-    # ONNX Runtime's errors have no base of their own.
+    # ONNX Runtime's errors have no common base class.
     except Exception as error:
         raise ValueError(f"the weights of {path} can't be decoded: {error}") from error
     return [numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True)]

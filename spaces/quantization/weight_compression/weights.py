@@ -1,4 +1,4 @@
-"""The weights of an ONNX model's layers, and their storing as codes."""
+"""The weights of an ONNX model's layers, and their conversion to codes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from spaces.quantization.weight_compression.codes import Coder
 from spaces.quantization.weight_compression.encodings import Encoded, coded
 from spaces.quantization.weight_compression.packed import pack
 
-# Of fewer numbers a channel's scale takes as much as it saves, and they suffer most.
+# With fewer numbers, a channel's scale takes as much as it saves, and the accuracy falls most.
 _CHANNEL_AT_LEAST = 16
 
 
@@ -23,8 +23,8 @@ class Layer:
 
     Attributes:
         node: a convolution or a matrix product.
-        name: of the weights.
-        channels: the axis of the weights that counts output channels.
+        name: the weights' name.
+        channels: the axis of the weights that holds output channels.
     """
 
     node: NodeProto
@@ -33,7 +33,7 @@ class Layer:
 
 
 def weighted_layers(model: ModelProto) -> list[Layer]:
-    """The model's layers, in the order in which they compute; of shared weights the first."""
+    """Return the model's layers in the order of computing; of shared weights the first layer."""
     constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     found: dict[str, Layer] = {}
     for node in model.graph.node:
@@ -44,17 +44,17 @@ def weighted_layers(model: ModelProto) -> list[Layer]:
 
 
 def worth_coding(channels: int, numbers: int) -> bool:
-    """Whether weights of so many output channels, and numbers in each, gain by few levels."""
+    """Return whether few levels save bytes for these numbers of channels and of weights in each."""
     return channels > 1 and numbers >= _CHANNEL_AT_LEAST
 
 
 def code_weights(source: Path, destination: Path, coder: Coder, *, ends: bool) -> None:
-    """Writes the ONNX file `source` with its layers' weights stored as codes.
+    """Write the ONNX file `source` with its layers' weights stored as codes.
 
     Args:
-        source: a plain file.
-        destination: the packed one.
-        coder: from weights [channels, numbers] to codes.
+        source: the path of a plain file.
+        destination: the path of the packed file.
+        coder: maps weights [channels, numbers] to codes.
         ends: whether the first and the last layer are coded as well.
     """
     model = onnx.load(source)
@@ -70,7 +70,7 @@ def code_weights(source: Path, destination: Path, coder: Coder, *, ends: bool) -
 
 
 def _encoded(weights: np.ndarray, layer: Layer, coder: Coder) -> Iterator[Encoded]:
-    """The weights as codes, unless they are not worth it."""
+    """Yield the weights as codes, if that saves bytes."""
     ordered = np.moveaxis(weights, layer.channels, 0)
     channels = ordered.shape[0]
     if weights.dtype != np.float32 or not worth_coding(channels, weights.size // channels):
