@@ -35,10 +35,10 @@ from benchmarks.synthetic_problem import synthetic_problem
 from search.objectives.dominance import hypervolume
 from search.objectives.limits import LATENCY, SIZE
 from search.objectives.metrics import ACCURACY
+from search.objectives.units import parse_bytes, parse_milliseconds
 from search.records import Outcome
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Sampler
-from search.units import parse_bytes, parse_milliseconds
 from spaces.recipe import Recipe
 
 MARKS = (10, 25, 50, 100)

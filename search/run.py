@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from search.analysis.pareto import chosen, frontier
-from search.artifacts.student import check_own, check_whole
 from search.config.loader import dump_study
 from search.config.study import Study
 from search.data.dataset import Dataset
@@ -23,6 +22,7 @@ from search.errors import (
     StudyHeld,
     TargetError,
 )
+from search.evaluation.artifact import check_own, check_whole
 from search.evaluation.measure import predictions, quality
 from search.evaluation.predictions_file import TEACHER, keep_test
 from search.files.filestore import FolderStore

@@ -12,15 +12,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SEARCH_MODULES_OF_THE_DASHBOARD = {
     "search.analysis",
-    "search.artifacts.sameness",
+    "search.evaluation.sameness",
     "search.objectives",
     "search.errors",
     "search.evaluation.predictions_file",
     "search.files.filestore",
     "search.records",
     "search.storage",
-    "search.text",
-    "search.units",
+    "search.files.text",
+    "search.objectives.units",
 }
 PACKAGES = ("search", "spaces", "dashboard")
 

@@ -21,7 +21,7 @@ from benchmarks.time_to_frontier.runs import (
 )
 from benchmarks.time_to_frontier.traces import REFERENCE, Trace
 from search.objectives.budget import Budget
-from search.units import format_milliseconds
+from search.objectives.units import format_milliseconds
 
 # Shares of a baseline's minutes after which our results are compared.
 _EARLY = (20, 10)

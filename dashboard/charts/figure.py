@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.text import visible_lines
+from search.files.text import visible_lines
 
 HEIGHT = 430
 # theme.js puts the page's own colour behind an annotation of this name.

@@ -8,8 +8,8 @@ from search.objectives.limit import Limit
 from search.objectives.limits import limits
 from search.objectives.metric import Metric
 from search.objectives.metrics import metrics
+from search.objectives.units import format_bytes, format_milliseconds
 from search.records import Cost, Outcome, Quality
-from search.units import format_bytes, format_milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.charts.measures import all_measures
-from search.units import format_count
+from search.objectives.units import format_count
 
 _MOST_LABELS = 8
 _MOST_TICKS = 6

@@ -17,8 +17,8 @@ import streamlit as st
 from dashboard.launch import server_environment
 from dashboard.panels.messages import show_problem
 from dashboard.queries import DEFAULT_STORE
-from search.artifacts.sameness import check_same
 from search.errors import RetortError
+from search.evaluation.sameness import check_same
 from search.files.filestore import FolderStore
 from search.records import StudyRecord, TrialRecord, TrialState
 from search.storage.storage import safe_url

@@ -4,7 +4,7 @@ import re
 
 import streamlit as st
 
-from search.text import visible, visible_lines
+from search.files.text import visible, visible_lines
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|$:~<>])")
 

@@ -13,8 +13,8 @@ from dashboard.launch import STUDY_VARIABLE
 from dashboard.panels.messages import show_text
 from dashboard.queries import Place, Pulse, store_url, study_pulses
 from search.errors import StoreError
+from search.files.text import visible
 from search.storage.storage import safe_url
-from search.text import visible
 
 _STUDY = "study"
 _LIVE = "is_live"

@@ -14,12 +14,12 @@ from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView, load_trials
 from search.files.filestore import FolderStore
+from search.files.text import visible
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
+from search.objectives.units import format_duration
 from search.records import Cost, Quality, Scalar, StudyRecord, StudyState, TrialRecord
 from search.storage.leases import standing
-from search.text import visible
-from search.units import format_duration
 
 
 def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> None:

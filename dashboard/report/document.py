@@ -12,10 +12,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.report.results import Results, results_of
+from search.files.text import visible_lines
 from search.objectives.budget import Budget, stored_budget
 from search.records import StudyRecord, StudyState, TrainingDone, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
-from search.text import visible_lines
 
 _PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 

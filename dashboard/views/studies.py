@@ -13,10 +13,10 @@ from dashboard.queries import Summary, load_summaries, store_url
 from search.errors import DamagedRow
 from search.objectives.budget import stored_budget
 from search.objectives.goal import stored_goal
+from search.objectives.units import format_duration
 from search.records import TrialState
 from search.storage.leases import standing
 from search.storage.storage import safe_url
-from search.units import format_duration
 
 _MOST_SHOWN = 50
 _COLOURS = {state: look.colour for state, look in LOOKS.items()} | {

@@ -13,8 +13,8 @@ from dashboard.panels.plot import show_plot
 from dashboard.panels.predictions import show_predictions
 from dashboard.panels.trial import show_end, show_facts, show_recipe
 from dashboard.queries import Place, StudyView, load_study, load_trials
+from search.objectives.units import format_duration
 from search.records import StageRecord, TrialRecord
-from search.units import format_duration
 
 
 def show() -> None:

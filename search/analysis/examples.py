@@ -1,6 +1,6 @@
 """Images and class names for people to look at, read without torch, if this machine has them.
 
-The files are those that `search.artifacts.student` and `search.data.prepared` write.
+The files are those that `search.evaluation.artifact` and `search.data.prepared` write.
 """
 
 from collections.abc import Iterator, Mapping

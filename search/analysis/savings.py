@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from search.objectives.units import format_duration
 from search.records import Scalar, TrainingDone, TrialRecord, TrialState
-from search.units import format_duration
 
 
 @dataclass(frozen=True, kw_only=True)

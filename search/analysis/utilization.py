@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import groupby
 from statistics import median
 
+from search.objectives.units import format_duration
 from search.records import TrialRecord
-from search.units import format_duration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
+from search.objectives.units import format_duration
 from search.records import (
     Outcome,
     Quality,
@@ -44,7 +45,6 @@ from search.records import (
     TrialRecord,
 )
 from search.storage.storage import Store
-from search.units import format_duration
 
 
 class OutputFormat(StrEnum):

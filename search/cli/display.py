@@ -19,10 +19,10 @@ from search.cli.terminal import objectives_text, out, recipe_text, state_text, t
 from search.config.study import Study
 from search.errors import StoreError
 from search.objectives.goal import Goal
+from search.objectives.units import format_duration
 from search.progress import Callback
 from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
 from search.storage.storage import Store
-from search.units import format_duration
 
 _MOST_ROWS = 8
 

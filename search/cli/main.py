@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from search.cli import browsing, checking, handing, keeping, listing, overview, proving, searching
-from search.cli.lasting import lasting_output
+from search.cli import browsing, doctor, evaluating, exporting, listing, overview, searching, store
+from search.cli.output import lasting_output
 from search.cli.terminal import complain
 from search.errors import RetortError
 from search.files.disk import disk_fault
-from search.signals import ending_like_ctrl_c
+from search.ray_backend.signals import ending_like_ctrl_c
 
 app = typer.Typer(
     name="retort",
@@ -34,18 +34,18 @@ for command in (
     browsing.trials,
     browsing.show,
     browsing.best,
-    handing.export,
-    proving.verify,
-    proving.predict,
-    proving.evaluate,
-    proving.profile,
-    proving.agent,
-    handing.report,
-    handing.dashboard,
-    checking.doctor,
+    exporting.export,
+    evaluating.verify,
+    evaluating.predict,
+    evaluating.evaluate,
+    evaluating.profile,
+    evaluating.agent,
+    exporting.report,
+    exporting.dashboard,
+    doctor.doctor,
 ):
     app.command()(command)
-app.add_typer(keeping.app, name="db")
+app.add_typer(store.app, name="db")
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from search.cli.terminal import out, recipe_text
 from search.objectives.goal import Goal
+from search.objectives.units import format_bytes, format_duration
 from search.tuner.plan import DrawnRecipe, StudyPlan
-from search.units import format_bytes, format_duration
 
 _MOST_REFUSALS = 10
 

@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 
 from search.cli.display import watching
-from search.cli.ending import print_ending
 from search.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -20,6 +19,7 @@ from search.cli.options import (
     path_or_name,
     store_option,
 )
+from search.cli.summary import print_ending
 from search.cli.terminal import out, say, write_json
 from search.config.loader import load_study, study_from_dict
 from search.config.presets import preset_names, preset_summary, preset_text

@@ -14,11 +14,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from search.files.text import visible, visible_lines
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
 from search.objectives.metric import Metric
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
-from search.text import visible, visible_lines
 
 
 class _VisibleConsole(Console):

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from search.config.study import Study
 from search.objectives.limits import limits
-from search.units import format_bytes, parse_bytes, parse_room, parse_seconds
+from search.objectives.units import format_bytes, parse_bytes, parse_room, parse_seconds
 
 _BYTES = (parse_bytes, parse_room)
 _QUANTITIES = {

@@ -18,8 +18,8 @@ from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
 from search.objectives.limits import limit_of
 from search.objectives.metrics import metric_of
+from search.objectives.units import Bytes, Room, Seconds
 from search.targets.registry import DEFAULT_RUNTIME, known_runtime
-from search.units import Bytes, Room, Seconds
 from spaces.search_space import SearchSpace
 
 

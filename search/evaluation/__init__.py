@@ -1,1 +1,1 @@
-"""From a network to its file, and the file's cost and quality."""
+"""A finished student's folder, and the measurement of what is in it."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.artifacts.student import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import BadInput
+from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.measure import quality
 from search.evaluation.predictions_file import read_predictions
 from search.export.evaluated_model import EvaluatedModel, open_model

@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx.checker import ValidationError
 from pydantic import Field, FiniteFloat, TypeAdapter
 
-from search.artifacts.student import LARGEST_IMAGE, RECIPE, load_network, read_provenance
 from search.data.dataset import DataInfo, Part, normalize
 from search.errors import ArtifactError, BadInput, shortened
+from search.evaluation.artifact import LARGEST_IMAGE, RECIPE, load_network, read_provenance
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
 from search.export.formats import ExportFormat
 from search.export.operations import count_onnx

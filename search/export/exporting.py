@@ -21,7 +21,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from search.artifacts.student import (
+from search.data.dataset import DataInfo, normalize
+from search.data.images import converted, square
+from search.errors import BadInput
+from search.evaluation.artifact import (
     RECIPE,
     WEIGHTS,
     Provenance,
@@ -30,9 +33,6 @@ from search.artifacts.student import (
     read_provenance,
     write_weights,
 )
-from search.data.dataset import DataInfo, normalize
-from search.data.images import converted, square
-from search.errors import BadInput
 from search.evaluation.predictions_file import (
     PREDICTIONS,
     TEACHER,
@@ -173,7 +173,7 @@ def load(folder: Path | str) -> Loaded:
 
     It may be pruned, quantized, both, or neither. A student in float32 is a torch network that can
     be trained further. A quantized one is its measured file in its runtime;
-    `search.artifacts.student.load_network` returns the float network it was made from.
+    `search.evaluation.artifact.load_network` returns the float network it was made from.
 
     Raises:
         ArtifactError: the folder is no export, is damaged, or was written by a newer retort; or

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from search.artifacts.student import Provenance
+from search.evaluation.artifact import Provenance
 from spaces.recipe import Recipe
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import timm
 import torch
 
-from search.artifacts.student import RECIPE, WEIGHTS, Provenance, load_network, read_provenance
 from search.data.dataset import DataInfo, Dataset, normalize
 from search.errors import shortened
+from search.evaluation.artifact import RECIPE, WEIGHTS, Provenance, load_network, read_provenance
 from search.export.checks import Check
 from search.export.exporting import load
 from search.export.formats import ExportFormat

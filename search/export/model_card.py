@@ -8,15 +8,15 @@ import timm
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from search.artifacts.student import Provenance
 from search.data.dataset import DataInfo
-from search.evaluation.intervals import interval_text
+from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import ExportedMeasurements
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
+from search.objectives.intervals import interval_text
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
 from search.records import Quality, Scalar

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from search.artifacts.student import read_provenance
 from search.data.dataset import normalize
 from search.data.images import load_image
+from search.evaluation.artifact import read_provenance
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The content of an exported student's recipe.json, beside what is needed to rebuild it.
 
-To the artifact's own record (see `search.artifacts.student`) an export adds three keys:
+To the artifact's own record (see `search.evaluation.artifact`) an export adds three keys:
 
 chosen    the study, the trial, its parent, its seed, and when it ended
 measured  cost; quality on validation images, and test on the test images: the value and the
@@ -19,9 +19,9 @@ from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
-from search.artifacts.student import RECIPE, read_recipe
 from search.config.study import DataSettings, TargetSettings
 from search.errors import ArtifactError, shortened
+from search.evaluation.artifact import RECIPE, read_recipe
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
 from search.objectives.metrics import ACCURACY

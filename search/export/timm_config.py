@@ -11,8 +11,8 @@ from typing import Any
 from timm.models._hub import save_config_for_hf
 from torch import nn
 
-from search.artifacts.student import Provenance
 from search.errors import ArtifactError
+from search.evaluation.artifact import Provenance
 from search.files.reading import DamagedFile, read_json
 
 TIMM_CONFIG = "config.json"

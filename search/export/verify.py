@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from search.artifacts.student import load_network, read_provenance
 from search.config.yaml_document import read_document
 from search.data.dataset import DataInfo, Dataset
 from search.errors import ArtifactError, BadInput, DataError, StudyFileError, TargetError
-from search.evaluation.intervals import interval_text
+from search.evaluation.artifact import load_network, read_provenance
 from search.evaluation.measure import quality
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.checks import Check
@@ -22,6 +21,7 @@ from search.export.record import ExportRecord, read_handover
 from search.files.reading import read_limited
 from search.objectives.budget import Budget
 from search.objectives.counting import count_cost
+from search.objectives.intervals import interval_text
 from search.objectives.limits import LATENCY, limits
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions

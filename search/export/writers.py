@@ -14,9 +14,9 @@ import onnx.inliner
 import torch
 from torch import nn
 
-from search.artifacts.student import Provenance
 from search.data.dataset import DataInfo
 from search.errors import BadInput, RetortError, shortened
+from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import described
 from search.export.formats import ExportFormat
 from search.export.pixels import bake

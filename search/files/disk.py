@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search.errors import DiskError, RetortError
-from search.units import format_bytes
+from search.objectives.units import format_bytes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that is only read can cause these too: they count only where the file is ours.

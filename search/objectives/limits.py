@@ -6,7 +6,7 @@ from functools import cache
 from types import MappingProxyType
 
 from search.objectives.limit import CountedStudent, Limit, Scaling
-from search.units import (
+from search.objectives.units import (
     format_bytes,
     format_count,
     format_milliseconds,

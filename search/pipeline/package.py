@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from search.artifacts.student import Provenance, write_student
 from search.config.student_spec import StudentRequirements
+from search.evaluation.artifact import Provenance, write_student
 from search.evaluation.measure import calibration_batches, predictions, quality
 from search.evaluation.onnx_metadata import described
 from search.evaluation.predictions_file import PREDICTIONS, write_predictions

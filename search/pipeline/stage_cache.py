@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from search.artifacts.student import write_tensors
+from search.evaluation.artifact import write_tensors
 from search.files.atomic import damaged_files, written_whole
 from search.records import EpochRecord, StageRecord
 from search.training.checkpoint import Checkpoint

@@ -20,7 +20,7 @@ from search.config.study import RunSettings, TargetSettings
 from search.errors import RayUnavailable, RetortError, shortened
 from search.ray_backend.lifeline import Lifeline, knock
 from search.ray_backend.local_ray import own_folder, started
-from search.signals import held_back
+from search.ray_backend.signals import held_back
 from search.storage.leases import Log
 
 _ANSWER_S = 10.0

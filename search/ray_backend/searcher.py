@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from search.config.study import RunSettings
 from search.errors import shortened
 from search.files.disk import scratch
+from search.objectives.units import format_duration
 from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED, TIMED_OUT, failure_of
 from search.pipeline.study_context import StudyContextSpec
 from search.ray_backend.cluster import trials_at_a_time
@@ -22,7 +23,6 @@ from search.ray_backend.worker import EPOCH, OUTCOME, TRIAL, Worker
 from search.records import FailureRecord
 from search.storage.artifact_owner import Claim
 from search.tuner.tuner import Tuner
-from search.units import format_duration
 
 # The wait for other processes after the first has started, in seconds.
 _LATE_S = 10.0

@@ -28,7 +28,7 @@ from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.cluster import check_target, ray_of
 from search.ray_backend.searcher import run_on_ray
-from search.signals import ending_like_ctrl_c
+from search.ray_backend.signals import ending_like_ctrl_c
 from search.storage.leases import Heartbeat
 from search.storage.storage import Store
 from search.tuner.setup import open_tuner

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Row, RowMapping
 
+from search.files.text import visible
 from search.records import TrialState
 from search.storage.column_rules import LAWS
 from search.storage.columns import Unreadable
 from search.storage.tables import StudyRow, TrialRow
-from search.text import visible
 
 _Values = RowMapping | Mapping[str, object]
 

@@ -20,12 +20,12 @@ import sys
 from pathlib import Path
 
 from search.errors import RetortError
+from search.files.text import visible
 from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_measuring import describe, measure
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.agent_server import Agent
 from search.targets.registry import DEFAULT_RUNTIME
-from search.text import visible
 
 DEFAULT_PORT = 8765
 

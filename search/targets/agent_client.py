@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from search.errors import ArtifactError, TargetError
+from search.files.text import visible
 from search.targets.agent_limits import BYTES_PER_S
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.http_exchange import MOST_BYTES, HttpAnswer, exchange
 from search.targets.latency import Latency
 from search.targets.registry import DEFAULT_RUNTIME
-from search.text import visible
 
 _PATIENCE_S = 180.0
 """Longer than an agent lets a file wait and be measured."""

@@ -10,6 +10,7 @@ _ROOT = Path(__file__).parents[2]
 _MODULES = (
     "search/__init__.py",
     "search/errors.py",
+    "search/files/__init__.py",
     "search/targets/__init__.py",
     "search/targets/latency.py",
     "search/targets/registry.py",
@@ -19,7 +20,7 @@ _MODULES = (
     "search/targets/agent_measuring.py",
     "search/targets/agent_request.py",
     "search/targets/agent_server.py",
-    "search/text.py",
+    "search/files/text.py",
     "spaces/__init__.py",
     "spaces/plugins.py",
     "spaces/processor.py",

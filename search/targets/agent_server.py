@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from search.files.text import visible
 from search.targets import registry
 from search.targets.agent_limits import AgentLimits
 from search.targets.agent_measuring import describe, measure_apart
@@ -28,7 +29,6 @@ from search.targets.agent_request import (
     read_head,
     within,
 )
-from search.text import visible
 
 _MAKE_ONE = "make one with `openssl rand -hex 16`"
 _RETRY_AFTER_S = 5

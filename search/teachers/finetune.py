@@ -3,10 +3,10 @@
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from search.artifacts.student import write_weights
 from search.config.study import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
+from search.evaluation.artifact import write_weights
 from search.records import EpochRecord
 from search.teachers.setting import TeacherContext, network_digest
 from search.training.trainer import TrainingPlan, train

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from search.artifacts.student import load_network, write_weights
 from search.config.study import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
+from search.evaluation.artifact import load_network, write_weights
 from search.files.atomic import damaged_files
 from search.files.filestore import FolderStore
 from search.teachers.adapters import adapt

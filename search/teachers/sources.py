@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from search.artifacts.student import read_provenance
 from search.config.study import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
+from search.evaluation.artifact import read_provenance
 from search.files.reading import check_archive
 from search.teachers.linear_probe import classifier_name, with_classes
 from search.training.checkpoint import UNLOADABLE

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from search.artifacts.student import load_network
 from search.config.study import TeacherSettings
 from search.errors import TeacherError
+from search.evaluation.artifact import load_network
 from search.objectives.metrics import ACCURACY
 from search.objectives.predictions import Predictions
 from search.teachers.adapters import Ensemble, adapt

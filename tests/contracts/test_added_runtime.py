@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from search.artifacts.student import load_network
 from search.errors import ArtifactError
+from search.evaluation.artifact import load_network
 from search.export import load
 from search.export.verify import verify
 from tests.contracts import probe

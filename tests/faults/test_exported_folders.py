@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from search.artifacts.student import RECIPE, WEIGHTS
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput, RetortError
+from search.evaluation.artifact import RECIPE, WEIGHTS
 from search.export.exporting import export_student, load
 from search.files.atomic import CHECKSUMS, written_whole
 from search.targets.onnx_runtime import SERVED

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from search.artifacts.student import RECIPE, WEIGHTS, Provenance, load_network, write_student
 from search.config.loader import dump_study, load_study
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, StudyFileError
+from search.evaluation.artifact import RECIPE, WEIGHTS, Provenance, load_network, write_student
 from search.files.atomic import CHECKSUMS, file_digest, written_whole
 from spaces.pruning.magnitude import Magnitude
 from tests.search.config.test_study_file import PIECES, STUDY

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from search.analysis.pareto import frontier
-from search.artifacts.student import load_network
 from search.config.study import Study
 from search.errors import StoreError, TeacherError
+from search.evaluation.artifact import load_network
 from search.evaluation.predictions_file import TEACHER
 from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.setup import prepare_context

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.artifacts.student import load_network
+from search.evaluation.artifact import load_network
 from search.export import load
 from search.export.record import read_handover
 from search.export.verify import verify

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search.artifacts.student import RECIPE, WEIGHTS, load_network, read_provenance
 from search.errors import ArtifactError, BadInput
+from search.evaluation.artifact import RECIPE, WEIGHTS, load_network, read_provenance
 from search.evaluation.measure import normalized_batches
 from search.export.exporting import export_student, load
 from search.export.record import ExportedMeasurements, read_handover

@@ -15,9 +15,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner
 
-from search.artifacts.student import RECIPE, read_provenance
 from search.cli.main import app
 from search.errors import ArtifactError, BadInput
+from search.evaluation.artifact import RECIPE, read_provenance
 from search.export.evaluated_model import open_model
 from search.export.exporting import export_student, load
 from search.export.images import RECORDED, open_images

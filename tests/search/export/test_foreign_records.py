@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from search.artifacts.student import RECIPE, read_provenance
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, BadInput
+from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
 from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import export_student

@@ -10,9 +10,9 @@ import torch
 from onnx import TensorProto
 from PIL import Image
 
-from search.artifacts.student import load_network
 from search.data.images import square
 from search.errors import BadInput
+from search.evaluation.artifact import load_network
 from search.evaluation.measure import normalized_batches
 from search.evaluation.onnx_metadata import LABELS
 from search.export.exporting import export_student

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from search.artifacts.student import read_provenance
+from search.evaluation.artifact import read_provenance
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from search.artifacts.student import load_network
+from search.evaluation.artifact import load_network
 from search.evaluation.measure import normalized_batches
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.exporting import export_student, load

@@ -13,10 +13,9 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from search.artifacts.student import RECIPE, read_provenance
 from search.config.study import DataSettings
 from search.errors import ArtifactError, BadInput, TargetError
-from search.evaluation.intervals import interval_text
+from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.measure import quality
 from search.evaluation.predictions_file import PREDICTIONS, read_predictions, write_predictions
 from search.export.checks import Check
@@ -27,6 +26,7 @@ from search.export.images import RECORDED, open_images
 from search.export.record import ExportRecord, read_handover
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
+from search.objectives.intervals import interval_text
 from search.objectives.metrics import ACCURACY, metric_of
 from search.targets.onnx_runtime import SERVED, OnnxRuntime, Session
 from spaces.pruning.magnitude import Magnitude

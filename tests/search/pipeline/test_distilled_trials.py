@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from search.artifacts.student import load_network
+from search.evaluation.artifact import load_network
 from search.files.filestore import FolderStore
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from torch import nn
 
-from search.artifacts.student import check_whole, load_network
 from search.cost_model.cost_table import CostTable
 from search.cost_model.dry_run import dry_run
 from search.cost_model.feasibility import Feasibility
+from search.evaluation.artifact import check_whole, load_network
 from search.evaluation.measure import predictions
 from search.objectives.budget import Budget
 from search.pipeline.stage_cache import StageCache

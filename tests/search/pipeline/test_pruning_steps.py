@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from search.artifacts.student import load_network
 from search.cost_model.dry_run import dry_run
+from search.evaluation.artifact import load_network
 from search.objectives.counting import count_operations
 from search.objectives.metrics import ACCURACY
 from search.pipeline.pruning_steps import carry_out, leg_lengths

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from search.artifacts.student import load_network
+from search.evaluation.artifact import load_network
 from search.files.atomic import CHECKSUMS
 from search.objectives.metric import Metric
 from search.objectives.metrics import ACCURACY, AGREEMENT, BALANCED_ACCURACY

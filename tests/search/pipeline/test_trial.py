@@ -7,18 +7,18 @@ import onnx
 import pytest
 import torch
 
-from search.artifacts.student import check_whole, load_network, read_provenance
+from search.evaluation.artifact import check_whole, load_network, read_provenance
 from search.evaluation.measure import predictions
 from search.files.atomic import CHECKSUMS, file_digest
 from search.objectives.budget import Budget
 from search.objectives.counting import count_operations
+from search.objectives.units import format_bytes
 from search.pipeline.stage_cache import StageCache
 from search.pipeline.student_builder import StudentBuilder
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
 from search.targets.onnx_runtime import SERVED, Session
-from search.units import format_bytes
 from spaces.axes.distillation import Needs
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.depth import Depth

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from search.artifacts.student import Provenance, write_student
 from search.config.study import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
+from search.evaluation.artifact import Provenance, write_student
 from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY

@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.artifacts.student import Provenance, write_student
 from search.config.study import TeacherSettings
 from search.data.dataset import Dataset, normalize
 from search.errors import TeacherError
+from search.evaluation.artifact import Provenance, write_student
 from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric

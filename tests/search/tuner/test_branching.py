@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from search.artifacts.student import load_network
+from search.evaluation.artifact import load_network
 from search.objectives.budget import Budget
+from search.objectives.units import format_bytes
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import EpochRecord, Outcome, TrialState
 from search.tuner.branching import Group, branches_of
-from search.units import format_bytes
 from spaces import registry
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning

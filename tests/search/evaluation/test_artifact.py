@@ -6,7 +6,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from search.artifacts.student import (
+from search.data.dataset import Dataset
+from search.errors import ArtifactError
+from search.evaluation.artifact import (
     FORMAT,
     RECIPE,
     WEIGHTS,
@@ -17,8 +19,6 @@ from search.artifacts.student import (
     write_student,
     write_weights,
 )
-from search.data.dataset import Dataset
-from search.errors import ArtifactError
 from search.files.atomic import CHECKSUMS, written_whole
 from spaces.axes.pruning import Pruning
 from spaces.pruning.magnitude import Magnitude

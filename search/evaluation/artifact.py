@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from search.artifacts.sameness import check_same
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, shortened
+from search.evaluation.sameness import check_same
 from search.files.atomic import CHECKSUMS, damaged_files
 from search.files.reading import read_json
 from search.records import ArtifactRecord

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.text import visible, visible_lines
+from search.files.text import visible, visible_lines
 
 
 @pytest.mark.parametrize(

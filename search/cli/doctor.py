@@ -12,8 +12,8 @@ from rich.markup import escape
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import out, write_json
 from search.errors import StoreError
+from search.objectives.units import format_bytes
 from search.storage.storage import Store, safe_url
-from search.units import format_bytes
 
 _LIBRARIES = (
     "torch", "torchvision", "timm", "torch-pruning", "ray", "optuna", "sqlalchemy",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.units import (
+from search.objectives.units import (
     format_bytes,
     format_count,
     format_duration,

@@ -18,10 +18,10 @@ from search.files.atomic import file_written_whole
 from search.objectives.budget import cost_texts
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limits import LATENCY
+from search.objectives.units import format_bytes, parse_bytes
 from search.targets.agent import DEFAULT_PORT
 from search.targets.agent_limits import MOST_BYTES, AgentLimits, half_of_memory
 from search.targets.agent_request import TOKEN_VARIABLE
-from search.units import format_bytes, parse_bytes
 
 if TYPE_CHECKING:
     from search.export.checks import Check
@@ -150,7 +150,7 @@ def evaluate(
     ] = OutputFormat.TABLE,
 ) -> None:
     """Compare students, teachers and foreign models on the same images and this machine."""
-    from search.artifacts.student import RECIPE
+    from search.evaluation.artifact import RECIPE
     from search.export.evaluate import evaluate as standings_of
     from search.export.images import open_images
     from search.export.record import read_handover
@@ -188,7 +188,7 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Measure latency and memory of a student on another machine."""
-    from search.artifacts.student import read_provenance
+    from search.evaluation.artifact import read_provenance
     from search.export.record import read_handover
     from search.targets.agent_client import ask_agent
     from search.targets.ssh import ask_over_ssh

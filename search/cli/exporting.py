@@ -97,7 +97,7 @@ def export(
 
 
 def _tell_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
-    from search.artifacts.student import read_provenance
+    from search.evaluation.artifact import read_provenance
     from search.export.loading_snippet import snippet
 
     outcome = trial.outcome
