@@ -207,14 +207,21 @@ def _stages(
             name="distil",
             seconds=seconds * 0.7,
             score=min(1.0, accuracy + 0.012),
-            cost=whole
-            | {"size_bytes": parameters * 4 + 9000, "latency_ms": max(latency, float_ms)},
+            cost={
+                **whole,
+                "size_bytes": parameters * 4 + 9000,
+                "latency_ms": max(latency, float_ms),
+            },
         ),
         StageRecord(
             name="prune",
             seconds=1.0,
             score=accuracy * 0.7,
-            cost=cut | {"size_bytes": cost["parameters"] * 4 + 9000, "latency_ms": float_ms},
+            cost={
+                **cut,
+                "size_bytes": cost["parameters"] * 4 + 9000,
+                "latency_ms": float_ms,
+            },
         ),
         StageRecord(name="recover", seconds=seconds * 0.3, score=kept, cost=cut),
         StageRecord(
