@@ -70,9 +70,10 @@ def _is_measurement(metric: str, found: object) -> bool:
     if type(found) is not dict or found.keys() != {"value", "error"}:
         return False
     value, error = found["value"], found["error"]
+    if not _is_finite(value) or not (error is None or _is_amount(error)):
+        return False
     known = metrics().get(metric)
-    within = known is None or min(known.best, known.worst) <= value <= max(known.best, known.worst)
-    return _is_finite(value) and within and (error is None or _is_amount(error))
+    return known is None or min(known.best, known.worst) <= value <= max(known.best, known.worst)
 
 
 def _is_text(value: object) -> bool:

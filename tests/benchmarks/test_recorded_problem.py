@@ -39,7 +39,7 @@ def _problem(folder: Path, *, size_bytes: float = 8000) -> Problem:
 def test_a_line_is_a_recipe_with_its_cost_and_its_curve(tmp_path: Path) -> None:
     line = read_lines(_file(tmp_path, LINES[2]))[0]
     assert line.recipe.to_params()["pruning.magnitude.ratio"] == 0.5
-    assert (line.cost.size_bytes, line.cost.latency_ms, line.cost.macs) == (3000, 0.2, 10_000)
+    assert [line.cost[name] for name in ("size_bytes", "latency_ms", "macs")] == [3000, 0.2, 10_000]
     assert (line.training.accuracy, line.training.curve) == (0.7, (0.4, 0.72))
 
 

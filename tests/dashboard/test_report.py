@@ -12,6 +12,7 @@ from dashboard.report.document import ReportData, report
 from search.analysis.pareto import chosen, frontier
 from search.errors import NoStudentFits
 from search.objectives.budget import stored_budget
+from search.objectives.goal import DEFAULT_GOAL
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore
@@ -37,7 +38,9 @@ def test_the_frontier_that_it_lists_is_that_of_the_search(make_store: MakeStore)
     made = material(make_store(add_study))
     table = body(report(made)).partition("<h2>The frontier")[2].partition("</table>")[0]
     listed = re.findall(r'<tr><td class="number">(\d+)</td>', table)
-    assert {int(number) for number in listed} == {trial.number for trial in frontier(made.trials)}
+    assert {int(number) for number in listed} == {
+        trial.number for trial in frontier(made.trials, DEFAULT_GOAL)
+    }
 
 
 def test_nothing_in_it_is_fetched(make_store: MakeStore) -> None:
@@ -91,7 +94,7 @@ def test_what_others_named_is_text_and_nothing_else(make_store: MakeStore) -> No
 def test_where_nothing_fits_the_reason_is_that_of_the_search(make_store: MakeStore) -> None:
     made = material(make_store(partial(add_study, trials=13, only=TrialState.INFEASIBLE)))
     with pytest.raises(NoStudentFits) as found:
-        chosen(made.trials, stored_budget(made.study.config))
+        chosen(made.trials, stored_budget(made.study.config), DEFAULT_GOAL)
     assert escape(str(found.value)) in body(report(made))
 
 

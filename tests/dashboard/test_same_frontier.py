@@ -60,4 +60,4 @@ def test_the_best_student_is_that_of_the_command(
     query = {} if size is None else {"size": str(size), "latency": "any"}
     assert f"Take trial {best['trial']}\n" in said(run_app(url, **query))
     if size is None:
-        assert f"Trial {best['trial']} is the most accurate" in reported(url)
+        assert f"Trial {best['trial']} has the best accuracy" in reported(url)

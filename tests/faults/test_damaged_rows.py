@@ -60,7 +60,9 @@ _BY_NAME = {
         *_OBJECTS, """'{"budget": {"size": "much"}}'""", """'{"budget": 5}'""", """'{"run": []}'""",
         """'{"budget": {"latency": -1}}'""",
     ),
-    **dict.fromkeys(("quality", "test"), (*_OBJECTS, *_QUALITIES)),
+    "quality": (*_OBJECTS, *_QUALITIES),
+    # JSON's null is the absence of a test, as SQL's is.
+    "test": tuple(one for one in (*_OBJECTS, *_QUALITIES) if one != "'null'"),
     "cost": (*_OBJECTS, *_COSTS),
     "score": ("'much'", "x'00'", "9e999"),
     "loss": ("'much'", "x'00'", "-9e999"),

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
 from search.errors import StoreError, StoreUnavailable, StudyHeld
 from search.files.filestore import FolderStore
+from search.objectives.goal import DEFAULT_GOAL
 from search.records import FailureRecord, Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
 from search.storage.artifact_owner import Claim
@@ -126,10 +127,13 @@ def _fill(store: Store) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
     event.listen(engine, "checkout", limit)
-    with suppress(StoreUnavailable):
-        store.create_study("filling", config={}, artifacts="none")
-        while True:
-            store.start_trial("filling", params={"x": "y" * 2000}, seed=0)
+    store.create_study("filling", config={}, artifacts="none")
+    # Small rows first, which fill the page that the trials of the search are on.
+    for length in (*[1] * 100, *[2000] * 10_000):
+        try:
+            store.start_trial("filling", params={"x": "y" * length}, seed=0)
+        except StoreUnavailable:
+            return
 
 
 def _forget_holder(folder: Path) -> None:
@@ -340,13 +344,15 @@ def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revi
         Store.open(f"sqlite:///{path}", read_only=True)
     with Store.open(f"sqlite:///{path}") as store:
         assert store.schema() == SCHEMA
-        assert [trial.state for trial in store.trials("digits")] == [TrialState.COMPLETE]
+        trials = store.trials("digits")
+        assert trials[0].state is TrialState.COMPLETE
         assert store.study("digits").identity
         assert store.backup
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
             assert found == (revision,)
-            assert kept.execute("SELECT accuracy FROM trials").fetchall() == [(0.5,)]
+            accuracies = kept.execute("SELECT accuracy FROM trials ORDER BY number").fetchall()
+            assert accuracies == [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
     with Store.open(f"sqlite:///{path}") as store:
         assert store.backup is None
     assert len(list(tmp_path.glob("*.bak.db"))) == 1
@@ -367,13 +373,15 @@ def test_fault_16_an_older_store_in_postgresql_is_upgraded_after_a_backup(
         Store.open(url, read_only=True)
     with Store.open(url) as store:
         assert store.schema() == SCHEMA
-        assert [trial.state for trial in store.trials("digits")] == [TrialState.COMPLETE]
+        trials = store.trials("digits")
+        assert trials[0].state is TrialState.COMPLETE
         assert store.study("digits").identity
         assert store.backup
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
             assert found == (revision,)
-            assert kept.execute("SELECT accuracy FROM trials").fetchall() == [(0.5,)]
+            accuracies = kept.execute("SELECT accuracy FROM trials ORDER BY number").fetchall()
+            assert accuracies == [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
 
 
 def _fill_as_of(url: str, revision: str, path: Path) -> None:

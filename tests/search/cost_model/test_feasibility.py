@@ -266,7 +266,7 @@ def test_a_network_that_cannot_take_the_images_is_refused_however_it_is_cut(
     feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     verdict = feasibility.judge(recipe(student=Timm(model="inception_v3"), pruning=pruning))
     assert (verdict.admitted, verdict.basis) == (False, Basis.UNSOUND)
-    assert naming("InceptionV3", 32).search(verdict.reason)
+    assert naming("InceptionV3").search(verdict.reason)
 
 
 def test_what_a_trial_was_found_to_cost_is_taken_up(

@@ -24,8 +24,8 @@ RECIPE = Recipe(
     quantization=Float32(),
 )
 BRANCH = replace(RECIPE, pruning=Magnitude(ratio=0.5))
-COST = Cost(size_bytes=1000, parameters=1, macs=1)
-POINT = EpochRecord(stage="distil", epoch=0, loss=1.0, accuracy=0.5, learning_rate=0.1)
+COST: Cost = {"size_bytes": 1000, "parameters": 1, "macs": 1}
+POINT = EpochRecord(stage="distil", epoch=0, loss=1.0, score=0.5, learning_rate=0.1)
 
 
 @pytest.fixture
