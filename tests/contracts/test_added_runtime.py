@@ -95,7 +95,7 @@ def test_the_export_and_its_card_speak_of_its_file(searched: Searched) -> None:
 def test_verify_looks_at_its_file_and_finds_it_as_it_was_measured(searched: Searched) -> None:
     checks = {check["check"]: check for check in searched.told["verify"]}
     assert [check for check in checks.values() if check["holds"] is False] == []
-    for name in ("model.probe", "retort", "bytes", "predictions", "budget"):
+    for name in ("model.probe", "retort", "size", "predictions", "budget"):
         assert checks[name]["holds"] is True, checks[name]
 
 

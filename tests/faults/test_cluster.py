@@ -135,7 +135,7 @@ def test_latency_is_measured_by_the_machine_that_stands_for_the_target(
     assert trial.outcome
     assert trial.outcome.hardware["resource"] == "first"
     assert trial.outcome.cost
-    assert trial.outcome.cost.latency_ms
+    assert trial.outcome.cost["latency_ms"]
     other = write_study(run=settings, budget={"target": {"resource": "third"}})
     none = start("run", str(other), "study=other")
     assert none.wait() == 1

@@ -10,6 +10,7 @@ import pytest
 
 from search.analysis.pareto import best, frontier
 from search.objectives.budget import Budget
+from search.objectives.goal import DEFAULT_GOAL
 from search.records import TrialState
 from search.storage.storage import Store
 from tests.dashboard.browser.conftest import CHROMIUM, Served
@@ -94,14 +95,14 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
     seen, points = ranges(page), drawn(page)
     with Store.open(served.store) as store:
         running = store.trials("digits", states=[TrialState.RUNNING])[0]
-        known = frontier(store.trials("digits", whole=True))
+        known = frontier(store.trials("digits", whole=True), DEFAULT_GOAL)
         pattern, smallest = known[-1].outcome, known[0].outcome
         assert pattern is not None
         assert pattern.cost is not None
         assert smallest is not None
         assert smallest.cost is not None
         # So small that the axis must reach further.
-        cost = replace(pattern.cost, size_bytes=smallest.cost.size_bytes // 4)
+        cost = {**pattern.cost, "size_bytes": smallest.cost["size_bytes"] // 4}
         store.finish_trial("digits", running.number, replace(pattern, cost=cost))
     page.wait_for_function(
         f"""document.querySelector('.retort-plot').data
@@ -112,7 +113,7 @@ def test_a_new_trial_appears_and_the_zoom_stays(visit: Visit, served: Served) ->
     assert ranges(page) == pytest.approx(seen)
     assert drawn(page) == points + 1
     zoom_out(page)
-    assert ranges(page)[0] < math.log10(cost.size_bytes) < ranges(page)[1]
+    assert ranges(page)[0] < math.log10(cost["size_bytes"]) < ranges(page)[1]
     click_frontier_point(page)
     page.get_by_text("on the frontier").wait_for(timeout=WAIT_MS)
 
@@ -144,7 +145,7 @@ def test_a_chosen_row_of_the_table_marks_its_trial(visit: Visit) -> None:
 
 def test_the_dashboard_chooses_what_the_search_chooses(visit: Visit, served: Served) -> None:
     with Store.open(served.store, read_only=True) as store:
-        chosen = best(store.trials("digits"), Budget())
+        chosen = best(store.trials("digits"), Budget(), DEFAULT_GOAL)
     assert chosen is not None
     page = visit("frontier?study=digits")
     heading = page.get_by_role("heading", name=f"Take trial {chosen.number}", exact=True)

@@ -190,7 +190,7 @@ def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
     outcome = finish(run_trial(recipe(distillation=LabelFree()), whole, number=0, seed=0))
     assert outcome.state is TrialState.COMPLETE, outcome.failure
     assert outcome.quality
-    assert outcome.quality.accuracy > 0.5
+    assert outcome.quality["accuracy"].value > 0.5
     assert len(asked) == (training + IMAGES) // 16 * 16
     assert max(asked) >= training
     training_mixed = Standard(epochs=1, batch_size=16, warmup_epochs=0, mixup=0.4, cutmix=0.4)

@@ -10,6 +10,7 @@ import torch
 
 from search.evaluation.artifact import load_network
 from search.files.atomic import CHECKSUMS
+from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.metric import Metric
 from search.objectives.metrics import ACCURACY, AGREEMENT, BALANCED_ACCURACY
 from search.pipeline.lineage import Lineage
@@ -240,7 +241,7 @@ def test_the_stages_of_the_frontier_are_pinned_as_it_moves(
 
     small, accurate = (recipe(training=Standard(epochs=n)) for n in (2, 3))
     better = recipe(training=Standard(epochs=4), quantization=Int8Qat())
-    pins = FrontierPins("study", LINEAGE, _cache(tmp_path))
+    pins = FrontierPins("study", DEFAULT_GOAL, LINEAGE, _cache(tmp_path))
     pins.note(small, 0, _outcome(0.5, 100))
     pins.note(accurate, 0, _outcome(0.9, 200))
     pins.note(recipe(), 0, _outcome(0.4, 300))
@@ -253,7 +254,7 @@ def test_the_stages_of_the_frontier_are_pinned_as_it_moves(
 
 
 def test_a_student_over_the_budget_pins_nothing(recipe: NewRecipe, tmp_path: Path) -> None:
-    pins = FrontierPins("study", LINEAGE, _cache(tmp_path))
+    pins = FrontierPins("study", DEFAULT_GOAL, LINEAGE, _cache(tmp_path))
     pins.note(recipe(), 0, replace(_outcome(0.9, 100), violations={"size": 0.5}))
     pins.note(recipe(), 0, Outcome(state=TrialState.STOPPED))
     pins.keep()

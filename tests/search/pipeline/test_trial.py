@@ -132,7 +132,7 @@ def test_a_stage_that_made_no_difference_is_flagged_with_its_likely_cause(
     flagged = {stage.name: stage.no_op for stage in outcome.stages if stage.no_op}
     assert flagged.keys() == {"quantize"}
     assert outcome.cost
-    assert naming(format_bytes(outcome.cost.size_bytes)).search(flagged["quantize"])
+    assert naming(format_bytes(outcome.cost["size_bytes"])).search(flagged["quantize"])
     assert outcome.no_op == f"quantize: {flagged['quantize']}"
     assert _run(recipe(), context).no_op is None  # float32 is for nothing
 
@@ -235,7 +235,7 @@ def test_fault_09_a_learning_rate_that_diverges_is_a_failure_by_name(
     assert outcome.failure
     assert outcome.failure.kind == "non_finite"
     assert "TrialError" in outcome.failure.traceback
-    assert outcome.quality is None
+    assert outcome.quality == {}
     assert _left(context) == []
 
 

@@ -219,7 +219,7 @@ class TestTrials:
         outcomes = {
             "quality.accuracy.value": replace(COMPLETE, quality={"accuracy": Measurement(bad)}),
             "cost.latency_ms": replace(COMPLETE, cost={**COST, "latency_ms": bad}),
-            r"stages\[0\].seconds": replace(
+            "stages[0].seconds": replace(
                 COMPLETE, stages=(StageRecord(name="distil", seconds=bad),)
             ),
             "epochs[0].loss": replace(COMPLETE, epochs=(replace(COMPLETE.epochs[0], loss=bad),)),

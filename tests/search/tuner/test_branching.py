@@ -136,7 +136,7 @@ def test_a_branch_is_what_a_trial_of_its_own_would_have_been(
     assert branch.outcome.quality == alone.quality
     assert branch.outcome.cost is not None
     assert alone.cost is not None
-    assert branch.outcome.cost.parameters == alone.cost.parameters
+    assert branch.outcome.cost["parameters"] == alone.cost["parameters"]
     assert branch.outcome.epochs == alone.epochs
 
 
@@ -199,7 +199,7 @@ def test_a_doubtful_branch_that_breaks_the_budget_is_not_made(
     (branch,) = finish(trial).branches
     assert branch.outcome.state is TrialState.INFEASIBLE
     assert branch.outcome.artifact is None
-    limit = format_bytes(size.size_bytes + 2000)
+    limit = format_bytes(size["size_bytes"] + 2000)
     assert naming("size", limit).search(branch.outcome.reason or "")
 
 
