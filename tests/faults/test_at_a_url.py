@@ -78,7 +78,9 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         other = replace(best.outcome.artifact, sha256="0" * 64)
         with pytest.raises(ArtifactError, match="holds another student than the one"):
             artifact_folder(record, replace(best, outcome=replace(best.outcome, artifact=other)))
-        folder = export_student(record, chosen(trials, study.budget), tmp_path / "student")
+        folder = export_student(
+            record, chosen(trials, study.budget, study.goal), tmp_path / "student"
+        )
         assert load(folder).labels
     assert not (tmp_path / "artifacts").exists()
     assert not (tmp_path / "cache").exists()

@@ -16,8 +16,8 @@ from ray.cloudpickle import register_pickle_by_value
 
 from search.config.study import RunSettings
 from search.errors import RayUnavailable
+from search.ray_backend.cluster import ray_of
 from search.ray_backend.local_ray import own_folder, remove_abandoned, started
-from search.ray_backend.trials import ray_of
 from tests.faults.conftest import descendants, shadow
 
 

@@ -28,7 +28,7 @@ from search.data.views import View
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
 from search.objectives.predictions import Predictions
 from search.pipeline.trial import finish, run_trial
-from search.records import StudyState
+from search.records import Measurement, StudyState
 from search.storage.storage import Store
 from spaces.distillation.labels import Labels
 from spaces.pruning.magnitude import Magnitude
@@ -137,7 +137,7 @@ def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifa
     # A prepared data set stands in `data/` of its cache.
     config = {"study": "stripes", "run": {"cache": str(dataset.folder.parents[1])}}
     store.create_study("stripes", config=config, artifacts=str(artifacts))
-    store.record_teacher("stripes", replace(MADE_TEACHER, accuracy=0.8))
+    store.record_teacher("stripes", replace(MADE_TEACHER, quality={"accuracy": Measurement(0.8)}))
     plain = Recipe(
         student=Timm(model="test_resnet"),
         training=Standard(epochs=2, batch_size=16, warmup_epochs=0),
