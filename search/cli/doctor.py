@@ -23,7 +23,7 @@ _LIBRARIES = (
 
 def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
     """Look at this machine: what is installed, what it can do, and whether the store answers."""
-    findings = {
+    facts = {
         "python": sys.version.split()[0],
         **{library: _installed(library) for library in _LIBRARIES},
         **_runtimes(),
@@ -35,11 +35,11 @@ def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
         "store": _store(store),
     }
     if as_json:
-        write_json(findings)
+        write_json(facts)
     else:
-        for name, finding in findings.items():
-            out.print(f"{name:<14} {escape(finding)}", highlight=False, soft_wrap=True)
-    if any(finding.startswith(("missing", "broken")) for finding in findings.values()):
+        for name, fact in facts.items():
+            out.print(f"{name:<14} {escape(fact)}", highlight=False, soft_wrap=True)
+    if any(fact.startswith(("missing", "broken")) for fact in facts.values()):
         raise typer.Exit(1)
 
 

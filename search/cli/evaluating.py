@@ -153,10 +153,10 @@ def evaluate(
     from search.evaluation.artifact import RECIPE
     from search.export.evaluate import evaluate as standings_of
     from search.export.images import open_images
-    from search.export.record import read_handover
+    from search.export.record import read_export_record
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
-    told = read_handover(exported[0]) if exported else None
+    told = read_export_record(exported[0]) if exported else None
     goal = told.goal if told else DEFAULT_GOAL
     with out.status("preparing the images") as spinner:
         dataset = open_images(
@@ -189,11 +189,11 @@ def profile(
 ) -> None:
     """Measure latency and memory of a student on another machine."""
     from search.evaluation.artifact import read_provenance
-    from search.export.record import read_handover
+    from search.export.record import read_export_record
     from search.targets.agent_client import ask_agent
     from search.targets.ssh import ask_over_ssh
 
-    told, runtime = read_handover(folder), read_provenance(folder).served_by
+    told, runtime = read_export_record(folder), read_provenance(folder).served_by
     file = folder / runtime.file
     with out.status(f"asking {escape(on)}"):
         if on.startswith("ssh:"):

@@ -42,7 +42,7 @@ from search.evaluation.predictions_file import (
 from search.export.floats import as_rounded
 from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
-from search.export.record import ExportedMeasurements, write_handover
+from search.export.record import ExportedMeasurements, write_export_record
 from search.export.timm_config import write_config
 from search.export.writers import WriterSource, write_formats
 from search.files.atomic import remove_abandoned, written_whole
@@ -90,7 +90,7 @@ def export_student(
         for file in (RECIPE, provenance.served_by.file):
             shutil.copyfile(artifact / file, folder / file)
         write_weights(folder / WEIGHTS, network)
-        write_handover(folder, study, trial)
+        write_export_record(folder, study, trial)
         write_config(folder, network, provenance)
         source = WriterSource(folder=folder, network=network, provenance=provenance)
         write_formats(source, formats, folder)

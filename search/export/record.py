@@ -99,7 +99,7 @@ _MOST_THREADS = 1024
 _DEVICES = get_args(TargetSettings.model_fields["device"].annotation)
 
 
-def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
+def write_export_record(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
     """Add the export's keys to the recipe.json in `folder`, which is the artifact's."""
     path = folder / RECIPE
     document = json.loads(path.read_text())
@@ -118,7 +118,7 @@ def write_handover(folder: Path, study: StudyRecord, trial: TrialRecord) -> None
     path.write_text(json.dumps(document, indent=1, default=str))
 
 
-def read_handover(folder: Path) -> ExportRecord:
+def read_export_record(folder: Path) -> ExportRecord:
     """Read an exported student's recipe.json.
 
     Raises:

@@ -17,7 +17,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.forms import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
-from search.export.record import ExportRecord, read_handover
+from search.export.record import ExportRecord, read_export_record
 from search.files.reading import read_limited
 from search.objectives.budget import Budget
 from search.objectives.counting import count_cost
@@ -56,7 +56,7 @@ def verify(
         ArtifactError: the folder is damaged, or of a newer version, or its runtime is not
             installed: no further check is possible.
     """
-    told, provenance = read_handover(folder), read_provenance(folder)
+    told, provenance = read_export_record(folder), read_provenance(folder)
     info, runtime = provenance.data, provenance.served_by
     yield Check(name="checksums", holds=True, found="every file is as it was written")
     try:

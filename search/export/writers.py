@@ -159,7 +159,7 @@ _MISSING = {
     "openvino": "needs OpenVINO's converter: pip install -e '.[openvino]'",
     "litert_torch": (
         "needs litert-torch, whose release 0.10 asks for torch below 2.15, while retort needs "
-        "2.15: docs/handover.md has the command that installs it all the same"
+        "2.15: docs/export.md has the command that installs it all the same"
     ),
 }
 

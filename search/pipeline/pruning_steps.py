@@ -10,7 +10,7 @@ from search.records import EpochRecord
 from search.training.validation import Validation
 from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
-# Trains the exercise's network for that many epochs; the last number counts earlier trainings.
+# Trains the phase's network for that many epochs; the last number counts earlier trainings.
 Teach: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
 # Bump it when prunings are trained longer, shorter or otherwise, or are given other losses.
@@ -34,7 +34,7 @@ def carry_out(
     Args:
         steps: the steps of a pruning.
         epochs: of the recipe's training; exercises are shares of it.
-        recorder: gains a stage for each cut and each exercise.
+        recorder: gains a stage for each cut and each phase.
         validation: decides which of two networks is better.
         teach: trains the network.
     """

@@ -139,7 +139,7 @@ class StudentBuilder:
         key: str,
         place: int,
     ) -> Iterator[EpochRecord]:
-        """Train by the exercise's plan; its epochs are counted on from the stage's earlier ones."""
+        """Train by the phase's plan; its epochs are counted on from the stage's earlier ones."""
         plan = replace(
             plan,
             checkpoint=self.context.stages.checkpoint(key, place),

@@ -111,7 +111,7 @@ class _TrainingRun:
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def fits(self, state: Mapping[str, Any]) -> bool:
-        """Return whether the state is of a pupil of the same shapes."""
+        """Return whether the state is of a distiller of the same shapes."""
         own = {name: value.shape for name, value in self.distiller.state_dict().items()}
         return own == {name: value.shape for name, value in state["pupil"].items()}
 

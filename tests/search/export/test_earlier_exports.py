@@ -8,7 +8,7 @@ import torch
 
 from search.evaluation.artifact import load_network
 from search.export import load
-from search.export.record import read_handover
+from search.export.record import read_export_record
 from search.export.verify import verify
 from search.records import Measurement
 
@@ -37,7 +37,7 @@ def test_an_earlier_export_gives_the_logits_that_it_gave(
 
 
 def test_what_an_earlier_export_was_measured_to_be_is_read() -> None:
-    measured = read_handover(FOLDER / "format_2").measured
+    measured = read_export_record(FOLDER / "format_2").measured
     assert measured.quality == {
         "accuracy": Measurement(0.8888888888888888), "agreement": Measurement(0.8611111111111112)
     }  # fmt: skip

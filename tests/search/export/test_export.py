@@ -16,7 +16,7 @@ from search.errors import ArtifactError, BadInput
 from search.evaluation.artifact import RECIPE, WEIGHTS, load_network, read_provenance
 from search.evaluation.measure import normalized_batches
 from search.export.exporting import export_student, load
-from search.export.record import ExportedMeasurements, read_handover
+from search.export.record import ExportedMeasurements, read_export_record
 from search.files.atomic import written_whole
 from search.pipeline.study_context import StudyContext
 from search.records import Outcome, StudyRecord, TrialRecord, TrialState
@@ -139,7 +139,7 @@ def test_recipe_json_tells_what_was_chosen_measured_and_of_which_study(
     tested: Tested, tmp_path: Path
 ) -> None:
     study, trial = tested()
-    told = read_handover(export_student(study, trial, tmp_path / "student"))
+    told = read_export_record(export_student(study, trial, tmp_path / "student"))
     assert (told.study, told.trial) == ("stripes", trial.number)
     assert told.measured == ExportedMeasurements.of(study, trial)
     assert told.data is not None

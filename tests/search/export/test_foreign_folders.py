@@ -21,7 +21,7 @@ from search.evaluation.artifact import RECIPE, read_provenance
 from search.export.evaluated_model import open_model
 from search.export.exporting import export_student, load
 from search.export.images import RECORDED, open_images
-from search.export.record import read_handover
+from search.export.record import read_export_record
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, written_whole
 from search.targets.onnx_runtime import SERVED
@@ -143,7 +143,7 @@ def test_fault_32_nothing_that_a_folder_names_is_opened_unasked(
 def test_what_a_folder_names_is_opened_where_the_person_says_so(
     student: Path, named: Path, tmp_path: Path
 ) -> None:
-    told = read_handover(student)
+    told = read_export_record(student)
     (named / "more").rmdir()
     found = open_images(RECORDED, told, cache=tmp_path / "cache")
     assert found.info.digest == read_provenance(student).data.digest
@@ -152,7 +152,7 @@ def test_what_a_folder_names_is_opened_where_the_person_says_so(
 def test_fault_32_data_that_the_person_names_do_not_bring_others_along(
     student: Path, named: Path, stripes_file: Path, tmp_path: Path
 ) -> None:
-    told = read_handover(student)
+    told = read_export_record(student)
     with everything_opened() as opened:
         found = open_images(stripes_file, told, cache=tmp_path / "cache")
     assert [each for each in opened if str(named) in each] == []
@@ -164,7 +164,7 @@ def test_fault_32_images_that_come_with_a_library_bring_no_path_along(
 ) -> None:
     rewrite(RECIPE, lambda document: document["study"]["data"].update(source="digits"))
     with everything_opened() as opened:
-        found = open_images(None, read_handover(student), cache=tmp_path / "cache")
+        found = open_images(None, read_export_record(student), cache=tmp_path / "cache")
     assert [each for each in opened if str(named) in each] == []
     assert found.info.source == "digits"
 
@@ -175,7 +175,7 @@ def test_fault_32_a_data_set_by_name_is_not_fetched_for_a_path(
     data = {"source": "timm", "name": "hfds/somebody/everything"}
     rewrite(RECIPE, lambda document: document["study"].update(data=data))
     with pytest.raises(BadInput, match=naming("timm", "'hfds/somebody/everything'")):
-        open_images(tmp_path, read_handover(student), cache=tmp_path / "cache")
+        open_images(tmp_path, read_export_record(student), cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.onnx_metadata import LABELS, PREPROCESSING
 from search.export.evaluated_model import EvaluatedModel, open_model
 from search.export.exporting import export_student
-from search.export.record import read_handover
+from search.export.record import read_export_record
 from search.export.verify import _claimed
 from search.files.atomic import written_whole
 from search.objectives.metrics import ACCURACY
@@ -77,7 +77,7 @@ def test_fault_36_what_a_recipe_says_of_another_type_is_refused_by_name(
     with written_whole(tmp_path / "student") as folder:
         (folder / RECIPE).write_text(json.dumps(document))
     with pytest.raises(ArtifactError, match=naming(tmp_path / "student" / RECIPE)):
-        (read_provenance if place[0] == "data" else read_handover)(tmp_path / "student")
+        (read_provenance if place[0] == "data" else read_export_record)(tmp_path / "student")
 
 
 _told: list[str] = []

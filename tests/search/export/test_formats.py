@@ -143,7 +143,7 @@ def test_a_float_student_needs_no_second_float_file(
     ("form", "module", "remedy"),
     [
         (ExportFormat.OPENVINO, "openvino", ["pip install -e '.[openvino]'"]),
-        (ExportFormat.TFLITE, "litert_torch", ["2.15", "docs/handover.md"]),
+        (ExportFormat.TFLITE, "litert_torch", ["2.15", "docs/export.md"]),
     ],
 )
 def test_a_form_whose_converter_is_missing_says_how_to_get_it_and_nothing_is_written(

@@ -23,7 +23,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.images import RECORDED, open_images
-from search.export.record import ExportRecord, read_handover
+from search.export.record import ExportRecord, read_export_record
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
 from search.objectives.intervals import interval_text
@@ -274,7 +274,7 @@ def test_data_without_a_test_part_are_not_graded(
     document["study"]["data"]["test_share"] = 0
     _rewrite(folder, RECIPE, json.dumps(document).encode())
     found = checked(folder)["test part"]
-    assert not len(open_images(RECORDED, read_handover(folder), cache=tmp_path / "cache").test)
+    assert not len(open_images(RECORDED, read_export_record(folder), cache=tmp_path / "cache").test)
     assert found.holds is None
     assert "%" not in found.found
 
