@@ -65,7 +65,7 @@ def main() -> None:
     )
     context = open_context(prepare_context(study, SilentCallback())[0])
     plans = _plans(context, live_teacher(study, context.dataset))
-    print("| student | lesson | accuracy | less live |\n|---|---|---|---|")
+    print("| student | targets | accuracy | less live |\n|---|---|---|---|")
     for student in options.students:
         found = {
             name: [_accuracy(student, context, replace(plan, seed=seed)) for seed in seeds]
