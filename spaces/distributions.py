@@ -1,10 +1,11 @@
 """Domains of a parameter: a range of numbers, a list of values, any name."""
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from spaces.suggestion import suggestion
 
 Scalar: TypeAlias = bool | int | float | str
 
@@ -181,8 +182,7 @@ def _near(distribution: Distribution, value: object) -> str:
     names = (
         [str(option) for option in distribution.options] if isinstance(distribution, OneOf) else []
     )
-    near = difflib.get_close_matches(str(value), names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return suggestion(str(value), names)
 
 
 def _narrow_range(distribution: Distribution, wanted: dict[object, object]) -> Distribution:

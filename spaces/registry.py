@@ -1,6 +1,5 @@
 """Registry of the methods in the axis folders and in plugins; a failed import is an error."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -12,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from spaces.axes.order import AXES
 from spaces.method import Method
 from spaces.plugins import plugin_modules
+from spaces.suggestion import expected
 
 _FOLDERS = {
     "student": "spaces.students",
@@ -53,9 +53,7 @@ def method(axis: str, name: str) -> type[Method]:
     """
     known = methods(axis)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{axis} must be one of {', '.join(known)}, but got {name!r}{hint}")
+        raise ValueError(expected(axis, name, known))
     return known[name]
 
 

@@ -1,6 +1,5 @@
 """SearchSpace: the part of the catalogue that a study searches, with its ranges."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from spaces import registry
 from spaces.axes.order import AXES
 from spaces.distributions import Distribution, OneOf, Scalar, Suggester, narrow
+from spaces.suggestion import expected
 
 # The method of an axis that a study does not mention.
 _UNOPENED = {
@@ -164,6 +164,4 @@ def _narrowed(place: str, distribution: Distribution, wanted: object) -> Distrib
 def _expected(kind: str, given: str, known: list[str]) -> str:
     if not known:
         return f"there is no {kind} to set here, but got {given!r}"
-    near = difflib.get_close_matches(given, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{kind} must be one of {', '.join(known)}, but got {given!r}{hint}"
+    return expected(kind, given, known)

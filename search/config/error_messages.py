@@ -1,6 +1,5 @@
 """Pydantic's complaints about a study, in words that a person can act on."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -12,6 +11,7 @@ from search.config.study import Study
 from search.config.yaml_document import Place, YamlDocument, dotted
 from search.errors import StudyFileError
 from search.storage.store_url import safe_url
+from spaces.suggestion import suggestion
 
 _MOST_LINES = 10
 
@@ -88,10 +88,8 @@ def _own_words(place: Place, message: str) -> tuple[Place, str]:
 def _unknown_key(place: Place) -> str:
     section = _section(place[:-1])
     known = list(section.model_fields) if section else []
-    near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return "is not known; " + (
-        f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"
-    )
+    hint = suggestion(str(place[-1]), known) or f"; known here are {', '.join(known)}"
+    return f"is not known{hint}"
 
 
 def _section(place: Place) -> type[BaseModel] | None:
@@ -126,8 +124,7 @@ def _hint(details: ErrorDetails) -> str:
     if details["type"] != "literal_error":
         return ""
     options = re.findall(r"'([^']*)'", details["ctx"]["expected"])
-    near = difflib.get_close_matches(str(given), options, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return suggestion(str(given), options)
 
 
 def _reworded(message: str) -> str:

@@ -1,10 +1,10 @@
 """The ready-made studies that come with retort, as the text of study files."""
 
-import difflib
 from importlib.resources import files
 from itertools import takewhile
 
 from search.errors import BadInput
+from spaces.suggestion import expected
 
 _SUFFIX = ".yaml"
 
@@ -23,9 +23,7 @@ def preset_text(name: str) -> str:
     """
     known = preset_names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise BadInput(f"a preset must be one of {', '.join(known)}, but got {name!r}{hint}")
+        raise BadInput(expected("a preset", name, known))
     return (files("spaces.presets") / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
 
 

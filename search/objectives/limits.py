@@ -1,6 +1,5 @@
 """The table of limits. A new limit is an entry here, or a `Limit` in an installed plugin."""
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from search.objectives.units import (
 )
 from spaces.plugins import plugin_entries
 from spaces.quantity import parse_count
+from spaces.suggestion import expected
 
 
 def _file_bytes(student: CountedStudent) -> int:
@@ -119,9 +119,7 @@ def limit_of(name: str) -> Limit:
     """
     known = limits()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"limit must be one of {', '.join(known)}, but got {name!r}{hint}")
+        raise ValueError(expected("limit", name, known))
     return known[name]
 
 

@@ -1,6 +1,5 @@
 """The table of metrics. A new metric is an entry here, or a `Metric` in an installed plugin."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from search.objectives.metric import Metric
 from search.objectives.predictions import Predictions
 from spaces.plugins import plugin_entries
+from spaces.suggestion import expected
 
 _Z_95 = 1.959964
 
@@ -119,7 +119,5 @@ def metric_of(name: str) -> Metric:
     """
     known = metrics()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"metric must be one of {', '.join(known)}, but got {name!r}{hint}")
+        raise ValueError(expected("metric", name, known))
     return known[name]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
@@ -12,6 +11,7 @@ from search.errors import StoreError
 from search.records import TRAINING, Scalar, TrainingDone, TrialState
 from search.storage.soundness import check_study, check_trial
 from search.storage.tables import EpochRow, StageRow, StudyRow, TrialRow
+from spaces.suggestion import suggestion
 
 _HEAVY = TrialRow.failure_traceback.key
 
@@ -81,10 +81,7 @@ def _known(name: str, known: Sequence[str]) -> str:
     if not known:
         return "the store holds none yet: start one with `retort run`"
     shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
-    close = get_close_matches(name, known, n=1)
-    return (
-        f"did you mean {close[0]}? The store holds {shown}" if close else f"the store holds {shown}"
-    )
+    return f"the store holds {shown}{suggestion(name, known)}"
 
 
 def changing(session: Session, name: str) -> StudyRow:

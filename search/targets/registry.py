@@ -1,6 +1,5 @@
 """The table of runtimes: those of this package, and those of installed plugins."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from inspect import isabstract, isclass
@@ -11,6 +10,7 @@ from types import MappingProxyType
 
 from search.targets.target import Runtime
 from spaces.plugins import plugin_modules
+from spaces.suggestion import suggestion
 
 DEFAULT_RUNTIME = "onnxruntime"
 """The runtime where none is named, as in stores and exported folders of earlier versions."""
@@ -41,8 +41,7 @@ def known_runtime(name: str) -> str:
     """
     if name not in OWN_RUNTIMES and name not in _added():
         known = runtime_names()
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggestion(name, known)
         raise ValueError(f"must be one of {', '.join(known)}, but got {name!r}{hint}")
     return name
 

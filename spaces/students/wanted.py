@@ -1,6 +1,5 @@
 """Selection of timm models by a study: names, globs, and filters by family and size."""
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import timm
 
 from spaces.quantity import parse_count
 from spaces.students.sizes import family_of, macs_of, parameters_of
+from spaces.suggestion import suggestion
 
 _KEYS = ("glob", "family", "max_params", "max_macs")
 
@@ -45,8 +45,7 @@ def named_models(wanted: object, *, pretrained: bool = False) -> object:
 
 def near_model(name: str) -> str:
     """Return `; did you mean 'resnet18'?`, or nothing if no model has a similar name."""
-    near = difflib.get_close_matches(name, timm.list_models(), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return suggestion(name, timm.list_models())
 
 
 @dataclass(frozen=True)
@@ -138,6 +137,5 @@ def _texts(given: object, key: str) -> tuple[str, ...]:
 def _check_family(name: str) -> None:
     known = timm.list_modules()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; timm has {', '.join(known)}"
+        hint = suggestion(name, known) or f"; timm has {', '.join(known)}"
         raise ValueError(f"family must be a module of timm's models, but got {name!r}{hint}")

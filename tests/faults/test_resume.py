@@ -225,7 +225,7 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(
     study = study_of(ended, stripes_file).model_copy(update={"study": "stripe"})
     with (
         Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
-        pytest.raises(StoreError, match="did you mean stripes"),
+        pytest.raises(StoreError, match="did you mean 'stripes'"),
     ):
         resume_study(study, store, TrialRecorder())
 
