@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from spaces.suggestion import suggestion
+from spaces.names import suggestion
 
 Scalar: TypeAlias = bool | int | float | str
 

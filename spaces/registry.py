@@ -10,8 +10,8 @@ from types import MappingProxyType, ModuleType
 
 from spaces.axes.order import AXES
 from spaces.method import Method
+from spaces.names import expected
 from spaces.plugins import plugin_modules
-from spaces.suggestion import expected
 
 _FOLDERS = {
     "student": "spaces.students",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spaces import registry
 from spaces.axes.order import AXES
 from spaces.distributions import Distribution, OneOf, Scalar, Suggester, narrow
-from spaces.suggestion import expected
+from spaces.names import expected
 
 # The method of an axis that a study does not mention.
 _UNOPENED = {

@@ -11,7 +11,7 @@ from search.config.study import Study
 from search.config.yaml_document import Place, YamlDocument, dotted
 from search.errors import StudyFileError
 from search.storage.store_url import safe_url
-from spaces.suggestion import suggestion
+from spaces.names import suggestion
 
 _MOST_LINES = 10
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 from itertools import takewhile
 
 from search.errors import BadInput
-from spaces.suggestion import expected
+from spaces.names import expected
 
 _SUFFIX = ".yaml"
 

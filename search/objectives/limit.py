@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spaces.names import check_stored_name
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -51,6 +53,9 @@ class Limit:
         more: the word for a student that costs more.
         scaling: what the cost is proportional to.
         also: labels of further costs that are measured with it, by stored name.
+
+    Raises:
+        ValueError: a name can't be stored.
     """
 
     name: str
@@ -66,6 +71,11 @@ class Limit:
     more: str = "higher"
     scaling: Scaling = Scaling.SHAPES
     also: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_stored_name("limit", self.name)
+        for cost in (self.cost, *self.also):
+            check_stored_name("cost", cost)
 
     @property
     def is_timed(self) -> bool:

@@ -12,9 +12,9 @@ from search.objectives.units import (
     parse_bytes,
     parse_milliseconds,
 )
+from spaces.names import expected
 from spaces.plugins import plugin_entries
 from spaces.quantity import parse_count
-from spaces.suggestion import expected
 
 
 def _file_bytes(student: CountedStudent) -> int:

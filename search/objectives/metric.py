@@ -1,5 +1,6 @@
 """The contract of a metric: the quality of a network's predictions, as one number."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.objectives.predictions import Predictions
+from spaces.names import check_stored_name
 
-# The number of standard errors that a 95% interval reaches to each side.
-_DEVIATIONS_95 = 1.959964
+DEVIATIONS_95 = 1.959964
+"""The number of standard errors that a 95% interval reaches to each side."""
 
 Compute = Callable[[Predictions, NDArray[np.int64]], float]
 """A function of predictions and of the teacher's classes for the same images, [images]."""
@@ -36,6 +38,9 @@ class Metric:
         format: turns a value into text for people.
         interval: returns a 95% interval that suits small samples better than the standard error;
             None takes 1.96 standard errors, kept within best and worst.
+
+    Raises:
+        ValueError: the name can't be stored, or best and worst are equal or not finite.
     """
 
     name: str
@@ -48,6 +53,14 @@ class Metric:
     uses_teacher: bool = True
     format: Callable[[float], str] = "{:.2%}".format
     interval: Interval | None = None
+
+    def __post_init__(self) -> None:
+        check_stored_name("metric", self.name)
+        if self.best == self.worst or not (math.isfinite(self.best) and math.isfinite(self.worst)):
+            raise ValueError(
+                f"best and worst of metric {self.name!r} must be finite and differ, "
+                f"but are {self.best} and {self.worst}"
+            )
 
     @property
     def is_maximized(self) -> bool:
@@ -81,7 +94,7 @@ class Metric:
         if error is None:
             return None
         low, high = sorted((self.best, self.worst))
-        reach = _DEVIATIONS_95 * error
+        reach = DEVIATIONS_95 * error
         return max(low, value - reach), min(high, value + reach)
 
     def difference(self, value: float, other: float) -> str:

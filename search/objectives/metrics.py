@@ -8,12 +8,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from search.objectives.metric import Metric
+from search.objectives.metric import DEVIATIONS_95, Metric
 from search.objectives.predictions import Predictions
+from spaces.names import expected
 from spaces.plugins import plugin_entries
-from spaces.suggestion import expected
-
-_Z_95 = 1.959964
 
 
 def wilson_interval(share: float, images: int) -> tuple[float, float]:
@@ -21,10 +19,10 @@ def wilson_interval(share: float, images: int) -> tuple[float, float]:
 
     Source: Wilson 1927, Journal of the American Statistical Association 22.
     """
-    square = _Z_95**2 / images
+    square = DEVIATIONS_95**2 / images
     center = (share + square / 2) / (1 + square)
     variance = share * (1 - share) / images + square / (4 * images)
-    spread = _Z_95 * math.sqrt(variance) / (1 + square)
+    spread = DEVIATIONS_95 * math.sqrt(variance) / (1 + square)
     return max(0.0, center - spread), min(1.0, center + spread)
 
 

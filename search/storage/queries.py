@@ -11,7 +11,7 @@ from search.errors import StoreError
 from search.records import TRAINING, Scalar, TrainingDone, TrialState
 from search.storage.soundness import check_study, check_trial
 from search.storage.tables import EpochRow, StageRow, StudyRow, TrialRow
-from spaces.suggestion import suggestion
+from spaces.names import suggestion
 
 _HEAVY = TrialRow.failure_traceback.key
 

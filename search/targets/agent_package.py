@@ -24,7 +24,7 @@ _MODULES = (
     "spaces/__init__.py",
     "spaces/plugins.py",
     "spaces/processor.py",
-    "spaces/suggestion.py",
+    "spaces/names.py",
     *(f"{place.partition(':')[0].replace('.', '/')}.py" for place in OWN_RUNTIMES.values()),
 )
 _MAIN = "from search.targets.agent import main\nmain()\n"

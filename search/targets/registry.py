@@ -9,8 +9,8 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 
 from search.targets.target import Runtime
+from spaces.names import suggestion
 from spaces.plugins import plugin_modules
-from spaces.suggestion import suggestion
 
 DEFAULT_RUNTIME = "onnxruntime"
 """The runtime where none is named, as in stores and exported folders of earlier versions."""

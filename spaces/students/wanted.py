@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import timm
 
+from spaces.names import suggestion
 from spaces.quantity import parse_count
 from spaces.students.sizes import family_of, macs_of, parameters_of
-from spaces.suggestion import suggestion
 
 _KEYS = ("glob", "family", "max_params", "max_macs")
 

@@ -1,9 +1,14 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from search.objectives.limits import SIZE
 from search.objectives.metrics import ACCURACY, BALANCED_ACCURACY, wilson_interval
 from search.objectives.predictions import Predictions
+from tests.messages import naming
 
 
 def _found(labels: list[int], classes: list[int]) -> Predictions:
@@ -42,3 +47,22 @@ def test_wilsons_interval_is_scipys(right: int, images: int) -> None:
     assert wilson_interval(right / images, images) == pytest.approx(
         (expected.low, expected.high), abs=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["", "top-5", "Top5", "5_top", "top 5", "a.b", "ä"])
+def test_a_name_that_no_store_takes_is_refused(name: str) -> None:
+    for entry, change in (
+        (ACCURACY, {"name": name}),
+        (SIZE, {"name": name}),
+        (SIZE, {"cost": name}),
+        (SIZE, {"also": {name: "p95"}}),
+    ):
+        with pytest.raises(ValueError, match="name of a") as told:
+            replace(entry, **change)
+        assert repr(name) in str(told.value)
+
+
+@pytest.mark.parametrize(("best", "worst"), [(1.0, 1.0), (0.0, math.inf), (math.nan, 0.0)])
+def test_a_metric_without_a_scale_is_refused(best: float, worst: float) -> None:
+    with pytest.raises(ValueError, match=naming("accuracy", best, worst)):
+        replace(ACCURACY, best=best, worst=worst)

@@ -1,7 +1,19 @@
-"""What to say of a name that is not known. Only the standard library, for the agent."""
+"""Names of the entries of tables. Only the standard library, for the agent."""
 
 import difflib
+import re
 from collections.abc import Collection
+
+_STORED_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def check_stored_name(kind: str, name: str) -> None:
+    """Raise ValueError unless the name of a `kind` can be a key of study files and stores."""
+    if not _STORED_NAME.fullmatch(name):
+        raise ValueError(
+            f"the name of a {kind} must be small letters, digits and underscores, "
+            f"and begin with a letter, but got {name!r}"
+        )
 
 
 def suggestion(given: str, known: Collection[str]) -> str:
