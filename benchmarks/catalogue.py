@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.cost_model.dry_run import untrained
 from search.errors import shortened
 from search.objectives.budget import Budget

@@ -1,16 +1,23 @@
-"""Types of values that several sections of a study file share: shares, names, paths, addresses."""
+"""What the sections of a study file share: their base, and types of shares, names and places."""
 
 import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from search.files.filestore import check_url, is_url
 from search.files.paths import expanded, expanded_url
 from search.storage.store_url import expanded_store
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Section(BaseModel):
+    """A part of a study file: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
 
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.objectives.budget import Budget
 from search.targets.registry import runtime
 from search.targets.target import Runtime

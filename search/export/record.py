@@ -19,7 +19,8 @@ from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
-from search.config.study import DataSettings, TargetSettings
+from search.config.study import DataSettings
+from search.config.target_settings import TargetSettings
 from search.errors import ArtifactError, shortened
 from search.evaluation.artifact import RECIPE, read_recipe
 from search.objectives.budget import Budget, stored_budget

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.objectives.limits import LATENCY, MACS, SIZE
 from search.records import Cost
 from search.targets.latency import Latency

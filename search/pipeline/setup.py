@@ -11,7 +11,8 @@ import torch
 
 from search.config.resources import preparing_device, training_device
 from search.config.student_spec import StudentRequirements
-from search.config.study import RunSettings, Study, TargetSettings
+from search.config.study import RunSettings, Study
+from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo, Dataset
 from search.data.prepare import prepare
 from search.data.views import View

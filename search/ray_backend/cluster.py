@@ -16,7 +16,8 @@ from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
 from search.config.resources import parallel_trials
-from search.config.study import RunSettings, TargetSettings
+from search.config.study import RunSettings
+from search.config.target_settings import TargetSettings
 from search.errors import RayUnavailable, RetortError, shortened
 from search.ray_backend.lifeline import Lifeline, knock
 from search.ray_backend.local_ray import own_folder, started

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo, Dataset, PartSizes
 from search.data.parts import MemoryPart
 from search.data.views import View

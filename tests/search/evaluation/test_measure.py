@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.data.dataset import Dataset
 from search.errors import ArtifactError, TargetError
 from search.evaluation.measure import calibration_batches, normalized_batches, predictions, quality

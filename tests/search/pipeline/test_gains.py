@@ -3,7 +3,7 @@ from typing import ClassVar
 
 import pytest
 
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.pipeline.gains import Footprint, hardware_of, is_faster, why_no_op
 from search.targets.latency import Latency
 from spaces.processor import multiplies_int8_exactly

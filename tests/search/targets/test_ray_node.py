@@ -4,7 +4,7 @@ import pytest
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
-from search.config.study import TargetSettings
+from search.config.target_settings import TargetSettings
 from search.errors import ArtifactError, TrialError
 from search.targets import ray_node as timing
 from tests.messages import naming

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import Study, TargetSettings
+from search.config.study import Study
+from search.config.target_settings import TargetSettings
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.gate import open_admission
 from search.objectives.budget import Budget
