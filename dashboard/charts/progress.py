@@ -25,14 +25,9 @@ def progress_figure(
     """Return a figure of the best metric in the budget and the hypervolume, by trial or hour."""
     places = [getattr(moment, over) for moment in moments]
     figure = new_figure(height=380)
+    of_score = ".2%" if score.is_share else ".4g"
     for name, title, axis, form, colour in (
-        (
-            "best",
-            f"Best {score.name} in the budget",
-            "y",
-            ".2%" if score.is_share else ".4g",
-            FRONTIER,
-        ),
+        ("best", f"Best {score.name} in the budget", "y", of_score, FRONTIER),
         ("hypervolume", "Hypervolume", "y2", ".2%", SERIES[0]),
     ):
         figure.add_trace(

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.cli.terminal import out, recipe_text
+from search.config.study import Study
 from search.objectives.goal import Goal
 from search.objectives.units import format_bytes, format_duration
 from search.tuner.plan import DrawnRecipe, StudyPlan
@@ -15,7 +16,7 @@ from search.tuner.plan import DrawnRecipe, StudyPlan
 _MOST_REFUSALS = 10
 
 
-def print_plan(plan: StudyPlan, goal: Goal) -> None:
+def print_plan(plan: StudyPlan, study: Study) -> None:
     """Print the plan for a person."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
@@ -28,6 +29,7 @@ def print_plan(plan: StudyPlan, goal: Goal) -> None:
         f"{plan.classes} classes",
         "recipes": recipes,
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
+        "budget": str(study.budget),
         "fit the budget": f"{fits} of {len(plan.draws)} drawn at random "
         f"({fits / len(plan.draws):.0%}); the others are never trained",
         "time": f"teacher {format_duration(plan.teacher_s)}, trials up to "
@@ -40,7 +42,7 @@ def print_plan(plan: StudyPlan, goal: Goal) -> None:
         facts.add_row(f"  {name}", escape(text))
     out.print(facts, highlight=False)
     out.print()
-    out.print(_students(plan.draws, goal))
+    out.print(_students(plan.draws, study.goal))
     _print_shares("contradict themselves", plan.contradictions)
     _print_shares("would be rejected", plan.causes)
     _print_refusals(plan.draws)

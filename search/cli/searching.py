@@ -95,7 +95,7 @@ def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False
     if as_json:
         write_json(planned.to_json())
     else:
-        print_plan(planned, typed.goal)
+        print_plan(planned, typed)
 
 
 def run(

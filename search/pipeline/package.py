@@ -80,12 +80,7 @@ def ship(
             origin={**context.origin, "artifact": name, "seed": seed},
             runtime=runtime.name,
         )
-        with context.claim.writing(name) as folder:
-            shutil.copyfile(file, folder / file.name)
-            write_student(folder, student.network, provenance)
-            write_predictions(folder / PREDICTIONS, {"validation": predicted})
-        listed = context.artifacts.folder / name / CHECKSUMS
-        artifact = ArtifactRecord(path=name, sha256=file_digest(listed))
+        artifact = _keep(student, file, provenance, predicted, context, name=name)
     return Outcome(
         state=TrialState.COMPLETE,
         cost=cost,
@@ -94,6 +89,24 @@ def ship(
         artifact=artifact,
         hardware=_hardware(context.requirements),
     )
+
+
+def _keep(
+    student: FloatStudent,
+    file: Path,
+    provenance: Provenance,
+    predicted: Predictions,
+    context: StudyContext,
+    *,
+    name: str,
+) -> ArtifactRecord:
+    """Write the artifact's folder, whole or not at all."""
+    with context.claim.writing(name) as folder:
+        shutil.copyfile(file, folder / file.name)
+        write_student(folder, student.network, provenance)
+        write_predictions(folder / PREDICTIONS, {"validation": predicted})
+    listed = context.artifacts.folder / name / CHECKSUMS
+    return ArtifactRecord(path=name, sha256=file_digest(listed))
 
 
 def over_budget(

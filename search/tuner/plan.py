@@ -70,6 +70,7 @@ class StudyPlan:
         study: its name.
         images: in training, validation and test.
         classes: of the data.
+        budget: its limits, by stored name of the cost.
         recipes: in the space; infinity where a range is continuous.
         students: the models that globs and filters matched, or that were named.
         draws: recipes drawn at random.
@@ -84,6 +85,7 @@ class StudyPlan:
     study: str
     images: tuple[int, int, int]
     classes: int
+    budget: Mapping[str, float]
     recipes: float
     students: tuple[str, ...]
     draws: tuple[DrawnRecipe, ...]
@@ -137,6 +139,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
+        budget=study.budget.limits(),
         recipes=study.search_space().count(),
         students=student_models(study),
         draws=draws,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -75,7 +74,7 @@ def test_the_best_is_the_one_with_the_least_of_a_metric_of_which_less_is_better(
 def test_commands_show_them(searched: Searched) -> None:
     told = searched.told
     assert naming("calibration", "error").search(told["table"])
-    assert re.search(r"\d+ layers", told["plan"])
+    assert "500 layers" in told["plan"]
     (best,) = (trial for trial in told["trials"] if trial["trial"] == told["number"])
     assert f"{best['layers']:.0f} layers" in told["tight"]
 
