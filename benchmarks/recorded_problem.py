@@ -130,7 +130,7 @@ def recorded_space(recipes: Iterable[Recipe]) -> RecordedSpace:
         names = sorted({str(one[axis]) for one in params})
         axes[axis] = {
             name: {
-                key: _domain(distribution, [one[flat] for one in params if flat in one])
+                key: _distribution(distribution, [one[flat] for one in params if flat in one])
                 for key, distribution in registry.method(axis, name).distributions().items()
                 for flat in [f"{axis}.{name}.{key}"]
             }
@@ -161,8 +161,8 @@ def _scalar(cell: str) -> Scalar:
     return value if isinstance(value, bool | int | float) else cell
 
 
-def _domain(whole: Distribution, values: Sequence[Scalar]) -> Distribution:
-    """Return the smallest domain that holds the values."""
+def _distribution(whole: Distribution, values: Sequence[Scalar]) -> Distribution:
+    """Return the smallest distribution that holds the values."""
     different = sorted(set(values), key=lambda value: (str(type(value)), value))
     if isinstance(whole, FloatRange | IntRange) and len(different) > _LISTED:
         low, high = different[0], different[-1]

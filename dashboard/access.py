@@ -1,4 +1,4 @@
-"""Access control: whether this dashboard asks its visitors to log in."""
+"""Access control: find out whether visitors must log in."""
 
 import tomllib
 from collections.abc import Sequence
@@ -23,6 +23,6 @@ def _has_login(file: Path) -> bool:
     try:
         secrets = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
-        # The file's lines are secrets, and the parser's message may quote them, so it is left out.
-        raise ValueError(f"{file} must be TOML: mend or remove it") from error
+        # The parser's message is left out: it may quote lines of the file, which are secrets.
+        raise ValueError(f"{file} must be TOML: repair or remove it") from error
     return bool(secrets.get("auth"))

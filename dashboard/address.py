@@ -1,7 +1,7 @@
-"""Binding between what a page shows and its address, so that a copied link shows it again.
+"""Binding of a page's widgets to its address, so that a copied link shows the same page.
 
-An address may hold any text. A value is taken only if the widget allows it; the page reports a
-value that it refuses. Streamlit's own binding is not enough: it omits defaults, although the
+An address may hold any text. A widget takes a value only if it allows the value; the page reports
+a refused value. Streamlit's own binding is not enough: it omits defaults, although the
 default study may be another one tomorrow, and it crashes on numbers beyond a float's range.
 """
 
@@ -21,7 +21,7 @@ _LONGEST_SHOWN = 80
 
 
 def arrive(page: str) -> bool:
-    """Note which page is shown. Return whether it is new, so that its address must be read."""
+    """Record which page is shown. Return whether it is new; then its address must be read."""
     is_new = st.session_state.get(_VISITED) != page
     if is_new:
         st.session_state[_VISITED] = page
@@ -48,13 +48,13 @@ def bind(page: str, name: str, default: _Value, read: Callable[[str], _Value]) -
 
 def heard(name: str, default: _Value, read: Callable[[str], _Value]) -> _Value:
     """Return the address's value for `name`. Keep a refused value for `show_refused`."""
-    said = st.query_params.get(name)
-    if said is None:
+    text = st.query_params.get(name)
+    if text is None:
         return default
     try:
-        return read(said)
+        return read(text)
     except ValueError:
-        st.session_state[_REFUSED][name] = said
+        st.session_state[_REFUSED][name] = text
         return default
 
 
@@ -70,20 +70,20 @@ def say(name: str, text: str) -> None:
 def show_refused() -> None:
     """Show which values in the address were refused, until the person leaves the page."""
     refused: dict[str, str] = st.session_state.get(_REFUSED, {})
-    for name, said in refused.items():
+    for name, text in refused.items():
         st.warning(_refusal(name), icon=":material/link_off:")
-        show_text(said[:_LONGEST_SHOWN] + "…" * (len(said) > _LONGEST_SHOWN))
+        show_text(text[:_LONGEST_SHOWN] + "…" * (len(text) > _LONGEST_SHOWN))
 
 
 def forget_refusals() -> None:
-    """Stop showing refused values, for example after a person has chosen something else."""
+    """Stop showing refused values, for example after a person has chosen another value."""
     st.session_state[_REFUSED] = {}
 
 
 def _refusal(name: str) -> str:
     if name == "study":
-        return "This store holds no study of the name in the address. Another is shown."
-    return f"The address asks for a {name} that is not to be had here, so it is left out."
+        return "This store holds no study of the name in the address. The page shows another study."
+    return f"The value of {name} in the address is not valid here. The page ignores it."
 
 
 def one_of(options: Collection[str]) -> Callable[[str], str]:

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.address import show_refused
 from dashboard.panels.messages import as_plain, show_problem
 from dashboard.panels.page import must_log_in
-from search.errors import DamagedRow, StoreError
+from search.errors import BadInput, DamagedRow, StoreError
 
 _PAGES = (
     ("frontier", "Frontier", ":material/show_chart:"),
@@ -15,7 +15,7 @@ _PAGES = (
     ("trial", "Trial", ":material/biotech:"),
     ("trials", "Trials", ":material/table_rows:"),
     ("compare", "Compare", ":material/compare_arrows:"),
-    ("influence", "What matters", ":material/tune:"),
+    ("influence", "Analysis", ":material/tune:"),
     ("report", "Report", ":material/description:"),
 )
 _ICON = Path(__file__).with_name("icon.svg")
@@ -32,7 +32,9 @@ def main() -> None:
         st.title("retort")
         st.button("Log in", on_click=st.login, type="primary")
         return
-    home = st.Page(_go_on, title="retort", url_path="home", default=True, visibility="hidden")
+    home = st.Page(
+        _open_first_page, title="retort", url_path="home", default=True, visibility="hidden"
+    )
     pages = [
         st.Page(f"views/{name}.py", title=title, icon=icon, url_path=name)
         for name, title, icon in _PAGES
@@ -43,14 +45,16 @@ def main() -> None:
         page.run()
     except DamagedRow as error:
         show_problem(f"{as_plain(error.study)} is damaged.", str(error))
+    except BadInput as error:
+        show_problem("The study can't be read here.", str(error))
     except StoreError as error:
         show_problem("The store can't be read.", str(error))
     with refusals:
         show_refused()
 
 
-def _go_on() -> None:
-    # The default page has no name in the address. `/frontier` must work, so none of ours is it.
+def _open_first_page() -> None:
+    # The default page has no name in the address. `/frontier` must work, so it can't be the default.
     st.switch_page(f"views/{_PAGES[0][0]}.py", query_params=st.query_params.to_dict())
 
 

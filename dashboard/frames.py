@@ -1,4 +1,4 @@
-"""Data frames of trials: one row a trial, one column for each filter, sort key or plot."""
+"""Data frames of trials, with a row per trial and a column for each value that pages show."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,13 +35,13 @@ def parameters_of(trials: Iterable[TrialRecord]) -> list[str]:
 
 
 def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.DataFrame:
-    """Return a frame with one row a trial, in the given order.
+    """Return a frame with one row per trial, in the given order.
 
     Columns: `number`, `state`, `on_frontier` and `parent` (NaN if the trial trained its own
     student); each metric by its name, and with the prefix `test_` on the test images; each cost by
     its stored name, and `duration_s` (NaN if not measured); the student's `family`; `note`, the
-    reason why the trial is not complete or gained nothing. Then each axis of the recipe in a few
-    words (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each
+    reason why the trial is not complete, or which stage had no effect. Then each axis of the recipe
+    as short text (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each
     parameter by its own name.
 
     Args:
@@ -79,13 +79,13 @@ def recipe_columns(trials: pd.DataFrame) -> list[str]:
 
 
 def varying(trials: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Return the columns in which trials differ, those first that all trials have."""
+    """Return the columns in which trials differ, sorted by how many trials have a value."""
     several = [name for name in names if trials[name].nunique() > 1]
     return sorted(several, key=lambda name: -trials[name].count())
 
 
 def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
-    """Return one axis of a recipe in a few words: `resnet18`, `magnitude 34%`, `int8_static`."""
+    """Return one axis of a recipe as short text: `resnet18`, `magnitude 34%`, `int8_static`."""
     name = str(params.get(axis, ""))
     if (model := params.get(f"{axis}.{name}.model")) is not None:
         return str(model)
@@ -95,7 +95,7 @@ def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
 
 
 def recipe_in_words(params: Mapping[str, Scalar]) -> str:
-    """Return all choices: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
+    """Return the methods of all axes: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
     return " · ".join(describe_method(params, name) for name in params if "." not in name)
 
 
@@ -132,5 +132,5 @@ def _recipes(trials: Sequence[TrialRecord]) -> dict[str, Sequence[object]]:
 
 def _note(outcome: Outcome) -> str:
     failure = outcome.failure
-    said = outcome.reason or (f"{failure.kind}: {failure.message}" if failure else "")
-    return said or (f"no gain: {outcome.no_op}" if outcome.no_op else "")
+    reason = outcome.reason or (f"{failure.kind}: {failure.message}" if failure else "")
+    return reason or (f"no effect: {outcome.no_op}" if outcome.no_op else "")

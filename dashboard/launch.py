@@ -1,4 +1,4 @@
-"""Start of the dashboard's server, with access as closed as possible. Imports nothing heavy."""
+"""Start of the dashboard's server, with restricted access. Imports nothing that is slow."""
 
 import ipaddress
 import os
@@ -54,7 +54,7 @@ def launch(
         The server's exit status; 0 if a person stopped it.
 
     Raises:
-        BadInput: `host` is not this machine alone, no login is required, and the caller does not
+        BadInput: other machines can reach `host`, no login is required, and the caller does not
             insist.
     """
     check_host(host, insist=insist)
@@ -63,7 +63,7 @@ def launch(
     try:
         return server.wait()
     except KeyboardInterrupt:
-        # The server receives Ctrl-C, but not a signal to this process alone: see below.
+        # The server receives Ctrl-C too. A signal to this process alone does not reach it: see below.
         return 0
     finally:
         server.terminate()
@@ -84,9 +84,9 @@ def check_host(host: str, *, insist: bool = False) -> None:
         raise BadInput(str(error)) from error
     if not has_login:
         raise BadInput(
-            f"host must be this machine's own, such as 127.0.0.1, but got {host}: whoever reaches "
-            "it could read the whole store. Configure a login ([auth] in .streamlit/secrets.toml), "
-            "tunnel with ssh -L, or insist"
+            f"host must be this machine's own, such as 127.0.0.1, but got {host}: anyone who "
+            "reaches it could read the whole store. Configure a login ([auth] in .streamlit/secrets.toml), "
+            "tunnel with ssh -L, or pass --insist"
         )
 
 
@@ -105,10 +105,10 @@ def server_command(*, host: str, port: int, open_browser: bool) -> list[str]:
 
 
 def server_environment(url: str, *, study: str | None) -> Mapping[str, str]:
-    """Return this process's environment, with what the server must show."""
-    handed = {STORE_VARIABLE: url} | ({} if study is None else {STUDY_VARIABLE: study})
+    """Return this process's environment, with the store and the study that the server shows."""
+    passed = {STORE_VARIABLE: url} | ({} if study is None else {STUDY_VARIABLE: study})
     others = {name: value for name, value in os.environ.items() if name != STUDY_VARIABLE}
-    return others | handed
+    return others | passed
 
 
 def _is_loopback(host: str) -> bool:
@@ -121,9 +121,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(host: str) -> list[str]:
-    """Return the host names that a browser may ask for.
+    """Return the host names by which a browser may address the server.
 
-    Without this check a page elsewhere could rebind its own host name to this server.
+    Without this check, another site could reach the server by DNS rebinding.
     """
     if _is_loopback(host):
         return ["localhost", "127.0.0.1", "::1"]

@@ -19,7 +19,7 @@ from search.analysis.history import HistoryPoint, history
 from search.analysis.pareto import best
 from search.analysis.recommend import Advice, advise
 from search.analysis.savings import Savings, savings
-from search.errors import DamagedRow
+from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
@@ -119,12 +119,15 @@ def study_pulses(url: str) -> dict[str, Pulse]:
         return store.pulses()
 
 
-def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary | DamagedRow]:
-    """Return a summary of every study, in the pulses' order; damaged ones come first."""
+def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary | DamagedRow | BadInput]:
+    """Return a summary of every study, in the pulses' order, or why it can't be read.
+
+    Damaged ones come first.
+    """
     with _open(url) as store:
         found, tallies = store.studies(), store.tallies()
     studies = {study.name: study for study in found if isinstance(study, StudyRecord)}
-    summaries: list[Summary | DamagedRow] = [
+    summaries: list[Summary | DamagedRow | BadInput] = [
         error for error in found if isinstance(error, DamagedRow)
     ]
     for name, pulse in pulses.items():
@@ -136,10 +139,10 @@ def load_summaries(url: str, pulses: Mapping[str, Pulse]) -> list[Summary | Dama
 
 def _summary(
     study: StudyRecord, tallies: Mapping[TrialState, Tally], place: Place
-) -> Summary | DamagedRow:
+) -> Summary | DamagedRow | BadInput:
     try:
         return Summary(study=study, tallies=tallies, best=load_best(place))
-    except DamagedRow as error:
+    except (DamagedRow, BadInput) as error:
         return error
 
 
@@ -174,6 +177,7 @@ def load_best(place: Place) -> TrialRecord | None:
 
     Raises:
         DamagedRow: a trial can't be read. All trials are read, not only the complete ones.
+        BadInput: its goal or its budget is of a plugin that is not installed here.
     """
     with _open(place.url) as store:
         record, trials = store.study(place.study), store.trials(place.study)

@@ -9,7 +9,8 @@ RetortError                 exit 1
 ├── Interrupted             exit 130 the person stopped it
 ├── StoreError              exit 1   the store can't be opened, read or written
 │   ├── StoreUnavailable             not now: locked, gone or full; later it may be
-│   ├── NotFinite                    a value to store contains NaN or infinity
+│   ├── ImpossibleValue              a measurement to store that no network can have
+│   │   └── NotFinite                it contains NaN or infinity
 │   ├── DamagedRow                   a stored row was damaged, as by an edit by hand
 │   └── StudyHeld                    another process runs the study
 │       └── ArtifactsHeld            another store, or a copy, has its artifacts folder
@@ -87,7 +88,11 @@ class StoreUnavailable(StoreError):
     """The store is locked, gone or full: the same write may succeed later."""
 
 
-class NotFinite(StoreError):
+class ImpossibleValue(StoreError):
+    """A value to store is one that no network can have."""
+
+
+class NotFinite(ImpossibleValue):
     """A value to store contains a number that is not finite."""
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from search.config import student_spec
 from search.data import images, parts, views
+from search.objectives.limits import limits
 from search.targets import onnx_export
 from search.targets.target import Runtime
 from search.training import distiller, ema, erasing, mixup, trainer
@@ -74,4 +75,6 @@ def file_stages(runtime: Runtime) -> StageVersions:
         "count": counting.VERSION,
         "export": onnx_export.VERSION,
         "make": runtime.file_version,
+        # Those of plugins, once they have changed: to install one leaves known costs as they are.
+        **{f"count {name}": one.version for name, one in limits().items() if one.version > 1},
     }

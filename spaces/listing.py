@@ -1,4 +1,4 @@
-"""List of all methods and their properties, for the command, the docs and scripts."""
+"""List of all methods and their properties, for the command line, the docs and scripts."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ _ARXIV = re.compile(r"arXiv:\d{4}\.\d{4,5}")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a method: its domain and its default."""
+    """A parameter of a method: its distribution and its default."""
 
     name: str
     distribution: str
@@ -31,11 +31,11 @@ class MethodListing:
     Attributes:
         axis: the method's axis.
         name: the method's name in study files.
-        summary: one sentence about what the method does.
-        papers: its sources, such as `arXiv:1503.02531`.
-        shrinks: what it makes smaller; `nothing` if that is not its purpose.
-        needs: what it needs from the teacher; `nothing` for all but distillations.
-        parameters: its parameters, in the order of a study file.
+        summary: the first line of the class's docstring.
+        papers: sources of the method, such as `arXiv:1503.02531`.
+        shrinks: costs that the method is meant to reduce; `nothing` if there are none.
+        needs: outputs of the teacher that the method needs; `nothing` except for distillations.
+        parameters: parameters of the method, in the order of a study file.
     """
 
     axis: str
@@ -53,32 +53,34 @@ class MethodListing:
 
 
 def list_methods(axis: str | None = None) -> list[MethodListing]:
-    """Return the methods, by name, of one axis or of all axes in the order of compression.
+    """Return the methods of one axis, or of all axes in the order of compression.
+
+    The methods of an axis are sorted by name.
 
     Raises:
         ValueError: there is no such axis.
     """
     axes = [axis] if axis else [one.axis for one in AXES]
-    return [_told(method) for name in axes for method in registry.methods(name).values()]
+    return [_listing(method) for name in axes for method in registry.methods(name).values()]
 
 
 def as_markdown(methods: Sequence[MethodListing]) -> str:
-    """Return a table for each axis, and a list of the parameters."""
+    """Return a Markdown table of the methods and a list of their parameters, for each axis."""
     axes = dict.fromkeys(method.axis for method in methods)
     return "\n".join(
         _section(axis, [method for method in methods if method.axis == axis]) for axis in axes
     )
 
 
-def _told(method: type[Method]) -> MethodListing:
+def _listing(method: type[Method]) -> MethodListing:
     defaults = method().params()
     module = inspect.getmodule(method)
-    told = f"{inspect.getdoc(method) or ''}\n{(module and module.__doc__) or ''}"
+    docstrings = f"{inspect.getdoc(method) or ''}\n{(module and module.__doc__) or ''}"
     return MethodListing(
         axis=method.axis,
         name=method.name,
         summary=method.summary(),
-        papers=tuple(dict.fromkeys(_ARXIV.findall(told))),
+        papers=tuple(dict.fromkeys(_ARXIV.findall(docstrings))),
         shrinks=str(method.shrinks),
         needs=str(method.needs) if issubclass(method, Distillation) else "nothing",
         parameters=tuple(
@@ -90,15 +92,15 @@ def _told(method: type[Method]) -> MethodListing:
 
 def _section(axis: str, methods: Sequence[MethodListing]) -> str:
     rows = [
-        f"| `{method.name}` | {method.summary} | {_papers(method)} | {_says(axis, method)} |"
+        f"| `{method.name}` | {method.summary} | {_papers(method)} | {_last_cell(axis, method)} |"
         for method in methods
     ]
-    last = "asks of the teacher" if axis == "distillation" else "shrinks"
+    last = "needs from the teacher" if axis == "distillation" else "shrinks"
     head = [f"### {axis}", "", f"| method | what it does | source | {last} |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, "", *_parameters(methods), ""])
 
 
-def _says(axis: str, method: MethodListing) -> str:
+def _last_cell(axis: str, method: MethodListing) -> str:
     return method.needs if axis == "distillation" else method.shrinks
 
 
@@ -110,11 +112,11 @@ def _papers(method: MethodListing) -> str:
 def _parameters(methods: Sequence[MethodListing]) -> Iterator[str]:
     for method in methods:
         if method.parameters:
-            told = "; ".join(
+            described = "; ".join(
                 f"`{one.name}` {one.distribution}, {_yaml(one.default)} by default"
                 for one in method.parameters
             )
-            yield f"- `{method.name}`: {told}"
+            yield f"- `{method.name}`: {described}"
 
 
 def _yaml(value: Scalar) -> str:

@@ -1,4 +1,4 @@
-"""Discovery of the modules that installed distributions add as entry points `retort.plugins`."""
+"""Discovery of plugins: modules that the entry points `retort.plugins` of packages name."""
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -11,7 +11,7 @@ _Entry = TypeVar("_Entry")
 
 
 class PluginError(ValueError):
-    """An installed plugin that can't be used."""
+    """An error in an installed plugin."""
 
 
 @cache
@@ -19,7 +19,8 @@ def plugin_modules() -> tuple[ModuleType, ...]:
     """Return the modules that the entry points name, sorted by the entry points' names.
 
     Raises:
-        PluginError: one can't be imported, or is not a module; names its distribution.
+        PluginError: an entry point can't be imported, or is not a module. The message names its
+            distribution.
     """
     found = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
     return tuple(dict.fromkeys(map(_imported, found)))
@@ -32,12 +33,12 @@ def _imported(entry: EntryPoint) -> ModuleType:
     except Exception as error:
         raise PluginError(
             f"the plugin {entry.value} of {distribution} can't be imported: "
-            f"{type(error).__name__}: {error}. Mend it, or uninstall {distribution}"
+            f"{type(error).__name__}: {error}. Repair the plugin or uninstall {distribution}"
         ) from error
     if not isinstance(module, ModuleType):
         raise PluginError(
             f"an entry point of {GROUP} must name a module, but {entry.name} of {distribution} "
-            f"names {entry.value}"
+            f"names {entry.value}: correct the entry point or uninstall {distribution}"
         )
     return module
 
@@ -45,7 +46,7 @@ def _imported(entry: EntryPoint) -> ModuleType:
 def plugin_entries(kind: type[_Entry]) -> tuple[_Entry, ...]:
     """Return the instances of `kind` among the attributes of the plugins' modules.
 
-    Objects that a plugin imports from this project are left out: they are registered already.
+    The result includes instances that a plugin imports from this project. Callers skip them.
     """
     return tuple(
         value

@@ -8,7 +8,7 @@ from dashboard.charts.figure import as_text, new_figure
 
 
 def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) -> go.Figure:
-    """Return a heat map of shares, [names, names], each 0 to 1, with the share in each field.
+    """Return a heat map of shares, [names, names], each 0 to 1, with the share in each cell.
 
     The diagonal, where each network agrees with itself, is left blank.
     """
@@ -25,7 +25,7 @@ def agreement_figure(names: Sequence[str], shares: Sequence[Sequence[float]]) ->
             z=others,
             text=[["" if share is None else f"{share:.1%}" for share in row] for row in others],
             texttemplate="%{text}",
-            # The colours start at one half: a difference of one image in a thousand is small.
+            # The colours start at one half, so that small differences have similar colours.
             zmin=min([0.5, *known]),
             zmax=1.0,
             colorscale=[[0, "#b45309"], [0.5, "#475569"], [1, "#0f766e"]],

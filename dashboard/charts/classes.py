@@ -14,11 +14,11 @@ ByClass = Sequence[tuple[int, int]]
 
 
 def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | None) -> go.Figure:
-    """Return a figure with two dots a class and a line between them, the worst class on top.
+    """Return a figure with two dots per class and a line between them, the worst class on top.
 
     Args:
         names: the classes' names.
-        student: for each class the number of images and how many the student predicts right.
+        student: for each class, the number of images and of correct predictions.
         teacher: the same for the teacher; None if unknown.
 
     Returns:
@@ -34,7 +34,7 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
     figure.add_trace(_dots("Student", labels, [student[place] for place in worst], FRONTIER))
     figure.update_layout(
         xaxis={"tickformat": ".3~p", "autorangeoptions": {"clipmin": -0.02, "clipmax": 1.02}},
-        # Rows have numbers, because shortened names may be alike. plotly draws the first lowest.
+        # Rows have numbers, because shortened names may be equal. plotly draws the first row lowest.
         yaxis={
             "autorange": "reversed",
             "tickvals": list(range(len(worst))),
@@ -75,5 +75,5 @@ def _dots(name: str, labels: Sequence[str], found: ByClass, colour: str) -> go.S
         marker={"color": colour, "size": size},
         customdata=[list(counts) for counts in found],
         hovertemplate=f"<b>%{{text}}</b><br>{name.lower()}: %{{customdata[1]}} of "
-        "%{customdata[0]} right (%{x:.1%})<extra></extra>",
+        "%{customdata[0]} correct (%{x:.1%})<extra></extra>",
     )

@@ -22,7 +22,7 @@ def cloud_points(
 ) -> pd.DataFrame:
     """Return the rows of a `trial_frame` to draw against this cost, with their `hover` text.
 
-    At most 2,000 trials are kept beside the frontier.
+    The frontier and at most 2,000 other trials are kept.
     """
     drawn = thinned(trials[trials[axis.column].notna()])
     return drawn.assign(hover=list(_hover(drawn, objectives)))
@@ -49,8 +49,8 @@ def cloud_figure(
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. Trials with a known
-        cost and an unknown metric are ticks under the plot. If a few values are far worse than
-        the rest, the axis leaves them out and its note gives their number.
+        cost and an unknown metric are ticks below the plot. If a few values are far worse than
+        the rest, the axis leaves them out, and a note gives their number.
     """
     drawn = points.assign(is_within=within(points, limits, score))
     trained = drawn[drawn[score.column].notna()]
@@ -148,7 +148,7 @@ def _points(
         mode="markers",
         name=name,
         marker={**marker, "opacity": fading},
-        # An array, because plotly walks through lists value by value.
+        # An array, because plotly processes a list value by value.
         customdata=rows[["number", "hover"]].to_numpy(dtype=object),
         hovertemplate="<b>Trial %{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         unselected={"marker": {"opacity": 0.25}},

@@ -26,9 +26,9 @@ class _Stretch:
 def curves_figure(trials: Sequence[TrialRecord], score: Measure) -> go.Figure:
     """Return a figure of the metric (top) and the loss (bottom) by epoch, stage after stage.
 
-    Colour tells several trials apart, and dashes tell their stages apart. For a single trial colour
-    tells its stages apart. A stage that trials share, as branches do, is drawn as one line:
-    otherwise the last trial's line would hide the others.
+    Several trials differ in colour, and their stages in dashes. The stages of a single trial differ
+    in colour. A stage that trials share, as branches do, is drawn as one line: otherwise the last
+    trial's line would hide the others.
     """
     figure = new_figure(height=430, showlegend=True)
     shared: dict[_Stretch, list[int]] = {}
@@ -104,7 +104,7 @@ def _lay_out(figure: go.Figure, longest: int, score: Measure) -> None:
             "title": {"text": "Epoch"},
             "anchor": "y2",
             "rangemode": "tozero",
-            # Ticks at whole epochs only, and no more than a phone has room for.
+            # Ticks at whole epochs only, and no more than fit on a phone.
             "dtick": max(1, math.ceil(longest / 8)),
         },
         yaxis={

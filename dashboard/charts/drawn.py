@@ -11,7 +11,7 @@ SHOWN_BESIDE_THE_FRONTIER = 2000
 
 
 def within(trials: pd.DataFrame, limits: Mapping[str, float], score: Measure) -> "pd.Series[bool]":
-    """Return which trials keep all limits that are known of them: on costs and on the metric."""
+    """Return which trials keep all limits on costs and metric; an unknown value breaks none."""
     kept = pd.Series(True, index=trials.index)
     for column, bound in limits.items():
         if column == score.column and score.is_maximized:

@@ -1,4 +1,4 @@
-"""Common parts of all figures. The page gives text and lines its theme's colours."""
+"""Common parts of all figures. The page adds its theme's colours to text and lines."""
 
 from html import escape
 from typing import Any
@@ -14,7 +14,7 @@ _MARGIN = {"l": 10, "r": 16, "t": 28, "b": 10}
 
 
 def as_text(text: str) -> str:
-    """Return the text as HTML, without tags or direction marks that others wrote."""
+    """Return the text as HTML, with tags and direction marks escaped."""
     return escape(visible_lines(text))
 
 

@@ -31,11 +31,11 @@ class Reach:
 def value_reach(values: "pd.Series[float]", others: Sequence[float], score: Measure) -> Reach:
     """Return the axis range of all values except those far worse than the rest.
 
-    Those would press the other values into a line.
+    With them, the other values would look like a line.
 
     Args:
         values: the trials' values.
-        others: values that must be visible in any case, such as the teacher's.
+        others: values that must be visible, such as the teacher's.
         score: the measure of these values.
 
     Source: Tukey's fence of one and a half interquartile ranges, Exploratory Data Analysis, 1977.
@@ -67,7 +67,7 @@ def _reach_of(values: "pd.Series[float]", others: Sequence[float]) -> Reach:
 def lay_out(
     figure: go.Figure, axis: Measure, score: Measure, reach: Reach, *, has_rug: bool
 ) -> None:
-    """Set up the axes. Trials with an unknown metric have a band of their own at the bottom."""
+    """Set up the axes. Trials with an unknown metric have a separate band at the bottom."""
     bottom = _RUG_SHARE + _SPACE_SHARE if has_rug else 0.0
     is_near = score.is_share and reach.high - reach.low < 0.06
     figure.update_layout(
@@ -82,7 +82,7 @@ def lay_out(
             "type": "log",
             "title": {"text": axis.axis_title},
             "tickformat": axis.tick_format,
-            # More labels would run into each other on a phone.
+            # More labels would overlap on a phone.
             "nticks": 4,
             "minor": {"dtick": "D1", "ticks": "outside", "showgrid": False},
             "showgrid": True,
@@ -102,7 +102,7 @@ def lay_out(
             }
         )
     if reach.beyond:
-        _tell_of_those_beyond(figure, reach.beyond, bottom, score)
+        _note_hidden_trials(figure, reach.beyond, bottom, score)
 
 
 def cost_range(
@@ -136,7 +136,7 @@ def draw_limits(
     figure.add_shape(
         type="rect",
         x0=bound,
-        # The shape ends at the edge: plotly would fit the axes to a larger one.
+        # The shape ends at the edge, because plotly would extend the axes to a larger one.
         x1=10 ** span[1],
         y0=0,
         y1=1,
@@ -161,7 +161,7 @@ def draw_limits(
     )
 
 
-def _tell_of_those_beyond(figure: go.Figure, count: int, bottom: float, score: Measure) -> None:
+def _note_hidden_trials(figure: go.Figure, count: int, bottom: float, score: Measure) -> None:
     what = "1 trial lies" if count == 1 else f"{count} trials lie"
     arrow, where = ("↓", "below") if score.is_maximized else ("↑", "above")
     figure.add_annotation(
@@ -169,7 +169,7 @@ def _tell_of_those_beyond(figure: go.Figure, count: int, bottom: float, score: M
         xref="paper",
         y=bottom if score.is_maximized else 1,
         yref="paper",
-        text=f"{arrow} {what} {where}: double-click to see",
+        text=f"{arrow} {what} {where}: double-click to show",
         showarrow=False,
         xanchor="left",
         yanchor="bottom" if score.is_maximized else "top",

@@ -26,7 +26,7 @@ def importance_figure(
 
     Args:
         found: the importance of each parameter, as a share, for each objective.
-        objectives: what the study searches for, by column.
+        objectives: the study's objectives, by column.
     """
     total = pd.DataFrame(found).fillna(0.0)
     names = total.sum(axis=1).sort_values(ascending=False).index[:_MOST_BARS]
@@ -56,9 +56,7 @@ def importance_figure(
 def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go.Figure | None:
     """Return a figure of the objective against one parameter; None without trials.
 
-    It shows the frontier and at most 2,000 other trials.
-
-    Points carry the trial's number as `customdata[0]`.
+    It shows the frontier and at most 2,000 other trials. Points carry the trial's number as `customdata[0]`.
     """
     known = trials[trials[objective.column].notna() & trials[parameter].notna()]
     if known.empty:
@@ -92,10 +90,10 @@ def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go
 def contour_figure(
     trials: pd.DataFrame, across: str, up: str, objective: Measure
 ) -> go.Figure | None:
-    """Return a figure of the objective's mean over two parameters; None if too little is known.
+    """Return a figure of the objective's mean over two parameters; None for fewer than 3 trials.
 
-    Two numeric parameters give a contour plot. If one of them has options, which have no values
-    between them, the figure is a heat map. Points carry the trial's number as `customdata[0]`.
+    Two numeric parameters give a contour plot. If one of them is categorical, the figure is
+    a heat map. Points carry the trial's number as `customdata[0]`.
     """
     known = trials[trials[[objective.column, across, up]].notna().all(axis=1)]
     if len(known) < 3:
@@ -170,7 +168,7 @@ def _binned(axis: Scale) -> tuple[list[float], "pd.Series[int]"]:
 
 
 def _jitter(rows: pd.DataFrame, axis: Scale) -> "pd.Series[float]":
-    """Spread points of one category; leave numbers where they are."""
+    """Return a small shift for the points of each category; 0 for numbers."""
     width = 0.0 if axis.is_numeric else 0.12 / max(1, len(axis.labels))
     # The shift depends on the trial's number, so that points in a live figure don't move.
     shift = ((rows["number"] * 0.618034) % 1 - 0.5) * 2 * width
@@ -189,7 +187,7 @@ def _ticks(axis: Scale) -> dict[str, object]:
 
 
 def _in_lines(label: str) -> str:
-    """Break a long label into two lines, so that several fit beside each other on a phone."""
+    """Break a long label into two lines, so that several labels fit on a phone."""
     middle = label.find("_", len(label) // 4)
     if len(label) < 11 or middle < 0:
         return as_text(label)

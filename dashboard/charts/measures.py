@@ -18,12 +18,12 @@ class Measure:
 
     Attributes:
         column: its column in the frame of trials.
-        name: for people, inside a sentence.
-        title: for people, with a capital.
+        name: the name inside a sentence.
+        title: the name with a capital letter.
         label: formats a value.
         is_maximized: whether more is better.
         is_cost: whether it is a cost; costs have a log axis.
-        is_share: whether it lies between 0 and 1 and is written in per cent.
+        is_share: whether it lies between 0 and 1 and is shown in per cent.
         axis_title: the title of an axis, with the unit of its ticks.
         tick_format: the d3 format of an axis's ticks.
         less: the word for a student with a lower value.
@@ -58,30 +58,25 @@ class Measure:
         return None if found is None else found.value
 
     def change(self, before: float, after: float) -> str:
-        """Return the change in words: in points for a share, in per cent otherwise."""
+        """Return the change as text: in points for a share, in per cent otherwise."""
         if self.is_share:
             return f"{(after - before) * 100:+.1f} points"
         return f"{after / before - 1:+.0%}" if before else ""
 
-    def is_worse(self, value: float, bound: float) -> bool:
-        """Return whether the value lies on the wrong side of a bound."""
-        return value < bound if self.is_maximized else value > bound
-
 
 def metric_measure(metric: Metric) -> Measure:
     """Return the measure of a metric."""
-    is_share = {metric.best, metric.worst} == {0.0, 1.0} and metric.format(0.5).endswith("%")
     title = _capital(metric.label)
     return Measure(
         column=metric.name,
         name=metric.label,
         title=title,
-        label="{:.1%}".format if is_share else metric.format,
+        label="{:.1%}".format if metric.is_share else metric.format,
         is_maximized=metric.is_maximized,
         is_cost=False,
-        is_share=is_share,
+        is_share=metric.is_share,
         axis_title=title,
-        tick_format=".0%" if is_share else "~g",
+        tick_format=".0%" if metric.is_share else "~g",
     )
 
 

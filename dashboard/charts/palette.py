@@ -1,4 +1,4 @@
-"""Colours and marks that are readable on white and on the dark theme's near-black."""
+"""Colours and marks that are readable in the light and in the dark theme."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates: one line a trial, through its choices and its results."""
+"""Parallel coordinates: one line per trial, through its recipe and its results."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ from dashboard.frames import varying
 
 _SHOWN_BESIDE_THE_FRONTIER = 300
 _WIDTH_OF_AN_AXIS = 84
-# With the objectives, these are as many as fit into a window of 1280 pixels.
+# So many axes, with the objectives, fit into a window of 1280 pixels.
 _MOST_AXES = 9
-# More lines are drawn fainter; otherwise they would merge into one blot.
+# More lines are drawn fainter, so that single lines remain visible.
 _CLEAR = 60
 
 
@@ -33,13 +33,13 @@ def parallel_figure(
     Args:
         trials: a frame from `trial_frame`.
         parameters: its columns to draw, beside the objectives.
-        objectives: what the study searches for, by column; the metric first.
+        objectives: the study's objectives, by column; the metric first.
         marked: trials to highlight.
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. It shows the frontier
-        and at most 300 other trials, and up to nine of the parameters that differ between trials:
-        those first that most trials have.
+        and at most 300 other trials, and up to nine of the parameters that differ between trials,
+        sorted by how many trials have a value.
     """
     score, *costs = objectives
     measured = trials[trials[score].notna() & trials[costs].notna().any(axis=1)]
@@ -87,7 +87,7 @@ def _lines(
                 xs.append(place)
                 ys.append(at)
                 held.append([number, text])
-        # The gap keeps one trial's line from running on into the next one's.
+        # The gap separates the lines of two trials.
         xs.append(None)
         ys.append(None)
         held.append(None)
@@ -110,7 +110,7 @@ def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[st
 
 
 def _lay_out(figure: go.Figure, scales: Sequence[Scale]) -> None:
-    # On a phone the figure scrolls sideways: squeezed, its labels would overlap.
+    # On a phone the figure scrolls sideways, because its labels would overlap in a narrow one.
     figure.update_layout(
         meta={"min_width": _WIDTH_OF_AN_AXIS * len(scales) + 110},
         xaxis={

@@ -63,7 +63,7 @@ def progress_figure(
 
 
 def savings_figure(found: Savings) -> go.Figure:
-    """Return one bar of all requested epochs, divided by what became of them."""
+    """Return one bar of all requested epochs: trained, rejected, stopped and shared ones."""
     figure = new_figure(height=170, showlegend=True, barmode="stack")
     for name, title, colour in _PARTS:
         epochs = getattr(found, name)
@@ -84,7 +84,7 @@ def savings_figure(found: Savings) -> go.Figure:
         )
     figure.update_layout(
         xaxis={
-            "title": {"text": "Epochs of training that the recipes asked for", "standoff": 8},
+            "title": {"text": "Training epochs that the recipes asked for", "standoff": 8},
             "automargin": True,
         },
         yaxis={"visible": False},

@@ -23,7 +23,7 @@ class Scale:
     Attributes:
         name: the column's name.
         places: the rows' positions.
-        labels: texts of the ends and the middle, or of the options, at their positions.
+        labels: the texts at the ends and the middle, or the options, at their positions.
         ticks: round numbers, or the options, at their positions.
         is_numeric: whether the column holds numbers.
     """
@@ -36,7 +36,7 @@ class Scale:
 
 
 def scale(values: "pd.Series[Any]", name: str) -> Scale:
-    """Return the axis of a column: numbers from low to high, anything else by its name."""
+    """Return the axis of a column: numbers from low to high, other values in alphabetical order."""
     present = values.dropna()
     if len(present) and all(_is_number(value) for value in present):
         return _numeric(values.astype("float64"), name)

@@ -1,4 +1,4 @@
-"""Waterfall of what each stage changed, from the float student to the shipped one."""
+"""Waterfall chart of the effect of each stage, from the float32 student to the shipped one."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -17,20 +17,20 @@ _ROW = 170
 
 
 def stage_values(outcome: Outcome, measure: Measure) -> list[tuple[str, float]]:
-    """Return the measure after each stage that measured it, and at last of the shipped file.
+    """Return the measure after each stage that measured it, and finally of the shipped file.
 
-    A stage records only the study's own metric. The shipped file's value stands under the last
-    stage that measured a file, because it is the same file.
+    A stage records only the study's own metric. The last stage that measured a file gets the
+    shipped file's value, because it is the same file.
     """
     found = {
         stage.name: float(value)
         for stage in outcome.stages
         if (value := measure.of_cost(stage.cost) if measure.is_cost else stage.score) is not None
     }
-    filed = [stage.name for stage in outcome.stages if SIZE.cost in stage.cost]
+    with_file = [stage.name for stage in outcome.stages if SIZE.cost in stage.cost]
     shipped = measure.of(outcome)
     if shipped is not None:
-        found.setdefault(filed[-1] if filed else _SHIPPED, float(shipped))
+        found.setdefault(with_file[-1] if with_file else _SHIPPED, float(shipped))
     return list(found.items())
 
 

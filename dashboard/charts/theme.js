@@ -1,4 +1,4 @@
-// Colours of the theme, which a figure does not know: put in just before it is drawn.
+// Adds the theme's colours to a figure just before it is drawn.
 function themed(layout, style) {
   const colour = (name) => style.getPropertyValue(name).trim();
   const text = colour("--st-text-color") || "#333333";

@@ -1,4 +1,4 @@
-"""The recommended student within the budget: what it is, the reasons, and how to get it."""
+"""The recommended student within the budget, the reasons for it, and its export."""
 
 import streamlit as st
 
@@ -24,26 +24,22 @@ def show_choice(
         st.text(recipe_in_words(advice.chosen.params))
         within = str(limits.budget) if limits.bounds else "no limit is set"
         teacher = study.teacher
-        beside = (
-            ""
-            if teacher is None
-            else f" · beside the teacher's {teacher_in_words(teacher, view.goal)}"
-        )
-        st.caption(f"Your budget: {within}{beside}")
+        compared = "" if teacher is None else f" · teacher: {teacher_in_words(teacher, view.goal)}"
+        st.caption(f"Your budget: {within}{compared}")
         show_measures(advice.chosen, study.teacher, view.goal)
         why, take = st.columns([3, 2], gap="large")
         with why:
-            st.markdown("**Why this one**")
+            st.markdown("**Why this student**")
             for line in reasons(advice, limits.budget, view.goal):
                 st.markdown(f"- {line}")
         with take:
             st.markdown(
-                "**Take it with you**", help="Weights, ONNX, recipe, model card, checksums."
+                "**Get this student**", help="Weights, ONNX, recipe, model card, checksums."
             )
             show_export(study, advice.chosen, url=url, key="choice.export")
             st.page_link(
                 "views/trial.py",
-                label=f"All of trial {number}",
+                label=f"Open trial {number}",
                 icon=":material/biotech:",
                 query_params={"study": study.name, "trial": str(number)},
             )

@@ -1,6 +1,6 @@
 """Export of a student as a folder for other programs, zipped for the browser's download.
 
-`retort export` does it in a process of its own: the dashboard itself never loads a network.
+A process of its own runs `retort export`, so that the dashboard never loads a network.
 """
 
 import io
@@ -33,7 +33,7 @@ class ExportError(Exception):
 
 @st.cache_resource
 def _lock() -> Lock:
-    """Return the lock that is held while a student is packed: one at a time for all visitors."""
+    """Return the lock for packing: all visitors together pack one student at a time."""
     return Lock()
 
 
@@ -42,14 +42,14 @@ def show_export(study: StudyRecord, trial: TrialRecord, *, url: str, key: str) -
     try:
         folder = artifact_folder(study, trial)
     except RetortError as error:
-        show_problem("The student is out of reach.", str(error))
+        show_problem("The student can't be read.", str(error))
         return
     if trial.state is not TrialState.COMPLETE or folder is None:
-        st.caption("Only a complete trial has a student to take along.")
+        st.caption("Only a complete trial has a student to export.")
         return
     st.code(export_command(trial, url=url), language="bash", wrap_lines=True)
     if not folder.is_dir():
-        st.caption("Its artifact is not on this machine: run the command where the search ran.")
+        st.caption("The artifact is not on this machine. Run the command where the search ran.")
         return
     name = f"{trial.study}-{trial.number}"
     held = st.session_state.get(key)
@@ -86,7 +86,7 @@ def artifact_folder(study: StudyRecord, trial: TrialRecord) -> Path | None:
 def export_command(trial: TrialRecord, *, url: str) -> str:
     """Return the command that writes this trial's student into a folder.
 
-    The command leaves out a URL that holds a secret: it reads it from RETORT_STORE.
+    The command leaves out a URL that holds a secret, and reads it from RETORT_STORE.
     """
     return f"{command('export', trial, url=url)} -o student-{trial.number}"
 
@@ -101,7 +101,7 @@ def command(name: str, trial: TrialRecord, *, url: str) -> str:
 
 def _export(trial: TrialRecord, *, url: str, key: str) -> None:
     try:
-        with st.spinner("Exporting and checking it…"), _lock():
+        with st.spinner("Exporting and checking the student…"), _lock():
             packed = packed_student(trial, url=url)
     except ExportError as error:
         show_problem("The student could not be exported.", str(error))
@@ -111,10 +111,10 @@ def _export(trial: TrialRecord, *, url: str, key: str) -> None:
 
 
 def packed_student(trial: TrialRecord, *, url: str) -> bytes:
-    """Return what `retort export` writes, as a zip file.
+    """Return the folder that `retort export` writes, as a zip file.
 
     Raises:
-        ExportError: it wrote nothing; the message is its own.
+        ExportError: the export failed; the message is that of `retort export`.
     """
     name = f"{trial.study}-{trial.number}"
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,7 +132,7 @@ def packed_student(trial: TrialRecord, *, url: str) -> bytes:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ExportError(f"it took longer than {_PATIENCE_S} seconds") from error
+            raise ExportError(f"the export took longer than {_PATIENCE_S} seconds") from error
         if done.returncode:
             raise ExportError(done.stderr.strip()[-2000:] or f"exit status {done.returncode}")
         return _zipped(folder)

@@ -18,15 +18,14 @@ _FAMILY = "family"
 def pick_choices(here: PageContext, view: StudyView) -> Choices:
     """Return the selected values of each filtered column, picked in a popover.
 
-    The popover shows how many filters are active.
-
-    An axis on which all trials chose the same has no filter.
+    The popover shows how many filters are active. An axis on which all trials have the same method
+    has no filter.
     """
     if not view.options:
         return {}
     chosen = {}
-    acting = sum(bool(st.session_state.get(f"{here.page}.{name}")) for name in view.options)
-    with st.popover(f"Filters ({acting})" if acting else "Filters", icon=":material/filter_alt:"):
+    active = sum(bool(st.session_state.get(f"{here.page}.{name}")) for name in view.options)
+    with st.popover(f"Filters ({active})" if active else "Filters", icon=":material/filter_alt:"):
         for name, values in view.options.items():
             key = bind(here.page, name, list[str](), some_of(values))
             # A choice that the study no longer holds can't be selected any more.

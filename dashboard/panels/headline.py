@@ -53,14 +53,14 @@ def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:
 
 
 def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal) -> None:
-    """Show a row of the student's measures, each against the teacher's."""
+    """Show a row of the student's measures, each compared with the teacher's."""
     assert trial.outcome is not None
     cost = trial.outcome.cost or {}
     with st.container(horizontal=True):
         score = metric_measure(goal.metric)
         if (value := score.of(trial.outcome)) is not None:
             theirs = None if teacher is None else score.of_quality(teacher.quality)
-            _show(score.title, score.label(value), _apart(score, value, theirs))
+            _show(score.title, score.label(value), _difference(score, value, theirs))
         for measure in cost_measures().values():
             if (value := measure.of_cost(cost)) is not None:
                 theirs = None if teacher is None else measure.of_cost(teacher.cost)
@@ -75,7 +75,7 @@ def teacher_in_words(teacher: TeacherRecord, goal: Goal) -> str:
     return ", ".join(measure.label(value) for measure, value in values if value is not None)
 
 
-def _apart(score: Measure, value: float, theirs: float | None) -> str | None:
+def _difference(score: Measure, value: float, theirs: float | None) -> str | None:
     if theirs is None:
         return None
     side = "below" if value < theirs else "above"
@@ -100,12 +100,12 @@ def _show(label: str, value: str, beside: str | None) -> None:
 
 
 def explain_absence(view: StudyView, reason: str) -> None:
-    """Explain why there is no student to show; `reason` is the search's own."""
+    """Explain why there is no student to show; `reason` comes from the search."""
     if (view.trials["state"] == TrialState.RUNNING.value).all():
         if standing(view.study) is StudyState.RUNNING:
             text = "The first trials are running; none has ended yet."
         else:
-            text = f"It ended before any trial did: `retort resume {view.study.name}` goes on."
+            text = f"The search ended before any trial did. Resume it: `retort resume {view.study.name}`"
         st.info(text, icon=":material/hourglass:")
         return
     st.warning("No student fits yet.", icon=":material/straighten:")

@@ -51,7 +51,8 @@ class LimitSelection:
 def pick_limits(here: PageContext, view: StudyView) -> LimitSelection:
     """Show a slider for each cost, starting at the study's budget, and one for the metric."""
     st.markdown(
-        "**Your budget**", help="Starts at the study's. The best student within it is ringed."
+        "**Your budget**",
+        help="It starts at the study's budget. A ring marks the best student within it.",
     )
     bounds = {}
     for limit in limits().values():
@@ -68,7 +69,7 @@ def reset_limits(here: PageContext, view: StudyView) -> None:
 
 
 def _pick_score(here: PageContext, metric: Metric) -> tuple[str, float] | None:
-    """Show a slider over the metric's values; shares in %. Its worst end accepts any value."""
+    """Show a slider of the metric, shares in per cent. At its worst end it accepts any value."""
     measure, unit = metric_measure(metric), 100.0 if metric_measure(metric).is_share else 1.0
     low, high = sorted((unit * metric.worst, unit * metric.best))
     key = bind(here.page, metric.name, unit * metric.worst, number_between(low, high))
@@ -92,6 +93,8 @@ def _pick_bound(here: PageContext, view: StudyView, limit: Limit) -> float:
     chosen: float = st.session_state[key]
     values = view.trials[limit.cost].dropna()
     steps = _steps(values.min(), values.max()) if len(values) else []
+    if limit.is_whole:
+        steps = [step for step in steps if step.is_integer()]
     options = sorted({*steps, own, chosen, math.inf})
     if len(options) < 2:
         options = [1.0, *options]
@@ -106,8 +109,8 @@ def _pick_bound(here: PageContext, view: StudyView, limit: Limit) -> float:
 
 
 def _bound_of(limit: Limit) -> Callable[[str], float]:
-    """Return a reader of a bound; a cost that is counted is a whole number."""
-    number = number_between(1e-9 if limit.is_timed else 1.0, 1e15)
+    """Return a reader of a bound."""
+    number = number_between(1.0 if limit.is_whole else 1e-9, 1e15)
     return lambda text: math.inf if text == "any" else number(text)
 
 

@@ -1,4 +1,4 @@
-"""Marked trials, the same in every figure and table, on every page, and in the address."""
+"""Marked trials. They are the same in all figures and tables, on all pages and in the address."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def mark(study: str, numbers: Sequence[int]) -> None:
 
 
 def remark(study: str, numbers: Sequence[int]) -> None:
-    """Mark trials as `mark` does, for a person: values refused in the address no longer matter."""
+    """Mark trials because a person asks for it, and stop showing values refused in the address."""
     forget_refusals()
     mark(study, numbers)
 

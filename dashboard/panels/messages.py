@@ -1,4 +1,4 @@
-"""Messages of a page that has nothing to draw."""
+"""Messages and plain text on a page."""
 
 import re
 
@@ -16,7 +16,7 @@ def show_problem(title: str, detail: str) -> None:
 
 
 def as_plain(text: str) -> str:
-    """Return the text as a label in which Streamlit finds no Markdown."""
+    """Return the text as a label, with all Markdown escaped."""
     return _MARKS.sub(r"\\\1", visible(text))
 
 

@@ -1,4 +1,4 @@
-"""Common start of all pages: the choice of the study, and live redrawing."""
+"""Common parts of all pages: the choice of the study, and live updates."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _STUDY = "study"
 _LIVE = "is_live"
 _POLL_S = 3.0
 _GONE: Pulse = (0, datetime.min.replace(tzinfo=UTC))
-_LIVE_HELP = "Shows what is new when a trial starts or ends. Zoom and selection stay as they are."
+_LIVE_HELP = "Updates the page when a trial starts or ends. Zoom and selection are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def open_store(page: str, title: str) -> Mapping[str, Pulse] | None:
         st.markdown(f"## {title}", width="stretch")
         is_live = _live_switch(page)
     if not pulses:
-        _say_there_is_none()
+        _show_no_study()
         return None
     _watch(pulses, None, is_live=is_live)
     return pulses
@@ -81,7 +81,7 @@ def open_study(page: str, title: str) -> PageContext | None:
     pulses = study_pulses(url)
     if not pulses:
         st.markdown(f"## {title}")
-        _say_there_is_none()
+        _show_no_study()
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"## {title}", width="content")
@@ -93,7 +93,7 @@ def open_study(page: str, title: str) -> PageContext | None:
     return PageContext(page=page, place=place, is_new=is_new)
 
 
-def _say_there_is_none() -> None:
+def _show_no_study() -> None:
     st.info("This store holds no study yet. Start one:", icon=":material/science:")
     st.code("retort run study.yaml", language="bash")
     show_text(safe_url(store_url()))
@@ -145,7 +145,7 @@ def _watch(seen: Mapping[str, Pulse], study: str | None, *, is_live: bool) -> No
     try:
         now = study_pulses(store_url())
     except StoreError as error:
-        st.warning("The store can't be read now; shown is what it held before.")
+        st.warning("The store can't be read now. The page shows its earlier content.")
         show_text(str(error))
         return
     if study is not None:
@@ -155,6 +155,6 @@ def _watch(seen: Mapping[str, Pulse], study: str | None, *, is_live: bool) -> No
     if is_live:
         st.rerun()
     new = sum(count for count, _ in now.values()) - sum(count for count, _ in seen.values())
-    label = f"{new} new trials: show them" if new > 0 else "Something changed: show it"
+    label = f"{new} new trials: show them" if new > 0 else "The store has changed: show it"
     if st.button(label, icon=":material/refresh:"):
         st.rerun()

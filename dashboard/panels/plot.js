@@ -1,4 +1,4 @@
-// A figure that is drawn again in place: zoom, pan and the points that are marked stay.
+// A figure that is redrawn in place, so that zoom, pan and marked points are kept.
 let library;
 
 function load() {
@@ -42,8 +42,9 @@ const isSame = (ranges, others) => JSON.stringify(ranges) === JSON.stringify(oth
 const isMoved = ({ layout, given }) =>
   Object.entries(given ?? {}).some(([name, range]) => !isSame(layout[name]?.range, range));
 
-// Plotly keeps a zoom while it is given the ranges of before, and leads back to those it began
-// with: so it begins anew where the figure's ranges have changed, but only once nobody has zoomed.
+// Plotly keeps a zoom as long as it is given the same ranges, and a double click resets to the
+// first ranges. If the figure's ranges have changed, the plot is therefore made again, but only
+// while it is not zoomed.
 async function show(Plotly, place, traces, figureLayout, component) {
   const dragmode = place.layout?.dragmode ?? figureLayout.dragmode;
   const layout = { ...figureLayout, dragmode };

@@ -14,7 +14,7 @@ from streamlit.components.v1 import declare_component
 
 from dashboard.charts.legend import LegendEntry
 
-# This serves plotly's own script; plot.js finds it by this module's name and this one.
+# This serves plotly's own script. plot.js finds it by the names of this module and component.
 declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 
 _SCRIPTS = (Path(__file__).parents[1] / "charts/theme.js", Path(__file__).with_name("plot.js"))
@@ -38,19 +38,19 @@ def show_plot(
     Args:
         figure: the figure or its JSON.
         key: the figure's key on its page; zoom and pan last as long as the key.
-        alt: a description in words of what is visible.
+        alt: a description of the figure, for readers who can't see it.
         marked: numbers of the trials whose points are highlighted.
         on_mark: called with the trials that a person clicked, or enclosed with a box or a lasso.
     """
 
-    def hear() -> None:
+    def pass_on() -> None:
         numbers = st.session_state[key].get("marked")
         if on_mark is not None and isinstance(numbers, list):
             on_mark([number for number in numbers if isinstance(number, int)])
 
     text = figure if isinstance(figure, str) else str(figure.to_json())
     data = {"figure": text, "marked": list(marked), "alt": alt}
-    _draw(key=key, data=data, on_marked_change=hear)
+    _draw(key=key, data=data, on_marked_change=pass_on)
 
 
 def show_legend(entries: Sequence[LegendEntry]) -> None:

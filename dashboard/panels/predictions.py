@@ -29,24 +29,25 @@ _KINDS = {
 
 def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
     """Show accuracy by class, then images where student and teacher differ, or what is missing."""
-    st.markdown("#### By class")
+    st.markdown("#### Accuracy by class")
     try:
         folder = artifact_folder(study, trial)
         if folder is None:
-            st.caption("Only a student that was kept has predictions.")
+            st.caption("This trial has no stored student, so it has no predictions.")
             return
         artifacts = FolderStore.of(study.artifacts)
         student = kept_predictions(artifacts, folder.name).get(_PART)
         if student is None:
             st.caption(
-                "Its predictions are not on this machine, or it was made before they were kept."
+                "The predictions are not on this machine, or an older retort, which stored none, made "
+                "the student."
             )
             return
         names = data_names(folder)
         teacher = kept_predictions(artifacts, TEACHER).get(_PART)
         _show(study, trial, names, student, teacher)
     except RetortError as error:
-        show_problem("Its predictions can't be read.", str(error))
+        show_problem("The predictions can't be read.", str(error))
 
 
 def _show(
@@ -58,7 +59,9 @@ def _show(
 ) -> None:
     count = len(names.classes)
     if teacher is not None and not np.array_equal(teacher.labels, student.labels):
-        st.caption("The teacher's predictions here are of other images, so they are left out.")
+        st.caption(
+            "The teacher's predictions on this machine are of other images, so they are not shown."
+        )
         teacher = None
     show_plot(
         classes_figure(
@@ -77,7 +80,9 @@ def _show_disagreements(
     study: StudyRecord, names: DataNames, student: Predictions, teacher: Predictions
 ) -> None:
     places = student.disagreements(teacher)
-    st.markdown(f"#### Where they disagree: {len(places)} of {len(student.labels)} images")
+    st.markdown(
+        f"#### Disagreement with the teacher: {len(places)} of {len(student.labels)} images"
+    )
     if not len(places):
         return
     labels = student.labels[places]
@@ -101,7 +106,7 @@ def _show_disagreements(
     wanted = kinds[kind]
     pixels = prepared_pixels(_cache_of(study.config).folder, names.digest, _PART)
     if pixels is None or len(pixels) != len(student.labels):
-        st.caption("The images are not on this machine as prepared pixels; these are their places.")
+        st.caption("The prepared images are not on this machine; these are their positions.")
     shown = wanted[np.argsort(-student.confidence[wanted])][:_MOST_SHOWN]
     with st.container(horizontal=True):
         for place in shown.tolist():
@@ -110,7 +115,9 @@ def _show_disagreements(
                     st.image(_picture(pixels[place]), width=_IMAGE_WIDTH)
                 st.text(_words(place, names, student, teacher))
     if len(wanted) > len(shown):
-        st.caption(f"The {len(shown)} of {len(wanted)} of which the student is surest.")
+        st.caption(
+            f"{len(shown)} of {len(wanted)} images: those of the student's highest confidence."
+        )
 
 
 def _cache_of(config: Mapping[str, object]) -> FolderStore:
@@ -128,8 +135,8 @@ def _picture(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _words(place: int, names: DataNames, student: Predictions, teacher: Predictions) -> str:
-    def said(found: Predictions) -> str:
+    def predicted(found: Predictions) -> str:
         return f"{names.classes[int(found.classes[place])]} ({found.confidence[place]:.0%})"
 
     true = names.classes[int(student.labels[place])]
-    return f"{true}, image {place}\nstudent: {said(student)}\nteacher: {said(teacher)}"
+    return f"{true}, image {place}\nstudent: {predicted(student)}\nteacher: {predicted(teacher)}"

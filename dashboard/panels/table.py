@@ -37,7 +37,7 @@ def show_table(
     if states:
         shown = shown[shown["state"].isin(states)]
     show_rows(here, shown, list(columns(view.axes, view.goal)), marked)
-    st.caption(f"{len(shown)} of {len(view.trials)} trials. Chosen rows stand out in the charts.")
+    st.caption(f"{len(shown)} of {len(view.trials)} trials. The charts highlight selected rows.")
 
 
 def pick_states(here: PageContext, trials: pd.DataFrame) -> list[str]:
@@ -59,11 +59,11 @@ def show_rows(
     marked: Sequence[int],
     height: int = 420,
 ) -> None:
-    """Show the rows in a table that sorts and searches by itself."""
+    """Show the rows in a table that a person can sort and search."""
     shown = shown.reset_index(drop=True)
     key = f"{here.page}.table"
     rows = shown.index[shown["number"].isin(marked)].tolist()
-    # This selects the rows of the marked trials, wherever they were marked.
+    # This selects the rows of all marked trials, also of those marked elsewhere.
     st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
     def mark_rows() -> None:
@@ -98,7 +98,7 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
     return {
         "number": number("Trial", format="%d", pinned=True, width="small"),
         "state": text("State", width="small"),
-        "on_frontier": text("Frontier", width="small", help="No other trial betters it."),
+        "on_frontier": text("Frontier", width="small", help="No other trial dominates it."),
         **{name: _measure_column(measure) for name, measure in objectives.items()},
         **{axis: text(label(axis)) for axis in axes},
         **{name: _measure_column(measure) for name, measure in others.items()},
@@ -112,9 +112,13 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
             for name, measure in all_measures().items()
             if not measure.is_cost
         },
-        "duration_s": number("Took", format="%.1f s"),
-        "parent": number("Made of", format="%d", help="The trial whose trained student it took."),
-        "note": text("Note", width="large", help="Why it ended so, or what gained nothing."),
+        "duration_s": number("Duration", format="%.1f s"),
+        "parent": number(
+            "Branch of", format="%d", help="The trial whose trained student this trial uses."
+        ),
+        "note": text(
+            "Note", width="large", help="Why the trial ended, or which stage had no effect."
+        ),
     }
 
 

@@ -25,7 +25,9 @@ from search.storage.leases import standing
 def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> None:
     """Show the marked trial, a way to compare several, or a hint if none is marked."""
     if not marked:
-        st.caption("Click a point or a row, and its trial is shown here; draw a box for several.")
+        st.caption(
+            "Click a point or a row to show its trial here. Draw a box to mark several trials."
+        )
         return
     with st.container(border=True):
         if len(marked) == 1:
@@ -37,9 +39,9 @@ def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> No
             st.markdown(f"#### {len(marked)} trials are marked")
         with st.container(horizontal=True, vertical_alignment="center"):
             page, label = (
-                ("trial", f"All of trial {marked[0]}")
+                ("trial", f"Open trial {marked[0]}")
                 if len(marked) == 1
-                else ("compare", "Compare them")
+                else ("compare", "Compare these trials")
             )
             st.page_link(
                 f"views/{page}.py",
@@ -51,7 +53,7 @@ def show_marked(here: PageContext, view: StudyView, marked: Sequence[int]) -> No
 
 
 def show_end(trial: TrialRecord, view: StudyView) -> None:
-    """Show how the trial ended: its measures beside the teacher's, and the reason or the error."""
+    """Show how the trial ended: its measures and the teacher's, and the reason or the error."""
     is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
     st.markdown(f"#### Trial {trial.number} {state}")
@@ -60,12 +62,12 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     outcome = trial.outcome
     if outcome is None:
         if standing(view.study) is StudyState.RUNNING:
-            st.info("This trial is still running; its recipe is known, its cost is not yet.")
+            st.info("This trial is still running. Its costs are not known yet.")
         else:
-            st.info("This trial was interrupted; `retort resume` runs it again.")
+            st.info("This trial was interrupted. `retort resume` runs it again.")
         return
     if outcome.cost is not None and view.study.teacher is not None:
-        st.caption(f"Beside the teacher's {teacher_in_words(view.study.teacher, view.goal)}")
+        st.caption(f"Teacher: {teacher_in_words(view.study.teacher, view.goal)}")
     show_measures(trial, view.study.teacher, view.goal)
     if outcome.failure is not None:
         show_problem("This trial failed.", f"{outcome.failure.kind}: {outcome.failure.message}")
@@ -75,7 +77,7 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     if outcome.reason:
         show_text(outcome.reason)
     if outcome.no_op:
-        st.caption("A stage made no difference:")
+        st.caption("A stage had no effect:")
         show_text(outcome.no_op)
 
 
@@ -87,7 +89,10 @@ def show_recipe(trial: TrialRecord) -> None:
 def recipe_rows(
     params: Mapping[str, Scalar], axes: Sequence[str], *, whole_names: bool = False
 ) -> dict[str, str]:
-    """Return each axis with its method and parameters; `whole_names` names these after it."""
+    """Return each axis with its method and parameters.
+
+    With `whole_names`, a parameter's name begins with that of its method.
+    """
     rows: dict[str, str] = {}
     for axis in axes:
         choice = str(params[axis])
@@ -106,18 +111,18 @@ def text_of(value: object) -> str:
 
 
 def show_facts(trial: TrialRecord, study: StudyRecord) -> None:
-    """Show what was measured and where, and what became of the artifact."""
+    """Show the measurements, the hardware, and the artifact."""
     show_pairs("Measured", _facts(trial, study))
 
 
 def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows = {"Seed": str(trial.seed), "Started": f"{trial.started_at:%Y-%m-%d %H:%M} UTC"}
     if trial.parent is not None:
-        rows["Made of"] = f"the trained student of trial {trial.parent}"
+        rows["Branch of"] = f"trial {trial.parent}, whose trained student it uses"
     outcome = trial.outcome
     if outcome is None:
         return rows
-    rows["Took"] = format_duration(outcome.duration_s)
+    rows["Duration"] = format_duration(outcome.duration_s)
     rows |= measured_rows(trial)
     rows |= {short_name(key).capitalize(): str(value) for key, value in outcome.hardware.items()}
     if outcome.artifact is not None:
@@ -127,7 +132,7 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
 
 
 def measured_rows(trial: TrialRecord) -> dict[str, str]:
-    """Return the student's measured values in words; empty if nothing was measured."""
+    """Return the student's measured values as text; empty if nothing was measured."""
     if trial.outcome is None:
         return {}
     return {

@@ -1,1 +1,1 @@
-"""A study as one HTML file, to send to someone."""
+"""The report of a study: one HTML file."""

@@ -1,4 +1,4 @@
-"""The report: one file that needs no network and is safe against names that others chose."""
+"""The report: one HTML file that needs no network and escapes names that others chose."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """The material of a report: a study, all its trials, and which of them were trained."""
+    """The content of a report: a study, all its trials, and which of them were trained."""
 
     study: StudyRecord
     trials: Sequence[TrialRecord]
@@ -87,6 +87,6 @@ def _page(material: ReportData) -> _Page:
         budget=stored_budget(study.config),
         results=results_of(study, trials, material.done) if trials else None,
         config=yaml.safe_dump(dict(study.config), sort_keys=False),
-        plotly=Markup(_PLOTLY.read_text(encoding="utf-8")),  # noqa: S704  its own, not people's
+        plotly=Markup(_PLOTLY.read_text(encoding="utf-8")),  # noqa: S704  plotly's own
         theme=Markup(theme.read_text(encoding="utf-8")),  # noqa: S704  ours
     )

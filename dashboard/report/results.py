@@ -1,4 +1,4 @@
-"""Results of a study's trials, in the form that the report's template takes."""
+"""Results of a study's trials, as the report's template needs them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,9 @@ from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.frames import parameters_of, recipe_columns, trial_frame
 from search.analysis.history import history
 from search.analysis.importance import importances
-from search.analysis.pareto import chosen, cost_of, frontier, value_of
-from search.analysis.recommend import Advice, advise, reasons
+from search.analysis.pareto import cost_of, frontier, value_of
+from search.analysis.recommend import Advice, advice_or_refusal, reasons
 from search.analysis.savings import in_words, savings
-from search.errors import NoStudentFits
 from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal, stored_goal
 from search.objectives.metric import Metric
@@ -53,7 +52,7 @@ class ReportTable:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureCard:
-    """A measure of the chosen student, with its teacher's."""
+    """A measure of the chosen student, with the teacher's value."""
 
     name: str
     value: str
@@ -79,19 +78,19 @@ class SavedTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The report's sections, in their order; a None or empty one is left out.
+    """The report's sections, in their order. The report leaves out a section that is None or empty.
 
     Attributes:
         choice: the recommended student.
         score: the study's metric, for a heading.
         clouds: the metric against each cost that is minimised.
-        legend: the legend of these.
+        legend: the legend of the clouds.
         members: the frontier.
-        parallel: what was chosen and what it gave, as parallel coordinates.
+        parallel: recipes and objectives, as parallel coordinates.
         importance: the importance of each parameter.
-        course: the course of the search.
+        course: the progress of the search.
         savings: training that was saved.
-        without_gain: stages that made no difference.
+        without_gain: stages without effect.
         failures: trials that failed.
     """
 
@@ -115,13 +114,11 @@ def results_of(
     budget, goal = stored_budget(study.config), stored_goal(study.config)
     frame, teacher = trial_frame(trials, goal), study.teacher
     objectives = objective_measures(goal)
-    advice = advise(trials, budget, goal)
+    advice, refusal = advice_or_refusal(trials, budget, goal)
     lines = parallel_figure(frame, parameters_of(trials), objectives, marked=())
     number = None if advice is None else advice.chosen.number
     return Results(
-        choice=_chosen(advice, budget, goal, teacher)
-        if advice
-        else _no_choice(trials, budget, goal),
+        choice=_chosen(advice, budget, goal, teacher) if advice else ChosenStudent(refusal=refusal),
         score=metric_measure(goal.metric).title,
         clouds=_clouds(frame, budget, goal, teacher=teacher, number=number),
         legend=legend(
@@ -137,26 +134,18 @@ def results_of(
     )
 
 
-def _no_choice(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> ChosenStudent:
-    try:
-        chosen(trials, budget, goal)
-    except NoStudentFits as error:
-        return ChosenStudent(refusal=str(error))
-    return ChosenStudent()
-
-
 def _chosen(
     advice: Advice, budget: Budget, goal: Goal, teacher: TeacherRecord | None
 ) -> ChosenStudent:
     trial, metric = advice.chosen, goal.metric
     assert trial.outcome is not None
-    taught = teacher.quality if teacher else {}
-    cards = [(metric.label, _value(metric, trial.outcome.quality), _value(metric, taught))]
+    theirs = teacher.quality if teacher else {}
+    cards = [(metric.label, _value(metric, trial.outcome.quality), _value(metric, theirs))]
     if trial.test:
         tested = teacher.test if teacher else {}
         cards.append((f"test {metric.label}", _value(metric, trial.test), _value(metric, tested)))
-    theirs = cost_texts(teacher.cost if teacher else None)
-    cards += [(name, text, theirs[name]) for name, text in cost_texts(cost_of(trial)).items()]
+    costs = cost_texts(teacher.cost if teacher else None)
+    cards += [(name, text, costs[name]) for name, text in cost_texts(cost_of(trial)).items()]
     return ChosenStudent(
         cards=[
             MeasureCard(name=name, value=value, teacher=beside) for name, value, beside in cards
@@ -173,7 +162,7 @@ def _clouds(
     teacher: TeacherRecord | None,
     number: int | None,
 ) -> list[Drawn]:
-    """Return the metric against each minimised cost that is known of any trial."""
+    """Return plots of the metric against each minimised cost that some trial has."""
     score, objectives = metric_measure(goal.metric), objective_measures(goal)
     axes = [limit_measure(limit) for limit in goal.costs]
     return [
@@ -236,10 +225,10 @@ def _course(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[D
 def _savings(
     trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]
 ) -> SavedTraining | None:
-    spared = savings(trials, done)
-    if not spared.trained + spared.saved:
+    found = savings(trials, done)
+    if not found.trained + found.saved:
         return None
-    return SavedTraining(text=in_words(spared), figure=_drawn("savings", savings_figure(spared)))
+    return SavedTraining(text=in_words(found), figure=_drawn("savings", savings_figure(found)))
 
 
 def _without_gain(trials: Sequence[TrialRecord]) -> ReportTable:
@@ -248,7 +237,7 @@ def _without_gain(trials: Sequence[TrialRecord]) -> ReportTable:
         for trial in trials
         if trial.outcome is not None and trial.outcome.no_op
     ]
-    names = ["trial", "stage, and the likely cause"]
+    names = ["trial", "stage and likely cause"]
     return ReportTable(names=names, rows=found[:_MOST_ROWS], count=len(found))
 
 

@@ -36,15 +36,15 @@ def show() -> None:
     view = load_study(here.place)
     show_states(view)
     if len(view.trials) < _FEWEST:
-        st.info("There are not two trials yet.", icon=":material/hourglass:")
+        st.info("This study has fewer than two trials so far.", icon=":material/hourglass:")
         return
     numbers = _pick(here, view)
     if len(numbers) < _FEWEST:
-        st.info("Choose two trials or more.", icon=":material/compare_arrows:")
+        st.info("Choose at least two trials.", icon=":material/compare_arrows:")
         return
     found = load_trials(here.place, tuple(numbers))
     trials = [found[number] for number in numbers]
-    st.markdown("#### What differs")
+    st.markdown("#### Differences")
     _show_differences(trials)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -53,12 +53,15 @@ def show() -> None:
             show_plot(
                 _curves(here.place, tuple(numbers)),
                 key=f"plot.{here.study}.overlaid",
-                alt=f"The metric and the loss by epoch of {len(trials)} trials",
+                alt=f"The metric and the loss of {len(trials)} trials by epoch",
             )
         else:
-            st.caption("None of them was trained, or their curves are not known yet.")
+            st.caption("None of these trials was trained, or no epoch of them is recorded yet.")
     with right:
-        st.markdown("#### Agreement", help="The share of validation images put in the same class.")
+        st.markdown(
+            "#### Agreement",
+            help="The share of validation images on which two networks predict the same class.",
+        )
         _show_agreement(here, view, trials)
 
 
@@ -84,7 +87,7 @@ def _pick(here: PageContext, view: StudyView) -> list[int]:
         remark(here.study, [int(text) for text in chosen if len(text) < 19 and int(text) < count])
 
     st.multiselect(
-        f"Trials, 0 to {count - 1}: those of the frontier are listed, others can be typed",
+        f"Trials, 0 to {count - 1}: choose from the frontier, or type the number of any trial",
         sorted(known, key=int),
         key=key,
         on_change=choose,
@@ -109,7 +112,7 @@ def _show_differences(trials: Sequence[TrialRecord]) -> None:
     names = list(dict.fromkeys(name for facts in rows.values() for name in facts))
     differing = [name for name in names if len({facts.get(name) for facts in rows.values()}) > 1]
     if not differing:
-        st.caption("Nothing but their numbers.")
+        st.caption("These trials differ only in their numbers.")
         return
     frame = pd.DataFrame({"": differing})
     for number, facts in rows.items():
@@ -123,7 +126,7 @@ def _show_differences(trials: Sequence[TrialRecord]) -> None:
 
 
 def _facts(trial: TrialRecord) -> Mapping[str, str]:
-    """Return all that can differ between trials; parameters are under their method's name."""
+    """Return all facts in which trials can differ; a parameter has its method's name before it."""
     recipe = recipe_rows(trial.params, axes_of([trial]), whole_names=True)
     return {"State": str(trial.state), **measured_rows(trial), **recipe}
 
@@ -132,10 +135,10 @@ def _show_agreement(here: PageContext, view: StudyView, trials: Sequence[TrialRe
     try:
         known = _predictions(view, trials)
     except RetortError as error:
-        show_problem("Their predictions can't be read.", str(error))
+        show_problem("The predictions can't be read.", str(error))
         return
     if len(known) < 2:
-        st.caption("The predictions of two of them at least are not on this machine.")
+        st.caption("This machine has the predictions of fewer than two of these networks.")
         return
     names = list(known)
     shares = [
@@ -145,12 +148,12 @@ def _show_agreement(here: PageContext, view: StudyView, trials: Sequence[TrialRe
     show_plot(
         agreement_figure(names, shares),
         key=f"plot.{here.study}.agreement",
-        alt="Share of validation images on which each two predict the same class",
+        alt="Share of validation images on which each pair of networks predicts the same class",
     )
 
 
 def _predictions(view: StudyView, trials: Sequence[TrialRecord]) -> dict[str, Predictions]:
-    """Return the available predictions by name, if they are of the same images as the first."""
+    """Return the available predictions by name. All are of the same images as the first."""
     found: dict[str, Predictions] = {}
     for trial in trials:
         folder = artifact_folder(view.study, trial)

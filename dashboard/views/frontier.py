@@ -19,9 +19,7 @@ from dashboard.panels.plot import show_legend, show_plot
 from dashboard.panels.table import show_table
 from dashboard.panels.trial import show_marked
 from dashboard.queries import Place, StudyView, load_study
-from search.analysis.pareto import chosen
-from search.analysis.recommend import Advice, advise
-from search.errors import NoStudentFits
+from search.analysis.recommend import Advice, advice_or_refusal
 from search.objectives.limits import limit_on
 
 
@@ -35,7 +33,7 @@ def show() -> None:
     if view.trials.empty:
         st.info("No trial has started yet.", icon=":material/hourglass:")
         return
-    # The charts come first on a phone, where columns are stacked.
+    # A phone stacks the columns, and must show the charts first.
     charts, controls = st.columns([3.4, 1], gap="medium")
     with controls:
         limits = pick_limits(here, view)
@@ -62,14 +60,7 @@ def _advice(place: Place, limits: LimitSelection, choices: Choices) -> tuple[Adv
     view = load_study(place)
     numbers = matching(place, view, choices)["number"]
     records = [view.records[number] for number in numbers]
-    advice = advise(records, limits.budget, view.goal, floor=limits.floor)
-    if advice is not None:
-        return advice, ""
-    try:
-        chosen(records, limits.budget, view.goal, floor=limits.floor)
-    except NoStudentFits as error:
-        return None, str(error)
-    raise AssertionError("where nothing is advised, nothing is chosen")
+    return advice_or_refusal(records, limits.budget, view.goal, floor=limits.floor)
 
 
 def _show_charts(
@@ -128,7 +119,7 @@ def _cloud(
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _points(place: Place, column: str, choices: Choices) -> pd.DataFrame:
-    """Return the points to draw. They are cached apart from the figure, which limits change."""
+    """Return the points to draw. They have a cache of their own: limits change only the figure."""
     view = load_study(place)
     axis = limit_measure(limit_on(column))
     return cloud_points(matching(place, view, choices), axis, objective_measures(view.goal))
@@ -136,8 +127,9 @@ def _points(place: Place, column: str, choices: Choices) -> pd.DataFrame:
 
 def _show_parameters(here: PageContext, choices: Choices, marked: Sequence[int]) -> None:
     st.markdown(
-        "**What was chosen, and what came of it**",
-        help="A line a trial. Click a line, or a point above, and the trial stands out in all.",
+        "**Recipes and results**",
+        help="Each line is a trial. Click a line, or a point above, to highlight the trial in all "
+        "figures.",
     )
     lines = _parameters(here.place, choices, marked)
     if lines is None:

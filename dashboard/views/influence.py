@@ -1,4 +1,4 @@
-"""Page of the parameters' importance, the search's progress and the training that it saved."""
+"""Page of the parameters' importance, the search's progress, and the training that it saved."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,14 +19,14 @@ from dashboard.queries import Place, load_history, load_savings, load_study
 from search.analysis.importance import importances, trained_students
 from search.analysis.savings import in_words
 
-# A forest over fewer trainings gives chance results.
+# With fewer trained students, the forest's importance is mostly chance.
 _TRUSTED = 30
 _OVER = {"trials": "ended", "time": "hours"}
 
 
 def show() -> None:
     """Show the page."""
-    here = open_study("influence", "What matters")
+    here = open_study("influence", "Analysis")
     if here is None:
         return
     view = load_study(here.place)
@@ -38,7 +38,7 @@ def show() -> None:
     _show_importance(here)
     if view.varying:
         _show_slices(here, view.varying, marked)
-    st.markdown("#### What was chosen, and what came of it")
+    st.markdown("#### Recipes and results")
     lines = _parallel(here.place, marked)
     if lines is None:
         st.caption("Fewer than two students were measured.")
@@ -56,9 +56,9 @@ def show() -> None:
 def _show_importance(here: PageContext) -> None:
     st.markdown(
         "#### Importance",
-        help="What a random forest tells the objective by (mean decrease of impurity, by Optuna), "
-        "of at most 2,000 trials. Costs hang on shapes, so for them only the student, its pruning "
-        "and its number format are weighed.",
+        help="How much a random forest uses each parameter to predict the objective (mean decrease "
+        "of impurity, computed by Optuna, on at most 2,000 trials). A cost depends only on the "
+        "student, its pruning and its number format, so only these have an importance for a cost.",
     )
     figure = _importance(here.place)
     if figure is None:
@@ -67,7 +67,9 @@ def _show_importance(here: PageContext) -> None:
     view = load_study(here.place)
     trained, score = trained_students(view.records, view.goal), metric_measure(view.goal.metric)
     if trained < _TRUSTED:
-        st.caption(f"Students trained: {trained}. So few make the shares for {score.name} a hint.")
+        st.caption(
+            f"Students trained: {trained}. With so few, the importance for {score.name} is uncertain."
+        )
     show_plot(
         figure,
         key=f"plot.{here.study}.importance",
@@ -75,7 +77,7 @@ def _show_importance(here: PageContext) -> None:
     )
 
 
-@st.cache_data(max_entries=16, show_spinner="Weighing the parameters…")
+@st.cache_data(max_entries=16, show_spinner="Computing the importance…")
 def _importance(place: Place) -> str | None:
     view = load_study(place)
     objectives = objective_measures(view.goal)
@@ -95,7 +97,7 @@ def _show_slices(here: PageContext, parameters: Sequence[str], marked: Sequence[
         st.markdown(f"**{objective.title} against {short_name(across)}**")
         figure = _slice(here.place, across, objective.column)
         if figure is None:
-            st.caption("No trial that has this parameter was measured yet.")
+            st.caption("No measured trial has this parameter yet.")
         else:
             show_plot(
                 figure,
@@ -112,7 +114,9 @@ def _show_contour(here: PageContext, across: str, up: str, objective: Measure) -
     st.markdown(f"**{objective.title} over {short_name(across)} and {short_name(up)}**")
     figure = None if across == up else _contour(here.place, across, up, objective.column)
     if figure is None:
-        st.caption("Choose two parameters that differ, and that three measured trials have.")
+        st.caption(
+            "Choose two different parameters. At least three measured trials must have both."
+        )
         return
     show_plot(
         figure,
@@ -157,10 +161,10 @@ def _parallel(place: Place, marked: Sequence[int]) -> str | None:
 def _show_progress(here: PageContext) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            "#### How the search went",
+            "#### Progress of the search",
             width="stretch",
-            help="Hypervolume: the share of the box of all objectives, up to the budget, that some "
-            "student betters.",
+            help="Hypervolume: the share of the space of the objectives, up to the budget, that the "
+            "students dominate.",
         )
         key = bind(here.page, "over", "trials", one_of(_OVER))
         over = st.segmented_control(
@@ -169,7 +173,7 @@ def _show_progress(here: PageContext) -> None:
         say("over", "time" if over == "time" else "")
     moments = load_history(here.place)
     if len(moments) < 2 or moments[-1].best is None:
-        st.caption("No student within the budget has been made yet.")
+        st.caption("No student fits the budget yet.")
         return
     show_plot(
         progress_figure(
@@ -178,21 +182,21 @@ def _show_progress(here: PageContext) -> None:
             metric_measure(load_study(here.place).goal.metric),
         ),
         key=f"plot.{here.study}.progress.{over}",
-        alt="The best student and the hypervolume as the search went on",
+        alt="The best student and the hypervolume during the search",
     )
 
 
 def _show_savings(here: PageContext) -> None:
     found = load_savings(here.place)
-    st.markdown("#### Training that was saved")
+    st.markdown("#### Saved training")
     if not found.trained + found.saved:
-        st.caption("No training was asked for yet, or the recipes do not say for how many epochs.")
+        st.caption("No recipe has asked for training yet, or the recipes do not set the epochs.")
         return
     st.markdown(in_words(found))
     show_plot(
         savings_figure(found),
         key=f"plot.{here.study}.savings",
-        alt="Epochs of training that were done, rejected, stopped and shared",
+        alt="Training epochs that were done, rejected, stopped and shared",
     )
 
 

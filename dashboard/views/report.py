@@ -1,4 +1,4 @@
-"""Page that offers the report of a study: one HTML file, to send to someone."""
+"""Page from which a study's report, one HTML file, is downloaded."""
 
 import shlex
 from functools import partial
@@ -21,19 +21,19 @@ def show() -> None:
     view = load_study(here.place)
     show_states(view)
     st.markdown(
-        "One HTML file with the study's best student and why it was chosen, the frontier, every "
-        "figure, what failed, and the study file. It opens in any browser without a network, in "
-        "light or dark, and may be sent to someone."
+        "The report is one HTML file. It holds the best student and the reasons for it, the "
+        "frontier, all figures, the failed trials and the study file. Any browser opens it without "
+        "a network, in a light or a dark theme."
     )
     advice = load_advice(here.place)
     if advice is None:
-        st.caption("No student within the budget has been made yet; the report says what was near.")
+        st.caption("No student fits the budget yet. The report gives the reason.")
     else:
         for line in reasons(advice, view.budget, view.goal):
             st.markdown(f"- {line}")
     st.download_button(
         "Download the report",
-        partial(_made, here.place),
+        partial(_report_bytes, here.place),
         file_name=f"{here.study}.html",
         mime="text/html",
         icon=":material/download:",
@@ -47,7 +47,7 @@ def show() -> None:
     st.code(shlex.join(words), language="bash", wrap_lines=True)
 
 
-def _made(place: Place) -> bytes:
+def _report_bytes(place: Place) -> bytes:
     view = load_study(place)
     material = ReportData(study=view.study, trials=view.records, done=load_done(place))
     return report(material).encode()

@@ -10,7 +10,7 @@ from dashboard.panels.headline import show_badges
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
-from search.errors import DamagedRow
+from search.errors import BadInput, DamagedRow
 from search.objectives.budget import stored_budget
 from search.objectives.goal import stored_goal
 from search.objectives.units import format_duration
@@ -37,17 +37,21 @@ def show() -> None:
     for summary in summaries[:_MOST_SHOWN]:
         if isinstance(summary, DamagedRow):
             show_problem(f"{as_plain(summary.study)} is damaged.", str(summary))
+        elif isinstance(summary, BadInput):
+            show_problem("A study can't be read here.", str(summary))
         else:
             _show_study(summary)
     if len(summaries) > _MOST_SHOWN:
-        st.caption(f"{len(summaries) - _MOST_SHOWN} older studies are chosen on the other pages.")
+        st.caption(
+            f"{len(summaries) - _MOST_SHOWN} older studies are not listed. Choose them on the other pages."
+        )
 
 
 def _show_study(summary: Summary) -> None:
     study, counts = summary.study, {s: tally.trials for s, tally in summary.tallies.items()}
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            # Plain text, because Markdown would take a name such as _x_ for emphasis.
+            # Plain text: in Markdown, a name such as _x_ would be emphasis.
             st.subheader(as_plain(study.name), width="content", anchor=False)
             show_badges(standing(study), counts)
             st.page_link(
@@ -64,7 +68,7 @@ def _show_study(summary: Summary) -> None:
             _metric("Time in trials", format_duration(seconds))
             _metric("From start to last change", format_duration(passed))
             ago = (datetime.now(UTC) - study.changed_at).total_seconds()
-            _metric("Last wrote", f"{format_duration(max(0.0, ago))} ago")
+            _metric("Last change", f"{format_duration(max(0.0, ago))} ago")
         st.caption(
             f"Started {study.created_at:%Y-%m-%d %H:%M} UTC · last change "
             f"{study.changed_at:%Y-%m-%d %H:%M:%S} UTC · budget: {stored_budget(study.config)}"
@@ -79,12 +83,12 @@ def _show_best(summary: Summary) -> None:
     assert outcome is not None
     score, *costs = objective_measures(stored_goal(summary.study.config)).values()
     values = [(measure, measure.of(outcome)) for measure in costs]
-    told = ", ".join(measure.label(value) for measure, value in values if value is not None)
+    costs_text = ", ".join(measure.label(value) for measure, value in values if value is not None)
     value = score.of(outcome)
     _metric(
         "Best within the budget",
         "–" if value is None else score.label(value),
-        f"trial {summary.best.number}: {told}",
+        f"trial {summary.best.number}: {costs_text}",
     )
 
 

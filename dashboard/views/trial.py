@@ -1,4 +1,4 @@
-"""Page of one trial: its recipe, its course, its results, and how to repeat it."""
+"""Page of one trial: its recipe, its training, its results, and how to repeat it."""
 
 import streamlit as st
 
@@ -30,7 +30,7 @@ def show() -> None:
     number = _pick(here, view)
     trial = load_trials(here.place, (number,))[number]
     show_end(trial, view)
-    _show_course(here, trial)
+    _show_training(here, trial)
     left, right = st.columns(2, gap="medium")
     with left:
         show_recipe(trial)
@@ -41,7 +41,7 @@ def show() -> None:
 
 
 def _pick(here: PageContext, view: StudyView) -> int:
-    """Return the marked trial; else the best, else the last that ended."""
+    """Return the marked trial, or else the best one, or else the last one."""
     marked = marked_trials(here)
     default = view.best.number if view.best is not None else int(view.trials["number"].iloc[-1])
     key = f"{here.page}.number"
@@ -61,11 +61,11 @@ def _pick(here: PageContext, view: StudyView) -> int:
             width=200,
         )
         if view.best is not None and view.best.number != number:
-            st.button("Show the best", on_click=remark, args=(here.study, [view.best.number]))
+            st.button("Show the best trial", on_click=remark, args=(here.study, [view.best.number]))
     return int(number)
 
 
-def _show_course(here: PageContext, trial: TrialRecord) -> None:
+def _show_training(here: PageContext, trial: TrialRecord) -> None:
     outcome = trial.outcome
     if outcome is None:
         return
@@ -79,9 +79,9 @@ def _show_course(here: PageContext, trial: TrialRecord) -> None:
                 alt=f"The metric and the loss of trial {trial.number} by epoch",
             )
         else:
-            st.caption("It was not trained, or its curve is not known.")
+            st.caption("This trial was not trained, or no epoch of it is recorded.")
     with right:
-        st.markdown("#### What each stage did")
+        st.markdown("#### Effect of each stage")
         figure = _waterfall(here.place, trial.number)
         if figure is not None:
             show_plot(
@@ -110,14 +110,14 @@ def _waterfall(place: Place, number: int) -> str | None:
 
 
 def _in_words(stage: StageRecord) -> str:
-    reused = ", taken over" if stage.reused else ""
+    reused = ", reused" if stage.reused else ""
     return f"{stage.name} {format_duration(stage.seconds)}{reused}"
 
 
 def _show_commands(view: StudyView, trial: TrialRecord, *, url: str) -> None:
-    st.markdown("**Take it with you**", help="Weights, ONNX, recipe, model card, checksums.")
+    st.markdown("**Get this student**", help="Weights, ONNX, recipe, model card, checksums.")
     show_export(view.study, trial, url=url, key="trial.export")
-    st.markdown("**Run it again**", help="The same recipe and seed, as a study of its own.")
+    st.markdown("**Repeat this trial**", help="Runs the same recipe and seed as a new study.")
     name = f"{trial.study}-trial-{trial.number}"
     lines = f"{command('show', trial, url=url)} --as-study > {name}.yaml\nretort run {name}.yaml"
     st.code(lines, language="bash", wrap_lines=True)

@@ -36,12 +36,13 @@ def show() -> None:
     show_rows(here, shown, names, marked, height=_HEIGHT)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{len(shown)} of {len(view.trials)} trials", width="stretch")
-        _show_ways_out(here, shown)
+        _show_downloads(here, shown)
         if marked:
-            page, word = ("trial", "Open") if len(marked) == 1 else ("compare", "Compare")
+            is_one = len(marked) == 1
+            page, action = ("trial", "Open trial") if is_one else ("compare", "Compare trials")
             st.page_link(
                 f"views/{page}.py",
-                label=f"{word} trials {in_address(marked)[:40]}",
+                label=f"{action} {in_address(marked)[:40]}",
                 icon=":material/arrow_forward:",
                 query_params={"study": here.study, "trial": in_address(marked)},
             )
@@ -69,8 +70,8 @@ def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
     return picked or ["number"]
 
 
-def _show_ways_out(here: PageContext, shown: pd.DataFrame) -> None:
-    # Made only on request: ten thousand rows take a while.
+def _show_downloads(here: PageContext, shown: pd.DataFrame) -> None:
+    # The file is written only on request, because ten thousand rows take a while.
     for form, make, kind in (("CSV", as_csv, "text/csv"), ("JSON", as_json, "application/json")):
         st.download_button(
             form,

@@ -101,7 +101,7 @@ def _evaluated(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _domain(held) for name, held in params.items()}
+    distributions = {name: _distribution(held) for name, held in params.items()}
     usual = {name: _middle(held) for name, held in params.items()}
     study = optuna.create_study()
     study.add_trials(
@@ -125,7 +125,7 @@ def _middle(values: Sequence[Scalar]) -> Scalar:
     return median_low(numbers) if len(numbers) == len(values) else mode(values)
 
 
-def _domain(values: Sequence[Scalar]) -> "BaseDistribution":
+def _distribution(values: Sequence[Scalar]) -> "BaseDistribution":
     """Return the range of the values: the searched space may be wider, but is not always known."""
     from optuna.distributions import (
         CategoricalDistribution,

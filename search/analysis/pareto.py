@@ -82,6 +82,11 @@ def chosen(
         )
     miss = nearest_miss(trials, budget)
     if miss is None:
+        if any(point_of(trial, goal) for trial in trials):
+            raise NoStudentFits(
+                f"no student of {len(trials)} trials is known to fit the budget ({budget}): a cost "
+                "that it limits was measured of none of those that might"
+            )
         raise NoStudentFits(
             f"none of {len(trials)} trials ended with a student: `retort trials` says why"
         )

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.analysis.pareto import best, cost_of, point_of, value_of
+from search.analysis.pareto import best, chosen, cost_of, point_of, value_of
+from search.errors import NoStudentFits
 from search.objectives.budget import Budget, total_violation
 from search.objectives.goal import Goal
 from search.objectives.limit import Limit
@@ -57,18 +58,29 @@ def advise(
         floor: the worst acceptable value of the goal's metric.
     """
     complete = [trial for trial in trials if point_of(trial, goal) is not None]
-    chosen = best(complete, budget, goal, floor=floor)
-    if chosen is None:
+    taken = best(complete, budget, goal, floor=floor)
+    if taken is None:
         return None
-    others = [trial for trial in complete if trial.number != chosen.number]
-    smaller = [trial for trial in others if _is_cheaper(trial, chosen, goal)]
+    others = [trial for trial in complete if trial.number != taken.number]
+    smaller = [trial for trial in others if _is_cheaper(trial, taken, goal)]
     return Advice(
-        chosen=chosen,
+        chosen=taken,
         runner_up=best(others, budget, goal, floor=floor),
         cheaper=best(smaller, budget, goal, floor=floor),
-        upgrades=_upgrades(others, budget, goal, chosen=chosen),
-        lost=_lost(trials, goal, chosen=chosen),
+        upgrades=_upgrades(others, budget, goal, chosen=taken),
+        lost=_lost(trials, goal, chosen=taken),
     )
+
+
+def advice_or_refusal(
+    trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
+) -> tuple[Advice | None, str]:
+    """Return what `advise` returns and no text, or None and the reason why no student fits."""
+    try:
+        chosen(trials, budget, goal, floor=floor)
+    except NoStudentFits as error:
+        return None, str(error)
+    return advise(trials, budget, goal, floor=floor), ""
 
 
 def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:

@@ -27,14 +27,13 @@ from search.cli.options import (
     Trial,
     given_budget,
     given_floor,
-    goal_of,
     named_or_latest,
     store_option,
 )
 from search.cli.terminal import add_figures, out, say, trial_table, write_csv, write_json
 from search.config.single_trial import study_of_trial
 from search.objectives.budget import Budget, cost_texts, stored_budget
-from search.objectives.goal import Goal
+from search.objectives.goal import Goal, stored_goal
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.objectives.units import format_duration
@@ -48,7 +47,7 @@ from search.storage.storage import Store
 
 
 class OutputFormat(StrEnum):
-    """How trials are written."""
+    """Formats in which a command writes its results."""
 
     TABLE = "table"
     JSON = "json"
@@ -63,18 +62,18 @@ def trials(
     max_latency: MaxLatency = None,
     more: Max = None,
     frontier_only: Annotated[
-        bool, typer.Option("--frontier", help="Only those that no other one betters.")
+        bool, typer.Option("--frontier", help="List only the trials on the frontier.")
     ] = False,
     as_format: Annotated[
-        OutputFormat, typer.Option("--format", help="How to write.")
+        OutputFormat, typer.Option("--format", help="The output format.")
     ] = OutputFormat.TABLE,
 ) -> None:
-    """List a study's trials, or its frontier; only those within limits where some are given."""
+    """List a study's trials, or its frontier. With limits, list only trials that keep them."""
     budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
-    goal = goal_of(record)
+    goal = stored_goal(record.config)
     within = found if budget is None else [trial for trial in found if _fits(trial, budget)]
     shown = frontier(within, goal) if frontier_only else within
     if as_format is OutputFormat.JSON:
@@ -93,10 +92,10 @@ def show(
     study: StudyName = None,
     as_json: Json = False,
     as_study: Annotated[
-        bool, typer.Option("--as-study", help="Write a study file that does this trial again.")
+        bool, typer.Option("--as-study", help="Write a study file that repeats this trial.")
     ] = False,
 ) -> None:
-    """All that is known of one trial: recipe, stages, cost, why it failed."""
+    """Show one trial: its recipe, stages and costs, and why it failed."""
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.trial(name, trial)
@@ -107,7 +106,7 @@ def show(
     if as_json:
         write_json(asdict(record))
         return
-    goal = goal_of(owner)
+    goal = stored_goal(owner.config)
     out.print(trial_table([record], title=f"trial {trial} of {record.study}", goal=goal))
     out.print(_pairs("recipe", record.params))
     if record.outcome:
@@ -125,12 +124,12 @@ def best(
     min_accuracy: MinAccuracy = None,
     as_json: Json = False,
 ) -> None:
-    """Show the best student within a budget; the study's own where none is given."""
+    """Show the best student within the given limits, or else within the study's budget."""
     budget = given_budget(max_size, max_latency, more)
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
-    goal = goal_of(record)
+    goal = stored_goal(record.config)
     floor = given_floor(goal, least, min_accuracy)
     student = chosen(found, budget or stored_budget(record.config), goal, floor=floor)
     if as_json:
@@ -138,8 +137,8 @@ def best(
         return
     title = f"best student of {name}"
     out.print(trial_table([student], title=title, goal=goal, teacher=record.teacher))
-    named = f"{store_option(store)} --study {shlex.quote(name)}"
-    say(f"export     retort export {student.number}{named} -o DIR")
+    options = f"{store_option(store)} --study {shlex.quote(name)}"
+    say(f"export     retort export {student.number}{options} -o DIR")
 
 
 def _fits(trial: TrialRecord, budget: Budget) -> bool:
@@ -148,7 +147,7 @@ def _fits(trial: TrialRecord, budget: Budget) -> bool:
 
 
 def flat(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as one row: its identity, its measurements, its recipe's parameters."""
+    """Return a trial as one row: its number and state, its measurements and its recipe."""
     outcome = trial.outcome or Outcome(state=trial.state)
     costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
     return {
@@ -169,7 +168,7 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
 
 
 def _flat_quality(quality: Quality, prefix: str = "") -> dict[str, float | None]:
-    """Return every metric's value; None where it was not measured."""
+    """Return the value of every metric; None if it was not measured."""
     values = {name: found.value for name, found in quality.items()}
     return {f"{prefix}{name}": values.get(name) for name in dict.fromkeys([*metrics(), *values])}
 
@@ -197,7 +196,7 @@ def _stage_table(stages: Sequence[StageRecord], goal: Goal) -> Table:
     labels = [limit.label for limit in limits().values() if limit.cost in known]
     add_figures(table, ["time", goal.metric.label, *labels])
     for stage in stages:
-        took = "taken over" if stage.reused else format_duration(stage.seconds)
+        took = "reused" if stage.reused else format_duration(stage.seconds)
         score = "–" if stage.score is None else goal.metric.format(stage.score)
         costs = cost_texts(stage.cost)
         table.add_row(escape(stage.name), took, score, *(costs[label] for label in labels))

@@ -1,4 +1,4 @@
-"""A running search on the screen: a live picture on a terminal, plain lines elsewhere."""
+"""Progress of a running search: a live display on a terminal, plain lines elsewhere."""
 
 import time
 from collections import Counter
@@ -29,19 +29,19 @@ _MOST_ROWS = 8
 
 @contextmanager
 def watching(study: Study, store: Store) -> Iterator[Callback]:
-    """Return a watcher that suits where the output goes."""
+    """Yield the callback that shows progress: a live display on a terminal, else plain lines."""
     if not out.is_terminal:
         yield PlainLines(study)
         return
-    picture = LiveDisplay(study, store, **_so_far(study, store))
-    # Transient: once the run has ended, a better summary replaces what it showed last.
-    with Live(console=out, get_renderable=picture.render, refresh_per_second=4, transient=True):
-        yield picture
+    display = LiveDisplay(study, store, **_earlier_runs(study, store))
+    # Transient: the display is removed at the end, because the command then prints a summary.
+    with Live(console=out, get_renderable=display.render, refresh_per_second=4, transient=True):
+        yield display
 
 
 @dataclass
 class PlainLines:
-    """A printer of one line per event; for logs, pipes and continuous integration."""
+    """A callback that prints one line per event, for logs, pipes and continuous integration."""
 
     study: Study
     start: float = field(default_factory=time.monotonic)
@@ -54,19 +54,19 @@ class PlainLines:
         self.log(f"trial {number} started: {recipe_text(params)}")
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None:
-        """Print nothing: a line for each epoch would bury the others."""
+        """Print nothing: one line per epoch would hide the other lines."""
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         result = _result(outcome, self.study.goal)
         self.log(f"trial {number} {outcome.state}: {result} ({recipe_text(params)})")
 
     def on_trial_exit(self, number: int) -> None:
-        """Print nothing: its last branch was printed."""
+        """Print nothing: `on_trial_end` has printed the trial and each of its branches."""
 
 
 @dataclass
 class LiveDisplay:
-    """A live picture: trials by state, running trials, the frontier so far, and the time left."""
+    """A live display: trials by state, running trials, the frontier so far, and the time left."""
 
     study: Study
     store: Store
@@ -94,20 +94,20 @@ class LiveDisplay:
         self.points[number] = point
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
-        # A rejected trial, or one made from another trial's student, has not run.
+        # A rejected trial has not run, and a branch shares the run of its parent.
         if number in self.running and outcome.state is not TrialState.INFEASIBLE:
             self.trained += 1
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
             try:
-                self.best_so_far = frontier(self._best_and(number), self.study.goal)
+                self.best_so_far = frontier(self._frontier_candidates(number), self.study.goal)
                 self.lacks_some = False
-            except StoreError:  # the picture can wait, the search can't
+            except StoreError:  # the display is brought up to date later; the search must go on
                 self.lacks_some = True
         if outcome.state is TrialState.FAILED:
             self.news = f"trial {number} failed: {_result(outcome, self.study.goal)}"
 
-    def _best_and(self, number: int) -> Sequence[TrialRecord]:
+    def _frontier_candidates(self, number: int) -> Sequence[TrialRecord]:
         """Return the trials that may form the frontier, now that this trial has ended."""
         if self.lacks_some:
             return self.store.trials(self.study.study)
@@ -137,7 +137,7 @@ class LiveDisplay:
         grid.add_row(
             ProgressBar(total=wanted, completed=self.trained_before + trained, width=20),
             f"{self.trained_before + trained}/{wanted} trained",
-            f"{format_duration(time.monotonic() - self.start)} gone{self._left(trained, wanted)}",
+            f"{format_duration(time.monotonic() - self.start)} elapsed{self._left(trained, wanted)}",
         )
         counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
         return Group(grid, counts) if counts else grid
@@ -148,8 +148,8 @@ class LiveDisplay:
         elapsed = time.monotonic() - self.first_trial
         left = elapsed / trained * (wanted - self.trained_before - trained)
         if self.study.search.max_time:
-            gone = self.elapsed_before_s + elapsed
-            left = min(left, max(0.0, self.study.search.max_time - gone))
+            searched = self.elapsed_before_s + elapsed
+            left = min(left, max(0.0, self.study.search.max_time - searched))
         return f", about {format_duration(left)} left"
 
     def _running_table(self) -> Table:
@@ -165,8 +165,8 @@ class LiveDisplay:
         return table
 
 
-def _so_far(study: Study, store: Store) -> dict[str, Any]:
-    """Return the results of the study's earlier runs."""
+def _earlier_runs(study: Study, store: Store) -> dict[str, Any]:
+    """Return the number of trained trials and the time of the study's earlier runs."""
     if study.study not in store.names():
         return {}
     counted = {TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}
@@ -176,7 +176,7 @@ def _so_far(study: Study, store: Store) -> dict[str, Any]:
 
 
 def _result(outcome: Outcome, goal: Goal) -> str:
-    """Return a trial's end in a few words."""
+    """Describe in a few words how a trial ended."""
     if outcome.state is TrialState.COMPLETE:
         return objectives_text(goal, outcome.quality, outcome.cost or {})
     if outcome.failure:

@@ -1,4 +1,4 @@
-"""The command that inspects the machine: doctor."""
+"""The command that checks this machine: doctor."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ _LIBRARIES = (
 
 
 def doctor(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
-    """Look at this machine: what is installed, what it can do, and whether the store answers."""
+    """Check this machine: show its software and hardware, and whether the store opens."""
     facts = {
         "python": sys.version.split()[0],
         **{library: _installed(library) for library in _LIBRARIES},
@@ -51,7 +51,7 @@ def _installed(library: str) -> str:
 
 
 def _runtimes() -> dict[str, str]:
-    """Return each serving runtime's version by name, those of plugins included."""
+    """Return the version of each serving runtime by name, including those of plugins."""
     from search.targets.registry import OWN_RUNTIMES, runtime, runtime_names
 
     try:
@@ -71,15 +71,15 @@ def _int8() -> str:
     from spaces.processor import multiplies_int8_exactly
 
     if multiplies_int8_exactly():
-        return "exact (VNNI or dot-product instructions): weights of 8 bits"
-    return "saturates on this processor: weights keep to 7 bits, and may be no faster than floats"
+        return "exact (VNNI or dot-product instructions): int8 weights use all 8 bits"
+    return "saturates on this CPU: int8 weights use only 7 bits, and may be no faster than float32"
 
 
 def _cuda() -> str:
     import torch
 
     if not torch.cuda.is_available():
-        return "none: students are trained on the processor"
+        return "none: students are trained on the CPU"
     return ", ".join(
         torch.cuda.get_device_name(device) for device in range(torch.cuda.device_count())
     )

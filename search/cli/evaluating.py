@@ -1,4 +1,4 @@
-"""Commands that show how good a student is: verify, predict, evaluate, profile, agent."""
+"""Commands that check and measure students: verify, predict, evaluate, profile, agent."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -31,27 +31,30 @@ if TYPE_CHECKING:
 Folder = Annotated[
     Path,
     typer.Argument(
-        help="What `retort export` wrote.", metavar="DIR", show_default=False, parser=path
+        help="The folder that `retort export` wrote.",
+        metavar="DIR",
+        show_default=False,
+        parser=path,
     ),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="A study file, whose data are meant; where the student's own data are now; or "
-        "`recorded`: open what the student's folder names.",
+        help="The images: a study file, whose data settings are used; or the path of the student's "
+        "own data; or `recorded`, to open the data that the student's folder names.",
         parser=path,
     ),
 ]
-Cache = Annotated[Path, typer.Option(help="Folder of prepared data.", parser=path)]
-Threads = Annotated[int, typer.Option(min=1, help="Threads that serve one image.")]
+Cache = Annotated[Path, typer.Option(help="The folder of prepared data.", parser=path)]
+Threads = Annotated[int, typer.Option(min=1, help="Threads that the runtime uses for one image.")]
 _CACHE = Path("~/.cache/retort")
-_MODEL = 12  # characters; the least width of a model's name
-_MARKS = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[dim]–[/]    "}
+_MODEL = 12  # characters: the smallest width of the column of models
+_MARKS = {True: "[green]passed[/] ", False: "[red]failed[/] ", None: "[dim]skipped[/]"}
 
 
 class EvaluatedPart(StrEnum):
-    """The part of the data that is measured on."""
+    """The part of the data on which models are evaluated."""
 
     TEST = "test"
     VALIDATION = "validation"
@@ -63,15 +66,16 @@ def verify(
     *,
     cache: Cache = _CACHE,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load model.pt2 too, which can run code.")
+        bool,
+        typer.Option("--trust", help="Check model.pt2 too. Loading it can run code that it holds."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a student: its files, that every form gives the same, its metric and costs here."""
+    """Check an exported student: its checksums, formats, test metrics, costs and budget."""
     from search.export.verify import verify as checks_of
 
     found: list[Check] = []
-    with out.status("looking at the files") as spinner:
+    with out.status("checking the files") as spinner:
 
         def progress(text: str) -> None:
             spinner.update(escape(text))
@@ -79,19 +83,19 @@ def verify(
         for check in checks_of(folder, data=data, cache=cache, trust=trust, progress=progress):
             found.append(check)
             if not as_json:
-                _tell_check(check)
+                _print_check(check)
     failed = [check for check in found if check.holds is False]
     if as_json:
         write_json([{"check": c.name, "holds": c.holds, "found": c.found} for c in found])
     else:
-        silent = sum(check.holds is None for check in found)
-        verdict = f"{len(failed)} of them fail" if failed else "none fails"
-        say(f"{len(found)} checks: {verdict}, {silent} make no claim")
+        skipped = sum(check.holds is None for check in found)
+        passed = len(found) - len(failed) - skipped
+        say(f"{len(found)} checks: {passed} passed, {len(failed)} failed, {skipped} skipped")
     if failed:
         raise typer.Exit(1)
 
 
-def _tell_check(check: "Check") -> None:
+def _print_check(check: "Check") -> None:
     mark = _MARKS[check.holds]
     name = f"[bold]{escape(f'{check.name:<18}')}[/]"
     out.print(f"{mark} {name} {escape(check.found)}", highlight=False, soft_wrap=True)
@@ -103,71 +107,75 @@ def predict(
         list[Path], typer.Argument(help="Image files.", show_default=False, parser=path)
     ],
     *,
-    top: Annotated[int, typer.Option(min=1, help="So many classes of each image.")] = 3,
+    top: Annotated[
+        int, typer.Option(min=1, help="The number of classes to print for each image.")
+    ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Name the classes of images, with their probabilities."""
-    from search.export.predict import predict as predicted
+    """Predict the classes of images, and print their probabilities."""
+    from search.export.predict import predict as predict_images
 
-    found = [(image, answer[:top]) for image, answer in predicted(folder, images)]
+    found = [(image, classes[:top]) for image, classes in predict_images(folder, images)]
     if as_json:
         write_json(
             [
                 {
                     "image": str(image),
                     "classes": [{"label": each.label, "probability": each.probability}
-                                for each in answer],
+                                for each in classes],
                 }
-                for image, answer in found
+                for image, classes in found
             ]
         )  # fmt: skip
         return
-    for image, answer in found:
-        named = ", ".join(f"{each.label} {each.probability:.2%}" for each in answer)
-        say(f"{image}: {named}")
+    for image, classes in found:
+        shown = ", ".join(f"{each.label} {each.probability:.2%}" for each in classes)
+        say(f"{image}: {shown}")
 
 
 def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Exported folders, ONNX files, names of timm's models.",
+            help="Exported folders, ONNX files or names of timm models.",
             show_default=False,
             parser=path_or_name,
         ),
     ],
     data: Data = None,
     *,
-    part: Annotated[EvaluatedPart, typer.Option(help="Which images.")] = EvaluatedPart.TEST,
+    part: Annotated[
+        EvaluatedPart, typer.Option(help="The images to evaluate on.")
+    ] = EvaluatedPart.TEST,
     teacher: Annotated[
         str | None,
-        typer.Option(help="The model whose classes are to be agreed with.", parser=path_or_name),
+        typer.Option(help="The model that agreement is measured with.", parser=path_or_name),
     ] = None,
     threads: Threads = 1,
     cache: Cache = _CACHE,
     as_format: Annotated[
-        OutputFormat, typer.Option("--format", help="How to write.")
+        OutputFormat, typer.Option("--format", help="The output format.")
     ] = OutputFormat.TABLE,
 ) -> None:
-    """Compare students, teachers and foreign models on the same images and this machine."""
+    """Compare students, teachers and other models on the same images, on this machine."""
     from search.evaluation.artifact import RECIPE
-    from search.export.evaluate import evaluate as standings_of
+    from search.export.evaluate import evaluate as evaluate_models
     from search.export.images import open_images
     from search.export.record import read_export_record
 
     exported = [Path(name) for name in models if (Path(name) / RECIPE).is_file()]
-    told = read_export_record(exported[0]) if exported else None
-    goal = told.goal if told else DEFAULT_GOAL
+    record = read_export_record(exported[0]) if exported else None
+    goal = record.goal if record else DEFAULT_GOAL
     with out.status("preparing the images") as spinner:
         dataset = open_images(
-            data, told, cache=cache, progress=lambda text: spinner.update(escape(text))
+            data, record, cache=cache, progress=lambda text: spinner.update(escape(text))
         )
         spinner.update("measuring")
-        found = standings_of(models, dataset, part=part, teacher=teacher, threads=threads)
+        found = evaluate_models(models, dataset, part=part, teacher=teacher, threads=threads)
     if as_format is OutputFormat.TABLE:
         count = len(getattr(dataset, part))
         title = f"{count:,} {part} images of {dataset.info.source}"
-        out.print(_standings(found, goal, title=title))
+        out.print(_results_table(found, goal, title=title))
     elif as_format is OutputFormat.JSON:
         write_json([each.to_json(goal) for each in found])
     else:
@@ -178,24 +186,29 @@ def profile(
     folder: Folder,
     *,
     on: Annotated[
-        str, typer.Option(help="Where: http://host:port of an agent, or ssh://[user@]host[:port].")
+        str,
+        typer.Option(
+            help="The machine: http://host:port of an agent, or ssh://[user@]host[:port]."
+        ),
     ],
     threads: Threads = 1,
     python: Annotated[
         str,
-        typer.Option(help="Over ssh: the command of a Python there that has the runtime."),
+        typer.Option(
+            help="With ssh://, the command of a Python there in which the runtime is installed."
+        ),
     ] = "python3",
     as_json: Json = False,
 ) -> None:
-    """Measure latency and memory of a student on another machine."""
+    """Measure a student's latency and memory on another machine."""
     from search.evaluation.artifact import read_provenance
     from search.export.record import read_export_record
     from search.targets.agent_client import ask_agent
     from search.targets.ssh import ask_over_ssh
 
-    told, runtime = read_export_record(folder), read_provenance(folder).served_by
+    record, runtime = read_export_record(folder), read_provenance(folder).served_by
     file = folder / runtime.file
-    with out.status(f"asking {escape(on)}"):
+    with out.status(f"measuring on {escape(on)}"):
         if on.startswith("ssh:"):
             found = ask_over_ssh(on, file, threads=threads, python=python, runtime=runtime.name)
         elif on.startswith(("http:", "https:")):
@@ -207,15 +220,15 @@ def profile(
     if as_json:
         write_json(found.to_json())
     else:
-        _tell_profile(found, told.measured.cost.get(LATENCY.cost))
+        _print_profile(found, recorded_ms=record.measured.cost.get(LATENCY.cost))
 
 
-def _tell_profile(found: "Profile", said_ms: float | None) -> None:
-    say(f"on         {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
+def _print_profile(found: "Profile", *, recorded_ms: float | None) -> None:
+    say(f"machine    {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
     say(
         f"latency    {LATENCY.format(found.latency.median_ms)}, 95th percentile "
         f"{LATENCY.format(found.latency.p95_ms)}"
-        + (f"; {LATENCY.format(said_ms)} where it was searched" if said_ms else "")
+        + (f"; the search measured {LATENCY.format(recorded_ms)}" if recorded_ms else "")
     )
     say(
         f"memory     {format_bytes(found.model_memory_bytes)} for the student, "
@@ -228,30 +241,34 @@ def agent(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = DEFAULT_PORT,
     max_size: Annotated[
-        str, typer.Option(help="The largest file that is taken.")
+        str, typer.Option(help="The largest file that the agent accepts.")
     ] = f"{MOST_BYTES // 10**6}MB",
     max_memory: Annotated[
         str | None,
         typer.Option(
-            help="Memory of the process that measures a file; by default half of the machine's."
+            help="The most memory for measuring a file; by default half of this machine's."
         ),
     ] = None,
     write: Annotated[
         Path | None,
         typer.Option(
-            help="Write the agent as one file, for a board without retort, and end.",
+            help="Write the agent as one file, for a machine without retort, and exit.",
             parser=path,
         ),
     ] = None,
 ) -> None:
-    """Serve as a target: measure the files that a search elsewhere sends. Needs a token."""
+    """Serve this machine as a target: measure the students that a search elsewhere sends.
+
+    The variable RETORT_AGENT_TOKEN must hold a token.
+    """
     from search.targets.agent import serve
     from search.targets.agent_package import packed_agent
 
     if write is not None:
         with file_written_whole(write) as temporary:
             temporary.write_bytes(packed_agent())
-        say(f"wrote {write}; there: {TOKEN_VARIABLE}=… python3 {write.name} serve --host ADDRESS")
+        say(f"wrote {write}; copy it to the other machine, and run there:")
+        say(f"  {TOKEN_VARIABLE}=… python3 {write.name} serve --host ADDRESS")
         return
     try:
         memory_bytes = half_of_memory() if max_memory is None else parse_bytes(max_memory)
@@ -261,8 +278,8 @@ def agent(
         raise BadInput(str(error)) from error
 
 
-def _standings(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
-    """Return a row for each model: the goal's columns, then others where there is room."""
+def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
+    """Return a table with a row per model: the goal's columns, then others if they fit."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
         padding=(0, 0, 0, 1), pad_edge=False,
@@ -281,7 +298,7 @@ def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
     """Return a model's figures by column, the most important first."""
     own, *others = goal.all_metrics
     costs = cost_texts(found.cost)
-    # Without the sign, which the metric itself carries.
+    # Without per cent signs: the column of the metric has one.
     interval = [own.format(end).rstrip("%") for end in found.interval(own) or ()]
     return {
         own.label: metric_text(own, found.quality),

@@ -1,4 +1,4 @@
-"""Commands that hand results over: export, dashboard."""
+"""Commands that export and show results: export, report, dashboard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,6 @@ from search.cli.options import (
     StudyName,
     given_budget,
     given_floor,
-    goal_of,
     named_or_latest,
     path,
 )
@@ -28,7 +27,7 @@ from search.errors import BadInput
 from search.export.formats import ExportFormat
 from search.files.atomic import file_written_whole
 from search.objectives.budget import stored_budget
-from search.objectives.goal import Goal
+from search.objectives.goal import Goal, stored_goal
 from search.records import TrialRecord
 from search.storage.storage import Store
 
@@ -38,7 +37,8 @@ def export(
         list[str] | None,
         typer.Argument(
             metavar="[STUDY] [TRIAL]",
-            help="A number is a trial, else it is a study; by default the best in the budget.",
+            help="A study's name, a trial's number, or both; by default the best student within "
+            "the budget of the study that changed last.",
         ),
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
@@ -57,23 +57,25 @@ def export(
     min_accuracy: MinAccuracy = None,
     formats: Annotated[
         list[ExportFormat] | None,
-        typer.Option("--format", help="A further form, beside the measured file; repeatable."),
+        typer.Option("--format", help="Another format, beside the measured file; repeatable."),
     ] = None,
     hub: Annotated[
-        str | None, typer.Option(help="Push the folder to this Hugging Face model, user/name.")
+        str | None, typer.Option(help="Upload the folder to this Hugging Face model, user/name.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the folder if it exists.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a student's folder: weights, recipe, served file, model card, checksums."""
-    study, trial = _meant(named or [], study)
+    """Export a student as a folder: weights, recipe, served file, model card and checksums."""
+    study, trial = _study_and_trial(named or [], study)
     budget = given_budget(max_size, max_latency, more)
     if trial is not None and (budget or least is not None or min_accuracy is not None):
-        raise BadInput("name a trial, or limits to choose one by, not both")
+        raise BadInput("export takes a trial's number or limits, but got both: leave one out")
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.study(name)
-        goal = goal_of(record)
+        goal = stored_goal(record.config)
         if trial is None:
             floor = given_floor(goal, least, min_accuracy)
             within = budget or stored_budget(record.config)
@@ -88,15 +90,15 @@ def export(
     folder = export_student(record, student, destination, formats=formats or (), force=force)
     pushed = push(folder, hub) if hub else None
     if as_json:
-        told = {"study": name, "trial": student.number, "folder": str(folder)}
-        write_json(told | ({"hub": pushed} if pushed else {}))
+        result = {"study": name, "trial": student.number, "folder": str(folder)}
+        write_json(result | ({"hub": pushed} if pushed else {}))
         return
-    _tell_export(student, folder, goal)
+    _print_export(student, folder, goal)
     if pushed:
         say(f"pushed to {pushed}")
 
 
-def _tell_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
+def _print_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
     from search.evaluation.artifact import read_provenance
     from search.export.loading_snippet import snippet
 
@@ -109,26 +111,26 @@ def _tell_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
     say(f"trial {trial.number} of {trial.study} is in {folder}")
     say(f"  {recipe_text(trial.params)}")
     say(f"  {measured} on validation images; {tested}")
-    say(f"\nretort verify {folder} --data recorded    looks at all of it again;")
+    say(f"\nto check it again: retort verify {folder} --data recorded")
     provenance = read_provenance(folder)
     if code := snippet(provenance.served_by, provenance.data):
-        say(f"there, with {provenance.served_by.title} alone:\n")
+        say(f"to run it in its folder with {provenance.served_by.title}, NumPy and Pillow:\n")
         say(code)
 
 
-def _meant(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:
-    """Return the study and the trial of `[STUDY] [TRIAL]`.
+def _study_and_trial(named: Sequence[str], study: str | None) -> tuple[str | None, int | None]:
+    """Return the study and the trial that `[STUDY] [TRIAL]` names.
 
     A study whose name is a number needs --study.
 
     Raises:
-        BadInput: there are more words, or two studies.
+        BadInput: two studies or two trials are given.
     """
     studies = [word for word in named if not word.isdecimal()] + ([study] if study else [])
     trials = [int(word) for word in named if word.isdecimal()]
     if len(studies) > 1 or len(trials) > 1:
         raise BadInput(
-            f"export takes one study and one trial's number, but got {' '.join(named)}"
+            f"export takes at most one study and one trial's number, but got {' '.join(named)}"
             + (f" and --study {study}" if study else "")
         )
     return next(iter(studies), None), next(iter(trials), None)
@@ -145,7 +147,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write a study as one HTML file, to send to someone."""
+    """Write a report of a study as one HTML file."""
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record, trials = opened.study(name), opened.trials(name)
@@ -169,10 +171,13 @@ def dashboard(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
     insist: Annotated[
-        bool, typer.Option("--insist", help="Listen on another address without a login.")
+        bool,
+        typer.Option(
+            "--insist", help="Listen on an address that others can reach, without a login."
+        ),
     ] = False,
 ) -> None:
-    """Open the dashboard of a store in the browser; Ctrl-C ends it."""
+    """Open the dashboard of a store in the browser; Ctrl-C stops it."""
     from dashboard.launch import launch
 
     if study is not None:

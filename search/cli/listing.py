@@ -1,4 +1,4 @@
-"""The commands that list a study's choices: methods, metrics, limits, settings."""
+"""Commands that list what a study file can use: methods, metrics, limits, settings."""
 
 from typing import Annotated
 
@@ -14,7 +14,9 @@ from search.objectives.metric import Metric
 from search.objectives.metrics import metrics as all_metrics
 from spaces.plugins import plugin_modules
 
-Markdown = Annotated[bool, typer.Option("--markdown", help="Write tables for a page.")]
+Markdown = Annotated[
+    bool, typer.Option("--markdown", help="Write Markdown tables, for the documentation.")
+]
 
 
 def methods(
@@ -26,7 +28,7 @@ def methods(
     as_json: Json = False,
     markdown: Markdown = False,
 ) -> None:
-    """List the methods of an axis, or of all: what they do, shrink and take, and their papers."""
+    """List the methods of one axis, or of all axes, with their parameters and papers."""
     # The methods import torch, which takes seconds.
     from spaces.listing import as_markdown, list_methods
 
@@ -53,28 +55,28 @@ def methods(
 
 
 def metrics(*, as_json: Json = False) -> None:
-    """List the metrics: what a study can maximise, and what is measured of every student."""
+    """List the metrics. Each is measured on every student, and can be a study's objective."""
     found = [_metric_facts(metric) for metric in all_metrics().values()]
     if as_json:
         write_json(found)
         return
     for one in found:
         out.print(f"[bold]{one['name']}[/]  {escape(str(one['description']))}", soft_wrap=True)
-        text = f"  {one['direction']}, from {one['worst']:g} to {one['best']:g}; of {one['origin']}"
+        text = (
+            f"  {one['direction']}, from {one['worst']:g} to {one['best']:g}; from {one['origin']}"
+        )
         out.print(escape(text), style="dim", highlight=False, soft_wrap=True)
 
 
 def limits(*, as_json: Json = False) -> None:
-    """List the limits: what a budget can bound, and a study can minimise."""
+    """List the costs that a budget can limit and that a study can minimise."""
     found = [_limit_facts(limit) for limit in all_limits().values()]
     if as_json:
         write_json(found)
         return
     for one in found:
         out.print(f"[bold]{one['name']}[/]  {escape(str(one['description']))}", soft_wrap=True)
-        text = (
-            f"  {one['takes']}; {one['measured']}, stored as {one['stored_as']}; of {one['origin']}"
-        )
+        text = f"  {one['takes']}; {one['measured']}, stored as {one['stored_as']}; from {one['origin']}"
         out.print(escape(text), style="dim", highlight=False, soft_wrap=True)
 
 
@@ -103,7 +105,7 @@ def _limit_facts(limit: Limit) -> dict[str, str]:
 
 
 def _origin(entry: Metric | Limit) -> str:
-    """Return the plugin module that a table's entry comes from, or retort itself."""
+    """Return the plugin module that defines the entry, or `retort`."""
     for module in plugin_modules():
         if any(value is entry for value in vars(module).values()):
             return module.__name__
@@ -119,8 +121,8 @@ def settings(
     as_json: Json = False,
     markdown: Markdown = False,
 ) -> None:
-    """List what a study file may say, or a part of it: what each key takes, is, and defaults to."""
-    # Students are resolved by timm, which takes seconds to import.
+    """List the keys of a study file, or of one part: values, default and meaning."""
+    # The module imports timm, which takes seconds.
     from search.config.reference import as_markdown, list_settings
 
     try:

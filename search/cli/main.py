@@ -1,51 +1,13 @@
-"""The command `retort`: its subcommands, and how their errors reach the person."""
+"""The command `retort`: how its subcommands' errors reach the person."""
 
 import sys
 
-import typer
-
-from search.cli import browsing, doctor, evaluating, exporting, listing, overview, searching, store
 from search.cli.output import lasting_output
 from search.cli.terminal import complain
 from search.errors import RetortError
 from search.files.disk import disk_fault
 from search.ray_backend.signals import ending_like_ctrl_c
-
-app = typer.Typer(
-    name="retort",
-    help="Searches for the smallest, fastest student that still knows what its teacher knows.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-for command in (
-    searching.demo,
-    searching.init,
-    listing.methods,
-    listing.metrics,
-    listing.limits,
-    listing.settings,
-    searching.plan,
-    searching.run,
-    searching.resume,
-    searching.stop,
-    overview.status,
-    browsing.trials,
-    browsing.show,
-    browsing.best,
-    exporting.export,
-    evaluating.verify,
-    evaluating.predict,
-    evaluating.evaluate,
-    evaluating.profile,
-    evaluating.agent,
-    exporting.report,
-    exporting.dashboard,
-    doctor.doctor,
-):
-    app.command()(command)
-app.add_typer(store.app, name="db")
+from spaces.plugins import PluginError
 
 
 def main() -> None:
@@ -63,12 +25,17 @@ def main() -> None:
 def _code() -> int | str | None:
     """Return the exit code of the command."""
     try:
+        from search.cli.app import app
+
         app()  # exits with 2 where its options are misused, and with 130 on Ctrl-C
     except SystemExit as end:
         return end.code
     except RetortError as error:
         complain(str(error))
         return error.exit_code
+    except PluginError as error:
+        complain(str(error))
+        return 1
     except OSError as error:
         # A full disk, a folder that can't be written: the person can mend it, retort can't.
         complain(str(disk_fault(error) or error))

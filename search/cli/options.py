@@ -11,10 +11,9 @@ import typer
 from search.errors import BadInput
 from search.files.paths import expanded
 from search.objectives.budget import Budget
-from search.objectives.goal import Goal, stored_goal
+from search.objectives.goal import Goal
 from search.objectives.limits import LATENCY, SIZE, limit_of
 from search.objectives.metrics import ACCURACY
-from search.records import StudyRecord
 from search.storage.storage import Store
 
 DEFAULT_STORE = "sqlite:///retort.db"
@@ -22,7 +21,7 @@ STORE_VARIABLE = "RETORT_STORE"
 
 
 def path_or_name(given: str | Path) -> str:
-    """Expand `~` and variables in a value; a shell leaves the `~` in `--output=~/student`."""
+    """Expand `~` and variables in a value; a shell does not expand `--output=~/student`."""
     try:
         return expanded(str(given))
     except ValueError as error:
@@ -40,15 +39,16 @@ StoreUrl = Annotated[
         "--store",
         envvar=STORE_VARIABLE,
         show_envvar=True,
-        help="The store: sqlite:///file or postgresql+psycopg://….",
+        help="The store's URL: sqlite:///file or postgresql+psycopg://….",
     ),
 ]
 StudyName = Annotated[
-    str | None, typer.Option("--study", help="The study; by default the one that changed last.")
+    str | None,
+    typer.Option("--study", help="The study's name; by default the study that changed last."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for scripts.")]
-MaxSize = Annotated[str | None, typer.Option(help="Such as 2MB.")]
-MaxLatency = Annotated[str | None, typer.Option(help="Such as 5ms.")]
+MaxSize = Annotated[str | None, typer.Option(help="The largest size, such as 2MB.")]
+MaxLatency = Annotated[str | None, typer.Option(help="The highest latency, such as 5ms.")]
 Max = Annotated[
     list[str] | None,
     typer.Option(
@@ -62,7 +62,7 @@ Min = Annotated[
     typer.Option(
         "--min",
         metavar="VALUE",
-        help="The worst value of the study's metric, on validation images, that will do.",
+        help="The worst acceptable value of the study's metric on validation images.",
     ),
 ]
 MinAccuracy = Annotated[float | None, typer.Option(f"--min-{ACCURACY.name}", hidden=True)]
@@ -70,10 +70,10 @@ Trial = Annotated[int, typer.Argument(help="The trial's number.", min=0)]
 
 
 def store_option(url: str) -> str:
-    """Return the option that finds this store again, ` --store URL`, or nothing."""
+    """Return ` --store URL`, or nothing if the command finds this store without it."""
     if url == os.environ.get(STORE_VARIABLE, DEFAULT_STORE):
         return ""
-    # Another database's URL may hold a password: it is left to the environment.
+    # Another database's URL may hold a password: the person sets it in RETORT_STORE.
     return f" --store {shlex.quote(url)}" if url.startswith("sqlite:") else ""
 
 
@@ -82,25 +82,13 @@ def named_or_latest(store: Store, study: str | None) -> str:
     return study if study is not None else store.latest_study().name
 
 
-def goal_of(study: StudyRecord) -> Goal:
-    """Return the goal of a study.
-
-    Raises:
-        BadInput: a metric or a limit that is not installed here.
-    """
-    try:
-        return stored_goal(study.config)
-    except ValueError as error:
-        raise BadInput(f"the goal of {study.name} is not known here: {error}") from error
-
-
 def given_budget(
     max_size: str | None, max_latency: str | None, more: Sequence[str] | None
 ) -> Budget | None:
-    """Return the limits that a person gives; None where none is given.
+    """Return the limits that the options give; None if they give none.
 
     Raises:
-        BadInput: one is malformed, unknown or given twice.
+        BadInput: a limit is malformed, unknown or given twice.
     """
     given = [("--max-size", SIZE.name, max_size), ("--max-latency", LATENCY.name, max_latency)]
     for text in more or ():
@@ -113,7 +101,10 @@ def given_budget(
         if bound is None:
             continue
         if name in bounds:
-            raise BadInput(f"{option} limits {name}, which another option limits too")
+            raise BadInput(
+                f"{option} must be the only limit on {name}, but another option limits it too: "
+                "leave one out"
+            )
         try:
             limit_of(name).parse(bound)
         except ValueError as error:
@@ -126,12 +117,14 @@ def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> 
     """Return the worst acceptable value of the goal's metric; None accepts any.
 
     Args:
-        goal: of the study.
-        value: of the option `--min`.
-        min_accuracy: of the option that older scripts use, for studies that maximise accuracy.
+        goal: the study's goal.
+        value: the value of `--min`.
+        min_accuracy: the value of `--min-accuracy`, which older scripts use; it is only for studies
+            whose objective is accuracy.
 
     Raises:
-        BadInput: the metric has no such value, or another metric is meant.
+        BadInput: the metric can't have this value, or `--min-accuracy` is given for another metric
+            or together with `--min`.
     """
     metric = goal.metric
     option = "--min"
@@ -139,13 +132,14 @@ def given_floor(goal: Goal, value: float | None, min_accuracy: float | None) -> 
         option = f"--min-{ACCURACY.name}"
         if value is not None or metric.name != ACCURACY.name:
             raise BadInput(
-                f"{option} stands for --min where a study searches for {ACCURACY.name}, and this "
-                f"one searches for {metric.name}: give --min alone"
+                f"{option} must be given without --min, and only for a study whose objective is "
+                f"{ACCURACY.name}; the objective of this study is {metric.name}: give --min alone"
             )
         value = min_accuracy
     low, high = sorted((metric.worst, metric.best))
     if value is not None and not low <= value <= high:
         raise BadInput(
-            f"{option} must be from {low:g} to {high:g}, as {metric.label} is, but got {value:g}"
+            f"{option} must be from {low:g} to {high:g}, the range of {metric.label}, but got "
+            f"{value:g}"
         )
     return value

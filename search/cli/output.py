@@ -1,6 +1,6 @@
-"""Output that survives the loss of its reader: `head`, a closed terminal, a full disk.
+"""Standard output that never fails: after `head` ends, on a closed terminal, on a full disk.
 
-A search must not end because a line about it can't be shown.
+A search must not end because a line about it can't be printed.
 """
 
 import errno
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Nobody is left to read a message: `head` has read enough, or the terminal is closed.
+# With these errors nobody reads the output any more: `head` has ended, or the terminal is closed.
 _GONE = (errno.EPIPE, errno.EIO)
 
 
 class DroppingFile(io.FileIO):
-    """An open file for writing that drops what can't be written."""
+    """A file open for writing that drops the data that can't be written."""
 
     fault: OSError | None = None
     """Why writing stopped; None while it works."""
@@ -33,12 +33,12 @@ class DroppingFile(io.FileIO):
 
     @property
     def is_missed(self) -> bool:
-        """Whether somebody may wait for the dropped output."""
+        """Whether somebody may still expect the dropped output."""
         return self.fault is not None and self.fault.errno not in _GONE
 
 
 def lasting_output() -> DroppingFile:
-    """Replace standard output and error by files that never fail; return the output's."""
+    """Replace standard output and standard error by files that never fail; return the first."""
     _occupy_standard_files()
     files = [DroppingFile(number, "w", closefd=False) for number in (1, 2)]
     sys.stdout, sys.stderr = (
@@ -48,7 +48,10 @@ def lasting_output() -> DroppingFile:
 
 
 def _occupy_standard_files() -> None:
-    """Open closed standard files: else the next opened file would receive what is printed."""
+    """Open the null device for each closed standard file.
+
+    Otherwise the next file that is opened would get its number, and receive the printed text.
+    """
     for number in range(3):
         try:
             os.fstat(number)

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
-from search.cli.options import DEFAULT_STORE, Json, StoreUrl, goal_of
+from search.cli.options import DEFAULT_STORE, Json, StoreUrl
 from search.cli.terminal import complain, out, state_text, write_json
 from search.errors import BadInput, DamagedRow
-from search.objectives.budget import stored_budget
-from search.objectives.goal import Goal
+from search.objectives.budget import Budget, stored_budget
+from search.objectives.goal import Goal, stored_goal
 from search.records import StudyRecord, StudyState, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 from search.storage.storage import Store
@@ -24,16 +24,17 @@ from search.storage.storage import Store
 
 @dataclass(frozen=True)
 class _Overview:
-    """A study, its goal, and its trials."""
+    """A study, its goal and budget, and its trials."""
 
     study: StudyRecord
     goal: Goal
+    budget: Budget
     trials: Sequence[TrialRecord]
 
     @property
     def best(self) -> TrialRecord | None:
         """The best student within the study's budget."""
-        return best_of(self.trials, stored_budget(self.study.config), self.goal)
+        return best_of(self.trials, self.budget, self.goal)
 
     @property
     def states(self) -> Mapping[TrialState, int]:
@@ -43,7 +44,7 @@ class _Overview:
 
 
 def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
-    """Every study in the store: its state, its trials by state, its best student."""
+    """List the studies in the store: state, trials by state, best student."""
     with Store.open(store, read_only=True) as opened:
         found, unreadable = _readable(opened)
     if as_json:
@@ -57,7 +58,7 @@ def status(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
 
 
 def _readable(store: Store) -> tuple[list[_Overview], list[DamagedRow | BadInput]]:
-    """Return the studies with their trials, and the fault of each one that can't be read."""
+    """Return the studies with their trials, and an error for each study that can't be read."""
     found: list[_Overview] = []
     unreadable: list[DamagedRow | BadInput] = []
     for study in store.studies():
@@ -65,7 +66,8 @@ def _readable(store: Store) -> tuple[list[_Overview], list[DamagedRow | BadInput
             unreadable.append(study)
             continue
         try:
-            found.append(_Overview(study, goal_of(study), store.trials(study.name)))
+            goal, budget = stored_goal(study.config), stored_budget(study.config)
+            found.append(_Overview(study, goal, budget, store.trials(study.name)))
         except (DamagedRow, BadInput) as error:
             unreadable.append(error)
     return found, unreadable

@@ -35,9 +35,9 @@ def draw_frontier(
         _scatter(axes, _points(complete, goal, limit), color="#9aa5b1", label="complete", size=22)
         _scatter(axes, _points(best, goal, limit), color="#1f6feb", label="frontier", size=46)
         _stairs(axes, _points(best, goal, limit), goal)
-        _mark_teacher(axes, study, goal, limit)
-        _mark_bound(axes, study, limit)
-        _dress(axes, limit)
+        _draw_teacher(axes, study, goal, limit)
+        _draw_bound(axes, study, limit)
+        _format_axes(axes, limit)
     plots[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: metric.format(value)))
     if not metric.is_maximized:
         plots[0].invert_yaxis()
@@ -76,7 +76,7 @@ def _stairs(axes: Axes, points: Sequence[tuple[float, float]], goal: Goal) -> No
         axes.step(costs, values, where="post", color="#1f6feb", linewidth=1, zorder=1)
 
 
-def _mark_teacher(axes: Axes, study: StudyRecord, goal: Goal, limit: Limit) -> None:
+def _draw_teacher(axes: Axes, study: StudyRecord, goal: Goal, limit: Limit) -> None:
     teacher = study.teacher
     found = teacher and teacher.quality.get(goal.metric.name)
     if teacher and found and teacher.cost.get(limit.cost):
@@ -84,18 +84,18 @@ def _mark_teacher(axes: Axes, study: StudyRecord, goal: Goal, limit: Limit) -> N
                      label=f"teacher, {teacher.name}", zorder=3)  # fmt: skip
 
 
-def _mark_bound(axes: Axes, study: StudyRecord, limit: Limit) -> None:
+def _draw_bound(axes: Axes, study: StudyRecord, limit: Limit) -> None:
     bound = stored_budget(study.config).limits().get(limit.cost)
     if bound is not None:
         axes.axvline(bound, color="#cf222e", linestyle="--", linewidth=1.2,
                      label=f"budget, {limit.format(bound)}")  # fmt: skip
 
 
-def _dress(axes: Axes, limit: Limit) -> None:
+def _format_axes(axes: Axes, limit: Limit) -> None:
     axes.set_xscale("log")
     axes.set_xlabel(f"{limit.label} ({limit.description})")
     low, high = axes.get_xlim()
-    # Labels of every 1, 2 and 5 fit on the axis up to a decade and a half.
+    # Labels at 1, 2 and 5 of each decade fit if the axis spans at most one and a half decades.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1,)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: limit.format(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -20,7 +20,7 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     """Print the plan for a person."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
-    recipes = "endless (a range is continuous)" if plan.recipes == float("inf") else (
+    recipes = "unlimited (a range is continuous)" if plan.recipes == float("inf") else (
         f"{plan.recipes:,.0f}"
     )  # fmt: skip
     out.print(f"[bold]{escape(plan.study)}[/]")
@@ -30,11 +30,11 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         "recipes": recipes,
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
         "budget": str(study.budget),
-        "fit the budget": f"{fits} of {len(plan.draws)} drawn at random "
-        f"({fits / len(plan.draws):.0%}); the others are never trained",
+        "fit the budget": f"{fits} of {len(plan.draws)} random recipes "
+        f"({fits / len(plan.draws):.0%}); the search never trains the others",
         "time": f"teacher {format_duration(plan.teacher_s)}, trials up to "
-        f"{format_duration(plan.trials_s)} (estimated from single steps on this machine"
-        f"{'; GPUs take less' if plan.with_gpus else ''})",
+        f"{format_duration(plan.trials_s)} (estimated from single training steps on this machine"
+        f"{'; GPUs are faster' if plan.with_gpus else ''})",
         "disk": f"up to {format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
     }
     facts = Table.grid(padding=(0, 2))
@@ -43,8 +43,8 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     out.print(facts, highlight=False)
     out.print()
     out.print(_students(plan.draws, study.goal))
-    _print_shares("contradict themselves", plan.contradictions)
-    _print_shares("would be rejected", plan.causes)
+    _print_shares("recipes whose methods conflict", plan.contradictions)
+    _print_shares("recipes that the search would reject", plan.causes)
     _print_refusals(plan.draws)
 
 
@@ -63,7 +63,7 @@ def _students(draws: Sequence[DrawnRecipe], goal: Goal) -> Table:
         by_student[str(draw.params.get("student.timm.model", draw.params["student"]))].append(draw)
     table = Table(title="students", title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("student", overflow="fold")
-    for name in ("fit", *(limit.label for limit in goal.costs), "a trial"):
+    for name in ("fit", *(limit.label for limit in goal.costs), "trial time"):
         table.add_column(name, justify="right", no_wrap=True)
     for student, own in sorted(by_student.items()):
         costs = [draw.cost or {} for draw in own]
@@ -90,7 +90,7 @@ def _print_refusals(draws: Sequence[DrawnRecipe]) -> None:
     refused = [draw for draw in draws if draw.refusal]
     if not refused:
         return
-    out.print("[bold]such as[/]")
+    out.print("[bold]examples of rejected recipes[/]")
     for draw in refused[:_MOST_REFUSALS]:
         text = f"  {recipe_text(draw.params)}: {draw.refusal}"
         out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Commands that search: demo, init, plan, run."""
+"""Commands that prepare and run searches: demo, init, plan, run, resume, stop."""
 
 import json
 import shlex
@@ -34,14 +34,14 @@ from search.storage.storage import Store
 StudyFile = Annotated[Path, typer.Argument(help="The study file.", show_default=False, parser=path)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Values in place of the file's, such as search.trials=50."),
+    typer.Argument(help="Settings that replace the study's own, such as search.trials=50."),
 ]
 
 _DEMO = Path("retort-demo")
 
 
 def demo() -> None:
-    """Search on handwritten digits, in ./retort-demo: a few minutes on two cores."""
+    """Search on handwritten digits, in ./retort-demo. It takes a few minutes on two cores."""
     _DEMO.mkdir(exist_ok=True)
     file = _DEMO / "study.yaml"
     with file_written_whole(file) as temporary:
@@ -55,19 +55,21 @@ def demo() -> None:
               "run.cache": _DEMO / "cache"}  # fmt: skip
     study = load_study(file, [f"{key}={value}" for key, value in places.items()])
     best = _search(study, allow_code=False)
-    _deliver(best, study)
+    _export_demo(best, study)
 
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(help="Where to write study.yaml.", parser=path)
+        Path, typer.Argument(help="The folder in which to write study.yaml.", parser=path)
     ] = Path(),
     *,
-    preset: Annotated[str, typer.Option(help="Which ready study.")] = "digits",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="List the ready studies.")] = False,
+    preset: Annotated[str, typer.Option(help="The preset to write.")] = "digits",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace study.yaml if it exists.")
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the presets.")] = False,
 ) -> None:
-    """Write a commented study.yaml: of digits, which runs as it is, or another to fill in."""
+    """Write a commented study.yaml. The preset `digits` runs unchanged; others need your data."""
     if listing:
         for name in preset_names():
             say(f"{name:18} {preset_summary(name)}")
@@ -75,22 +77,22 @@ def init(
     text = preset_text(preset)
     path = folder / "study.yaml"
     if path.exists() and not force:
-        raise BadInput(f"{path} is there already: choose another folder, or pass --force")
+        raise BadInput(f"{path} exists already: choose another folder, or pass --force")
     folder.mkdir(parents=True, exist_ok=True)
     with file_written_whole(path) as temporary:
         temporary.write_text(text)
-    named = shlex.quote(str(path))
-    say(f"wrote {path}; next:\n  retort plan {named}\n  retort run {named}")
+    quoted = shlex.quote(str(path))
+    say(f"wrote {path}; next:\n  retort plan {quoted}\n  retort run {quoted}")
 
 
 def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False) -> None:
-    """Check a study: its space, what of it fits, and the time and disk it takes. Runs nothing."""
+    """Check a study file; estimate what fits the budget, the time and the disk space."""
     typed = load_study(study, overrides or [])
     # Torch takes seconds to import; `retort --help` and commands that only read a store avoid it.
     from search.cli.planning import print_plan
     from search.tuner.plan import plan_study
 
-    with out.status("looking at the data") as spinner:
+    with out.status("reading the data") as spinner:
         planned = plan_study(typed, progress=lambda text: spinner.update(escape(text)))
     if as_json:
         write_json(planned.to_json())
@@ -102,10 +104,14 @@ def run(
     study: StudyFile,
     overrides: Overrides = None,
     *,
-    trials: Annotated[int | None, typer.Option(min=1, help="Recipes to train.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Start no trial after, such as 2h.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="The number of recipes to train.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(help="Start no trial after this time, such as 2h.")
+    ] = None,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Let a teacher's `factory:` run its code.")
+        bool, typer.Option("--allow-code", help="Allow the code of a teacher's `factory:` to run.")
     ] = False,
 ) -> None:
     """Search for the best student that fits the budget."""
@@ -121,8 +127,8 @@ def resume(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="A study's name, or its file, changed or not; by default the study that changed "
-            "last.",
+            help="A study's name, or its study file, which may have changed; by default the study "
+            "that changed last.",
             show_default=False,
             parser=path_or_name,
         ),
@@ -131,19 +137,20 @@ def resume(
     *,
     store: StoreUrl = DEFAULT_STORE,
     allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Let a teacher's `factory:` run its code.")
+        bool, typer.Option("--allow-code", help="Allow the code of a teacher's `factory:` to run.")
     ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
             "--take-over",
-            help="Go on though another store, or a newer copy of this one, has the artifacts.",
+            help="Resume although another store, or a newer copy of this one, holds the artifacts.",
         ),
     ] = False,
 ) -> None:
-    """Go on with a study: what was interrupted runs first, time and trials used stay used.
+    """Resume an interrupted study, or give a study more trials or time.
 
-    A study's file says itself where its store is.
+    Interrupted trials run first. Trials and time that were used before still count. If a study file
+    is given, its run.storage names the store.
     """
     changes = list(overrides or [])
     if study and "=" in study:
@@ -153,25 +160,27 @@ def resume(
         _check_no_store(context, study, store)
         typed = load_study(Path(study), changes)
     else:
-        typed = _stored(study, store, changes)
+        typed = _stored_study(study, store, changes)
     _search(typed, allow_code=allow_code, again=True, take_over=take_over)
 
 
 def stop(
     study: Annotated[
         str | None,
-        typer.Argument(help="By default the study that changed last.", show_default=False),
+        typer.Argument(
+            help="The study's name; by default the study that changed last.", show_default=False
+        ),
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
 ) -> None:
-    """Ask a running search to end: running trials end first. It can be resumed."""
+    """Ask a running search to stop once its running trials have ended. It can be resumed."""
     with Store.open(store) as opened:
         name = named_or_latest(opened, study)
         lease = opened.ask_to_stop(name)
     if lease is None or lives(lease) is False:
-        raise BadInput(f"{name} is not running: there is nothing to stop")
+        raise BadInput(f"{name} is not running, so it can't be stopped")
     say(
-        f"asked {lease} to end {name}: its running trials end first; then\n"
+        f"asked {lease} to stop {name} once its running trials have ended; to resume it:\n"
         f"  retort resume {name}{store_option(store)}"
     )
 
@@ -181,17 +190,17 @@ def _check_no_store(context: typer.Context, study: str, store: str) -> None:
     source = context.get_parameter_source("store")
     if source and source.name == "COMMANDLINE":
         raise BadInput(
-            f"--store must be left out where a study's file is given, as {study} says itself "
-            f"where its store is: give run.storage={store}"
+            f"--store must be left out if a study file is given: run.storage in {study} names the "
+            f"store. To use another store, add run.storage={store}"
         )
 
 
-def _stored(study: str | None, store: str, changes: list[str]) -> Study:
-    """Return a study as the store keeps it, with these changes."""
+def _stored_study(study: str | None, store: str, changes: list[str]) -> Study:
+    """Return a study from the store, with these changes."""
     with Store.open(store) as opened:  # an older store is upgraded
         record = opened.study(named_or_latest(opened, study))
     if any(change.startswith("study=") for change in changes):
-        raise BadInput("a study keeps its name; start a new one with `retort run`")
+        raise BadInput("the name of a study can't change: start a new study with `retort run`")
     places = {"run.storage": store, "run.artifacts": FolderStore.of(record.artifacts).parent}
     given = [f"{key}={json.dumps(str(value))}" for key, value in places.items()]
     return study_from_dict(record.config, given + changes)
@@ -200,13 +209,13 @@ def _stored(study: str | None, store: str, changes: list[str]) -> Study:
 def _search(
     study: Study, *, allow_code: bool, again: bool = False, take_over: bool = False
 ) -> TrialRecord:
-    """Run the study, show its progress, and print what was found."""
+    """Run the study, show its progress, and print its results."""
     say(f"{study.study}: {study.budget}")
     with out.status("starting"):
         from search.pipeline.checks import check_study
         from search.run import resume_study, run_study
 
-        check_study(study)  # before the store is made
+        check_study(study)  # before the store is created
     search = partial(resume_study, take_over=take_over) if again else run_study
     with Store.open(study.run.storage) as store:
         with watching(study, store) as callback:
@@ -215,10 +224,10 @@ def _search(
     return best
 
 
-def _deliver(best: TrialRecord, study: Study) -> None:
+def _export_demo(best: TrialRecord, study: Study) -> None:
     from search.export.exporting import export_student
 
     with Store.open(study.run.storage, read_only=True) as store:
         record = store.study(study.study)
     folder = export_student(record, best, _DEMO / "student", force=True)
-    say(f"checkpoint {folder.absolute()}")
+    say(f"exported   {folder.absolute()}")

@@ -1,4 +1,4 @@
-"""Commands that look after the store: db check, db upgrade, db backup."""
+"""Commands that maintain the store: db check, db upgrade, db backup."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,12 @@ from search.cli.terminal import say, write_json
 from search.storage.integrity import check_store, students_aside
 from search.storage.storage import Store
 
-app = typer.Typer(help="Look after the store: check, upgrade, backup.", no_args_is_help=True)
+app = typer.Typer(help="Check, upgrade or back up the store.", no_args_is_help=True)
 
 
 @app.command()
 def check(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
-    """Whether the store is sound, and every artifact that it names whole; changes nothing."""
+    """Check the store and every artifact that it names. Changes nothing."""
     with Store.open(store, read_only=True) as opened:
         problems, studies = check_store(opened), len(opened.names())
         aside = students_aside(opened)
@@ -32,12 +32,12 @@ def check(store: StoreUrl = DEFAULT_STORE, *, as_json: Json = False) -> None:
 
 @app.command()
 def upgrade(store: StoreUrl = DEFAULT_STORE) -> None:
-    """Bring an older store to this version's schema, after a backup."""
+    """Upgrade an older store to this version's schema, after a backup."""
     with Store.open(store) as opened:
         if opened.backup:
-            say(f"upgraded to schema {opened.schema()}; as it was: {opened.backup}")
+            say(f"upgraded to schema {opened.schema()}; backup: {opened.backup}")
         else:
-            say(f"it has schema {opened.schema()} already")
+            say(f"the store has schema {opened.schema()} already")
 
 
 @app.command()
@@ -49,7 +49,7 @@ def backup(
         typer.Option("--output", "-o", help="The file to write.", show_default=False, parser=path),
     ] = None,
 ) -> None:
-    """Copy the store into a file, which is a store itself; while it is in use, too."""
+    """Copy the store into a file, which is a store too. The store may be in use."""
     with Store.open(store, read_only=True) as opened:
         path = opened.back_up(destination)
     say(f"backup {path}")

@@ -1,4 +1,4 @@
-"""The end of a search on the terminal: frontier, picture, and student beside its teacher."""
+"""Summary of a finished search: the frontier, its picture, and the student and its teacher."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     """Print the frontier as table and picture, and the chosen student next to the teacher."""
     record, trials = store.study(study.study), store.trials(study.study)
     assert record.teacher is not None
-    picture = _drawn(trials, record, study.goal)
+    picture = _draw_picture(trials, record, study.goal)
     out.print()
     found = frontier(trials, study.goal)
     table = trial_table(found, title="the frontier", goal=study.goal, teacher=record.teacher)
@@ -32,19 +32,22 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
     out.print(_comparison(best, record.teacher, study.goal))
     out.print()
-    named = f"{store_option(study.run.storage)} --study {study.study}"
-    # A cluster may decide how many trials run at a time; this machine can't know the number.
-    told = study.run.ray == "local" or study.run.parallel
-    workers = parallel_trials(study.run) if told else None
+    options = f"{store_option(study.run.storage)} --study {study.study}"
+    # A cluster may decide how many trials run at a time; then the number is not known here.
+    is_known = study.run.ray == "local" or study.run.parallel
+    workers = parallel_trials(study.run) if is_known else None
     busy = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
     say(f"workers    {occupancy_text(busy)}")
     say(f"picture    {picture}")
-    say(f"dashboard  retort dashboard{named}")
-    say(f"export     retort export {best.number}{named} -o DIR")
+    say(f"dashboard  retort dashboard{options}")
+    say(f"export     retort export {best.number}{options} -o DIR")
 
 
-def _drawn(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> str:
-    """Return where the frontier's picture is, or why there is none: the search itself succeeded."""
+def _draw_picture(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> str:
+    """Draw the frontier, and return the picture's path, or why it could not be written.
+
+    A full disk raises no error here, because the search itself has succeeded.
+    """
     path = FolderStore.of(record.artifacts).folder / "frontier.png"
     try:
         return str(draw_frontier(trials, record, goal, path))
@@ -53,7 +56,7 @@ def _drawn(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> st
 
 
 def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
-    """Return student and teacher side by side, and the student as a share of the teacher."""
+    """Return a table of the student, the teacher, and the ratio of their costs."""
     assert best.outcome is not None
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("", "student", "teacher", "student ÷ teacher"):
@@ -63,14 +66,14 @@ def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
         "test": (best.test, teacher.test),
     }
     for metric in goal.all_metrics:
-        for part, (own, taught) in parts.items():
-            # A comparison of a teacher with itself shows nothing.
-            other = "" if metric.uses_teacher else metric_text(metric, taught)
+        for part, (own, other_quality) in parts.items():
+            # Such a metric would compare the teacher with itself.
+            other = "" if metric.uses_teacher else metric_text(metric, other_quality)
             table.add_row(f"{metric.label}, {part}", metric_text(metric, own), other, "")
-    mine, whole = best.outcome.cost or {}, teacher.cost
-    own_texts, whole_texts = cost_texts(mine), cost_texts(whole)
+    own_cost, teacher_cost = best.outcome.cost or {}, teacher.cost
+    own_texts, teacher_texts = cost_texts(own_cost), cost_texts(teacher_cost)
     for limit in goal.all_limits:
-        student, other_cost = mine.get(limit.cost), whole.get(limit.cost)
-        share = f"1/{other_cost / student:.1f}" if student and other_cost else ""
-        table.add_row(limit.label, own_texts[limit.label], whole_texts[limit.label], share)
+        mine, theirs = own_cost.get(limit.cost), teacher_cost.get(limit.cost)
+        ratio = f"1/{theirs / mine:.1f}" if mine and theirs else ""
+        table.add_row(limit.label, own_texts[limit.label], teacher_texts[limit.label], ratio)
     return table

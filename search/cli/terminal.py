@@ -22,12 +22,12 @@ from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, T
 
 
 class _VisibleConsole(Console):
-    r"""A console that shows control characters and never obeys them: `\x1b` for an escape.
+    r"""A console that prints control characters as text, such as `\x1b`, and never acts on them.
 
     Names and messages come from stores, folders and machines that others control.
     """
 
-    # Both: rich measures cells after their text is rendered, and spinners have text of their own.
+    # Both are needed: rich measures the width of cells after `render_str`, and spinners don't use it.
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible_lines(text), **options)
 
@@ -38,11 +38,11 @@ class _VisibleConsole(Console):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
 
 
-# Else rich would turn line 100 in `study.yaml:100:3` into an emoji.
+# Otherwise rich would turn line 100 in `study.yaml:100:3` into an emoji.
 out = _VisibleConsole(emoji=False)
 err = _VisibleConsole(stderr=True, emoji=False)
 
-_RECIPE = 12  # characters; the least width of a recipe's column
+_RECIPE = 12  # characters: the smallest width of the column of recipes
 
 _STYLES = {
     TrialState.RUNNING: "cyan",
@@ -90,7 +90,7 @@ def state_text(state: TrialState) -> str:
 
 
 def metric_text(metric: Metric, quality: Quality) -> str:
-    """Return a metric as people read it; a dash where it was not measured."""
+    """Return a metric's value as text; a dash if it was not measured."""
     found = quality.get(metric.name)
     return "–" if found is None else metric.format(found.value)
 
@@ -116,10 +116,10 @@ def recipe_text(params: Mapping[str, object]) -> str:
 def trial_table(
     trials: Sequence[TrialRecord], *, title: str, goal: Goal, teacher: TeacherRecord | None = None
 ) -> Table:
-    """Return trials, a row each, and the teacher last; states only where they differ.
+    """Return a table with a row per trial, and the teacher in the last row.
 
     The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    where the terminal has room.
+    if the terminal is wide enough. The column of states is left out if all trials are complete.
     """
     rows = [_figures(goal, _outcome(trial).quality, trial.test, _outcome(trial).cost or {})
             for trial in trials]  # fmt: skip
@@ -134,8 +134,8 @@ def trial_table(
     table = _empty_table(title, names, states=states)
     for trial, recipe, row in zip(trials, recipes, rows, strict=True):
         state = [state_text(trial.state)] if states else []
-        told = escape(recipe) + _no_op_mark(trial.outcome)
-        table.add_row(str(trial.number), *(row[name] for name in names), *state, told)
+        recipe_cell = escape(recipe) + _no_op_mark(trial.outcome)
+        table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell)
     if teacher:
         table.add_section()
         state = [""] if states else []
@@ -152,13 +152,13 @@ def fitting(
     room: int,
     between: int = 3,
 ) -> int:
-    """Return how many columns of a table, counted from the first, fit into the room.
+    """Return how many columns of a table, counted from the first, fit into the width.
 
     Args:
-        titles: of the columns.
+        titles: the columns' titles.
         rows: the cells of each row by title.
-        needed: the number of columns that are shown in any case.
-        room: in characters.
+        needed: the number of columns that are always shown.
+        room: the width for these columns, in characters.
         between: characters between two columns.
     """
     for count, title in enumerate(titles):
@@ -169,7 +169,7 @@ def fitting(
 
 
 def add_figures(table: Table, names: Iterable[str]) -> None:
-    """Add a column for each figure; a title of several words takes a line for each."""
+    """Add a column for each figure; each word of its title is on a line of its own."""
     for name in names:
         table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
 
@@ -203,7 +203,7 @@ def _outcome(trial: TrialRecord) -> Outcome:
 
 
 def _no_op_mark(outcome: Outcome | None) -> str:
-    """Return which stages made no difference; `retort show` gives the reason."""
+    """Return a mark that names the stages without effect; `retort show` gives the reason."""
     lines = (outcome.no_op or "").splitlines() if outcome else []
     stages = ", ".join(line.partition(":")[0] for line in lines)
     return f" [yellow](no_op: {escape(stages)})[/]" if stages else ""

@@ -1,4 +1,4 @@
-"""Pydantic's complaints about a study, in words that a person can act on."""
+"""Messages for the validation errors of a study: what must hold, what was given, and where."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _MOST_LINES = 10
 _URL = re.compile(r"[A-Za-z][\w+.-]*://(?:[^\n]*@)?[^\s'\"]*")
 
 # What must hold, for each of pydantic's error types that a study can cause.
-_LAWS: Mapping[str, str] = {
+_REQUIREMENTS: Mapping[str, str] = {
     "bool_type": "true or false",
     "dict_type": "a mapping of keys to values",
     "finite_number": "a finite number",
@@ -40,7 +40,7 @@ _LAWS: Mapping[str, str] = {
 
 
 def complain(error: ValidationError, document: YamlDocument) -> StudyFileError:
-    """Return the error to raise: a line for each fault, with the place where it is written."""
+    """Return the error to raise. Its message has a line for each fault, with its place."""
     lines = [_line(details, document) for details in error.errors(include_url=False)]
     lines, more = lines[:_MOST_LINES], len(lines) - _MOST_LINES
     if more > 0:
@@ -49,7 +49,7 @@ def complain(error: ValidationError, document: YamlDocument) -> StudyFileError:
 
 
 def mask_urls(text: str) -> str:
-    """Return the text without the passwords in its URLs; other URLs stay as they are."""
+    """Return the text with the passwords in its URLs masked; other URLs stay unchanged."""
     return _URL.sub(lambda url: safe_url(url[0]) if {"@", "?"} & set(url[0]) else url[0], text)
 
 
@@ -62,14 +62,21 @@ def _line(details: ErrorDetails, document: YamlDocument) -> str:
         case "missing":
             message = "is required" + _described(place)
         case "value_error":
-            place, message = _own_words(place, str(context["error"]))
+            place, message = _own_message(place, str(context["error"]))
         case kind:
-            law = _LAWS[kind].format(**context) if kind in _LAWS else _reworded(details["msg"])
-            message = f"must be {law}, but got {_shown(details['input'])}" + _hint(details)
+            required = _requirement(kind, context, details["msg"])
+            message = f"must be {required}, but got {_shown(details['input'])}" + _hint(details)
     name = dotted(place)
     joint = " " if message.startswith(("must ", "is ")) else ": "
     body = f"{name}{joint}{message}" if name else f"a study {message}"
     return f"{document.origin(place)}: {mask_urls(body)}"
+
+
+def _requirement(kind: str, context: Mapping[str, Any], message: str) -> str:
+    """Return what must hold, from our table or else from pydantic's message."""
+    if kind in _REQUIREMENTS:
+        return _REQUIREMENTS[kind].format(**context)
+    return message.removeprefix("Input should be ").removeprefix("a valid ")
 
 
 def _place(loc: tuple[str | int, ...]) -> Place:
@@ -77,8 +84,11 @@ def _place(loc: tuple[str | int, ...]) -> Place:
     return (loc[0], *loc[2:]) if loc[:1] == ("teacher",) else loc
 
 
-def _own_words(place: Place, message: str) -> tuple[Place, str]:
-    """Return our own validators' message; the space's messages begin with a place inside it."""
+def _own_message(place: Place, message: str) -> tuple[Place, str]:
+    """Return the place and the message of one of our own validators.
+
+    The messages of the space begin with a place inside it.
+    """
     inner, separator, rest = message.partition(": ")
     if place == ("space",) and separator:
         return (*place, *inner.split(".")), rest
@@ -88,8 +98,8 @@ def _own_words(place: Place, message: str) -> tuple[Place, str]:
 def _unknown_key(place: Place) -> str:
     section = _section(place[:-1])
     known = list(section.model_fields) if section else []
-    hint = suggestion(str(place[-1]), known) or f"; known here are {', '.join(known)}"
-    return f"is not known{hint}"
+    hint = suggestion(str(place[-1]), known) or f"; it must be one of {', '.join(known)}"
+    return f"is not a known key{hint}"
 
 
 def _section(place: Place) -> type[BaseModel] | None:
@@ -127,16 +137,12 @@ def _hint(details: ErrorDetails) -> str:
     return suggestion(str(given), options)
 
 
-def _reworded(message: str) -> str:
-    return message.removeprefix("Input should be ").removeprefix("a valid ")
-
-
-_WORDS: Mapping[Any, str] = {None: "null", True: "true", False: "false"}
+_CONSTANTS: Mapping[Any, str] = {None: "null", True: "true", False: "false"}
 
 
 def _shown(value: object) -> str:
-    """Return a value as YAML would show it, cut where it is long."""
+    """Return a value as YAML shows it; a long one is cut."""
     if value is None or isinstance(value, bool):
-        return _WORDS[value]
+        return _CONSTANTS[value]
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -1,4 +1,4 @@
-"""What the sections of a study file share: their base, and types of shares, names and places."""
+"""The base class and the field types that the sections of a study file share."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Section(BaseModel):
-    """A part of a study file: unknown keys are refused, values are frozen."""
+    """A section of a study file. It refuses unknown keys, and its values are frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -26,12 +26,12 @@ def _expanded_path(path: Path) -> Path:
     return Path(expanded(str(path)))
 
 
-# Text becomes a path; nothing else is converted: `true` is not 1, and `"1"` is not 1 either.
+# Text is converted to a path. Nothing else is converted: neither `true` nor `"1"` becomes 1.
 AnyPath = Annotated[Path, Strict(False), AfterValidator(_expanded_path)]
 
 
 def _as_factory(factory: str) -> str:
-    """Return the factory; where it names a file, with the file's absolute path."""
+    """Return the factory; if it names a file, with the file's absolute path."""
     module, _, function = factory.rpartition(":")
     return f"{Path(expanded(module)).absolute()}:{function}" if module.endswith(".py") else factory
 
@@ -42,7 +42,8 @@ Factory = Annotated[str, AfterValidator(_as_factory)]
 def is_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"must be up to 64 letters, digits, dots, dashes and underscores, but got {name!r}"
+            "must be up to 64 letters, digits, dots, dashes and underscores, and begin with a letter "
+            f"or digit, but got {name!r}"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""Loading: study files and overrides to a typed Study, and a Study to its stored form."""
+"""Loading of study files and overrides into a typed Study, and its stored form."""
 
 import os
 import re
@@ -25,12 +25,12 @@ _TEACHER_PATHS = ("checkpoint", "exported", "factory")
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """Load the study that a file describes.
 
-    Relative paths of data and teacher start at the file's folder, those in an override at the
-    current one.
+    Relative paths of data and teacher in the file are relative to the file's folder. Relative
+    paths in an override are relative to the current folder.
 
     Args:
         path: a YAML file of at most 1 MB.
-        overrides: `a.b=c`, where `c` is YAML; the last one for a place wins.
+        overrides: `a.b=c`, where `c` is YAML; the last one for a key wins.
 
     Raises:
         StudyFileError: the file can't be read, or it or an override is invalid; the message has
@@ -50,7 +50,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
 
 def dump_study(study: Study) -> dict[str, object]:
-    """Return the study in JSON's types, all defaults written out, the storage's secrets masked."""
+    """Return the study in JSON's types, with all defaults; the storage's secrets are masked."""
     values: dict[str, object] = study.model_dump(mode="json")
     run = study.run.model_dump(mode="json")
     return values | {"run": run | {"storage": safe_url(study.run.storage)}}
@@ -64,7 +64,7 @@ def study_from_dict(values: Mapping[str, object], overrides: Sequence[str] = ())
         overrides: as for `load_study`.
 
     Raises:
-        StudyFileError: the values are no study that this version understands, or an override is
+        StudyFileError: the values are not a study that this version can read, or an override is
             malformed.
     """
     document = YamlDocument(dict(values), {(): "stored study"})
@@ -80,7 +80,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise StudyFileError(
             f"{path}: must be a readable study file, but is not ({error.strerror}); "
-            "`retort init` writes one to start from"
+            "`retort init` writes one"
         ) from error
     if len(content) > _MOST_BYTES:
         raise StudyFileError(f"{path}: a study file must be at most 1 MB, but this one is larger")

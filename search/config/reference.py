@@ -1,4 +1,4 @@
-"""The settings of a study file, read from the types that check it: for the command and the docs."""
+"""The settings of a study file, read from its types, for the command and the documentation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ class DocumentedKey:
     """A key of a study file.
 
     Attributes:
-        key: from the top, with dots, such as `budget.size`.
-        takes: the values that it takes.
-        default: the value where the key is left out, as YAML; None where it must be given.
-        meaning: its purpose.
+        key: the full key, such as `budget.size`.
+        takes: the values that the key can have.
+        default: the value if the key is left out, as YAML; None if the key must be given.
+        meaning: what the key sets.
     """
 
     key: str
@@ -42,7 +42,7 @@ class DocumentedKey:
 
     @property
     def part(self) -> str:
-        """The top-level key that it belongs to."""
+        """The top-level key to which the key belongs."""
         return self.key.partition(".")[0]
 
 
@@ -70,7 +70,7 @@ def _table(part: str, settings: Iterable[DocumentedKey]) -> str:
         f"| `{one.key}` | {one.takes} | {one.default or '**must be given**'} | {one.meaning} |"
         for one in settings
     ]
-    head = [f"### {part}", "", "| key | takes | by default | what it is |", "|---|---|---|---|"]
+    head = [f"### {part}", "", "| key | values | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, ""])
 
 
@@ -114,27 +114,27 @@ def _takes(leaves: Sequence[Any]) -> str:
         if get_origin(leaf) is Literal:
             return f"one of {', '.join(get_args(leaf))}"
     if _section(leaves):
-        return "the keys below, or a list of such" if list in leaves else "the keys below"
+        return "the keys below, or a list of them" if list in leaves else "the keys below"
     if any(get_origin(leaf) is dict for leaf in leaves):
-        return "methods by axis: `retort methods`"
+        return "methods by axis; `retort methods` lists them"
     kind = next((text for one, text in _KINDS if one in leaves), "text")
-    told = f"{kind}{_bounds(leaves)}"
-    return f"list; each: {told}" if list in leaves else told
+    values = f"{kind}{_bounds(leaves)}"
+    return f"list; each: {values}" if list in leaves else values
 
 
 def _bounds(leaves: Iterable[Any]) -> str:
-    told = []
+    bounds = []
     for leaf in leaves:
         match leaf:
             case Ge(ge=bound):
-                told.append(f"at least {bound}")
+                bounds.append(f"at least {bound}")
             case Gt(gt=bound):
-                told.append(f"above {bound}")
+                bounds.append(f"above {bound}")
             case Le(le=bound):
-                told.append(f"at most {bound}")
+                bounds.append(f"at most {bound}")
             case Lt(lt=bound):
-                told.append(f"below {bound}")
-    return f", {', '.join(told)}" if told else ""
+                bounds.append(f"below {bound}")
+    return f", {', '.join(bounds)}" if bounds else ""
 
 
 def _default(field: FieldInfo, leaves: Sequence[Any]) -> str | None:
@@ -147,7 +147,7 @@ def _default(field: FieldInfo, leaves: Sequence[Any]) -> str | None:
         case bool():
             return str(value).lower()
         case BaseModel():
-            return "as below"
+            return "the defaults below"
         case int() if any(parser in _BYTES for parser in _parsers(leaves)):
             return format_bytes(value)
     return str(value)

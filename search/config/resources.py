@@ -9,16 +9,16 @@ from search.errors import BadInput
 
 
 def parallel_trials(run: RunSettings) -> int:
-    """Return the number of parallel trials: as set, else as this machine's cores and GPUs allow.
+    """Return the number of parallel trials: as set, or else what cores and GPUs allow.
 
     Raises:
-        BadInput: the set number needs more cores or GPUs than a local Ray would have.
+        BadInput: the set number needs more cores or GPUs than this machine has, and Ray is local.
     """
     cores = os.cpu_count() or 1
     if run.parallel:
         if run.ray == "local":
             _check_room("cpus", run.parallel, run.cpus, cores, "cores")
-            if gpus := torch.cuda.device_count():  # where there is none, another message reports it
+            if gpus := torch.cuda.device_count():  # without any, another error reports it
                 _check_room("gpus", run.parallel, run.gpus, gpus, "GPUs")
         return run.parallel
     by_cores = max(1, cores // run.cpus)
@@ -36,23 +36,23 @@ def _check_room(key: str, parallel: int, each: float, there: int, what: str) -> 
 
 
 def training_device(run: RunSettings) -> str:
-    """Return where students are trained: on a GPU where trials are given one."""
+    """Return the device on which students are trained: a GPU if trials have one."""
     return "cuda" if run.gpus else "cpu"
 
 
 def preparing_device(run: RunSettings) -> str:
-    """Return where teachers compute in the driver process: on a GPU where trials are given one.
+    """Return the device on which the driver process runs teachers: a GPU if trials have one.
 
-    A cluster's driver may have no GPU: its processor then does the same work, in more time.
+    A cluster's driver may have no GPU. Then its CPU does the same work more slowly.
 
     Raises:
-        BadInput: trials are to run here on a GPU, but torch finds none.
+        BadInput: trials must run on a GPU of this machine, but torch finds none.
     """
     if not run.gpus or torch.cuda.is_available():
         return training_device(run)
     if run.ray != "local":
         return "cpu"
     raise BadInput(
-        f"run.gpus is {run.gpus:g}, but torch finds no CUDA device here: set run.gpus=0, or run "
-        "where there is one"
+        f"run.gpus must be 0 on a machine without a CUDA device, but got {run.gpus:g}: set "
+        "run.gpus=0, or run the search on a machine that has one"
     )

@@ -10,7 +10,7 @@ _MASKED = "***"
 
 
 def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    """Return the study file, in JSON's types, with which `retort run` repeats the trial."""
+    """Return a study file, in JSON's types, with which `retort run` repeats the trial."""
     config: dict[str, Any] = dict(study.config)
     ending = f"-trial-{trial.number}"
     once = {
@@ -19,11 +19,11 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "stopping": False,
         "sampler": "random",
         "max_time": None,
-        "warm_start": [],  # the repetition may run where these studies are not
+        "warm_start": [],  # the study may run with a store that lacks these studies
     }
     run = config.get("run", {})
     if _MASKED in str(run.get("storage", "")):
-        # The store doesn't hold its password: give it in RETORT_STORE or in the file.
+        # The stored URL lacks its password: the person sets it in RETORT_STORE or in the file.
         run = {key: value for key, value in run.items() if key != "storage"}
     return config | {
         "study": study.name[: _LONGEST_NAME - len(ending)] + ending,
@@ -34,7 +34,7 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _space_of(trial: TrialRecord) -> Mapping[str, Any]:
-    """Return each axis with its one method, each parameter with its one value."""
+    """Return each axis with the trial's method, and each parameter with its value."""
     axes = {axis: str(method) for axis, method in trial.params.items() if "." not in axis}
     return {
         axis: {

@@ -11,7 +11,7 @@ from search.targets.registry import runtime
 from search.targets.target import Runtime
 from spaces.axes.student import Student
 
-# Bump it when a student's method is asked for a different network.
+# Bump it when `build` asks the method of a student for a different network.
 VERSION = 1
 
 
@@ -20,11 +20,11 @@ class StudentRequirements:
     """The requirements on every student of a study.
 
     Attributes:
-        classes: outputs.
-        channels: of the images, 1 or 3.
+        classes: the number of outputs.
+        channels: the channels of the images, 1 or 3.
         image_size: height and width of the images, in pixels.
-        budget: the limits of its costs.
-        target: where the budget must hold.
+        budget: the limits on its costs.
+        target: the target on which the budget must hold.
         metadata_bytes: the metadata in a student's file, in bytes; part of its size.
     """
 
@@ -42,7 +42,7 @@ class StudentRequirements:
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime that serves it."""
+        """The runtime that serves the student."""
         return runtime(self.target.runtime)
 
     def example(self) -> Tensor:

@@ -23,10 +23,10 @@ from spaces.search_space import SearchSpace
 class DataSettings(Section):
     """The images, and how they are divided into training, validation and test.
 
-    Parts that the data's keeper set apart are used as they are, if both validation and test exist.
-    One part that was set apart (an image folder's `val/`, CIFAR's test batch) is the test part,
-    which only the final report sees, and validation is split off training. Where nothing was set
-    apart, both are split off. Every split is by class, at random, from the seed.
+    If the data have a validation and a test part, both are used unchanged. If they have one of the
+    two (an image folder's `val/`, CIFAR's test batch), it is the test part, which no decision of
+    the search uses, and validation is split off training. If they have neither, both are split off
+    training. Each split draws at random from each class; the seed determines the draw.
     """
 
     source: Literal[
@@ -34,28 +34,42 @@ class DataSettings(Section):
     ] = Field(description="where the images come from")
     path: AnyPath | None = Field(
         None,
-        description="folder or file, relative to the study file's folder; `digits` needs none",
+        description="folder or file of the images, relative to the study file's folder; `digits` and "
+        "`timm` need none",
     )
     unlabelled: AnyPath | None = Field(
         None,
-        description="folder of images without labels, for methods that use none (label_free)",
+        description="folder of images without labels, for methods that need no labels (label_free)",
     )
-    name: str | None = Field(None, description="timm data set name, such as hfds/food101")
-    image_size: int = Field(32, ge=8, le=1024, description="images are resized to this square")
-    train_images: int | None = Field(None, ge=1, description="use at most so many for training")
+    name: str | None = Field(None, description="name of a timm data set, such as hfds/food101")
+    image_size: int = Field(
+        32, ge=8, le=1024, description="height and width of the images after resizing, in pixels"
+    )
+    train_images: int | None = Field(
+        None, ge=1, description="use at most this many images for training; null: all"
+    )
     validation_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
-        0.15, description="of each class; unused where data hold validation and test"
+        0.15,
+        description="share of each class that is split off for validation; not used if the data "
+        "have a validation and a test part",
     )
-    test_share: Share = Field(0.15, description="likewise; not used where data hold a test part")
+    test_share: Share = Field(
+        0.15,
+        description="share of each class that is split off for test; not used if the data have a "
+        "test part",
+    )
     max_corrupt_share: Share = Field(
-        0.01, description="damaged images are named and skipped up to this share of all"
+        0.01,
+        description="damaged images are reported and skipped; a larger share of them is an error",
     )
     shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
-    flip: bool | None = Field(None, description="mirror views; null: not for digits and MNIST")
+    flip: bool | None = Field(
+        None, description="mirror views at random; null: true except for digits and MNIST"
+    )
     in_memory: Bytes = Field(
         2 * 10**9,
         validate_default=False,
-        description="data sets up to this size are held in memory",
+        description="data sets up to this size are kept in memory",
     )
 
     @model_validator(mode="after")
@@ -70,68 +84,85 @@ class DataSettings(Section):
 class TeacherTraining(Section):
     """The training of the teacher here, on this data."""
 
-    epochs: int = Field(20, ge=1, description="at most so many passes over the training images")
-    learning_rate: float = Field(3e-3, gt=0, description="the highest, after warm-up")
-    batch_size: int = Field(128, ge=1, description="images at a time")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled, as in AdamW")
-    patience: int = Field(5, ge=1, description="stop after so many epochs without improvement")
+    epochs: int = Field(20, ge=1, description="the most passes over the training images")
+    learning_rate: float = Field(3e-3, gt=0, description="the highest learning rate, after warm-up")
+    batch_size: int = Field(128, ge=1, description="images in a batch")
+    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay, as in AdamW")
+    patience: int = Field(5, ge=1, description="stop after this many epochs without improvement")
 
 
 class TeacherSettings(Section):
-    """One teacher: exactly one of `model`, `exported` and `factory`."""
+    """One teacher, which exactly one of `model`, `exported` and `factory` names."""
 
-    model: str | None = Field(None, description="a timm model's name")
-    pretrained: bool = Field(False, description="load the weights timm names for the model")
+    model: str | None = Field(None, description="name of a timm model")
+    pretrained: bool = Field(False, description="load timm's pretrained weights of the model")
     checkpoint: AnyPath | None = Field(
         None,
-        description="safetensors or a plain state dict, relative to the study file's folder",
+        description="the model's weights, as safetensors or a plain state dict, relative to the study "
+        "file's folder",
     )
     exported: AnyPath | None = Field(
-        None, description="a student that retort exported, relative to the study file's folder"
+        None,
+        description="folder of a student that retort exported, relative to the study file's folder",
     )
     factory: Factory | None = Field(
         None,
-        description="file.py:function, relative to the study file's folder, or package.module:"
-        "function of what is installed; run only with --allow-code",
+        description="function that returns the teacher: file.py:function, relative to the study "
+        "file's folder, or package.module:function of an installed package; needs --allow-code",
     )
-    train: TeacherTraining | None = Field(None, description="train it here, from what it has")
+    train: TeacherTraining | None = Field(
+        None, description="train the teacher on these data, from the weights that it has"
+    )
     image_size: int | None = Field(
-        None, ge=8, le=1024, description="pixels it takes; null: as timm says, else as the data"
+        None,
+        ge=8,
+        le=1024,
+        description="height and width of the teacher's input, in pixels; null: as timm's weights "
+        "need, or else data.image_size",
     )
-    mean: list[float] | None = Field(None, description="its own normalisation, per channel")
+    mean: list[float] | None = Field(
+        None, description="mean that normalises the teacher's input, per channel"
+    )
     std: list[Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="belongs to mean, per channel"
+        None, description="standard deviation that belongs to mean, per channel"
     )
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
         origins = [key for key in ("model", "exported", "factory") if getattr(self, key)]
         if len(origins) != 1:
-            raise ValueError(f"a teacher has one of model, exported and factory, got {origins}")
+            given = ", ".join(origins) or "none"
+            raise ValueError(
+                f"a teacher must have exactly one of model, exported and factory, but got {given}"
+            )
         if self.model is None and (self.pretrained or self.checkpoint):
-            raise ValueError("pretrained and checkpoint need a model")
+            raise ValueError("pretrained and checkpoint need a model: set model, or leave them out")
         if self.pretrained and self.checkpoint:
-            raise ValueError("pretrained and checkpoint exclude one another")
+            raise ValueError("pretrained and checkpoint exclude each other: leave one out")
         if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std are given together or not at all")
+            raise ValueError("mean and std must be given together: set both or none")
         if self.exported and (self.train or self.mean or self.image_size):
-            raise ValueError("an exported teacher is taken as it is: drop train, image_size, mean")
+            raise ValueError(
+                "an exported teacher is used unchanged: leave out train, image_size, mean and std"
+            )
         if self.train and (self.mean or self.image_size):
             raise ValueError(
-                "a teacher trained here takes the data's images: drop image_size, mean"
+                "a teacher that is trained here takes the data's images: leave out image_size, mean "
+                "and std"
             )
         if self.model and not (self.pretrained or self.checkpoint or self.train):
             raise ValueError(
-                "a teacher must know something: set pretrained: true, a checkpoint, or train: {}"
+                "a teacher must have weights or be trained: set pretrained: true, a checkpoint, or "
+                "train: {}"
             )
         return self
 
 
 class BudgetSettings(Budget):
-    """The budget, and where it must hold."""
+    """The budget, and the target on which it must hold."""
 
     target: TargetSettings = Field(
-        TargetSettings(), description="the machine that the latency is measured for"
+        TargetSettings(), description="where students are served and latency is measured"
     )
 
 
@@ -147,40 +178,43 @@ class SearchSettings(Section):
     """The goal, the number of recipes to try, and the sampler that proposes them."""
 
     objective: Annotated[str, AfterValidator(_is_metric)] = Field(
-        DEFAULT_OBJECTIVE, description="the metric that is maximised: `retort metrics` lists them"
+        DEFAULT_OBJECTIVE, description="the metric to maximise; `retort metrics` lists all metrics"
     )
     minimize: Annotated[
         list[Annotated[str, AfterValidator(_is_limit)]],
         Field(min_length=1, max_length=MOST_MINIMIZED),
     ] = Field(
         list(DEFAULT_MINIMIZED),
-        description="the costs that the frontier is of, beside the objective: keys of the budget",
+        description="the costs to minimise; with the objective they define the frontier; "
+        "`retort limits` lists all costs",
     )
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
-        "gp", description="who proposes recipes; gp knows what they cost"
+        "gp", description="the sampler that proposes recipes; gp knows the cost of a recipe"
     )
     trials: int = Field(
-        30, ge=1, description="recipes that are trained, to their end or until stopped"
+        30, ge=1, description="the number of recipes to train, including stopped ones"
     )
     max_time: Seconds | None = Field(
         None,
-        description="start no trial, and make no branch, later, such as 2h; all runs of the study "
-        "together",
+        description="start no trial and make no branch after this time, such as 2h; all runs of the "
+        "study count together",
     )
     stopping: bool = Field(
-        True, description="stop trials that cheaper ones leave behind, a quarter in or later"
+        True,
+        description="stop a trial that would stay worse than a cheaper student; decided after a "
+        "quarter, a half and three quarters of the training",
     )
     branches: int = Field(
         1,
         ge=0,
         le=16,
-        description="settings of each method of pruning, with every quantization that needs no "
-        "training, that are made of each trained student; 0: none",
+        description="the number of settings of each pruning method that are tried on each trained "
+        "student, with every quantization that needs no training; 0: no branches",
     )
     warm_start: list[Annotated[str, AfterValidator(is_name)]] = Field(
-        [], description="like studies in the same store, whose trials teach the sampler"
+        [], description="similar studies in the same store; the sampler learns from their trials"
     )
-    views: int = Field(4, ge=1, le=64, description="augmented views of each image")
+    views: int = Field(4, ge=1, le=64, description="the number of augmented views of each image")
 
     @model_validator(mode="after")
     def _minimizes_each_once(self) -> Self:
@@ -193,35 +227,38 @@ class RunSettings(Section):
     """Where the trials run, and how many at a time."""
 
     parallel: int | None = Field(
-        None, ge=1, description="trials at a time; null: as many as the cores, or GPUs, allow"
+        None, ge=1, description="trials at a time; null: as many as cores and GPUs allow"
     )
-    cpus: int = Field(1, ge=1, description="cores, and threads, of each trial")
-    gpus: float = Field(0, ge=0, description="share of a GPU for each trial")
+    cpus: int = Field(1, ge=1, description="CPU cores, and threads, of each trial")
+    gpus: float = Field(0, ge=0, description="GPUs of each trial; with 0.5, two trials share a GPU")
     retries: int = Field(
-        1, ge=0, le=100, description="run a trial again, so often, whose process or node died"
+        1,
+        ge=0,
+        le=100,
+        description="how many times a trial runs again after its process or node died",
     )
     trial_timeout: Seconds | None = Field(
-        None, description="end a trial that has computed for so long, such as 30m; null: never"
+        None, description="end a trial after this computing time, such as 30m; null: never"
     )
-    ray: str = Field("local", description="local, auto, or the address of a cluster")
+    ray: str = Field("local", description="local, auto, or the address of a Ray cluster")
     storage: StoreUrl = Field(
         "sqlite:///retort.db",
-        description="the store's URL; a SQLite file is relative to the current folder",
+        description="the store's URL; the path of a SQLite file is relative to the current folder",
     )
     artifacts: Address = Field(
         "artifacts",
-        description="where students are kept: a folder, relative to the current folder, or a URL",
+        description="where students are stored: a folder, relative to the current folder, or a URL",
     )
     cache: Address = Field(
         "~/.cache/retort",
-        description="where prepared data, teachers, soft targets and trained stages are kept: a "
+        description="where prepared data, teachers, soft targets and trained stages are cached: a "
         "folder or a URL",
     )
     stages: Room = Field(
         5 * 10**9,
         validate_default=False,
-        description="trained and pruned students are kept in the cache up to this size, so that "
-        "no study trains one twice; 0 keeps none",
+        description="the cache keeps trained and pruned students up to this total size, so that no "
+        "study trains one twice; 0: none",
     )
 
 
@@ -231,29 +268,33 @@ def _is_space(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class Study(Section):
-    """A complete study: everything that a search needs to know."""
+    """A complete study: all settings of a search."""
 
     study: Annotated[str, AfterValidator(is_name)] = Field(description="the study's name")
-    seed: int = Field(0, ge=0, lt=2**31, description="of the division, the search and the trials")
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="seed of the data split, the search and the trials"
+    )
     data: DataSettings = Field(description="the images")
     teacher: Annotated[
         Annotated[TeacherSettings, Tag("one")]
         | Annotated[list[TeacherSettings], Field(min_length=1), Tag("several")],
         Discriminator(lambda given: "several" if isinstance(given, list) else "one"),
-    ] = Field(description="the network whose knowledge is kept; a list makes an ensemble")
+    ] = Field(description="the network that students learn from; a list makes an ensemble")
     space: Annotated[dict[str, Any], AfterValidator(_is_space)] = Field(
         description="the methods and the ranges to search, by axis"
     )
-    budget: BudgetSettings = Field(BudgetSettings(), description="the most a student may cost")
+    budget: BudgetSettings = Field(BudgetSettings(), description="limits on the costs of a student")
     search: SearchSettings = Field(SearchSettings(), description="how the space is searched")
-    run: RunSettings = Field(RunSettings(), description="where and how wide it runs")
+    run: RunSettings = Field(
+        RunSettings(), description="where the search runs, and how many trials at a time"
+    )
 
     @model_validator(mode="after")
     def _has_its_target_in_a_cluster(self) -> Self:
         if self.budget.target.resource is not None and self.run.ray == "local":
             raise ValueError(
                 "budget.target.resource names a machine of a cluster, but run.ray is local: set "
-                "run.ray to auto or an address, or drop the resource"
+                "run.ray to auto or an address, or leave out the resource"
             )
         return self
 
@@ -268,5 +309,5 @@ class Study(Section):
         return Goal.of(self.search.objective, self.search.minimize)
 
     def search_space(self) -> SearchSpace:
-        """Return the opened part of the catalogue."""
+        """Return the methods and ranges to search."""
         return SearchSpace.from_config(self.space)

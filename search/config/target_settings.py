@@ -1,4 +1,4 @@
-"""The part of a study file that says where students are served."""
+"""Settings of the target: the runtime and the machine that serve students."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -13,30 +13,32 @@ class TargetSettings(Section):
     """The runtime that serves the student and the machine where latency is measured."""
 
     runtime: Annotated[str, AfterValidator(known_runtime)] = Field(
-        DEFAULT_RUNTIME, description="what loads and runs the file that is shipped"
+        DEFAULT_RUNTIME, description="the runtime that loads and runs the shipped file"
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="where the student is served")
-    threads: int = Field(1, ge=1, description="threads that serve one image")
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="the device on which the runtime serves the student"
+    )
+    threads: int = Field(1, ge=1, description="threads that the runtime uses for one image")
     agent: str | None = Field(
         None,
-        description="address of a `retort agent` on another machine, whose latency counts; its "
-        "token is in RETORT_AGENT_TOKEN",
+        description="address of a `retort agent` on another machine, where latency is measured; "
+        "RETORT_AGENT_TOKEN must hold its token",
     )
     resource: str | None = Field(
         None,
         pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$",
-        description="the Ray resource of the one machine of a cluster that serves: latency is "
-        "measured there and nowhere else",
+        description="the Ray resource of the one machine of a cluster that serves students; latency "
+        "is measured only there",
     )
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether one named machine stands for the target."""
+        """Whether the target is a machine that the study names."""
         return bool(self.resource or self.agent)
 
     @property
     def device_here(self) -> str:
-        """The device on which a student that is timed on the target predicts; it may be remote."""
+        """The device on which a student predicts on this machine; the target may be another one."""
         return "cpu" if self.resource else self.device
 
     @model_validator(mode="after")
@@ -49,7 +51,7 @@ class TargetSettings(Section):
                 "agent must be an address such as http://board:8765, without a user or a token"
             )
         if self.resource is not None:
-            raise ValueError("agent and resource exclude one another: each is another machine")
+            raise ValueError("agent and resource name different machines: leave one out")
         if self.device != "cpu":
-            raise ValueError("an agent measures on its processor: leave device: cpu")
+            raise ValueError("an agent measures on its CPU: set device: cpu, or leave device out")
         return self

@@ -1,7 +1,7 @@
-"""YAML text as plain values that remember where they were written.
+"""Reader of YAML text into plain values, with the place where each was written.
 
-A subset of YAML 1.2: mappings with text for keys, lists, text, numbers, true, false and null. The
-reader refuses anything that can surprise, repeat itself or run code: anchors, aliases, tags,
+It reads a subset of YAML 1.2: mappings with text for keys, lists, text, numbers, true, false and
+null. It refuses what is ambiguous, can grow without bound or can run code: anchors, aliases, tags,
 duplicate keys, several documents, NaN and infinity. Plain `yes`, `no`, `on`, `off` and dates stay
 text, and `1e-3` is a number, unlike in YAML 1.1, which PyYAML implements.
 """
@@ -17,14 +17,14 @@ import yaml
 
 from search.errors import StudyFileError
 
-# Far beyond any study; they bound the time and the stack that hostile text can use.
+# No study needs as much. The limits bound the time and the stack that hostile text can use.
 _MOST_LEVELS = 32
 _MOST_VALUES = 20_000
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.?(inf|infinity)|\.?nan", re.IGNORECASE)
-_WORDS = {
+_CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -39,14 +39,14 @@ class YamlDocument:
 
     Attributes:
         values: dicts with text for keys, lists, text, finite numbers, booleans and None.
-        origins: for the place of each value, words that help a person find it.
+        origins: for the place of each value, where it is written, such as `study.yaml:3:5`.
     """
 
     values: object
     origins: Mapping[Place, str]
 
     def origin(self, place: Place) -> str:
-        """Return where the value at `place` was written, or else what surrounds it."""
+        """Return where the value at `place` is written, or else the section around it."""
         while place not in self.origins:
             place = place[:-1]
         return self.origins[place]
@@ -62,8 +62,8 @@ def read_document(text: str, where: Callable[[int, int], str], place: Place = ()
 
     Args:
         text: YAML.
-        where: turns a line and a column, both counted from 1, into words.
-        place: where in a study the document stands.
+        where: returns text for a line and a column, both counted from 1.
+        place: the place of the document in the study.
 
     Raises:
         StudyFileError: the text is not YAML, or uses a refused feature; the message says where.
@@ -72,7 +72,7 @@ def read_document(text: str, where: Callable[[int, int], str], place: Place = ()
 
 
 class _YamlReader:
-    """Builder of values from PyYAML's events; refused features are never built."""
+    """Reader of values from PyYAML's events; it builds no refused feature."""
 
     def __init__(self, text: str, where: Callable[[int, int], str], place: Place) -> None:
         self._text = text
@@ -148,8 +148,8 @@ class _YamlReader:
             )
         if event.style is not None:  # quoted
             return text
-        if text in _WORDS:
-            return _WORDS[text]
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
         number = _number(text)
         if (number is not None and not -(2**63) <= number < 2**63) or _NOT_FINITE.fullmatch(text):
             _refuse(
@@ -164,19 +164,21 @@ class _YamlReader:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             _refuse(
                 at,
-                f"{_within(place)} must be written out, but anchors (&) and aliases (*) "
-                "are not allowed; quote a text that begins so",
+                f"{_within(place)} must be a plain value, but is an anchor (&) or an alias (*): quote "
+                "a text that begins with one of these signs",
             )
         if getattr(event, "tag", None) is not None:
             _refuse(
                 at,
-                f"{_within(place)} must be plain, but tags (!) are not allowed; quote a "
-                "text that begins so",
+                f"{_within(place)} must be a plain value, but is a tag (!): quote a text that begins "
+                "with this sign",
             )
         if len(place) > _MOST_LEVELS:
-            _refuse(at, f"a study must be nested at most {_MOST_LEVELS} deep, but goes on here")
+            _refuse(
+                at, f"a study must have at most {_MOST_LEVELS} levels, but this level is deeper"
+            )
         if len(self._origins) > _MOST_VALUES:
-            _refuse(at, f"a study must hold at most {_MOST_VALUES} values, but goes on here")
+            _refuse(at, f"a study must hold at most {_MOST_VALUES} values, but this is one more")
 
     def _next(self) -> yaml.Event:
         try:
@@ -184,14 +186,14 @@ class _YamlReader:
         except yaml.reader.ReaderError as error:
             before = self._text[: error.position]
             at = self._where(before.count("\n") + 1, len(before) - before.rfind("\n"))
-            _refuse(at, "must be text, but a control character stands here")
+            _refuse(at, "must be text without control characters, but here is one")
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             at = self._where(mark.line + 1, mark.column + 1) if mark else self._where(1, 1)
             _refuse(at, f"must be YAML, but {error.problem or error.context}")
         except (ValueError, OverflowError):
             # PyYAML passes \U escapes and directives to chr() and int() unchecked.
-            _refuse(self._where(1, 1), "must be YAML, but holds an escape of no character")
+            _refuse(self._where(1, 1), "must be YAML, but an escape in it names no character")
 
     def _at(self, event: yaml.Event) -> str:
         mark = event.start_mark

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from importlib import resources
 
 import timm
@@ -13,7 +14,7 @@ from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
-from search.export.record import ExportedMeasurements
+from search.export.record import CARD_DIGITS, ExportedMeasurements
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
 from search.objectives.intervals import interval_text
@@ -115,8 +116,8 @@ def model_card(report: Report) -> str:
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
         licence=licence,
     )
-    # Markdown shows HTML's escapes in code as they stand, so none are made: the template passes
-    # the names that people chose through `cell` or `code`.
+    # Markdown shows HTML's escapes in code as they stand, so they are made in cells alone: the
+    # template passes the names that people chose through `cell` or `code`.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -141,36 +142,25 @@ def _head(report: Report, licence: str | None) -> str:
 
 def _eval_results(report: Report) -> list[EvalResult] | None:
     """Return every metric on the test images; None where the student was not tested."""
-    data, metrics = report.data, _test_metrics(report)
-    if not metrics:
-        return None
-    return [
-        EvalResult(
+    data, found = report.data, []
+    for metric in report.goal.all_metrics:
+        if metric.name not in report.measured.test:
+            continue
+        measured, label = report.measured.test[metric.name], metric.label
+        interval = metric.confidence(measured.value, measured.error, data.sizes.test)
+        if interval is not None:
+            label += f", 95% interval {interval[0]:.4f} to {interval[1]:.4f}"
+        result = EvalResult(
             task_type="image-classification",
             dataset_type=data.source,
             dataset_name=data.source,
             dataset_split="test",
-            metric_type=kind,
-            metric_name=name,
-            metric_value=round(value, 6),
+            metric_type=metric.name,
+            metric_name=label,
+            metric_value=round(measured.value, CARD_DIGITS),
         )
-        for kind, name, value in metrics
-    ]
-
-
-def _test_metrics(report: Report) -> list[tuple[str, str, float]]:
-    """Return name, label with 95% interval, and value of each metric on the test images."""
-    found = []
-    for metric in report.goal.all_metrics:
-        if metric.name not in report.measured.test:
-            continue
-        measured = report.measured.test[metric.name]
-        label = metric.label
-        interval = metric.confidence(measured.value, measured.error, report.data.sizes.test)
-        if interval is not None:
-            label += f", 95% interval {interval[0]:.4f} to {interval[1]:.4f}"
-        found.append((metric.name, label, round(measured.value, 6)))
-    return found
+        found.append(result)
+    return found or None
 
 
 def _figures(report: Report) -> list[tuple[str, str, str]]:
@@ -236,9 +226,13 @@ def _share(part: int, whole: int) -> str:
 
 
 def _code(value: object) -> str:
-    return f"`{_cell(str(value))}`"
+    return f"`{_on_one_line(str(value))}`"
 
 
 def _cell(text: str) -> str:
-    """Return text that does not break a table, whatever a folder of images is called."""
+    """Return text for a table's cell, whatever a folder of images is called."""
+    return escape(_on_one_line(text), quote=False)
+
+
+def _on_one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

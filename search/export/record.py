@@ -28,6 +28,9 @@ from search.objectives.goal import Goal, stored_goal
 from search.objectives.metrics import ACCURACY
 from search.records import Cost, Quality, Scalar, StudyRecord, TeacherRecord, TrialRecord
 
+CARD_DIGITS = 6
+"""The decimal places of a metric in the head of a model card."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedMeasurements:

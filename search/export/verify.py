@@ -17,7 +17,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.forms import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
-from search.export.record import ExportRecord, read_export_record
+from search.export.record import CARD_DIGITS, ExportRecord, read_export_record
 from search.files.reading import read_limited
 from search.objectives.budget import Budget
 from search.objectives.counting import count_cost
@@ -129,7 +129,8 @@ def _compared(folder: Path, told: ExportRecord, again: Predictions, *, is_its_ow
         return Check(name="test part", holds=None, found=f"{text}; the card claims none")
     said = told.measured.test.get(metric.name)
     interval = metric.confidence(claimed, said.error if said else None, count)
-    holds = None if interval is None else interval[0] <= found.value <= interval[1]
+    own = round(found.value, CARD_DIGITS)
+    holds = None if interval is None else interval[0] <= own <= interval[1]
     text += f"; {metric.format(claimed)} on the card"
     return Check(name="test part", holds=holds, found=text)
 
@@ -160,9 +161,8 @@ def _claimed(folder: Path, metric: Metric) -> float | None:
         said = [float(each["value"]) for each in results if each["type"] == metric.name]
         if not said:
             return None
-        low, high = sorted((metric.worst, metric.best))
-        if not low <= (value := said[0]) <= high:
-            raise ValueError(f"{metric.name} must be from {low:g} to {high:g}, but is {value}")
+        if not metric.can_be(value := said[0]):
+            raise ValueError(f"{metric.name} must not be beyond {metric.best:g}, but is {value}")
         return value
     except KeyError:
         return None
@@ -176,8 +176,9 @@ def _counted(told: ExportRecord, cost: Cost) -> Iterator[Check]:
         if limit.cost not in cost or limit.cost not in told.measured.cost:
             continue
         own, said = cost[limit.cost], told.measured.cost[limit.cost]
-        was = "as when it was measured" if own == said else f"but {said:,} when it was measured"
-        yield Check(name=limit.label, holds=own == said, found=f"{own:,}, {was}")
+        was = "as when" if own == said else f"but {said:,.12g} when"
+        found = f"{own:,.12g}, {was} it was measured"
+        yield Check(name=limit.label, holds=own == said, found=found)
 
 
 def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cost]:
@@ -205,6 +206,6 @@ def _afforded(budget: Budget, cost: Cost) -> Check:
         return Check(
             name="budget", holds=False, found=f"does not hold here: {budget.explain(cost)}"
         )
-    if budget.is_untold(cost):
+    if budget.is_uncertain(cost):
         return Check(name="budget", holds=None, found=f"{budget}: not all of it is known here")
     return Check(name="budget", holds=True, found=f"{budget}: holds here")

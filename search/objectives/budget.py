@@ -5,15 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, create_model
 
+from search.errors import BadInput
 from search.objectives.limit import Limit
 from search.objectives.limits import limit_on, limits
 from search.records import Cost
+from spaces.names import expected
 
 
 def _bound(limit: Limit) -> Any:
     """Return the type of a bound in a study file, and its field: None leaves the cost free."""
     number: Any = Annotated[
-        int if limit.write is int else float,
+        int if limit.is_whole else float,
         BeforeValidator(limit.parse),
         Field(gt=0),
         PlainSerializer(limit.write, when_used="json"),
@@ -52,9 +54,9 @@ class Budget(
 
     def surely_admits(self, cost: Cost) -> bool:
         """Return whether every limit certainly holds: a limit on an unknown cost does not."""
-        return self.admits(cost) and self.limits().keys() <= cost.keys()
+        return self.admits(cost) and not self.is_uncertain(cost)
 
-    def is_untold(self, cost: Cost) -> bool:
+    def is_uncertain(self, cost: Cost) -> bool:
         """Return whether a limited cost is unknown."""
         return not self.limits().keys() <= cost.keys()
 
@@ -97,8 +99,19 @@ def total_violation(violations: Mapping[str, float]) -> float:
 
 
 def stored_budget(config: Mapping[str, object]) -> Budget:
-    """Return a study's budget as the store keeps it, without the target stored beside it."""
+    """Return a study's budget as the store keeps it, without the target stored beside it.
+
+    Raises:
+        BadInput: it bounds a cost whose limit is not installed here.
+        ValueError: it is damaged.
+    """
     stored = config.get("budget")
     fields = stored if isinstance(stored, Mapping) else {}
+    unknown = [key for key in fields if key not in {*Budget.model_fields, "target"}]
+    if unknown:
+        raise BadInput(
+            f"the budget of {config.get('study')} is not known here: "
+            + expected("a limit", str(unknown[0]), Budget.model_fields)
+        )
     budget: Budget = Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})
     return budget

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search.errors import BadInput
+from search.objectives.dominance import MOST_OBJECTIVES
 from search.objectives.limit import Limit
 from search.objectives.limits import LATENCY, SIZE, limit_of, limits
 from search.objectives.metric import Metric
@@ -11,8 +13,8 @@ from search.records import Cost, Outcome
 
 DEFAULT_OBJECTIVE = ACCURACY.name
 DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
-MOST_MINIMIZED = 4
-"""The most costs that one study may minimise: with the metric, at most five objectives."""
+MOST_MINIMIZED = MOST_OBJECTIVES - 1
+"""The most costs that one study may minimise; the metric is one more objective."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +88,12 @@ def stored_goal(config: Mapping[str, object]) -> Goal:
     """Return a study's goal as the store keeps it; the default goal for older studies.
 
     Raises:
-        ValueError: it names a metric or a limit that is not installed here.
+        BadInput: it names a metric or a limit that is not installed here.
     """
     stored = config.get("search")
     search = stored if isinstance(stored, Mapping) else {}
     objective = search.get("objective") or DEFAULT_OBJECTIVE
-    return Goal.of(str(objective), list(search.get("minimize") or DEFAULT_MINIMIZED))
+    try:
+        return Goal.of(str(objective), list(search.get("minimize") or DEFAULT_MINIMIZED))
+    except ValueError as error:
+        raise BadInput(f"the goal of {config.get('study')} is not known here: {error}") from error

@@ -46,12 +46,14 @@ class Limit:
         description: what the limit bounds from above.
         parse: turns what a person writes, such as `2MB`, into a number above 0; else ValueError.
         format: turns a value into text for people.
-        write: turns a bound into text that `parse` reads.
+        write: turns a bound into what `parse` reads; `int`, the default, where bounds are whole.
         takes: what `parse` reads, in words, such as `bytes, such as 2MB`.
-        count: its value for a student; None if only the target can measure it, such as latency.
+        count: its value for a student; None for latency alone, which the target measures.
         less: the word for a student that costs less, such as `smaller`.
         more: the word for a student that costs more.
         scaling: what the cost is proportional to.
+        version: to be increased with every change of `count`, so that costs counted before are
+            counted anew.
         also: labels of further costs that are measured with it, by stored name.
 
     Raises:
@@ -70,12 +72,18 @@ class Limit:
     less: str = "lower"
     more: str = "higher"
     scaling: Scaling = Scaling.SHAPES
+    version: int = 1
     also: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_stored_name("limit", self.name)
         for cost in (self.cost, *self.also):
             check_stored_name("cost", cost)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bounds are whole numbers."""
+        return self.write is int
 
     @property
     def is_timed(self) -> bool:

@@ -13,7 +13,7 @@ from search.objectives.units import (
     parse_milliseconds,
 )
 from spaces.names import expected
-from spaces.plugins import plugin_entries
+from spaces.plugins import PluginError, plugin_entries
 from spaces.quantity import parse_count
 
 
@@ -96,16 +96,21 @@ def limits() -> Mapping[str, Limit]:
     """Return all limits by name: retort's own, then those of installed plugins.
 
     Raises:
-        ValueError: two bear one name, or store one cost.
+        PluginError: two bear one name or store one cost, or a plugin's can't be measured.
     """
     found: dict[str, Limit] = {}
     costs: set[str] = set()
     for limit in (*_OWN, *plugin_entries(Limit)):
         if found.get(limit.name) is limit:
             continue  # a plugin imports this module
+        if limit.is_timed and limit is not LATENCY:
+            raise PluginError(f"limit {limit.name!r} must have `count`: targets time latency alone")
         own = {limit.cost, *limit.also}
         if limit.name in found or costs & own:
-            raise ValueError(f"limits must differ in name and cost, but two are {limit.name!r}")
+            raise PluginError(
+                f"limits must differ in name and in the costs that they store, but {limit.name!r}, "
+                f"which stores {', '.join(sorted(own))}, is taken"
+            )
         found[limit.name] = limit
         costs |= own
     return MappingProxyType(found)

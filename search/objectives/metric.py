@@ -36,6 +36,8 @@ class Metric:
         uses_teacher: whether `compute` reads the teacher's classes; if so, no score under another
             teacher is reused.
         format: turns a value into text for people.
+        version: to be increased with every change of `compute`, so that cached scores are not
+            mixed with new ones.
         interval: returns a 95% interval that suits small samples better than the standard error;
             None takes 1.96 standard errors, kept within best and worst.
 
@@ -52,6 +54,7 @@ class Metric:
     worst: float = 0.0
     uses_teacher: bool = True
     format: Callable[[float], str] = "{:.2%}".format
+    version: int = 1
     interval: Interval | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +69,24 @@ class Metric:
     def is_maximized(self) -> bool:
         """Whether a higher value is better."""
         return self.best > self.worst
+
+    @property
+    def is_share(self) -> bool:
+        """Whether its values are shares from 0 to 1, which people read in per cent."""
+        return {self.best, self.worst} == {0.0, 1.0} and self.format(0.5).endswith("%")
+
+    def can_be(self, value: float) -> bool:
+        """Return whether predictions can have this value: none is beyond `best`.
+
+        A share is not beyond `worst` either; other metrics may be.
+        """
+        if self.is_share:
+            return 0 <= value <= 1
+        return value == self.best or self.is_better(self.best, than=value)
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Return whether a value is better than another, beyond `worst` too."""
+        return value > than if self.is_maximized else value < than
 
     def utility(self, value: float) -> float:
         """Return the value on a scale from 0, the worst, to 1, the best, which searches compare."""
@@ -99,6 +120,6 @@ class Metric:
 
     def difference(self, value: float, other: float) -> str:
         """Return the value's difference from another as text, such as `+1.20 points`."""
-        if self.format(0.5).endswith("%"):
+        if self.is_share:
             return f"{(value - other) * 100:+.2f} points"
         return ("+" if value >= other else "-") + self.format(abs(value - other))

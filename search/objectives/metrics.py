@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search.objectives.metric import DEVIATIONS_95, Metric
 from search.objectives.predictions import Predictions
 from spaces.names import expected
-from spaces.plugins import plugin_entries
+from spaces.plugins import PluginError, plugin_entries
 
 
 def wilson_interval(share: float, images: int) -> tuple[float, float]:
@@ -99,12 +99,12 @@ def metrics() -> Mapping[str, Metric]:
     """Return all metrics by name: retort's own, then those of installed plugins.
 
     Raises:
-        ValueError: two bear one name.
+        PluginError: two bear one name.
     """
     found: dict[str, Metric] = {}
     for metric in (*_OWN, *plugin_entries(Metric)):
         if found.get(metric.name, metric) is not metric:
-            raise ValueError(f"metric names must differ, but two are {metric.name!r}")
+            raise PluginError(f"metric names must differ, but two are {metric.name!r}")
         found[metric.name] = metric
     return MappingProxyType(found)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from spaces.quantity import parse_count, parse_quantity, parse_whole
+from spaces.quantity import parse_quantity, parse_whole
 
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MILLISECONDS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4, "h": 3.6e6, "d": 8.64e7}
@@ -80,16 +80,9 @@ def _scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 Room = Annotated[int, BeforeValidator(parse_room)]
-Milliseconds = Annotated[
-    float,
-    BeforeValidator(parse_milliseconds),
-    Field(gt=0),
-    PlainSerializer(lambda value: f"{value!r}ms", return_type=str, when_used="json"),
-]
 Seconds = Annotated[
     float,
     BeforeValidator(parse_seconds),
     Field(gt=0),
     PlainSerializer(lambda value: f"{value!r}s", return_type=str, when_used="json"),
 ]
-Count = Annotated[int, BeforeValidator(parse_count), Field(gt=0)]

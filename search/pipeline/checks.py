@@ -32,7 +32,7 @@ def check_study(study: Study) -> None:
             recipe contradicts itself; or a teacher's file is missing; or there are too few cores
             or no GPU; or the file system of a URL is not installed.
         ArtifactError: the target's runtime does not serve on its device here.
-        DepotError: a URL does not answer.
+        FolderStoreError: a URL does not answer.
         DiskError: the artifacts can't be written.
     """
     _check_space(study)

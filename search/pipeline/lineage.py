@@ -14,7 +14,9 @@ from search.versions import (
     Versions,
     training_stages,
 )
+from spaces import counting
 from spaces.axes.distillation import Needs
+from spaces.pruning.structured import channels
 from spaces.quantization.ptq.int8 import largest_int8_weight
 from spaces.recipe import Recipe
 
@@ -74,17 +76,22 @@ class Lineage:
         versions = Versions(
             libraries=TRAINING_LIBRARIES if axes == _TRAINED else PRUNING_LIBRARIES,
             methods={axis: one for axis, one in recipe.versions().items() if axis in axes},
-            stages=_stages(recipe, axes),
+            stages=_stages(recipe, axes, self.metric),
         )
         return versions.key(given, params, seed)[:32]
 
 
-def _stages(recipe: Recipe, axes: tuple[str, ...]) -> StageVersions:
+def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions:
     """Return versions of the stages of the recipe's student, up to the last of `axes`."""
     stages = training_stages(recipe.training) | _teacher_stages(recipe.distillation.needs)
-    stages |= {"build": student_spec.VERSION, "plan": student_builder.TRAINING_VERSION}
+    stages |= {
+        "build": student_spec.VERSION,
+        "plan": student_builder.TRAINING_VERSION,
+        "count": counting.VERSION,
+        "score": metric_of(metric).version,
+    }
     if "pruning" in axes:
-        stages["prune"] = pruning_steps.VERSION
+        stages |= {"prune": pruning_steps.VERSION, "cut": channels.VERSION}
     if "quantization" in axes:
         stages["tune"] = student_builder.TUNING_VERSION
     return stages

@@ -29,7 +29,7 @@ def carry_out(
     validation: Validation,
     teach: Teach,
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
-    """Do the exercises that an operation asks for; return what the operation returns.
+    """Do the trainings that a pruning asks for; return what the pruning returns.
 
     Args:
         steps: the steps of a pruning.

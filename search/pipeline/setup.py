@@ -104,7 +104,6 @@ def _spec(
     return StudyContextSpec(
         study=study.study,
         requirements=requirements_of(study, dataset.info),
-        objective=study.goal.metric.name,
         cache=cache,
         dataset=_name_in(cache, dataset.folder),
         views=views,

@@ -79,7 +79,6 @@ class StudyContextSpec:
     """A study context by the paths of its parts: small enough to send to any worker.
 
     Attributes:
-        objective: the name of the metric that the study maximises.
         cache: the folder that contains `dataset`, `targets` and `teachers`.
         dataset: the prepared images.
         claim: the study's claim to its artifacts folder, which holds the teacher's predictions too.
@@ -92,7 +91,6 @@ class StudyContextSpec:
 
     study: str
     requirements: StudentRequirements
-    objective: str
     cache: FolderStore
     dataset: str
     views: tuple[View, ...]
@@ -135,7 +133,7 @@ def open_context(spec: StudyContextSpec) -> StudyContext:
     taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
     return StudyContext(
         requirements=spec.requirements,
-        metric=metric_of(spec.objective),
+        metric=metric_of(spec.lineage.metric),
         dataset=spec.open_dataset(),
         views=spec.views,
         targets=spec.open_targets(),

@@ -1,5 +1,6 @@
 """The costs of recipes as coordinates, and the corner up to which they count."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,8 @@ class CostSpace:
         for axis, limit in enumerate(self._goal.costs):
             values = [cost[limit.cost] for cost in known if limit.cost in cost]
             values += [point[axis] for point in reached]
-            corner.append(self._limits.get(limit.cost, 1.01 * max(values, default=1.0)))
+            highest = max(filter(math.isfinite, values), default=0.0) or 1.0
+            corner.append(self._limits.get(limit.cost, 1.01 * highest))
         return np.array(corner, dtype=float)
 
     def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ class Features:
     names share a family, such as `mobilenetv3` of `mobilenetv3_small_050`, it has a column, too.
 
     Args:
-        distributions: of the flat parameters, as `SearchSpace.domains` returns them.
+        distributions: of the flat parameters, as `SearchSpace.distributions` returns them.
     """
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:

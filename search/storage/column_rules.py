@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Integer, Table, Text
 
+from search.errors import BadInput
 from search.objectives.budget import stored_budget
 from search.objectives.metrics import metrics
 from search.records import StudyState, TrialState
@@ -73,7 +74,7 @@ def _is_measurement(metric: str, found: object) -> bool:
     if not _is_finite(value) or not (error is None or _is_amount(error)):
         return False
     known = metrics().get(metric)
-    return known is None or min(known.best, known.worst) <= value <= max(known.best, known.worst)
+    return known is None or known.can_be(value)
 
 
 def _is_text(value: object) -> bool:
@@ -129,6 +130,8 @@ def _has_budget(value: object) -> bool:
         return False
     try:
         stored_budget(value)  # type: ignore[arg-type]
+    except BadInput:
+        return True  # a limit of a plugin that is not installed here
     except ValueError:
         return False
     return True

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -104,7 +105,7 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
             check_same_thread=False,
         )
         try:
-            _prepare(connection, read_only=read_only)
+            _prepare(connection, read_only=read_only, patience_s=patience_s)
         except sqlite3.Error:
             connection.close()
             raise
@@ -129,13 +130,29 @@ def _is_still(file: Path) -> bool:
     return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
 
 
-def _prepare(connection: sqlite3.Connection, *, read_only: bool) -> None:
+def _prepare(connection: sqlite3.Connection, *, read_only: bool, patience_s: float) -> None:
     connection.text_factory = read_text
     connection.execute("PRAGMA foreign_keys = ON")
     if not read_only:
-        # The file stores this setting, so only the first connection ever changes it.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, patience_s=patience_s)
         connection.execute("PRAGMA synchronous = FULL")
+
+
+def _write_ahead(connection: sqlite3.Connection, *, patience_s: float) -> None:
+    """Have the file log its changes ahead; it stores this, so only one connection changes it.
+
+    SQLite may refuse the change at once where several processes want it at the same time: of two
+    that read, neither can wait for the other.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def _begin(connection: Connection) -> None:

@@ -39,7 +39,7 @@ def students_aside(store: Store) -> list[str]:
     lines = []
     for study in _sound_studies(store):
         with suppress(FolderStoreError, BadInput):  # `check_store` reports it
-            places = [folder_store / _ASIDE for folder_store in _depots(study)]
+            places = [folder_store / _ASIDE for folder_store in _folder_stores(study)]
             counts = [(place, len(place.names())) for place in places]
             lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
     return lines
@@ -115,7 +115,7 @@ def _check_folder(
     store: Store, study: StudyRecord, trials: Collection[TrialRecord]
 ) -> Iterator[str]:
     """Yield the problems of the artifacts folder: its owner, and contents that no trial names."""
-    artifacts, _ = _depots(study)
+    artifacts, _ = _folder_stores(study)
     try:
         if found := stranger(artifacts, study, store.extent(study.name)):
             yield found
@@ -129,7 +129,7 @@ def _check_folder(
         yield f"{artifacts} can't be read: {error}"
 
 
-def _depots(study: StudyRecord) -> tuple[FolderStore, FolderStore]:
+def _folder_stores(study: StudyRecord) -> tuple[FolderStore, FolderStore]:
     """Return the study's stores of students and of their predictions for the test images."""
     artifacts = FolderStore.of(study.artifacts)
     return artifacts, artifacts / _TESTED

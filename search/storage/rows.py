@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
-from search.errors import NotFinite, StoreError
+from search.errors import ImpossibleValue, NotFinite, StoreError
 from search.objectives.metrics import metrics
 from search.records import (
     ArtifactRecord,
@@ -128,19 +128,26 @@ def storable(outcome: Outcome) -> Outcome:
 
 
 def check_measured(quality: Quality, cost: Cost) -> None:
-    """Refuse metrics beyond their worst or best value, and costs below 0.
+    """Refuse metrics that predictions can't have, standard errors and costs below 0.
 
     Raises:
-        StoreError: names the first such value.
+        ImpossibleValue: names the first such value.
     """
     for name, found in quality.items():
         metric = metrics().get(name)
-        low, high = sorted((metric.worst, metric.best)) if metric else (-math.inf, math.inf)
-        if not low <= found.value <= high:
-            raise StoreError(f"{name} must lie between {low:g} and {high:g}, but is {found.value}")
+        if metric and not metric.can_be(found.value):
+            raise ImpossibleValue(
+                f"{name} must not be beyond its best value, {metric.best:g}"
+                f"{f', or its worst, {metric.worst:g}' if metric.is_share else ''}, "
+                f"but is {found.value}"
+            )
+        if found.error is not None and found.error < 0:
+            raise ImpossibleValue(
+                f"the standard error of {name} must not be negative, but is {found.error}"
+            )
     for name, value in cost.items():
         if value < 0:
-            raise StoreError(f"{name} must not be negative, but is {value}")
+            raise ImpossibleValue(f"{name} must not be negative, but is {value}")
 
 
 def check_finite(values: Mapping[str, object]) -> None:

@@ -39,6 +39,7 @@ from search.storage.queries import (
 )
 from search.storage.rows import (
     check_finite,
+    check_measured,
     hold_row,
     put_outcome,
     quality_values,
@@ -161,6 +162,8 @@ class Store(LeasedStore):
     def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
         """Store the study's teacher, in place of an earlier record of it."""
         check_finite(asdict(teacher))
+        check_measured(teacher.quality, teacher.cost)
+        check_measured(teacher.test, {})
         with self._database.writing() as session:
             row = self._changing(session, study)
             row.teacher = None
@@ -247,6 +250,7 @@ class Store(LeasedStore):
     def record_test(self, study: str, number: int, quality: Quality) -> None:
         """Store the quality of a complete trial's artifact on the test images."""
         check_finite(quality_values(quality) or {})
+        check_measured(quality, {})
         with self._database.writing() as session:
             row = find_trial(session, self._changing(session, study), number)
             if row.state != TrialState.COMPLETE:
@@ -259,6 +263,7 @@ class Store(LeasedStore):
     def keep_cost(self, setting: CostSetting, shape: Shape, cost: Cost) -> None:
         """Store what was measured; the first measurement stays, and may gain costs later."""
         check_finite(cost)
+        check_measured({}, cost)
         with self._database.writing() as session:
             keep_cost(session, setting, shape, cost)
 

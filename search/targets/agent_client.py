@@ -198,7 +198,7 @@ def _machine(answer: Mapping[str, Any]) -> AgentMachine:
     return AgentMachine(
         processor=shown(str(answer["processor"])),
         runtime=shown(str(answer["runtime"])),
-        cores=int(_number(answer["cores"])),
+        cores=int(_number("cores", answer["cores"])),
         exact_int8=_truth(answer.get("exact_int8")),
     )
 
@@ -206,23 +206,32 @@ def _machine(answer: Mapping[str, Any]) -> AgentMachine:
 def _profile(answer: Mapping[str, Any]) -> Profile:
     return Profile(
         machine=_machine(answer),
-        threads=int(_number(answer["threads"])),
+        threads=int(_number("threads", answer["threads"])),
         latency=Latency(
-            median_ms=_number(answer["median_ms"]),
-            p95_ms=_number(answer["p95_ms"]),
-            rounds_ms=tuple(_number(each) for each in answer["rounds_ms"]),
+            median_ms=_number("median_ms", answer["median_ms"]),
+            p95_ms=_number("p95_ms", answer["p95_ms"]),
+            rounds_ms=_numbers("rounds_ms", answer["rounds_ms"]),
         ),
-        model_memory_bytes=int(_number(answer["model_memory_bytes"])),
-        process_memory_bytes=int(_number(answer["process_memory_bytes"])),
+        model_memory_bytes=int(_number("model_memory_bytes", answer["model_memory_bytes"])),
+        process_memory_bytes=int(_number("process_memory_bytes", answer["process_memory_bytes"])),
     )
 
 
-def _truth(told: Any) -> bool | None:
-    return told if isinstance(told, bool) else None
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
-def _number(told: Any) -> float:
-    number = float(told)
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{name} must be a list of numbers, but is {str(values)[:40]}")
+    return tuple(_number(name, value) for value in values)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (ValueError, TypeError, OverflowError):
+        number = math.nan
     if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"what was measured must be finite and not negative, but is {number}")
+        raise ValueError(f"{name} must be a number of 0 or more, but is {str(value)[:40]}")
     return number

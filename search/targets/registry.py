@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from inspect import isabstract, isclass
+from inspect import isabstract
 from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
@@ -83,7 +83,8 @@ def _added() -> Mapping[str, Runtime]:
 
 
 def _as_runtime(value: object) -> Runtime | None:
-    kind = value if isclass(value) else type(value)
+    # Not `isclass`: for Python 3.10 an alias such as Mapping[str, int] is one.
+    kind = value if isinstance(value, type) and issubclass(type(value), type) else type(value)
     is_foreign = kind.__module__.partition(".")[0] != "search"
     if not issubclass(kind, Runtime) or isabstract(kind) or not is_foreign:
         return None

@@ -55,7 +55,7 @@ def finetuned_key(
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         methods={method.axis: method.version for method in methods},
-        stages=training_stages(plan.training) | {"finetune": VERSION},
+        stages=training_stages(plan.training) | {"finetune": VERSION, "score": room.metric.version},
     )
     views = [room.seed, info.shift, info.flip]
     settings = training.model_dump(mode="json")

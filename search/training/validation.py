@@ -41,7 +41,7 @@ class Validation:
 
     def is_better(self, score: float, than: float) -> bool:
         """Return whether a score beats another."""
-        return self.metric.utility(score) > self.metric.utility(than)
+        return self.metric.is_better(score, than)
 
 
 @torch.inference_mode()

@@ -155,7 +155,7 @@ def _settings(
 
 
 def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -> bool:
-    """Return whether the value lies between these shares of the way through the domain."""
+    """Return whether the value lies between these shares of the way through the distribution."""
     first, last = distribution.at(low), distribution.at(high)
     if isinstance(distribution, FloatRange | IntRange):
         return float(first) <= float(value) <= float(last)

@@ -119,7 +119,7 @@ def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
 
 
 def _holds(distribution: Distribution, key: str, value: Scalar) -> bool:
-    """Return whether the domain holds the value, or a batch size halved to it to save memory."""
+    """Return whether the distribution holds the value, or a batch size halved to it to save memory."""
     values = [value]
     if key.endswith(".batch_size") and isinstance(value, int):
         values += [2 * value, 2 * value + 1]

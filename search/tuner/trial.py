@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from search.errors import NotFinite
+from search.errors import ImpossibleValue, NotFinite
 from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from spaces.recipe import Recipe
@@ -151,14 +151,15 @@ class Trial:
         """Return the outcome with only those branches that are not recorded yet."""
         return replace(outcome, branches=outcome.branches[self.branches_made :])
 
-    def not_finite(self, error: NotFinite, outcome: Outcome) -> Outcome:
+    def with_impossible_value(self, error: ImpossibleValue, outcome: Outcome) -> Outcome:
         """Return the failure that replaces an outcome which can't be stored, or its branches.
 
         Args:
-            error: names the measurement that is no finite number.
+            error: names the measurement that no network can have.
             outcome: the part that is not recorded yet.
         """
-        failure = FailureRecord(kind="non_finite", message=f"a measurement of it: {error}")
+        kind = "non_finite" if isinstance(error, NotFinite) else "impossible_value"
+        failure = FailureRecord(kind=kind, message=f"a measurement of it: {error}")
         if self.outcome is None:
             return self._cut_short(TrialState.FAILED, failure=failure)
         failed = Outcome(state=TrialState.FAILED, failure=failure)

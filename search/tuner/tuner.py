@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search.config.study import Study
-from search.errors import DiskError, NotFinite, StoreError, StudyHeld
+from search.errors import DiskError, ImpossibleValue, StoreError, StudyHeld
 from search.pipeline.failures import DISK_FAULT
 from search.progress import Callback
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
@@ -253,11 +253,11 @@ class Tuner:
         return trial.ended(replace(new, branches=outcome.branches))
 
     def _written(self, trial: Trial, outcome: Outcome) -> tuple[Outcome, Sequence[int]]:
-        """Return the stored outcome, a failure if it is not finite; and its branches' numbers."""
+        """Return the stored outcome, a failure if it can't be true; and its branches' numbers."""
         try:
             return outcome, self._writer.finish(trial.number, outcome)
-        except NotFinite as error:
-            failed = trial.not_finite(error, outcome)
+        except ImpossibleValue as error:
+            failed = trial.with_impossible_value(error, outcome)
             return failed, self._writer.finish(trial.number, failed)
 
     def _learn_trial(self, trial: Trial, outcome: Outcome) -> None:

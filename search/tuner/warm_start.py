@@ -7,6 +7,7 @@ from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
 from search.objectives.budget import Budget
+from search.objectives.goal import stored_goal
 from search.pipeline.study_context import StudyContextSpec
 from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
@@ -41,13 +42,16 @@ def check_alike(study: Study, spec: StudyContextSpec, teacher: TeacherRecord, st
 def teach(study: Study, sampler: Sampler, store: Store) -> int:
     """Teach the sampler their finished trials, judged by this study's budget; return how many.
 
-    Recipes outside of the space are left out. All may be proposed again: their students belong to
+    Recipes outside of the space are left out, and so are the curves of another metric. All may be proposed again: their students belong to
     the other study.
     """
     taught, space = 0, study.search_space()
     for name in study.search.warm_start:
+        theirs = stored_goal(store.study(name).config).metric
         for trial in store.trials(name, whole=True):
             outcome = trial.outcome and judged(trial.outcome, study.budget)
+            if outcome and theirs.name != study.search.objective:
+                outcome = replace(outcome, epochs=())
             if outcome and space.contains(trial.params):
                 branch = trial.parent is not None
                 sampler.tell(recipe_of(trial), outcome, branch=branch, elsewhere=True)

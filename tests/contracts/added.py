@@ -72,7 +72,8 @@ class Logits(Distillation):
     weight: float = param(0.5, FloatRange(0.0, 1.0))
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        assert batch.teacher is not None
+        if batch.teacher is None:
+            raise ValueError("batch.teacher must hold the teacher's logits, but is None")
         taught = functional.mse_loss(batch.student, batch.teacher)
         true = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing

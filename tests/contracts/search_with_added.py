@@ -13,7 +13,7 @@ import yaml
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.config.loader import load_study
 from search.run import run_study
 from search.storage.storage import Store

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.config.loader import load_study
 from search.errors import BadInput
 from search.pipeline.checks import check_study

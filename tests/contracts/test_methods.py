@@ -105,7 +105,7 @@ def test_contradicts_nothing_in_a_plain_recipe(
 
 
 @over_parameters
-def test_accepts_each_edge_of_the_domain(
+def test_accepts_each_edge_of_the_distribution(
     method: type[Method], key: str, distribution: Distribution, recipe: Callable[..., Recipe]
 ) -> None:
     for edge in distribution.edges():
@@ -114,7 +114,7 @@ def test_accepts_each_edge_of_the_domain(
 
 
 @over_parameters
-def test_refuses_what_lies_outside_of_the_domain(
+def test_refuses_what_lies_outside_of_the_distribution(
     method: type[Method], key: str, distribution: Distribution
 ) -> None:
     for value in _outside(distribution):

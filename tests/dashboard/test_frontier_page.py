@@ -178,7 +178,7 @@ def test_a_link_to_an_unknown_trial_selects_none(
 ) -> None:
     app = run_app(make_store(add_study), trial=number)
     assert not app.exception
-    assert "asks for a trial that is not to be had here" in said(app)
+    assert "The value of trial in the address is not valid here" in said(app)
     assert "Click a point or a row" in said(app)
     assert len(said(app)) < 5_000
 

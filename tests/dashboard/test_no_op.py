@@ -33,5 +33,5 @@ def test_the_report_lists_such_stages(make_store: MakeStore) -> None:
         text = report(
             ReportData(study=store.study("digits"), trials=store.trials("digits"), done={})
         )
-    listed = text.partition("<h2>Stages that made no difference: in 1 trials</h2>")[2]
+    listed = text.partition("<h2>Stages without effect: 1 trials</h2>")[2]
     assert REASON in listed.partition("</table>")[0]

@@ -97,6 +97,25 @@ def test_fault_37_a_page_names_a_damaged_study_and_shows_the_others(
 
 
 @pytest.mark.parametrize("view", VIEWS)
+def test_a_page_names_a_study_of_a_limit_that_is_not_installed_and_shows_the_others(
+    run_app: RunApp, make_store: MakeStore, view: str
+) -> None:
+    url = make_store(
+        partial(add_study, name="sound", trials=4),
+        partial(add_study, name="foreign", trials=4, budget={"elegance": 3}),
+    )
+    app = run_app(url, view, study="foreign")
+    assert not app.exception
+    assert naming("foreign", "'elegance'").search(said(app))
+    if view == "studies":
+        assert [found.value for found in app.subheader] == ["sound"]
+    else:
+        app.selectbox[0].set_value("sound").run()
+        assert not app.exception
+        assert "elegance" not in said(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
 def test_a_page_over_a_missing_store_says_so(run_app: RunApp, tmp_path: Path, view: str) -> None:
     app = run_app(f"sqlite:///{tmp_path / 'none.db'}", view)
     assert not app.exception
@@ -115,7 +134,7 @@ def test_a_page_whose_address_is_all_nonsense_says_so_and_shows_the_rest(
         app = run_app(stores("several studies"), view, **dict.fromkeys(names, nonsense))
         assert not app.exception
         if view != "studies":
-            assert "not to be had here" in said(app) or "no study of the name" in said(app)
+            assert "not valid here" in said(app) or "no study of the name" in said(app)
         assert EVIL not in "".join(str(element.value) for element in app.markdown)
 
 
@@ -142,6 +161,20 @@ class TestTheFrontierPage:
         assert not app.exception
         assert "size up to 100 KB" in said(app)
         assert app.query_params["size"] == "100000"
+
+    def test_a_slider_of_a_counted_cost_has_whole_steps_alone(
+        self, run_app: RunApp, make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        few = [{"parameters": 3.0}, {"parameters": 40.0}]
+        url = make_store(partial(add_study, trials=2))
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw, raw:
+            for number, cost in enumerate(few):
+                changed = f"json_patch(cost, '{json.dumps(cost)}')"
+                raw.execute(f"UPDATE trials SET cost = {changed} WHERE number = {number}")  # noqa: S608
+        app = run_app(url)
+        parameters = app.select_slider(key="frontier.parameters").options
+        assert "3.00" not in parameters
+        assert app.select_slider(key="frontier.latency").options != parameters
 
     def test_an_accuracy_that_none_reaches_is_answered_with_the_best(
         self, run_app: RunApp, stores: Callable[[str], str]
@@ -190,7 +223,7 @@ class TestTheFrontierPage:
         assert chosen is not None
         app = run_app(url)
         assert recipe_in_words(chosen.params) in [element.value for element in app.text]
-        assert "beside the teacher's 98.3%, 44.7 MB, 8.40 ms" in said(app)
+        assert "teacher: 98.3%, 44.7 MB, 8.40 ms" in said(app)
 
 
 class TestTheTrialPage:

@@ -103,7 +103,7 @@ def test_the_command_writes_the_same_report(
 ) -> None:
     from typer.testing import CliRunner
 
-    from search.cli.main import app
+    from search.cli.app import app
 
     monkeypatch.chdir(tmp_path)
     url = make_store(add_study)

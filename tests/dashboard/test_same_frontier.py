@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dashboard.report.document import ReportData, report
-from search.cli.main import app as command
+from search.cli.app import app as command
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study

@@ -10,7 +10,8 @@ from rich.spinner import Spinner
 from typer.testing import CliRunner
 
 from dashboard.report.document import ReportData, report
-from search.cli.main import app, main
+from search.cli.app import app
+from search.cli.main import main
 from search.cli.terminal import complain, out, say
 from search.storage.storage import Store
 from tests.search.cli.made_outcomes import COMPLETE, FAILED, PARAMS, TEACHER

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import JSON, Column, Float, Integer, create_engine
 from typer.testing import CliRunner, Result
 
-from search.cli.main import app
+from search.cli.app import app
 from search.errors import DamagedRow, RetortError, StoreError
 from search.records import CostSetting, EpochRecord, Shape, StudyState
 from search.run import resume_study, run_study

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.errors import ArtifactError, BadInput, RetortError
 from search.evaluation.artifact import RECIPE, WEIGHTS
 from search.export.exporting import export_student, load

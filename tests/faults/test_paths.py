@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.config.loader import load_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput, StoreError, StudyFileError

@@ -13,9 +13,11 @@ from search.config.study import Study, TeacherSettings
 from search.errors import BadInput, Interrupted, StoreError
 from search.records import Outcome, StudyState, TrialState
 from search.run import resume_study, run_study
+from search.samplers.optuna_adapter import Sampler
 from search.storage.journal import Journal
 from search.storage.storage import Store
 from search.tuner.study_changes import check_changes
+from search.tuner.warm_start import judged, teach
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.measured import cost, quality
 
@@ -238,7 +240,7 @@ def test_a_new_run_of_an_ended_study_is_told_of_resume(ended: Path, stripes_file
         run_study(study_of(ended, stripes_file), store, TrialRecorder())
 
 
-def _beside(folder: Path, file: Path, /, **sections: dict[str, object]) -> object:
+def _beside(folder: Path, file: Path, /, **sections: dict[str, object]) -> Study:
     study = study_of(folder, file, **sections)
     return study.model_copy(update={"study": "second"})
 
@@ -282,9 +284,25 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
         assert store.names() == ["stripes"]
 
 
+def test_a_warm_start_from_a_study_of_another_metric_leaves_its_curves_out(
+    ended: Path, stripes_file: Path
+) -> None:
+    """Their points are of that metric; their finished students have every metric."""
+    taught: dict[str, list[Outcome]] = {}
+    for objective in ("accuracy", "agreement"):
+        search = {"trials": 1, "warm_start": ["stripes"], "objective": objective}
+        study = _beside(ended, stripes_file, search=search)
+        sampler = Sampler(study.search_space(), name="random", seed=0)
+        told = taught.setdefault(objective, [])
+        sampler.tell = lambda recipe, outcome, told=told, **more: told.append(outcome)  # type: ignore[assignment]
+        with Store.open(study.run.storage) as store:
+            assert teach(study, sampler, store) == len(told) > 0
+    assert all(outcome.epochs for outcome in taught["accuracy"])
+    assert taught["agreement"] == [replace(one, epochs=()) for one in taught["accuracy"]]
+
+
 def test_what_another_budget_refused_is_not_learned_as_refused() -> None:
     from search.objectives.budget import Budget
-    from search.tuner.warm_start import judged
 
     found = cost(size_bytes=100, parameters=1, macs=1, latency_ms=1.0)
     complete = Outcome(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData, create_engine, event, insert, select, text
 
-from search.errors import StoreError, StoreUnavailable, StudyHeld
+from search.errors import DamagedRow, StoreError, StoreUnavailable, StudyHeld
 from search.files.filestore import FolderStore
 from search.objectives.goal import DEFAULT_GOAL
 from search.records import FailureRecord, Outcome, StudyState, TrialState
@@ -356,6 +356,17 @@ def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revi
     with Store.open(f"sqlite:///{path}") as store:
         assert store.backup is None
     assert len(list(tmp_path.glob("*.bak.db"))) == 1
+
+
+def test_an_upgrade_goes_past_a_row_that_was_damaged_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "retort.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executescript((STORES / f"schema_{EARLIER[-1]}.sql").read_text())
+        old.execute("UPDATE trials SET started_at = 'yesterday' WHERE number = 1")
+    with Store.open(f"sqlite:///{path}") as store:
+        assert store.trial("digits", 0).state is TrialState.COMPLETE
+        with pytest.raises(DamagedRow, match=r"trials\.started_at of trial 1"):
+            store.trial("digits", 1)
 
 
 @pytest.mark.postgres

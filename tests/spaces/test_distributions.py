@@ -26,7 +26,7 @@ class Highest:
 
 
 @pytest.mark.parametrize("distribution", [SHARE, EPOCHS, FORMAT])
-def test_a_domain_contains_its_edges(distribution: Distribution) -> None:
+def test_a_distribution_contains_its_edges(distribution: Distribution) -> None:
     assert [edge for edge in distribution.edges() if not distribution.contains(edge)] == []
 
 
@@ -51,7 +51,7 @@ def test_a_domain_contains_its_edges(distribution: Distribution) -> None:
         (AnyName("timm model"), 5),
     ],
 )
-def test_a_domain_does_not_contain_what_is_outside_or_of_another_type(
+def test_a_distribution_does_not_contain_what_is_outside_or_of_another_type(
     distribution: Distribution, value: object
 ) -> None:
     assert not distribution.contains(value)
@@ -89,12 +89,14 @@ def test_a_float_range_contains_an_integer() -> None:
         (AnyName("timm model"), math.inf),
     ],
 )
-def test_a_domain_counts_its_values(distribution: Distribution, count: float) -> None:
+def test_a_distribution_counts_its_values(distribution: Distribution, count: float) -> None:
     assert distribution.count() == count
 
 
 @pytest.mark.parametrize("distribution", [SHARE, EPOCHS, FORMAT])
-def test_a_domain_suggests_one_of_its_values_through_optuna(distribution: Distribution) -> None:
+def test_a_distribution_suggests_one_of_its_values_through_optuna(
+    distribution: Distribution,
+) -> None:
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     assert distribution.contains(distribution.suggest(trial, "parameter"))
 
@@ -102,7 +104,9 @@ def test_a_domain_suggests_one_of_its_values_through_optuna(distribution: Distri
 @pytest.mark.parametrize(
     ("distribution", "highest"), [(SHARE, 1.0), (EPOCHS, 100), (FORMAT, "int8")]
 )
-def test_a_suggestion_spans_the_whole_domain(distribution: Distribution, highest: Scalar) -> None:
+def test_a_suggestion_spans_the_whole_distribution(
+    distribution: Distribution, highest: Scalar
+) -> None:
     assert distribution.suggest(Highest(), "parameter") == highest
 
 
@@ -143,7 +147,7 @@ def test_options_must_be_some_and_differ(options: tuple[Scalar, ...], named: str
         (AnyName("timm model"), ["a", "b"], OneOf(("a", "b"))),
     ],
 )
-def test_a_study_narrows_a_domain(
+def test_a_study_narrows_a_distribution(
     distribution: Distribution, wanted: object, expected: Distribution
 ) -> None:
     assert narrow(distribution, wanted) == expected
@@ -171,7 +175,7 @@ def test_integers_that_a_study_gives_for_floats_become_floats() -> None:
         (AnyName("timm model"), [3], ["timm model", 3]),
     ],
 )
-def test_what_lies_outside_a_domain_is_refused_with_its_bounds(
+def test_what_lies_outside_a_distribution_is_refused_with_its_bounds(
     distribution: Distribution, wanted: object, facts: list[object]
 ) -> None:
     with pytest.raises(ValueError, match=naming(*facts)):

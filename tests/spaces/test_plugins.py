@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from search.objectives.limits import limits
 from spaces import registry
 from spaces.axes.pruning import Pruning
 from spaces.plugins import PluginError, plugin_modules
+from tests.messages import naming
 from tests.plugins import write_plugin
 
 METHOD = '''
@@ -26,12 +28,22 @@ class Trimmed(NoPruning):
     name: ClassVar[str] = "{name}"
 '''
 
+LIMIT = """
+from search.objectives.limit import Limit
+
+HEAT = Limit(
+    name="heat", cost="heat_mw", label="heat", description="warmth", takes="milliwatts",
+    parse=float, format="{:.0f} mW".format, count=None,
+)
+"""
+
 NewPlugin = Callable[..., None]
 
 
 def _forget() -> None:
     plugin_modules.cache_clear()
     registry.methods.cache_clear()
+    limits.cache_clear()
 
 
 @pytest.fixture
@@ -69,6 +81,12 @@ def test_a_plugin_that_does_not_import_is_an_error_that_names_its_distribution(
     install("broken", "import a_library_that_is_not_there")
     with pytest.raises(PluginError, match=r"\bbroken\b.*a_library_that_is_not_there"):
         registry.methods("pruning")
+
+
+def test_a_plugins_limit_that_nothing_can_measure_is_refused(install: NewPlugin) -> None:
+    install("broken", LIMIT)
+    with pytest.raises(PluginError, match=naming("heat", "count")):
+        limits()
 
 
 def test_an_entry_point_that_names_no_module_is_refused(install: NewPlugin) -> None:

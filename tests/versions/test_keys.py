@@ -14,6 +14,10 @@ import pytest
 
 import search.versions
 from search.cost_model.cost_setting import setting_of
+from search.objectives.limit import Limit
+from search.objectives.limits import SIZE
+from search.objectives.metric import Metric
+from search.objectives.metrics import ACCURACY, BALANCED_ACCURACY
 from search.versions import FILE_LIBRARIES
 from spaces import registry
 from spaces.axes.order import AXES
@@ -77,8 +81,8 @@ FROM_STAGES: Mapping[str, set[str]] = {
     "search.targets.onnx_runtime.OnnxRuntime.file_version": COSTS,
     "search.targets.onnx_export.VERSION": COSTS,
     "search.cost_model.dry_run.VERSION": COSTS,
-    "spaces.counting.VERSION": COSTS,
-    "spaces.pruning.structured.channels.VERSION": COSTS,
+    "spaces.counting.VERSION": STUDENTS | COSTS,
+    "spaces.pruning.structured.channels.VERSION": PRUNED | COSTS,
 }
 FROM_LIBRARIES: Mapping[str, set[str]] = {
     "torch": STUDENTS | COSTS | {"teacher", "logits"},
@@ -124,6 +128,19 @@ def test_a_stages_version_changes_what_follows_from_it(
     stage = resolve_name(module)
     monkeypatch.setattr(stage, name, getattr(stage, name) + 1)
     assert _changed(before) == FROM_STAGES[constant]
+
+
+@pytest.mark.parametrize(
+    ("entry", "changed"),
+    [(ACCURACY, STUDENTS | {"teacher"}), (SIZE, COSTS), (BALANCED_ACCURACY, set())],
+    ids=lambda entry: getattr(entry, "name", ""),
+)
+def test_the_version_of_a_metric_or_limit_changes_what_follows_from_it(
+    entry: Metric | Limit, changed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = all_keys()
+    monkeypatch.setitem(vars(entry), "version", entry.version + 1)
+    assert _changed(before) == changed
 
 
 @pytest.mark.parametrize("library", FILE_LIBRARIES)

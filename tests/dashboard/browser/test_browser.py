@@ -58,7 +58,7 @@ def test_a_click_on_the_frontier_leads_to_the_trial(visit: Visit, screenshots: P
     )
     assert marked == [[int(number)], [int(number)]]
     keep_whole(page, screenshots / "clicked-light-1280.png", width=1280)
-    page.get_by_role("link", name=f"All of trial {number}").last.click()
+    page.get_by_role("link", name=f"Open trial {number}").last.click()
     page.get_by_role("heading", name="Learning curves").wait_for(timeout=WAIT_MS)
     assert "/trial?" in page.url
     assert f"trial={number}" in page.url
@@ -85,7 +85,7 @@ def test_a_student_is_exported_as_a_file(visit: Visit, tmp_path: Path) -> None:
 
 def test_a_trial_shows_images_on_which_it_and_its_teacher_differ(visit: Visit) -> None:
     page = visit("trial?study=stripes&trial=0")
-    page.get_by_text("Where they disagree").wait_for(timeout=WAIT_MS)
+    page.get_by_text("Disagreement with the teacher").wait_for(timeout=WAIT_MS)
     page.locator("[data-testid=stImage] img").first.wait_for(timeout=WAIT_MS)
 
 

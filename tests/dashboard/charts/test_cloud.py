@@ -120,7 +120,7 @@ def test_accuracies_far_below_the_rest_do_not_press_it_into_a_line() -> None:
     assert 0.9 < low < 0.97
     assert high > 0.99
     assert [note.text for note in figure.layout.annotations] == [
-        "↓ 1 trial lies below: double-click to see"
+        "↓ 1 trial lies below: double-click to show"
     ]
 
 

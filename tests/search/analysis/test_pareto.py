@@ -12,16 +12,10 @@ from search.errors import NoStudentFits
 from search.objectives.budget import Budget
 from search.objectives.goal import Goal, stored_goal
 from search.objectives.limit import Limit
-from search.objectives.metric import Metric
 from search.records import Measurement, Outcome, TrialRecord, TrialState
-from tests.measured import cost, quality
+from tests.measured import LOSS, cost, quality
 
 GOAL = stored_goal({})
-LOSS = Metric(
-    name="loss", label="loss", description="a metric of which less is better", best=0.0, worst=4.0,
-    compute=lambda found, teacher: 0.0, standard_error=lambda found, teacher: 0.0,
-    format="{:.2f}".format,
-)  # fmt: skip
 HEAT = Limit(
     name="heat", cost="heat_mw", label="heat", description="a cost that retort does not know",
     parse=float, format="{:.0f} mW".format, takes="milliwatts", count=None,  # type: ignore[arg-type]
@@ -241,6 +235,11 @@ class TestBest:
     def test_where_none_is_good_enough_the_best_is_named(self) -> None:
         with pytest.raises(NoStudentFits, match=r"trial 1 .*\b91\.00%"):
             chosen([trial(0, 0.9, 100), trial(1, 0.91, 100)], Budget(), GOAL, floor=0.95)
+
+    def test_where_no_cost_that_is_limited_was_measured_that_is_said(self) -> None:
+        untimed = [trial(0, 0.9, 100, None), trial(1, 0.8, 50, None)]
+        with pytest.raises(NoStudentFits, match=r"^(?!.*retort trials).*latency"):
+            chosen(untimed, Budget.model_validate({"latency": "1ms"}), GOAL)
 
     def test_within_the_studys_budget_it_is_on_the_frontier(self) -> None:
         trials = many(300)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import pytest
 from typer.testing import CliRunner, Result
 
-from search.cli.main import app
+from search.cli.app import app
 from search.records import Outcome, Scalar, StudyState
 from search.storage.storage import Store
 from tests.search.cli.made_outcomes import PARAMS, TEACHER
@@ -40,9 +40,10 @@ def add_study(home: Path) -> AddStudy:
         params: Mapping[str, Scalar] = PARAMS,
         size: str | None = "300KB",
         search: Mapping[str, object] = MappingProxyType({}),
+        budget: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         with Store.open("sqlite:///retort.db") as store:
-            config = {"study": name, "budget": {"size": size}, "search": dict(search)}
+            config = {"study": name, "budget": {"size": size, **budget}, "search": dict(search)}
             store.create_study(name, config=config, artifacts=str(home / "artifacts"))
             store.record_teacher(name, TEACHER)
             for outcome in outcomes:

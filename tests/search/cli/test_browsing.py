@@ -2,8 +2,11 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console, ConsoleDimensions
 
 from search.errors import BadInput, NoStudentFits, StoreError
 from search.objectives.limits import limits
@@ -264,16 +267,26 @@ def test_a_study_of_another_metric_is_chosen_from_and_shown_by_that(
         retort("best", "--min-accuracy", "0.5")
 
 
-def test_a_study_whose_metric_is_not_installed_is_named_and_the_others_are_shown(
-    add_study: AddStudy, retort: Retort
+@pytest.mark.parametrize(
+    "sections",
+    [{"search": {"objective": "elegance"}}, {"search": {"minimize": ["elegance"]}},
+     {"budget": {"elegance": 3}}],
+    ids=["metric", "cost", "limit"],
+)  # fmt: skip
+def test_a_study_of_what_is_not_installed_is_named_and_the_others_are_shown(
+    sections: dict[str, Any], add_study: AddStudy, retort: Retort, home: Path
 ) -> None:
     add_study(COMPLETE)
-    add_study(COMPLETE, name="other", search={"objective": "elegance"})
+    add_study(COMPLETE, name="other", **sections)
     result = retort("status", "--json")
     assert result.exit_code == 1
     assert [study["study"] for study in json.loads(result.stdout)] == ["digits"]
-    with pytest.raises(BadInput, match=r"\bother\b.*'elegance'"):
-        retort("trials", "--study", "other")
+    for command in (
+        ["best"], ["export", "--output", "student"], ["report", "--output", "report.html"],
+        *([["trials"]] if "search" in sections else []),
+    ):  # fmt: skip
+        with pytest.raises(BadInput, match=r"\bother\b.*'elegance'"):
+            retort(*command, "--study", "other")
 
 
 def test_a_row_has_every_metric_and_every_cost(retort: Retort, add_study: AddStudy) -> None:
@@ -289,7 +302,7 @@ def test_a_wide_terminal_shows_the_other_metrics_and_costs(
 ) -> None:
     add_study(replace(COMPLETE, quality=quality(accuracy=0.9, balanced_accuracy=0.77)))
     assert "77.00%" not in retort("trials").stdout
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(Console, "size", ConsoleDimensions(160, 25))
     wide = retort("trials").stdout
     assert "77.00%" in wide
     assert "50.0 k" in wide

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.errors import BadInput, DataError
 from search.export.exporting import export_student
 from search.objectives.limits import SIZE

@@ -13,8 +13,9 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from tests.messages import naming
+from tests.plugins import write_plugin
 from tests.search.cli.conftest import MAIN, AddStudy, Retort, RetortProcess, RetortProcesses
 from tests.search.cli.made_outcomes import COMPLETE, FAILED
 
@@ -157,3 +158,22 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(
     assert result.returncode == 1
     assert "file/below" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["--help"], ["status"], ["run", "study.yaml"]])
+def test_a_plugin_that_does_not_import_is_named_by_every_command(
+    command: list[str], home: Path
+) -> None:
+    site = home / "site"
+    site.mkdir()
+    write_plugin(site, "broken", "import a_library_that_is_not_there")
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *command],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(README.parent)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert naming("broken", "a_library_that_is_not_there").search(done.stderr)
+    assert "Traceback" not in done.stderr

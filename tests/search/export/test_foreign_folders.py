@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner
 
-from search.cli.main import app
+from search.cli.app import app
 from search.errors import ArtifactError, BadInput
 from search.evaluation.artifact import RECIPE, read_provenance
 from search.export.evaluated_model import open_model

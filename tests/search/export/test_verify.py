@@ -192,6 +192,25 @@ def test_the_metric_that_was_searched_for_is_the_one_that_is_compared(
     assert checked(folder)["test part"].holds is None
 
 
+def test_a_student_that_is_always_right_holds_what_its_card_says(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    """The interval of its error, 0, has no width."""
+    study, trial = tested()
+    study = replace(study, config={**study.config, "search": {"objective": "balanced_accuracy"}})
+    exact = round(trial.test["balanced_accuracy"].value, 3)
+    folder = export_student(study, trial, tmp_path / "student")
+    document = json.loads((folder / RECIPE).read_text())
+    document["measured"]["test"]["balanced_accuracy"]["error"] = 0.0
+    _rewrite(folder, RECIPE, json.dumps(document).encode())
+    assert checked(folder)["test part"].holds is True
+    card = (folder / "README.md").read_text()
+    said = f"value: {round(trial.test['balanced_accuracy'].value, 6)}"
+    assert said in card
+    _rewrite(folder, "README.md", card.replace(said, f"value: {exact - 0.001}", 1).encode())
+    assert checked(folder)["test part"].holds is False
+
+
 def test_a_counted_cost_that_is_not_as_it_is_told_is_found_out(
     tested: Tested, checked: Checked, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Depots: folders whole or not at all, in a folder and at a URL."""
+"""Folder stores: folders written whole or not at all, in a folder and at a URL."""
 
 import shutil
 from contextlib import suppress
@@ -19,7 +19,7 @@ from tests.messages import naming
 
 @pytest.fixture
 def at_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
-    """A depot at a URL whose files are in `there`, with its copies beside."""
+    """A folder store at a URL whose files are in `there`, with its copies beside."""
     monkeypatch.setattr(folder_stores, "COPIES", tmp_path / "copies")
     monkeypatch.setattr(folder_stores, "_PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(folder_stores, "_LONG_PAUSES_S", (0.0, 0.1))
@@ -214,7 +214,7 @@ def test_a_url_whose_file_system_is_not_installed_is_refused_with_what_to_instal
         ("memory://here", "memory"),
     ],
 )
-def test_urls_that_cannot_be_a_depot_are_refused_without_their_secrets(
+def test_urls_that_cannot_be_a_folder_store_are_refused_without_their_secrets(
     address: str, fault: str
 ) -> None:
     with pytest.raises(ValueError, match=naming(fault)) as caught:

@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from search.objectives.limits import SIZE
 from search.objectives.metrics import ACCURACY, BALANCED_ACCURACY, wilson_interval
 from search.objectives.predictions import Predictions
+from tests.measured import LOSS
 from tests.messages import naming
 
 
@@ -66,3 +67,15 @@ def test_a_name_that_no_store_takes_is_refused(name: str) -> None:
 def test_a_metric_without_a_scale_is_refused(best: float, worst: float) -> None:
     with pytest.raises(ValueError, match=naming("accuracy", best, worst)):
         replace(ACCURACY, best=best, worst=worst)
+
+
+def test_of_two_values_beyond_the_worst_one_is_still_better() -> None:
+    assert LOSS.is_better(5.0, than=6.0)
+    assert not LOSS.is_better(6.0, than=5.0)
+    assert LOSS.utility(5.0) == LOSS.utility(6.0) == 0
+    assert ACCURACY.is_better(0.6, than=0.5)
+
+
+def test_predictions_can_have_no_value_beyond_the_best_and_no_share_beyond_the_worst() -> None:
+    assert [LOSS.can_be(value) for value in (-0.1, 0.0, 4.0, 9.0)] == [False, True, True, True]
+    assert [ACCURACY.can_be(value) for value in (-0.1, 0.0, 1.0, 1.1)] == [False, True, True, False]

@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from search.errors import NotFinite, StoreError
+from search.errors import ImpossibleValue, NotFinite, StoreError
 from search.records import (
     ArtifactRecord,
     Branch,
@@ -23,9 +24,10 @@ from search.records import (
     TeacherRecord,
     TrialState,
 )
+from search.storage import rows
 from search.storage.storage import Store
 from search.storage.tables import StudyRow, Table
-from tests.measured import cost, quality
+from tests.measured import LOSS, cost, quality
 from tests.messages import naming
 
 COST = cost(
@@ -196,9 +198,47 @@ class TestTrials:
     def test_an_accuracy_above_one_is_refused_and_leaves_no_trace(self, store: Store) -> None:
         number = start(store)
         beyond = replace(COMPLETE, quality={"accuracy": Measurement(90.0)})
-        with pytest.raises(StoreError, match=r"accuracy .* 90\.0"):
+        with pytest.raises(ImpossibleValue, match=r"accuracy .* 90\.0"):
             store.finish_trial("digits", number, beyond)
         assert store.trial("digits", number).state is TrialState.RUNNING
+
+    @pytest.mark.parametrize(
+        ("changed", "place"),
+        [
+            ({"quality": {"accuracy": Measurement(-0.1)}}, "accuracy"),
+            ({"quality": {"accuracy": Measurement(0.9, error=-0.01)}}, "accuracy"),
+            ({"cost": {**COST, "latency_ms": -1.0}}, "latency_ms"),
+        ],
+    )
+    def test_what_no_network_can_have_is_refused(
+        self, store: Store, changed: dict[str, Any], place: str
+    ) -> None:
+        with pytest.raises(ImpossibleValue, match=place):
+            store.finish_trial("digits", start(store), replace(COMPLETE, **changed))
+
+    def test_what_no_teacher_and_no_test_can_have_is_refused(self, store: Store) -> None:
+        number, beyond = start(store), {"accuracy": Measurement(1.1)}
+        store.finish_trial("digits", number, COMPLETE)
+        for record in (
+            lambda: store.record_test("digits", number, beyond),
+            lambda: store.record_teacher("digits", replace(TEACHER, test=beyond)),
+            lambda: store.record_teacher("digits", replace(TEACHER, quality=beyond)),
+            lambda: store.record_teacher("digits", replace(TEACHER, cost={"macs": -1.0})),
+        ):
+            with pytest.raises(ImpossibleValue, match=r"accuracy .*1\.1|macs .*-1"):
+                record()
+        assert store.trial("digits", number).test == {}
+
+    def test_a_metric_that_is_no_share_is_kept_beyond_its_worst_value(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rows, "metrics", lambda: {"loss": LOSS})
+        number = start(store)
+        worse = replace(COMPLETE, quality={"loss": Measurement(9.0)})
+        store.finish_trial("digits", number, worse)
+        assert store.trial("digits", number).outcome == worse
+        with pytest.raises(ImpossibleValue, match="loss"):
+            store.record_test("digits", number, {"loss": Measurement(-0.5)})
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_what_was_not_measured_is_not_taken(
     changed: dict[str, object], foreign: Foreign, model: Path
 ) -> None:
     address = foreign(_answered(FOUND | changed))
-    with pytest.raises(TargetError, match=naming(address)):
+    with pytest.raises(TargetError, match=naming(address, *changed)):
         ask_agent(address, model, threads=1)
 
 
@@ -115,10 +115,19 @@ def test_an_agent_that_serves_by_another_runtime_than_the_asked_one_is_not_taken
         describe_agent(foreign(_answered(FOUND)), "probe")
 
 
-@pytest.mark.parametrize("body", [b"[" * 60_000, b"[1]", b"1", b"\xff", b"{}"])
-def test_what_is_no_description_is_refused(body: bytes, foreign: Foreign) -> None:
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[" * 60_000, "recursion"),
+        (b"[1]", "list"),
+        (b"1", "int"),
+        (b"\xff", "0xff"),
+        (b"{}", "processor"),
+    ],
+)
+def test_what_is_no_description_is_refused(body: bytes, reason: str, foreign: Foreign) -> None:
     address = foreign(_answered(body))
-    with pytest.raises(TargetError, match=naming(address)):
+    with pytest.raises(TargetError, match=naming(address, reason)):
         describe_agent(address)
 
 
@@ -213,5 +222,5 @@ def test_what_is_measured_over_ssh_is_checked_too(
     model: Path, as_ssh: Callable[[str], None]
 ) -> None:
     as_ssh(f"echo hello; echo '{json.dumps(FOUND | {'median_ms': -1})}'")
-    with pytest.raises(TargetError, match=naming("ssh://board", "-1.0")):
+    with pytest.raises(TargetError, match=naming("ssh://board", "median_ms", "-1")):
         ask_over_ssh("ssh://board", model, threads=1)

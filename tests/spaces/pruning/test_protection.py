@@ -53,7 +53,7 @@ def test_the_rest_is_cut_and_can_be_replayed(model: str) -> None:
 def test_shapes_do_not_depend_on_weights(model: str) -> None:
     shapes = []
     for seed in (0, 1):
-        protection._known.clear()
+        protection._cache.clear()
         pruned, _ = Magnitude(ratio=0.35).apply(_network(model, seed), EXAMPLE)
         shapes.append([parameter.shape for parameter in pruned.parameters()])
     assert shapes[0] == shapes[1]
@@ -69,9 +69,11 @@ def test_larger_ratios_leave_less() -> None:
 
 
 def test_an_architecture_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protection, "_known", OrderedDict())
+    monkeypatch.setattr(protection, "_cache", OrderedDict())
     first = protected_layers(_network("test_mambaout"), EXAMPLE)
-    monkeypatch.setattr(protection, "_found", lambda network, example: pytest.fail("again"))
+    monkeypatch.setattr(
+        protection, "_find_protected_layers", lambda network, example: pytest.fail("again")
+    )
     assert protected_layers(_network("test_mambaout", seed=1), EXAMPLE) == first
 
 
@@ -144,11 +146,11 @@ def test_an_architecture_that_is_refused_is_not_tried_again(
 
     def found(network: nn.Module, example: Tensor) -> list[str]:
         asked.append(network)
-        raise ValueError("nothing of it can be cut")
+        raise ValueError("nothing of it can be pruned")
 
-    monkeypatch.setattr(protection, "_known", OrderedDict())
-    monkeypatch.setattr(protection, "_found", found)
+    monkeypatch.setattr(protection, "_cache", OrderedDict())
+    monkeypatch.setattr(protection, "_find_protected_layers", found)
     for seed in range(2):
-        with pytest.raises(ValueError, match="nothing of it can be cut"):
+        with pytest.raises(ValueError, match="nothing of it can be pruned"):
             protected_layers(_network("test_resnet", seed=seed), EXAMPLE)
     assert len(asked) == 1

@@ -34,7 +34,12 @@ def upgrade() -> None:
     _upgrade_teachers()
     _upgrade_costs()
     op.add_column("stages", sa.Column("cost", sa.JSON(), nullable=False, server_default="{}"))
-    _fill("stages", ("trial_id", "position"), lambda row: {"cost": _cost(row, _OF_STAGES) or {}})
+    _fill(
+        "stages",
+        ("trial_id", "position"),
+        _OF_STAGES,
+        lambda row: {"cost": _cost(row, _OF_STAGES) or {}},
+    )
     for column in _OF_STAGES:
         op.drop_column("stages", column)
     for table in ("stages", "epochs"):
@@ -47,6 +52,7 @@ def _upgrade_trials() -> None:
     _fill(
         "trials",
         ("id",),
+        (*_QUALITY.values(), *_TEST.values(), *_COSTS),
         lambda row: {
             "quality": _measured(row, _QUALITY),
             "test": _measured(row, _TEST),
@@ -68,6 +74,7 @@ def _upgrade_teachers() -> None:
     _fill(
         "teachers",
         ("study_id",),
+        ("accuracy", "test_accuracy", *_COSTS),
         lambda row: {
             "quality": _measured(row, {"accuracy": "accuracy"}),
             "test": _measured(row, {"accuracy": "test_accuracy"}),
@@ -83,23 +90,29 @@ def _upgrade_teachers() -> None:
 
 def _upgrade_costs() -> None:
     op.add_column("costs", sa.Column("cost", sa.JSON(), nullable=True))
-    _fill("costs", ("id",), lambda row: {"cost": _cost(row, _COSTS)})
+    _fill("costs", ("id",), _COSTS, lambda row: {"cost": _cost(row, _COSTS)})
     with op.batch_alter_table("costs", copy_from=_costs()) as batch:
         for column in _COSTS:
             batch.drop_column(column)
         batch.alter_column("cost", nullable=False)
 
 
-def _fill(name: str, keys: Sequence[str], filled: Callable[[_Values], _Values]) -> None:
-    """Fill the new columns of every row from the old ones."""
+def _fill(
+    name: str, keys: Sequence[str], columns: Sequence[str], filled: Callable[[_Values], _Values]
+) -> None:
+    """Fill the new columns of every row from the old `columns`.
+
+    Others are not read: one of them may hold what a person damaged.
+    """
     connection = op.get_bind()
-    old = sa.Table(name, sa.MetaData(), autoload_with=connection)
+    old = sa.table(name, *map(sa.column, (*keys, *columns)))
     new = sa.table(name, *(sa.column(key) for key in keys), *_json("quality", "test", "cost"))
     rows = connection.execute(sa.select(old)).mappings().all()
     if not rows:
         return
-    columns = filled(rows[0]).keys()
-    update = sa.update(new).values({column: sa.bindparam(f"new_{column}") for column in columns})
+    update = sa.update(new).values(
+        {column: sa.bindparam(f"new_{column}") for column in filled(rows[0])}
+    )
     for key in keys:
         update = update.where(new.c[key] == sa.bindparam(f"old_{key}"))
     for start in range(0, len(rows), _AT_A_TIME):
