@@ -1,1 +1,1 @@
-"""The catalogue of methods: what a recipe may choose, and what each choice does to a model."""
+"""The catalogue of methods that a recipe can choose, and the effect of each method on a model."""

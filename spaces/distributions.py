@@ -1,4 +1,4 @@
-"""Domains of a parameter: a range of numbers, a list of values, any name."""
+"""Distributions of a parameter: a range of numbers, a list of values, or any name."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ Scalar: TypeAlias = bool | int | float | str
 
 
 class Suggester(Protocol):
-    """The part of an Optuna trial that a domain needs."""
+    """The part of an Optuna trial that a distribution needs."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 
@@ -21,7 +21,7 @@ class Suggester(Protocol):
 
 
 def _is_number(value: object) -> bool:
-    # math.isfinite fails for integers that no float can hold.
+    # math.isfinite fails for integers that are too large for a float.
     return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -31,7 +31,7 @@ def _is_integer(value: object) -> bool:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Finite floats from `low` to `high`, both included; `log` searches on a log scale."""
+    """Finite floats from `low` to `high`, both included; if `log`, on a log scale."""
 
     low: float
     high: float
@@ -47,11 +47,11 @@ class FloatRange:
         return (self.low, self.high)
 
     def count(self) -> float:
-        """Return the number of values: infinity, unless the range is a single point."""
+        """Return the number of values: 1 if `low` equals `high`, otherwise infinity."""
         return 1 if self.low == self.high else math.inf
 
     def at(self, share: float) -> Scalar:
-        """Return the value at `share` of the way, 0 to 1, from `low` to `high`."""
+        """Return the value at the relative position `share`, 0 for `low` to 1 for `high`."""
         return _between(self, share)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -63,7 +63,7 @@ class FloatRange:
 
 @dataclass(frozen=True)
 class IntRange:
-    """Integers from `low` to `high`, both included; `log` searches on a log scale."""
+    """Integers from `low` to `high`, both included; if `log`, on a log scale."""
 
     low: int
     high: int
@@ -82,7 +82,7 @@ class IntRange:
         return self.high - self.low + 1
 
     def at(self, share: float) -> Scalar:
-        """Return the value at about `share` of the way, 0 to 1, from `low` to `high`."""
+        """Return the integer nearest to the relative position `share`, 0 to 1."""
         return round(_between(self, share))
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -100,12 +100,12 @@ class OneOf:
 
     def __post_init__(self) -> None:
         if not self.options:
-            raise ValueError("a list of options must hold at least one, but got none")
+            raise ValueError("options must hold at least one value, but got none")
         if len(set(self.options)) != len(self.options):
-            raise ValueError(f"options must differ, but got {list(self.options)}")
+            raise ValueError(f"options must differ from one another, but got {list(self.options)}")
 
     def contains(self, value: object) -> bool:
-        # `1 == True` holds in Python, so types are compared as well.
+        # `1 == True` holds in Python, so this also compares the types.
         return any(value == option and type(value) is type(option) for option in self.options)
 
     def edges(self) -> tuple[Scalar, ...]:
@@ -115,7 +115,7 @@ class OneOf:
         return len(self.options)
 
     def at(self, share: float) -> Scalar:
-        """Return the option at `share` of the way, 0 to 1, through the list."""
+        """Return the option at the relative position `share`, 0 for the first to 1 for the last."""
         return self.options[min(int(share * len(self.options)), len(self.options) - 1)]
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -129,7 +129,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class AnyName:
-    """Any non-empty text, such as the name of a timm model; a study must list its choices."""
+    """Any non-empty text, such as the name of a timm model; a study must list the values."""
 
     kind: str
 
@@ -143,10 +143,15 @@ class AnyName:
         return math.inf
 
     def at(self, share: float) -> Scalar:
-        raise ValueError(f"{self} has no values to choose from at {share}: list those meant")
+        raise ValueError(
+            f"{self} must come from a list, but position {share} was requested: "
+            f"list each {self.kind} in the study"
+        )
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
-        raise ValueError(f"{name} can't be searched openly: list each {self.kind} that is meant")
+        raise ValueError(
+            f"{name} must list its values, but allows any name: list each {self.kind} in the study"
+        )
 
     def __str__(self) -> str:
         return f"the name of a {self.kind}"
@@ -156,14 +161,14 @@ Distribution: TypeAlias = FloatRange | IntRange | OneOf | AnyName
 
 
 def narrow(distribution: Distribution, wanted: object) -> Distribution:
-    """Return the part of `distribution` that a study asks for.
+    """Return the part of `distribution` that a study selects.
 
     Args:
-        distribution: the values that the method permits.
+        distribution: the values that the method allows.
         wanted: a single value, a list of values, or `{low: …, high: …, log: …}`.
 
     Raises:
-        ValueError: the wanted values are malformed, or lie outside of `distribution`.
+        ValueError: a value is malformed, or lies outside `distribution`.
     """
     if isinstance(wanted, Mapping):
         return _narrow_range(distribution, dict(wanted))
@@ -174,11 +179,13 @@ def narrow(distribution: Distribution, wanted: object) -> Distribution:
 
 def _as_member(distribution: Distribution, value: object) -> Scalar:
     if not distribution.contains(value):
-        raise ValueError(f"must be {distribution}, but got {value!r}{_near(distribution, value)}")
+        raise ValueError(
+            f"must be {distribution}, but got {value!r}{_suggested_option(distribution, value)}"
+        )
     return float(value) if isinstance(distribution, FloatRange) else value  # type: ignore[arg-type, return-value]
 
 
-def _near(distribution: Distribution, value: object) -> str:
+def _suggested_option(distribution: Distribution, value: object) -> str:
     names = (
         [str(option) for option in distribution.options] if isinstance(distribution, OneOf) else []
     )
@@ -187,9 +194,13 @@ def _near(distribution: Distribution, value: object) -> str:
 
 def _narrow_range(distribution: Distribution, wanted: dict[object, object]) -> Distribution:
     if not isinstance(distribution, FloatRange | IntRange):
-        raise ValueError(f"must be {distribution}, so that no range can be given, but got {wanted}")
+        raise ValueError(
+            f"must be {distribution}, but got the range {wanted}: give a value or a list of values"
+        )
     if unknown := wanted.keys() - {"low", "high", "log"}:
-        raise ValueError(f"a range has low, high and log, but got {sorted(map(str, unknown))}")
+        raise ValueError(
+            f"a range must have only low, high and log, but got {sorted(map(str, unknown))}"
+        )
     low = _as_member(distribution, wanted.get("low", distribution.low))
     high = _as_member(distribution, wanted.get("high", distribution.high))
     log = wanted.get("log", distribution.log)
@@ -199,7 +210,7 @@ def _narrow_range(distribution: Distribution, wanted: dict[object, object]) -> D
 
 
 def _between(bounds: FloatRange | IntRange, share: float) -> float:
-    if share in (0.0, 1.0):  # by rounding errors 0.3 + (0.9 - 0.3) is more than 0.9
+    if share in (0.0, 1.0):  # the floating-point result of 0.3 + (0.9 - 0.3) exceeds 0.9
         return float(bounds.high if share else bounds.low)
     if bounds.log:
         return float(bounds.low * (bounds.high / bounds.low) ** share)
@@ -209,6 +220,6 @@ def _between(bounds: FloatRange | IntRange, share: float) -> float:
 def _check_bounds(bounds: FloatRange | IntRange) -> None:
     low, high = bounds.low, bounds.high
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"low <= high must hold, both finite, but got low={low}, high={high}")
+        raise ValueError(f"low <= high must hold for finite bounds, but got low={low}, high={high}")
     if bounds.log and low <= 0:
-        raise ValueError(f"a log range must start above 0, but got low={low}")
+        raise ValueError(f"low must be above 0 in a log range, but got low={low}")

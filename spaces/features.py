@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Number of maps that are used if all maps have one size, as in a ViT.
-_QUARTERS = 4
+# Number of feature maps to use if all maps have the same size, as in a ViT.
+_MAPS_OF_ONE_SIZE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """A map that a network computes between input and logits.
+    """A feature map that a network computes between its input and its logits.
 
     Attributes:
-        place: index among the network's maps, from 0.
+        place: index of the map among all maps of the network, from 0.
         channels: number of channels.
-        side: its height, in pixels.
-        scale: its height as a multiple of the last map's. It does not depend on the image's size:
-            a teacher may be shown larger images than its student.
-        depth: the share of the maps computed up to this one, above 0 to 1.
+        side: height, in pixels.
+        scale: height of the map, divided by the height of the last map. The scale does not depend
+            on the image size, so a teacher can use larger images than its student.
+        depth: share of all maps that the network has computed after this map, above 0, at most 1.
     """
 
     place: int
@@ -38,49 +38,52 @@ Pairing = Sequence[tuple[Feature, Feature]]
 
 @torch.no_grad()
 def features_of(network: nn.Module, example: Tensor) -> tuple[Feature, ...]:
-    """Return the maps at the ends of a timm network's stages; it may be pruned.
+    """Return the feature maps at the ends of a timm network's stages.
 
-    They are the last map of each size; if all maps have one size, the maps at the ends of the
-    network's quarters.
+    The function selects the last map of each size. If all maps have the same size, it selects the
+    maps at the end of each quarter of the network.
 
     Args:
-        network: not changed.
+        network: pruned or not; not changed.
         example: images, [batch, channels, height, width], on the network's device.
 
     Raises:
-        ValueError: the network does not return its maps.
+        ValueError: the network can't return its feature maps.
     """
     was_training = network.training
     try:
         maps = intermediates(network.eval(), example, None)[1]
     finally:
         network.train(was_training)
-    if not maps or any(taken.ndim != 4 for taken in maps):
-        raise ValueError(f"maps of a {_name(network)} must be of height and width, but are not")
+    if not maps or any(feature_map.ndim != 4 for feature_map in maps):
+        raise ValueError(
+            f"the features of a network must be maps with a height and a width, but those of "
+            f"{_name(network)} are not: choose another network"
+        )
     features = [
         Feature(
             place=place,
-            channels=taken.shape[1],
-            side=taken.shape[2],
-            scale=taken.shape[2] / maps[-1].shape[2],
+            channels=feature_map.shape[1],
+            side=feature_map.shape[2],
+            scale=feature_map.shape[2] / maps[-1].shape[2],
             depth=(place + 1) / len(maps),
         )
-        for place, taken in enumerate(maps)
+        for place, feature_map in enumerate(maps)
     ]
     ends = {feature.side: feature for feature in features}
     if len(ends) > 1:
         return tuple(ends.values())
-    quarters = min(_QUARTERS, len(features))
+    quarters = min(_MAPS_OF_ONE_SIZE, len(features))
     return tuple(features[round((n + 1) * len(features) / quarters) - 1] for n in range(quarters))
 
 
 def with_maps(
     network: nn.Module, images: Tensor, features: Sequence[Feature]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the network's logits, [batch, classes], and these features' maps, in their order.
+    """Return the network's logits, [batch, classes], and the maps of `features`, in their order.
 
-    A map is [batch, channels, height, width], whatever the network's own layout; a ViT's tokens are
-    placed on their grid, without the class token.
+    Each map is [batch, channels, height, width], also if the network uses another layout. The
+    tokens of a ViT are arranged on their grid; the class token is left out.
     """
     places = sorted({feature.place for feature in features})
     last, maps = intermediates(network, images, places)
@@ -90,23 +93,24 @@ def with_maps(
 
 @torch.no_grad()
 def maps_alone(network: nn.Module, images: Tensor, features: Sequence[Feature]) -> list[Tensor]:
-    """Return the maps of these features, in their order, without gradients."""
+    """Return the maps of `features`, in their order, without gradients."""
     places = sorted({feature.place for feature in features})
     maps = intermediates(network, images, places)[1]
     return [maps[places.index(feature.place)] for feature in features]
 
 
 def corresponding(student: Sequence[Feature], teacher: Sequence[Feature]) -> Pairing:
-    """Pair each of the student's features with the teacher's of the nearest scale, then depth.
+    """Pair each feature of the student with a feature of the teacher.
 
-    If all maps of one of them have the same size, only the depth counts.
+    The function selects the teacher's feature with the nearest scale; among equal scales, the one
+    with the nearest depth. If all maps of one network have the same size, it compares only depths.
     """
-    shrinking = all(
+    has_scales = all(
         len({feature.side for feature in features}) > 1 for features in (student, teacher)
     )
 
     def distance(one: Feature, other: Feature) -> tuple[float, float]:
-        octaves = abs(math.log2(one.scale / other.scale)) if shrinking else 0.0
+        octaves = abs(math.log2(one.scale / other.scale)) if has_scales else 0.0
         return octaves, abs(one.depth - other.depth)
 
     return [(own, min(teacher, key=lambda other: distance(own, other))) for own in student]
@@ -115,16 +119,20 @@ def corresponding(student: Sequence[Feature], teacher: Sequence[Feature]) -> Pai
 def intermediates(
     network: nn.Module, images: Tensor, places: Sequence[int] | None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the input of the network's head, and the maps at `places` in rising order.
+    """Return the input of the network's head, and the feature maps at `places`.
 
-    None as `places` means all maps.
+    Args:
+        network: a timm network.
+        images: [batch, channels, height, width].
+        places: indices of the maps, in rising order; None selects all maps.
 
     Raises:
-        ValueError: the network does not return its maps.
+        ValueError: the network can't return its feature maps.
     """
     if not hasattr(network, "forward_intermediates"):
         raise ValueError(
-            f"a {_name(network)} does not give its features: it lacks timm's forward_intermediates"
+            "a network must have timm's method forward_intermediates to return its features, but "
+            f"{_name(network)} has none: choose another network"
         )
     found: tuple[Tensor, list[Tensor]] = network.forward_intermediates(  # type: ignore[operator]
         images, indices=places

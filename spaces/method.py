@@ -15,47 +15,48 @@ if TYPE_CHECKING:
 
 
 def param(default: Scalar, distribution: Distribution) -> Any:
-    """Return a field of a method: its default and its domain."""
-    return dataclasses.field(default=default, metadata={"domain": distribution})
+    """Return a dataclass field for a parameter with this default and this distribution."""
+    return dataclasses.field(default=default, metadata={"distribution": distribution})
 
 
 @dataclass(frozen=True)
 class Method:
     """A method of one axis, with the values of its parameters.
 
-    A subclass is a frozen dataclass whose fields are made by `param`. Its `name` is stored with
-    every trial, so it must never change. `shrinks` states what the method makes smaller; each
-    method of pruning and quantization states its own.
+    A subclass is a frozen dataclass that declares its fields with `param`. The store keeps `name`
+    with each trial, so `name` must never change. `shrinks` lists the costs that the method is meant
+    to reduce; each pruning and each quantization declares its own.
 
     Raises:
-        ValueError: a parameter lies outside its domain.
+        ValueError: a parameter lies outside its distribution.
     """
 
     axis: ClassVar[str]
     name: ClassVar[str]
     shrinks: ClassVar[Shrinks]
     costless: ClassVar[frozenset[str]] = frozenset()
-    """Parameters that change neither shapes nor bytes: they only affect what is learned."""
+    """Parameters that change neither shapes nor file size; they affect only the learned weights."""
     version: ClassVar[int] = 1
-    """Increase it when the method computes something else, also by code that it shares with others.
+    """Increase this when the method's result changes, also through a change of shared code.
 
-    Trained stages and measured costs are stored with it: those of another version are not reused.
+    Trained stages and measured costs are stored with the version. A trial does not reuse those of
+    another version.
     """
 
     def __post_init__(self) -> None:
         for key, distribution in self.distributions().items():
             if not distribution.contains(value := getattr(self, key)):
                 raise ValueError(
-                    f"{self.axis}.{self.name}.{key} must be {distribution}, got {value!r}"
+                    f"{self.axis}.{self.name}.{key} must be {distribution}, but got {value!r}"
                 )
             if isinstance(distribution, FloatRange):
-                # 1 and 1.0 are one recipe, with one digest.
+                # The values 1 and 1.0 must give the same recipe digest.
                 object.__setattr__(self, key, float(value))
 
     @classmethod
     def distributions(cls) -> Mapping[str, Distribution]:
-        """Return each parameter's domain, in the order of the fields."""
-        return {field.name: field.metadata["domain"] for field in dataclasses.fields(cls)}
+        """Return each parameter's distribution, in the order of the fields."""
+        return {field.name: field.metadata["distribution"] for field in dataclasses.fields(cls)}
 
     @classmethod
     def summary(cls) -> str:
@@ -64,10 +65,10 @@ class Method:
 
     @classmethod
     def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
-        """Return a study file's parameters with this method's shorthand replaced by values.
+        """Return a study file's parameters, with values in place of this method's shorthand.
 
         Raises:
-            ValueError: the shorthand is invalid; the message begins with the parameter.
+            ValueError: the shorthand is invalid; the message begins with the parameter's name.
         """
         return params
 
@@ -76,7 +77,7 @@ class Method:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def conflict(self, recipe: Recipe) -> str | None:
-        """Return why this choice can't be part of `recipe`; None if it can."""
+        """Return the reason why `recipe` can't contain this method; None if it can."""
         return None
 
 

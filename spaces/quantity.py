@@ -1,4 +1,4 @@
-"""Parser of quantities as people write them: a number and its unit."""
+"""Parser of quantities that consist of a number and a unit."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ def parse_count(text: object) -> int:
     """Return the whole number of a text such as `500k`, `2M` or 500000.
 
     Raises:
-        ValueError: the text is no such quantity, or not above 0.
+        ValueError: the text is not such a quantity, or its number is not above 0.
     """
     return parse_whole(text, _COUNTS, bare="", example="500k, 2M or 500000")
 
@@ -19,16 +19,16 @@ def parse_count(text: object) -> int:
 def parse_quantity(
     text: object, units: Mapping[str, float], *, bare: str | None, example: str
 ) -> float:
-    """Return the number that `text` stands for.
+    """Return the value of a quantity.
 
     Args:
         text: a number, or a number and a unit.
-        units: the value of each unit, in small letters.
-        bare: the unit of a plain number; None refuses a plain number.
-        example: shown in the message of the error.
+        units: the value of each unit, by its name in lower case.
+        bare: the unit of a number without a unit; None refuses such a number.
+        example: a valid quantity, for the error message.
 
     Raises:
-        ValueError: the text is no such quantity, or not above 0 and finite.
+        ValueError: the text is not such a quantity, or its value is not above 0 and finite.
     """
     if isinstance(text, bool) or not isinstance(text, int | float | str):
         raise ValueError(f"must be a quantity such as {example}, but got {text!r}")
@@ -43,7 +43,7 @@ def parse_quantity(
 
 
 def parse_whole(text: object, units: Mapping[str, float], *, bare: str, example: str) -> int:
-    """Parse as `parse_quantity` does, and round to a whole number, which must not be 0."""
+    """Return the value of a quantity, rounded to a whole number above 0; see `parse_quantity`."""
     whole = round(parse_quantity(text, units, bare=bare, example=example))
     if whole == 0:
         raise ValueError(f"must be above 0 and finite, but got {text!r}")

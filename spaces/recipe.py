@@ -1,4 +1,4 @@
-"""Recipe: one choice for each axis, with conversion to and from flat parameters."""
+"""Recipe: one method for each axis, with conversion to and from flat parameters."""
 
 import hashlib
 import json
@@ -20,8 +20,9 @@ from spaces.method import Method
 class Recipe:
     """The methods and parameters that one trial applies to one student.
 
-    Optuna proposes and the store keeps its flat form, with a key for each choice and one for
-    each of its parameters: `{"pruning": "magnitude", "pruning.magnitude.ratio": 0.34, …}`.
+    Optuna and the store use its flat form. The flat form has a key for each axis, and a key for
+    each parameter of the chosen methods, such as
+    `{"pruning": "magnitude", "pruning.magnitude.ratio": 0.34, …}`.
     """
 
     student: Student
@@ -32,16 +33,19 @@ class Recipe:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Scalar]) -> Self:
-        """Return the recipe of flat parameters; an absent parameter takes its default.
+        """Return the recipe of flat parameters; an absent parameter has its default.
 
         Raises:
             ValueError: an axis or a method is unknown or missing, or a value lies outside its
-                domain.
+                distribution.
         """
-        methods = {axis.name: _choice(axis.name, params) for axis in fields(cls)}
+        methods = {axis.name: _chosen_method(axis.name, params) for axis in fields(cls)}
         known = {key for method in methods.values() for key in flat_keys(type(method))}
         if unknown := sorted(params.keys() - known - methods.keys()):
-            raise ValueError(f"a recipe holds {sorted(known)}, but got also {unknown}")
+            raise ValueError(
+                f"a recipe of these methods must have only the parameters {sorted(known)}, "
+                f"but got {unknown}"
+            )
         return cls(**methods)  # type: ignore[arg-type]
 
     def to_params(self) -> dict[str, Scalar]:
@@ -54,7 +58,7 @@ class Recipe:
         return params
 
     def methods(self) -> tuple[Method, ...]:
-        """Return the choices, in the order of compression."""
+        """Return the methods, in the order of compression."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def versions(self) -> dict[str, int]:
@@ -62,7 +66,7 @@ class Recipe:
         return {method.axis: method.version for method in self.methods()}
 
     def conflict(self) -> str | None:
-        """Return why the recipe contradicts itself; None if it does not."""
+        """Return the reason why two choices contradict each other; None if no choices do."""
         for method in self.methods():
             if reason := method.conflict(self):
                 return f"{method.axis}.{method.name}: {reason}"
@@ -74,13 +78,15 @@ class Recipe:
 
 
 def flat_keys(method: type[Method]) -> dict[str, str]:
-    """Return each parameter's flat key, with its name in the method."""
+    """Return the name of each parameter in the method, by its flat key."""
     return {f"{method.axis}.{method.name}.{key}": key for key in method.distributions()}
 
 
-def _choice(axis: str, params: Mapping[str, Scalar]) -> Method:
+def _chosen_method(axis: str, params: Mapping[str, Scalar]) -> Method:
     if axis not in params:
-        raise ValueError(f"a recipe needs a choice of {axis}, but got {sorted(params)}")
+        raise ValueError(
+            f"a recipe must name a method for the axis {axis}, but has only {sorted(params)}"
+        )
     method = registry.method(axis, str(params[axis]))
     return method(
         **{key: params[flat] for flat, key in flat_keys(method).items() if flat in params}

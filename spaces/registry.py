@@ -1,4 +1,4 @@
-"""Registry of the methods in the axis folders and in plugins; a failed import is an error."""
+"""Registry of the methods in the axis folders and in plugins."""
 
 import importlib
 import inspect
@@ -24,10 +24,10 @@ _FOLDERS = {
 
 @cache
 def methods(axis: str) -> Mapping[str, type[Method]]:
-    """Return the axis's methods by public name, sorted by name.
+    """Return the methods of an axis, by name and sorted by name.
 
     Raises:
-        ValueError: there is no such axis, two methods have one name, or a plugin does not load.
+        ValueError: there is no such axis, two methods share a name, or a plugin does not load.
     """
     if axis not in _FOLDERS:
         raise ValueError(f"axis must be one of {sorted(_FOLDERS)}, but got {axis!r}")
@@ -37,19 +37,22 @@ def methods(axis: str) -> Mapping[str, type[Method]]:
     modules = [importlib.import_module(f"{package.__name__}.{entry.name}") for entry in entries]
     own = chain.from_iterable(_methods_in(module, base) for module in modules)
     found: dict[str, type[Method]] = {}
-    for one in [*own, *_added(base)]:
+    for one in [*own, *_plugin_methods(base)]:
         if one.name in found:
             both = f"{found[one.name].__module__} and {one.__module__}"
-            raise ValueError(f"method names must differ, but {both} are both {one.name!r}")
+            raise ValueError(
+                f"method names must differ, but the methods of {both} have the same name "
+                f"{one.name!r}: rename one of them"
+            )
         found[one.name] = one
     return MappingProxyType(dict(sorted(found.items())))
 
 
 def method(axis: str, name: str) -> type[Method]:
-    """Return the method of that name.
+    """Return the method with this name.
 
     Raises:
-        ValueError: there is none; the message suggests a similar name.
+        ValueError: there is no such method; the message suggests a similar name.
     """
     known = methods(axis)
     if name not in known:
@@ -67,8 +70,8 @@ def _methods_in(module: ModuleType, base: type[Method]) -> list[type[Method]]:
     ]
 
 
-def _added(base: type[Method]) -> list[type[Method]]:
-    """Return the methods that plugins define, without those that they import from here."""
+def _plugin_methods(base: type[Method]) -> list[type[Method]]:
+    """Return the methods that plugins define, without those that they import from `spaces`."""
     values = chain.from_iterable(vars(module).values() for module in plugin_modules())
     added = [
         value

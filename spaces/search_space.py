@@ -1,4 +1,4 @@
-"""SearchSpace: the part of the catalogue that a study searches, with its ranges."""
+"""SearchSpace: the methods and the parameter ranges that a study searches."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from spaces.distributions import Distribution, OneOf, Scalar, Suggester, narrow
 from spaces.names import expected
 
 # The method of an axis that a study does not mention.
-_UNOPENED = {
+_DEFAULT_METHODS = {
     "training": "standard",
     "distillation": "soft_targets",
     "pruning": "none",
@@ -22,9 +22,9 @@ Methods = Mapping[str, Mapping[str, Distribution]]
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The allowed methods of each axis, and the domains of each method's parameters.
+    """The allowed methods of each axis, and the distributions of each method's parameters.
 
-    A parameter exists only if its method is chosen, so the space is conditional.
+    A recipe has only the parameters of its chosen methods, so the space is conditional.
     """
 
     axes: Mapping[str, Methods]
@@ -34,12 +34,12 @@ class SearchSpace:
         """Return the space that a study's `space:` section describes.
 
         An axis is a list of method names, or a mapping from a method's name to its parameters. A
-        parameter is a value, a list of values, or `{low: …, high: …, log: …}`; one that is absent
-        keeps its default. An axis that is absent keeps one method.
+        parameter is a value, a list of values, or `{low: …, high: …, log: …}`. An absent parameter
+        has its default. An absent axis has one default method.
 
         Raises:
-            ValueError: something is unknown, malformed or outside its domain; the message begins
-                with the place.
+            ValueError: a name is unknown, or a value is malformed or outside its distribution. The
+                message begins with the key.
         """
         names = [axis.axis for axis in AXES]
         for key in config:
@@ -47,16 +47,18 @@ class SearchSpace:
                 raise ValueError(f"{key}: {_expected('axis', str(key), names)}")
         if "student" not in config:
             raise ValueError(
-                "student: a space must list the students, for example "
+                "student: a space must list the students, but has no such key: add, for example, "
                 "{timm: {model: [resnet18, mobilenetv3_small_100]}}"
             )
-        return cls({name: _axis(name, config.get(name, _UNOPENED.get(name))) for name in names})
+        return cls(
+            {name: _axis(name, config.get(name, _DEFAULT_METHODS.get(name))) for name in names}
+        )
 
     @staticmethod
     def written_out(config: Mapping[str, object]) -> dict[str, object]:
-        """Return a valid `space:` section with shorthand, such as globs, replaced by models' names.
+        """Return a valid `space:` section with names in place of shorthand, such as globs.
 
-        The result keeps its meaning even if another version reads the shorthand differently.
+        So its meaning does not depend on the version of the code that reads it.
         """
         written: dict[str, object] = dict(config)
         for axis, methods in config.items():
@@ -68,7 +70,7 @@ class SearchSpace:
         return written
 
     def suggest(self, trial: Suggester) -> dict[str, Scalar]:
-        """Return the flat parameters of one recipe, proposed by `trial`."""
+        """Return the flat parameters of one recipe that `trial` proposes."""
         params: dict[str, Scalar] = {}
         for axis, methods in self.axes.items():
             name = str(OneOf(tuple(methods)).suggest(trial, axis))
@@ -96,7 +98,7 @@ class SearchSpace:
         )
 
     def distributions(self) -> dict[str, Distribution]:
-        """Return every flat parameter's domain, including the choice of method."""
+        """Return every flat parameter's distribution, including the choice of method."""
         flat: dict[str, Distribution] = {}
         for axis, methods in self.axes.items():
             flat[axis] = OneOf(tuple(methods))
@@ -122,7 +124,7 @@ def _axis(axis: str, config: object) -> Methods:
 def _listed(axis: str, names: list[object]) -> dict[object, None]:
     for name in names:
         if not isinstance(name, str):
-            raise ValueError(f"{axis}: must list names of methods, but one is {name!r}")
+            raise ValueError(f"{axis}: each item must be the name of a method, but got {name!r}")
         if names.count(name) > 1:
             raise ValueError(f"{axis}: must list each method once, but got {name!r} twice")
     return dict.fromkeys(names)
@@ -163,5 +165,5 @@ def _narrowed(place: str, distribution: Distribution, wanted: object) -> Distrib
 
 def _expected(kind: str, given: str, known: list[str]) -> str:
     if not known:
-        return f"there is no {kind} to set here, but got {given!r}"
+        return f"there must be no {kind} here, but got {given!r}: remove it"
     return expected(kind, given, known)

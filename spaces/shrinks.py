@@ -1,11 +1,11 @@
-"""What a method makes smaller in the shipped file, and on which hardware that saves time."""
+"""Costs that a method is meant to reduce, and the hardware on which it reduces the latency."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Hardware(StrEnum):
-    """The hardware that runs a shipped file, as far as methods distinguish it."""
+    """Kinds of hardware on which methods have different latencies."""
 
     ANY_CPU = "any CPU"
     INT8_CPU = "a CPU with int8 dot products (VNNI, ARM)"
@@ -14,14 +14,14 @@ class Hardware(StrEnum):
 
 @dataclass(frozen=True)
 class Shrinks:
-    """What a method makes smaller, compared with its axis's `none`.
+    """Costs that a method is meant to reduce, compared with the axis's method that changes nothing.
 
-    It is the method's purpose, not a promise: the result is measured on each file.
+    The effect on each file is measured; it can differ.
 
     Attributes:
-        size: bytes of the shipped file.
-        macs: multiply-accumulates of one image.
-        latency: the hardware on which one image takes less time; empty if none is known.
+        size: bytes of the model file.
+        macs: multiply-accumulates for one image.
+        latency: the hardware on which one image takes less time; empty if there is none.
     """
 
     size: bool = False
@@ -30,7 +30,7 @@ class Shrinks:
 
     @property
     def only_size(self) -> bool:
-        """Whether it only saves bytes: such a file is decoded at load, and is no faster."""
+        """Whether the method reduces only the file size, not the latency."""
         return self == SIZE_ONLY
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Errors that networks raise for images, sizes and cuts that they are not made for."""
+"""Errors that networks raise for unsupported images, sizes or pruned shapes."""
 
 UNFIT: tuple[type[Exception], ...] = (
     ArithmeticError,
@@ -8,4 +8,4 @@ UNFIT: tuple[type[Exception], ...] = (
     RuntimeError,
     TypeError,
 )
-"""Networks raise no errors of their own: they divide by a size of 0, or read a missing item."""
+"""Networks have no error class for this: they divide by a size of 0, or read a missing item."""

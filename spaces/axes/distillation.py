@@ -1,4 +1,4 @@
-"""The third axis: what the student is asked to match."""
+"""The third axis: the loss that trains the student."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistillationBatch:
-    """One batch, with what a distillation method reads of it.
+    """The outputs of the student and of the teachers for one batch, and its labels.
 
     Attributes:
         student: the student's logits, [batch, classes].
         labels: the true classes, [batch], int64; or the share of each class, [batch, classes],
             float32.
-        teacher: the teacher's logits for the same views, [batch, classes]; for several teachers the
-            logarithm of their mean prediction. None if the method does not need them.
-        members: the logits of each teacher, [teachers, batch, classes]; None if the method does not
+        teacher: the teacher's logits for the same views, [batch, classes]. For several teachers:
+            the logarithm of their mean prediction. None if the method does not need them.
+        members: the logits of each teacher, [teachers, batch, classes]. None if the method does not
             need them.
-        maps: for each pair of features the student's map after the method's projector, and the
-            teacher's map without a gradient; both [batch, channels, height, width], with the same
-            height and width. Empty if the method does not need them.
+        maps: the two maps of each pair of features: the student's map after the method's projector,
+            and the teacher's map without a gradient. Both are [batch, channels, height, width],
+            with the same height and width. Empty if the method does not need them.
     """
 
     student: Tensor
@@ -42,21 +42,21 @@ class DistillationBatch:
 
 
 class Needs(StrEnum):
-    """What a distillation needs from the teacher."""
+    """Outputs of the teacher that a distillation needs."""
 
     NOTHING = "nothing"
-    LOGITS = "logits"  # computed once for every view: no trial runs the teacher
-    FEATURES = "features"  # the teacher's maps: it runs beside the student, in every step
+    LOGITS = "logits"  # computed once for each view, so that no trial runs the teacher
+    FEATURES = "features"  # the teacher's feature maps: a trial runs the teacher in each step
 
 
 @dataclass(frozen=True)
 class Distillation(Method, ABC):
-    """What the student is asked to match."""
+    """The loss that trains the student."""
 
     axis: ClassVar[str] = "distillation"
     shrinks: ClassVar[Shrinks] = NOTHING
     needs: ClassVar[Needs]
-    # A method that uses no labels also learns from unlabelled images, if the study has any.
+    # If False, the student is also trained on the unlabelled images of the study.
     uses_labels: ClassVar[bool] = True
 
     @abstractmethod
@@ -64,15 +64,15 @@ class Distillation(Method, ABC):
         """Return the loss, a scalar averaged over the batch.
 
         Raises:
-            ValueError: the batch lacks what the method needs.
+            ValueError: the batch lacks an output that the method needs.
         """
 
 
 @dataclass(frozen=True)
 class FeatureDistillation(Distillation):
-    """A distillation of the teacher's feature maps, beside the true labels.
+    """A distillation that matches the teacher's feature maps and the true labels.
 
-    The teacher's classes don't matter, so it may have been trained on others.
+    The loss does not use the teacher's logits, so the teacher can have other classes.
     """
 
     needs: ClassVar[Needs] = Needs.FEATURES
@@ -80,17 +80,17 @@ class FeatureDistillation(Distillation):
 
     @abstractmethod
     def pairs(self, student: Sequence[Feature], teacher: Sequence[Feature]) -> Pairing:
-        """Return the pairs of features, the student's and the teacher's, to compare.
+        """Return the pairs of features to compare, each of the student and of the teacher.
 
         Raises:
-            ValueError: these networks have no features that can be compared.
+            ValueError: these networks have no comparable features.
         """
 
     def projector(self, student: Feature, teacher: Feature) -> nn.Module:
-        """Return a module that makes a student's map comparable with the teacher's.
+        """Return a module that maps the student's feature map to the shape of the teacher's.
 
-        It is trained with the student and discarded afterwards; its random weights come from
-        torch's global generator. The default changes nothing.
+        The module is trained with the student and discarded afterwards. torch's global generator
+        provides its random weights. The default module returns its input.
         """
         from torch import nn
 
@@ -98,16 +98,19 @@ class FeatureDistillation(Distillation):
 
     @abstractmethod
     def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the distance between student and teacher in one pair of maps, a scalar."""
+        """Return the distance between the two maps of one pair, a scalar."""
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Return cross-entropy with the labels, plus `weight` times the pairs' mean mismatch."""
+        """Return the cross-entropy with the labels plus `weight` times the mean mismatch."""
         from torch.nn import functional
 
         if not batch.maps:
-            raise ValueError(f"{self.name} needs the teacher's features, but the batch has none")
-        true = functional.cross_entropy(
+            raise ValueError(
+                f"batch.maps must hold the features for {self.name}, but it is empty: "
+                "give it the maps of each pair of features"
+            )
+        label_loss = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing
         )
         mismatches = [self.mismatch(student, teacher) for student, teacher in batch.maps]
-        return true + self.weight * sum(mismatches[1:], mismatches[0]) / len(mismatches)
+        return label_loss + self.weight * sum(mismatches[1:], mismatches[0]) / len(mismatches)

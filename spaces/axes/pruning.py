@@ -1,4 +1,4 @@
-"""The fourth axis: the part of a trained student to remove."""
+"""The fourth axis: the pruning of a trained student."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ if TYPE_CHECKING:
 
 
 class CutSide(StrEnum):
-    """The part of a module that a cut removes."""
+    """The part of a module to prune."""
 
     OUTPUTS = "outputs"  # output channels
     INPUTS = "inputs"  # input channels
-    HEADS = "heads"  # heads of an attention, each one whole
-    ALL = "all"  # the whole module: it returns its input
+    HEADS = "heads"  # whole heads of an attention
+    ALL = "all"  # the whole module: an identity replaces it
 
 
-# One cut: the module's dotted name, the side, and the indices (empty if the whole is cut).
+# One pruned part: the module's dotted name, the side, and the pruned indices (empty for ALL).
 Cut: TypeAlias = tuple[str, CutSide, Sequence[int]]
 
-# Maps a network to its training loss on a few batches: scalars in nats, each with a gradient.
+# Computes a network's training loss on a few batches: scalars in nats, each with a gradient.
 Losses: TypeAlias = Callable[["nn.Module"], Iterable["Tensor"]]
 PruningSteps: TypeAlias = Generator["TrainingPhase", None, tuple["nn.Module", list[Cut]]]
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPhase:
-    """Training that a pruning asks for; it uses the recipe's own method and distillation.
+    """A phase of training within a pruning, with the recipe's training method and distillation.
 
     Attributes:
-        network: trained in place.
-        stage: the name under which its curve is recorded.
-        share: of the training's epochs; 0 if the network is shown but not trained.
-        has_cut: whether something was cut since the previous phase.
-        is_last: whether no cut follows: the phase may then end as soon as it gains nothing.
-        penalty: added to the loss of each step, a scalar in nats; None adds nothing.
-        constraint: called after each step, restores the weights that must not change; None does
+        network: the network to train, in place.
+        stage: the name of the phase in the record of the training curves.
+        share: number of epochs, as a share of the training's epochs; 0 if the phase evaluates the
+            network without training it.
+        has_cut: whether the method pruned the network since the previous phase.
+        is_last: whether this phase follows the last pruning step. The trainer may then stop the
+            phase early if the network no longer improves.
+        penalty: returns a term to add to the loss of each step, a scalar in nats. None adds
+            nothing.
+        constraint: restores the weights that must not change; called after each step. None does
             nothing.
     """
 
@@ -63,44 +66,45 @@ class TrainingPhase:
         is_last: bool = True,
         constraint: Callable[[], None] | None = None,
     ) -> Self:
-        """Return the phase that follows a cut."""
+        """Return the phase of training after a pruning step."""
         return cls(network, "recover", share, has_cut=True, is_last=is_last, constraint=constraint)
 
 
 @dataclass(frozen=True)
 class Pruning(Method, ABC):
-    """Which part of a trained student is removed."""
+    """Pruning of a trained student."""
 
     axis: ClassVar[str] = "pruning"
     costless: ClassVar[frozenset[str]] = frozenset({"recovery", "sparsify", "strength"})
     leaves_zeros: ClassVar[bool] = False
-    """Whether weights are set to zero, not removed: they are then stored sparsely."""
+    """Whether the method sets weights to zero and does not remove them. The file then stores them
+    sparsely."""
 
     @property
     @abstractmethod
     def training_share(self) -> float:
-        """Upper bound of all phases' epochs together, as a share of the training's epochs."""
+        """Upper bound of the epochs of all phases, as a share of the training's epochs."""
 
     @property
     def uniform_ratio(self) -> float | None:
-        """The share of channels cut in every layer alike; None if shapes depend on more than it.
+        """The share of channels to prune in each layer; None if shapes depend on anything else.
 
-        Two methods that cut the same share leave the same shapes, whatever the weights. A larger
-        share never leaves a larger shape. So the student's cost is known before it is trained, from
-        the costs of other students.
+        Two methods with the same uniform ratio give the same shapes, for any weights. A larger
+        ratio never gives a larger shape. So the costs of other students predict the cost of a
+        student before its training.
         """
         return None
 
     @property
     def nominal_ratio(self) -> float | None:
-        """The uniform ratio with similar costs, used until something better is known."""
+        """A uniform ratio with similar costs, for estimates before measured costs are available."""
         return self.uniform_ratio
 
     @property
     def shape_error(self) -> float:
-        """Largest relative difference between the costs of an untrained and a trained student.
+        """Largest relative difference in cost between the pruned untrained and trained student.
 
-        0 if shapes don't depend on the training: the cost is then known exactly.
+        It is 0 if shapes don't depend on the weights. The estimate is then exact.
         """
         return 0.0
 
@@ -108,24 +112,25 @@ class Pruning(Method, ABC):
     def prune_in_steps(
         self, model: nn.Module, example: Tensor, *, losses: Losses | None
     ) -> PruningSteps:
-        """Prune a copy of `model`, and ask for training between the cuts and after them.
+        """Prune a copy of `model`, and yield the phases of training between the pruning steps.
 
         Args:
             model: not changed.
             example: one input, [1, channels, height, width].
-            losses: computes a network's losses on training images and leaves no gradients; None if
-                there are no images, because only shapes are needed.
+            losses: computes a network's losses on training images and leaves no gradients. None if
+                the caller has no images and needs only the shapes.
 
         Returns:
-            A generator of phases. The caller finishes each phase before it asks for the next. The
-            generator returns the pruned network, and the cuts that give an unpruned one its shapes.
+            A generator of phases. The caller finishes each phase before it requests the next one.
+            The generator returns the pruned network and its cuts. The same cuts give an unpruned
+            network the same shapes.
 
         Raises:
             ValueError: this method can't prune the model.
         """
 
     def apply(self, model: nn.Module, example: Tensor) -> tuple[nn.Module, list[Cut]]:
-        """Run `prune_in_steps` without any training, to get the shapes for cost estimates.
+        """Run `prune_in_steps` without training, to get the shapes for cost estimates.
 
         Raises:
             ValueError: this method can't prune the model.

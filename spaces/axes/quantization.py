@@ -1,4 +1,4 @@
-"""The fifth axis: the number format of the shipped student."""
+"""The fifth axis: the number format of the student's model file."""
 
 from __future__ import annotations
 
@@ -20,41 +20,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quantization(Method, ABC):
-    """The number format of the shipped student."""
+    """The number format of the student's model file."""
 
     axis: ClassVar[str] = "quantization"
     costless: ClassVar[frozenset[str]] = frozenset({"calibration", "tuning"})
     keeps_zeros: ClassVar[bool] = True
-    """Whether weights that pruning set to zero stay zero, so that they can be stored sparsely."""
+    """Whether zeros from pruning stay zero, so that the file can store them sparsely."""
     shrinks_steadily: ClassVar[bool] = True
-    """Whether a larger cut never gives a larger file."""
+    """Whether a larger pruning ratio never gives a larger file."""
     least_bits: ClassVar[float] = 1.0
-    """Least number of bits that the file has for each number of a layer's weight."""
+    """Smallest number of bits in the file for each weight of a layer."""
 
     def conflict(self, recipe: Recipe) -> str | None:
         if recipe.pruning.leaves_zeros and (self.tuning_share or not self.keeps_zeros):
-            does = "trains every weight" if self.tuning_share else "stores zeros like other weights"
-            return f"it {does}, so that nothing is left of pruning.{recipe.pruning.name}"
+            effect = "trains all weights" if self.tuning_share else "stores zeros as other values"
+            return (
+                f"it must keep the zeros of pruning.{recipe.pruning.name}, but it {effect}: choose "
+                "another number format or another pruning"
+            )
         return super().conflict(recipe)
 
     @property
     def size_error(self) -> float:
-        """Largest relative saving of a trained student's file against an untrained one's.
+        """Largest relative reduction of a trained student's file against an untrained student's.
 
-        0 if the size doesn't depend on the training.
+        It is 0 if the size does not depend on the weights.
         """
         return 0.0
 
     @property
     def tuning_share(self) -> float:
-        """Epochs of training under the format's rounding, as a share of the training's epochs."""
+        """Epochs of quantization-aware training, as a share of the training's epochs."""
         return 0.0
 
     def rounded(self, network: nn.Module, example: Tensor) -> AbstractContextManager[None]:
-        """Make `network` compute with this format's numbers inside the context; it can be trained.
+        """Apply this format's fake quantization to `network` inside the context, for training.
 
         Args:
-            network: rounded in place; afterwards it has its own weights, as training changed them.
+            network: changed in place. After the context it has its unquantized weights, with the
+                changes of the training.
             example: one input, [1, channels, height, width].
         """
         return nullcontext()
@@ -63,7 +67,7 @@ class Quantization(Method, ABC):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        """Write the ONNX file `source` (float32) to `destination` in this format.
+        """Convert the float32 ONNX file `source` to this format, and write it to `destination`.
 
         Args:
             source: an ONNX file with one input.

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Student(Method, ABC):
-    """Which network is trained."""
+    """The network to train."""
 
     axis: ClassVar[str] = "student"
     shrinks: ClassVar[Shrinks] = NOTHING
 
     @property
     def is_timms_own(self) -> bool:
-        """Whether timm builds the same network from the model's name alone."""
+        """Whether timm builds the same network from only the model's name."""
         return True
 
     @abstractmethod
@@ -33,15 +33,15 @@ class Student(Method, ABC):
 
         It maps [batch, channels, image_size, image_size] to logits [batch, classes].
 
-        Random weights come from torch's global generator.
+        torch's global generator provides the random weights.
 
         Args:
             classes: number of outputs.
-            channels: of the images, 1 or 3.
+            channels: number of image channels, 1 or 3.
             image_size: height and width, in pixels.
-            blank: leave out pretrained weights, since others will be loaded.
+            blank: whether to skip the pretrained weights, because the caller loads other weights.
 
         Raises:
-            ValueError: there is no such network, or it can't take such images.
-            OSError: pretrained weights can't be read.
+            ValueError: there is no such network, or it does not support such images.
+            OSError: the pretrained weights can't be read.
         """

@@ -1,4 +1,4 @@
-"""The second axis: how the student's weights are fitted."""
+"""The second axis: the optimization of the student's weights."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ class OptimizationSteps:
 
 @dataclass(frozen=True)
 class Training(Method, ABC):
-    """How the student's weights are fitted.
+    """The optimization of the student's weights.
 
     Attributes:
         epochs: passes over the training images.
         batch_size: images in a step.
-        label_smoothing: the share of each label that is spread over all classes.
-        mixup: parameter of the Beta distribution of the shares in which images are mixed; 0 turns
-            mixing off.
-        cutmix: parameter of the Beta distribution of the pasted areas; 0 turns pasting off.
-        erasing: probability of erasing a rectangle of an image; 0 turns erasing off.
-        ema: decay of the weights' moving average, which is then the result of the training; 0 turns
-            averaging off.
+        label_smoothing: share of each label to distribute over all classes.
+        mixup: parameter of the Beta distribution of mixup's mixing ratio; 0 disables mixup.
+        cutmix: parameter of the Beta distribution of CutMix's area; 0 disables CutMix.
+        erasing: probability of random erasing for an image; 0 disables it.
+        ema: decay of the exponential moving average of the weights. If above 0, the result of the
+            training is the average. 0 disables averaging.
     """
 
     axis: ClassVar[str] = "training"
@@ -51,4 +50,4 @@ class Training(Method, ABC):
 
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
-        """Return the optimizer and the schedule to train `model` for this many epochs."""
+        """Return the optimizer and the schedule for `epochs` epochs of training of `model`."""

@@ -1,1 +1,1 @@
-"""The distillation axis: what a student is asked to match."""
+"""The distillation axis: the loss that trains a student."""

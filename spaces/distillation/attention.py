@@ -13,24 +13,26 @@ from spaces.method import FloatRange, param
 
 
 def attention(maps: Tensor) -> Tensor:
-    """Return a map's attention: the mean square over its channels, of length 1 over its places.
+    """Return the attention of feature maps: the mean square over the channels, with L2 norm 1.
 
     Args:
         maps: [batch, channels, height, width].
 
     Returns:
-        [batch, height * width]
+        Attention, [batch, height * width].
     """
     return functional.normalize(maps.square().mean(dim=1).flatten(1), dim=1)
 
 
 @dataclass(frozen=True)
 class Attention(FeatureDistillation):
-    """Where the teacher looks, in every stage: nothing is learned beside the student.
+    """Attention transfer: the student matches the teacher's spatial attention in each stage.
 
-    loss = cross-entropy + weight · mean (attention of the student - that of the teacher)². The
-    paper sums over the stages, here it is their mean, so that the weight does not depend on depth.
-    Maps of a single pixel say nothing of where, and are left out.
+    loss = cross-entropy + weight · mean (attention of the student - attention of the teacher)².
+
+    The paper takes the sum over the stages. This code takes the mean, so that the loss does not
+    grow with the number of stages. Maps of one pixel have no spatial attention and are left out.
+    The method trains no projectors.
 
     Source: Zagoruyko and Komodakis 2017, arXiv:1612.03928, equation 2, as computed in
     https://github.com/szagoruyko/attention-transfer.
@@ -47,8 +49,8 @@ class Attention(FeatureDistillation):
         ]
         if not pairs:
             raise ValueError(
-                "attention needs maps larger than a pixel, but there is none that both networks "
-                "have: show them larger images"
+                "attention must find feature maps larger than one pixel in both networks, but "
+                "found none: use larger images or another distillation"
             )
         return pairs
 

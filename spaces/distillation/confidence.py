@@ -1,4 +1,4 @@
-"""Several teachers weighted by confidence. Zhang et al. 2022 (CA-MKD), arXiv:2201.00007."""
+"""Confidence-weighted teachers. Zhang et al. 2022 (CA-MKD), arXiv:2201.00007."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,14 +12,16 @@ from spaces.method import FloatRange, param
 
 
 def confidences(members: Tensor, labels: Tensor) -> Tensor:
-    """Return each teacher's share in teaching each image, [teachers, batch]; they sum to 1.
+    """Return each teacher's weight for each image, [teachers, batch].
 
-    w = (1 - softmax over the teachers of their cross-entropies) / (teachers - 1): the teacher that
-    is nearest to the label has the largest share. A single teacher's share is 1.
+    The weights of an image sum to 1.
+
+    w = (1 - softmax over the teachers of their cross-entropies) / (teachers - 1). The teacher with
+    the lowest cross-entropy has the largest weight. A single teacher has the weight 1.
 
     Args:
         members: logits, [teachers, batch, classes].
-        labels: [batch], int64, or shares of classes, [batch, classes].
+        labels: [batch], int64, or the share of each class, [batch, classes].
 
     Source: Zhang et al. 2022, arXiv:2201.00007, section 2.
     """
@@ -31,12 +33,12 @@ def confidences(members: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Confidence(Distillation):
-    """Each of several teachers' softened predictions, by how right it is on the image.
+    """Soft targets from several teachers, weighted by their confidence in the true class.
 
     loss = (1 - weight) · cross-entropy + weight · T² · mean over images of the sum over teachers of
-    w · divergence from that teacher, with w by its cross-entropy with the label. With a single
-    teacher it is `soft_targets`. The paper weights intermediate features too; here it is the
-    logits, so that no teacher runs in a trial.
+    w · divergence from that teacher. `confidences` defines w. With one teacher the method is the
+    same as `soft_targets`. The paper also weights intermediate features. This code uses only
+    logits, so that no trial runs a teacher.
 
     Source: Zhang et al. 2022 (CA-MKD), arXiv:2201.00007, section 2.
     """
@@ -48,7 +50,10 @@ class Confidence(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.members is None:
-            raise ValueError("confidence needs the teacher's logits, but the batch has none")
+            raise ValueError(
+                "batch.members must hold the teacher's logits for confidence, but is None: "
+                "give it the logits"
+            )
         members = batch.members.detach().float()
         softened = (batch.student / self.temperature).log_softmax(dim=1).expand_as(members)
         divergences = functional.kl_div(
@@ -57,8 +62,8 @@ class Confidence(Distillation):
             reduction="none",
             log_target=True,
         ).sum(dim=2)  # [teachers, batch]
-        taught = (confidences(members, batch.labels) * divergences).sum(dim=0).mean()
-        true = functional.cross_entropy(
+        teacher_loss = (confidences(members, batch.labels) * divergences).sum(dim=0).mean()
+        label_loss = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing
         )
-        return self.weight * taught * self.temperature**2 + (1 - self.weight) * true
+        return self.weight * teacher_loss * self.temperature**2 + (1 - self.weight) * label_loss

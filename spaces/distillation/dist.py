@@ -1,4 +1,4 @@
-"""DIST: a stronger teacher, matched by correlation. Huang et al. 2022, arXiv:2205.10536."""
+"""DIST: correlation with a stronger teacher. Huang et al. 2022, arXiv:2205.10536."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,24 +11,26 @@ from spaces.method import FloatRange, param
 
 
 def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return one minus Pearson's correlation of each row with the teacher's, averaged; 0 to 2.
+    """Return the mean over the rows of 1 - Pearson correlation with the teacher's row, 0 to 2.
 
     Args:
         student: [rows, values].
         teacher: [rows, values].
     """
-    own, taught = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
-    return 1 - functional.cosine_similarity(own, taught, dim=1).mean()
+    own, target = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
+    return 1 - functional.cosine_similarity(own, target, dim=1).mean()
 
 
 @dataclass(frozen=True)
 class DIST(Distillation):
-    """The teacher's relations between classes and between images, in place of its probabilities.
+    """Correlation with the teacher's predictions, over classes and over images.
 
     loss = cross-entropy + inter_weight · T² · (1 - correlation of each image's probabilities over
     the classes) + intra_weight · T² · (1 - correlation of each class's probabilities over the
-    batch). A correlation asks for the ranking and the spread alone, which a small student can give
-    even where a much stronger teacher's probabilities are out of its reach.
+    batch).
+
+    A correlation depends only on relations between probabilities. A small student can match these
+    relations even if it can't match the probabilities of a much stronger teacher.
 
     Source: Huang et al. 2022, arXiv:2205.10536, equations 9 to 11; https://github.com/hunto/DIST_KD.
     """
@@ -41,13 +43,16 @@ class DIST(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("DIST needs the teacher's logits, but the batch has none")
+            raise ValueError(
+                "batch.teacher must hold the teacher's logits for dist, but is None: "
+                "give it the logits"
+            )
         student = (batch.student / self.temperature).softmax(dim=1)
         teacher = (batch.teacher.detach().float() / self.temperature).softmax(dim=1)
         inter = uncorrelated(student, teacher)
         intra = uncorrelated(student.T, teacher.T)
-        true = functional.cross_entropy(
+        label_loss = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing
         )
         relations = self.inter_weight * inter + self.intra_weight * intra
-        return true + relations * self.temperature**2
+        return label_loss + relations * self.temperature**2

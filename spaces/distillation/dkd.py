@@ -12,15 +12,16 @@ from spaces.method import FloatRange, param
 
 
 def decoupled(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two distributions: target or not, and which of the other classes if not.
+    """Return two distributions: target against non-target classes, and among the latter.
 
     Args:
         logits: [batch, classes], at least two classes.
-        target: a class of each image, [batch], int64.
+        target: the target class of each image, [batch], int64.
 
     Returns:
-        Logarithms of the probability of the target and of all others together, [batch, 2]; and of
-        each other class among the others, [batch, classes - 1].
+        Logarithms of the probabilities of the target class and of all other classes together,
+        [batch, 2]. Logarithms of the probability of each other class, normalised over the other
+        classes, [batch, classes - 1].
     """
     is_target = functional.one_hot(target, logits.shape[1]).bool()
     others = logits[~is_target].view(len(logits), -1)  # [batch, classes - 1]
@@ -30,15 +31,17 @@ def decoupled(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class DKD(Distillation):
-    """The teacher's softened predictions in two parts: of the true class, and among the others.
+    """Decoupled soft targets: separate losses for the true class and for the other classes.
 
-    loss = cross-entropy + target_weight · TCKD + others_weight · NCKD, where TCKD is the divergence
-    of (p, 1 - p), with p the true class's probability, and NCKD that of the probabilities of the
-    other classes among themselves; both at the temperature, times its square. Soft targets couple
-    the two: there NCKD is weighted by the teacher's 1 - p, and vanishes where the teacher is sure.
+    loss = cross-entropy + T² · (target_weight · TCKD + others_weight · NCKD). TCKD is the
+    divergence of (p, 1 - p), where p is the probability of the true class. NCKD is the divergence
+    of the probabilities of the other classes, normalised over them. Soft targets couple these
+    terms: they weight NCKD by the teacher's 1 - p, so that it is small where the teacher is
+    confident.
 
-    Where labels are shares of classes, the largest share is the true class. The paper lets the
-    divergence grow over twenty epochs; here it is whole from the first.
+    If labels are shares of classes, the true class is the class with the largest share. The paper
+    increases the weight of the divergence over the first twenty epochs. This code uses the full
+    weight from the first epoch.
 
     Source: Zhao et al. 2022, arXiv:2203.08679, equation 7; https://github.com/megvii-research/mdistiller.
     """
@@ -51,15 +54,20 @@ class DKD(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("DKD needs the teacher's logits, but the batch has none")
+            raise ValueError(
+                "batch.teacher must hold the teacher's logits for dkd, but is None: "
+                "give it the logits"
+            )
         labels = batch.labels
         target = labels if labels.ndim == 1 else labels.argmax(dim=1)
-        own = decoupled(batch.student / self.temperature, target)
-        taught = decoupled(batch.teacher.detach().float() / self.temperature, target)
-        of_target, among_others = (
+        student_parts = decoupled(batch.student / self.temperature, target)
+        teacher_parts = decoupled(batch.teacher.detach().float() / self.temperature, target)
+        target_loss, others_loss = (
             functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
-            for student, teacher in zip(own, taught, strict=True)
+            for student, teacher in zip(student_parts, teacher_parts, strict=True)
         )
-        true = functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)
-        divergence = self.target_weight * of_target + self.others_weight * among_others
-        return true + divergence * self.temperature**2
+        label_loss = functional.cross_entropy(
+            batch.student, labels, label_smoothing=label_smoothing
+        )
+        divergence = self.target_weight * target_loss + self.others_weight * others_loss
+        return label_loss + divergence * self.temperature**2

@@ -1,4 +1,4 @@
-"""FitNets: hints. Romero et al. 2015, arXiv:1412.6550."""
+"""FitNets: distillation of one feature map, the hint. Romero et al. 2015, arXiv:1412.6550."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from spaces.method import FloatRange, param
 
 @dataclass(frozen=True)
 class FitNets(FeatureDistillation):
-    """One of the teacher's maps is predicted from the student's by a learned projector.
+    """Hint training: a learned projector predicts one of the teacher's feature maps.
 
     loss = cross-entropy + weight · mean (W · student's map + b - teacher's map)², where W is a
-    convolution of 1 x 1. `place` is where the hint lies: 0 is the first stage, 1 the last, 0.5 the
-    middle, as in the paper. The paper trains on the hint first and on the classes then; here both
-    are trained at once.
+    1 x 1 convolution. `place` selects the stage of the hint: 0 is the first stage, 1 is the last,
+    and 0.5 is the middle, as in the paper. The paper trains first on the hint and then on the
+    classes. This code trains on both at the same time.
 
     Source: Romero et al. 2015, arXiv:1412.6550, equation 3.
     """

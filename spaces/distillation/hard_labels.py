@@ -12,11 +12,11 @@ from spaces.method import FloatRange, param
 
 @dataclass(frozen=True)
 class HardLabels(Distillation):
-    """The teacher's decisions in place of its probabilities, mixed with the true labels.
+    """Cross-entropy with the teacher's most probable classes, mixed with the true labels.
 
     loss = (1 - weight) · cross-entropy(labels) + weight · cross-entropy(argmax of the teacher)
 
-    Source: Touvron et al. 2021, arXiv:2012.12877, equation 3, where the weight is one half.
+    Source: Touvron et al. 2021, arXiv:2012.12877, equation 3. The paper uses the weight 0.5.
     """
 
     name: ClassVar[str] = "hard_labels"
@@ -25,10 +25,13 @@ class HardLabels(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("hard labels need the teacher's logits, but the batch has none")
-        decided = batch.teacher.argmax(dim=1)
-        taught, true = (
+            raise ValueError(
+                "batch.teacher must hold the teacher's logits for hard_labels, but is None: "
+                "give it the logits"
+            )
+        predicted = batch.teacher.argmax(dim=1)
+        teacher_loss, label_loss = (
             functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)
-            for labels in (decided, batch.labels)
+            for labels in (predicted, batch.labels)
         )
-        return self.weight * taught + (1 - self.weight) * true
+        return self.weight * teacher_loss + (1 - self.weight) * label_loss

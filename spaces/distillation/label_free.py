@@ -12,14 +12,14 @@ from spaces.method import FloatRange, param
 
 @dataclass(frozen=True)
 class LabelFree(Distillation):
-    """The teacher's softened predictions and nothing else: no label of any image is used.
+    """Soft targets without the true labels.
 
-    A student learns from the training images and, where the study names a folder of them
-    (`data.unlabelled`), from images without labels too: an epoch is then longer. The teacher is
-    asked about all of them, once. Label smoothing, which is the labels', does nothing here.
+    The student is trained on the training images. If the study names a folder of unlabelled images
+    (`data.unlabelled`), the student is trained on them too, so an epoch has more steps. The
+    teacher's logits of all these images are computed once. Label smoothing has no effect.
 
-    Source: Hinton et al. 2015, arXiv:1503.02531, section 2, for the loss; Beyer et al. 2021,
-    arXiv:2106.05237, for training on the teacher alone.
+    Source: Hinton et al. 2015, arXiv:1503.02531, section 2 (the loss); Beyer et al. 2021,
+    arXiv:2106.05237 (training without labels).
     """
 
     name: ClassVar[str] = "label_free"
@@ -29,5 +29,8 @@ class LabelFree(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("label_free needs the teacher's logits, but the batch has none")
+            raise ValueError(
+                "batch.teacher must hold the teacher's logits for label_free, but is None: "
+                "give it the logits"
+            )
         return soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)

@@ -1,4 +1,4 @@
-"""No teacher: the labels alone, the baseline that distillation has to beat."""
+"""Training on the true labels without a teacher: the baseline for distillation."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 
 @dataclass(frozen=True)
 class Labels(Distillation):
-    """Cross-entropy with the true labels; the teacher is not asked."""
+    """Cross-entropy with the true labels, without a teacher."""
 
     name: ClassVar[str] = "labels"
     needs: ClassVar[Needs] = Needs.NOTHING

@@ -1,4 +1,4 @@
-"""Layer by layer, as in patient distillation. Sun et al. 2019, arXiv:1908.09355."""
+"""Patient distillation, layer by layer. Sun et al. 2019, arXiv:1908.09355."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from spaces.method import FloatRange, param
 
 @dataclass(frozen=True)
 class Layerwise(FeatureDistillation):
-    """The teacher's maps at the end of every stage are predicted by learned projectors.
+    """Matching of all stages: learned projectors predict the teacher's map at each stage's end.
 
-    Each stage of the student is paired with the teacher's of the nearest scale, then depth.
-    loss = cross-entropy + weight · mean over the pairs of the squared distance of the student's
-    projected map and the teacher's, both of length 1 over the channels of each place: so no stage
-    outweighs the others because its numbers are larger.
+    loss = cross-entropy + weight · mean over the pairs of the squared distance between the
+    student's projected map and the teacher's map. `corresponding` pairs the
+    stages. The channel vector of each pixel is normalised to L2 norm 1, so that stages with larger
+    values have no larger weight.
 
-    Source: Sun et al. 2019, arXiv:1908.09355, equation 7, whose hidden states are a place's
-    channels here.
+    Source: Sun et al. 2019, arXiv:1908.09355, equation 7. The channel vector of a pixel replaces
+    the paper's hidden state.
     """
 
     name: ClassVar[str] = "layerwise"
@@ -35,5 +35,5 @@ class Layerwise(FeatureDistillation):
         return nn.Conv2d(student.channels, teacher.channels, kernel_size=1)
 
     def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
-        apart = functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1)
-        return apart.square().sum(dim=1).mean()
+        difference = functional.normalize(student, dim=1) - functional.normalize(teacher, dim=1)
+        return difference.square().sum(dim=1).mean()

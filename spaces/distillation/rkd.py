@@ -14,12 +14,12 @@ from spaces.features import Feature, Pairing
 from spaces.method import FloatRange, param
 
 _EPSILON = 1e-12
-# Angles take the cube of this in memory, so larger batches are divided.
-_GROUP = 64
+# The memory for angles grows with the cube of the number of images, so larger batches are split.
+_LARGEST_GROUP = 64
 
 
 def distances(embeddings: Tensor) -> Tensor:
-    """Return the images' distances, [batch, batch], relative to the mean of those above 0.
+    """Return the distances between images, [batch, batch], divided by their mean above 0.
 
     Args:
         embeddings: [batch, dimensions].
@@ -27,15 +27,17 @@ def distances(embeddings: Tensor) -> Tensor:
     Source: Park et al. 2019, arXiv:1904.05068, equations 6 and 7.
     """
     squares = embeddings.square().sum(dim=1)
-    between = squares[:, None] + squares[None, :] - 2 * embeddings @ embeddings.T
-    apart = between.clamp(min=_EPSILON).sqrt()
-    apart = apart * (1 - torch.eye(len(embeddings), device=embeddings.device))
-    positive = apart > 0
-    return apart / apart[positive].mean() if positive.any() else apart
+    squared = squares[:, None] + squares[None, :] - 2 * embeddings @ embeddings.T
+    absolute = squared.clamp(min=_EPSILON).sqrt()
+    absolute = absolute * (1 - torch.eye(len(embeddings), device=embeddings.device))
+    positive = absolute > 0
+    return absolute / absolute[positive].mean() if positive.any() else absolute
 
 
 def angles(embeddings: Tensor) -> Tensor:
-    """Return the cosine of the angle at each image between each two others, [batch, batch, batch].
+    """Return the cosines of the angles between images, [batch, batch, batch].
+
+    Element [i, j, k] is the cosine of the angle at image i between the images j and k.
 
     Args:
         embeddings: [batch, dimensions].
@@ -49,14 +51,15 @@ def angles(embeddings: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RKD(FeatureDistillation):
-    """How the images of a batch lie to one another: their distances and angles in the last map.
+    """Relations between the images of a batch: distances and angles of their embeddings.
 
-    loss = cross-entropy + weight · (Huber of relative distances + angle_weight · Huber of angles),
-    of each network's last map, averaged over its places. Neither depends on the number of channels,
-    so that nothing is learned beside the student. Angles are taken among up to 64 images at a time.
+    loss = cross-entropy + weight · (Huber loss of relative distances + angle_weight · Huber loss of
+    angles). The embedding of an image is the mean of a network's last feature map over its pixels.
+    Distances and angles do not depend on the number of channels, so the method trains no
+    projectors. The code computes angles among at most 64 images at a time.
 
-    Source: Park et al. 2019, arXiv:1904.05068, equations 7 to 10; there the weights of distances
-    and angles are 25 and 50. https://github.com/lenscloth/RKD.
+    Source: Park et al. 2019, arXiv:1904.05068, equations 7 to 10. The paper uses the weights 25
+    for distances and 50 for angles. https://github.com/lenscloth/RKD.
     """
 
     name: ClassVar[str] = "rkd"
@@ -67,11 +70,11 @@ class RKD(FeatureDistillation):
         return [(student[-1], teacher[-1])]
 
     def mismatch(self, student: Tensor, teacher: Tensor) -> Tensor:
-        own, taught = (maps.mean(dim=(2, 3)) for maps in (student, teacher))
-        by_distance = functional.smooth_l1_loss(distances(own), distances(taught))
-        groups = math.ceil(len(own) / _GROUP)
-        by_angle = [
-            functional.smooth_l1_loss(angles(some), angles(others))
-            for some, others in zip(own.chunk(groups), taught.chunk(groups), strict=True)
+        own, target = (maps.mean(dim=(2, 3)) for maps in (student, teacher))
+        distance_loss = functional.smooth_l1_loss(distances(own), distances(target))
+        groups = math.ceil(len(own) / _LARGEST_GROUP)
+        angle_losses = [
+            functional.smooth_l1_loss(angles(own_group), angles(target_group))
+            for own_group, target_group in zip(own.chunk(groups), target.chunk(groups), strict=True)
         ]
-        return by_distance + self.angle_weight * torch.stack(by_angle).mean()
+        return distance_loss + self.angle_weight * torch.stack(angle_losses).mean()

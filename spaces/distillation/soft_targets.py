@@ -16,13 +16,13 @@ def soft_target_loss(student: Tensor, teacher: Tensor, *, temperature: float) ->
     Args:
         student: logits, [batch, classes].
         teacher: logits, [batch, classes]; gradients are not taken.
-        temperature: above 0; 1 leaves predictions unsoftened.
+        temperature: above 0; 1 does not soften the predictions.
 
     Returns:
-        Scalar in nats, times temperature² so that gradients keep their scale.
+        Scalar in nats, times temperature², so that the scale of gradients does not change.
 
     Raises:
-        ValueError: temperature is not positive.
+        ValueError: the temperature is not above 0.
 
     Source: Hinton et al. 2015, section 2, arXiv:1503.02531.
     """
@@ -36,9 +36,11 @@ def soft_target_loss(student: Tensor, teacher: Tensor, *, temperature: float) ->
 
 @dataclass(frozen=True)
 class SoftTargets(Distillation):
-    """The teacher's softened predictions, mixed with the true labels.
+    """Divergence from the teacher's softened predictions, mixed with the true labels.
 
-    Source: Hinton et al. 2015, arXiv:1503.02531. `weight` is the teacher's share of the loss.
+    `weight` is the teacher's share of the loss.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531.
     """
 
     name: ClassVar[str] = "soft_targets"
@@ -48,7 +50,10 @@ class SoftTargets(Distillation):
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
-            raise ValueError("soft targets need the teacher's logits, but the batch has none")
+            raise ValueError(
+                "batch.teacher must hold the teacher's logits for soft_targets, but is None: "
+                "give it the logits"
+            )
         soft = soft_target_loss(batch.student, batch.teacher, temperature=self.temperature)
         hard = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing

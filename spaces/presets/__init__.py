@@ -1,1 +1,1 @@
-"""Ready studies, as YAML."""
+"""Ready-made study files, in YAML."""

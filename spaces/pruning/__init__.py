@@ -1,1 +1,1 @@
-"""The pruning axis: which channels are taken out of a trained student."""
+"""The pruning axis: the channels, blocks or weights to remove from a trained student."""

@@ -1,4 +1,4 @@
-"""Pruning of channels by the scale of their normalisation. Liu et al. 2017, arXiv:1708.06519."""
+"""Channel pruning by the scale of normalisation layers. Liu et al. 2017, arXiv:1708.06519."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,11 +16,13 @@ from spaces.pruning.structured.graph import Importance
 
 @dataclass(frozen=True)
 class BatchNormScale(ChannelPruning):
-    """Takes out the channels that their normalisation scales down most (network slimming).
+    """Network slimming: removal of the channels with the smallest normalisation scales.
 
-    First the student is trained on with an L1 penalty on the scales, which drives many of them to
-    zero. Layer normalisations count as batch normalisations do; channels that pass through neither
-    stay, such as those within the blocks of a vision transformer.
+    Before the pruning, the student is trained with an L1 penalty on the scales, which drives many
+    of them to zero. `sparsify` is the number of epochs of this training, as a share of the
+    training's epochs, and `strength` is the factor of the penalty. The method uses the scales of
+    batch and layer normalisations. It keeps channels without such a scale, for example the channels
+    inside the blocks of a vision transformer.
 
     Source: Liu et al. 2017, arXiv:1708.06519.
     """

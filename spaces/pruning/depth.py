@@ -1,4 +1,4 @@
-"""Pruning of whole residual blocks. Elkerdawy et al. 2020, arXiv:2011.02952."""
+"""Depth pruning: removal of residual blocks. Elkerdawy et al. 2020, arXiv:2011.02952."""
 
 import copy
 from dataclasses import dataclass
@@ -14,22 +14,23 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.pruning.structured.graph import as_value_errors
 from spaces.shrinks import EVERYWHERE, Shrinks
 
-# Relative difference in cost between blocks of one network: other blocks than predicted may go.
+# Relative difference in cost between the blocks of a network: training determines their order.
 _EFFECT_ERROR = 0.5
 
 
 @dataclass(frozen=True)
 class Depth(Pruning):
-    """Takes out residual blocks, so that there are fewer layers one after another.
+    """Depth pruning: removal of whole residual blocks.
 
-    Only blocks that keep the shape of what they add to can go, and at least one goes. Where a
-    block is left out, what it is given goes on unchanged.
+    The method removes only blocks whose input and output have the same shape, and at least one
+    block. An identity replaces each pruned block.
 
     Attributes:
-        ratio: share of those blocks that is taken out.
-        order: which go: those at even distances (`position`), or those without which the loss on
-            training images is lowest (`effect`).
-        recovery: epochs of training afterwards, at the most, as a share of the training's.
+        ratio: share of these blocks to remove.
+        order: rule for the choice of the blocks: blocks at even distances (`position`), or blocks
+            whose removal gives the lowest loss on training images (`effect`).
+        recovery: largest number of epochs of training after the pruning, as a share of the
+            training's epochs.
 
     Source: Elkerdawy et al. 2020, arXiv:2011.02952; Veit et al. 2016, arXiv:1605.06431.
     """
@@ -55,13 +56,13 @@ class Depth(Pruning):
             blocks = residual_blocks(model, example)
         if not blocks:
             raise ValueError(
-                f"depth must find residual blocks that keep their shape, but this "
-                f"{type(model).__name__} has none"
+                "depth must find residual blocks that keep the shape of their input, but this "
+                f"{type(model).__name__} has none: choose another student or another pruning"
             )
         network = copy.deepcopy(model)
         count = max(1, int(self.ratio * len(blocks)))
         if self.order == "effect" and losses is not None:
-            chosen = _least_missed(network, blocks, losses)[:count]
+            chosen = _by_loss_without(network, blocks, losses)[:count]
         else:
             chosen = [blocks[int((place + 0.5) * len(blocks) / count)] for place in range(count)]
         cuts: list[Cut] = [(name, CutSide.ALL, []) for name in blocks if name in chosen]
@@ -70,8 +71,8 @@ class Depth(Pruning):
         return network, cuts
 
 
-def _least_missed(network: nn.Module, blocks: list[str], losses: Losses) -> list[str]:
-    """Return the blocks, those first whose removal leaves the lowest loss."""
+def _by_loss_without(network: nn.Module, blocks: list[str], losses: Losses) -> list[str]:
+    """Return the blocks, sorted by the network's loss without the block, lowest first."""
 
     @torch.no_grad()
     def loss(block: str) -> float:

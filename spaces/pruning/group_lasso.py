@@ -1,4 +1,4 @@
-"""Group-lasso pruning of channels. Wen et al. 2016, arXiv:1608.03665; along dependencies."""
+"""Channel pruning with a group lasso over coupled layers. Wen et al. 2016, arXiv:1608.03665."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +14,18 @@ from spaces.pruning.structured.channels import magnitude
 from spaces.pruning.structured.graph import Importance
 from spaces.pruning.structured.groups import find_groups
 
-# Added to squared norms, because the root has no gradient at zero.
+# The penalty adds it to squared norms, because the square root has no gradient at zero.
 _EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
 class GroupLasso(ChannelPruning):
-    """Takes out the channels with the smallest L2 norm, once a group lasso has told them apart.
+    """Removal of the channels with the smallest L2 norm after training with a group-lasso penalty.
 
-    First the student is trained on with a penalty on the L2 norm of each channel's weights, those
-    of all coupled layers together: it drives whole channels towards zero, and not single weights.
+    Before the pruning, the student is trained with a penalty on the L2 norm of each channel. The
+    norm covers the channel's weights in all coupled layers, so the penalty drives whole channels
+    towards zero. `sparsify` is the number of epochs of this training, as a share of the training's
+    epochs, and `strength` is the factor of the penalty.
 
     Source: Wen et al. 2016, arXiv:1608.03665; Fang et al. 2023, section 3.3, arXiv:2301.12900.
     """

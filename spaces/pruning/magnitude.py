@@ -1,4 +1,4 @@
-"""Magnitude pruning of channels. Li et al. 2017, arXiv:1608.08710."""
+"""Channel pruning by magnitude. Li et al. 2017, arXiv:1608.08710."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,10 +11,10 @@ from spaces.pruning.structured.graph import Importance
 
 @dataclass(frozen=True)
 class Magnitude(ChannelPruning):
-    """Takes out the channels with the smallest L1 or L2 norm.
+    """Removal of the channels with the smallest L1 or L2 norm.
 
-    Where each layer loses the same share, shapes don't depend on the weights, and with them size
-    and MACs: they are known before training.
+    If the method prunes the same share of each layer, the shapes do not depend on the weights. The
+    size and the MACs are then known before training.
 
     Source: Li et al. 2017, arXiv:1608.08710.
     """

@@ -12,7 +12,7 @@ from spaces.shrinks import NOTHING, Shrinks
 
 @dataclass(frozen=True)
 class NoPruning(Pruning):
-    """Every channel stays."""
+    """No pruning: the student keeps all channels."""
 
     name: ClassVar[str] = "none"
     shrinks: ClassVar[Shrinks] = NOTHING

@@ -1,4 +1,4 @@
-"""Random pruning of channels, what others must better. Mittal et al. 2018, arXiv:1801.10447."""
+"""Random channel pruning, the baseline for other prunings. Mittal et al. 2018, arXiv:1801.10447."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,9 @@ from spaces.pruning.structured.graph import Importance
 
 @dataclass(frozen=True)
 class Random(ChannelPruning):
-    """Takes out channels by lot.
+    """Removal of randomly chosen channels.
+
+    `draw` is the seed of the random choice.
 
     Source: Mittal et al. 2018, arXiv:1801.10447.
     """
@@ -25,8 +27,8 @@ class Random(ChannelPruning):
     def importance(self) -> Importance:
         generator = torch.Generator().manual_seed(self.draw)
 
-        def lot(group: torch_pruning.Group) -> Tensor:
+        def random_scores(group: torch_pruning.Group) -> Tensor:
             _, channels = group[0]
             return torch.rand(len(channels), generator=generator)
 
-        return lot
+        return random_scores

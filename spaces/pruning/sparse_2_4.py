@@ -1,4 +1,4 @@
-"""Two of four weights. Mishra et al. 2021, arXiv:2104.08378."""
+"""2:4 sparsity: two zeros in each group of four weights. Mishra et al. 2021, arXiv:2104.08378."""
 
 import copy
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from spaces.shrinks import SIZE_ONLY, Shrinks
 
 @dataclass(frozen=True)
 class SparseTwoOfFour(Pruning):
-    """Sets two of each four neighbouring weights along the inputs to zero, the smaller ones.
+    """2:4 sparsity: the two smaller weights in each group of four along the inputs become zero.
 
-    GPUs with sparse tensor cores compute such layers faster, but not by ONNX Runtime: here it saves
-    bytes alone. Layers whose number of inputs four does not divide stay dense.
+    GPUs with sparse tensor cores can compute such layers faster, but ONNX Runtime does not use
+    them, so the method reduces only the file size. Layers stay dense if their number of inputs is
+    not a multiple of four.
 
     Source: Mishra et al. 2021, arXiv:2104.08378.
     """
@@ -39,8 +40,8 @@ class SparseTwoOfFour(Pruning):
         masks = two_of_four(matrices(network))
         if not masks:
             raise ValueError(
-                "sparse_2_4 must find layers with inputs in fours, but this "
-                f"{type(model).__name__} has none"
+                "sparse_2_4 must find layers whose number of inputs is a multiple of 4, but this "
+                f"{type(model).__name__} has none: choose another student or another pruning"
             )
         keep = keeper(masks)
         keep()

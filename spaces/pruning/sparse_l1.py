@@ -1,4 +1,4 @@
-"""L1-driven pruning of single weights. Han et al. 2015, arXiv:1506.02626, section 3.1."""
+"""Unstructured pruning with an L1 penalty. Han et al. 2015, arXiv:1506.02626, section 3.1."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ from spaces.pruning.structured.masks import matrices
 
 @dataclass(frozen=True)
 class SparseL1(SparseMagnitude):
-    """Sets the smallest weights to zero, once an L1 penalty has driven many of them there.
+    """Unstructured pruning: the smallest weights become zero after training with an L1 penalty.
 
-    The file holds the others and a bitmap. No runtime here computes any faster with zeros: it
-    saves bytes alone.
+    The file stores a bitmap and the nonzero weights. Zeros do not make retort's runtimes faster, so
+    the method reduces only the file size. `sparsify` is the number of epochs with the penalty, as a
+    share of the training's epochs, and `strength` is the factor of the penalty.
 
     Source: Han et al. 2015, section 3.1, arXiv:1506.02626.
     """

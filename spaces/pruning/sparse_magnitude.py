@@ -1,4 +1,4 @@
-"""Magnitude pruning of single weights. Han et al. 2015, arXiv:1506.02626."""
+"""Unstructured magnitude pruning. Han et al. 2015, arXiv:1506.02626."""
 
 import copy
 from collections.abc import Iterator
@@ -12,22 +12,24 @@ from spaces.method import FloatRange, IntRange, OneOf, param
 from spaces.pruning.structured.masks import keeper, largest, matrices
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
-# Of bytes: where weights compete, some layers are too dense to be stored sparsely.
+# Relative error of bytes: if all layers compete, some layers are too dense for sparse storage.
 _COMPETING_ERROR = 0.1
 
 
 @dataclass(frozen=True)
 class SparseMagnitude(Pruning):
-    """Sets the smallest weights to zero; the file holds the others and a bitmap.
+    """Unstructured pruning: the smallest weights become zero, and the file stores them sparsely.
 
-    No runtime here computes any faster with zeros: it saves bytes alone.
+    The file stores a bitmap and the nonzero weights. Zeros do not make retort's runtimes faster, so
+    the method reduces only the file size.
 
     Attributes:
-        ratio: share of the weights of convolutions and linear layers that are set to zero.
-        recovery: epochs of training with these zeros, at the most, as a share of the training's.
-        scope: whether a weight competes with those of its `layer` or with all (`global`).
-        rounds: in how many steps, each followed by its part of the recovery (Zhu & Gupta 2017,
-            arXiv:1710.01878).
+        ratio: share of the weights of convolutions and linear layers to set to zero.
+        recovery: largest number of epochs of training with these zeros, as a share of the
+            training's epochs.
+        scope: weights to compare: those of the same `layer`, or all weights (`global`).
+        rounds: number of pruning steps; an equal part of the recovery follows each step (Zhu &
+            Gupta 2017, arXiv:1710.01878).
 
     Source: Han et al. 2015, arXiv:1506.02626.
     """
@@ -49,7 +51,7 @@ class SparseMagnitude(Pruning):
         return _COMPETING_ERROR if self.scope == "global" else 0.0
 
     def preparation(self, network: nn.Module) -> Iterator[TrainingPhase]:
-        """Yield phases of the dense network; none by default."""
+        """Yield the phases of training before the pruning; none by default."""
         del network
         return iter(())
 
@@ -60,7 +62,7 @@ class SparseMagnitude(Pruning):
         network = copy.deepcopy(model)
         yield from self.preparation(network)
         for number in range(1, self.rounds + 1):
-            # Weights that are zero already are the smallest, so they stay zero.
+            # The zeros of earlier rounds are the smallest weights, so they stay zero.
             share = self.ratio * number / self.rounds
             keep = keeper(largest(matrices(network), share, compete=self.scope == "global"))
             keep()

@@ -1,4 +1,4 @@
-"""Taylor pruning of channels. Molchanov et al. 2019, arXiv:1906.10771."""
+"""Channel pruning by Taylor expansion. Molchanov et al. 2019, arXiv:1906.10771."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,9 +16,9 @@ from spaces.pruning.structured.graph import Importance
 
 @dataclass(frozen=True)
 class Taylor(ChannelPruning):
-    """Takes out the channels whose absence would change the loss least, to first order.
+    """Removal of the channels with the smallest effect on the loss, to first order.
 
-    A channel's importance is the sum over its weights of (gradient x weight)², averaged over
+    A channel's importance is the sum over its weights of (gradient · weight)², averaged over
     batches of training images.
 
     Source: Molchanov et al. 2019, equation 8, arXiv:1906.10771.
@@ -30,13 +30,13 @@ class Taylor(ChannelPruning):
         return magnitude(power=2)
 
     def weighed(self, network: nn.Module, losses: Losses | None) -> AbstractContextManager[object]:
-        # Without images, any weights will do, because only shapes are needed.
-        return nullcontext() if losses is None else _replaced(network, losses)
+        # Without images the caller needs only shapes, and these do not depend on the weights.
+        return nullcontext() if losses is None else _sensitivities_as_weights(network, losses)
 
 
 @contextmanager
-def _replaced(network: nn.Module, losses: Losses) -> Iterator[None]:
-    """Replace each weight by the value whose squares are summed up."""
+def _sensitivities_as_weights(network: nn.Module, losses: Losses) -> Iterator[None]:
+    """Replace the weights by their sensitivities, inside the context."""
     weights = {parameter: parameter.data for parameter in network.parameters()}
     for parameter, value in _sensitivities(network, losses).items():
         parameter.data = value
@@ -48,12 +48,12 @@ def _replaced(network: nn.Module, losses: Losses) -> Iterator[None]:
 
 
 def _sensitivities(network: nn.Module, losses: Losses) -> dict[nn.Parameter, Tensor]:
-    """Return the root mean square over the batches of gradient times weight, for each weight."""
+    """Return the root mean square of gradient times weight over the batches, for each weight."""
     parameters = list(network.parameters())
     squares = [torch.zeros_like(parameter, device="cpu") for parameter in parameters]
     count = 0
     for loss in losses(network):
-        # Some weights may have no part in the loss, such as those of a distillation token.
+        # The loss may not depend on some weights, such as those of a distillation token.
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for square, parameter, gradient in zip(squares, parameters, gradients, strict=True):
             if gradient is not None:

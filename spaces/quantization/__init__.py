@@ -1,1 +1,1 @@
-"""The quantization axis: the number format that a student is shipped in."""
+"""The quantization axis: the number format of a student's model file."""

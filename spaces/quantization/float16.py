@@ -1,4 +1,7 @@
-"""Half precision. Micikevicius et al. 2018, arXiv:1710.03740; by ONNX Runtime's converter."""
+"""float16 weights and arithmetic with ONNX Runtime's converter.
+
+Micikevicius et al. 2018, arXiv:1710.03740.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,10 +19,11 @@ from spaces.shrinks import Hardware, Shrinks
 
 @dataclass(frozen=True)
 class Float16(Quantization):
-    """Weights and arithmetic in 16-bit floats; inputs and outputs stay 32-bit.
+    """float16 weights and arithmetic; inputs and outputs stay in float32.
 
-    It is for GPUs. ONNX Runtime has next to no float16 kernels for CPUs: there it converts to and
-    fro at every layer and takes longer than floats, so that `float16_weights` is the better choice.
+    The format is for GPUs. ONNX Runtime has almost no float16 kernels for CPUs. On a CPU it
+    converts between float16 and float32 at each layer, so it is slower than with float32. For CPUs,
+    use `float16_weights`.
 
     Source: Micikevicius et al. 2018, arXiv:1710.03740.
     """
@@ -31,7 +35,7 @@ class Float16(Quantization):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # floats need none
-        with quietly():  # it warns of every number that it rounds to the range of halves
+        del calibration  # float16 needs no calibration
+        with quietly():  # the converter warns of each number that it clips to the range of float16
             converted = convert_float_to_float16(onnx.load(source), keep_io_types=True)
         onnx.save(converted, destination)

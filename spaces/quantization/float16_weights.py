@@ -1,4 +1,4 @@
-"""Half-precision weights. Micikevicius et al. 2018, arXiv:1710.03740."""
+"""float16 weights. Micikevicius et al. 2018, arXiv:1710.03740."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from spaces.quantization.weight_compression.encodings import halved
 from spaces.quantization.weight_compression.packed import pack
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
-# For fewer numbers, the call that widens them takes more bytes than it saves.
-_NUMBERS_AT_LEAST = 256
+# For fewer numbers, the node that decodes them takes more bytes than the encoding saves.
+_MIN_NUMBERS = 256
 
 
 @dataclass(frozen=True)
 class Float16Weights(Quantization):
-    """Weights take 16 bits in the file and are 32-bit floats again once it is loaded.
+    """float16 weights in the file; the runtime decodes them to float32 when it loads the file.
 
     Source: Micikevicius et al. 2018, arXiv:1710.03740.
     """
@@ -32,11 +32,11 @@ class Float16Weights(Quantization):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # floats need none
+        del calibration  # float16 needs no calibration
         model = onnx.load(source)
         found = {
             tensor.name: halved(numpy_helper.to_array(tensor))
             for tensor in model.graph.initializer
-            if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _NUMBERS_AT_LEAST
+            if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _MIN_NUMBERS
         }
         onnx.save(pack(model, found), destination)

@@ -14,7 +14,7 @@ from spaces.shrinks import NOTHING, Shrinks
 
 @dataclass(frozen=True)
 class Float32(Quantization):
-    """Weights and activations stay 32-bit floats."""
+    """No quantization: float32 weights and activations."""
 
     name: ClassVar[str] = "float32"
     shrinks: ClassVar[Shrinks] = NOTHING
@@ -23,5 +23,5 @@ class Float32(Quantization):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # floats need none
+        del calibration  # float32 needs no calibration
         shutil.copyfile(source, destination)

@@ -1,4 +1,4 @@
-"""Weights in 4 bits. Banner et al. 2019, arXiv:1810.05723."""
+"""4-bit weights. Banner et al. 2019, arXiv:1810.05723."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,12 +12,13 @@ from spaces.quantization.weight_compression.codes import Codes, four_bit_codes
 
 @dataclass(frozen=True)
 class Int4Weights(TunedCodes):
-    """Weights take 4 bits in the file and are floats again once it is loaded.
+    """4-bit weights in the file; the runtime decodes them to float32 when it loads the file.
 
-    Each output channel has a scale, of 21 the one that errs least. `tuning` trains the student on
-    under this rounding, for that share of its epochs.
+    Each output channel has a scale. The method tries 21 scales and selects the scale with the least
+    error. `tuning` is the number of epochs of quantization-aware training, as a share of the
+    training's epochs.
 
-    Source: Banner et al. 2019, arXiv:1810.05723 (clipping before rounding to 4 bits).
+    Source: Banner et al. 2019, arXiv:1810.05723 (clipping before 4-bit quantization).
     """
 
     name: ClassVar[str] = "int4_weights"

@@ -1,4 +1,4 @@
-"""Dynamic int8, by ONNX Runtime's quantizer."""
+"""Dynamic int8 with ONNX Runtime's quantizer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,15 +16,17 @@ from spaces.shrinks import SIZE_ONLY, Shrinks
 
 @dataclass(frozen=True)
 class Int8Dynamic(Quantization):
-    """Weights in 8 bits; each activation is rounded to 8 bits over its own range as it comes.
+    """Dynamic int8: 8-bit weights; the runtime quantizes activations over their current range.
 
-    It needs no calibration, but finding ranges takes time at every layer: convolutions come out
-    slower than in floats, matrix products about as fast, so that no speed is promised. The range is
-    that of the whole batch, so that an image's logits depend a little on those it comes with.
+    The method needs no calibration, but the runtime computes ranges at each layer. Convolutions are
+    slower than in float32, and matrix products are about as fast, so the method is not meant to
+    reduce the latency. The range covers the whole batch, so an image's logits depend slightly on
+    the other images of its batch.
 
-    Weights have one scale a tensor, since ONNX Runtime's ConvInteger takes no more. A processor
-    without VNNI adds pairs of unsigned-by-signed products in 16 bits, which saturate: there the
-    weights are unsigned as well, whose products are added in 32.
+    Weights have one scale per tensor, because ONNX Runtime's ConvInteger supports only one scale. A
+    processor without VNNI adds pairs of unsigned-by-signed products in 16 bits, and the sums
+    saturate. On such a processor the weights are unsigned too, because products of unsigned numbers
+    are added in 32 bits.
 
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
     """
@@ -36,7 +38,7 @@ class Int8Dynamic(Quantization):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # ranges are found as images come
+        del calibration  # the runtime computes ranges during inference
         with prepared(source) as path:
             quantize_dynamic(
                 path,

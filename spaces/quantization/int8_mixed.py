@@ -1,4 +1,4 @@
-"""Int8 but for the layers that suffer most. Cai et al. 2020 (ZeroQ), arXiv:2001.00281."""
+"""Mixed precision of int8 and float32. Cai et al. 2020 (ZeroQ), arXiv:2001.00281."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from spaces.quantization.ptq.int8 import prepared, quantize_int8
 from spaces.quantization.ptq.sensitivity import sensitivities, weight_counts
 from spaces.shrinks import Hardware, Shrinks
 
-# Number of images on which each layer is measured.
+# Number of images for the measurement of each layer's sensitivity.
 _IMAGES = 32
-# Share of all weights. A larger layer in floats would cost the bytes that int8 saves.
+# Share of all weights. A larger layer in float32 would take more bytes than int8 saves.
 _LARGEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Int8Mixed(Quantization):
-    """Static int8, with the `float_layers` layers that suffer most from it left in floats.
+    """Static int8, with the `float_layers` most sensitive layers in float32.
 
-    How much a layer suffers is measured: rounded alone, by how far it moves the predictions on
-    some training images. A layer that holds more than a tenth of all weights is never left. Which
-    layers it will be, and with them the exact size, is not known before the student is trained.
+    The sensitivity of a layer is the change of the predictions on training images when only this
+    layer is quantized. Layers with more than 10% of all weights are always quantized. The choice of
+    layers depends on the trained weights, so the exact file size is not known before training.
 
     Source: Cai et al. 2020 (ZeroQ), arXiv:2001.00281, section 3.1 (the measure of sensitivity).
     """
@@ -38,8 +38,8 @@ class Int8Mixed(Quantization):
 
     @property
     def size_error(self) -> float:
-        # At worst, each layer in floats holds a tenth of the weights before training, and almost
-        # none after it; a float takes three bytes more.
+        # In the worst case, the selected layers of the untrained student hold 10% of the weights
+        # each, and those of the trained student almost none. A float32 weight takes 3 bytes more.
         return 1 - 1 / (1 + 3 * _LARGEST_SHARE * self.float_layers)
 
     def convert(
@@ -48,14 +48,14 @@ class Int8Mixed(Quantization):
         batches = iter(calibration)
         first = next(batches)
         with prepared(source) as path:
-            kept = self._most_sensitive(path, first[:_IMAGES])
-            quantize_int8(path, destination, batches=chain([first], batches), floats=kept)
+            float32_nodes = self._most_sensitive(path, first[:_IMAGES])
+            quantize_int8(path, destination, batches=chain([first], batches), floats=float32_nodes)
 
     def _most_sensitive(self, path: Path, images: np.ndarray) -> list[str]:
-        """Return the names of the nodes that stay floats."""
+        """Return the names of the nodes that stay in float32."""
         counts = weight_counts(path)
         limit = _LARGEST_SHARE * sum(counts.values())
-        suffering = sensitivities(path, images)
-        small = [name for name in suffering if counts[name] <= limit]
-        # Ties, such as layers that change nothing, go by name: one file always gives one choice.
-        return sorted(small, key=lambda name: (-suffering[name], name))[: self.float_layers]
+        sensitivity = sensitivities(path, images)
+        small = [name for name in sensitivity if counts[name] <= limit]
+        # Layers of equal sensitivity are sorted by name, so that the choice is deterministic.
+        return sorted(small, key=lambda name: (-sensitivity[name], name))[: self.float_layers]

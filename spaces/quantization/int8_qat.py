@@ -19,14 +19,15 @@ from spaces.shrinks import Hardware, Shrinks
 
 @dataclass(frozen=True)
 class Int8Qat(Quantization):
-    """Static int8 of a student that is trained on under the rounding, by the recipe's own loss.
+    """Static int8 after quantization-aware training with the recipe's own loss.
 
-    In that training each convolution's and linear layer's weights are rounded per channel to the
-    integers that will be shipped, and its inputs to 256 levels over a running range. The file is
-    then that of `int8_static`, its ranges calibrated (min-max) on the student as it came out.
+    In the training, fake quantization rounds the weights of convolutions and linear layers per
+    channel to the integers of the model file. It rounds their inputs to 256 levels over a running
+    range. Afterwards the method calibrates ranges (min-max) and converts as `int8_static` does.
+    `tuning` is the number of epochs of this training, as a share of the training's epochs.
 
-    Source: Jacob et al. 2018, arXiv:1712.05877, section 3. Normalisations are folded after the
-    training, not in it: per-channel rounding commutes with their scales.
+    Source: Jacob et al. 2018, arXiv:1712.05877, section 3. This code folds normalisations after the
+    training, because per-channel rounding commutes with their scales.
     """
 
     name: ClassVar[str] = "int8_qat"

@@ -1,4 +1,4 @@
-"""Static int8. Jacob et al. 2018, arXiv:1712.05877; by ONNX Runtime's quantizer."""
+"""Static int8 with ONNX Runtime's quantizer. Jacob et al. 2018, arXiv:1712.05877."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,17 +15,19 @@ from spaces.shrinks import Hardware, Shrinks
 
 @dataclass(frozen=True)
 class Int8Static(Quantization):
-    """Weights and activations in 8 bits, ranges calibrated on training images.
+    """Static int8: 8-bit weights and activations, with ranges calibrated on training images.
 
-    Weights are signed, scaled per channel; activations are unsigned. A processor without VNNI adds
-    pairs of products in 16 bits, which saturate: there the weights keep to 7 bits.
+    Weights are signed, with a scale per channel. Activations are unsigned. A processor without VNNI
+    adds pairs of products in 16 bits, and the sums saturate. On such a processor the weights are
+    limited to 7 bits.
 
-    An activation's range is from its smallest to its largest (`min_max`), without its outermost
-    0.001% (`percentile`), or where the rounded distribution diverges least from the real one
-    (`entropy`); the last two serve activations with a few very large values.
+    `calibration` selects the range of an activation: from the smallest to the largest value
+    (`min_max`), the same without the outermost 0.001% of the values (`percentile`), or the range
+    with the least divergence between the quantized and the original distribution (`entropy`).
+    `percentile` and `entropy` are for activations with a few very large values.
 
-    Source: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602, section 5.1 (the
-    calibrations).
+    Source: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602, section 5.1
+    (calibration).
     """
 
     name: ClassVar[str] = "int8_static"

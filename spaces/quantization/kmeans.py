@@ -12,12 +12,13 @@ from spaces.quantization.weight_compression.codes import Codes, kmeans_codes
 
 @dataclass(frozen=True)
 class KMeans(CodedWeights):
-    """The weights of a layer share a few values, which are its clusters' means.
+    """Weight sharing: each weight of a layer is one of a few shared values, found by k-means.
 
-    The file holds each weight's cluster: 4 of 4 `levels` to a byte, 3 of 6, 2 of 16, 1 of 256.
+    The file stores the index of the shared value for each weight. A byte holds 4 indices for 4
+    `levels`, 3 indices for 6, 2 indices for 16, and 1 index for 256.
 
-    Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3; without its training
-    of the shared values.
+    Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3. This code does not
+    train the shared values.
     """
 
     name: ClassVar[str] = "kmeans"

@@ -12,11 +12,12 @@ from spaces.quantization.weight_compression.codes import Codes, ternary_codes
 
 @dataclass(frozen=True)
 class Ternary(TunedCodes):
-    """Weights are -1, 0 or 1 times their channel's scale, five to a byte in the file.
+    """Ternary weights: -1, 0 or 1 times a scale per channel, 1.6 bits per weight in the file.
 
-    The first and the last layer stay floats, as in the paper, and so do depthwise convolutions,
-    which have too few weights a channel. Rounding a trained student so coarsely ruins it: `tuning`
-    trains it on under the rounding, for that share of its epochs.
+    The first and the last layer stay in float32, as in the paper. Depthwise convolutions stay in
+    float32 too, because they have too few weights per channel. Without further training, this
+    quantization destroys the accuracy of a trained student. `tuning` is the number of epochs of
+    quantization-aware training, as a share of the training's epochs.
 
     Source: Li et al. 2016 (ternary weight networks), arXiv:1605.04711.
     """

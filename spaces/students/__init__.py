@@ -1,1 +1,1 @@
-"""The student axis: which network is trained."""
+"""The student axis: the network to train."""

@@ -1,4 +1,4 @@
-"""Sizes of timm's models as timm defines them, for the filters of a study file."""
+"""Sizes of timm's models with timm's default settings, for the filters of a study file."""
 
 import csv
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from torch import nn
 
 from spaces.counting import count_macs, count_parameters
 
-# benchmarks/timm_sizes.py counts them, because building a thousand models takes minutes.
+# benchmarks/timm_sizes.py writes this file, because the construction of all models takes minutes.
 SIZES_FILE = Path(__file__).with_name("timm_sizes.csv")
 
 
 @dataclass(frozen=True)
 class Size:
-    """A timm model's size, as timm defines it.
+    """The size of a timm model with timm's default settings.
 
     Attributes:
-        parameters: with timm's own number of classes.
+        parameters: number of parameters, with timm's number of classes.
         macs: multiply-accumulates for one image of the model's default size in timm.
     """
 
@@ -31,7 +31,7 @@ class Size:
 
 @cache
 def known_sizes() -> Mapping[str, Size]:
-    """Return the sizes that were counted before, by the model's name."""
+    """Return the sizes in the file, by the model's name."""
     with SIZES_FILE.open(newline="") as file:
         return {
             row["model"]: Size(int(row["parameters"]), int(row["macs"]))
@@ -41,14 +41,14 @@ def known_sizes() -> Mapping[str, Size]:
 
 @cache
 def parameters_of(model: str) -> int:
-    """Return the model's parameters; a model that is not in the table is counted now."""
+    """Return the model's number of parameters; count it if the file lacks the model."""
     known = known_sizes().get(model)
     return known.parameters if known else count_parameters(_without_weights(model))
 
 
 @cache
 def macs_of(model: str) -> int:
-    """Return the model's MACs; a model that is not in the table is counted now, in a second."""
+    """Return the model's MACs; count them, in about a second, if the file lacks the model."""
     known = known_sizes().get(model)
     return known.macs if known else _count_macs(_without_weights(model))
 
@@ -59,13 +59,13 @@ def family_of(model: str) -> str:
 
 
 def count_size(model: str) -> Size:
-    """Return the model's size, counted without creating its weights."""
+    """Return the model's size; the function creates no weights."""
     network = _without_weights(model)
     return Size(count_parameters(network), _count_macs(network))
 
 
 def _count_macs(network: nn.Module) -> int:
-    """Return the multiply-accumulates for one image of a timm model without weights."""
+    """Return the MACs of a timm model for one image of its default size."""
     size = network.pretrained_cfg["input_size"]  # type: ignore[index]  # timm's models have it
     return count_macs(network, torch.empty(1, *size, device="meta"))
 

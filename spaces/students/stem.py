@@ -14,14 +14,20 @@ _POOLS = (_MaxPoolNd, _AvgPoolNd, BlurPool2d)
 
 @dataclass(frozen=True)
 class _Reduction:
-    """A convolution or a pooling that reduced the number of rows of pixels."""
+    """A convolution or a pooling whose output has fewer rows of pixels than its input.
+
+    Attributes:
+        name: the dotted name of the module.
+        module: the convolution or the pooling.
+        rows: number of rows of its input.
+    """
 
     name: str
     module: nn.Module
-    taken: int
+    rows: int
 
     @property
-    def pools(self) -> bool:
+    def is_pooling(self) -> bool:
         return isinstance(self.module, _POOLS)
 
     @property
@@ -33,9 +39,9 @@ class _Reduction:
 def keep_resolution(network: nn.Module, example: Tensor) -> None:
     """Set the first convolution's stride to one pixel, and remove the stem's pooling.
 
-    Networks for ImageNet halve images of 224 pixels at once, and often twice. With images of 32
-    pixels that leaves too little for the later layers. Weights and their shapes stay unchanged, so
-    pretrained ones still fit. The variant of ResNet for CIFAR is this one: He et al. 2016, section
+    Stems for ImageNet halve the resolution of images of 224 pixels once or twice. With images of
+    32 pixels, the resolution is then too small for the later layers. The weights keep their shapes,
+    so pretrained weights still fit. ResNets for CIFAR have such a stem: He et al. 2016, section
     4.2, arXiv:1512.03385.
 
     Args:
@@ -43,29 +49,34 @@ def keep_resolution(network: nn.Module, example: Tensor) -> None:
         example: one input, [1, channels, height, width].
 
     Raises:
-        ValueError: the network does not begin so, or can't work without these reductions.
+        ValueError: the network does not begin with such layers, or can't run without them.
     """
     for layer in _stem(network, example):
-        if layer.pools:
+        if layer.is_pooling:
             network.set_submodule(layer.name, nn.Identity())
         else:
-            _step_by_one(layer)
-    _check(network, example)
+            _set_stride_to_one(layer)
+    _check_forward(network, example)
 
 
 def _stem(network: nn.Module, example: Tensor) -> list[_Reduction]:
-    """Return the layers that reduce the image itself, and the stem's pooling if there is one.
+    """Return the layers that reduce the input image, and the pooling of the stem if it has one.
 
-    Several layers reduce the image if branches run side by side. Layers of later stages reduce
-    tensors that are smaller already; they are left unchanged.
+    In a network with parallel branches, several layers reduce the input image. Layers of later
+    stages reduce smaller tensors, so the result does not include them.
     """
     reductions = _reductions(network, example)
-    firsts = [layer for layer in reductions if layer.taken == example.shape[2]]
-    if not firsts:
-        raise ValueError("its first layers are no convolution or pooling that reduces the image")
-    others = [layer for layer in reductions if layer not in firsts]
-    pooled = takewhile(lambda layer: layer.pools and _in_stem(layer, firsts[0], network), others)
-    return [*firsts, *list(pooled)[:1]]
+    first_layers = [layer for layer in reductions if layer.rows == example.shape[2]]
+    if not first_layers:
+        raise ValueError(
+            "its first layers must include a convolution or a pooling that reduces the image, but "
+            "include none"
+        )
+    others = [layer for layer in reductions if layer not in first_layers]
+    pooled = takewhile(
+        lambda layer: layer.is_pooling and _in_stem(layer, first_layers[0], network), others
+    )
+    return [*first_layers, *list(pooled)[:1]]
 
 
 def _in_stem(layer: _Reduction, first: _Reduction, network: nn.Module) -> bool:
@@ -77,17 +88,17 @@ def _in_stem(layer: _Reduction, first: _Reduction, network: nn.Module) -> bool:
 
 @torch.no_grad()
 def _reductions(network: nn.Module, example: Tensor) -> list[_Reduction]:
-    """Return all reductions, in the order in which they run."""
+    """Return all reductions, in the order of the forward pass."""
     found: list[_Reduction] = []
     hooks = []
     for name, module in network.named_modules():
         if isinstance(module, (nn.Conv2d, *_POOLS)):
 
-            def note(module: nn.Module, taken: Any, given: Any, name: str = name) -> None:
-                if given.shape[2] < taken[0].shape[2]:
-                    found.append(_Reduction(name, module, taken[0].shape[2]))
+            def record(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+                if output.shape[2] < inputs[0].shape[2]:
+                    found.append(_Reduction(name, module, inputs[0].shape[2]))
 
-            hooks.append(module.register_forward_hook(note))
+            hooks.append(module.register_forward_hook(record))
     training = network.training
     try:
         network.eval()(example)
@@ -98,35 +109,44 @@ def _reductions(network: nn.Module, example: Tensor) -> list[_Reduction]:
     return found
 
 
-def _step_by_one(layer: _Reduction) -> None:
+def _set_stride_to_one(layer: _Reduction) -> None:
     convolution = layer.module
     assert isinstance(convolution, nn.Conv2d)
     stride, kernel = convolution.stride[0], convolution.kernel_size
     if stride == 1:
-        raise ValueError(f"{layer.name} reduces the image by lacking padding, not by its stride")
+        raise ValueError(
+            f"{layer.name} must have a stride above 1, but reduces the image by missing padding"
+        )
     if 1 < kernel[0] <= stride:
-        raise ValueError(f"{layer.name} cuts the image into patches of {stride} pixels")
+        raise ValueError(
+            f"{layer.name} must have overlapping windows, but splits the image into patches of "
+            f"{stride} pixels"
+        )
     convolution.stride = (1, 1)
-    if not _keeps(convolution, layer.taken):
-        # Some of timm's convolutions pad by themselves; the others need half their kernel.
+    if not _keeps_rows(convolution, layer.rows):
+        # Some convolutions of timm pad dynamically; the others need a padding of half the kernel.
         convolution.padding = (kernel[0] // 2, kernel[1] // 2)
-    if not _keeps(convolution, layer.taken):
-        raise ValueError(f"{layer.name} has a kernel of {kernel} pixels, which has no centre")
+    if not _keeps_rows(convolution, layer.rows):
+        raise ValueError(
+            f"{layer.name} must have a kernel with an odd size, but its kernel is {kernel}"
+        )
 
 
 @torch.no_grad()
-def _keeps(convolution: nn.Conv2d, side: int) -> bool:
-    """Return whether the convolution returns as many rows of pixels as it takes."""
+def _keeps_rows(convolution: nn.Conv2d, side: int) -> bool:
+    """Return whether the convolution's output has as many rows of pixels as its input."""
     image = torch.zeros(1, convolution.in_channels, side, side)
     return bool(convolution(image).shape[2] == side)
 
 
 @torch.no_grad()
-def _check(network: nn.Module, example: Tensor) -> None:
+def _check_forward(network: nn.Module, example: Tensor) -> None:
     training = network.training
     try:
         network.eval()(example)
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(f"what follows is tied to a smaller picture: {error}") from error
+        raise ValueError(
+            f"its later layers must accept the larger feature maps, but fail: {error}"
+        ) from error
     finally:
         network.train(training)

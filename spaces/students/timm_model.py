@@ -23,10 +23,10 @@ _SMALL = "small"
 
 @dataclass(frozen=True)
 class Timm(Student):
-    """A timm model by its name, with the weights that timm names for it or with random ones.
+    """A timm model by its name, with timm's pretrained weights or with random weights.
 
-    Its stem is timm's own, or made fit for small images, up to about 64 pixels: the first
-    convolution steps by one pixel, and no pooling follows it. That costs 4 to 16 times the MACs.
+    `stem` is `original`, or `small` for images of up to about 64 pixels: the first convolution has
+    the stride 1, and no pooling follows it. A small stem multiplies the MACs by 4 to 16.
     """
 
     name: ClassVar[str] = "timm"
@@ -52,17 +52,20 @@ class Timm(Student):
 
     def conflict(self, recipe: "Recipe") -> str | None:
         if self.pretrained and not timm.is_model_pretrained(self.model):
-            return f"timm has no pretrained weights of {self.model}: set pretrained: false"
+            return (
+                f"pretrained: true needs weights from timm, but timm has none for {self.model}: "
+                "set pretrained: false"
+            )
         return super().conflict(recipe)
 
     def build(
         self, *, classes: int, channels: int, image_size: int, blank: bool = False
     ) -> nn.Module:
         check_model_name(self.model)
-        # Only networks that are tied to an input size, such as ViTs, have this argument.
+        # Only networks with a fixed input size, such as ViTs, have this argument.
         cfg = timm.get_pretrained_cfg(self.model)
-        tied = cfg is not None and cfg.fixed_input_size
-        size: dict[str, Any] = {"img_size": image_size} if tied else {}
+        has_fixed_size = cfg is not None and cfg.fixed_input_size
+        size: dict[str, Any] = {"img_size": image_size} if has_fixed_size else {}
         try:
             network = timm.create_model(
                 self.model,
@@ -73,24 +76,29 @@ class Timm(Student):
             )
         except UNFIT as error:
             raise ValueError(
-                f"{self.model} can't be built for images of {image_size} pixels: {error}"
+                f"{self.model} must support images of {image_size} pixels, but fails: {error}. "
+                "Choose another model or image_size"
             ) from error
         if self.stem == _SMALL:
-            self._widen(network, torch.zeros(1, channels, image_size, image_size))
+            self._adapt_stem(network, torch.zeros(1, channels, image_size, image_size))
         return network
 
-    def _widen(self, network: nn.Module, example: torch.Tensor) -> None:
+    def _adapt_stem(self, network: nn.Module, example: torch.Tensor) -> None:
         try:
             keep_resolution(network, example)
         except _UNFIT_STEM as error:
-            raise ValueError(f"{self.model} can't have a small stem: {error}") from error
+            raise ValueError(
+                f"{self.model} can't have a small stem: {error}. Set stem: original"
+            ) from error
 
 
 def check_model_name(model: str) -> None:
-    """Raise ValueError, with a similar name, unless timm has a model of that name."""
+    """Raise ValueError, with the name of a similar model, unless timm has this model."""
     if not timm.is_model(model):
         raise ValueError(f"must be the name of a timm model, but got {model!r}{near_model(model)}")
     name, _, weights = model.partition(".")
     known = timm.list_pretrained(f"{name}.*")
     if weights and model not in known:
-        raise ValueError(f"must be the name of a timm model, but got {model!r}, one of {known}")
+        raise ValueError(
+            f"must be a timm model with pretrained weights, one of {known}, but got {model!r}"
+        )

@@ -18,15 +18,17 @@ def named_models(wanted: object, *, pretrained: bool = False) -> object:
 
     Args:
         wanted: a name, a glob (`mobilenetv3_*`), a filter (`{glob: …, family: …, max_params: 5M,
-            max_macs: 300M}`), or a list of such. Sizes are those of timm's own model, at its own
-            input size and classes: the study's budget limits the student's cost.
-        pretrained: leave out of globs and filters the models without weights in timm.
+            max_macs: 300M}`), or a list of them. The limits apply to the model with timm's default
+            input size and number of classes. The study's budget limits the student's own cost.
+        pretrained: whether globs and filters match only models with weights in timm.
 
     Returns:
-        Names alone stay as they are. A glob or a filter becomes its names, sorted, each once.
+        The unchanged argument if it contains only names. Otherwise a list, with the sorted matches
+        in place of each glob or filter, and each name once.
 
     Raises:
-        ValueError: a glob or a filter is malformed, or matches no model; suggests a similar one.
+        ValueError: a glob or a filter is malformed, or matches no model. The message suggests a
+            similar model.
     """
     items = wanted if isinstance(wanted, list | tuple) else [wanted]
     if all(isinstance(item, str) and not _is_glob(item) for item in items):
@@ -44,13 +46,13 @@ def named_models(wanted: object, *, pretrained: bool = False) -> object:
 
 
 def near_model(name: str) -> str:
-    """Return `; did you mean 'resnet18'?`, or nothing if no model has a similar name."""
+    """Return text such as `; did you mean 'resnet18'?`; empty if no model has a similar name."""
     return suggestion(name, timm.list_models())
 
 
 @dataclass(frozen=True)
 class _Filter:
-    """A filter of a study file; each condition narrows the result of the others."""
+    """A filter of a study file; a model must satisfy all conditions."""
 
     glob: tuple[str, ...] = ("*",)
     family: tuple[str, ...] = ()
@@ -61,7 +63,7 @@ class _Filter:
     def read(cls, given: Mapping[object, object]) -> "_Filter":
         if not given or (unknown := sorted(map(str, given.keys() - {*_KEYS}))):
             raise ValueError(
-                "must be the name of a timm model, a glob, or a filter with "
+                "must be the name of a timm model, a glob, or a filter with the keys "
                 f"{', '.join(_KEYS)}, but got {unknown if given else given}"
             )
         limits = {
@@ -73,28 +75,28 @@ class _Filter:
         return cls(_texts(given.get("glob", "*"), "glob"), family, **limits)
 
     def models(self, *, pretrained: bool) -> list[str]:
-        """Return the names that pass, sorted.
+        """Return the names of the models that satisfy all conditions, sorted.
 
         Raises:
-            ValueError: none passes; the message names the condition that left none.
+            ValueError: there are none. The message names the condition that excluded the last ones.
         """
-        left = [name for name in timm.list_models() if any(map(_matcher(name), self.glob))]
-        if not left:
-            near = near_model(self.glob[0].strip("*?_."))
+        matching = [name for name in timm.list_models() if any(map(_matcher(name), self.glob))]
+        if not matching:
+            hint = near_model(self.glob[0].strip("*?_."))
             raise ValueError(
-                f"must mean a timm model, but {self._shown('glob')} matches none{near}"
+                f"must match a timm model, but {self._shown('glob')} matches none{hint}"
             )
         for part, passes in self._parts(pretrained=pretrained):
-            before, left = left, [name for name in left if passes(name)]
-            if not left:
+            before, matching = matching, [name for name in matching if passes(name)]
+            if not matching:
                 raise ValueError(
-                    f"must leave a timm model, but of the {len(before)} that the rest of the "
-                    f"filter leaves none has {part}{self._least(before, part)}"
+                    f"must match a timm model, but none of the {len(before)} models that match the "
+                    f"earlier conditions has {part}{self._smallest(before, part)}"
                 )
-        return sorted(left)
+        return sorted(matching)
 
     def _parts(self, *, pretrained: bool) -> Sequence[tuple[str, Callable[[str], bool]]]:
-        """Return the other conditions with their names for messages, the quickest first."""
+        """Return the conditions except the glob, with names for messages; the fastest first."""
         parts: list[tuple[str, Callable[[str], bool]]] = []
         if self.family:
             parts.append((self._shown("family"), lambda name: family_of(name) in self.family))
@@ -110,8 +112,8 @@ class _Filter:
         value = getattr(self, key)
         return f"{key} {', '.join(value) if isinstance(value, tuple) else f'{value:,}'}"
 
-    def _least(self, names: Sequence[str], part: str) -> str:
-        """Return the model that comes nearest to a limit of size."""
+    def _smallest(self, names: Sequence[str], part: str) -> str:
+        """Return text with the smallest model and its size; empty if `part` is not a size limit."""
         if not part.startswith("max_"):
             return ""
         size = parameters_of if part.startswith("max_params") else macs_of
@@ -130,7 +132,7 @@ def _matcher(name: str) -> Callable[[str], bool]:
 def _texts(given: object, key: str) -> tuple[str, ...]:
     texts = tuple(given) if isinstance(given, list | tuple) else (given,)
     if not texts or not all(isinstance(text, str) and text for text in texts):
-        raise ValueError(f"{key} of a filter must be text or a list of such, but got {given!r}")
+        raise ValueError(f"{key} of a filter must be a text or a list of texts, but got {given!r}")
     return texts
 
 
@@ -138,4 +140,4 @@ def _check_family(name: str) -> None:
     known = timm.list_modules()
     if name not in known:
         hint = suggestion(name, known) or f"; timm has {', '.join(known)}"
-        raise ValueError(f"family must be a module of timm's models, but got {name!r}{hint}")
+        raise ValueError(f"family must be a module of timm.models, but got {name!r}{hint}")

@@ -1,1 +1,1 @@
-"""The training axis: how a network's weights are fitted."""
+"""The training axis: the optimization of a network's weights."""

@@ -13,7 +13,7 @@ from spaces.method import FloatRange, IntRange, OneOf, param
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
-# timm's name of each schedule, and the settings that make it fall to zero.
+# Arguments of timm's scheduler factory for each schedule; each schedule ends at 0.
 _SCHEDULES: dict[str, dict[str, Any]] = {
     "cosine": {"sched": "cosine"},
     "linear": {"sched": "poly", "decay_rate": 1.0},
@@ -23,18 +23,16 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Standard(Training):
-    """One of timm's optimizers, a warm-up, a schedule to zero; mixing, erasing and averaging.
+    """Mini-batch training with timm's optimizers and schedules, augmentation, and weight averaging.
 
-    `schedule` is a cosine, a line, or a plateau with a fall over the last three tenths (warm-up,
-    stable, decay). `mixup` and `cutmix` are the parameters of the Beta distributions by which pairs
-    of images are mixed, `erasing` the probability with which a rectangle of an image is erased;
-    `ema` is the decay of the moving average of the weights, which is then what is evaluated and
-    shipped. At 0 each of the four is off.
+    The learning rate rises in a warm-up and then falls to 0. `schedule` selects its decay: a cosine
+    (`cosine`), a line (`linear`), or a constant rate with a decay over the last 30% of the epochs
+    (`wsd`: warm-up, stable, decay).
 
-    Source: Loshchilov and Hutter 2017, arXiv:1608.03983 (the cosine, without restarts), and 2019,
+    Source: Loshchilov and Hutter 2017, arXiv:1608.03983 (cosine, without restarts), and 2019,
     arXiv:1711.05101 (AdamW); Hu et al. 2024, arXiv:2404.06395 (wsd); Zhang et al. 2018,
     arXiv:1710.09412 (mixup); Yun et al. 2019, arXiv:1905.04899 (CutMix); Zhong et al. 2020,
-    arXiv:1708.04896 (erasing).
+    arXiv:1708.04896 (random erasing).
     """
 
     name: ClassVar[str] = "standard"
@@ -53,11 +51,13 @@ class Standard(Training):
 
     def conflict(self, recipe: "Recipe") -> str | None:
         if self.warmup_epochs >= self.epochs:
-            return f"warmup_epochs < epochs must hold, got {self.warmup_epochs} and {self.epochs}"
+            return (
+                f"warmup_epochs must be below epochs ({self.epochs}), but got {self.warmup_epochs}"
+            )
         return super().conflict(recipe)
 
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
-        # torch's own can update all weights in one call; the others are timm's.
+        # Only torch's optimizers can update all weights in one call; timm implements the others.
         fused: dict[str, Any] = {"fused": True} if self.optimizer in ("adamw", "sgd") else {}
         optimizer = create_optimizer_v2(
             model,
@@ -66,15 +66,15 @@ class Standard(Training):
             weight_decay=self.weight_decay,
             **fused,
         )
-        # In shorter trainings, such as a recovery, it is the same share.
+        # A shorter training, such as a recovery, has the same share of warm-up epochs.
         share = round(self.warmup_epochs * epochs / self.epochs)
         warmup = min(self.warmup_epochs, max(1, share), epochs - 1)
-        # timm's wsd needs a steady and a declining step, so it can't run for a single one.
+        # timm's wsd needs a stable step and a decay step, so it can't run for a single step.
         is_single = (epochs - warmup) * steps_per_epoch == 1
         schedule = _SCHEDULES["cosine" if is_single else self.schedule]
         scheduler, _ = create_scheduler_v2(
             optimizer,
-            num_epochs=epochs - warmup,  # timm puts the warm-up before these
+            num_epochs=epochs - warmup,  # timm adds the warm-up epochs
             warmup_epochs=warmup,
             warmup_lr=self.learning_rate / 100,
             warmup_prefix=True,

@@ -1,1 +1,1 @@
-"""Structured pruning of channels along the dependency graph, of attention heads and of blocks."""
+"""Structured pruning of coupled channels, of attention heads and of residual blocks."""

@@ -1,4 +1,4 @@
-"""Common parameters of channel prunings: how many channels, in what scope, in how many rounds."""
+"""Common parameters of channel prunings: the ratio, the scope and the number of rounds."""
 
 import copy
 from abc import abstractmethod
@@ -15,25 +15,26 @@ from spaces.pruning.structured.channels import CutPlan, Cutter
 from spaces.pruning.structured.graph import Importance
 from spaces.shrinks import EVERYWHERE, Shrinks
 
-# Of parameters, MACs and bytes, if layers compete: random weights against trained ones.
+# Relative error of parameters, MACs and bytes if layers compete: random against trained weights.
 _COMPETING_ERROR = 0.25
 
 
 @dataclass(frozen=True)
 class ChannelPruning(Pruning):
-    """Takes out the least important channels, of coupled layers together.
+    """Removal of the least important channels, together in all coupled layers.
 
-    The ratio is of channels, so that parameters fall about with its square.
+    The share of remaining parameters is about the square of the share of remaining channels.
 
     Attributes:
-        ratio: share of the channels that is cut.
-        recovery: epochs of training after the cuts, at the most, as a share of the training's.
-        scope: what channels compete with: those of their `layer`, of all layers (`global`), or of
-            all layers that are built alike (`isomorphic`; Fang et al. 2024, arXiv:2407.04616).
-        rounds: in how many even steps they are cut, each followed by its part of the recovery.
-        round_to: what the channels left are a multiple of, as runtimes' kernels like it; layers
-            that have fewer keep them all.
-        attention: whether an attention loses the same `width` in each head, or whole `heads`.
+        ratio: share of the channels to prune.
+        recovery: largest number of epochs of training after the pruning, as a share of the
+            training's epochs.
+        scope: channels to compare: those of the same `layer`, of all layers (`global`), or of all
+            layers with the same structure (`isomorphic`; Fang et al. 2024, arXiv:2407.04616).
+        rounds: number of equal pruning steps; an equal part of the recovery follows each step.
+        round_to: the number of remaining channels is a multiple of it, because runtimes compute
+            such layers faster. Layers with fewer channels keep all channels.
+        attention: part of an attention to prune: the same `width` of each head, or whole `heads`.
 
     Source: Fang et al. 2023 (DepGraph), arXiv:2301.12900.
     """
@@ -52,9 +53,9 @@ class ChannelPruning(Pruning):
 
     @property
     def uniform_ratio(self) -> float | None:
-        """The ratio, if each layer loses exactly that share: its shapes are then known."""
-        plain = self.scope == "layer" and self.round_to == 1 and self.attention == "width"
-        return self.ratio if plain and self.scores_all else None
+        """The ratio if the method prunes exactly this share of each layer, otherwise None."""
+        is_uniform = self.scope == "layer" and self.round_to == 1 and self.attention == "width"
+        return self.ratio if is_uniform and self.scores_all else None
 
     @property
     def nominal_ratio(self) -> float:
@@ -66,20 +67,20 @@ class ChannelPruning(Pruning):
 
     @property
     def scores_all(self) -> bool:
-        """Whether every layer has an importance; a layer without one keeps its channels."""
+        """Whether each channel has an importance; a channel without one is kept."""
         return True
 
     @abstractmethod
     def importance(self) -> Importance:
-        """Return the function that scores a group of coupled channels."""
+        """Return the function that computes the importance of a group of coupled channels."""
 
     def preparation(self, network: nn.Module, example: Tensor) -> Iterator[TrainingPhase]:
-        """Yield phases of the uncut network; none by default."""
+        """Yield the phases of training before the pruning; none by default."""
         del network, example
         return iter(())
 
     def weighed(self, network: nn.Module, losses: Losses | None) -> AbstractContextManager[object]:
-        """Replace the weights, inside the context, by those to score; by default by themselves."""
+        """Replace the weights by the values to score, inside the context; no change by default."""
         del network, losses
         return nullcontext()
 
@@ -95,8 +96,9 @@ class ChannelPruning(Pruning):
             yield TrainingPhase.recovery(network, self.recovery / self.rounds, is_last=is_last)
         if not cutter.cuts:
             raise ValueError(
-                f"{self.name} must find channels to cut, but found none at ratio {self.ratio:g}, "
-                f"scope {self.scope} and multiples of {self.round_to}"
+                f"{self.name} must find channels to prune, but found none for ratio "
+                f"{self.ratio:g}, scope {self.scope} and round_to {self.round_to}: choose a larger "
+                "ratio, a smaller round_to or another student"
             )
         return network, cutter.cuts
 

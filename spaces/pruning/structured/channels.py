@@ -1,4 +1,4 @@
-"""Cuts of channels and attention heads along a network's dependency graph."""
+"""Pruning of channels and attention heads along a network's dependency graph."""
 
 import copy
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from spaces.pruning.structured.graph import (
 )
 from spaces.pruning.structured.protection import protected_layers
 
-# Increase it if a uniform ratio leaves other shapes: the stored costs of all such methods use it.
+# Increase this if a uniform ratio gives other shapes. Stored costs of these methods use it.
 VERSION = 1
 
 NORMALISATIONS = (_BatchNorm, nn.LayerNorm)
@@ -30,13 +30,13 @@ MEASURED = (_ConvNd, nn.Linear, *NORMALISATIONS)
 
 
 def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Importance:
-    """Return an importance: sums of absolute weights to that power, averaged over coupled layers.
+    """Return an importance: the sum of absolute weights to a power, averaged over coupled layers.
 
-    It is relative to the group's mean, so that layers can compete.
+    The importance is divided by the mean of the group, so that layers can compete.
 
     Args:
-        power: 1 or 2.
-        of: classes of layers whose weights count; groups without them get no score.
+        power: exponent of the absolute weights, 1 or 2.
+        of: classes of the layers to score; groups without such layers have no score.
     """
     importance: Importance = torch_pruning.importance.GroupMagnitudeImportance(
         p=power, target_types=list(of)
@@ -46,16 +46,17 @@ def magnitude(*, power: int, of: Sequence[type[nn.Module]] = MEASURED) -> Import
 
 @dataclass(frozen=True, kw_only=True)
 class CutPlan:
-    """The amount to cut, and the scope in which channels compete.
+    """The number of channels to prune, and the scope in which they compete.
 
     Attributes:
-        ratio: final share of the channels to cut, 0 to 1.
-        steps: number of even steps.
-        scope: `layer`, the share in each layer; `global`, the least important of all; or
-            `isomorphic`, the least important of all layers of the same structure.
-        round_to: the number of remaining channels is a multiple of it, in layers with at least as
-            many.
-        whole_heads: cut whole heads out of attentions, not the same width out of each head.
+        ratio: share of the channels to prune in all steps together, 0 to 1.
+        steps: number of equal steps.
+        scope: `layer` prunes the same share of each layer; `global` prunes the least important
+            channels of all layers; `isomorphic` prunes the least important channels of all layers
+            with the same structure.
+        round_to: the number of remaining channels is a multiple of it, in layers with at least this
+            number of channels.
+        whole_heads: whether to prune whole heads of attentions, not the same width of each head.
     """
 
     ratio: float
@@ -66,13 +67,13 @@ class CutPlan:
 
 
 class Cutter:
-    """Step-by-step cuts of a network, in place.
+    """Pruning of a network in place, step by step.
 
     Args:
-        network: a timm classifier. Its last layer keeps its outputs.
+        network: a timm classifier. Its last layer keeps all outputs.
         example: one input, [1, channels, height, width].
-        importance: the score of a group's channels.
-        plan: the amount and the scope of the cuts.
+        importance: computes the scores of a group's channels.
+        plan: the ratio, the steps and the scope of the pruning.
 
     Raises:
         ValueError: the dependency graph does not describe this network.
@@ -103,31 +104,32 @@ class Cutter:
 
     @property
     def cuts(self) -> list[Cut]:
-        """All cuts that were made."""
+        """The cuts of all steps so far."""
         return list(self._cuts)
 
     def step(self, weighed: AbstractContextManager[object] | None = None) -> None:
-        """Make the next step's cuts.
+        """Prune the channels of the next step.
 
         Args:
-            weighed: context in which channels are scored; it is closed before any channel is cut.
+            weighed: context for the scoring of channels. It is closed before the first channel is
+                pruned.
 
         Raises:
-            ValueError: the network no longer runs, because the graph does not describe it.
+            ValueError: the pruned network does not run, because the graph does not describe it.
         """
         self._step += 1
         with as_value_errors(self._network):
             groups = self._pruner.step(interactive=True)
-            # All groups are scored before the first one is returned.
+            # The pruner scores all groups before it returns the first one.
             with weighed or nullcontext():
-                heads = self._weak_heads() if self._plan.whole_heads else []
+                heads = self._least_important_heads() if self._plan.whole_heads else []
                 first = next(groups, None)
             if first is not None:
                 self._cut(first)
             for group in groups:
                 self._cut(group)
-            for attention, weak in heads:
-                self._cut_heads(attention, weak)
+            for attention, pruned in heads:
+                self._cut_heads(attention, pruned)
             settle(self._network)
             run(self._network, self._example)
 
@@ -137,8 +139,8 @@ class Cutter:
         part = CutSide.OUTPUTS if outputs else CutSide.INPUTS
         self._cuts.append((name, part, [int(index) for index in indices]))
 
-    def _weak_heads(self) -> list[tuple[Attention, list[int]]]:
-        """Return the least important heads of each attention, which keeps at least one."""
+    def _least_important_heads(self) -> list[tuple[Attention, list[int]]]:
+        """Return the least important heads of each attention; each attention keeps at least one."""
         share = self._plan.ratio * self._step / self._plan.steps
         found = []
         for attention, heads in zip(self._attentions, self._heads, strict=True):
@@ -165,7 +167,7 @@ class Cutter:
 def cut_channels(
     model: nn.Module, example: Tensor, *, importance: Importance, plan: CutPlan
 ) -> tuple[nn.Module, list[Cut]]:
-    """Return a copy of `model` cut in a single step, and the cuts made; see `Cutter`."""
+    """Return a copy of `model` that is pruned in one step, and its cuts; see `Cutter`."""
     pruned = copy.deepcopy(model)
     cutter = Cutter(pruned, example, importance=importance, plan=plan)
     cutter.step()
@@ -173,7 +175,7 @@ def cut_channels(
 
 
 def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
-    """Repeat, in the network of `graph`, a cut made in another one of its architecture."""
+    """Repeat a cut of another network of the same architecture in the network of `graph`."""
     name, part, indices = cut
     module = graph.model.get_submodule(name)
     if part == CutSide.HEADS:
@@ -188,7 +190,7 @@ def cut_again(graph: torch_pruning.DependencyGraph, cut: Cut) -> None:
 def cut_heads(
     graph: torch_pruning.DependencyGraph, attention: nn.Module, heads: Sequence[int]
 ) -> None:
-    """Cut whole heads, numbered from 0, out of a timm attention."""
+    """Prune whole heads of a timm attention; head numbers start at 0."""
     assert isinstance(attention, Attention)
     width = attention.proj.in_features // attention.num_heads
     channels = [head * width + place for head in heads for place in range(width)]
@@ -200,6 +202,6 @@ def cut_heads(
 def _head_group(
     graph: torch_pruning.DependencyGraph, attention: Attention, channels: Sequence[int]
 ) -> torch_pruning.Group:
-    # From the projection that joins the heads: queries, keys and values are in another order.
+    # The inputs of the projection are ordered by head; the outputs of qkv have another order.
     function = torch_pruning.prune_linear_in_channels
     return graph.get_pruning_group(attention.proj, function, list(channels))

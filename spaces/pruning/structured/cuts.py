@@ -1,4 +1,4 @@
-"""Replay of a pruned network's cuts in an uncut one, so that the pruned weights fit."""
+"""Replay of a pruned network's cuts in an unpruned network, so that the pruned weights fit."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from spaces.pruning.structured.graph import as_value_errors, dependency_graph, r
 
 
 def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
-    """Make the same cuts in an uncut network of the same architecture, in place.
+    """Apply cuts to an unpruned network of the same architecture, in place.
 
     Raises:
         ValueError: the cuts belong to another architecture.
@@ -31,18 +31,18 @@ def replay_cuts(model: nn.Module, example: Tensor, cuts: Sequence[Cut]) -> None:
 
 
 def remove_block(model: nn.Module, name: str) -> None:
-    """Make the module of that dotted name return its input."""
+    """Replace the module with this dotted name by an identity."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, nn.Identity())
 
 
 def read_cuts(document: Iterable[Sequence[Any]]) -> tuple[Cut, ...]:
-    """Return the cuts of a JSON document.
+    """Return the cuts in a JSON document.
 
     Raises:
-        ValueError: a side is unknown.
+        ValueError: the document has an unknown side.
     """
-    # Format 1 stored whether the side was outputs.
+    # Format 1 stores true for outputs and false for inputs.
     names = {True: CutSide.OUTPUTS, False: CutSide.INPUTS}
     return tuple(
         (name, names[part] if isinstance(part, bool) else CutSide(part), indices)

@@ -1,4 +1,4 @@
-"""The dependency graph of a timm network: which layers' channels must be cut together."""
+"""The dependency graph of a timm network: the channels that must be pruned together."""
 
 import math
 import warnings
@@ -22,40 +22,40 @@ from torch_pruning.ops import OPTYPE
 
 from spaces.unfit import UNFIT
 
-# Autograd keeps negative dimensions modulo this.
+# Autograd stores a negative dimension modulo this number.
 _UNSIGNED = 2**64
-# Channels of one layer, times the positions of an image that it flattens. If torch-pruning
-# misreads a reshape, its indices grow without end, round by round.
-_MOST_CHANNELS = 200_000
+# Largest number of channels of a layer, including flattened pixels. If torch-pruning misinterprets
+# a reshape, the number of indices grows without limit.
+_MAX_CHANNELS = 200_000
 
 Importance: TypeAlias = Callable[..., Tensor | None]
-"""torch-pruning's score of a group of coupled channels: [channels]; None if it has no score."""
+"""Computes the scores of a group of coupled channels, [channels]; None if it has no score."""
 
 
 class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
-    """torch-pruning's graph with corrected sizes, axes and groups."""
+    """torch-pruning's graph, with corrected sizes, axes and groups."""
 
     def build_dependency(
         self, model: nn.Module, example_inputs: Tensor, **settings: object
     ) -> "_Graph":
-        """Build the graph and return it once it describes the network."""
+        """Build the graph, correct it and return it."""
         super().build_dependency(model, example_inputs, **settings)
-        _tell_reshapes(self)
+        _correct_reshapes(self)
         return self
 
     def _trace(self, *given: object, **settings: object) -> dict[nn.Module, Node]:
         nodes: dict[nn.Module, Node] = super()._trace(*given, **settings)
         for node in nodes.values():
             if node.type == OPTYPE.CONCAT:
-                _tell_concatenation(node)
+                _correct_concatenation(node)
         return nodes
 
-    # torch-pruning's own method follows each path of indices through a group again. Where splits
-    # and sums alternate, there are millions of paths.
+    # torch-pruning's method follows each path of indices through a group. A network with many
+    # splits and sums has millions of paths. This method visits each index of a layer once.
     def get_pruning_group(
         self, module: nn.Module, pruning_fn: Callable[..., object], idxs: Sequence[int]
     ) -> torch_pruning.Group:
-        """Return the channels coupled with those of one layer, by index."""
+        """Return the group of channels that are coupled with the channels `idxs` of a layer."""
         if getattr(module, "groups", 1) == getattr(module, "out_channels", None) != 1:
             pruning_fn = torch_pruning.prune_depthwise_conv_out_channels
         update_index_mapping(self)
@@ -63,21 +63,22 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
         group._DG = self
         first = Dependency(pruning_fn, pruning_fn, source=root, target=root)
         found: dict[tuple[Node, object], tuple[Dependency, dict[int, int | None]]] = {}
-        waiting = [(first, [_HybridIndex(index, index) for index in idxs])]
-        while waiting:
-            link, indices = waiting.pop()
+        pending = [(first, [_HybridIndex(index, index) for index in idxs])]
+        while pending:
+            link, indices = pending.pop()
             _, known = found.setdefault((link.target, link.handler), (link, {}))
-            fresh = list({one.idx: one for one in indices if one.idx not in known}.values())
-            known.update((one.idx, one.root_idx) for one in fresh)
-            if len(known) > _MOST_CHANNELS:
+            new = list({one.idx: one for one in indices if one.idx not in known}.values())
+            known.update((one.idx, one.root_idx) for one in new)
+            if len(known) > _MAX_CHANNELS:
                 raise ValueError(
-                    "a layer's channels must be traceable, but those of "
-                    f"{self._module2name[module]} seem to go on for ever"
+                    f"a layer must be coupled with at most {_MAX_CHANNELS} channels, but "
+                    f"{self._module2name[module]} seems to be coupled with more: choose another "
+                    "student or another pruning"
                 )
-            waiting += [
-                (onward, _mapped(onward, fresh))
+            pending += [
+                (onward, _mapped(onward, new))
                 for onward in link.target.dependencies
-                if fresh and onward.is_triggered_by(link.handler)
+                if new and onward.is_triggered_by(link.handler)
             ]
         for link, known in found.values():
             if known or link is first:
@@ -87,14 +88,15 @@ class _Graph(torch_pruning.DependencyGraph):  # type: ignore[misc]  # untyped
 
 
 class _Pruner(torch_pruning.pruner.BasePruner):  # type: ignore[misc]  # untyped
-    """torch-pruning's pruner, which rounds grouped channels group by group.
+    """torch-pruning's pruner, with corrected rounding of grouped channels.
 
-    The original subtracts from the width of all groups, and takes the difference out of each.
+    The original computes the number of channels to prune for all groups together, and then removes
+    that number from each group.
     """
 
     _groups = 1
 
-    # torch-pruning calls it for each group of channels just before it rounds the group.
+    # torch-pruning calls this method for each group directly before it calls _round_to.
     def _is_atten_group(self, group: torch_pruning.Group) -> tuple[bool, list[nn.Module]]:
         self._groups = self._get_channel_groups(group)
         found: tuple[bool, list[nn.Module]] = super()._is_atten_group(group)
@@ -108,20 +110,20 @@ class _Pruner(torch_pruning.pruner.BasePruner):  # type: ignore[misc]  # untyped
 
 
 def _mapped(link: Dependency, indices: list[_HybridIndex]) -> list[_HybridIndex]:
-    """Return the indices of the source's channels in the target's numbering; -1 if unknown."""
+    """Return the indices in the target of channels of the source; -1 if unknown."""
     for mapping in link.index_mapping:
         if mapping is not None:
             try:
                 indices = mapping(indices)
-            # A split into more parts than torch-pruning saw, or an expansion: it takes any of five
-            # axes for keys that several queries share.
+            # The causes are a split with more parts than torch-pruning found, or an expansion with
+            # five axes, which torch-pruning takes for keys that several queries share.
             except (IndexError, ZeroDivisionError):
                 return [_HybridIndex(-1, indices[0].root_idx)]
     return indices
 
 
 def dependency_graph(network: nn.Module, example: Tensor) -> torch_pruning.DependencyGraph:
-    """Return the graph of the channels that must be cut together."""
+    """Return the graph of the channels that must be pruned together."""
     return _Graph().build_dependency(network, example)
 
 
@@ -133,17 +135,17 @@ def build_pruner(
     kept: Sequence[str],
     **settings: object,
 ) -> torch_pruning.pruner.BasePruner:
-    """Return torch-pruning's pruner of all layers except the classifier and the kept ones."""
+    """Return a pruner of all layers except the classifier and the layers named in `kept`."""
     attentions = [module for module in network.modules() if isinstance(module, Attention)]
-    with _own_graph():
+    with _corrected_graph():
         pruner = _Pruner(
             network,
             example,
             importance=importance,
-            # The pruner would search for groups, only to count them.
+            # Otherwise the pruner would search for all groups, only to count them.
             ignored_layers=[network],
             num_heads={module.qkv: module.num_heads for module in attentions},
-            # All pruners share torch-pruning's default objects, which keep their networks alive.
+            # All pruners would share the default dictionaries, which keep networks in memory.
             in_channel_groups={},
             out_channel_groups={},
             **settings,
@@ -154,24 +156,25 @@ def build_pruner(
 
 
 @contextmanager
-def _own_graph() -> Iterator[None]:
-    """Make torch-pruning's pruners build their graph of our class, inside the context."""
-    theirs = dependency.DependencyGraph
+def _corrected_graph() -> Iterator[None]:
+    """Make torch-pruning's pruners use the corrected graph, inside the context."""
+    original = dependency.DependencyGraph
     dependency.DependencyGraph = _Graph
     try:
         yield
     finally:
-        dependency.DependencyGraph = theirs
+        dependency.DependencyGraph = original
 
 
-def _tell_concatenation(node: Node) -> None:
-    """Set the channels of each input of a concatenation, or that it joins no channels.
+def _correct_concatenation(node: Node) -> None:
+    """Set the number of channels of each input of a concatenation.
 
-    torch-pruning infers them from the layers around, and does not always find any.
+    torch-pruning infers these numbers from neighbouring layers, which can fail. If the node
+    concatenates tokens, the function marks it as element-wise.
     """
     joined = node.grad_fn._input_metadata[0].shape
     dimension = _dimension(node, len(joined))
-    if len(joined) == 3 and dimension == 1:  # tokens, each of which keeps its channels
+    if len(joined) == 3 and dimension == 1:  # tokens; the number of channels does not change
         node.type = OPTYPE.ELEMENTWISE
         return
     sizes = [
@@ -184,22 +187,22 @@ def _tell_concatenation(node: Node) -> None:
 
 
 def _dimension(node: Node, rank: int) -> int:
-    """Return the dimension along which tensors of that rank are joined."""
+    """Return the dimension along which the node concatenates tensors of this rank."""
     dimension: int = node.grad_fn._saved_dim
     return dimension if dimension < rank else dimension + rank - _UNSIGNED
 
 
-def _tell_reshapes(graph: torch_pruning.DependencyGraph) -> None:
-    """Let only those reshapes spread channels that flatten an image, [batch, channels, y, x].
+def _correct_reshapes(graph: torch_pruning.DependencyGraph) -> None:
+    """Mark reshapes as element-wise unless they flatten an image, [batch, channels, y, x].
 
-    torch-pruning takes every reshape for one that seems to change the number of channels. In
-    attentions, indices then multiply from reshape to reshape, to millions.
+    torch-pruning treats other reshapes as flattening too, if the number of channels seems to
+    change. In attentions, each reshape then multiplies the number of indices, up to millions.
     """
     for node in graph.module2node.values():
         if node.type == OPTYPE.RESHAPE and not _flattens(graph, node):
             node.type = OPTYPE.ELEMENTWISE
-            around = {*node.inputs, *node.outputs, node}
-            for dependency in (link for one in around for link in one.dependencies):
+            neighbours = {*node.inputs, *node.outputs, node}
+            for dependency in (link for one in neighbours for link in one.dependencies):
                 if node in (dependency.source, dependency.target) and isinstance(
                     dependency.index_mapping[0], _FlattenIndexMapping
                 ):
@@ -211,22 +214,22 @@ def _flattens(graph: torch_pruning.DependencyGraph, node: Node) -> bool:
     if len(sizes) != 4:
         return False
     _, channels, height, width = sizes
-    given = [infer_out_channels_recursively(graph, one, [0]) for one in node.inputs]
-    taken = [infer_in_channels_recursively(graph, one, [0]) for one in node.outputs]
-    return given == [channels] and set(taken) == {channels * height * width}
+    inputs = [infer_out_channels_recursively(graph, one, [0]) for one in node.inputs]
+    outputs = [infer_in_channels_recursively(graph, one, [0]) for one in node.outputs]
+    return inputs == [channels] and set(outputs) == {channels * height * width}
 
 
 def classifiers(model: nn.Module) -> list[nn.Module]:
-    """Return the last layers, whose outputs are the classes."""
+    """Return the last layers, which compute the logits."""
     heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
     return list(heads) if isinstance(heads, tuple) else [heads]
 
 
 def settle(model: nn.Module) -> None:
-    """Update modules that store their width where torch-pruning does not change it."""
+    """Update the attributes for the number of channels that torch-pruning does not update."""
     for module in model.modules():
         if isinstance(module, BlurPool2d) and module.channels is not None:
-            # The filter is the same for each channel: without a number, it fits any number.
+            # All channels have the same filter. If channels is None, the module accepts any number.
             assert isinstance(module.filt, Tensor)
             module.channels, module.filt = None, module.filt[:1]
         if isinstance(module, Attention):
@@ -236,7 +239,7 @@ def settle(model: nn.Module) -> None:
 
 
 def run(model: nn.Module, example: Tensor) -> Tensor:
-    """Return the output of `model` in evaluation mode; restore the mode afterwards."""
+    """Return the output of `model` in evaluation mode, and restore its mode."""
     training = model.training
     try:
         logits: Tensor = model.eval()(example)
@@ -247,7 +250,10 @@ def run(model: nn.Module, example: Tensor) -> Tensor:
 
 @contextmanager
 def traced(model: nn.Module) -> Iterator[None]:
-    """Let torch-pruning trace the autograd graph of `model`, in evaluation mode."""
+    """Prepare `model` for torch-pruning's trace of its autograd graph, inside the context.
+
+    The model is in evaluation mode, and all parameters have gradients.
+    """
     training = model.training
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
     model.eval()
@@ -255,7 +261,7 @@ def traced(model: nn.Module) -> Iterator[None]:
         parameter.requires_grad_(True)
     try:
         with warnings.catch_warnings():
-            # It warns of each parameter that it finds by itself, which is what we want.
+            # torch-pruning warns of each parameter outside of layers. It should include them here.
             warnings.filterwarnings("ignore", category=UserWarning, module="torch_pruning")
             yield
     finally:
@@ -266,9 +272,11 @@ def traced(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def as_value_errors(model: nn.Module) -> Iterator[None]:
-    """Raise every error of the graph or of the cut network as a ValueError."""
+    """Convert errors of the graph and of the pruned network to ValueError, inside the context."""
     try:
         yield
     except UNFIT as error:
         kind = type(model).__name__
-        raise ValueError(f"this {kind} can't be cut: {error}") from error
+        raise ValueError(
+            f"this {kind} can't be pruned: {error}. Choose another student or another pruning"
+        ) from error

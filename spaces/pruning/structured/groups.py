@@ -1,4 +1,4 @@
-"""Assignment of weights to channels, along a network's dependency graph."""
+"""Assignment of weights to groups of channels along a network's dependency graph."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Member:
 
     Attributes:
         layer: the weight's layer.
-        dimension: the weight's dimension along which the channels lie.
-        indices: along that dimension, [members], int64.
-        channels: the group's channel of each index, [members], int64.
+        dimension: the dimension of the weight that holds the channels.
+        indices: indices along this dimension, [members], int64.
+        channels: the group's channel for each index, [members], int64.
     """
 
     layer: nn.Module
@@ -40,11 +40,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Channels of several layers that are cut together.
+    """Channels of several layers that must be pruned together.
 
     Attributes:
         size: number of channels.
-        members: the parts of weights that belong to them.
+        members: the parts of weights that belong to these channels.
     """
 
     size: int
@@ -58,15 +58,15 @@ class Group:
     def _sums(self, member: Member) -> Tensor:
         weight = member.layer.weight
         assert isinstance(weight, Tensor)
-        rest = [place for place in range(weight.dim()) if place != member.dimension]
-        line = weight.square().sum(dim=rest) if rest else weight.square()
+        others = [axis for axis in range(weight.dim()) if axis != member.dimension]
+        squares = weight.square().sum(dim=others) if others else weight.square()
         device = weight.device
-        parts = line[member.indices.to(device)]
-        return line.new_zeros(self.size).index_add(0, member.channels.to(device), parts)
+        parts = squares[member.indices.to(device)]
+        return squares.new_zeros(self.size).index_add(0, member.channels.to(device), parts)
 
 
 def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
-    """Return the groups of channels that pruning may cut, all but the classes."""
+    """Return the groups of channels that can be pruned, without the classes."""
     with traced(network):
         kept = [network.get_submodule(name) for name in protected_layers(network, example)]
         graph = dependency_graph(network, example)
@@ -89,7 +89,7 @@ def _members(group: torch_pruning.Group) -> Iterator[Member]:
             dimension = 1
         else:
             continue
-        # Weights without a channel of the group's root can't be assigned to a channel.
+        # An index without a channel of the group's root belongs to no channel.
         pairs = [
             (index, channel)
             for index, channel in zip(item.idxs, item.root_idxs, strict=True)

@@ -1,19 +1,18 @@
 """Layers that keep all channels, because the dependency graph does not describe their couplings.
 
-torch-pruning sees tensors as autograd does. It does not know which axis holds channels where
-tensors are reshaped, split into heads, shuffled, or sliced. So cuts of groups of channels are
-tried on a copy, before anything is cut:
+torch-pruning reads the autograd graph. This graph does not show the axis of the channels when a
+network reshapes, splits, shuffles or slices tensors. So this module tries the pruning of groups of
+channels on copies of the network. It protects two kinds of groups:
 
-- a group stays whole if its indices exceed its layers, or if it can't be scored: for example in
-  attentions that mix heads by layers of their own, or where a grouped convolution widens a
-  residual;
-- of the other groups, those stay whole with which the network would no longer run: in most
-  attentions the queries, keys and values (timm's usual attention is understood, and cut), and in
-  mixers the tensors that are split at a fixed channel.
+- groups with indices outside their layers, and groups without a score. Examples: attentions with
+  layers that mix the heads, and grouped convolutions that widen a residual.
+- groups whose pruning makes the network fail. Examples: the queries, keys and values of most
+  attentions (but not of timm's Attention, which the pruner supports), and tensors that a mixer
+  splits at a fixed channel.
 
-Repeated blocks are alike: the answer for a layer holds for all layers at its place in their
-blocks. The trial cuts depend only on the number of channels, so the answer depends only on the
-architecture, not on its weights, and is the same for each method and ratio.
+Repeated blocks have the same structure, so the result for a layer also applies to the layers at the
+same position in other blocks. The trial pruning depends only on the numbers of channels. So the
+result depends only on the architecture, not on its weights, the pruning method or the ratio.
 """
 
 import copy
@@ -36,43 +35,45 @@ from spaces.pruning.structured.graph import (
     traced,
 )
 
-# Share of channels cut in trials. It is not round, so that no count stays even by chance.
+# Share of channels to prune in trials. It is not 0.5, so that numbers of channels rarely stay even.
 _RATIO = 0.4
-# Share of the parameters that a trial leaves; if all channels can be cut, it is about 0.4.
-_MOST_LEFT = 0.9
-_MOST_TRIALS = 40
-# Number of cached architectures, most of them a search's students.
-_REMEMBERED = 256
-_known: OrderedDict[str, list[str] | ValueError] = OrderedDict()
+# Largest share of the parameters after a trial. If all channels can be pruned, it is about 0.4.
+_MAX_SHARE_LEFT = 0.9
+_MAX_TRIALS = 40
+# Largest number of cached architectures; most of them are students of one search.
+_CACHE_SIZE = 256
+_cache: OrderedDict[str, list[str] | ValueError] = OrderedDict()
 
 
 def protected_layers(network: nn.Module, example: Tensor) -> list[str]:
-    """Return the names of the layers that must keep all channels; cached for each architecture.
+    """Return the names of the layers that must keep all channels.
+
+    The result is cached for each architecture.
 
     Args:
         network: not changed.
         example: one input, [1, channels, height, width].
 
     Raises:
-        ValueError: so many layers must stay that pruning would leave the network nearly unchanged.
+        ValueError: pruning could remove only few parameters, because too many layers are protected.
     """
     key = _architecture(network, example)
-    if key not in _known:
+    if key not in _cache:
         try:
-            _known[key] = _found(network, example)
+            _cache[key] = _find_protected_layers(network, example)
         except ValueError as error:
-            _known[key] = ValueError(str(error))
-    _known.move_to_end(key)
-    if len(_known) > _REMEMBERED:
-        _known.popitem(last=False)
-    answer = _known[key]
+            _cache[key] = ValueError(str(error))
+    _cache.move_to_end(key)
+    if len(_cache) > _CACHE_SIZE:
+        _cache.popitem(last=False)
+    answer = _cache[key]
     if isinstance(answer, ValueError):
         raise ValueError(str(answer))
     return list(answer)
 
 
 def _architecture(network: nn.Module, example: Tensor) -> str:
-    """Return an identifier of the architecture: its modules, their settings and all shapes."""
+    """Return a key of the architecture: its modules, their settings and all shapes."""
     modules = [
         (name, type(module).__qualname__, _settings(module))
         for name, module in network.named_modules()
@@ -82,7 +83,7 @@ def _architecture(network: nn.Module, example: Tensor) -> str:
 
 
 def _settings(module: nn.Module) -> list[tuple[str, object]]:
-    """Return a module's settings besides its tensors, such as a number of heads."""
+    """Return a module's settings, such as the number of heads, without tensors."""
     return sorted(
         (name, value)
         for name, value in vars(module).items()
@@ -90,67 +91,73 @@ def _settings(module: nn.Module) -> list[tuple[str, object]]:
     )
 
 
-def _found(network: nn.Module, example: Tensor) -> list[str]:
+def _find_protected_layers(network: nn.Module, example: Tensor) -> list[str]:
     with as_value_errors(network):
-        unsound, roots = _roots(copy.deepcopy(network), example)
-        trials = _Trials(network, example, unsound, roots)
-        fit = trials.extended([], sorted(set(map(_place, roots))))
-        left = trials.left(fit)
-    if left > _MOST_LEFT:
+        unprunable, roots = _roots(copy.deepcopy(network), example)
+        trials = _Trials(network, example, unprunable, roots)
+        prunable = trials.extended([], sorted(set(map(_position, roots))))
+        left = trials.share_left(prunable)
+    if left > _MAX_SHARE_LEFT:
         raise ValueError(
-            f"pruning must be able to take {1 - _MOST_LEFT:.0%} of the parameters out of this "
-            f"{type(network).__name__}, but {left:.0%} stay when {_RATIO:.0%} of the channels are "
-            "cut wherever that is safe; choose another student or no pruning of channels"
+            f"pruning must be able to remove {1 - _MAX_SHARE_LEFT:.0%} of the parameters of this "
+            f"{type(network).__name__}, but {left:.0%} remain after the pruning of {_RATIO:.0%} of "
+            "the channels in all layers that allow it: choose another student or no channel pruning"
         )
-    return trials.kept(fit)
+    return trials.protected(prunable)
 
 
 class _Trials:
-    """Trial cuts in copies of a network, at some places at a time."""
+    """Trial pruning of copies of a network, at selected positions.
+
+    A position is a layer's name with `*` in place of block numbers.
+    """
 
     def __init__(
-        self, network: nn.Module, example: Tensor, unsound: Sequence[str], roots: Sequence[str]
+        self, network: nn.Module, example: Tensor, unprunable: Sequence[str], roots: Sequence[str]
     ) -> None:
         self._network, self._example = network, example
-        self._unsound, self._roots = unsound, roots
+        self._unprunable, self._roots = unprunable, roots
         self._count = 0
 
-    def kept(self, places: Sequence[str]) -> list[str]:
-        """Return all layers except those at these places."""
-        return [*self._unsound, *(root for root in self._roots if _place(root) not in places)]
+    def protected(self, positions: Sequence[str]) -> list[str]:
+        """Return the layers to protect if only the layers at these positions are pruned."""
+        return [
+            *self._unprunable,
+            *(root for root in self._roots if _position(root) not in positions),
+        ]
 
-    def extended(self, fit: list[str], places: list[str]) -> list[str]:
-        """Return the fit places, and those of the others that can be cut together with them."""
-        if not places or self._runs([*fit, *places]):
-            return [*fit, *places]
-        if len(places) == 1:
-            return fit
-        middle = len(places) // 2
-        return self.extended(self.extended(fit, places[:middle]), places[middle:])
+    def extended(self, prunable: list[str], positions: list[str]) -> list[str]:
+        """Return `prunable` and those of `positions` that can be pruned together with it."""
+        if not positions or self._runs([*prunable, *positions]):
+            return [*prunable, *positions]
+        if len(positions) == 1:
+            return prunable
+        middle = len(positions) // 2
+        return self.extended(self.extended(prunable, positions[:middle]), positions[middle:])
 
-    def left(self, places: Sequence[str]) -> float:
-        """Return the share of the parameters that a cut at these places leaves."""
-        return _parameters(self._cut(places)) / _parameters(self._network)
+    def share_left(self, positions: Sequence[str]) -> float:
+        """Return the share of the parameters that remain after pruning at these positions."""
+        return _parameters(self._pruned(positions)) / _parameters(self._network)
 
-    def _runs(self, places: Sequence[str]) -> bool:
+    def _runs(self, positions: Sequence[str]) -> bool:
         self._count += 1
-        if self._count > _MOST_TRIALS:
+        if self._count > _MAX_TRIALS:
             return False
         try:
             with as_value_errors(self._network):
-                run(self._cut(places), self._example)
+                run(self._pruned(positions), self._example)
         except ValueError:
             return False
         return True
 
-    def _cut(self, places: Sequence[str]) -> nn.Module:
+    def _pruned(self, positions: Sequence[str]) -> nn.Module:
         network = copy.deepcopy(self._network)
         with traced(network):
             pruner = build_pruner(
                 network,
                 self._example,
-                importance=_scattered,
-                kept=self.kept(places),
+                importance=_trial_scores,
+                kept=self.protected(positions),
                 pruning_ratio=_RATIO,
             )
             for group in pruner.step(interactive=True):
@@ -160,20 +167,20 @@ class _Trials:
 
 
 def _roots(network: nn.Module, example: Tensor) -> tuple[list[str], list[str]]:
-    """Return the root layers of the groups that can't be cut, and those of the other groups."""
+    """Return the root layers of the groups that can't be pruned, and those of the other groups."""
     names = {module: name for name, module in network.named_modules()}
     classes = [layer for head in classifiers(network) for layer in head.modules()]
-    unsound: list[nn.Module] = []
+    unprunable: list[nn.Module] = []
     with traced(network):
         graph = dependency_graph(network, example)
-        # If one layer is kept, another layer of its group may become the root.
+        # If a layer is ignored, another layer of its group may become the root.
         while True:
-            groups = list(graph.get_all_groups(ignored_layers=classes + unsound))
-            worse = [_root(group) for group in groups if not _is_sound(graph, group)]
-            if not worse:
+            groups = list(graph.get_all_groups(ignored_layers=classes + unprunable))
+            rejected = [_root(group) for group in groups if not _is_prunable(graph, group)]
+            if not rejected:
                 break
-            unsound += worse
-    return [names[root] for root in unsound], [names[_root(group)] for group in groups]
+            unprunable += rejected
+    return [names[root] for root in unprunable], [names[_root(group)] for group in groups]
 
 
 def _root(group: torch_pruning.Group) -> nn.Module:
@@ -181,13 +188,13 @@ def _root(group: torch_pruning.Group) -> nn.Module:
     return root
 
 
-def _is_sound(graph: torch_pruning.DependencyGraph, group: torch_pruning.Group) -> bool:
+def _is_prunable(graph: torch_pruning.DependencyGraph, group: torch_pruning.Group) -> bool:
     for dependency, indices in group:
         size = _channels(graph, dependency)
         if min(indices) < 0 or (size is not None and max(indices) >= size):
             return False
     try:
-        # Some grouped convolutions can be cut, but not scored.
+        # The pruner can prune some grouped convolutions, but can't score them.
         torch_pruning.importance.GroupMagnitudeImportance(p=2)(group)
     except (IndexError, RuntimeError):
         return False
@@ -201,15 +208,16 @@ def _channels(graph: torch_pruning.DependencyGraph, dependency: Dependency) -> i
     return size
 
 
-def _place(name: str) -> str:
-    """Replace the blocks' numbers in the name; those inside a word, as in `fc1`, name layers."""
+def _position(name: str) -> str:
+    """Return the name with `*` for each block number; numbers inside a word, as in `fc1`, stay."""
     return re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
 
 
-def _scattered(group: torch_pruning.Group) -> Tensor:
-    """Return scores that depend only on the number of channels, lower for the first ones.
+def _trial_scores(group: torch_pruning.Group) -> Tensor:
+    """Return scores that depend only on the number of channels, lower for the first channels.
 
-    So the halves and heads of a layer lose different numbers, as with trained weights.
+    So the halves and the heads of a layer lose different numbers of channels, as with trained
+    weights.
     """
     channels = len(group[0].idxs)
     scores = torch.rand(channels, generator=torch.Generator().manual_seed(0))

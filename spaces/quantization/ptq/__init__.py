@@ -1,1 +1,1 @@
-"""Post-training quantization: int8 with calibration, and each layer's sensitivity to it."""
+"""Post-training quantization: static int8, and the sensitivity of each layer to it."""

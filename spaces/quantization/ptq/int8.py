@@ -1,4 +1,4 @@
-"""Static int8 by ONNX Runtime's quantizer, shared by several methods."""
+"""Static int8 with ONNX Runtime's quantizer, for several methods."""
 
 import logging
 import tempfile
@@ -22,22 +22,22 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from spaces.processor import multiplies_int8_exactly
 
-# Keys are the names that recipes store.
+# Recipes store the keys.
 CALIBRATIONS = {
     "min_max": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
     "percentile": CalibrationMethod.Percentile,
 }
-# Histograms of every activation of a chunk are kept at once: many images would fill the memory.
+# The quantizer keeps the histograms of all activations of a chunk. Many images would use up memory.
 _HISTOGRAM_IMAGES = 128
-_CHUNK = 16
+_CHUNK_IMAGES = 16
 
 
 def largest_int8_weight() -> int:
-    """Return the largest magnitude of the weights' integers.
+    """Return the largest magnitude of quantized weights.
 
-    A processor without VNNI adds pairs of products in 16 bits, which saturate: there the weights
-    are limited to 7 bits.
+    A processor without VNNI adds pairs of products in 16 bits, and the sums saturate. On such a
+    processor, weights are limited to 7 bits.
     """
     return 127 if multiplies_int8_exactly() else 64
 
@@ -59,18 +59,19 @@ def quantize_int8(
     calibration: str = "min_max",
     floats: Sequence[str] = (),
 ) -> None:
-    """Write the prepared file `source` with weights and activations in 8 bits.
+    """Quantize weights and activations of the prepared file `source` to 8 bits.
 
-    Weights are signed, scaled per channel; activations are unsigned. If a network has attention,
-    only its layers are quantized: a small vision transformer's logits moved by 0.14 of their spread
-    with the products and sums of its attention in 8 bits, by 0.02 without, and it was slower.
+    Weights are signed, with a scale per channel. Activations are unsigned. If a network has
+    attention, the function quantizes only layers with constant weights. In a test with a small
+    vision transformer, this changed the logits by 0.02 of their spread. With the products and sums
+    of attention in 8 bits too, the change was 0.14 of the spread, and the network was slower.
 
     Args:
         source: a file from `prepared`.
-        destination: the path of the new file.
+        destination: path of the quantized file.
         batches: normalised images, [batch, channels, height, width], float32.
-        calibration: how the ranges of activations follow from the images, one of `CALIBRATIONS`.
-        floats: names of the nodes that stay floats.
+        calibration: rule for the ranges of activations, one of `CALIBRATIONS`.
+        floats: names of the nodes that stay in float32.
     """
     histograms = calibration != "min_max"
     attention = _products_of_activations(onnx.load(source))
@@ -87,21 +88,21 @@ def quantize_int8(
         calibrate_method=CALIBRATIONS[calibration],
         op_types_to_quantize=["Conv", "Gemm", "MatMul"] if attention else None,
         nodes_to_exclude=[*floats, *attention],
-        # The quantizer's name for collecting chunk by chunk, whatever it collects.
+        # In spite of its name, this option reads calibration data in chunks for any method.
         extra_options={"CalibStridedMinMax": 1} if histograms else {},
     )
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence the quantizer's progress and its advice, which we follow already."""
+    """Suppress the quantizer's progress messages and warnings, inside the context."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Only its module's `print` is replaced, because other code prints meanwhile.
+            # This replaces `print` only in the quantizer's module, because other threads may print.
             vars(calibrate)["print"] = lambda *words, **options: None
             yield
     finally:
@@ -110,7 +111,7 @@ def quietly() -> Iterator[None]:
 
 
 def _products_of_activations(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the matrix products without constant weights, as in attention."""
+    """Return the names of the matrix products of two activations, as in attention."""
     constants = {tensor.name for tensor in model.graph.initializer}
     return [
         node.name
@@ -120,18 +121,21 @@ def _products_of_activations(model: onnx.ModelProto) -> list[str]:
 
 
 def _chunks(batches: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Return the first images, a few at a time."""
+    """Return the first images in small batches."""
     found: list[np.ndarray] = []
     for batch in batches:
-        room = _HISTOGRAM_IMAGES - sum(map(len, found))
-        found.extend(batch[start : start + _CHUNK] for start in range(0, len(batch[:room]), _CHUNK))
+        remaining = _HISTOGRAM_IMAGES - sum(map(len, found))
+        found.extend(
+            batch[start : start + _CHUNK_IMAGES]
+            for start in range(0, len(batch[:remaining]), _CHUNK_IMAGES)
+        )
         if sum(map(len, found)) >= _HISTOGRAM_IMAGES:
             break
     return found
 
 
 class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
-    """Batches, one after another; if they are a list, also any range of them."""
+    """A reader of calibration batches. A list of batches also allows any range of them."""
 
     def __init__(self, model: Path, batches: Iterable[np.ndarray]) -> None:
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])

@@ -1,1 +1,1 @@
-"""Weights stored in few bits, which are decoded when the file is loaded."""
+"""Weights in few bits, which the runtime decodes when it loads the file."""

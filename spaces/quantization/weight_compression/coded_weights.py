@@ -1,4 +1,4 @@
-"""Common base of the formats that store weights as indices into a few levels."""
+"""Base class of the number formats that store weights as indices into a few levels."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -19,31 +19,32 @@ from spaces.shrinks import SIZE_ONLY, Shrinks
 
 @dataclass(frozen=True)
 class CodedWeights(Quantization):
-    """A format whose weights are codes in the file, and floats again once it is loaded."""
+    """A number format that stores weights as codes; the runtime decodes them to float32."""
 
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
     keeps_zeros: ClassVar[bool] = False
-    shrinks_steadily: ClassVar[bool] = False  # channels with too few numbers are not coded
+    # Pruning can leave a layer with too few weights per channel: it then stays in float32.
+    shrinks_steadily: ClassVar[bool] = False
     codes_ends: ClassVar[bool] = True
-    """Whether the first and the last layer are coded as well."""
+    """Whether to code the first and the last layer too."""
 
     @abstractmethod
     def codes(self, weights: Tensor) -> Codes:
-        """Return the codes of weights [channels, numbers]."""
+        """Return the codes of weights, [channels, weights]."""
 
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        del calibration  # only weights are rounded
+        del calibration  # only weights are quantized
         code_weights(source, destination, self.codes, ends=self.codes_ends)
 
 
 @dataclass(frozen=True)
 class TunedCodes(CodedWeights):
-    """A coded format under whose rounding the student can be trained further.
+    """A coded format with quantization-aware training.
 
     Attributes:
-        tuning: epochs of that training, as a share of the training's.
+        tuning: number of epochs of this training, as a share of the training's epochs.
     """
 
     tuning: float

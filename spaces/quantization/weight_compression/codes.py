@@ -1,7 +1,7 @@
-"""Weights as indices into a few levels: 4 bits, ternary, binary, k-means.
+"""Codes: weights as indices into a few levels, in 4 bits, ternary, binary or by k-means.
 
-All except k-means give each output channel a scale of its own. So they commute with a later
-scaling of channels, such as a normalisation that is folded into the weights.
+All codes except k-means have a scale for each output channel. So the coding commutes with a later
+scaling of channels, such as the folding of a normalisation into the weights.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-# It keeps an all-zero channel from being divided by zero.
+# It prevents a division by zero for a channel of zeros.
 _LEAST_SCALE = 1e-12
 _CLIPS = 21
 _KMEANS_STEPS = 30
@@ -19,12 +19,12 @@ _KMEANS_STEPS = 30
 
 @dataclass(frozen=True)
 class Codes:
-    """Weights [channels, numbers] as `levels[indices] * scale`.
+    """Weights, [channels, weights], as `levels[indices] * scale`.
 
     Attributes:
-        indices: [channels, numbers], int64, each below the number of levels.
+        indices: [channels, weights], int64, from 0 to below the number of levels.
         levels: [levels], float32.
-        scale: [channels, 1], or [1, 1] for all of them, float32.
+        scale: [channels, 1], or [1, 1] for all channels together, float32.
     """
 
     indices: Tensor
@@ -32,18 +32,19 @@ class Codes:
     scale: Tensor
 
     def values(self) -> Tensor:
-        """Return the weights that the codes represent, [channels, numbers]."""
+        """Return the weights that the codes represent, [channels, weights]."""
         return self.levels[self.indices] * self.scale
 
 
-# Maps weights [channels, numbers] to their codes.
+# Maps weights, [channels, weights], to their codes.
 Coder: TypeAlias = Callable[[Tensor], Codes]
 
 
 def four_bit_codes(weights: Tensor) -> Codes:
-    """Return codes from -7 to 7; each channel has the tried scale with the least error.
+    """Return codes with levels from -7 to 7, and for each channel the scale with the least error.
 
-    A scale from the largest weight alone is bad with so few levels: clipping it helps the others.
+    The function tries scales from the largest weight down to half of it. A smaller scale clips the
+    largest weights, but reduces the error of the other weights.
     """
     levels = torch.arange(-7.0, 8.0, device=weights.device)
     largest = weights.abs().amax(dim=1, keepdim=True).clamp(min=_LEAST_SCALE)
@@ -62,7 +63,8 @@ def four_bit_codes(weights: Tensor) -> Codes:
 def ternary_codes(weights: Tensor) -> Codes:
     """Return codes of -1, 0 and 1 times a scale for each channel.
 
-    Weights beyond 0.7 of their channel's mean magnitude are not zero; their mean is the scale.
+    A weight is not zero if its magnitude exceeds 0.7 times the mean magnitude of its channel. The
+    scale is the mean magnitude of these weights.
 
     Source: Li et al. 2016 (ternary weight networks), arXiv:1605.04711, equations 5 and 6.
     """
@@ -75,7 +77,7 @@ def ternary_codes(weights: Tensor) -> Codes:
 
 
 def binary_codes(weights: Tensor) -> Codes:
-    """Return codes of -1 and 1 times each channel's mean magnitude.
+    """Return codes of -1 and 1 times the mean magnitude of each channel.
 
     Source: Rastegari et al. 2016 (binary-weight-networks), arXiv:1603.05279, section 3.1.
     """
@@ -85,23 +87,23 @@ def binary_codes(weights: Tensor) -> Codes:
 
 
 def kmeans_codes(weights: Tensor, *, levels: int) -> Codes:
-    """Return codes with the tensor's own levels, the means of Lloyd's clusters.
+    """Return codes whose levels are the means of clusters of the tensor's weights.
 
-    Lloyd's algorithm starts from even steps over the range, so that the few large weights keep
-    levels.
+    Lloyd's algorithm finds the clusters. It starts with equal steps over the range, so that the few
+    large weights also have levels.
 
     Source: Han et al. 2016 (deep compression), arXiv:1510.00149, section 3.
     """
-    line = weights.flatten().sort().values
-    centres = torch.linspace(float(line[0]), float(line[-1]), levels, device=line.device)
-    # In sorted order a cluster is a run, whose sum is a difference of cumulative sums.
-    running = torch.cat([line.new_zeros(1).double(), line.double().cumsum(0)])
+    ordered = weights.flatten().sort().values
+    centres = torch.linspace(float(ordered[0]), float(ordered[-1]), levels, device=ordered.device)
+    # A cluster is a contiguous part of the sorted weights: a difference of cumulative sums.
+    cumulative = torch.cat([ordered.new_zeros(1).double(), ordered.double().cumsum(0)])
     for _ in range(_KMEANS_STEPS):
-        ends = torch.searchsorted(line, (centres[1:] + centres[:-1]) / 2, right=True)
-        bounds = torch.cat([ends.new_zeros(1), ends, ends.new_full((1,), len(line))])
-        counts, sums = bounds.diff(), running[bounds].diff()
-        # A cluster without members stays where it is.
-        moved = torch.where(counts > 0, (sums / counts.clamp(min=1)).to(line.dtype), centres)
+        ends = torch.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2, right=True)
+        bounds = torch.cat([ends.new_zeros(1), ends, ends.new_full((1,), len(ordered))])
+        counts, sums = bounds.diff(), cumulative[bounds].diff()
+        # The centre of an empty cluster does not change.
+        moved = torch.where(counts > 0, (sums / counts.clamp(min=1)).to(ordered.dtype), centres)
         if torch.equal(moved, centres):
             break
         centres = moved.sort().values

@@ -1,25 +1,25 @@
-"""The packed format, version 1: an ONNX file whose weights are computed from fewer bytes.
+"""The packed format, version 1: an ONNX file that decodes its weights from fewer bytes.
 
-A packed file is an ordinary ONNX model of standard operators. Where a plain file holds a tensor
-of weights, it holds the encoded tensor and a call of one of the functions below, which decodes
-it. The file contains the functions, under the domain `retort.packing`, whose version is the
-version of the format. Any ONNX runtime loads such a file without changes: ONNX Runtime folds
-constants at loading, so that the weights are then the same as if they had been stored plainly.
-Decoding costs time at loading and none at predicting.
+A packed file is an ONNX model with standard operators. In place of a tensor of weights, it holds
+the encoded tensor and a node that decodes it. The node calls one of the functions below. The file
+contains these functions in the domain `retort.packing`; the version of the domain is the version of
+the format. Any ONNX runtime can load such a file. ONNX Runtime folds constants when it loads the
+file, so the decoded weights are the same as in a plain file. Decoding takes time only during
+loading, not during inference.
 
-Such a file is as safe to read as any ONNX file: nothing in it is executed but tensor operators,
-which check shapes and indices.
+A packed file is as safe to read as any ONNX file. It contains only tensor operators, and these
+check shapes and indices.
 
-The functions, with places = base^0, base^1, … of one byte's digits:
+The functions use places = base^0, base^1, …, the place values of the digits in a byte:
 
     Coded(bytes, places, base, levels, scale, shape)
-        Each byte holds several digits, lowest first; a digit is an index into `levels`. Digits
-        beyond the shape's product are padding. The result is levels[digits] * scale.
+        Each byte holds several digits, lowest first. A digit is an index into `levels`. Digits
+        after the last element of the shape are padding. The result is levels[digits] * scale.
     Sparse(bitmap, places, values, shape)
-        Each byte holds eight bits, lowest first: whether the element is one of `values`, which
-        come in order. The last of `values` is that of all other elements.
+        Each byte holds eight bits, lowest first. A bit is 1 if the element has its own entry in
+        `values`; these entries are in order. All other elements have the last entry of `values`.
     Half(values)
-        Float16, widened.
+        The float16 values, converted to float32.
 """
 
 import onnx
@@ -78,13 +78,13 @@ Half (values) => (weights) {
 
 
 def decoders() -> dict[str, FunctionProto]:
-    """Return the functions, by name."""
+    """Return the decoding functions, by name."""
     header = f'<domain: "{DOMAIN}", opset_import: ["": {OPSET}]>'
     functions = [parser.parse_function(header + body) for body in (_CODED, _SPARSE, _HALF)]
     return {function.name: function for function in functions}
 
 
 def format_version(model: onnx.ModelProto) -> int | None:
-    """Return the version of the packed format that the model uses; None for a plain one."""
+    """Return the version of the model's packed format; None for a plain model."""
     versions = [entry.version for entry in model.opset_import if entry.domain == DOMAIN]
     return versions[0] if versions else None

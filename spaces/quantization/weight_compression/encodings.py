@@ -1,21 +1,21 @@
-"""Encodings of tensors in fewer bytes: as indices into levels, without zeros, or as halves."""
+"""Encodings of tensors in fewer bytes: coded, sparse, or as float16."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# 256 levels fill a byte; with fewer levels, several indices share one.
-_MOST_LEVELS = 256
+# An index into 256 levels takes one byte. With at most 16 levels, several indices share a byte.
+_MAX_LEVELS = 256
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """An encoded tensor: the inputs of the function that decodes it.
+    """An encoded tensor: the name and the inputs of its decoding function.
 
     Attributes:
-        decoder: the function's name.
-        inputs: its inputs, in order.
+        decoder: name of the decoding function.
+        inputs: inputs of the function, in order.
     """
 
     decoder: str
@@ -23,31 +23,31 @@ class Encoded:
 
 
 def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded:
-    """Return the tensor `levels[indices] * scale`, with as many indices to a byte as fit.
+    """Encode the tensor `levels[indices] * scale`, with as many indices per byte as possible.
 
-    Sixteen levels take 4 bits each, three levels 1.6 and two levels 1.
+    An index takes 4 bits for 16 levels, 1.6 bits for 3 levels, and 1 bit for 2 levels.
 
     Args:
-        indices: of any shape, integers from 0 to below the number of levels.
-        levels: [levels], float32, 2 to 256 of them.
-        scale: float32, of a shape that `indices` broadcasts with to its own shape.
+        indices: integers from 0 to below the number of levels, of any shape.
+        levels: 2 to 256 levels, [levels], float32.
+        scale: float32; its shape must broadcast to the shape of `indices`.
 
     Raises:
-        ValueError: there are too few or too many levels, or an index is out of their range.
+        ValueError: the number of levels or an index is outside its range.
     """
     base = len(levels)
-    if not 2 <= base <= _MOST_LEVELS:
-        raise ValueError(f"there must be 2 to {_MOST_LEVELS} levels, but got {base}")
+    if not 2 <= base <= _MAX_LEVELS:
+        raise ValueError(f"the number of levels must be 2 to {_MAX_LEVELS}, but got {base}")
     if indices.size and not (indices.min() >= 0 and indices.max() < base):
         raise ValueError(
             f"indices must be from 0 to {base - 1}, but got {indices.min()} to {indices.max()}"
         )
-    # Not by logarithms: log(125, 5) comes out below 3.
-    digits = max(count for count in range(1, 9) if base**count <= _MOST_LEVELS)
+    # Logarithms are inexact: math.log(125, 5) is not 3.
+    digits = max(count for count in range(1, 9) if base**count <= _MAX_LEVELS)
     places = (base ** np.arange(digits)).astype(np.int32)
-    line = np.zeros(math.ceil(indices.size / digits) * digits, np.int32)
-    line[: indices.size] = indices.ravel()
-    packed = (line.reshape(-1, digits) * places).sum(axis=1).astype(np.uint8)
+    flat = np.zeros(math.ceil(indices.size / digits) * digits, np.int32)
+    flat[: indices.size] = indices.ravel()
+    packed = (flat.reshape(-1, digits) * places).sum(axis=1).astype(np.uint8)
     shape = np.array(indices.shape, np.int64)
     return Encoded(
         "Coded",
@@ -63,9 +63,9 @@ def coded(indices: np.ndarray, levels: np.ndarray, scale: np.ndarray) -> Encoded
 
 
 def sparse(tensor: np.ndarray) -> Encoded:
-    """Return the tensor as a bitmap and its nonzero elements.
+    """Encode the tensor as a bitmap and its nonzero elements.
 
-    For unsigned bytes, the most frequent value counts as zero.
+    For unsigned bytes, the most frequent value replaces zero.
     """
     flat = tensor.ravel()
     zero = np.bincount(flat).argmax() if tensor.dtype == np.uint8 and flat.size else 0
@@ -77,11 +77,11 @@ def sparse(tensor: np.ndarray) -> Encoded:
 
 
 def halved(tensor: np.ndarray) -> Encoded:
-    """Return the tensor rounded to float16; values beyond its range are clipped to it."""
+    """Encode the tensor as float16; values outside the range of float16 are clipped."""
     largest = np.finfo(np.float16).max
     return Encoded("Half", (tensor.clip(-largest, largest).astype(np.float16),))
 
 
 def stored_bytes(encoded: Encoded) -> int:
-    """Return the number of bytes of the encoded tensor, without names."""
+    """Return the number of bytes of the encoded tensor, without its names."""
     return sum(part.nbytes for part in encoded.inputs)

@@ -1,4 +1,4 @@
-"""Packing of an ONNX model's weights, and unpacking for programs that need plain weights."""
+"""Packing of an ONNX model's weights, and unpacking to plain weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,21 +18,25 @@ from spaces.quantization.weight_compression.decoders import (
 )
 from spaces.quantization.weight_compression.encodings import Encoded, sparse, stored_bytes
 
-# A tensor's names and its call take about this many bytes themselves.
-_CALL_BYTES = 300
+# Approximate number of bytes for the decoding node of a tensor and its names.
+_NODE_BYTES = 300
 
 
 def pack(model: ModelProto, tensors: Mapping[str, Encoded]) -> ModelProto:
-    """Return a copy of `model` in which these initializers, by name, are encoded.
+    """Return a copy of `model` with the initializers in `tensors` encoded, by name.
 
     Raises:
-        ValueError: the model has no such initializer, or its opset differs from the decoders'.
+        ValueError: the model lacks an initializer, or its opset differs from the decoders' opset.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
     if versions.get("", 0) != OPSET:
-        raise ValueError(f"only models of opset {OPSET} can be packed, but got {versions.get('')}")
-    if strangers := tensors.keys() - {tensor.name for tensor in model.graph.initializer}:
-        raise ValueError(f"the model has no initializers {sorted(strangers)}")
+        raise ValueError(
+            f"a model to pack must have opset {OPSET}, but has {versions.get('')}: export it again"
+        )
+    if unknown := tensors.keys() - {tensor.name for tensor in model.graph.initializer}:
+        raise ValueError(
+            f"tensors to pack must be initializers of the model, but {sorted(unknown)} are not"
+        )
     packed = ModelProto()
     packed.CopyFrom(model)
     graph = packed.graph
@@ -47,31 +51,31 @@ def pack(model: ModelProto, tensors: Mapping[str, Encoded]) -> ModelProto:
 
 
 def pack_sparse(model: ModelProto) -> ModelProto:
-    """Return a copy of `model` in which tensors with enough zeros are stored without them."""
+    """Return a copy of `model` with tensors stored sparsely where this saves bytes."""
     found = {}
     for tensor in model.graph.initializer:
         encoded = sparse(numpy_helper.to_array(tensor))
-        if stored_bytes(encoded) + _CALL_BYTES < len(tensor.raw_data):
+        if stored_bytes(encoded) + _NODE_BYTES < len(tensor.raw_data):
             found[tensor.name] = encoded
     return pack(model, found)
 
 
 def unpacked(path: Path) -> ModelProto:
-    """Return the model of an ONNX file, packed or plain, with all weights stored plainly.
+    """Return the model of a packed or plain ONNX file, with plain weights.
 
     Raises:
-        ValueError: the file is not an ONNX model, is damaged, or has a newer format.
+        ValueError: the file is not an ONNX model, is damaged, or has a newer packed format.
     """
     try:
         model = onnx.load(path)
     except DecodeError as error:
-        raise ValueError(f"{path} is no ONNX model: {error}") from error
+        raise ValueError(f"{path} must be an ONNX model, but can't be parsed: {error}") from error
     version = format_version(model)
     if version is None:
         return model
     if version > VERSION:
         raise ValueError(
-            f"{path} must be of format {VERSION} or older, but is of format {version}: read it "
+            f"{path} must have packed format {VERSION} or older, but has format {version}: read it "
             "with a newer retort"
         )
     calls = [node for node in model.graph.node if node.domain == DOMAIN]
@@ -90,7 +94,7 @@ def unpacked(path: Path) -> ModelProto:
 
 
 def _calls(tensors: Mapping[str, Encoded]) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Return each tensor's decoding call, and the encoded parts; equal parts are stored once."""
+    """Return the decoding node of each tensor, and the encoded parts without duplicates."""
     parts: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
     calls = []
     for name, encoded in tensors.items():
@@ -105,7 +109,7 @@ def _calls(tensors: Mapping[str, Encoded]) -> tuple[list[NodeProto], list[Tensor
 
 
 def _declare(model: ModelProto, names: set[str]) -> None:
-    """Add the decoders of these names to the model, unless it has them."""
+    """Add the decoders with these names to the model, if it lacks them."""
     known = {function.name for function in model.functions if function.domain == DOMAIN}
     functions = decoders()
     model.functions.extend(functions[name] for name in sorted(names - known))
@@ -114,7 +118,7 @@ def _declare(model: ModelProto, names: set[str]) -> None:
 
 
 def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[TensorProto]:
-    """Return the results of the calls, which are run alone."""
+    """Run only the decoding nodes, and return the decoded tensors."""
     parts = {name for node in calls for name in node.input}
     names = [node.output[0] for node in calls]
     graph = helper.make_graph(
@@ -124,7 +128,7 @@ def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[Tens
         [onnx.ValueInfoProto(name=name) for name in names],
         [tensor for tensor in model.graph.initializer if tensor.name in parts],
     )
-    alone = helper.make_model(
+    decoding_model = helper.make_model(
         graph,
         opset_imports=model.opset_import,
         functions=model.functions,
@@ -134,10 +138,12 @@ def _decoded(model: ModelProto, calls: list[NodeProto], path: Path) -> list[Tens
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(
-            alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            decoding_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         values: list[np.ndarray] = session.run(names, {})
     # ONNX Runtime's errors have no common base class.
     except Exception as error:
-        raise ValueError(f"the weights of {path} can't be decoded: {error}") from error
+        raise ValueError(
+            f"the weights of {path} can't be decoded, so the file is damaged: {error}"
+        ) from error
     return [numpy_helper.from_array(value, name) for name, value in zip(names, values, strict=True)]

@@ -13,18 +13,19 @@ from spaces.quantization.weight_compression.codes import Coder
 from spaces.quantization.weight_compression.encodings import Encoded, coded
 from spaces.quantization.weight_compression.packed import pack
 
-# With fewer numbers, a channel's scale takes as much as it saves, and the accuracy falls most.
-_CHANNEL_AT_LEAST = 16
+# With fewer weights per channel, the scale takes the bytes that the codes save, and the accuracy
+# falls most.
+_MIN_WEIGHTS_PER_CHANNEL = 16
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A node that multiplies by constant weights.
+    """A node that multiplies its input by constant weights.
 
     Attributes:
         node: a convolution or a matrix product.
-        name: the weights' name.
-        channels: the axis of the weights that holds output channels.
+        name: name of the weights.
+        channels: axis of the output channels in the weights.
     """
 
     node: NodeProto
@@ -33,7 +34,7 @@ class Layer:
 
 
 def weighted_layers(model: ModelProto) -> list[Layer]:
-    """Return the model's layers in the order of computing; of shared weights the first layer."""
+    """Return the model's layers in their order; for shared weights, only the first layer."""
     constants = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     found: dict[str, Layer] = {}
     for node in model.graph.node:
@@ -44,18 +45,18 @@ def weighted_layers(model: ModelProto) -> list[Layer]:
 
 
 def worth_coding(channels: int, numbers: int) -> bool:
-    """Return whether few levels save bytes for these numbers of channels and of weights in each."""
-    return channels > 1 and numbers >= _CHANNEL_AT_LEAST
+    """Return whether codes save bytes, for the numbers of channels and of weights per channel."""
+    return channels > 1 and numbers >= _MIN_WEIGHTS_PER_CHANNEL
 
 
 def code_weights(source: Path, destination: Path, coder: Coder, *, ends: bool) -> None:
-    """Write the ONNX file `source` with its layers' weights stored as codes.
+    """Write a copy of the ONNX file `source` with codes in place of the layers' weights.
 
     Args:
-        source: the path of a plain file.
-        destination: the path of the packed file.
-        coder: maps weights [channels, numbers] to codes.
-        ends: whether the first and the last layer are coded as well.
+        source: path of a plain file.
+        destination: path of the packed file.
+        coder: maps weights, [channels, weights], to codes.
+        ends: whether to code the first and the last layer too.
     """
     model = onnx.load(source)
     layers = weighted_layers(model)
@@ -70,7 +71,7 @@ def code_weights(source: Path, destination: Path, coder: Coder, *, ends: bool) -
 
 
 def _encoded(weights: np.ndarray, layer: Layer, coder: Coder) -> Iterator[Encoded]:
-    """Yield the weights as codes, if that saves bytes."""
+    """Yield the coded weights, if codes save bytes."""
     ordered = np.moveaxis(weights, layer.channels, 0)
     channels = ordered.shape[0]
     if weights.dtype != np.float32 or not worth_coding(channels, weights.size // channels):
