@@ -103,10 +103,10 @@ def _print_truth(judged: list[Judged], requirements: StudentRequirements, most: 
     pairs = [(one, dry_run(one.recipe, everything)) for one in told]
     for name in ("size_bytes", "parameters", "macs", "latency_ms"):
         errors = [
-            abs(said / getattr(found, name) - 1)
+            abs(predicted / found[name] - 1)
             for one, found in pairs
             if one.verdict.basis is Basis.PREDICTED
-            and (said := getattr(one.verdict.cost, name)) is not None
+            and (predicted := (one.verdict.cost or {}).get(name)) is not None
         ]
         if errors:
             print(
@@ -124,8 +124,8 @@ def _print_false(pairs: list[tuple[Judged, Cost]], requirements: StudentRequirem
             if not one.verdict.admitted and name in _broken(one.verdict, requirements)
         ]
         admitted = [found for one, found in pairs if one.verdict.admitted]
-        wrong = sum(getattr(found, name) <= limit for found in rejected)
-        missed = sum(getattr(found, name) > limit for found in admitted)
+        wrong = sum(found[name] <= limit for found in rejected)
+        missed = sum(found[name] > limit for found in admitted)
         print(
             f"  {name}: {wrong} of {len(rejected)} told rejections false, "
             f"{missed} of {len(admitted)} told admissions false"

@@ -1,4 +1,4 @@
-"""The benchmark of foreseen ends, on trainings whose ends are known to follow a line."""
+"""The benchmark of predicted ends, on trainings whose ends are known to follow a line."""
 
 from pathlib import Path
 
