@@ -54,7 +54,8 @@ def main() -> None:
 
 
 def _open_first_page() -> None:
-    # The default page has no name in the address. `/frontier` must work, so it can't be the default.
+    # The default page has no name in the address. `/frontier` must work, so the default page is
+    # this redirect.
     st.switch_page(f"views/{_PAGES[0][0]}.py", query_params=st.query_params.to_dict())
 
 

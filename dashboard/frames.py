@@ -41,8 +41,8 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     student); each metric by its name, and with the prefix `test_` on the test images; each cost by
     its stored name, and `duration_s` (NaN if not measured); the student's `family`; `note`, the
     reason why the trial is not complete, or which stage had no effect. Then each axis of the recipe
-    as short text (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and each
-    parameter by its own name.
+    as short text (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and
+    each parameter by its own name.
 
     Args:
         trials: the trials of one study.
@@ -95,7 +95,7 @@ def describe_method(params: Mapping[str, Scalar], axis: str) -> str:
 
 
 def recipe_in_words(params: Mapping[str, Scalar]) -> str:
-    """Return the methods of all axes: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
+    """Return all methods: `resnet18 · standard · soft_targets · magnitude 34% · float32`."""
     return " · ".join(describe_method(params, name) for name in params if "." not in name)
 
 

@@ -63,7 +63,7 @@ def launch(
     try:
         return server.wait()
     except KeyboardInterrupt:
-        # The server receives Ctrl-C too. A signal to this process alone does not reach it: see below.
+        # The server receives Ctrl-C too, but not a signal to this process alone: see below.
         return 0
     finally:
         server.terminate()
@@ -85,8 +85,8 @@ def check_host(host: str, *, insist: bool = False) -> None:
     if not has_login:
         raise BadInput(
             f"host must be this machine's own, such as 127.0.0.1, but got {host}: anyone who "
-            "reaches it could read the whole store. Configure a login ([auth] in .streamlit/secrets.toml), "
-            "tunnel with ssh -L, or pass --insist"
+            "reaches it could read the whole store. Configure a login ([auth] in "
+            ".streamlit/secrets.toml), tunnel with ssh -L, or pass --insist"
         )
 
 

@@ -34,7 +34,7 @@ def classes_figure(names: Sequence[str], student: ByClass, teacher: ByClass | No
     figure.add_trace(_dots("Student", labels, [student[place] for place in worst], FRONTIER))
     figure.update_layout(
         xaxis={"tickformat": ".3~p", "autorangeoptions": {"clipmin": -0.02, "clipmax": 1.02}},
-        # Rows have numbers, because shortened names may be equal. plotly draws the first row lowest.
+        # Rows have numbers: shortened names may be equal. plotly draws the first row lowest.
         yaxis={
             "autorange": "reversed",
             "tickvals": list(range(len(worst))),

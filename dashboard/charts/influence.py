@@ -56,7 +56,8 @@ def importance_figure(
 def slice_figure(trials: pd.DataFrame, parameter: str, objective: Measure) -> go.Figure | None:
     """Return a figure of the objective against one parameter; None without trials.
 
-    It shows the frontier and at most 2,000 other trials. Points carry the trial's number as `customdata[0]`.
+    It shows the frontier and at most 2,000 other trials. Points carry the trial's number as
+    `customdata[0]`.
     """
     known = trials[trials[objective.column].notna() & trials[parameter].notna()]
     if known.empty:

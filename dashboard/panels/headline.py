@@ -105,7 +105,9 @@ def explain_absence(view: StudyView, reason: str) -> None:
         if standing(view.study) is StudyState.RUNNING:
             text = "The first trials are running; none has ended yet."
         else:
-            text = f"The search ended before any trial did. Resume it: `retort resume {view.study.name}`"
+            text = (
+                f"The search ended before any trial. Resume it: `retort resume {view.study.name}`"
+            )
         st.info(text, icon=":material/hourglass:")
         return
     st.warning("No student fits yet.", icon=":material/straighten:")

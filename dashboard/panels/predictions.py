@@ -39,8 +39,8 @@ def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
         student = kept_predictions(artifacts, folder.name).get(_PART)
         if student is None:
             st.caption(
-                "The predictions are not on this machine, or an older retort, which stored none, made "
-                "the student."
+                "The predictions are not on this machine, or an older retort made the student and "
+                "stored none."
             )
             return
         names = data_names(folder)

@@ -68,7 +68,7 @@ def _show_importance(here: PageContext) -> None:
     trained, score = trained_students(view.records, view.goal), metric_measure(view.goal.metric)
     if trained < _TRUSTED:
         st.caption(
-            f"Students trained: {trained}. With so few, the importance for {score.name} is uncertain."
+            f"Students trained: {trained}. So few make the importance for {score.name} uncertain."
         )
     show_plot(
         figure,
@@ -163,8 +163,8 @@ def _show_progress(here: PageContext) -> None:
         st.markdown(
             "#### Progress of the search",
             width="stretch",
-            help="Hypervolume: the share of the space of the objectives, up to the budget, that the "
-            "students dominate.",
+            help="Hypervolume: the share of the space of the objectives, up to the budget, that "
+            "the students dominate.",
         )
         key = bind(here.page, "over", "trials", one_of(_OVER))
         over = st.segmented_control(

@@ -43,7 +43,8 @@ def show() -> None:
             _show_study(summary)
     if len(summaries) > _MOST_SHOWN:
         st.caption(
-            f"{len(summaries) - _MOST_SHOWN} older studies are not listed. Choose them on the other pages."
+            f"{len(summaries) - _MOST_SHOWN} older studies are not listed. "
+            "Choose them on the other pages."
         )
 
 

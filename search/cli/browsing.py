@@ -30,7 +30,8 @@ from search.cli.options import (
     named_or_latest,
     store_option,
 )
-from search.cli.terminal import add_figures, out, say, trial_table, write_csv, write_json
+from search.cli.tables import add_figures, trial_table
+from search.cli.terminal import out, say, write_csv, write_json
 from search.config.single_trial import study_of_trial
 from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal, stored_goal

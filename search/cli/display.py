@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.analysis.pareto import frontier
-from search.cli.terminal import objectives_text, out, recipe_text, state_text, trial_table
+from search.cli.tables import objectives_text, recipe_text, state_text, trial_table
+from search.cli.terminal import out
 from search.config.study import Study
 from search.errors import StoreError
 from search.objectives.goal import Goal
@@ -132,12 +133,12 @@ class LiveDisplay:
 
     def _header(self) -> RenderableType:
         wanted = self.study.search.trials
-        trained = self.trained
+        trained, elapsed = self.trained, format_duration(time.monotonic() - self.start)
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             ProgressBar(total=wanted, completed=self.trained_before + trained, width=20),
             f"{self.trained_before + trained}/{wanted} trained",
-            f"{format_duration(time.monotonic() - self.start)} elapsed{self._left(trained, wanted)}",
+            f"{elapsed} elapsed{self._left(trained, wanted)}",
         )
         counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
         return Group(grid, counts) if counts else grid

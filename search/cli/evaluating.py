@@ -12,7 +12,8 @@ from rich.table import Table
 
 from search.cli.browsing import OutputFormat
 from search.cli.options import Json, path, path_or_name
-from search.cli.terminal import add_figures, fitting, metric_text, out, say, write_csv, write_json
+from search.cli.tables import add_figures, fitting, metric_text
+from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
 from search.objectives.budget import cost_texts

@@ -22,7 +22,8 @@ from search.cli.options import (
     named_or_latest,
     path,
 )
-from search.cli.terminal import metric_text, objectives_text, recipe_text, say, write_json
+from search.cli.tables import metric_text, objectives_text, recipe_text
+from search.cli.terminal import say, write_json
 from search.errors import BadInput
 from search.export.formats import ExportFormat
 from search.files.atomic import file_written_whole

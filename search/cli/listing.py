@@ -76,7 +76,10 @@ def limits(*, as_json: Json = False) -> None:
         return
     for one in found:
         out.print(f"[bold]{one['name']}[/]  {escape(str(one['description']))}", soft_wrap=True)
-        text = f"  {one['takes']}; {one['measured']}, stored as {one['stored_as']}; from {one['origin']}"
+        text = (
+            f"  {one['takes']}; {one['measured']}, stored as {one['stored_as']}; "
+            f"from {one['origin']}"
+        )
         out.print(escape(text), style="dim", highlight=False, soft_wrap=True)
 
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
-from search.cli.terminal import complain, out, state_text, write_json
+from search.cli.tables import state_text
+from search.cli.terminal import complain, out, write_json
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal

@@ -7,7 +7,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from search.cli.terminal import out, recipe_text
+from search.cli.tables import recipe_text
+from search.cli.terminal import out
 from search.config.study import Study
 from search.objectives.goal import Goal
 from search.objectives.units import format_bytes, format_duration

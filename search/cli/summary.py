@@ -9,7 +9,8 @@ from search.analysis.pareto import frontier
 from search.analysis.utilization import occupancy, occupancy_text
 from search.cli.options import store_option
 from search.cli.picture import draw_frontier
-from search.cli.terminal import metric_text, out, recipe_text, say, trial_table
+from search.cli.tables import metric_text, recipe_text, trial_table
+from search.cli.terminal import out, say
 from search.config.resources import parallel_trials
 from search.config.study import Study
 from search.errors import DiskError

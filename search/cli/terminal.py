@@ -1,24 +1,17 @@
-"""The look of output on a terminal: consoles, tables, and plain text for scripts."""
+"""The consoles, and output for scripts: JSON and CSV."""
 
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from search.files.text import visible, visible_lines
-from search.objectives.budget import cost_texts
-from search.objectives.goal import Goal
-from search.objectives.metric import Metric
-from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
 
 
 class _VisibleConsole(Console):
@@ -27,7 +20,7 @@ class _VisibleConsole(Console):
     Names and messages come from stores, folders and machines that others control.
     """
 
-    # Both are needed: rich measures the width of cells after `render_str`, and spinners don't use it.
+    # Both are needed: rich measures cells after `render_str`, and spinners don't call it.
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible_lines(text), **options)
 
@@ -41,17 +34,6 @@ class _VisibleConsole(Console):
 # Otherwise rich would turn line 100 in `study.yaml:100:3` into an emoji.
 out = _VisibleConsole(emoji=False)
 err = _VisibleConsole(stderr=True, emoji=False)
-
-_RECIPE = 12  # characters: the smallest width of the column of recipes
-
-_STYLES = {
-    TrialState.RUNNING: "cyan",
-    TrialState.COMPLETE: "green",
-    TrialState.INFEASIBLE: "yellow",
-    TrialState.STOPPED: "blue",
-    TrialState.FAILED: "red",
-    TrialState.INTERRUPTED: "magenta",
-}
 
 
 def complain(message: str) -> None:
@@ -82,128 +64,3 @@ def write_csv(rows: Sequence[Mapping[str, object]]) -> None:
 
 def _cell(value: object) -> object:
     return visible_lines(value) if isinstance(value, str) else value
-
-
-def state_text(state: TrialState) -> str:
-    """Return the state, coloured."""
-    return f"[{_STYLES[state]}]{state}[/]"
-
-
-def metric_text(metric: Metric, quality: Quality) -> str:
-    """Return a metric's value as text; a dash if it was not measured."""
-    found = quality.get(metric.name)
-    return "–" if found is None else metric.format(found.value)
-
-
-def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
-    """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
-    costs = [f"{one.label} {one.format(cost[one.cost])}" for one in goal.costs if one.cost in cost]
-    return ", ".join([f"{goal.metric.label} {metric_text(goal.metric, quality)}", *costs])
-
-
-def recipe_text(params: Mapping[str, object]) -> str:
-    """Return a recipe in a few words: `test_resnet, soft_targets, magnitude 0.34, int8_static`."""
-    # A trial in a store that was edited by hand may lack any of them.
-    student = params.get("student.timm.model", params.get("student", "–"))
-    words = [str(student), str(params.get("distillation", "–"))]
-    pruning = str(params.get("pruning", "–"))
-    ratio = params.get(f"pruning.{pruning}.ratio")
-    if pruning != "none":
-        words.append(f"{pruning} {ratio:.2f}" if isinstance(ratio, float) else pruning)
-    return ", ".join([*words, str(params.get("quantization", "–"))])
-
-
-def trial_table(
-    trials: Sequence[TrialRecord], *, title: str, goal: Goal, teacher: TeacherRecord | None = None
-) -> Table:
-    """Return a table with a row per trial, and the teacher in the last row.
-
-    The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    if the terminal is wide enough. The column of states is left out if all trials are complete.
-    """
-    rows = [_figures(goal, _outcome(trial).quality, trial.test, _outcome(trial).cost or {})
-            for trial in trials]  # fmt: skip
-    last = _figures(goal, teacher.quality, teacher.test, teacher.cost) if teacher else {}
-    states = {trial.state for trial in trials} != {TrialState.COMPLETE}
-    recipes = [recipe_text(trial.params) for trial in trials]
-    taken = len("  teacher   ") + (len("interrupted   ") if states else 0)
-    room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
-    titles = list(_figures(goal, {}, {}, {}))
-    shown = [row for row in (*rows, last) if row]
-    names = titles[: fitting(titles, shown, needed=2 + len(goal.costs), room=room)]
-    table = _empty_table(title, names, states=states)
-    for trial, recipe, row in zip(trials, recipes, rows, strict=True):
-        state = [state_text(trial.state)] if states else []
-        recipe_cell = escape(recipe) + _no_op_mark(trial.outcome)
-        table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell)
-    if teacher:
-        table.add_section()
-        state = [""] if states else []
-        cells = (last[name] for name in names)
-        table.add_row("teacher", *cells, *state, escape(teacher.name), style="dim")
-    return table
-
-
-def fitting(
-    titles: Sequence[str],
-    rows: Sequence[Mapping[str, str]],
-    *,
-    needed: int,
-    room: int,
-    between: int = 3,
-) -> int:
-    """Return how many columns of a table, counted from the first, fit into the width.
-
-    Args:
-        titles: the columns' titles.
-        rows: the cells of each row by title.
-        needed: the number of columns that are always shown.
-        room: the width for these columns, in characters.
-        between: characters between two columns.
-    """
-    for count, title in enumerate(titles):
-        room -= max(map(cell_len, [*title.split(), *(row[title] for row in rows)])) + between
-        if count >= needed and room < 0:
-            return count
-    return len(titles)
-
-
-def add_figures(table: Table, names: Iterable[str]) -> None:
-    """Add a column for each figure; each word of its title is on a line of its own."""
-    for name in names:
-        table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
-
-
-def _empty_table(title: str, names: Iterable[str], *, states: bool) -> Table:
-    table = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
-    )
-    add_figures(table, ["trial", *names])
-    if states:
-        table.add_column("state", no_wrap=True)
-    table.add_column("recipe", overflow="fold", min_width=_RECIPE)
-    return table
-
-
-def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[str, str]:
-    """Return a network's figures by column, the most important first."""
-    own, *others = goal.all_metrics
-    costs = cost_texts(cost)
-    return {
-        own.label: metric_text(own, quality),
-        "test": metric_text(own, test),
-        **{limit.label: costs[limit.label] for limit in goal.costs},
-        **{metric.label: metric_text(metric, quality) for metric in others},
-        **{limit.label: costs[limit.label] for limit in goal.all_limits},
-    }
-
-
-def _outcome(trial: TrialRecord) -> Outcome:
-    return trial.outcome or Outcome(state=trial.state)
-
-
-def _no_op_mark(outcome: Outcome | None) -> str:
-    """Return a mark that names the stages without effect; `retort show` gives the reason."""
-    lines = (outcome.no_op or "").splitlines() if outcome else []
-    stages = ", ".join(line.partition(":")[0] for line in lines)
-    return f" [yellow](no_op: {escape(stages)})[/]" if stages else ""

@@ -42,8 +42,8 @@ Factory = Annotated[str, AfterValidator(_as_factory)]
 def is_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "must be up to 64 letters, digits, dots, dashes and underscores, and begin with a letter "
-            f"or digit, but got {name!r}"
+            "must be up to 64 letters, digits, dots, dashes and underscores, and begin with a "
+            f"letter or digit, but got {name!r}"
         )
     return name
 

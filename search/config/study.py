@@ -34,8 +34,8 @@ class DataSettings(Section):
     ] = Field(description="where the images come from")
     path: AnyPath | None = Field(
         None,
-        description="folder or file of the images, relative to the study file's folder; `digits` and "
-        "`timm` need none",
+        description="folder or file of the images, relative to the study file's folder; `digits` "
+        "and `timm` need none",
     )
     unlabelled: AnyPath | None = Field(
         None,
@@ -60,7 +60,7 @@ class DataSettings(Section):
     )
     max_corrupt_share: Share = Field(
         0.01,
-        description="damaged images are reported and skipped; a larger share of them is an error",
+        description="the largest allowed share of damaged images, which are reported and skipped",
     )
     shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
     flip: bool | None = Field(
@@ -98,8 +98,8 @@ class TeacherSettings(Section):
     pretrained: bool = Field(False, description="load timm's pretrained weights of the model")
     checkpoint: AnyPath | None = Field(
         None,
-        description="the model's weights, as safetensors or a plain state dict, relative to the study "
-        "file's folder",
+        description="the model's weights, as safetensors or a plain state dict, relative to the "
+        "study file's folder",
     )
     exported: AnyPath | None = Field(
         None,
@@ -111,7 +111,7 @@ class TeacherSettings(Section):
         "file's folder, or package.module:function of an installed package; needs --allow-code",
     )
     train: TeacherTraining | None = Field(
-        None, description="train the teacher on these data, from the weights that it has"
+        None, description="train the teacher on these data, starting from its weights if it has any"
     )
     image_size: int | None = Field(
         None,
@@ -147,8 +147,8 @@ class TeacherSettings(Section):
             )
         if self.train and (self.mean or self.image_size):
             raise ValueError(
-                "a teacher that is trained here takes the data's images: leave out image_size, mean "
-                "and std"
+                "a teacher that is trained here takes the data's images: leave out image_size, "
+                "mean and std"
             )
         if self.model and not (self.pretrained or self.checkpoint or self.train):
             raise ValueError(
@@ -178,7 +178,7 @@ class SearchSettings(Section):
     """The goal, the number of recipes to try, and the sampler that proposes them."""
 
     objective: Annotated[str, AfterValidator(_is_metric)] = Field(
-        DEFAULT_OBJECTIVE, description="the metric to maximise; `retort metrics` lists all metrics"
+        DEFAULT_OBJECTIVE, description="the metric to optimise; `retort metrics` lists all metrics"
     )
     minimize: Annotated[
         list[Annotated[str, AfterValidator(_is_limit)]],
@@ -196,8 +196,8 @@ class SearchSettings(Section):
     )
     max_time: Seconds | None = Field(
         None,
-        description="start no trial and make no branch after this time, such as 2h; all runs of the "
-        "study count together",
+        description="start no trial and make no branch after this time, such as 2h; all runs of "
+        "the study count together",
     )
     stopping: bool = Field(
         True,

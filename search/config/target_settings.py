@@ -27,8 +27,8 @@ class TargetSettings(Section):
     resource: str | None = Field(
         None,
         pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$",
-        description="the Ray resource of the one machine of a cluster that serves students; latency "
-        "is measured only there",
+        description="the Ray resource of the one machine of a cluster that serves students; "
+        "latency is measured only there",
     )
 
     @property

@@ -164,14 +164,14 @@ class _YamlReader:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             _refuse(
                 at,
-                f"{_within(place)} must be a plain value, but is an anchor (&) or an alias (*): quote "
-                "a text that begins with one of these signs",
+                f"{_within(place)} must be a plain value, but is an anchor (&) or an alias (*): "
+                "quote a text that begins with one of these signs",
             )
         if getattr(event, "tag", None) is not None:
             _refuse(
                 at,
-                f"{_within(place)} must be a plain value, but is a tag (!): quote a text that begins "
-                "with this sign",
+                f"{_within(place)} must be a plain value, but is a tag (!): quote a text that "
+                "begins with this sign",
             )
         if len(place) > _MOST_LEVELS:
             _refuse(
