@@ -29,30 +29,35 @@ def page(rows: Sequence[Row], *, lacking: int) -> str:
     pretrained = [row for row in rows if row.pretrained == YES]
     return "\n".join(
         [
-            "# Which of timm's small models work here",
+            "# timm's small models in retort",
             "",
-            f"Every timm model under 12 million parameters (timm {rows[0].timm}), as found by",
-            "`benchmarks/catalogue.py`: whether it trains, prunes (magnitude, at 25, 50 and",
-            "75% of the channels), exports to ONNX and quantizes to static int8. Images have",
-            "64 pixels, or the model's own size where it can't take those; weights are",
-            "random, since shapes and operators decide what works. Each row, with parameters,",
-            "MACs, bytes and latency, is in [catalogue.csv](../benchmarks/catalogue.csv); its",
-            "latencies were taken on a busy machine, and serve to compare. What failed was tried",
-            "again after pruning or export were mended, what worked was not.",
+            "`benchmarks/catalogue.py` tried every timm model with fewer than 12 million",
+            f"parameters (timm {rows[0].timm}). It checked whether retort can train the model,",
+            "prune it (`magnitude`, at 25, 50 and 75% of the channels), export it to ONNX and",
+            "quantize it to static int8. The images had 64 pixels, or the model's own size if the",
+            "model can't take 64. The weights were random, because only shapes and operators",
+            "decide whether these steps succeed. [catalogue.csv](../benchmarks/catalogue.csv) has",
+            "a row for each model, with its parameters, MACs, bytes and latency. Other programs",
+            "ran at the same time, so use the latencies only for comparison. After a fix of",
+            "pruning or export, the benchmark tried the failed models again, but not the others.",
             "",
             *_lacking(len(rows), lacking),
-            f"- all models: {_share(rows)} work in all four",
-            f"- those with pretrained weights: {_share(pretrained)}",
-            f"- families with pretrained weights, one model or more: {_families(pretrained)}",
+            f"- All four steps succeed for {_share(rows)} of the models.",
+            f"- They succeed for {_share(pretrained)} of the models with pretrained weights.",
+            f"- They succeed for at least one model in {_families(pretrained)} of the families",
+            "  with pretrained weights.",
             "",
-            "What does not work is refused before it is trained: admission builds, prunes, exports",
-            "and quantizes each student untrained, and records the reason. `retort plan` shows it.",
+            "A search refuses a student that fails before it trains the student: admission builds,",
+            "prunes, exports and quantizes each student untrained, and records the reason.",
+            "`retort plan` shows the reasons.",
             "",
             "## By family",
             "",
+            "The last column is the share of parameters that pruning at 50% leaves, in the median.",
+            "",
             *_by_family(rows),
             "",
-            "## What is refused, and why",
+            "## Refused models and reasons",
             "",
             *_refusals(rows),
             "",
@@ -78,7 +83,7 @@ def _families(rows: Sequence[Row]) -> str:
 
 
 def _by_family(rows: Sequence[Row]) -> Iterable[str]:
-    yield "| family | models | trains | prunes | exports | quantizes | all | half pruned leaves |"
+    yield "| family | models | trains | prunes | exports | quantizes | all | left at 50% |"
     yield "|---|---|---|---|---|---|---|---|"
     families: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -99,10 +104,10 @@ def _by_family(rows: Sequence[Row]) -> Iterable[str]:
 def _refusals(rows: Sequence[Row]) -> Iterable[str]:
     reasons: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
-        told = row.verdicts()
-        failed = next((name for name in _VERDICTS if told[name] != YES), None)
+        verdicts = row.verdicts()
+        failed = next((name for name in _VERDICTS if verdicts[name] != YES), None)
         if failed:
-            reasons[row.family, failed.replace("_", " at "), told[failed]] += 1
+            reasons[row.family, failed.replace("_", " at "), verdicts[failed]] += 1
     yield "| family | models | first fails | reason |"
     yield "|---|---|---|---|"
     for (family, stage, reason), count in sorted(reasons.items()):

@@ -1,4 +1,4 @@
-"""How well the ends of trainings are foreseen from their first epochs, on recorded ones.
+"""How well the ends of trainings are predicted from their first epochs, on recorded ones.
 
     python -m benchmarks.endings benchmarks/recipes.csv
 
@@ -18,7 +18,7 @@ from statistics import fmean, median
 import numpy as np
 
 from benchmarks.recorded_problem import read_lines
-from search.samplers.curve_extrapolation import foreseen_ending
+from search.samplers.curve_extrapolation import predicted_ending
 from search.samplers.logit_scale import to_logits
 
 _COUNTS = (5, 15, 40)
@@ -37,10 +37,10 @@ def errors(points: Sequence[Point], count: int) -> tuple[float, float, float]:
     for _ in range(_DRAWS):
         drawn = rng.choice(len(points), count + 1, replace=False)
         (reached, last), *ended = (points[place] for place in drawn)
-        ending = foreseen_ending(reached, ended)
+        ending = predicted_ending(reached, ended)
         lines.append(last - ending.logit)
         gains.append(last - reached - median(end - at for at, end in ended))
-        above.append(last > ending.hope)
+        above.append(last > ending.optimistic_logit)
     return _spread(lines), _spread(gains), fmean(above)
 
 

@@ -1,1 +1,1 @@
-"""How choices are tried: the trial, the search around it, and the store of its results."""
+"""The search: it tries recipes in trials, records their results, and recommends a student."""

@@ -1,30 +1,30 @@
-"""The errors, as one tree; the message of each leaf says what must hold and what to do.
+"""The exception tree; each message says what must hold, what was given and what to do.
 
 RetortError                 exit 1
-├── BadInput                exit 2   a person's input can't be used
+├── BadInput                exit 2   the user's input can't be used
 │   ├── StudyFileError               a study file, or an override of it
 │   ├── DataError                    a data set
 │   └── TeacherError                 a teacher
-├── NoStudentFits           exit 3   the search ended without a student inside the budget
-├── Interrupted             exit 130 the person stopped it
+├── NoStudentFits           exit 3   the search ended without a student within the budget
+├── Interrupted             exit 130 the user stopped the run
 ├── StoreError              exit 1   the store can't be opened, read or written
-│   ├── StoreUnavailable             not now: locked, gone or full; later it may be
-│   ├── ImpossibleValue              a measurement to store that no network can have
-│   │   └── NotFinite                it contains NaN or infinity
-│   ├── DamagedRow                   a stored row was damaged, as by an edit by hand
+│   ├── StoreUnavailable             the store is locked, unreachable or full; a retry may succeed
+│   ├── ImpossibleValue              a measurement that no network can have was to be stored
+│   │   └── NotFinite                the measurement contains NaN or infinity
+│   ├── DamagedRow                   a stored row is damaged, for example by a manual edit
 │   └── StudyHeld                    another process runs the study
-│       └── ArtifactsHeld            another store, or a copy, has its artifacts folder
+│       └── ArtifactsHeld            the artifacts folder belongs to another store or copy
 ├── ArtifactError           exit 1   an artifact is missing, damaged or from a newer version
-│   └── FolderStoreError             the URL that contains it is out of reach; an OSError too
-├── DiskError               exit 1   a folder can't be written: no room, read-only; an OSError too
-├── TargetError             exit 1   the machine that the budget is for does not answer
-├── RayUnavailable          exit 1   the Ray that trials run on does not start or answer, or is gone
-└── TrialError              exit 1   one trial can't go on; recorded, the search goes on
+│   └── FolderStoreError             the URL of the artifacts is unreachable; also an OSError
+├── DiskError               exit 1   a folder can't be written: full or read-only; also an OSError
+├── TargetError             exit 1   the target does not answer or can't measure
+├── RayUnavailable          exit 1   Ray does not start, does not answer, or is lost
+└── TrialError              exit 1   one trial failed; it is recorded, and the search continues
 """
 
 import re
 
-# Messages of torch's CPU allocator, C++ and ONNX Runtime, which have no exception of their own.
+# Messages of torch's CPU allocator, C++ and ONNX Runtime, which raise no specific exception.
 _NO_MEMORY = re.compile(
     r"can't allocate memory|not enough memory|std::bad_alloc|bad allocation|"
     r"Cannot allocate memory|Failed to allocate memory",
@@ -33,25 +33,28 @@ _NO_MEMORY = re.compile(
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Return whether the error's type or message reports that memory did not suffice."""
+    """Return whether the error's type or message reports a lack of memory."""
     return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 def shortened(error: Exception, *, lines: int = 2) -> str:
-    """Return the error's first lines, and how many more there are: torch lists every weight."""
+    """Return the first lines of the error's message, and the number of further lines.
+
+    Messages can be long: torch lists every weight that does not fit.
+    """
     text = [line.strip() for line in str(error).strip().splitlines()]
     more = f" (and {len(text) - lines} more lines)" if len(text) > lines else ""
     return " ".join(text[:lines]) + more
 
 
 class RetortError(Exception):
-    """An error that this project raises on purpose."""
+    """Base class of this project's errors."""
 
     exit_code = 1
 
 
 class BadInput(RetortError):
-    """A person's input can't be used; nothing was written."""
+    """The user's input can't be used; nothing was written."""
 
     exit_code = 2
 
@@ -61,7 +64,7 @@ class StudyFileError(BadInput):
 
 
 class DataError(BadInput):
-    """A data set is missing, unreadable or unfit."""
+    """A data set is missing, unreadable or unsuitable."""
 
 
 class TeacherError(BadInput):
@@ -69,13 +72,13 @@ class TeacherError(BadInput):
 
 
 class NoStudentFits(RetortError):
-    """No student that was tried fits the budget."""
+    """No student of the trials fits the budget."""
 
     exit_code = 3
 
 
 class Interrupted(RetortError):
-    """A person stopped the run; the finished results are in the store."""
+    """The user stopped the run; finished results are in the store."""
 
     exit_code = 130
 
@@ -85,19 +88,19 @@ class StoreError(RetortError):
 
 
 class StoreUnavailable(StoreError):
-    """The store is locked, gone or full: the same write may succeed later."""
+    """The store is locked, unreachable or full; the same write may succeed later."""
 
 
 class ImpossibleValue(StoreError):
-    """A value to store is one that no network can have."""
+    """A measurement that no network can have was to be stored."""
 
 
 class NotFinite(ImpossibleValue):
-    """A value to store contains a number that is not finite."""
+    """A measurement with NaN or infinity was to be stored."""
 
 
 class DamagedRow(StoreError):
-    """A row of the store differs from what was written; `study` is the one that it belongs to."""
+    """A stored row is damaged; `study` is the name of its study."""
 
     def __init__(self, message: str, *, study: str) -> None:
         super().__init__(message)
@@ -105,7 +108,7 @@ class DamagedRow(StoreError):
 
 
 class StudyHeld(StoreError):
-    """Another process runs the study, or took it over."""
+    """Another process runs the study, or has taken it over."""
 
 
 class ArtifactsHeld(StudyHeld):
@@ -117,7 +120,7 @@ class ArtifactError(RetortError):
 
 
 class FolderStoreError(ArtifactError, OSError):
-    """The URL of the artifacts or the cache is out of reach, or takes no file."""
+    """The URL of the artifacts or the cache is unreachable, or can't be written."""
 
 
 class DiskError(RetortError, OSError):
@@ -125,15 +128,15 @@ class DiskError(RetortError, OSError):
 
 
 class TargetError(RetortError):
-    """The machine that the budget is for does not answer, or can't measure."""
+    """The target does not answer, or can't measure."""
 
 
 class RayUnavailable(RetortError):
-    """The Ray that trials run on does not start, does not answer, or is gone."""
+    """Ray does not start, does not answer, or its connection is lost."""
 
 
 class TrialError(RetortError):
-    """One trial can't go on; `kind` is the short name under which the store records it."""
+    """One trial failed; `kind` is the stored short name of the failure."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

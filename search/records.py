@@ -1,4 +1,4 @@
-"""Records that are stored and shown: studies, trials and their measurements. Plain, frozen data."""
+"""Records of studies, trials and measurements, which are stored and shown. Plain, frozen data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from enum import StrEnum
 Scalar = bool | int | float | str
 
 TRAINING = "distil"
-"""The stage in which a student learns, before it is pruned; a stored name."""
+"""The stage that trains a student before its pruning; a stored name."""
 
 
 class StudyState(StrEnum):
@@ -21,27 +21,27 @@ class StudyState(StrEnum):
 
 
 class TrialState(StrEnum):
-    """The state of a trial; only COMPLETE ones have an artifact and may be on the frontier."""
+    """The state of a trial; only a COMPLETE trial has an artifact and may be on the frontier."""
 
     RUNNING = "running"
     COMPLETE = "complete"
-    INFEASIBLE = "infeasible"  # its cost breaks the budget; never trained if this was known before
-    STOPPED = "stopped"  # hopeless at a rung
+    INFEASIBLE = "infeasible"  # breaks the budget or contradicts itself; usually never trained
+    STOPPED = "stopped"  # stopped early at a rung
     FAILED = "failed"
     INTERRUPTED = "interrupted"
 
 
 Cost = Mapping[str, float]
-"""The costs of serving a student, measured on the file that is served.
+"""The costs of a student, measured on its served file.
 
 The keys are the stored names of `search.objectives.limits`, each with its unit. Unmeasured costs
-are left out, as are the target's times if a counted limit had already been broken.
+are left out. The latency is not measured if a counted cost already breaks the budget.
 """
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric's value on a part of the data, and its standard error; None where it isn't known."""
+    """A metric's value on a part of the data, and its standard error; None if that is unknown."""
 
     value: float
     error: float | None = None
@@ -53,10 +53,10 @@ Quality = Mapping[str, Measurement]
 
 @dataclass(frozen=True, kw_only=True)
 class CostSetting:
-    """The setting that costs hold for: a study's images and classes, and the machine that serves.
+    """The setting for which costs are valid: images, classes, and the target.
 
-    `runtime` names the runtime of the student, its version, and a digest of the versions of the
-    code that makes its file.
+    `runtime` contains the name and version of the target's runtime, and a digest of the versions of
+    the code that makes the student's file.
     """
 
     channels: int
@@ -81,8 +81,8 @@ class Shape:
 class EpochRecord:
     """One point of a learning curve; `score` is the study's metric on validation images.
 
-    The score is of the float network; in the stage `tune`, of the network under its format's
-    rounding.
+    The score is measured on the float32 network. In the stage `tune`, it is measured on the network
+    with fake quantization (quantization-aware training).
     """
 
     stage: str
@@ -94,15 +94,17 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """The time of one stage of a trial, and the student's score and cost after it.
+    """One stage of a trial: its duration, and the student's score and cost after it.
 
-    A `reused` stage had been computed before: its seconds are the time to fetch it.
-
-    `score` is the study's metric. The costs that are counted on the network are known at once. The
-    costs that are measured on the file are of the student's file as it would be served then,
-    exported in floats or quantized. They are measured when the student is shipped, for all stages
-    that gave it another shape or format, in turns. `no_op` says that the stage made no difference,
-    and the likely reason.
+    Attributes:
+        name: the name of the stage; a stored name.
+        seconds: its duration; for a reused stage, the time to read it from the cache.
+        score: the study's metric after the stage; None if not measured.
+        cost: costs after the stage. Some are counted on the network at the end of the stage. The
+            others are measured on the student's file, exported as float32 or quantized, when the
+            student is packaged. The files of all stages that changed it are then timed alternately.
+        reused: whether the stage was read from the cache.
+        no_op: the likely reason why the stage had no effect; None if it had one.
     """
 
     name: str
@@ -115,7 +117,7 @@ class StageRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRecord:
-    """A finished student on disk: its folder, relative to the study's artifacts, and its hash."""
+    """A student's artifact: its folder, relative to the study's artifacts folder, and its hash."""
 
     path: str
     sha256: str
@@ -123,7 +125,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRecord:
-    """The reason for a trial's failure; `kind` is a name like `non_finite` or `out_of_memory`."""
+    """The reason for a trial's failure; `kind` is a stored name such as `out_of_memory`."""
 
     kind: str
     message: str
@@ -132,7 +134,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """Another result of a trial's trained student: another pruning, another number format."""
+    """A branch of a trial: its trained student with another pruning or number format."""
 
     params: Mapping[str, Scalar]
     outcome: "Outcome"
@@ -140,11 +142,10 @@ class Branch:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The record of a trial's end, which the store writes in one transaction.
+    """The outcome of a trial, which the store writes in one transaction.
 
-    `branches` become trials of their own, each naming this one as its parent. `no_op` names the
-    stages that made no difference, and the likely reason; it repeats the stages' own, for lists of
-    trials.
+    The store records each of `branches` as a trial whose parent is this one. `no_op` joins the
+    stages' own `no_op`, for lists of trials.
     """
 
     state: TrialState
@@ -164,12 +165,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial as the store records it. `number` counts from 0 within its study.
+    """A trial as the store records it.
 
-    `parent` is the number of the trial whose trained student this one took over; None for a trial
-    that trained its own. `test` is the quality of its artifact on the test images, which the search
-    never sees. `attempts` counts how often it was started: again after an interruption, or after
-    its process died.
+    `number` counts from 0 within the study. `parent` is the number of the trial that trained the
+    student; None if this trial trained it. `test` is the quality of its artifact on the test
+    images, which the search never uses. `attempts` counts the starts: a trial starts again after an
+    interruption, or after its process died.
     """
 
     study: str
@@ -187,17 +188,17 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyExtent:
-    """The extent of a study: the number of its trials, and of those that have an outcome.
+    """The extent of a study: the number of its trials, and of trials with an outcome.
 
-    Neither number ever falls, because an interruption is no outcome: a store with lower numbers is
-    older.
+    Neither number ever decreases, because an interruption is no outcome. So a store with lower
+    numbers is an older copy.
     """
 
     trials: int
     ended: int
 
     def is_behind(self, other: "StudyExtent") -> bool:
-        """Return whether the other counts something that this one does not."""
+        """Return whether one of the other's numbers is larger than this one's."""
         return self.trials < other.trials or self.ended < other.ended
 
     def __str__(self) -> str:
@@ -206,7 +207,7 @@ class StudyExtent:
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """The number of trials of a kind, and the seconds that they took together."""
+    """The number of trials of one kind, and the sum of their seconds."""
 
     trials: int
     seconds: float
@@ -214,9 +215,10 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingDone:
-    """The epochs of a trial's training before it was pruned, and whether all were reused.
+    """The epochs of a trial's training before its pruning.
 
-    `reused` means that another trial had trained the same student in the same way.
+    `reused` is True if another trial had trained the same student in the same way, so that the
+    cache supplied all epochs.
     """
 
     epochs: int
@@ -225,9 +227,9 @@ class TrainingDone:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecord:
-    """The teacher, measured as its students are: exported, in their runtime, on their data.
+    """The teacher, measured in the same way as its students: exported, with their runtime and data.
 
-    `quality` is on validation images, `test` on the test images.
+    `quality` is measured on the validation images, `test` on the test images.
     """
 
     name: str
@@ -239,19 +241,19 @@ class TeacherRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """The process that runs a study, which no other may run meanwhile.
+    """The lease of the process that runs a study; no other process may run the study meanwhile.
 
     Attributes:
-        token: identifies this one hold; a write by a process that lost its hold is refused.
+        token: identifies the lease; the store refuses writes by a process that lost its lease.
         host: the machine's name, for people.
-        machine: distinguishes machines, and containers that don't share processes; empty where
+        machine: identifies the machine, or the container with its own process numbers; empty if
             unknown.
-        pid: the process, on that machine.
-        process_start: distinguishes it from a later process with the same number.
-        since: by that machine's clock; for people.
-        beats: grows every few seconds while the process lives. Clocks of two machines differ and
-            jump, so this number's growth is the sign of life.
-        stopping: whether it was asked to let running trials end, and to start no other.
+        pid: the process number on that machine.
+        process_start: distinguishes the process from a later one with the same number.
+        since: the start of the lease by that machine's clock, for people.
+        beats: a counter that increases every few seconds while the process lives. It is used
+            instead of times, because the clocks of two machines differ.
+        stopping: whether the process was asked to end the search after the running trials.
     """
 
     token: str
@@ -272,11 +274,12 @@ class Lease:
 class StudyRecord:
     """A study as the store records it.
 
-    `config` is the whole typed study, as JSON types. `data_digest` is of the prepared data; None in
-    a study of an older retort. `elapsed_s` is how long it searched, in all its runs together.
-    `lease` is the process that runs it; it may have died since. `identity` distinguishes it from
-    every other study, in any store; a copy of the store has the same. `claims` are the holds by
-    which it has, or was about to have, its artifacts folder.
+    `config` is the whole study as JSON values. `data_digest` is the digest of the prepared data;
+    None in a study of an older version of retort. `elapsed_s` is the search time of all its runs
+    together. `lease` is the lease of the process that runs it; that process may have died.
+    `identity` distinguishes the study from all other studies in all stores; a copy of the store has
+    the same identity. `claims` are the lease tokens with which the study claimed its artifacts
+    folder.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A whole search: prepare, try recipes, test the frontier, report the best student."""
+"""A whole search: prepare, run trials, test the frontier, return the best student."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,8 +41,8 @@ from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
 from search.targets.registry import runtime
 from search.targets.this_machine import load_here
-from search.tuner.study_changes import check_changes, check_made_of_the_same
-from search.tuner.warm_start import check_alike
+from search.tuner.study_changes import check_changes, check_data_and_teacher
+from search.tuner.warm_start import check_comparable
 
 
 def run_study(
@@ -51,20 +51,20 @@ def run_study(
     """Run a new study to its end, and return its best student within the budget, tested.
 
     Raises:
-        BadInput: data or teacher can't be used; nothing is in the store then.
-        ArtifactsHeld: another study has its students where this one's would be; nothing is in the
-            store then.
-        StoreError: the store contains a study of that name, or can't be written.
-        NoStudentFits: no trial ended within the budget; names the nearest miss.
-        Interrupted: a person stopped it.
+        BadInput: data or teacher can't be used; nothing was written to the store.
+        ArtifactsHeld: the artifacts folder contains the students of another study; nothing was
+            written to the store.
+        StoreError: the store already contains a study with this name, or can't be written.
+        NoStudentFits: no trial ended within the budget; the message names the nearest one.
+        Interrupted: the user stopped the run.
     """
     _check_is_new(study, store)
-    study, lease = _placed(study), this_process()
+    study, lease = _with_absolute_folders(study), this_process()
     artifacts = FolderStore.of(study.run.artifacts) / study.study
     check_free(artifacts, study.study)
     with reaching_target(study):
         spec, teacher = prepare_context(study, callback, allow_code=allow_code, hold=lease.token)
-        check_alike(study, spec, teacher, store)
+        check_comparable(study, spec, teacher, store)
         store.create_study(
             study.study,
             config=dump_study(study),
@@ -74,7 +74,7 @@ def run_study(
         )
         with beating(store, study.study) as heartbeat:
             claim_artifacts(store, study.study, lease.token)
-            _set_aside_journals(journal_of(store, artifacts).waiting, callback.log)
+            _rename_journals(journal_of(store, artifacts).waiting, callback.log)
             return _search(study, spec, teacher, store, callback, heartbeat)
 
 
@@ -86,40 +86,42 @@ def resume_study(
     allow_code: bool = False,
     take_over: bool = False,
 ) -> TrialRecord:
-    """Continue a study that was interrupted, failed, or is to get more trials or more time.
+    """Continue a study that was interrupted or failed, or that gets more trials or time.
 
-    Results that the store could not take are read back first. Interrupted trials run first, with
-    the recipes that they had.
+    First, results in the journal, which could not be written before, are written to the store.
+    Interrupted trials run first, with their former recipes.
 
     Args:
-        study: the study as it is from now on.
-        store: contains the study.
+        study: the study with its changes.
+        store: the store that contains the study.
         callback: receives the events of the search.
         allow_code: whether a teacher's factory may run its code.
-        take_over: whether its artifacts folder may be taken from another store, or from a newer
-            copy of this one.
+        take_over: whether to take the artifacts folder from another store, or from a newer copy of
+            this store.
 
     Raises:
-        StudyHeld: another process runs it, or another store has its artifacts folder.
-        BadInput: the changes would mix trials that can't be compared.
-        NoStudentFits, Interrupted, StoreError: as `run_study`.
+        StudyHeld: another process runs the study, or another store has its artifacts folder.
+        BadInput: with the changes, new trials could not be compared with earlier ones.
+        NoStudentFits, Interrupted, StoreError: for the same reasons as in `run_study`.
     """
     name = study.study
     lease = take(store, name, log=callback.log)
     with beating(store, name) as heartbeat, reaching_target(study):
         record = store.study(name)
-        study = _placed(study)
+        study = _with_absolute_folders(study)
         claim = claim_artifacts(store, name, lease.token, take_over=take_over)
-        _tidy_up(study, record, claim, store, callback.log)
+        _prepare_resume(study, record, claim, store, callback.log)
         spec, teacher = prepare_context(study, callback, allow_code=allow_code, hold=lease.token)
-        check_made_of_the_same(record, data_digest=spec.data_digest, teacher=teacher)
-        check_alike(study, spec, teacher, store)
+        check_data_and_teacher(record, data_digest=spec.data_digest, teacher=teacher)
+        check_comparable(study, spec, teacher, store)
         store.reopen_study(name, config=dump_study(study), data_digest=spec.data_digest)
         return _search(study, spec, teacher, store, callback, heartbeat)
 
 
-def _tidy_up(study: Study, record: StudyRecord, claim: Claim, store: Store, log: Log) -> None:
-    """Clean up what earlier runs of the study left behind."""
+def _prepare_resume(
+    study: Study, record: StudyRecord, claim: Claim, store: Store, log: Log
+) -> None:
+    """Clean up after earlier runs of the study, and check the changes of the study."""
     read_back_journal(store, study.study, claim.artifacts, log)
     for change in check_changes(record, study, store.trials(study.study)):
         log(f"changed: {change}")
@@ -135,44 +137,44 @@ def _search(
     callback: Callback,
     heartbeat: Heartbeat,
 ) -> TrialRecord:
-    """Try recipes and test the frontier, in a study that this process holds."""
+    """Run trials and test the frontier; this process must have the lease on the study."""
     state = StudyState.FAILED
     try:
-        store.record_teacher(study.study, _as_tested(teacher, store.study(study.study).teacher))
+        store.record_teacher(
+            study.study, _with_earlier_test(teacher, store.study(study.study).teacher)
+        )
         run_trials(study, spec, store, callback, heartbeat)
         grade_frontier(spec, teacher, store, callback, goal=study.goal)
         state = StudyState.FINISHED
     except (Interrupted, KeyboardInterrupt) as error:
         state = StudyState.INTERRUPTED
         raise Interrupted(
-            "stopped by you; every trial that had ended is in the store; go on with "
+            "you stopped the search. Every ended trial is in the store: continue with "
             f"`retort resume {study.study}`"
         ) from error
     except RayUnavailable as error:
         state = StudyState.INTERRUPTED
         raise RayUnavailable(
-            f"{error}. Every trial that had ended is in the store: go on with "
+            f"{error}. Every ended trial is in the store: continue with "
             f"`retort resume {study.study}`"
         ) from error
     except (StoreUnavailable, DiskError) as error:
-        advice = _how_to_go_on(study.study, journal_of(store, spec.artifacts).waiting)
+        advice = _resume_advice(study.study, journal_of(store, spec.artifacts).waiting)
         raise type(error)(f"{error}. {advice}") from error
     finally:
-        _close_books(store, spec, state, callback)
+        _end_run(store, spec, state, callback)
     return chosen(store.trials(study.study), study.budget, study.goal)
 
 
-def _as_tested(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
-    """Return the teacher with an earlier run's measurements on the test images."""
+def _with_earlier_test(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
+    """Return the teacher with the test quality that an earlier run measured."""
     if before is None or before.digest != teacher.digest:
         return teacher
     return replace(teacher, test=before.test)
 
 
-def _close_books(
-    store: Store, spec: StudyContextSpec, state: StudyState, callback: Callback
-) -> None:
-    """End running trials and clean up, where the store can be reached; else `resume` does."""
+def _end_run(store: Store, spec: StudyContextSpec, state: StudyState, callback: Callback) -> None:
+    """End running trials and clean up; if the store is unreachable, `resume` does that later."""
     with suppress(StoreError):
         if spec.claim.is_kept():
             with suppress(OSError):
@@ -184,36 +186,36 @@ def _close_books(
 
 
 def read_back_journal(store: Store, study: str, artifacts: FolderStore, log: Log) -> None:
-    """Add the journal's results to the store, which could not take them before."""
+    """Write the journal's results to the store."""
     journal = journal_of(store, artifacts)
     read = journal.read_back(partial(store.finish_trial, study))
     if read.kept:
-        log(f"{read.kept} results that the store could not take before are in it now")
+        log(f"{read.kept} results of the journal have been written to the store")
     if read.damaged:
-        log(f"{read.damaged} lines of {journal.path} were damaged: their trials are run again")
+        log(f"{read.damaged} lines of {journal.path} are damaged: their trials run again")
     if read.refused:
         log(
-            f"{read.refused} results of {journal.path} contradict the store, so they are set aside "
-            f"in {journal.refused_path}"
+            f"{read.refused} results of {journal.path} contradict the store, so they were moved to "
+            f"{journal.refused_path}"
         )
 
 
-def _set_aside_journals(paths: Sequence[Path], log: Log) -> None:
-    """Set aside the journals under a new study's name: they belong to a study that was removed."""
+def _rename_journals(paths: Sequence[Path], log: Log) -> None:
+    """Rename the journals with a new study's name: they belong to a study that was removed."""
     for path in paths:
         aside = path.with_name(f"{path.name}.old")
         path.replace(aside)
-        log(f"results of an earlier study of that name waited in {path}; they are in {aside} now")
+        log(f"the journal {path} of an earlier study with this name was renamed to {aside}")
 
 
-def _how_to_go_on(study: str, journals: Sequence[Path]) -> str:
+def _resume_advice(study: str, journals: Sequence[Path]) -> str:
     named = ", ".join(map(str, journals))
-    kept = f"Results that it could not take are in {named}. " if journals else ""
-    return f"{kept}Once it can be written again, go on with `retort resume {study}`"
+    where = f"Results that could not be stored are in {named}. " if journals else ""
+    return f"{where}When it can be written again, continue with `retort resume {study}`"
 
 
-def _placed(study: Study) -> Study:
-    """Return the study with absolute folders: it may be resumed from elsewhere."""
+def _with_absolute_folders(study: Study) -> Study:
+    """Return the study with absolute folders, so that it can be resumed from another folder."""
     folder_stores = {
         key: FolderStore.of(getattr(study.run, key)).address for key in ("artifacts", "cache")
     }
@@ -223,16 +225,19 @@ def _placed(study: Study) -> Study:
 def grade_frontier(
     spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback, *, goal: Goal
 ) -> None:
-    """Measure the teacher and each student on the frontier on the test images, unseen so far."""
+    """Measure the teacher and each student on the frontier on the test images."""
     dataset = spec.open_dataset()
     if not len(dataset.test):
-        callback.log("nothing is tested: no image was set apart for it (data.test_share is 0)")
+        callback.log("no student is tested, because there are no test images: data.test_share is 0")
         return
-    taught = _tested(TEACHER, spec, dataset)
-    store.record_teacher(spec.study, replace(teacher, test=quality(taught, teacher=taught.classes)))
+    teacher_predictions = _test(TEACHER, spec, dataset)
+    store.record_teacher(
+        spec.study,
+        replace(teacher, test=quality(teacher_predictions, teacher=teacher_predictions.classes)),
+    )
     students = frontier(store.trials(spec.study), goal)
     callback.log(
-        f"testing {len(students)} students on {len(dataset.test)} images that no one has seen"
+        f"testing {len(students)} students on {len(dataset.test)} images that the search never used"
     )
     for student in students:
         assert student.outcome is not None
@@ -240,17 +245,19 @@ def grade_frontier(
         assert artifact is not None
         try:
             check_own(spec.artifacts.fetched(artifact.path), artifact)
-            found = _tested(artifact.path, spec, dataset)
+            found = _test(artifact.path, spec, dataset)
         except FolderStoreError:
             raise
         except (ArtifactError, TargetError) as error:
             callback.log(f"trial {student.number} is not tested: {error}")
             continue
-        store.record_test(spec.study, student.number, quality(found, teacher=taught.classes))
+        store.record_test(
+            spec.study, student.number, quality(found, teacher=teacher_predictions.classes)
+        )
 
 
-def _tested(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
-    """Return the test predictions of the network in the folder `name`, and store them beside it."""
+def _test(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
+    """Predict the test images with the network in the folder `name`, and store the predictions."""
     folder = spec.artifacts.fetched(name)
     check_whole(folder)
     target = spec.requirements.target
@@ -267,6 +274,7 @@ def _check_is_new(study: Study, store: Store) -> None:
     if known.lease and lives(known.lease):
         raise StudyHeld(held_message(study.study, known.lease))
     raise StoreError(
-        f"the store holds a study {study.study} already: go on with it by `retort resume "
-        f"{study.study}`, or give this one another name, such as study={study.study}-2"
+        f"a new study must have a new name, but the store already contains {study.study}: continue "
+        f"it with `retort resume {study.study}`, or choose another name, such as "
+        f"study={study.study}-2"
     )

@@ -1,7 +1,7 @@
-"""Versions of the code that computes. Cache keys hash these, and not the bytes of source files.
+"""Versions of the code that computes. Cache keys hash these versions, not source files.
 
-Each stage states its version beside its computation, each method as `Method.version`. A change of a
-computation's result must increase its version: earlier results are then computed again.
+Each stage has a version constant in its module, each method has `Method.version`. A change of code
+that changes results must increase the version, so that cached results are computed again.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from spaces import counting
 from spaces.axes.training import Training
 from spaces.pruning.structured import channels
 
-# Stages by name.
+# The version of each stage, by the name of the stage.
 StageVersions: TypeAlias = dict[str, int]
 
 TRAINING_LIBRARIES = ("torch", "timm")
@@ -34,7 +34,7 @@ class Versions:
     """The versions of the code that computed a result.
 
     Attributes:
-        libraries: the names of their distributions.
+        libraries: the names of the libraries' distributions.
         methods: the version of each of the recipe's methods, by axis.
         stages: the version of each stage, by name.
     """
@@ -43,15 +43,15 @@ class Versions:
     methods: Mapping[str, int] = field(default_factory=dict)
     stages: Mapping[str, int]
 
-    def key(self, *given: object) -> str:
-        """Return the hexadecimal SHA-256 of these versions and of the JSON values `given`."""
+    def key(self, *values: object) -> str:
+        """Return the hexadecimal SHA-256 of these versions and of JSON values."""
         installed = {library: version(library) for library in self.libraries}
-        text = json.dumps([given, asdict(self), installed], sort_keys=True)
+        text = json.dumps([values, asdict(self), installed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def image_stages() -> StageVersions:
-    """Return the versions of the stages that decide a network's input for an image."""
+    """Return the versions of the stages that prepare an image for a network."""
     return {"images": images.VERSION, "views": views.VERSION, "batches": parts.VERSION}
 
 
@@ -68,13 +68,14 @@ def training_stages(training: Training) -> StageVersions:
 
 
 def file_stages(runtime: Runtime) -> StageVersions:
-    """Return the versions of the stages, not methods, that decide a student's shapes and file."""
+    """Return the versions of the stages that decide a student's shapes and file."""
     return {
         "build": student_spec.VERSION,
         "cut": channels.VERSION,
         "count": counting.VERSION,
         "export": onnx_export.VERSION,
         "make": runtime.file_version,
-        # Those of plugins, once they have changed: to install one leaves known costs as they are.
+        # Only changed limits (version above 1), so that installing a plugin keeps known costs
+        # valid.
         **{f"count {name}": one.version for name, one in limits().items() if one.version > 1},
     }

@@ -45,7 +45,7 @@ def _train(params: Mapping[str, Scalar], plan: Plan, number: int) -> Outcome:
     context = plan.open_context()
     name = os.getpid() * 1000 + number
     recipe = Recipe.from_params(params)
-    trial = run_trial(recipe, context, number=name, seed=0, foreseen=UNKNOWN_COST)
+    trial = run_trial(recipe, context, number=name, seed=0, predicted_cost=UNKNOWN_COST)
     while True:
         try:
             next(trial)

@@ -177,7 +177,7 @@ class _Plain(tune.Trainable):
 
     def _train(self) -> Any:
         trial = run_trial(
-            self._recipe, self._context, number=self._own_number, seed=0, foreseen=self._cost
+            self._recipe, self._context, number=self._own_number, seed=0, predicted_cost=self._cost
         )
         while True:
             try:

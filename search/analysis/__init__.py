@@ -1,1 +1,1 @@
-"""The results of a study: the frontier, which student to take, and why. Pure functions."""
+"""Analysis of a study's results: frontier, recommendation, importance, history."""

@@ -1,6 +1,6 @@
-"""Images and class names for people to look at, read without torch, if this machine has them.
+"""Reads images and class names for display, without torch, if this machine has them.
 
-The files are those that `search.evaluation.artifact` and `search.data.prepared` write.
+`search.evaluation.artifact` and `search.data.prepared` write these files.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,31 +21,33 @@ _INFO = "info.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DataNames:
-    """The data that a student was trained on: the class names by label, and the data's digest."""
+    """The names of a student's training data: the class names by label, and the data's digest."""
 
     classes: tuple[str, ...]
     digest: str
 
 
 def data_names(artifact: Path) -> DataNames:
-    """Read which data the student in the folder was trained on.
+    """Read the class names and the digest of the data on which an artifact's student was trained.
 
     Raises:
-        ArtifactError: its recipe.json is missing or damaged.
+        ArtifactError: the artifact's recipe.json is missing or damaged.
     """
     try:
         data = read_json(artifact / _RECIPE)["data"]
         return DataNames(classes=tuple(map(str, data["classes"])), digest=str(data["digest"]))
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ArtifactError(f"{artifact / _RECIPE} can't be read: {error}") from error
+        raise ArtifactError(
+            f"{artifact / _RECIPE} must be readable JSON with the data's classes: {error}"
+        ) from error
 
 
 def prepared_pixels(cache: Path, digest: str, part: str) -> NDArray[np.uint8] | None:
-    """Return the images of a part, mapped into memory; None where their pixels are not here.
+    """Return the images of a part, mapped into memory; None if this machine does not have them.
 
     Args:
         cache: `run.cache` of the study.
-        digest: of the data set.
+        digest: the digest of the data.
         part: `validation` or `test`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The influence of each recipe parameter on an objective."""
+"""The importance of each recipe parameter for an objective."""
 
 import math
 import random
@@ -12,59 +12,60 @@ from search.records import Scalar, TrialRecord
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-# Fewer trials say nothing about a parameter; more add little, and take seconds.
-_FEWEST, _MOST = 12, 2000
-# Deeper trees separate single trials, and credit whichever parameter separates them.
+# With fewer trials, importances are not meaningful. More trials than the maximum take seconds, and
+# change little.
+_MIN_TRIALS, _MAX_TRIALS = 12, 2000
+# Deeper trees separate single trials, so that arbitrary parameters appear important.
 _TREES, _DEPTH = 64, 6
-_OF_SHAPES = ("student", "pruning", "quantization")
-# A range above 0 that spans a larger factor was searched, or is clearer, on a log scale.
+_COST_AXES = ("student", "pruning", "quantization")
+# A positive range that spans more than this factor uses a log scale.
 _WIDE = 20.0
 
 
 def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> dict[str, float]:
-    """Return each parameter's importance to a random forest that predicts the objective.
+    """Return each parameter's importance in a random forest that predicts the objective.
 
-    A cost depends on shapes, which training and distillation leave unchanged: for a cost, only
-    the other axes count.
+    A cost depends only on shapes and number formats. So for a cost, the parameters of training and
+    distillation are left out.
 
     Args:
-        trials: of one study.
-        goal: of the study.
+        trials: the trials of one study.
+        goal: the study's goal.
         objective: the name of the goal's metric, or the stored name of a cost.
 
     Returns:
-        Shares by parameter that sum to 1, the greatest first; empty where fewer than 12 trials
-        have the objective. A parameter that was the same in all trials is left out. Where a trial's
-        methods lack a parameter, it counts as the median of the other trials.
+        Shares by parameter that sum to 1, the largest first; empty if fewer than 12 trials have the
+        objective. A parameter with the same value in all trials is left out. If a trial's methods
+        lack a parameter, its value is assumed to be the median of the other trials.
 
-    Source: mean decrease of impurity, Breiman 2001, Random Forests, as Optuna has it. PED-ANOVA and
-    fANOVA were tried on a search of retort's own: the first called the student unimportant, because
-    the sampler had tried the good ones most; the second takes much longer.
+    Source: mean decrease of impurity, Breiman 2001, Random Forests, in Optuna's implementation.
+    PED-ANOVA and fANOVA were tried on a recorded search. PED-ANOVA rated the student unimportant,
+    because the sampler had tried good students most often. fANOVA takes much longer.
     """
     measured = [
-        (_weighed(trial.params, goal, objective), value)
+        (_relevant_params(trial.params, goal, objective), value)
         for trial in trials
         if (value := _value(trial, goal, objective)) is not None
     ]
-    if len(measured) > _MOST:
-        measured = random.Random(0).sample(measured, _MOST)  # noqa: S311 - no secret
+    if len(measured) > _MAX_TRIALS:
+        measured = random.Random(0).sample(measured, _MAX_TRIALS)  # noqa: S311 - no secret
     recipes, values = [recipe for recipe, _ in measured], [value for _, value in measured]
     params = _varying(recipes)
-    if len(measured) < _FEWEST or not params:
+    if len(measured) < _MIN_TRIALS or not params:
         return {}
-    return _evaluated(recipes, values, params)
+    return _forest_importances(recipes, values, params)
 
 
 def trained_students(trials: Sequence[TrialRecord], goal: Goal) -> int:
-    """Count the trials that trained a student whose metric is known; others share theirs."""
+    """Count the trials that trained their own student and have a value of the metric."""
     return sum(
         trial.parent is None and _value(trial, goal, goal.metric.name) is not None
         for trial in trials
     )
 
 
-def _weighed(params: Mapping[str, Scalar], goal: Goal, objective: str) -> dict[str, Scalar]:
-    axes = None if objective == goal.metric.name else _OF_SHAPES
+def _relevant_params(params: Mapping[str, Scalar], goal: Goal, objective: str) -> dict[str, Scalar]:
+    axes = None if objective == goal.metric.name else _COST_AXES
     return {
         name: value
         for name, value in params.items()
@@ -73,40 +74,40 @@ def _weighed(params: Mapping[str, Scalar], goal: Goal, objective: str) -> dict[s
 
 
 def _value(trial: TrialRecord, goal: Goal, objective: str) -> float | None:
-    """Return the metric's utility, or a cost's logarithm: recipes change costs by factors."""
+    """Return the metric's utility or the logarithm of a cost: recipes change costs by factors."""
     if trial.outcome is None:
         return None
     if objective == goal.metric.name:
         return goal.utility(trial.outcome)
-    # A trial that was never trained has a cost, too.
+    # A trial that was never trained may have a cost too.
     value = (trial.outcome.cost or {}).get(objective)
     return math.log10(value) if value else None
 
 
 def _varying(recipes: Sequence[Mapping[str, Scalar]]) -> dict[str, list[Scalar]]:
-    """Return the values of each parameter that occurs with more than one value."""
+    """Return the values of each parameter that has more than one distinct value."""
     values: dict[str, list[Scalar]] = {}
     for recipe in recipes:
         for name, value in recipe.items():
             values.setdefault(name, []).append(value)
-    return {name: held for name, held in values.items() if len(set(held)) > 1}
+    return {name: present for name, present in values.items() if len(set(present)) > 1}
 
 
-def _evaluated(
+def _forest_importances(
     recipes: Sequence[Mapping[str, Scalar]],
     values: Sequence[float],
     params: Mapping[str, Sequence[Scalar]],
 ) -> dict[str, float]:
-    # Optuna takes a second to import, and only this function needs it.
+    # Importing Optuna takes a second, and only this function needs it.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _distribution(held) for name, held in params.items()}
-    usual = {name: _middle(held) for name, held in params.items()}
+    distributions = {name: _distribution(present) for name, present in params.items()}
+    defaults = {name: _middle(present) for name, present in params.items()}
     study = optuna.create_study()
     study.add_trials(
         optuna.trial.create_trial(
-            params={name: recipe.get(name, usual[name]) for name in distributions},
+            params={name: recipe.get(name, defaults[name]) for name in distributions},
             distributions=distributions,
             value=value,
         )
@@ -126,7 +127,7 @@ def _middle(values: Sequence[Scalar]) -> Scalar:
 
 
 def _distribution(values: Sequence[Scalar]) -> "BaseDistribution":
-    """Return the range of the values: the searched space may be wider, but is not always known."""
+    """Return the range of the values; the searched range may be wider, but is not always known."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

@@ -1,6 +1,6 @@
 """The choice of trials: the frontier, and the best trial within a budget.
 
-Pure functions on records. The command, the dashboard and the report all choose by these.
+These are pure functions on records. The command line, the dashboard and the report all use them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,15 +14,15 @@ from search.objectives.goal import Goal
 from search.records import Cost, TrialRecord, TrialState
 
 Point = tuple[float, ...]
-"""A trial's objectives under a goal: 1 - utility, then the costs; less is better in each."""
+"""The objectives of a trial: 1 - utility, then the goal's costs; less is better in each."""
 
 
 def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
-    """Return the trials that no other trial dominates, by cost.
+    """Return the trials that no other trial dominates, sorted by cost.
 
-    Only complete trials inside their study's budget count, where the metric is known. Of trials
-    equal in every objective, the earliest is kept. A cost that was not measured counts as the
-    highest. The first cost decides the order, then the next ones.
+    Only complete trials within their study's budget and with a value of the metric count. Among
+    trials with equal objectives, the earliest is returned. A cost that was not measured counts as
+    infinite. The trials are sorted by the goal's first cost, then by its next ones.
     """
     candidates = sorted(
         (
@@ -41,14 +41,15 @@ def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
 def best(
     trials: Iterable[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> TrialRecord | None:
-    """Return the complete trial within the budget with the best metric; None where there is none.
+    """Return the complete trial within the budget with the best metric; None if there is none.
 
-    Among equally good trials, the cheapest by the goal's costs in their order, then the earliest.
+    Among equally good trials, the result is the cheapest by the goal's costs in their order, then
+    the earliest.
 
     Args:
-        trials: of one study.
-        budget: may differ from the study's: only a trial's cost is compared with it.
-        goal: of the study.
+        trials: the trials of one study.
+        budget: the budget; it may differ from the study's.
+        goal: the study's goal.
         floor: the worst acceptable value of the goal's metric; None accepts any.
     """
     least = 0.0 if floor is None else goal.metric.utility(floor)
@@ -67,28 +68,28 @@ def best(
 def chosen(
     trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> TrialRecord:
-    """Return the best trial, as `best` finds it.
+    """Return the same trial as `best`, but raise an error if there is none.
 
     Raises:
-        NoStudentFits: there is none; the message names the nearest miss.
+        NoStudentFits: no trial is within the budget; the message names the nearest one.
     """
     if found := best(trials, budget, goal, floor=floor):
         return found
     if floor is not None and (most := best(trials, budget, goal)):
         metric = goal.metric
         raise NoStudentFits(
-            f"no student within the budget reaches {metric.label} {metric.format(floor)}: the best "
+            f"no student within the budget reaches {metric.label} {metric.format(floor)}. The best "
             f"is trial {most.number} with {metric.format(value_of(most, goal))}"
         )
     miss = nearest_miss(trials, budget)
     if miss is None:
         if any(point_of(trial, goal) for trial in trials):
             raise NoStudentFits(
-                f"no student of {len(trials)} trials is known to fit the budget ({budget}): a cost "
-                "that it limits was measured of none of those that might"
+                f"no student of {len(trials)} trials is known to fit the budget ({budget}): every "
+                "student that may fit lacks a measurement of a limited cost"
             )
         raise NoStudentFits(
-            f"none of {len(trials)} trials ended with a student: `retort trials` says why"
+            f"none of {len(trials)} trials ended with a student: `retort trials` shows the reasons"
         )
     raise NoStudentFits(
         f"no student of {len(trials)} trials fits the budget ({budget}). The nearest is trial "
@@ -98,10 +99,10 @@ def chosen(
 
 
 def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord | None:
-    """Return the measured trial that breaks the budget by the least; None where none breaks it.
+    """Return the measured trial that exceeds the budget by the least; None if none exceeds it.
 
-    The measure is the sum of the relative excess over the broken limits. Among equal trials, the
-    earliest. A cost that was not measured adds nothing, so such a trial may be further off.
+    The distance is the sum of the relative excesses over all broken limits. Among equal trials, the
+    result is the earliest. A cost that was not measured adds nothing to the distance.
     """
     misses = (
         (excess, trial.number, trial)
@@ -115,21 +116,21 @@ def nearest_miss(trials: Iterable[TrialRecord], budget: Budget) -> TrialRecord |
 
 
 def point_of(trial: TrialRecord, goal: Goal) -> Point | None:
-    """Return a complete trial's objectives; None for others, or where the metric is unknown."""
+    """Return a complete trial's objectives; None for other trials, or without the metric."""
     if trial.state is not TrialState.COMPLETE or trial.outcome is None:
         return None
     return goal.point(trial.outcome)
 
 
 def value_of(trial: TrialRecord, goal: Goal) -> float:
-    """Return the goal's metric of a trial whose student was measured."""
+    """Return the value of the goal's metric for a trial with a measured student."""
     value = None if trial.outcome is None else goal.value(trial.outcome)
     assert value is not None
     return value
 
 
 def cost_of(trial: TrialRecord) -> Cost:
-    """Return the cost of a trial whose student was measured."""
+    """Return the cost of a trial with a measured student."""
     assert trial.outcome is not None
     assert trial.outcome.cost is not None
     return trial.outcome.cost

@@ -1,4 +1,4 @@
-"""Advice on which student to take within a budget, and why not its neighbours. Pure."""
+"""Recommends a student within a budget, and compares it with its neighbours. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from search.objectives.limit import Limit
 from search.objectives.limits import limit_on
 from search.records import TrialRecord, TrialState
 
-# A cheaper student is worth naming where it costs at most this share of the chosen one.
+# A cheaper student is shown if it costs at most this share of the chosen one.
 _CHEAPER = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upgrade:
-    """A better student outside the budget; `needs` are the bounds that would admit it."""
+    """A better student outside of the budget, and the limits that would admit it (`needs`)."""
 
     trial: TrialRecord
     needs: Mapping[str, float]
@@ -26,17 +26,20 @@ class Upgrade:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The student to take, and its neighbours. "Better" means a better value of the goal's metric.
+    """The recommended student and its neighbours.
+
+    "Better" means a better value of the goal's metric.
 
     Attributes:
-        chosen: the best within the budget.
-        runner_up: the next one within it; None where there is no other.
-        cheaper: the best one that costs at most three quarters of the chosen one in the goal's
-            first cost and no more in the others; None where there is none.
-        upgrades: for each limit that alone keeps out a better student, the one that breaks it by
-            the least; where all better students break several limits, the nearest of them.
-        lost: the best trial that was trained, is better than the chosen one, and broke the study's
-            own budget, so that its student was not kept; None where there is none.
+        chosen: the best student within the budget.
+        runner_up: the second-best student within the budget; None if there is no other.
+        cheaper: the best student that costs at most three quarters of the chosen one in the goal's
+            first cost, and no more in the other costs; None if there is none.
+        upgrades: better students outside of the budget. For each limit that is the only broken
+            limit of a better student, the one that exceeds it by the least. If all better students
+            break several limits, the nearest of them.
+        lost: the best trained trial that is better than the chosen one and broke the study's own
+            budget, so that its student was not stored; None if there is none.
     """
 
     chosen: TrialRecord
@@ -49,12 +52,12 @@ class Advice:
 def advise(
     trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> Advice | None:
-    """Choose a student among the trials; None where none is within the budget.
+    """Choose a student among the trials; None if none is within the budget.
 
     Args:
-        trials: of one study.
-        budget: may differ from the study's.
-        goal: of the study.
+        trials: the trials of one study.
+        budget: the budget; it may differ from the study's.
+        goal: the study's goal.
         floor: the worst acceptable value of the goal's metric.
     """
     complete = [trial for trial in trials if point_of(trial, goal) is not None]
@@ -75,7 +78,7 @@ def advise(
 def advice_or_refusal(
     trials: Sequence[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
 ) -> tuple[Advice | None, str]:
-    """Return what `advise` returns and no text, or None and the reason why no student fits."""
+    """Return the advice and an empty text, or None and the reason why no student fits."""
     try:
         chosen(trials, budget, goal, floor=floor)
     except NoStudentFits as error:
@@ -84,27 +87,25 @@ def advice_or_refusal(
 
 
 def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
-    """Return sentences: why this student, what the next one lacks, what more budget would buy."""
+    """Return sentences that compare the student with its neighbours and with a larger budget."""
     chosen, metric = advice.chosen, goal.metric
-    within = f" within {budget}" if budget.limits() else "; no limit is set"
+    within = f" within {budget}" if budget.limits() else "; the budget has no limit"
     lines = [f"Trial {chosen.number} has the best {metric.label}{within}."]
     if advice.runner_up is not None:
         lines.append(f"The runner-up is {_beside(advice.runner_up, chosen, goal)}.")
     if advice.cheaper is not None and advice.cheaper != advice.runner_up:
         lines.append(f"A cheaper one is {_beside(advice.cheaper, chosen, goal)}.")
-    lines += [_in_words(upgrade, advice.chosen, budget, goal) for upgrade in advice.upgrades]
+    lines += [_upgrade_text(upgrade, advice.chosen, budget, goal) for upgrade in advice.upgrades]
     if advice.upgrades:
         return lines
     if advice.lost is not None:
         lines.append(
             f"Trial {advice.lost.number} reached {metric.label} "
             f"{metric.format(value_of(advice.lost, goal))}, but broke the study's budget, so its "
-            "student was not kept. A study with a larger budget may find it."
+            "student was not stored. A study with a larger budget may find it."
         )
     else:
-        lines.append(
-            f"No trial so far has a better {metric.label}: a larger budget would buy nothing yet."
-        )
+        lines.append(f"No trial so far has a better {metric.label}, even with a larger budget.")
     return lines
 
 
@@ -126,10 +127,10 @@ def _upgrades(
         if broken and candidate[:2] < nearest.get(broken, (math.inf,))[:2]:
             nearest[broken] = candidate
     alone = [found for broken, found in nearest.items() if len(broken) == 1]
-    shown = alone or sorted(nearest.values(), key=lambda found: found[:2])[:1]
+    selected = alone or sorted(nearest.values(), key=lambda found: found[:2])[:1]
     return tuple(
         Upgrade(trial=trial, needs=_needs(trial, budget))
-        for _, _, trial in sorted(shown, key=lambda found: found[:2])
+        for _, _, trial in sorted(selected, key=lambda found: found[:2])
     )
 
 
@@ -179,7 +180,7 @@ def _compared(limit: Limit, ratio: float) -> str:
     return f"{abs(1 - ratio):.0%} {limit.less if ratio < 1 else limit.more}"
 
 
-def _in_words(upgrade: Upgrade, chosen: TrialRecord, budget: Budget, goal: Goal) -> str:
+def _upgrade_text(upgrade: Upgrade, chosen: TrialRecord, budget: Budget, goal: Goal) -> str:
     bounds, metric = budget.limits(), goal.metric
     needs = " and ".join(
         f"{limit.label} up to {limit.format(bound)} instead of {limit.format(bounds[name])} "

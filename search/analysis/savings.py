@@ -1,7 +1,7 @@
-"""The training that a search was spared by rejecting, stopping and sharing. Pure.
+"""Epochs of training that a search saved by rejecting, stopping and sharing. Pure.
 
-The unit is epochs, which are facts: the epochs that the recipes asked for, and the epochs that were
-done. The time they would have taken is an estimate, from the time of an epoch in this study.
+The numbers of planned and trained epochs are exact. The saved time is an estimate, from the
+duration of an epoch in the same study.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,14 +14,14 @@ from search.records import Scalar, TrainingDone, TrialRecord, TrialState
 
 @dataclass(frozen=True, kw_only=True)
 class Savings:
-    """Epochs of training, before pruning, over all trials of a study.
+    """Epochs of training before pruning, over all trials of a study.
 
     Attributes:
-        trained: epochs that were done.
-        rejected: of recipes that were never trained, because their cost breaks the budget.
-        stopped: left undone when hopeless trials were stopped.
-        shared: of trials that were made from a student that another trial had trained.
-        seconds_per_epoch: the median over trials that trained to their end; None before one did.
+        trained: epochs that were trained.
+        rejected: epochs of recipes that were never trained, because their cost breaks the budget.
+        stopped: remaining epochs of trials that were stopped early.
+        shared: epochs of trials whose student another trial had trained.
+        seconds_per_epoch: the median over complete trials; None without any.
     """
 
     trained: int
@@ -32,12 +32,12 @@ class Savings:
 
     @property
     def saved(self) -> int:
-        """Epochs that were asked for and not done."""
+        """The number of planned epochs that were not trained."""
         return self.rejected + self.stopped + self.shared
 
     @property
     def share(self) -> float:
-        """The saved share of all epochs that were asked for, 0 to 1; 0 where none was."""
+        """The saved share of all planned epochs, 0 to 1; 0 without planned epochs."""
         asked = self.trained + self.saved
         return self.saved / asked if asked else 0.0
 
@@ -47,7 +47,7 @@ def savings(trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]) -> 
 
     Args:
         trials: all trials of the study.
-        done: epochs by trial number, of the trained ones.
+        done: the trained epochs of each trained trial, by trial number.
     """
     ended = [trial for trial in trials if trial.state is not TrialState.RUNNING]
     own = [trial for trial in ended if _is_own(trial, done)]
@@ -65,19 +65,19 @@ def savings(trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]) -> 
 
 
 def in_words(found: Savings) -> str:
-    """Return text on how much was saved, and about how long that would have taken."""
+    """Return text about the saved epochs, and an estimate of the saved time."""
     text = (
-        f"{found.saved:,} of {found.trained + found.saved:,} epochs ({found.share:.0%}) that the "
-        "recipes asked for were not trained."
+        f"{found.saved:,} of {found.trained + found.saved:,} planned epochs ({found.share:.0%}) "
+        "were not trained."
     )
     if found.saved and found.seconds_per_epoch is not None:
         time = format_duration(found.saved * found.seconds_per_epoch)
-        text += f" At the median pace of this study's trials they would have taken about {time}."
+        text += f" With the median duration of an epoch in this study, this saved about {time}."
     return text
 
 
 def epochs_asked(params: Mapping[str, Scalar]) -> int:
-    """Return the epochs of training that a recipe asks for; 0 where its method does not say."""
+    """Return the planned epochs of a recipe; 0 if its training method has no parameter `epochs`."""
     epochs = params.get(f"training.{params.get('training')}.epochs", 0)
     return epochs if isinstance(epochs, int) else 0
 

@@ -1,4 +1,4 @@
-"""The occupancy of a search's workers: the time in trials, and the time between them. Pure."""
+"""The occupancy of a search's workers: time in trials, and time between trials. Pure."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,14 @@ class WorkerOccupancy:
     """The use of the workers' time.
 
     Attributes:
-        workers: trials at a time.
-        elapsed_s: from the search's beginning, with the start of the workers, to its end.
-        busy_s: of all workers together, in trials: training, compressing and measuring; for trials
-            that were stopped or died, their whole duration.
-        around_s: a worker's time around a trial: from the end of the one before to the start of its
-            work, from the end of its work until the tuner knew, and waits in between; the median of
-            the trials.
+        workers: the number of parallel trials.
+        elapsed_s: seconds from the beginning of the search, including the start of the workers, to
+            its end.
+        busy_s: seconds in trials, over all workers: training, compressing and measuring. For trials
+            that were stopped or died, this is their whole duration.
+        around_s: the median over trials of a worker's seconds that belong to no work: from the end
+            of the previous trial to the start of the work, waits in between, and the time until the
+            tuner has recorded the result.
     """
 
     workers: int
@@ -32,7 +33,7 @@ class WorkerOccupancy:
 
     @property
     def share(self) -> float:
-        """The share of the workers' time, 0 to 1, that went into trials."""
+        """The share of the workers' time that was spent in trials, 0 to 1."""
         return min(1.0, self.busy_s / (self.workers * self.elapsed_s)) if self.elapsed_s else 0.0
 
 
@@ -42,39 +43,39 @@ def occupancy(
     """Measure how busy the workers were.
 
     Args:
-        trials: all trials of a study. Rejected ones took no worker's time.
-        elapsed_s: how long the study searched.
-        workers: trials at a time; None for the largest number that ran at once.
+        trials: all trials of a study. Rejected trials used no worker.
+        elapsed_s: the seconds that the study searched.
+        workers: the number of parallel trials; None uses the largest number that ran at once.
     """
-    stays = _stays(trials)
-    workers = workers or _most_at_once(stays)
+    periods = _periods(trials)
+    workers = workers or _most_at_once(periods)
     return WorkerOccupancy(
         workers=workers,
         elapsed_s=elapsed_s,
-        busy_s=sum(stay.busy_s for stay in stays),
-        around_s=median(_around(stays, workers) or [0.0]),
+        busy_s=sum(period.busy_s for period in periods),
+        around_s=median(_around(periods, workers) or [0.0]),
     )
 
 
 def occupancy_text(found: WorkerOccupancy) -> str:
     """Return the occupancy in words."""
     return (
-        f"{found.workers} at a time for {format_duration(found.elapsed_s)}: {found.share:.0%} of "
-        f"it in trials, {format_duration(found.around_s)} of a worker around each"
+        f"{found.workers} in parallel for {format_duration(found.elapsed_s)}: {found.share:.0%} of "
+        f"the time in trials, {format_duration(found.around_s)} between two trials"
     )
 
 
 @dataclass(frozen=True, order=True)
-class _Stay:
-    """A trial at its worker, with all that was made from its student."""
+class _Period:
+    """The period in which a trial and its branches occupy a worker."""
 
     begin: datetime
     end: datetime
     busy_s: float
 
 
-def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
-    """Return the stays of all trials that ran, in the order of their beginnings."""
+def _periods(trials: Iterable[TrialRecord]) -> list[_Period]:
+    """Return the periods of all trials that ran, sorted by their begin."""
 
     def owner(trial: TrialRecord) -> int:
         return trial.number if trial.parent is None else trial.parent
@@ -82,33 +83,36 @@ def _stays(trials: Iterable[TrialRecord]) -> list[_Stay]:
     ran = [trial for trial in trials if trial.outcome and trial.outcome.duration_s]
     found = []
     for _, group in groupby(sorted(ran, key=owner), key=owner):
-        made = list(group)
-        ends = [trial.finished_at for trial in made if trial.finished_at]
-        busy_s = sum(trial.outcome.duration_s for trial in made if trial.outcome)
+        members = list(group)
+        ends = [trial.finished_at for trial in members if trial.finished_at]
+        busy_s = sum(trial.outcome.duration_s for trial in members if trial.outcome)
         if ends:
-            found.append(_Stay(min(trial.started_at for trial in made), max(ends), busy_s))
+            found.append(_Period(min(trial.started_at for trial in members), max(ends), busy_s))
     return sorted(found)
 
 
-def _most_at_once(stays: Sequence[_Stay]) -> int:
-    """Return the largest number of stays at one time; stays are sorted by their beginnings."""
+def _most_at_once(periods: Sequence[_Period]) -> int:
+    """Return the largest number of simultaneous periods; they are sorted by their begin."""
     ends: list[datetime] = []
     most = 1
-    for stay in stays:
-        while ends and ends[0] <= stay.begin:
+    for period in periods:
+        while ends and ends[0] <= period.begin:
             heapq.heappop(ends)
-        heapq.heappush(ends, stay.end)
+        heapq.heappush(ends, period.end)
         most = max(most, len(ends))
     return most
 
 
-def _around(stays: Sequence[_Stay], workers: int) -> list[float]:
-    """Return the seconds around each stay; for each worker's first, only those within it."""
+def _around(periods: Sequence[_Period], workers: int) -> list[float]:
+    """Return the seconds without work around each trial.
+
+    For the first trial of each worker, only seconds within its period count.
+    """
     free: list[datetime] = []
     found = []
-    for stay in stays:
-        since = heapq.heappop(free) if len(free) == workers else stay.begin
-        heapq.heappush(free, stay.end)
-        taken_s = (stay.end - min(since, stay.begin)).total_seconds()
-        found.append(max(0.0, taken_s - stay.busy_s))
+    for period in periods:
+        since = heapq.heappop(free) if len(free) == workers else period.begin
+        heapq.heappush(free, period.end)
+        taken_s = (period.end - min(since, period.begin)).total_seconds()
+        found.append(max(0.0, taken_s - period.busy_s))
     return found

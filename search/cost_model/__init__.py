@@ -1,1 +1,1 @@
-"""The cost of a recipe, known before its student is trained."""
+"""The cost of a recipe, predicted or measured before its student is trained."""

@@ -1,4 +1,4 @@
-"""The setting that costs hold for: the machine that serves, its runtime, and the file makers."""
+"""The setting for which costs are valid: images, the target's processor and runtime, versions."""
 
 from search.config.student_spec import StudentRequirements
 from search.cost_model import dry_run
@@ -9,11 +9,16 @@ from spaces.processor import processor_name
 
 
 def setting_of(requirements: StudentRequirements, *, processor: str | None = None) -> CostSetting:
-    """Return the setting that the students' costs hold for: this machine, or the named target.
+    """Return the setting for which the students' costs are valid.
 
-    Where the target has an agent, the costs hold for every machine with its processor and runtime.
-    They always hold for files made by stages and libraries of the same versions. A shape states the
-    versions of its own methods.
+    If the target has an agent, the costs are valid for every machine with the agent's processor and
+    runtime. They are valid only for files from the same versions of stages and libraries. The
+    versions of a recipe's methods are part of its shape, not of this setting.
+
+    Args:
+        requirements: the requirements on the students.
+        processor: the name of the target's processor; None names this machine's. An agent's
+            processor takes precedence.
 
     Raises:
         TargetError: the agent does not answer.
@@ -21,7 +26,7 @@ def setting_of(requirements: StudentRequirements, *, processor: str | None = Non
     target, here = requirements.target, requirements.runtime.describe()
     agent = describe_agent(target.agent, target.runtime) if target.agent else None
     stages = file_stages(requirements.runtime) | {"dry_run": dry_run.VERSION}
-    # This machine's runtime makes the files, whichever machine serves them.
+    # This machine's runtime makes the files, even if another machine serves them.
     files = Versions(libraries=FILE_LIBRARIES, stages=stages).key(here)[:12]
     return CostSetting(
         channels=requirements.channels,

@@ -1,4 +1,4 @@
-"""Measured costs of students by shape: read from the store, and grown by each measurement."""
+"""The table of students' measured costs by shape, read from the store and extended."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,10 +12,11 @@ _UNIFORM = "uniform"
 
 
 def shape_of(recipe: Recipe) -> Shape:
-    """Return the part of the recipe that decides its cost; methods that cut alike share one shape.
+    """Return the shape: the part of the recipe that decides its cost.
 
-    Methods that share a shape carry no version: the setting holds the version of cutting. Every
-    other method carries its own.
+    Prunings that cut the same share of every layer have one shape. It contains no version of the
+    method, because the setting contains the version of cutting. The shape contains the version of
+    every other method.
     """
     ratio = recipe.pruning.uniform_ratio
     return Shape(
@@ -26,7 +27,7 @@ def shape_of(recipe: Recipe) -> Shape:
 
 
 def uniform_ratio(shape: Shape) -> float | None:
-    """Return the share of channels that every layer of the shape lacks; None where they differ."""
+    """Return the share of channels that is cut from every layer; None if layers differ."""
     ratio = json.loads(shape.pruning).get(_UNIFORM)
     return None if ratio is None else float(ratio)
 
@@ -37,24 +38,24 @@ def _text(method: Method) -> str:
 
 
 class CostTable:
-    """Known costs by shape.
+    """Table of known costs by shape.
 
     Args:
-        known: earlier measurements.
-        keep: is called with each addition.
+        known: costs that were measured earlier.
+        on_add: is called with each added shape and its cost.
     """
 
     def __init__(
         self,
         known: Mapping[Shape, Cost] | None = None,
         *,
-        keep: Callable[[Shape, Cost], None] = lambda shape, cost: None,
+        on_add: Callable[[Shape, Cost], None] = lambda shape, cost: None,
     ) -> None:
         self._costs: dict[Shape, Cost] = {}
         self._curves: dict[tuple[str, str], dict[float, Cost]] = {}
-        self._keep = keep
+        self._on_add = on_add
         self.version = 0
-        """A counter that grows with each addition."""
+        """A counter that increases with each addition."""
         for shape, cost in (known or {}).items():
             self.put(shape, cost)
 
@@ -62,19 +63,19 @@ class CostTable:
         return self._costs.get(shape)
 
     def add(self, shape: Shape, cost: Cost) -> None:
-        """Add a cost; for a known shape, only the values that were not known."""
+        """Add a cost; for a known shape, add only the unknown values."""
         known = self._costs.get(shape, {})
         if cost.keys() - known.keys():
             whole = {**cost, **known}
             self.put(shape, whole)
-            self._keep(shape, whole)
+            self._on_add(shape, whole)
 
     def curve(self, student: str, quantization: str) -> Mapping[float, Cost]:
-        """Return costs by the uniform ratio, in no order."""
+        """Return the costs of a student in a number format, by uniform ratio, unordered."""
         return self._curves.get((student, quantization), {})
 
     def of_student(self, student: str) -> list[tuple[float, Cost]]:
-        """Return uniform ratios and costs of all the student's quantizations."""
+        """Return the uniform ratios and costs of a student in all its number formats."""
         own = (curve for (name, _), curve in self._curves.items() if name == student)
         return [pair for curve in own for pair in curve.items()]
 
@@ -83,7 +84,7 @@ class CostTable:
         return [pair for pair in self._costs.items() if LATENCY.cost in pair[1]]
 
     def put(self, shape: Shape, cost: Cost) -> None:
-        """Replace the known cost, for as long as the table lives."""
+        """Set the cost of a shape, without calling `on_add`."""
         self._costs[shape] = cost
         ratio = uniform_ratio(shape)
         if ratio is not None:

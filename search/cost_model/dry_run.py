@@ -1,7 +1,7 @@
 """The cost of a recipe, measured before its student is trained.
 
-Costs depend on shapes, not on learned values: they are measured on a student that was pruned,
-exported and quantized untrained.
+Costs depend on shapes, not on learned values. So they can be measured on an untrained student that
+was pruned, exported and quantized.
 """
 
 import torch
@@ -18,17 +18,19 @@ from search.targets.timing import time_cost
 from spaces.axes.student import Student
 from spaces.recipe import Recipe
 
-# Bump it when an untrained student is made or measured differently.
+# Bump it when untrained students are built or measured differently.
 VERSION = 1
 _CALIBRATION_IMAGES = 8
 
 
 def dry_run(recipe: Recipe, requirements: StudentRequirements) -> Cost:
-    """Measure the student of `recipe`, untrained; untimed where counting already rules it out.
+    """Measure the untrained student of `recipe`.
+
+    The latency is not measured if a counted cost already breaks the budget.
 
     Raises:
-        ValueError: the student can't be built or pruned so.
-        ArtifactError: it can't be exported.
+        ValueError: the student can't be built or pruned by the recipe.
+        ArtifactError: the student can't be exported.
     """
     network, _ = recipe.pruning.apply(
         untrained(recipe.student, requirements), requirements.example()
@@ -37,15 +39,15 @@ def dry_run(recipe: Recipe, requirements: StudentRequirements) -> Cost:
 
 
 def is_certain(recipe: Recipe) -> bool:
-    """Return whether an untrained student costs the same as the trained one."""
+    """Return whether an untrained student of the recipe costs the same as a trained one."""
     return not (recipe.pruning.shape_error or recipe.quantization.size_error)
 
 
 def least_cost(cost: Cost, recipe: Recipe) -> Cost:
-    """Return the least cost, once trained, of a student with this untrained cost.
+    """Return a lower bound on the trained student's cost, from the untrained student's cost.
 
-    Where the cost depends on learned values, a recipe is sure to break the budget only if even this
-    cost does.
+    If the cost depends on learned values, a recipe is certain to break the budget only if this
+    lower bound does.
     """
     if is_certain(recipe):
         return cost
@@ -62,18 +64,18 @@ def least_cost(cost: Cost, recipe: Recipe) -> Cost:
 
 
 def _share_of(value: float, share: float) -> float:
-    """Return a share of a cost; whole numbers stay whole."""
+    """Return a share of a cost; an integer stays an integer."""
     return int(value * share) if isinstance(value, int) else value * share
 
 
 def untrained(student: Student, requirements: StudentRequirements) -> nn.Module:
-    """Return the student's network with weights that exporters treat like trained ones.
+    """Return the student's network with random weights, which exporters treat like trained ones.
 
     Raises:
-        ValueError: it can't be built.
+        ValueError: the network can't be built.
     """
     network = requirements.build(student, blank=True)
-    _scatter(network)
+    _randomise(network)
     return network
 
 
@@ -83,23 +85,25 @@ def measure_untrained(
     """Measure the cost of an untrained network, exported and quantized.
 
     Args:
-        network: pruned already, its weights scattered.
-        recipe: how it was pruned, and how it is shipped.
-        requirements: its inputs, and its budget.
-        timed: whether the target times it, unless counting already rules the network out.
+        network: the pruned network, with random weights.
+        recipe: the recipe, with its pruning and number format.
+        requirements: the student's inputs, target and budget.
+        timed: whether to measure the latency, unless a counted cost already breaks the budget.
 
     Raises:
-        ArtifactError: it can't be exported.
-        ValueError: it can't be converted, or the target's runtime serves no such format.
+        ArtifactError: the network can't be exported.
+        ValueError: it can't be converted, or the target's runtime can't run its number format.
     """
     with scratch() as folder:
-        noise = torch.randn(_CALIBRATION_IMAGES, *requirements.image_shape, generator=_same_draw())
+        calibration_images = torch.randn(
+            _CALIBRATION_IMAGES, *requirements.image_shape, generator=_fixed_generator()
+        )
         shape, served = requirements.image_shape, folder / requirements.runtime.file
         requirements.runtime.make(
             FloatStudent(network, folder / "floats", shape, pruning=recipe.pruning),
             served,
             quantization=recipe.quantization,
-            calibration=[noise.numpy()],
+            calibration=[calibration_images.numpy()],
         )
         cost = grown(count_cost(network, served, shape), requirements.metadata_bytes)
         timed = timed and requirements.budget.admits(cost)
@@ -107,14 +111,14 @@ def measure_untrained(
 
 
 @torch.no_grad()
-def _scatter(network: nn.Module) -> None:
-    """Make every weight and every running statistic differ from every other, as training does.
+def _randomise(network: nn.Module) -> None:
+    """Set all weights and running statistics to random values, which differ as after training.
 
-    timm starts the last normalisation of each residual block at zero. Folded into the convolution
-    before it, that gives tensors of zeros, and the exporter keeps only one of them: an untrained
-    resnet18 would be a quarter smaller than the trained one.
+    timm initialises the last normalisation of each residual block to zero. When the exporter folds
+    it into the convolution before it, the convolution's weights become zero. The exporter stores
+    equal tensors only once, so an untrained resnet18 would be a quarter smaller than a trained one.
     """
-    draw = _same_draw()
+    draw = _fixed_generator()
     for parameter in network.parameters():
         parameter.normal_(std=0.05, generator=draw)
     for name, buffer in network.named_buffers():
@@ -124,9 +128,9 @@ def _scatter(network: nn.Module) -> None:
             buffer.uniform_(0.5, 1.5, generator=draw)
 
 
-def _same_draw() -> torch.Generator:
-    """Return a generator that draws the same random numbers each time.
+def _fixed_generator() -> torch.Generator:
+    """Return a generator that always draws the same random numbers.
 
-    A recipe then has the same predicted cost each time, even where its shapes follow its weights.
+    A recipe then always has the same measured cost, even if its shapes depend on its weights.
     """
     return torch.Generator().manual_seed(0)

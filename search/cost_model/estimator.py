@@ -1,4 +1,4 @@
-"""Estimates of a recipe's cost from the costs of other recipes, with their errors."""
+"""Estimates a recipe's cost, with its error, from the costs of other recipes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from search.cost_model.shape_law import ShapeCounts, ShapeLaw
 from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.records import Cost, Shape
 
-# The largest difference between a network that was really cut and its student's shape law.
+# The largest accepted relative difference between a cut network and its student's shape law.
 _LAW_TOLERANCE = 0.002
-# Attention's products follow no weight's shape, so the law gives only about their number.
+# The MACs of attention products depend on no weight's shape, so the law is only approximate.
 _LEAST_MACS_ERROR = 0.01
 
 _Fitted = TypeVar("_Fitted")
@@ -20,11 +20,13 @@ _Fitted = TypeVar("_Fitted")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A cost that was not measured; it holds the limited values that other rows can predict.
+    """An estimated cost, with the values that other rows of the table can predict.
 
     Attributes:
-        cost: the most likely bytes, parameters and MACs; latency if there are rows near enough.
-        errors: relative half-width of each of its values, by its name in `cost`; 0 is exact.
+        cost: the most likely bytes, parameters and MACs; also the latency, if the student was timed
+            in this number format often enough.
+        errors: the relative half-width of the error of each value, by its name in `cost`; 0 is
+            exact.
     """
 
     cost: Cost
@@ -32,10 +34,10 @@ class Estimate:
 
 
 class Estimator:
-    """Estimator of costs from the table; it fits its models again when the table has grown.
+    """Estimator of costs from the table; it refits its models when the table has changed.
 
     Args:
-        table: the known costs.
+        table: the table of known costs.
     """
 
     def __init__(self, table: CostTable) -> None:
@@ -45,7 +47,7 @@ class Estimator:
         self._version = -1
 
     def learn(self, student: str, law: ShapeLaw) -> None:
-        """Store the law of a student's shapes, unless there is one."""
+        """Store the shape law of a student, if none is stored."""
         if student not in self._laws:
             self._laws[student] = law
             self._version = -1
@@ -54,7 +56,7 @@ class Estimator:
         return student in self._laws
 
     def least_counts(self, student: str, ratio: float) -> ShapeCounts | None:
-        """Return the student's least counts; None where its law is unreliable."""
+        """Return lower bounds on the student's counts; None if its shape law is unreliable."""
         if student not in self._laws or (errors := self._law_errors(student)) is None:
             return None
         counts = self._laws[student].count(ratio)
@@ -65,7 +67,7 @@ class Estimator:
         )
 
     def estimate(self, shape: Shape, ratio: float) -> Estimate | None:
-        """Estimate the shape's cost; None while its student's shapes or sizes are unknown."""
+        """Estimate the shape's cost; None without a reliable shape law and enough sizes."""
         if (law := self._laws.get(shape.student)) is None:
             return None
         errors = self._law_errors(shape.student)
@@ -84,22 +86,25 @@ class Estimator:
         return Estimate(cost, errors)
 
     def _law_errors(self, student: str) -> dict[str, float] | None:
-        """Return the errors of parameters and MACs; None where the student's law is unreliable."""
+        """Return the errors of parameters and MACs; None if the shape law is unreliable."""
         return self._once(("law", student), lambda: self._compare_with_law(student))
 
     def _compare_with_law(self, student: str) -> dict[str, float] | None:
         law = self._laws[student]
         pairs = [(law.count(ratio), cost) for ratio, cost in self._table.of_student(student)]
-        off, macs = (
+        parameters_error, macs_error = (
             max(
-                (abs(told.cost[name] / cost[name] - 1) for told, cost in pairs if name in cost),
+                (abs(counts.cost[name] / cost[name] - 1) for counts, cost in pairs if name in cost),
                 default=0.0,
             )
             for name in (PARAMETERS.cost, MACS.cost)
         )
-        if not law.regular or off > _LAW_TOLERANCE:
+        if not law.regular or parameters_error > _LAW_TOLERANCE:
             return None
-        return {PARAMETERS.cost: 2 * off, MACS.cost: max(_LEAST_MACS_ERROR, 2 * macs)}
+        return {
+            PARAMETERS.cost: 2 * parameters_error,
+            MACS.cost: max(_LEAST_MACS_ERROR, 2 * macs_error),
+        }
 
     def _size_model(self, shape: Shape) -> SizeModel | None:
         def fit() -> SizeModel | None:
@@ -114,7 +119,7 @@ class Estimator:
         return self._once("latency", lambda: LatencyModel(self._table.timed()))
 
     def _once(self, key: object, fit: Callable[[], _Fitted]) -> _Fitted:
-        """Return the result of `fit`, computed once for each state of the table."""
+        """Return the result of `fit`, cached until the table changes."""
         if self._version != self._table.version:
             self._fitted.clear()
             self._version = self._table.version

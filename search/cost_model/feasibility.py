@@ -1,4 +1,4 @@
-"""Admission: the driver decides, before training, whether a recipe may be trained."""
+"""Admission: it decides before the training whether a recipe may be trained."""
 
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
@@ -24,23 +24,23 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.recipe import Recipe
 from spaces.unfit import UNFIT
 
-_NETWORKS = 4
-# The error of a cost that is estimated from a uniform ratio for a pruning that follows none.
+_CACHED_NETWORKS = 4
+# The error of an estimate for a pruning without a uniform ratio, from the nearest uniform ratio.
 _NOMINAL_ERROR = 0.25
 
 
 class Feasibility:
-    """Judge of recipes by the cost of their students; it measures as few students as possible.
+    """Admission of recipes by the cost of their students; it measures as few students as possible.
 
-    Certain bounds come first: cutting a larger share of every layer's channels never makes a
-    student larger (but for the bytes of some formats), so one student that is too large rules out
-    all that are cut less. Then come predictions, where every limit lies outside their error. The
-    remaining students are measured once, and the results are kept in the table.
+    Certain bounds are used first. Cutting a larger share of every layer's channels never makes a
+    student larger, except for the bytes of some number formats. So one student that is too large
+    rules out all students that are cut less. Estimates are used next, if every limit lies outside
+    of their error. Any other student is measured once, and its cost is added to the table.
 
     Args:
-        requirements: the students' shapes and budget.
-        table: the known costs.
-        timed: whether this machine is the target, so that students can be timed here.
+        requirements: the students' shapes, target and budget.
+        table: the table of known costs.
+        timed: whether this process can measure the target's latency.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class Feasibility:
         self._requirements = requirements
         self._table = table
         self._timed = timed
-        # Students whose cost depends on learned values: not in the store, as each differs.
-        self._foreseen = CostTable()
-        self._estimators = {True: Estimator(table), False: Estimator(self._foreseen)}
+        # Untrained costs of students whose cost depends on learned values. The store does not
+        # record them, because the trained student's cost differs.
+        self._untrained = CostTable()
+        self._estimators = {True: Estimator(table), False: Estimator(self._untrained)}
         self._networks: OrderedDict[Student, nn.Module] = OrderedDict()
         self._unsound: dict[Shape, str] = {}
         # By student and quantization: the least possible cost at each ratio.
@@ -62,23 +63,23 @@ class Feasibility:
         return self._requirements.budget
 
     def judge(self, recipe: Recipe) -> CostVerdict:
-        """Decide whether the recipe may be trained."""
-        return self.verdict(recipe) or self._found(recipe, shape_of(recipe))
+        """Decide whether the recipe may be trained; measure its student if necessary."""
+        return self.verdict(recipe) or self._measured_verdict(recipe, shape_of(recipe))
 
     def verdict(self, recipe: Recipe) -> CostVerdict | None:
-        """Decide whether the recipe may be trained; None if its student must be measured first."""
+        """Decide without measuring whether the recipe may be trained; None if undecided."""
         if reason := recipe.conflict():
             return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
-        return self._known(recipe, shape) or self._told(recipe, shape)
+        return self._known(recipe, shape) or self._inferred(recipe, shape)
 
     def predict(self, recipe: Recipe) -> Cost | None:
-        """Return the recipe's cost, measured or estimated from others; None where it is unknown.
+        """Return the recipe's cost, measured or estimated from other recipes; None if unknown.
 
-        For a recipe that is sure to break the budget, it may be the least possible cost.
+        For a recipe that is certain to break the budget, it may be a lower bound.
         """
         shape = shape_of(recipe)
-        known = self._foreseen.get(shape) or self._table.get(shape)
+        known = self._untrained.get(shape) or self._table.get(shape)
         if known and LATENCY.cost in known:
             return known
         estimate = self.estimate(recipe)
@@ -90,16 +91,20 @@ class Feasibility:
     def estimate(self, recipe: Recipe) -> Estimate | None:
         """Estimate the recipe's cost from other recipes, with its error; takes about 0.1 ms.
 
-        The first question about a student builds and cuts it once, if others of it were measured.
-        A pruning whose shapes follow no ratio alone is estimated from the nearest ratio. A format
-        whose bytes follow learned values is estimated from other students in that format.
+        The first estimate for a student builds the student and cuts it once, if the table has costs
+        of it. A pruning without a uniform ratio is estimated from its nominal ratio. A number
+        format whose bytes depend on learned values is estimated from untrained students in that
+        format.
+
+        Returns:
+            The estimate; None without enough known costs.
         """
         shape, ratio = shape_of(recipe), recipe.pruning.nominal_ratio
         error = recipe.quantization.size_error
-        table = self._foreseen if error else self._table
+        table = self._untrained if error else self._table
         if ratio is None or not table.curve(shape.student, shape.quantization):
             return None
-        if not self._knows_shapes(shape.student) and not self._learned(recipe, shape):
+        if not self._knows_shapes(shape.student) and not self._learn_law(recipe, shape):
             return None
         estimate = self._estimators[not error].estimate(shape, ratio)
         if estimate is None:
@@ -109,12 +114,12 @@ class Feasibility:
             errors = {name: max(known, _NOMINAL_ERROR) for name, known in errors.items()}
         for name, known in errors.items():
             if limit_on(name).scaling is Scaling.FILE:
-                # From the untrained file's bytes, and from there to the trained file's.
+                # The errors of the untrained file's bytes, and of the trained file's against them.
                 errors[name] = 1 - (1 - known) * (1 - error)
         return replace(estimate, errors=errors)
 
-    def settled(self, recipe: Recipe) -> Cost | None:
-        """Return a cost that is sure to fit; None where a worker has to measure it."""
+    def fitting_cost(self, recipe: Recipe) -> Cost | None:
+        """Return the recipe's cost if it is certain to fit; None if a worker must measure it."""
         verdict = self.verdict(recipe)
         cost = verdict.cost if verdict else None
         if verdict is None or cost is None or not self.budget.surely_admits(cost):
@@ -123,28 +128,28 @@ class Feasibility:
         return cost if is_timed or not self.budget.needs_timing else None
 
     def measure(self, recipe: Recipe) -> Cost | None:
-        """Return the recipe's cost, measuring it if need be; None where its student can't be made.
+        """Return the recipe's cost, measured if it is unknown; None if its student can't be made.
 
-        Where counting shows that it breaks the budget, the least possible cost is returned.
+        If counting shows that the recipe breaks the budget, the result is a lower bound.
         """
         shape = shape_of(recipe)
-        return (self._known(recipe, shape) or self._found(recipe, shape)).cost
+        return (self._known(recipe, shape) or self._measured_verdict(recipe, shape)).cost
 
     def learn(self, recipe: Recipe, cost: Cost) -> None:
-        """Store a cost that a trial measured where it ran, unless it is known."""
-        self._keep(recipe, shape_of(recipe), cost)
+        """Store the cost that a trial measured."""
+        self._store(recipe, shape_of(recipe), cost)
 
-    def _keep(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
+    def _store(self, recipe: Recipe, shape: Shape, cost: Cost) -> None:
         if is_certain(recipe):
             self._table.add(shape, cost)
         else:
-            self._foreseen.put(shape, cost)
+            self._untrained.put(shape, cost)
 
     def _known(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
         if reason := self._unsound.get(shape):
             return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.UNSOUND)
-        if foreseen := self._foreseen.get(shape):
-            return self._verdict(foreseen, Basis.MEASURED, recipe)
+        if cost := self._untrained.get(shape):
+            return self._verdict(cost, Basis.MEASURED, recipe)
         cost = self._table.get(shape)
         if cost is None:
             return None
@@ -153,12 +158,12 @@ class Feasibility:
         return self._verdict(cost, Basis.MEASURED)
 
     def _is_open(self, cost: Cost) -> bool:
-        """Return whether measuring here could supply a limited cost that is not known."""
+        """Return whether this process could measure a limited cost that is unknown."""
         unknown = self.budget.limits().keys() - cost.keys()
         return any(self._timed or not limit_on(name).is_timed for name in unknown)
 
-    def _told(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
-        """Return a verdict that other recipes make certain, or outside all errors; else None."""
+    def _inferred(self, recipe: Recipe, shape: Shape) -> CostVerdict | None:
+        """Return a verdict from the costs of other recipes; None if they don't suffice."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
             return None
@@ -169,16 +174,18 @@ class Feasibility:
             larger = [without_file(cost) for cost in larger]
         ceiling = extreme(larger, min)
         estimate = self.estimate(recipe)
-        told = between(estimate.cost, floor, ceiling) if estimate else {}
+        estimated = between(estimate.cost, floor, ceiling) if estimate else {}
         if not self.budget.admits(floor):
-            verdict = self._verdict({**floor, **told}, Basis.BOUND)
-            # For a count that nothing bounds, show the nearest cut's.
+            verdict = self._verdict({**floor, **estimated}, Basis.BOUND)
+            # A count without a bound or an estimate is shown from the nearest ratio.
             nearest = curve[min(curve, key=lambda cut: abs(cut - ratio))] if curve else {}
-            return replace(verdict, cost={**counted(nearest), **floor, **told})
-        return self._by_estimate(Estimate(told, estimate.errors), ceiling) if estimate else None
+            return replace(verdict, cost={**counted(nearest), **floor, **estimated})
+        if estimate is None:
+            return None
+        return self._by_estimate(Estimate(estimated, estimate.errors), ceiling)
 
     def _floor(self, recipe: Recipe, shape: Shape) -> Cost:
-        """Return the recipe's least cost, from its weights or from students cut more; if known."""
+        """Return known lower bounds, from the weights or from students that are cut more."""
         ratio = recipe.pruning.uniform_ratio
         if ratio is None:
             return {}
@@ -193,8 +200,8 @@ class Feasibility:
         return extreme(smaller, max)
 
     def _by_estimate(self, estimate: Estimate, ceiling: Cost) -> CostVerdict | None:
-        """Return the verdict; None if a limit lies within an error, so that it must be measured."""
-        unclear = False
+        """Return the verdict from an estimate; None if a limit lies within the error."""
+        is_unclear = False
         for name, limit in self.budget.limits().items():
             if ceiling.get(name, inf) <= limit:
                 continue
@@ -202,47 +209,50 @@ class Feasibility:
             if value is not None and value * (1 - error) > limit:
                 return self._verdict(estimate.cost, Basis.PREDICTED)
             if limit_on(name).is_timed and not self._timed:
-                continue  # measuring here would not supply it
-            unclear |= value is None or value * (1 + error) > limit
-        told = estimate.cost if self._timed else counted(estimate.cost)
-        return None if unclear else self._verdict(told, Basis.PREDICTED)
+                continue  # this process can't measure it
+            is_unclear |= value is None or value * (1 + error) > limit
+        cost = estimate.cost if self._timed else counted(estimate.cost)
+        return None if is_unclear else self._verdict(cost, Basis.PREDICTED)
 
-    def _found(self, recipe: Recipe, shape: Shape) -> CostVerdict:
-        """Return the verdict from measuring the recipe's own student, untrained."""
+    def _measured_verdict(self, recipe: Recipe, shape: Shape) -> CostVerdict:
+        """Measure the recipe's untrained student, and return the verdict."""
         try:
             network = self._network(recipe.student)
             pruned, _ = recipe.pruning.apply(network, self._requirements.example())
             self._learn_shapes(recipe, shape, pruned, recipe.pruning.uniform_ratio)
-            if too_large := self._counted(recipe, shape, pruned):
+            if too_large := self._counted_verdict(recipe, shape, pruned):
                 return too_large
             cost = self._measured(pruned, recipe)
         except (ValueError, ArtifactError) as error:
             self._unsound[shape] = str(error)
             return CostVerdict(admitted=False, cost=None, reason=str(error), basis=Basis.UNSOUND)
-        self._keep(recipe, shape, cost)
+        self._store(recipe, shape, cost)
         return self._verdict(cost, Basis.MEASURED, recipe)
 
     def _measured(self, pruned: nn.Module, recipe: Recipe) -> Cost:
-        """Measure the pruned student's cost; untimed while the target does not answer.
+        """Measure the pruned student's cost; without latency if the target does not answer.
 
-        Its trial asks the target again; if that is still unreachable, only this trial fails.
+        The trial will contact the target again. If it is still unreachable, only that trial fails.
         """
         try:
             return measure_untrained(pruned, recipe, self._requirements, timed=self._timed)
         except (TargetError, TrialError):
             return measure_untrained(pruned, recipe, self._requirements, timed=False)
 
-    def _counted(self, recipe: Recipe, shape: Shape, pruned: nn.Module) -> CostVerdict | None:
-        """Return the verdict on a student whose weights alone are too much; None for any other.
+    def _counted_verdict(
+        self, recipe: Recipe, shape: Shape, pruned: nn.Module
+    ) -> CostVerdict | None:
+        """Return the verdict on a student whose counts alone break the budget; None for any other.
 
-        This saves exporting and quantizing, the slowest steps of judging a new student.
+        This avoids exporting and quantizing, the slowest steps.
         """
         try:
             operations = count_operations(pruned, self._requirements.image_shape)
         except UNFIT as error:
             size = self._requirements.image_size
             raise ValueError(
-                f"{type(pruned).__name__} can't take images of {size} pixels: {shortened(error)}"
+                f"{type(pruned).__name__} must accept images of {size} pixels, but fails: "
+                f"{shortened(error)}"
             ) from error
         weights = sum(weight.numel() for weight in pruned.parameters() if weight.dim() > 1)
         least = least_of(recipe, weights, operations)
@@ -254,18 +264,22 @@ class Feasibility:
         return verdict
 
     def _verdict(self, cost: Cost, basis: Basis, recipe: Recipe | None = None) -> CostVerdict:
-        """Return the verdict on a cost; on the least possible one, if `recipe` leaves that open."""
+        """Return the verdict on a cost.
+
+        With `recipe`, the cost is of its untrained student. If the trained student may cost less,
+        the verdict is on the lower bound.
+        """
         reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
         if reason and basis is Basis.BOUND:
-            reason = f"at the least: {reason}"
+            reason = f"even the lower bound is too high: {reason}"
         return CostVerdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
-    def _learned(self, recipe: Recipe, shape: Shape) -> bool:
-        """Return whether the law of the student's shapes is known, now that it was cut once."""
+    def _learn_law(self, recipe: Recipe, shape: Shape) -> bool:
+        """Cut the student once to learn its shape law; return whether that succeeded."""
         if not (ratio := recipe.pruning.nominal_ratio):
             return False
         try:
-            # All methods that cut each layer alike leave the same shapes.
+            # All methods with a uniform ratio leave the same shapes.
             uniform = Magnitude(ratio=ratio)
             pruned, _ = uniform.apply(self._network(recipe.student), self._requirements.example())
         except ValueError:
@@ -286,10 +300,10 @@ class Feasibility:
         return self._estimators[True].knows_shapes(student)
 
     def _network(self, student: Student) -> nn.Module:
-        """Return the student's network, untrained; the last few are kept."""
+        """Return the student's untrained network; the most recently used ones are cached."""
         if student not in self._networks:
             self._networks[student] = untrained(student, self._requirements)
         self._networks.move_to_end(student)
-        if len(self._networks) > _NETWORKS:
+        if len(self._networks) > _CACHED_NETWORKS:
             self._networks.popitem(last=False)
         return self._networks[student]

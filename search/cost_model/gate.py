@@ -1,4 +1,4 @@
-"""The gate of a running study: it records recipes that are not admitted, and ends them."""
+"""The gate of a running study: it records recipes that are not admitted as infeasible trials."""
 
 import os
 import platform
@@ -22,43 +22,44 @@ from spaces.recipe import Recipe
 
 
 def open_admission(study: Study, requirements: StudentRequirements, store: Store) -> Feasibility:
-    """Open admission with the costs that earlier studies of the store measured; it adds new ones.
+    """Open admission with the costs that earlier studies in the store measured.
 
-    On a remote Ray, the driver may be another machine than the workers. Where one machine stands
-    for the target, in the cluster or behind an agent, that machine is asked. Otherwise only trials
-    measure latency, and costs are kept under the cluster's address.
+    New costs are added to the store. On a remote Ray, this process may run on another machine than
+    the workers. If the target is one node of the cluster, or a machine with an agent, that machine
+    measures the latency. Otherwise only trials measure it, and the store records costs under the
+    cluster's address.
     """
     target = requirements.target
     timed = study.run.ray == "local" or target.is_elsewhere
     processor = processor_of(target) if timed else _cluster(study.run.ray)
     setting = setting_of(requirements, processor=processor)
-    # Studies with other classes share these costs: the store's exclude the classes' names.
-    said = requirements.metadata_bytes
+    # The store records sizes without metadata, so that studies with other class names share them.
+    metadata = requirements.metadata_bytes
 
-    def keep(shape: Shape, cost: Cost) -> None:
-        with suppress(StoreUnavailable):  # this study knows it; a later one measures it again
-            store.keep_cost(setting, shape, grown(cost, -said))
+    def store_cost(shape: Shape, cost: Cost) -> None:
+        with suppress(StoreUnavailable):  # a later study measures the cost again
+            store.keep_cost(setting, shape, grown(cost, -metadata))
 
-    known = {shape: grown(cost, said) for shape, cost in store.costs(setting).items()}
-    table = CostTable(known, keep=keep)
+    known = {shape: grown(cost, metadata) for shape, cost in store.costs(setting).items()}
+    table = CostTable(known, on_add=store_cost)
     return Feasibility(requirements, table, timed=timed)
 
 
 def _cluster(address: str) -> str:
-    """Return a name that identifies the cluster; `auto` is this machine's own cluster."""
+    """Return a name that identifies the cluster; `auto` is the cluster of this machine."""
     if address != "auto":
         return address
     return os.environ.get("RAY_ADDRESS") or f"the cluster of {platform.node()}"
 
 
 class CostGate:
-    """A gate that lets recipes through, or records and shows them as infeasible trials.
+    """Gate that admits recipes, or records them as infeasible trials.
 
     Args:
-        feasibility: judges the recipes.
+        feasibility: decides which recipes may be trained.
         writer: records each rejected recipe, in one transaction.
-        seed: written into the records.
-        callback: is told of each rejected recipe, too.
+        seed: the seed for the records.
+        callback: receives the end of each rejected trial.
     """
 
     def __init__(
@@ -70,23 +71,23 @@ class CostGate:
         self._callback = callback
 
     def __call__(self, recipe: Recipe) -> Outcome | None:
-        """Return how the recipe ends, if it is rejected; None lets it through."""
+        """Return the outcome of a rejected recipe; None if the recipe is admitted."""
         verdict = self.feasibility.judge(recipe)
         return None if verdict.admitted else self._reject(recipe, verdict)
 
     def may_fit(self, recipe: Recipe) -> bool | None:
-        """Return whether the recipe fits, as far as is known; None if that must be measured."""
+        """Return whether the recipe may be trained; None if its student must be measured first."""
         verdict = self.feasibility.verdict(recipe)
         if verdict is None:
             return None if self.feasibility.budget.limits() else True
         return verdict.admitted
 
-    def settled_cost(self, recipe: Recipe) -> Cost | None:
-        """Return the recipe's known cost, if it is sure to fit."""
-        return self.feasibility.settled(recipe)
+    def fitting_cost(self, recipe: Recipe) -> Cost | None:
+        """Return the recipe's cost if it is certain to fit; None if a worker must measure it."""
+        return self.feasibility.fitting_cost(recipe)
 
     def learn(self, recipe: Recipe, outcome: Outcome) -> None:
-        """Store the cost that an ended trial measured."""
+        """Store the cost that an ended trial or branch measured."""
         if outcome.cost and _is_measured(recipe, outcome):
             self.feasibility.learn(recipe, outcome.cost)
 
@@ -105,10 +106,10 @@ class CostGate:
 
 
 def _is_measured(recipe: Recipe, outcome: Outcome) -> bool:
-    """Return whether the cost was measured on the trained student's file.
+    """Return whether the outcome's cost was measured, and is valid for the trained student.
 
-    It was predicted for a stopped trial, and for a rejected one that took no time. A worker that
-    rejects a recipe reports its least possible cost.
+    The cost of a stopped trial was predicted. So was the cost of a trial that this process
+    rejected. A worker that rejects a recipe reports a lower bound, which is exact if `is_certain`.
     """
     if outcome.quality:
         return True

@@ -1,7 +1,7 @@
 """Small regressions over the table of costs, with their errors.
 
 An error is a relative half-width: a value v with error e is expected within v * (1 ± e). It is
-taken from leave-one-out residuals: how well a model fitted without a row predicts that row.
+computed from leave-one-out residuals: the errors at each row of a model fitted to all other rows.
 """
 
 from collections.abc import Sequence
@@ -14,43 +14,44 @@ from search.cost_model.shape_law import ShapeCounts
 from search.objectives.limits import LATENCY, MACS, PARAMETERS
 from search.records import Cost, Shape
 
-# Smaller errors are luck: from few rows, a few bytes of the file's own structure, or a clock.
+# Smaller errors would be due to chance: few rows, bytes of the file's structure, or the clock.
 _FEW_SIZES_ERROR = 0.05
 _LEAST_SIZE_ERROR = 0.01
 _LEAST_LATENCY_ERROR = 0.05
 _TIMED_AT_LEAST = 6
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
-# A value is taken to lie within this many standard deviations.
+# An error is this many standard deviations.
 _CERTAINTY = 2.0
 
 
 @dataclass(frozen=True)
 class SizeModel:
-    """Bytes of one student in one quantization: affine in its weights and its vectors."""
+    """Model of the bytes of one student in one number format: affine in its weights and vectors."""
 
     coefficients: np.ndarray
     error: float
 
     @classmethod
     def fit(cls, counts: Sequence[ShapeCounts], sizes: Sequence[float]) -> "SizeModel | None":
-        """Fit the model; None where fewer than two different networks were measured.
+        """Fit the model; return None if fewer than two different networks were measured.
 
         Args:
-            counts: of the measured networks.
-            sizes: of their files, in bytes.
+            counts: the counts of the measured networks.
+            sizes: the sizes of their files, in bytes.
         """
         if len({count.parameters for count in counts}) < 2:
             return None
-        rows, wanted = np.stack([_size_row(c) for c in counts]), np.array(sizes, float)
+        rows, measured = np.stack([_size_row(c) for c in counts]), np.array(sizes, float)
         error = _FEW_SIZES_ERROR
         if len(rows) > 3:
-            left = np.arange(len(rows))
-            said = [rows[i] @ _solve(rows[left != i], wanted[left != i]) for i in left]
-            error = max(_LEAST_SIZE_ERROR, 2 * float(np.abs(np.array(said) / wanted - 1).max()))
-        return cls(_solve(rows, wanted), error)
+            places = np.arange(len(rows))
+            predicted = [rows[i] @ _solve(rows[places != i], measured[places != i]) for i in places]
+            largest = float(np.abs(np.array(predicted) / measured - 1).max())
+            error = max(_LEAST_SIZE_ERROR, 2 * largest)
+        return cls(_solve(rows, measured), error)
 
     def predict(self, counts: ShapeCounts) -> int:
-        """Return bytes."""
+        """Return the predicted bytes, at least 1."""
         return max(1, round(float(_size_row(counts) @ self.coefficients)))
 
 
@@ -59,9 +60,10 @@ def _size_row(counts: ShapeCounts) -> np.ndarray:
 
 
 def _solve(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Solve by least squares; with two rows, vectors weigh half a weight each.
+    """Return the least-squares coefficients of constant, weights and vectors.
 
-    A normalisation's two vectors become one bias of the convolution that it is folded into.
+    Two rows can't determine three coefficients. A number in a vector then counts as half a weight,
+    because the two vectors of a normalisation become one bias of the convolution before it.
     """
     if len(rows) < 3:
         joined = np.column_stack([rows[:, 0], rows[:, 1] + rows[:, 2] / 2])
@@ -73,13 +75,13 @@ def _solve(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 class LatencyModel:
-    """Milliseconds of any student: a ridge regression of log latency, fitted to all timed rows.
+    """Model of the latency of all students: a ridge regression of log latency on all timed rows.
 
-    Its features are log MACs, log parameters, the student, the quantization, and the pair of both.
-    The penalty is chosen by leave-one-out, which also gives the error.
+    The features are log MACs, log parameters, the student, the number format, and the pair of both.
+    Leave-one-out validation selects the penalty, and also yields the error.
 
     Args:
-        timed: rows with a latency.
+        timed: shapes with costs that include a latency.
     """
 
     def __init__(self, timed: Sequence[tuple[Shape, Cost]]) -> None:
@@ -99,7 +101,7 @@ class LatencyModel:
         self.error = max(_LEAST_LATENCY_ERROR, float(np.expm1(spread)))
 
     def predict(self, shape: Shape, *, macs: float, parameters: int) -> float | None:
-        """Return milliseconds; None for a student that was never timed in this quantization."""
+        """Return milliseconds; None for a student that was never timed in this number format."""
         if (shape.student, shape.quantization) not in self._known:
             return None
         row = self._row(shape, macs, parameters)

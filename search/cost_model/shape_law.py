@@ -1,4 +1,4 @@
-"""The law from the share of channels that is cut to a student's shapes, learned from one cut."""
+"""The shape law: a student's shapes for any share of cut channels, learned from one cut."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,13 +14,13 @@ from spaces.counting import count_macs_by_layer
 
 @dataclass(frozen=True)
 class ShapeCounts:
-    """The totals of a network's shapes.
+    """The counts of a network's numbers and operations.
 
     Attributes:
-        weights: numbers in tensors of two dimensions or more, which quantization makes smaller.
-        vectors: numbers in tensors of one dimension, such as biases, which it doesn't.
-        macs: multiply-accumulates for one image; products without a weight, as in attention, are
-            approximate.
+        weights: the numbers in tensors of two dimensions or more, which quantization shrinks.
+        vectors: the numbers in tensors of one dimension, such as biases, which it does not shrink.
+        macs: multiply-accumulates for one image; the products without a weight, as in attention,
+            are approximate.
     """
 
     weights: int
@@ -29,12 +29,12 @@ class ShapeCounts:
 
     @property
     def parameters(self) -> int:
-        """All numbers."""
+        """The number of all weights and vectors."""
         return self.weights + self.vectors
 
     @property
     def cost(self) -> dict[str, float]:
-        """Parameters and MACs, by the names under which costs are stored."""
+        """Parameters and MACs, by their stored names."""
         return {PARAMETERS.cost: self.parameters, MACS.cost: round(self.macs)}
 
 
@@ -42,19 +42,21 @@ class ShapeCounts:
 class ShapeLaw:
     """The shapes of a student at any uniform ratio.
 
-    A dimension of n channels keeps int(n * (1 - ratio)) of them, or all, as classes and pixels do:
-    one cut network shows which. Concatenated channels and attention heads may follow another law,
-    so the caller compares this law's counts with those of networks that were really cut.
+    A dimension of n channels shrinks to int(n * (1 - ratio)). Other dimensions, such as classes and
+    pixels, do not shrink. One cut network shows which dimensions shrink. Concatenated channels and
+    attention heads may follow another law, so the caller compares this law's counts with those of
+    other cut networks.
 
     Attributes:
-        dimensions: each tensor's shape, padded with ones, [tensors, longest shape].
-        cut: which of the dimensions shrink, of the same shape.
+        dimensions: the shape of each tensor, padded with ones, [tensors, longest shape].
+        cut: which of the dimensions shrink, [tensors, longest shape].
         vectors: which tensors have one dimension, [tensors].
-        macs: of each tensor's layer, where the tensor is the layer's weight, [tensors].
-        macs_elsewhere: of all that is in no layer with a weight, such as attention's products.
-        ratio: the cut from which the law was learned.
-        regular: whether that cut followed the law in every dimension, and other cuts are sure to:
-            each group or head loses its own share, which a cut by half hides.
+        macs: the MACs of the layer whose weight the tensor is, else 0, [tensors].
+        macs_elsewhere: the MACs outside of layers with a weight, such as attention's products.
+        ratio: the ratio of the cut from which the law was learned.
+        regular: whether that cut followed the law in every dimension, and other cuts are certain to
+            follow it. In a layer with groups or heads, each group is cut by itself and rounded by
+            itself; a cut by half can hide that.
     """
 
     dimensions: np.ndarray
@@ -72,9 +74,9 @@ class ShapeLaw:
         """Learn the law that turned `network` into `pruned`.
 
         Args:
-            network: uncut.
-            pruned: cut by `ratio`, with the same names of parameters.
-            ratio: above 0.
+            network: the uncut network.
+            pruned: the network cut by `ratio`, with the same names of parameters.
+            ratio: the share of channels that was cut, above 0.
             example: one input, [1, channels, height, width].
         """
         shapes = [tuple(parameter.shape) for parameter in network.parameters()]
@@ -90,12 +92,12 @@ class ShapeLaw:
             macs_elsewhere=elsewhere,
             ratio=ratio,
             regular=not _cuts_by_groups(network)
-            and bool((found == _kept(dimensions, cut, ratio)).all()),
+            and bool((found == _remaining(dimensions, cut, ratio)).all()),
         )
 
     def count(self, ratio: float) -> ShapeCounts:
-        """Return the totals of the student's shapes with the share `ratio` of its channels cut."""
-        numbers = _kept(self.dimensions, self.cut, ratio).prod(axis=1)
+        """Return the student's counts with the share `ratio` of its channels cut."""
+        numbers = _remaining(self.dimensions, self.cut, ratio).prod(axis=1)
         vectors = int(numbers[self.vectors].sum())
         shrunk = numbers / self.dimensions.prod(axis=1)
         return ShapeCounts(
@@ -106,7 +108,7 @@ class ShapeLaw:
 
 
 def _cuts_by_groups(network: nn.Module) -> bool:
-    """Return whether channels go from each group of a layer, or each head of an attention."""
+    """Return whether a layer has groups or heads, each of which is cut by itself."""
     return any(
         isinstance(module, Attention)
         or (isinstance(module, nn.Conv2d) and 1 < module.groups < module.out_channels)
@@ -115,7 +117,7 @@ def _cuts_by_groups(network: nn.Module) -> bool:
     )
 
 
-def _kept(dimensions: np.ndarray, cut: np.ndarray, ratio: float) -> np.ndarray:
+def _remaining(dimensions: np.ndarray, cut: np.ndarray, ratio: float) -> np.ndarray:
     return np.where(cut, (dimensions * (1 - ratio)).astype(np.int64), dimensions)
 
 
@@ -125,7 +127,7 @@ def _padded(shapes: list[tuple[int, ...]]) -> np.ndarray:
 
 
 def _layer_macs(network: nn.Module, example: torch.Tensor) -> tuple[np.ndarray, float]:
-    """Return the MACs of each parameter's layer, at its weight, and those outside such layers."""
+    """Return the MACs of each layer, at the place of its weight, and the MACs outside of layers."""
     by_layer, elsewhere = count_macs_by_layer(network, example)
     macs = [
         float(by_layer.pop(name.removesuffix(".weight"), 0)) if name.endswith(".weight") else 0.0

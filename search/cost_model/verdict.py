@@ -11,19 +11,19 @@ class Basis(StrEnum):
 
     CONFLICT = "conflict"  # the recipe contradicts itself
     UNSOUND = "unsound"  # its student can't be built, pruned, exported or quantized
-    MEASURED = "measured"  # its own untrained student
-    BOUND = "bound"  # its weights alone, or a smaller student of the family
-    PREDICTED = "predicted"  # others, with the budget's limits outside the error
+    MEASURED = "measured"  # its own student was measured
+    BOUND = "bound"  # a lower bound, from its weights or from a smaller student
+    PREDICTED = "predicted"  # an estimate from other recipes; the limits lie outside its error
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostVerdict:
-    """Whether a recipe may be trained.
+    """The decision whether a recipe may be trained.
 
     Attributes:
-        admitted: whether it may.
-        cost: measured or predicted; None where nothing is known.
-        reason: why it may not; empty where it may.
+        admitted: whether it may be trained.
+        cost: the measured or predicted cost; None if unknown.
+        reason: why it may not be trained; empty if it may.
         basis: the evidence for the verdict.
     """
 

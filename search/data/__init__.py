@@ -1,1 +1,1 @@
-"""Data sets: images of any source, divided into three parts that worker processes share."""
+"""Data sets: images of any source, split into three parts that worker processes share."""

@@ -1,4 +1,4 @@
-"""The name of a prepared data set in the cache: fast to compute, and new when a file changes."""
+"""The name of a prepared data set in the cache. It changes when a file of the data changes."""
 
 import hashlib
 import json
@@ -11,19 +11,21 @@ from search.data.prepared import FORMAT
 
 
 def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int]) -> str:
-    """Return a name for the data set that these settings make of these files, without reading any.
+    """Return the name of the data set for these settings and files, without reading the files.
+
+    The name depends on the name, size and time of change of every file.
 
     Args:
         settings: the `data` section of a study file.
-        seed: of the division into parts.
-        versions: of the stages that prepare, by name.
+        seed: the seed of the split into parts.
+        versions: the versions of the stages that prepare data, by name.
 
     Raises:
         OSError: a folder can't be listed.
     """
     key = hashlib.sha256()
     key.update(json.dumps([FORMAT, versions, seed, settings.model_dump(mode="json")]).encode())
-    # Reading changes some of the files that a hub's library keeps in its folder.
+    # The Hugging Face library changes files in its folder whenever it reads the data.
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
         for line in sorted(_stamps(settings.path.expanduser().absolute())):
             key.update(os.fsencode(line))

@@ -1,4 +1,4 @@
-"""The interface of a data set: three parts, and the facts about them."""
+"""The interface of a data set: three parts, and their description."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +13,13 @@ from torch import Tensor
 from search.data.views import View
 
 Labels = NDArray[np.int64]
-# Replaces a label that no one knows; no loss of labels accepts it.
+# The label of an image without a known label; losses that use labels reject it.
 NO_LABEL = -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartSizes:
-    """Images in each part."""
+    """The number of images in each part."""
 
     training: int
     validation: int
@@ -28,22 +28,24 @@ class PartSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class DataInfo:
-    """The facts about a data set.
+    """The description of a data set.
 
     Attributes:
-        source: the source's name, as a study file writes it.
-        classes: names, in the order of their labels.
+        source: the source's name in a study file.
+        classes: the names of the classes, in the order of their labels.
         channels: 1 or 3.
-        image_size: side of the square images, in pixels.
-        mean: each channel's mean over the training part's pixels, scaled to 0..1.
+        image_size: the side of the square images, in pixels.
+        mean: each channel's mean over the training pixels, scaled to 0..1.
         std: each channel's standard deviation, likewise; never 0.
-        shift: the share of their size by which views may be shifted.
+        shift: the largest shift of a view, as a fraction of the image's size.
         flip: whether views may be mirrored.
-        digest: sha256 of pixels, labels, sizes and split; the same whether held in memory or not.
-        sizes: images in each part.
-        corrupt: names of the damaged files that were skipped.
-        repeated: validation and test images that are also learned from, pixel for pixel.
-        unlabelled: number of images beside the parts without a known label.
+        digest: the sha256 of pixels, labels, sizes and split. It does not depend on whether the
+            pixels are in memory.
+        sizes: the number of images in each part.
+        corrupt: the names of the damaged files that were skipped.
+        repeated: the number of validation and test images that are identical to an image of the
+            training part or an unlabelled image.
+        unlabelled: the number of unlabelled images, which belong to none of the three parts.
     """
 
     source: str
@@ -61,15 +63,15 @@ class DataInfo:
     unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, which `from_json` reads."""
+        """Return JSON values, which `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Invert `to_json`, also after a conversion to JSON text and back.
+        """Create from the values of `to_json`, also after a conversion to JSON text and back.
 
         Raises:
-            KeyError, TypeError: the values are not of `to_json`.
+            KeyError, TypeError: the values do not have the fields of `to_json`.
         """
         lists = ("classes", "mean", "std", "corrupt")
         tuples = {key: tuple(values[key]) for key in lists}
@@ -81,9 +83,9 @@ class Batch:
     """Some images of a part.
 
     Attributes:
-        indices: places in the part, [batch], int64, on the CPU.
-        images: [batch, channels, size, size], uint8, on the device asked for.
-        labels: [batch], int64, on the device asked for.
+        indices: the images' indices in the part, [batch], int64, on the CPU.
+        images: [batch, channels, size, size], uint8, on the requested device.
+        labels: [batch], int64, on the requested device.
     """
 
     indices: Tensor
@@ -96,7 +98,7 @@ class Part(Protocol):
 
     @property
     def labels(self) -> Labels:
-        """Labels in the order of the indices, [images]."""
+        """The labels, [images], int64."""
 
     def __len__(self) -> int: ...
 
@@ -113,12 +115,12 @@ class Part(Protocol):
         """Yield the images in batches.
 
         Args:
-            batch_size: images a batch; the last may be smaller.
-            order: indices of the images to yield, [n], int64; by default all, in ascending order.
-            view: the augmented view to return; None returns the images as they are.
+            batch_size: the number of images in a batch; the last batch may be smaller.
+            order: the indices of the images to yield, [n], int64; by default all, ascending.
+            view: the augmented view to yield; None yields unaugmented images.
             device: the device of the images and labels.
-            image_size: side in pixels to which images, and views of them, are finally resized.
-            drop_last: whether to leave out a last, smaller batch.
+            image_size: the side in pixels to which images or views are resized at the end.
+            drop_last: whether to omit a last batch that is smaller.
         """
 
 
@@ -126,7 +128,7 @@ class Part(Protocol):
 class Dataset:
     """A prepared data set, opened from its folder.
 
-    `unlabelled` holds images beside the three parts, without a known label; None where there
+    `unlabelled` contains images without a known label, which belong to no part; None if there
     are none.
     """
 
@@ -143,8 +145,8 @@ def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
 
     Args:
         images: [..., channels, height, width], uint8.
-        mean: of each channel, 0..1.
-        std: of each channel, above 0.
+        mean: the mean of each channel, 0..1.
+        std: the standard deviation of each channel, above 0.
 
     Returns:
         float32, same shape and device.

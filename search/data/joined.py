@@ -1,4 +1,4 @@
-"""Images without labels joined to those with labels, for students that use no labels."""
+"""Joining of unlabelled images to the training images, for students that use no labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,9 +12,10 @@ from search.data.views import View
 
 
 def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:
-    """Return the data set for a student, with unlabelled images too unless it learns by labels.
+    """Return the data set for a student's training.
 
-    They follow the training images, whose indices stay the same.
+    Unless the student learns by labels, its training part includes the unlabelled images. They
+    follow the training images, whose indices do not change.
     """
     if by_labels or dataset.unlabelled is None:
         return dataset
@@ -23,7 +24,7 @@ def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:
 
 @dataclass(frozen=True)
 class JoinedPart:
-    """Two parts as one: the second one's indices follow the first one's."""
+    """Two parts as one: the indices of the second follow the indices of the first."""
 
     first: Part
     second: Part
@@ -45,25 +46,25 @@ class JoinedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; each image's view is the one of its own part."""
+        """Yield batches, see `Part.batches`; an image has the same view as in its own part."""
         order = torch.arange(len(self)) if order is None else order.cpu()
         for indices in torch.split(order, batch_size) if len(order) else ():
             if len(indices) < batch_size and drop_last:
                 return
             in_second = indices >= len(self.first)
-            owned = (
+            indices_by_part = (
                 (self.first, indices[~in_second]),
                 (self.second, indices[in_second] - len(self.first)),
             )
             halves = [
                 batch
-                for part, own in owned
+                for part, own in indices_by_part
                 if len(own)
                 for batch in part.batches(
                     len(own), order=own, view=view, device=device, image_size=image_size
                 )
             ]
-            # The images of the first part come first here; this restores the order asked for.
+            # `halves` starts with the images of the first part; this restores the requested order.
             place = torch.argsort(torch.argsort(in_second.int(), stable=True)).to(device)
             yield Batch(
                 indices,

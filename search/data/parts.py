@@ -1,4 +1,4 @@
-"""The two ways in which a part yields its batches: from memory, or by decoding on demand."""
+"""The two kinds of parts: with pixels in memory, and with images that are decoded on demand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ from search.data.images import Pixels, square
 from search.data.pictures import Pictures
 from search.data.views import Crop, View, crops_of, resize_batch, view_of
 
-# Bump it when batches hold other images or labels, joined ones too, or are normalised otherwise.
+# Bump it when batches contain other images or labels, also of joined parts, or when their
+# normalisation changes.
 VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPart:
-    """A part whose pixels are an array, usually one that processes share by memory map.
+    """A part whose pixels are an array, usually a memory map that processes share.
 
     Attributes:
         pixels: [images, channels, size, size], uint8.
@@ -42,9 +43,9 @@ class MemoryPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; views are shifted on the device."""
+        """Yield batches, see `Part.batches`; views are computed on the device."""
         for indices in _divided(_order(order, len(self)), batch_size, drop_last=drop_last):
-            # Indexing by an array copies: torch can't share memory that must not be written.
+            # Indexing with an array copies, since torch can't use read-only memory.
             images = torch.from_numpy(self.pixels[indices.numpy()]).to(device)
             if view is not None:
                 images = view_of(images, indices, view)
@@ -58,8 +59,8 @@ class StreamedPart:
     Attributes:
         pictures: the images.
         labels: [images].
-        size: side in pixels to which they are cut and resized.
-        workers: number of processes that decode; 0 decodes in the present process.
+        size: the side in pixels to which images are cropped and resized.
+        workers: the number of processes that decode; with 0, this process decodes.
     """
 
     pictures: Pictures
@@ -80,7 +81,7 @@ class StreamedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; views are cut from the whole image, unresized."""
+        """Yield batches, see `Part.batches`; views are crops of the whole image before resizing."""
         order = _order(order, len(self))
         crops = None if view is None else crops_of(order, view)
         loader = data.DataLoader(
@@ -88,7 +89,7 @@ class StreamedPart:
             batch_size=batch_size,
             drop_last=drop_last,
             num_workers=self.workers,
-            # A generator of its own, so that reading images does not change the state of torch's.
+            # Its own generator: reading images must not change the state of torch's generator.
             generator=torch.Generator(),
         )
         for indices, images in loader:

@@ -1,8 +1,8 @@
-"""Pictures: many images that are not yet decoded, wherever they are stored.
+"""Pictures: collections of images that are not decoded yet.
 
-Each kind is one array, whose first axis counts the images, and a few words about their origin.
-So each kind can be divided by indexing, written to disk beside the labels, and opened again by
-a worker process.
+All kinds of pictures have the same two fields: an array whose first axis is the images, and a
+description of their origin. So all kinds can be split by indexing, written to disk, and opened by a
+worker process.
 """
 
 import os
@@ -22,12 +22,12 @@ from search.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures(ABC):
-    """Images that are decoded when asked for.
+    """Images that are decoded on demand.
 
     Attributes:
-        items: an entry that identifies each image, [images, ...]; no Python objects.
+        items: a value for each image that locates it, [images, ...]; no Python objects.
         channels: 1 or 3.
-        origin: what they have in common.
+        origin: the values that all images have in common, such as their folder.
     """
 
     parallel: ClassVar[bool] = True  # whether several threads may decode
@@ -40,7 +40,7 @@ class Pictures(ABC):
         return len(self.items)
 
     def take(self, indices: NDArray[np.int64]) -> Self:
-        """Return some of them, in the order given."""
+        """Return the images with these indices, in this order."""
         return type(self)(items=self.items[indices], channels=self.channels, origin=self.origin)
 
     @abstractmethod
@@ -52,17 +52,17 @@ class Pictures(ABC):
         """Open one image, at its own size, in mode L (1 channel) or RGB (3).
 
         Raises:
-            DataError: it is damaged.
+            DataError: the image is damaged.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilePictures(Pictures):
-    """Image files under one folder; `items` are their names relative to it, as bytes on disk."""
+    """Image files below one folder; `items` are their paths relative to it, as bytes."""
 
     @classmethod
     def under(cls, root: Path, names: list[str]) -> Self:
-        """Return the named files of a folder, as 3 channels."""
+        """Create from the names of files below a folder, with 3 channels."""
         items = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
         return cls(items=items, channels=3, origin={"root": str(root.resolve())})
 
@@ -74,11 +74,11 @@ class FilePictures(Pictures):
         path = root / os.fsdecode(bytes(self.items[index]))
         if not path.resolve().is_relative_to(root):
             raise DataError(
-                f"an image must lie in its data set's folder, but {self.name(index)!r} "
-                "is a link that leads out of it; copy the image instead"
+                f"an image must be inside its data set's folder, but {self.name(index)!r} "
+                "is a link to a file outside of it; copy the image instead"
             )
         if not path.is_file():
-            raise DataError(f"an image must be a file, but {str(path)!r} is none; restore it")
+            raise DataError(f"an image must be a file, but {str(path)!r} is not; restore it")
         return decode(path, self.channels, name=self.name(index))
 
 
@@ -88,7 +88,7 @@ class ArrayPictures(Pictures):
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], name: str) -> Self:
-        """Return images of an array, [images, height, width, channels]; `name` names its place."""
+        """Create from an array, [images, height, width, channels]; messages contain `name`."""
         return cls(items=images, channels=images.shape[-1], origin={"name": name})
 
     def name(self, index: int) -> str:

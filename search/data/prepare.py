@@ -1,4 +1,4 @@
-"""From the settings in a study file to a prepared data set, read from the cache if it is there."""
+"""Preparation of a data set from the settings of a study file, with a cache."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from search.data.sources.folder import unlabelled
 from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import limit, split_off
-from search.data.summary import summarize, tell
+from search.data.summary import report, summarize
 from search.errors import ArtifactError, DataError, DiskError, FolderStoreError
 from search.files.filestore import FolderStore
 
@@ -30,26 +30,27 @@ __all__ = ["open_dataset", "prepare"]
 
 Pools = Mapping[str, Pool]
 
-# Bump it when the same files are read, divided or summed up otherwise.
+# Bump it when the reading, the split or the summary of the same files changes.
 VERSION = 1
 
 
 def prepare(
     settings: DataSettings, *, seed: int, cache: FolderStore, progress: Progress = lambda _: None
 ) -> Dataset:
-    """Return a data set, divided into its three parts, from the cache or newly prepared.
+    """Return a data set with its three parts, from the cache or newly prepared.
 
-    Every image is decoded once, to find damaged ones and the pixels' mean. Up to
-    `settings.in_memory` bytes of pixels are kept; more are decoded again as they are used.
+    The preparation decodes every image once, to find damaged images and the mean of the pixels. It
+    stores the pixels if they have at most `settings.in_memory` bytes. Otherwise the images are
+    decoded again whenever they are used.
 
     Args:
         settings: the `data` section of a study file.
-        seed: decides which images fall into which part.
-        cache: the folder of prepared data sets, for any number of them.
-        progress: is told in a line about progress.
+        seed: the seed of the split into parts.
+        cache: the folder of all prepared data sets.
+        progress: called with a line of text about the current step.
 
     Raises:
-        DataError: the data are missing, unreadable or unfit, or the cache is no folder.
+        DataError: the data are missing, unreadable or unsuitable, or the cache is not a folder.
         DiskError: the cache can't be written.
     """
     try:
@@ -60,12 +61,12 @@ def prepare(
     with folder_store.making(key, progress):
         if found := _prepared(folder_store, key, progress):
             return found
-        _prepare_anew(folder_store, key, settings, seed, progress)
+        _prepare(folder_store, key, settings, seed, progress)
     return open_dataset(folder_store.folder / key)
 
 
 def prepared_key(settings: DataSettings, seed: int) -> str:
-    """Return the name of the prepared data set's folder: a hash of everything it depends on.
+    """Return the name of the prepared data set's folder: a hash of all that it depends on.
 
     Raises:
         OSError: a folder of images can't be listed.
@@ -73,7 +74,7 @@ def prepared_key(settings: DataSettings, seed: int) -> str:
     return cache_key(settings, seed, versions={"prepare": VERSION, "images": images.VERSION})
 
 
-def _prepare_anew(
+def _prepare(
     folder_store: FolderStore, key: str, settings: DataSettings, seed: int, progress: Progress
 ) -> None:
     source = _read(settings, progress)
@@ -90,7 +91,7 @@ def _prepare_anew(
 
 
 def _prepared(folder_store: FolderStore, key: str, progress: Progress) -> Dataset | None:
-    """Open what an earlier run prepared; None where it did not, or it is damaged."""
+    """Open the data set that an earlier run prepared; None if it is missing or damaged."""
     try:
         folder = folder_store.fetched(key)
         return open_dataset(folder) if folder.exists() else None
@@ -132,15 +133,16 @@ def _write(
     _check_damage(scans, settings)
     _check_classes_left(contents["training"], source.classes)
     info = summarize(settings, source, scans, contents)
-    tell(info, keep=keep, progress=progress)
+    report(info, keep=keep, progress=progress)
     write_info(folder, info, contents)
 
 
 def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
-    """Return the three parts; the parts that the data's publisher set apart are kept.
+    """Return the three parts of the data set.
 
-    If one part was set apart, it becomes the test part, which no decision of the search may use;
-    validation is then cut from training.
+    The parts that the source holds out are used unchanged. If it holds out only one part, this is
+    the test part, and the validation part is split off the training part. If it holds out none,
+    both are split off.
     """
     training, held_out = source.training, list(source.held_out)
     test = held_out.pop() if held_out else None
@@ -158,23 +160,23 @@ def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
 
 
 def _share_of_rest(settings: DataSettings) -> float:
-    """Return validation's share of what the test part leaves, from its share of the whole."""
+    """Return the validation part's share of the images that remain without the test part."""
     share = settings.validation_share / (1 - settings.test_share)
     if share >= 1:
         raise DataError(
-            "data.validation_share and data.test_share must be below 1 together, but are "
+            "the sum of data.validation_share and data.test_share must be below 1, but they are "
             f"{settings.validation_share} and {settings.test_share}; lower them"
         )
     return share
 
 
 def _split(pool: Pool, share: float, seed: int, classes: tuple[str, ...]) -> tuple[Pool, Pool]:
-    stays, off = split_off(pool.labels, share, seed=seed, classes=classes)
-    return pool.take(stays), pool.take(off)
+    rest, chosen = split_off(pool.labels, share, seed=seed, classes=classes)
+    return pool.take(rest), pool.take(chosen)
 
 
 def _bytes(pools: Pools, size: int) -> int:
-    """Return the bytes of all pixels, once resized."""
+    """Return the bytes of all pixels after resizing."""
     return sum(len(pool.labels) * pool.pictures.channels for pool in pools.values()) * size**2
 
 
@@ -202,6 +204,6 @@ def _check_classes_left(training: PartContent, classes: tuple[str, ...]) -> None
     counted = np.bincount(training.labels, minlength=len(classes))
     if (empty := np.flatnonzero(counted == 0)).size:
         raise DataError(
-            f"every class must have sound training images, but {classes[empty[0]]!r} has none "
-            "left; repair its images, or take the class out"
+            f"every class must have undamaged training images, but {classes[empty[0]]!r} has none; "
+            "repair its images, or remove the class"
         )

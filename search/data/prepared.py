@@ -1,7 +1,7 @@
-"""A prepared data set on disk: arrays that open by memory map, and info.json.
+"""A prepared data set on disk: memory-mapped arrays, and info.json.
 
-A folder holds, for each part, its labels and either its pixels or what locates its pictures. It
-is written atomically under its name, and is not changed afterwards.
+The folder contains the labels of each part, and either its pixels or the locations of its pictures.
+The folder is written atomically and never changed.
 """
 
 import json
@@ -31,7 +31,7 @@ _INFO = "info.json"
 
 @dataclass(frozen=True, kw_only=True)
 class PartContent:
-    """The files of a part: its labels, and its pixels or, where these are None, its pictures."""
+    """The content of a part. If `pixels` is None, `pictures` locates its images."""
 
     labels: Labels
     pixels: Pixels | None
@@ -48,7 +48,7 @@ def write_part(folder: Path, part: str, content: PartContent) -> None:
 
 
 def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
-    """Write the facts about the whole data set."""
+    """Write info.json, the description of the whole data set."""
     kinds = {kind: name for name, kind in KINDS.items()}
     origins = {
         part: {"kind": kinds[type(content.pictures)], "origin": dict(content.pictures.origin)}
@@ -60,19 +60,19 @@ def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -
 
 
 def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
-    """Open a prepared data set; no pixel is read yet.
+    """Open a prepared data set, without reading its pixels.
 
     Args:
         folder: a folder that `prepare` has written.
-        workers: processes that decode images, where they are not held in memory.
+        workers: the number of processes that decode images, if the pixels are not in memory.
 
     Raises:
-        DataError: the folder is missing, damaged or of another version.
+        DataError: the folder is missing, is damaged, or has another version.
     """
     try:
         content = read_json(folder / _INFO)
         if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+            raise ValueError(f"its format must be {FORMAT}, but is {content['format']}")
         info = DataInfo.from_json(content["info"])
         training, validation, test = (
             _part(folder, part, info, content["pictures"], workers) for part in PARTS
@@ -82,8 +82,8 @@ def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
             unlabelled = _part(folder, UNLABELLED, info, content["pictures"], workers)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
-            f"a prepared data set must be whole, but {str(folder)!r} is not ({error}); delete the "
-            "folder, so that it is prepared again"
+            f"a prepared data set must be undamaged, but {str(folder)!r} is not ({error}); delete "
+            "the folder, and retort will prepare it again"
         ) from error
     return Dataset(info, training, validation, test, folder, unlabelled)
 
@@ -95,7 +95,7 @@ def _part(
     labels = _load(folder / f"{part}_labels.npy", (images,), np.int64)
     low, high = (NO_LABEL, NO_LABEL) if part == UNLABELLED else (0, len(info.classes) - 1)
     if images and not low <= labels.min() <= labels.max() <= high:
-        raise ValueError(f"{part} labels lie outside of {low} to {high}")
+        raise ValueError(f"{part} labels must be from {low} to {high}, but are not")
     if part not in pictures:
         shape = (images, info.channels, info.image_size, info.image_size)
         pixels = _load(folder / f"{part}_pixels.npy", shape, np.uint8)
@@ -107,10 +107,12 @@ def _part(
 
 
 def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> NDArray[Any]:
-    """Map an array, and check the beginning of its shape."""
+    """Map an array into memory, and check its type and the first lengths of its shape."""
     array = mapped(path)
     if array.shape[: len(shape)] != shape or (kind is not None and array.dtype != kind):
-        raise ValueError(f"{path.name} holds {array.dtype} of shape {list(array.shape)}")
+        raise ValueError(
+            f"{path.name} has an unexpected type or shape, {array.dtype} {list(array.shape)}"
+        )
     return array
 
 

@@ -1,4 +1,4 @@
-"""One decoding of every image of a part: which are damaged, and the moments of the pixels."""
+"""Decoding of every image of a part, to find damaged images and the moments of the pixels."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 
 _CHUNK = 64
 _MOST_THREADS = 16
-_SECONDS_BETWEEN_NEWS = 5.0
+_SECONDS_BETWEEN_REPORTS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +27,13 @@ class Scan:
     """The result of decoding a part.
 
     Attributes:
-        sound: whether each image could be decoded, [images].
-        digests: sha256 of the pixels of each sound image, at the size asked for.
-        sums: of each channel's values over the sound images, [channels], int64.
-        squares: of their squares.
-        damaged: names of the images that could not be decoded.
-        reasons: the messages that explain why.
-        pixels: the sound images, [sound, channels, size, size]; None where not asked for.
+        sound: whether each image is undamaged, [images].
+        digests: the sha256 of the resized pixels of each undamaged image.
+        sums: the sum of each channel's values over the undamaged images, [channels], int64.
+        squares: the sum of the squares of these values, [channels], int64.
+        damaged: the names of the damaged images.
+        reasons: the error message of each damaged image.
+        pixels: the undamaged images, [undamaged, channels, size, size]; None if not requested.
     """
 
     sound: NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """The results for a few neighbouring images."""
+    """The results for up to 64 successive images."""
 
     digests: list[bytes]
     sums: NDArray[np.int64]
@@ -56,13 +56,13 @@ class _Chunk:
 
 
 def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what: str) -> Scan:
-    """Decode all images, in threads where their kind allows.
+    """Decode all images, in several threads if their kind supports that.
 
     Args:
         pictures: the images.
-        size: side in pixels to which they are cut and resized.
+        size: the side in pixels to which images are cropped and resized.
         keep: whether to return the pixels.
-        progress: is told every few seconds how many images are decoded.
+        progress: called every few seconds with the number of decoded images.
         what: the part's name, for these messages.
     """
     shape = (len(pictures), pictures.channels, size, size)
@@ -86,15 +86,15 @@ def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what:
 def _scanned(
     pictures: Pictures, size: int, pixels: Pixels | None, progress: Progress, what: str
 ) -> Iterator[_Chunk]:
-    """Yield chunks in order; Pillow releases Python's lock while it decodes, so threads help."""
+    """Yield chunks in order. Threads are useful, since Pillow releases the GIL while it decodes."""
     threads = min(os.cpu_count() or 1, _MOST_THREADS) if pictures.parallel else 1
     starts = range(0, len(pictures), _CHUNK)
-    told = time.monotonic()
+    reported_at = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         chunks = pool.map(lambda start: _scan_chunk(pictures, size, pixels, start), starts)
         for done, chunk in zip(count(_CHUNK, _CHUNK), chunks, strict=False):
-            if time.monotonic() - told > _SECONDS_BETWEEN_NEWS:
-                told = time.monotonic()
+            if time.monotonic() - reported_at > _SECONDS_BETWEEN_REPORTS:
+                reported_at = time.monotonic()
                 progress(f"decoded {min(done, len(pictures))} of {len(pictures)} {what} images")
             yield chunk
 
@@ -117,7 +117,7 @@ def _scan_chunk(pictures: Pictures, size: int, pixels: Pixels | None, start: int
 
 
 def _moments(images: list[Pixels], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sum values and squares, in whole numbers, so that the order of addition does not matter."""
+    """Sum values and squares as integers, so that the order of the images does not matter."""
     values = np.arange(256)
     counted = np.zeros((channels, 256), dtype=np.int64)
     for image in images:

@@ -1,4 +1,4 @@
-"""The facts about a data set once every image has been decoded."""
+"""The description of a data set, after every image has been decoded."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def summarize(
     scans: Mapping[str, Scan],
     contents: Mapping[str, PartContent],
 ) -> DataInfo:
-    """Return the facts about a data set whose parts have been scanned."""
+    """Return the description of a data set from the scans of its parts."""
     training = scans["training"]
     values = len(training.digests) * settings.image_size**2 * 255
     mean = training.sums / values
@@ -61,15 +61,15 @@ def _digest(
     return digest.hexdigest()
 
 
-def tell(info: DataInfo, *, keep: bool, progress: Progress) -> None:
-    """Report in a few lines what was prepared, and what is doubtful about it."""
+def report(info: DataInfo, *, keep: bool, progress: Progress) -> None:
+    """Report the size of the prepared data, and its problems."""
     if info.corrupt:
         names = ", ".join(repr(name) for name in info.corrupt[:5])
         progress(f"skipped {len(info.corrupt)} damaged images, the first: {names}")
     if info.repeated:
         progress(
-            f"{info.repeated} validation and test images are also among those that are learned: "
-            "their metrics will look better than they are"
+            f"{info.repeated} validation and test images are identical to images of training: "
+            "the metrics will be too optimistic"
         )
     if info.unlabelled:
         progress(f"{info.unlabelled} images without labels")

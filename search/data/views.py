@@ -1,8 +1,8 @@
-"""Views: augmented images that are the same at any time and place.
+"""Views: reproducible augmented images.
 
-A view depends only on its seed, its number and the image's index: not on the batch, the
-order, the device, or any generator's state. So the teacher's logits for a view are computed once,
-and every student later sees exactly the image that they belong to.
+A view depends only on its seed, its number and the image's index. It does not depend on the batch,
+the order, the device, or the state of a random generator. So the teacher's logits for a view are
+computed once, and every student is trained on exactly the same image.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Bump it when a view shows another part of an image, or is resized otherwise.
+# Bump it when the content of a view or its resizing changes.
 VERSION = 1
 _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9
@@ -23,9 +23,9 @@ class View:
 
     Attributes:
         number: the number of the version, from 0.
-        seed: the study's.
-        shift: share of the image's size by which it may move, from 0 to below 1.
-        flip: whether each image is mirrored with a chance of one half.
+        seed: the study's seed.
+        shift: the largest shift, as a fraction of the image's size, from 0 to below 1.
+        flip: whether each image is mirrored with probability 1/2.
     """
 
     number: int
@@ -36,14 +36,15 @@ class View:
 
 @dataclass(frozen=True)
 class Crop:
-    """The part of one image that a view shows, for images that are cut from larger files.
+    """The crop of one image that a view shows, for images that are decoded from files.
 
     Attributes:
-        height: share of the shorter side, above 0 to 1.
-        width: likewise.
-        down: distance of the crop's centre below the image's, as a share of the image's height.
-        right: distance to the right, as a share of its width.
-        flip: whether it is mirrored.
+        height: the height as a fraction of the image's shorter side, above 0 to 1.
+        width: the width, likewise.
+        down: the distance from the image's centre down to the crop's centre, as a fraction of the
+            image's height.
+        right: the distance to the right, as a fraction of the image's width.
+        flip: whether the crop is mirrored.
     """
 
     height: float
@@ -54,15 +55,15 @@ class Crop:
 
 
 def view_of(images: Tensor, indices: Tensor, view: View) -> Tensor:
-    """Return a view of each image: shifted, its edge filled by reflection, and perhaps mirrored.
+    """Return a view of each image: shifted with reflected edges, and perhaps mirrored.
 
     Args:
-        images: [batch, channels, height, width], uint8 (any type will do).
+        images: [batch, channels, height, width], usually uint8, but of any type.
         indices: each image's index in its part, [batch], int64, 0 to 2³²-1.
         view: the view to compute.
 
     Returns:
-        As `images`, on the same device.
+        The same shape, type and device as `images`.
     """
     height, width = images.shape[2:]
     words = _words(indices.to(images.device), view)
@@ -73,10 +74,10 @@ def view_of(images: Tensor, indices: Tensor, view: View) -> Tensor:
 
 
 def crops_of(indices: Tensor, view: View) -> list[Crop]:
-    """Return each image's crop, for images that are cut from their files as they are read.
+    """Return each image's crop of a view, for images that are decoded from files.
 
-    Each side of the crop is 1-shift to 1 of the image's shorter side, and its centre moves by up
-    to the shift; so a shift of 0 is the centre square, whose content is what `None` would show.
+    Each side of the crop is from 1-shift to 1 times the image's shorter side, and its centre moves
+    by at most the shift. With a shift of 0, the crop is the largest centred square.
 
     Args:
         indices: each image's index in its part, [images], int64, 0 to 2³²-1.
@@ -92,7 +93,7 @@ def crops_of(indices: Tensor, view: View) -> list[Crop]:
 
 
 def resize_batch(images: Tensor, size: int) -> Tensor:
-    """Resize images: bilinear, antialiased, as PIL would resize them, rounded.
+    """Resize images bilinearly, with antialiasing and rounding, as Pillow does.
 
     Args:
         images: [batch, channels, side, side], uint8.
@@ -107,18 +108,18 @@ def resize_batch(images: Tensor, size: int) -> Tensor:
 
 
 def _window(words: Tensor, side: int, shift: float) -> Tensor:
-    """Return which pixel each place along a side takes, [batch, side]."""
+    """Return the source pixel of each place along a side, [batch, side]."""
     furthest = min(int(shift * side + 0.5), side - 1)
     offset = words * (2 * furthest + 1) // (_WORD + 1) - furthest  # [batch], in pixels
     place = torch.arange(side, device=words.device) + offset[:, None]
-    place = place.abs()  # reflects at the near edge
-    return (side - 1) - ((side - 1) - place).abs()  # and at the far one
+    place = place.abs()  # reflection at the first edge
+    return (side - 1) - ((side - 1) - place).abs()  # and at the last edge
 
 
 def _gathered(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Gather each image's pixels at these rows, [batch, height], and columns, [batch, width].
 
-    Rows are copied whole, which is eight times as fast as indexing by both at once.
+    Whole rows are copied first, which is eight times faster than indexing rows and columns at once.
     """
     batch, channels, height, width = images.shape
     planes = torch.arange(batch * channels, device=images.device).view(batch, channels, 1)
@@ -132,7 +133,7 @@ def _flips(words: Tensor, view: View) -> Tensor:
 
 
 def _words(indices: Tensor, view: View) -> Tensor:
-    """Return five words of 32 random bits for each image, [5, batch], int64."""
+    """Return five random 32-bit words for each image, [5, batch], int64."""
     state = torch.full_like(indices, view.seed & _WORD)
     state = _mix(_mix(state + _GOLDEN) ^ (view.number & _WORD))
     state = _mix(state ^ indices)
@@ -140,10 +141,10 @@ def _words(indices: Tensor, view: View) -> Tensor:
 
 
 def _mix(words: Tensor) -> Tensor:
-    """Return a 32-bit hash, held in int64.
+    """Return a 32-bit hash of each word, as int64.
 
-    Both multipliers are below 2³¹, so that no product overflows: the result is the same on every
-    device. Source: Chris Wellons' hash-prospector, its best of two rounds before 2³¹,
+    Both multipliers are below 2³¹, so no product overflows, and the result is the same on every
+    device. Source: Chris Wellons' hash-prospector, its best two-round hash with such multipliers,
     https://github.com/skeeto/hash-prospector.
     """
     words = words & _WORD

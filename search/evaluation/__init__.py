@@ -1,1 +1,1 @@
-"""A finished student's folder, and the measurement of what is in it."""
+"""The folder of a finished student, and the measurement of the student in it."""

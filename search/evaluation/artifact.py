@@ -1,10 +1,10 @@
-"""A finished student on disk: a folder, written whole or not at all.
+"""A finished student on disk: a folder, written completely or not at all.
 
-recipe.json        the choices of the search, and the data to rebuild the network
-model.safetensors  the float weights, after pruning
-model.…            the file of the runtime, which is served and was measured
-predictions.npz    its predictions for the validation images
-SHA256SUMS         the checksums of the others
+recipe.json        the recipe, and the information to rebuild the network
+model.safetensors  the float32 weights, after pruning
+model.…            the runtime's file, which is served and was measured
+predictions.npz    the student's predictions for the validation images
+SHA256SUMS         the checksums of the other files
 """
 
 import json
@@ -42,11 +42,11 @@ class _Document(BaseModel):
     cuts: list[Any]
     data: dict[str, Any]
     origin: dict[str, Any]
-    runtime: StrictStr = DEFAULT_RUNTIME  # earlier versions had no other
+    runtime: StrictStr = DEFAULT_RUNTIME  # earlier versions had only this one
 
 
 LARGEST_IMAGE = 4096
-"""In pixels a side: no network here takes more, and a file with more would exhaust the memory."""
+"""The largest side of an image, in pixels. A larger one could exhaust the memory."""
 
 _PARAMS: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, Scalar])
 _CUTS: TypeAdapter[list[Any]] = TypeAdapter(
@@ -61,12 +61,12 @@ WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """The data that identify a student, and rebuild its network.
+    """The content of recipe.json: it identifies a student and suffices to rebuild its network.
 
     Attributes:
         params: the recipe, flat.
-        cuts: what pruning removed; applied to an unpruned network, they give the shapes.
-        data: what the student was trained on.
+        cuts: the channels that pruning removed; `replay_cuts` applies them to an unpruned network.
+        data: the data that the student was trained on.
         origin: study, trial, seed, hashes and versions.
         runtime: the name of the runtime that serves it.
     """
@@ -88,23 +88,23 @@ class Provenance:
             return runtime(self.runtime)
         except ValueError as error:
             raise ArtifactError(
-                f"the runtime of a student {error}. Install what adds it, or export the student "
-                "of a trial that another runtime serves"
+                f"the runtime of a student {error}. Install the plugin that adds it, or export the "
+                "student of a trial that another runtime serves"
             ) from error
 
     @property
     def is_timms_own(self) -> bool:
-        """Whether timm builds the network of these weights from the model's name alone."""
+        """Whether timm can build the network of these weights from only the model's name."""
         return not self.cuts and Recipe.from_params(self.params).student.is_timms_own
 
     @property
     def is_float(self) -> bool:
-        """Whether the served file contains the same floats that were trained."""
+        """Whether the served file contains the float32 weights as they were trained."""
         return self.params["quantization"] == Float32.name
 
     @property
     def is_tuned(self) -> bool:
-        """Whether the weights were trained under the rounding that they are served with."""
+        """Whether the weights were trained with fake quantization of the served number format."""
         return Recipe.from_params(self.params).quantization.tuning_share > 0
 
 
@@ -114,13 +114,13 @@ def write_weights(path: Path, network: nn.Module) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write copies of tensors as safetensors, which refuses tensors that share memory."""
+    """Write tensors as safetensors; as copies, since safetensors refuses shared memory."""
     copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     save_file(copies, path)
 
 
 def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> None:
-    """Write recipe.json and model.safetensors into `folder`, beside the served file."""
+    """Write recipe.json and model.safetensors into `folder`."""
     write_weights(folder / WEIGHTS, network)
     document = {
         "format": FORMAT,
@@ -134,7 +134,7 @@ def write_student(folder: Path, network: nn.Module, provenance: Provenance) -> N
 
 
 def read_provenance(folder: Path) -> Provenance:
-    """Return the provenance in recipe.json.
+    """Read the provenance from recipe.json.
 
     Raises:
         ArtifactError: a file is missing or damaged, or a newer retort wrote it.
@@ -154,7 +154,7 @@ def read_provenance(folder: Path) -> Provenance:
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """Return all of recipe.json, as JSON types.
+    """Read the whole recipe.json, as JSON types.
 
     Raises:
         ArtifactError: a file is missing or damaged, or a newer retort wrote it.
@@ -175,7 +175,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
 
 
 def load_network(folder: Path) -> nn.Module:
-    """Return the student's float network, in evaluation mode.
+    """Return the student's float32 network, in evaluation mode.
 
     Raises:
         ArtifactError: as `read_provenance`, or the weights don't fit the recipe.
@@ -183,7 +183,7 @@ def load_network(folder: Path) -> nn.Module:
     provenance = read_provenance(folder)
     data = provenance.data
     try:
-        # Autograd traces the dependency graph, whatever the caller has switched off.
+        # The dependency graph is traced with autograd, so it must be on here.
         with torch.inference_mode(mode=False), torch.enable_grad():
             network = Recipe.from_params(provenance.params).student.build(
                 classes=len(data.classes),
@@ -194,7 +194,7 @@ def load_network(folder: Path) -> nn.Module:
             example = torch.zeros(1, data.channels, data.image_size, data.image_size)
             replay_cuts(network, example, provenance.cuts)
             network.load_state_dict(load_file(folder / WEIGHTS))
-    # Cuts and weights from the file reach code that does not check its arguments.
+    # The code that applies cuts and weights does not check them, so any of these can occur.
     except (
         OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError,
     ) as error:  # fmt: skip
@@ -204,7 +204,7 @@ def load_network(folder: Path) -> nn.Module:
 
 
 def _checked_data(values: dict[str, Any]) -> DataInfo:
-    """Return a student's training data, with types and ranges that networks can be built from."""
+    """Return a student's training data; check that a network can be built for them."""
     info = _DATA.validate_python(DataInfo.from_json(values).to_json())
     if info.channels not in (1, 3) or not 1 <= info.image_size <= LARGEST_IMAGE:
         raise ValueError(
@@ -220,18 +220,18 @@ def _checked_data(values: dict[str, Any]) -> DataInfo:
 
 
 def check_own(folder: Path, artifact: ArtifactRecord) -> None:
-    """Raise ArtifactError unless `folder` is complete, and the same that the store names."""
+    """Raise ArtifactError unless `folder` is complete and is the artifact in the store."""
     check_whole(folder)
     check_same(folder, artifact)
 
 
 def check_whole(folder: Path) -> None:
-    """Raise ArtifactError, with the files' names, unless all of `folder` is as it was written."""
+    """Raise ArtifactError unless every file in `folder` has its recorded checksum."""
     if not folder.is_dir():
-        raise ArtifactError(f"a student must be a folder, but {folder} is none")
+        raise ArtifactError(f"a student must be a folder, but {folder} is not a folder")
     if not any((folder / name).exists() for name in (CHECKSUMS, RECIPE)):
         raise ArtifactError(
-            f"{folder} must hold a student, but has neither {RECIPE} nor {CHECKSUMS}: name a "
+            f"{folder} must contain a student, but has neither {RECIPE} nor {CHECKSUMS}: name a "
             "folder that `retort export` wrote"
         )
     try:
@@ -240,6 +240,6 @@ def check_whole(folder: Path) -> None:
         raise ArtifactError(f"{folder} can't be read: {error}") from error
     if damaged:
         raise ArtifactError(
-            f"{folder} must be as it was written, but differs in {', '.join(damaged)}: "
-            "export it again, or run the trial again"
+            f"the files in {folder} must have their recorded checksums, but these differ: "
+            f"{', '.join(damaged)}. Export the student again, or run the trial again"
         )

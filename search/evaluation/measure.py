@@ -1,4 +1,4 @@
-"""Measurement of a student's cost and quality, on the file that is served."""
+"""Measurement of a student's quality, on the file that is served."""
 
 from collections.abc import Iterator
 
@@ -16,20 +16,20 @@ _CALIBRATION_IMAGES = 512
 
 
 def predictions(served: ServedModel, part: Part, dataset: Dataset) -> Predictions:
-    """Return the predictions for the images of `part`."""
+    """Return the served model's predictions for the images of `part`."""
     batches = normalized_batches(part, dataset)
     logits = np.concatenate([served.predict(images) for images in batches])
     return Predictions.of_logits(logits, part.labels)
 
 
 def normalized_batches(part: Part, dataset: Dataset) -> Iterator[np.ndarray]:
-    """Yield unaugmented images as students take them, [batch, channels, size, size], float32."""
+    """Yield unaugmented, normalised images, [batch, channels, size, size], float32."""
     for batch in part.batches(_BATCH):
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 
 def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
-    """Yield some normalised training images, drawn by seed, for calibrating ranges."""
+    """Yield normalised training images that the seed selects, for calibrating ranges."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(dataset.training), generator=generator)[:_CALIBRATION_IMAGES]
     for batch in dataset.training.batches(_BATCH, order=order):
@@ -37,12 +37,12 @@ def calibration_batches(dataset: Dataset, *, seed: int) -> Iterator[np.ndarray]:
 
 
 def quality(found: Predictions, *, teacher: np.ndarray | None) -> Quality:
-    """Return all metrics of predictions that can be computed.
+    """Return all metrics that can be computed from the predictions.
 
     Args:
         found: the predictions.
-        teacher: the teacher's classes, [images], int64; without them the metrics that compare with
-            the teacher are left out.
+        teacher: the teacher's classes, [images], int64. With None, the result omits the metrics
+            that compare with the teacher.
     """
     classes = found.classes if teacher is None else teacher
     return {

@@ -1,12 +1,11 @@
-"""The metadata of a served file: its classes, its input images, its quality.
+"""The metadata of a served file: its classes, its preprocessing, its quality.
 
-The served file contains them if its format has room for them. In an ONNX file they are in its own
-metadata, where any ONNX Runtime finds them (`session.get_modelmeta().custom_metadata_map`). They
-are JSON under three keys:
+The served file contains metadata if its format supports that. ONNX Runtime reads the metadata of an
+ONNX file as `session.get_modelmeta().custom_metadata_map`. The metadata are JSON under three keys:
 
 labels          the names of the classes, in the order of the logits
-preprocessing   channels, image_size, mean, std, resize, crop: from pixels 0..255 to the input
-metrics         the metrics of this file on validation images
+preprocessing   channels, image_size, mean, std, resize, crop: how pixels 0..255 become the input
+metrics         the metrics of this file on the validation images
 """
 
 import json
@@ -25,10 +24,10 @@ METRICS = "metrics"
 def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
     """Return the metadata of a network for these images.
 
-    All figures between a metric's best and worst value take the same number of bytes, so the size
-    is known before they are measured.
+    Every value between a metric's best and worst takes the same number of bytes, so the size of the
+    metadata is known before the measurement.
     """
-    said: dict[str, object] = {
+    metadata: dict[str, object] = {
         LABELS: info.classes,
         PREPROCESSING: {
             "channels": info.channels,
@@ -40,15 +39,15 @@ def described(info: DataInfo, found: Quality | None = None) -> dict[str, str]:
         },
     }
     if found:
-        said[METRICS] = {
+        metadata[METRICS] = {
             **{f"validation_{name}": _fixed(found[name].value, metrics()[name]) for name in found},
             "validation_images": info.sizes.validation,
         }
-    return {key: json.dumps(value) for key, value in said.items()}
+    return {key: json.dumps(value) for key, value in metadata.items()}
 
 
 def metadata_bytes(info: DataInfo, runtime: str = registry.DEFAULT_RUNTIME) -> int:
-    """Return by how many bytes the metadata enlarge a student's file of the named runtime."""
+    """Return how many bytes the metadata add to a student's file of the named runtime."""
     best = {name: Measurement(metric.best) for name, metric in metrics().items()}
     return registry.runtime(runtime).annotation_bytes(described(info, best))
 

@@ -1,14 +1,15 @@
-"""A network's predictions for the images of a part: a small file, readable with NumPy alone.
+"""The file of a network's predictions for the images of a part. NumPy can read it.
 
-`predictions.npz` contains, for each measured part (`validation`, `test`), three arrays in the
-order of the part's images, [images]:
+`predictions.npz` contains three arrays for each measured part (`validation`, `test`), in the order
+of the part's images, [images]:
 
 {part}_labels       the true class
 {part}_classes      the predicted class
 {part}_confidence   the predicted class's probability, 0..1, float32
 
-A study's artifacts contain the validation part in each network's own folder. The test part, which
-is measured long after these folders were written, is in `tested/`, under the folder's name.
+In a study's artifacts, each network's own folder contains its predictions for the validation part.
+The test part is measured after these folders are complete, so its predictions are in
+`tested/<folder>`.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,16 +28,16 @@ Writing = Callable[[str], AbstractContextManager[Path]]
 
 PREDICTIONS = "predictions.npz"
 TEACHER = "teacher"
-"""The teacher's folder, among a study's artifacts."""
+"""The name of the teacher's folder in a study's artifacts."""
 PARTS = ("validation", "test")
 _TESTED = "tested"
 _ARRAYS = ("labels", "classes", "confidence")
-# Far above the 21,843 classes of the largest data sets of labelled images.
+# Far above the 21,843 classes of the largest labelled image data sets.
 _MOST_CLASSES = 2**20
 
 
 def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
-    """Write the parts' predictions, with classes in as few bytes as they need."""
+    """Write the parts' predictions, with classes in the smallest integer type that fits."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for part, found in parts.items():
         smallest = np.min_scalar_type(max(found.labels.max(), found.classes.max()))
@@ -47,28 +48,28 @@ def write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:
-    """Return the predictions in a file, by part.
+    """Read the predictions in a file, by part.
 
     Raises:
         ArtifactError: the file is missing or damaged.
     """
     try:
-        held = read_npz(path, [f"{part}_{name}" for part in PARTS for name in _ARRAYS])
-        found = {part: _part(held, part) for part in PARTS if f"{part}_classes" in held}
+        arrays = read_npz(path, [f"{part}_{name}" for part in PARTS for name in _ARRAYS])
+        found = {part: _part(arrays, part) for part in PARTS if f"{part}_classes" in arrays}
     except (OSError, ValueError, LookupError) as error:
         raise ArtifactError(f"the predictions in {path} can't be read: {error}") from error
     return found
 
 
 def kept_predictions(artifacts: FolderStore, name: str) -> dict[str, Predictions]:
-    """Return a network's stored predictions in a study, by part; a missing part is left out.
+    """Return a network's stored predictions in a study, by part, without missing parts.
 
     Args:
         artifacts: the study's folder store.
         name: the network's folder there: an artifact's path, or `TEACHER`.
 
     Raises:
-        ArtifactError: a file is damaged, or out of reach.
+        ArtifactError: a file is damaged or unreachable.
     """
     folders = (artifacts.fetched(name), (artifacts / _TESTED).fetched(name))
     found: dict[str, Predictions] = {}
@@ -79,23 +80,23 @@ def kept_predictions(artifacts: FolderStore, name: str) -> dict[str, Predictions
 
 
 def keep_test(writing: Writing, name: str, found: Predictions) -> None:
-    """Store the predictions of the network in the folder `name` for the test part.
+    """Store a network's predictions for the test part.
 
     Args:
-        writing: gives a folder among the study's artifacts to write to.
-        name: the network's folder there.
+        writing: opens a new folder in the study's artifacts by its name.
+        name: the network's folder in the artifacts.
         found: its predictions.
     """
     with writing(f"{_TESTED}/{name}") as folder:
         write_predictions(folder / PREDICTIONS, {"test": found})
 
 
-def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
-    labels, classes, confidence = (held[f"{part}_{name}"] for name in _ARRAYS)
+def _part(arrays: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
+    labels, classes, confidence = (arrays[f"{part}_{name}"] for name in _ARRAYS)
     if not (labels.ndim == 1 and labels.shape == classes.shape == confidence.shape):
-        raise ValueError(f"the arrays of {part} must be of one length")
+        raise ValueError(f"the arrays of {part} must have the same length")
     if confidence.dtype.kind != "f" or not (_are_classes(labels) and _are_classes(classes)):
-        raise ValueError(f"the arrays of {part} must hold numbers of classes, and probabilities")
+        raise ValueError(f"the arrays of {part} must contain class numbers and probabilities")
     return Predictions(
         labels=labels.astype(np.int64),
         classes=classes.astype(np.int64),
@@ -104,7 +105,7 @@ def _part(held: Mapping[str, NDArray[np.generic]], part: str) -> Predictions:
 
 
 def _are_classes(values: NDArray[np.generic]) -> bool:
-    """Return whether the values can be counted by class in little memory."""
+    """Return whether the values are class numbers, small enough to count by class in memory."""
     if values.dtype.kind not in "iu" or not len(values):
         return values.dtype.kind in "iu"
     return bool(values.min() >= 0 and values.max() < _MOST_CLASSES)

@@ -1,4 +1,4 @@
-"""A check that a folder contains the student in the store; without torch, for the dashboard."""
+"""A check that a folder contains the artifact in the store. The dashboard can use it: no torch."""
 
 from pathlib import Path
 
@@ -8,13 +8,14 @@ from search.records import ArtifactRecord
 
 
 def check_same(folder: Path, artifact: ArtifactRecord) -> None:
-    """Raise ArtifactError unless the list in `folder` is that of the artifact in the store.
+    """Raise ArtifactError unless `folder`'s SHA256SUMS is that of the artifact in the store.
 
-    Two stores that contain studies of one name may have put their students into one folder.
+    The folder can contain another student if two stores have a study of the same name and use the
+    same artifacts folder.
     """
     listed = folder / CHECKSUMS
     if not listed.is_file() or file_digest(listed) != artifact.sha256:
         raise ArtifactError(
-            f"{folder} holds another student than the one that the store knows: a study of the "
-            "same name has written over it; run the study again under a name of its own"
+            f"{folder} must contain the student that the store records, but contains another one: "
+            "a study of the same name has replaced it. Run the study again under another name"
         )

@@ -9,7 +9,7 @@ __all__ = ["load"]
 
 
 def __getattr__(name: str) -> object:
-    # The import brings torch and ONNX Runtime along, which most of the package doesn't need.
+    # Imported late: it imports torch and ONNX Runtime, which most of the package does not need.
     if name in __all__:
         from search.export import exporting
 

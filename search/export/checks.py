@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check; `holds` is None where it could not be made, or makes no claim."""
+    """One check.
+
+    Attributes:
+        name: the property or the file that was checked.
+        holds: whether the check passed; None if it could not be run, or has nothing to compare
+            with.
+        found: the result, in words.
+    """
 
     name: str
     holds: bool | None

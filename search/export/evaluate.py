@@ -1,4 +1,4 @@
-"""Comparison of students, teachers and foreign models, on the same images and machine."""
+"""Comparison of students, teachers and other models, on the same images and machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,9 +29,10 @@ class EvaluationResult:
 
     Attributes:
         model: the name that the person gave.
-        images: the number of images that it was given.
-        quality: every known metric; without a teacher, none that compares with it.
-        cost: every known cost; the models were timed in turns.
+        images: the number of images that it classified.
+        quality: every known metric. The metrics that compare with a teacher are absent if there is
+            no teacher.
+        cost: every known cost. The models are timed alternately.
     """
 
     model: str
@@ -40,14 +41,17 @@ class EvaluationResult:
     cost: Cost
 
     def interval(self, metric: Metric) -> tuple[float, float] | None:
-        """Return the ends of the metric's 95% interval; None where they are unknown."""
+        """Return the ends of the metric's 95% interval; None if they are unknown."""
         found = self.quality.get(metric.name)
         if found is None:
             return None
         return metric.confidence(found.value, found.error, self.images)
 
     def to_json(self, goal: Goal) -> dict[str, Any]:
-        """Return plain values: metrics with 95% intervals (the goal's: `low` and `high`); costs."""
+        """Return JSON values: the metrics with their 95% intervals, and the costs.
+
+        `low` and `high` are the ends of the interval of the goal's metric.
+        """
         row: dict[str, Any] = {"model": self.model}
         for metric in goal.all_metrics:
             found, name = self.quality.get(metric.name), metric.name
@@ -65,29 +69,34 @@ def evaluate(
     """Measure each model on a part of the data.
 
     Args:
-        models: folders, files, names of timm's.
+        models: exported folders, files, or names of timm models.
         dataset: the images.
         part: `test` or `validation`.
-        teacher: the model that others are compared with. With None, it is the teacher whose
-            predictions the first exported student keeps, where the images are those of its study.
-        threads: that serve one image.
+        teacher: the model that the others are compared with. With None, the first exported
+            folder of `models` that contains its teacher's predictions supplies them, if `dataset`
+            is the data of its study.
+        threads: the number of threads that serve one image.
 
     Raises:
-        BadInput: a name is no model, a model doesn't fit the data, or the part has no images.
+        BadInput: a name is not a model, a model does not fit the data, or the part has no images.
     """
     images = part_of(dataset, part)
     if not len(images):
-        raise BadInput(f"the {part} part must have images, but has none: pass --part")
+        raise BadInput(
+            f"the {part} part must have images, but has none: choose another with --part"
+        )
     with scratch() as workspace:
         named = [*models, *([teacher] if teacher and teacher not in models else [])]
-        entrants = {
+        opened = {
             name: open_model(name, dataset.info, threads=threads, scratch=workspace)
             for name in named
         }
-        found = {name: each.predict(images) for name, each in entrants.items()}
-        taught = found[teacher] if teacher else _known_teacher(models, dataset, part)
-        timed = dict(zip(entrants, _latencies(list(entrants.values())), strict=True))
-        return [_standing(entrants[name], found[name], taught, timed[name]) for name in entrants]
+        found = {name: each.predict(images) for name, each in opened.items()}
+        teacher_predictions = found[teacher] if teacher else _known_teacher(models, dataset, part)
+        timed = dict(zip(opened, _latencies(list(opened.values())), strict=True))
+        return [
+            _result(opened[name], found[name], teacher_predictions, timed[name]) for name in opened
+        ]
 
 
 def _known_teacher(models: Sequence[str], dataset: Dataset, part: str) -> Predictions | None:
@@ -100,16 +109,21 @@ def _known_teacher(models: Sequence[str], dataset: Dataset, part: str) -> Predic
     return None
 
 
-def _latencies(entrants: Sequence[EvaluatedModel]) -> list[Latency]:
-    return measure_latency([each.timed() for each in entrants])
+def _latencies(opened: Sequence[EvaluatedModel]) -> list[Latency]:
+    return measure_latency([each.timed() for each in opened])
 
 
-def _standing(
-    entrant: EvaluatedModel, found: Predictions, taught: Predictions | None, latency: Latency
+def _result(
+    model: EvaluatedModel,
+    found: Predictions,
+    teacher_predictions: Predictions | None,
+    latency: Latency,
 ) -> EvaluationResult:
     return EvaluationResult(
-        model=entrant.name,
+        model=model.name,
         images=len(found.labels),
-        quality=quality(found, teacher=None if taught is None else taught.classes),
-        cost={**entrant.cost, **timed_cost(latency)},
+        quality=quality(
+            found, teacher=None if teacher_predictions is None else teacher_predictions.classes
+        ),
+        cost={**model.cost, **timed_cost(latency)},
     )

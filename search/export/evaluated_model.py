@@ -1,4 +1,4 @@
-"""Models that can be compared on the same images: exported students, files, timm's models."""
+"""Models that can be compared on the same images: exported students, files, timm models."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -30,23 +30,23 @@ from search.targets.target import ServedModel
 
 _BATCH = 256
 _LARGEST_FIXED_BATCH = 1024
-_FORMS = {form.file for form in ExportFormat}
+_FORMAT_FILES = {each.file for each in ExportFormat}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedModel:
-    """A network as it is served, and the input that it needs.
+    """A loaded model file, and the input that it needs.
 
     Attributes:
         name: the name that the person gave.
         path: its file.
         served: the file, loaded.
-        channels: of its input.
-        image_size: side of its input, in pixels.
-        mean: of each channel, by which its images must be normalised; None takes raw pixels,
-            [batch, height, width, channels], uint8.
-        std: likewise.
-        cost: its counted costs; nothing is timed.
+        channels: the channels of its input.
+        image_size: the side of its input, in pixels.
+        mean: the mean of each channel, for normalising its images; None if the model takes raw
+            pixels, [batch, height, width, channels], uint8.
+        std: the standard deviation of each channel; None as for `mean`.
+        cost: its counted costs, without timings.
     """
 
     name: str
@@ -59,7 +59,7 @@ class EvaluatedModel:
     cost: Cost
 
     def predict(self, part: Part) -> Predictions:
-        """Predict for a part's images, resized to the model's input."""
+        """Predict the classes of a part's images, resized to the model's input."""
         logits = [
             self.logits(batch.images) for batch in part.batches(_BATCH, image_size=self.image_size)
         ]
@@ -72,7 +72,7 @@ class EvaluatedModel:
         return self._run(normalize(images, self.mean, self.std).numpy())
 
     def _run(self, inputs: np.ndarray) -> np.ndarray:
-        """Return logits of inputs [batch, …]; a file of fixed batch size takes them in parts."""
+        """Return logits of inputs [batch, …], split and padded to a fixed batch size if needed."""
         fixed = self.served.input_shape[0]
         if not isinstance(fixed, int):
             return self.served.predict(inputs)
@@ -84,7 +84,7 @@ class EvaluatedModel:
         return np.concatenate(found)
 
     def timed(self) -> Served:
-        """Return the served model for timing: pixels are made beforehand."""
+        """Return the served model for timing; raw pixels are prepared before the timing."""
         shape = (self.channels, self.image_size, self.image_size)
         if self.mean is not None:
             is_fixed = isinstance(self.served.input_shape[0], int)
@@ -95,7 +95,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class _Shaped:
-    """A server of images of the shape that the model takes; its file may leave the shape open."""
+    """A served model with a known image shape, which the file itself may leave open."""
 
     serve: Callable[[np.ndarray], np.ndarray]
     image_shape: tuple[int, int, int]
@@ -105,16 +105,16 @@ class _Shaped:
 
 
 def open_model(name: str, info: DataInfo, *, threads: int, scratch: Path) -> EvaluatedModel:
-    """Open what a person named: an exported folder, a runtime's file, or a timm model.
+    """Open a model by name: an exported folder, a runtime's file, or a timm model.
 
     Args:
-        name: a folder, a file, or what `timm.create_model` takes, such as `local-dir:DIR`.
-        info: the data that it is to classify.
-        threads: that serve it.
-        scratch: a folder for the files of timm's models.
+        name: a folder, a file, or a name that `timm.create_model` accepts, such as `local-dir:DIR`.
+        info: the data that the model must classify.
+        threads: the number of threads that serve it.
+        scratch: a folder for the ONNX files of timm models.
 
     Raises:
-        BadInput: there is no such thing, or it has other classes.
+        BadInput: no such model exists, or its classes are not the data's.
         ArtifactError: its file is damaged.
     """
     path = Path(name)
@@ -147,21 +147,22 @@ def _exported(name: str, folder: Path, threads: int) -> EvaluatedModel:
 
 
 def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel:
-    """Open a file; these data supply the preprocessing that it does not state."""
+    """Open a file; `info` supplies the preprocessing that the file does not state."""
     served = runtime_of_file(path).load(path, threads=threads)
     if (rank := len(served.input_shape)) != 4:
         raise BadInput(
             f"{name} must take images, [batch, channels, height, width], but its input has {rank} "
             "dimensions"
         )
-    said = _preprocessing(name, served, info)
+    preprocessing = _preprocessing(name, served, info)
     raw = served.takes_pixels
-    size = said.image_size if raw else served.image_shape[1]
+    size = preprocessing.image_size if raw else served.image_shape[1]
     if not isinstance(size, int):
         size = info.image_size
     _check_shape(name, served, size)
     if (path.parent / RECIPE).is_file() and _is_of_export(path):
-        # A student's form: its packed weights are not its parameters.
+        # The file of an exported student: count parameters on the network, since the file may pack
+        # several weights into one value.
         data = read_provenance(path.parent).data
         image_shape = (data.channels, data.image_size, data.image_size)
         cost = count_cost(load_network(path.parent), path, image_shape)
@@ -173,8 +174,8 @@ def _file(name: str, path: Path, info: DataInfo, threads: int) -> EvaluatedModel
         served=served,
         channels=info.channels,
         image_size=size,
-        mean=None if raw else said.mean,
-        std=None if raw else said.std,
+        mean=None if raw else preprocessing.mean,
+        std=None if raw else preprocessing.std,
         cost=cost,
     )
 
@@ -186,15 +187,15 @@ def _timm(name: str, info: DataInfo, threads: int, scratch: Path) -> EvaluatedMo
             network = timm.create_model(name, pretrained=True, in_chans=info.channels).eval()
     except (RuntimeError, ValueError, OSError, KeyError, AssertionError) as error:
         raise BadInput(
-            f"{name!r} must be a folder that `retort export` wrote, an ONNX file, or a model of "
-            f"timm's with its weights: {shortened(error)}"
+            f"{name!r} must be a folder that `retort export` wrote, an ONNX file, or a pretrained "
+            f"timm model: {shortened(error)}"
         ) from error
     config = cast(Mapping[str, Any], network.pretrained_cfg)
     size = int(config["input_size"][-1])
     shape = (info.channels, size, size)
     path = scratch / f"{len(list(scratch.iterdir()))}.onnx"
     export_onnx(network, path, image_shape=shape)
-    # timm adapts the first layer to grey images, but not these figures.
+    # For grey images, timm adapts the first layer, but not the mean and the deviation.
     grey = info.channels == 1 != len(config["mean"])
     mean, std = ((sum(v) / len(v),) if grey else tuple(v) for v in (config["mean"], config["std"]))
     return EvaluatedModel(
@@ -224,7 +225,7 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
             f"{found.name} must predict the data's {len(info.classes)} classes, but gives outputs "
             f"of shape {list(outputs.shape)}"
         )
-    labels = _told(found.served, LABELS)
+    labels = _stated(found.served, LABELS)
     if isinstance(labels, list) and tuple(labels) != info.classes:
         raise BadInput(
             f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
@@ -232,8 +233,8 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
         )
 
 
-def _told(served: ServedModel, key: str) -> Any:
-    """Return the file's metadata under our key; None where it is another's, or missing."""
+def _stated(served: ServedModel, key: str) -> Any:
+    """Return the file's metadata under one of our keys; None if it is missing or not JSON."""
     try:
         return parsed_json(served.metadata.get(key, "null"))
     except DamagedFile:
@@ -242,7 +243,7 @@ def _told(served: ServedModel, key: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Preprocessing:
-    """The preprocessing of a file's images; the data's own, where the file does not state it."""
+    """The preprocessing of a file's images, as the file states it, or else as the data have it."""
 
     image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
     mean: tuple[FiniteFloat, ...]
@@ -253,24 +254,24 @@ _PREPROCESSING = TypeAdapter(_Preprocessing)
 
 
 def _preprocessing(name: str, served: ServedModel, info: DataInfo) -> _Preprocessing:
-    told = _told(served, PREPROCESSING)
-    said = {"image_size": info.image_size, "mean": info.mean, "std": info.std}
-    if isinstance(told, dict):
-        said |= {key: told[key] for key in said if key in told}
+    stated = _stated(served, PREPROCESSING)
+    values = {"image_size": info.image_size, "mean": info.mean, "std": info.std}
+    if isinstance(stated, dict):
+        values |= {key: stated[key] for key in values if key in stated}
     try:
-        found = _PREPROCESSING.validate_python(said)
+        found = _PREPROCESSING.validate_python(values)
         if not len(found.mean) == len(found.std) == info.channels:
             raise ValueError(f"it has {len(found.mean)} means for {info.channels} channels")
     except ValueError as error:
         raise BadInput(
-            f"{name} must say in its metadata what its images are like, but {PREPROCESSING!r} "
-            f"can't be used: {shortened(error)}"
+            f"{name} must state a valid preprocessing in its metadata, under {PREPROCESSING!r}: "
+            f"{shortened(error)}"
         ) from error
     return found
 
 
 def _check_shape(name: str, served: ServedModel, size: int) -> None:
-    """Raise BadInput where a file asks for images or batches that would fill the memory."""
+    """Raise BadInput if a file needs images or batches that would exhaust the memory."""
     batch = served.input_shape[0]
     if size > LARGEST_IMAGE or (isinstance(batch, int) and batch > _LARGEST_FIXED_BATCH):
         raise BadInput(
@@ -280,13 +281,13 @@ def _check_shape(name: str, served: ServedModel, size: int) -> None:
 
 
 def _is_of_export(path: Path) -> bool:
-    """Return whether the file is a form of the student in its folder."""
-    return path.name in {*_FORMS, read_provenance(path.parent).served_by.file}
+    """Return whether `retort export` wrote the file, for the student in its folder."""
+    return path.name in {*_FORMAT_FILES, read_provenance(path.parent).served_by.file}
 
 
 def _counted(name: str, path: Path, batch_shape: tuple[int, ...] | None) -> Cost:
     try:
         return count_onnx(path, batch_shape=batch_shape)
-    # Not every file that a runtime loads is ONNX.
+    # Some runtimes load files that are not ONNX.
     except (DecodeError, ValidationError, ValueError, LookupError, RuntimeError) as error:
         raise BadInput(f"{name} must be an ONNX file: {shortened(error)}") from error

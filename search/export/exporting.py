@@ -1,15 +1,15 @@
 """Export of an artifact to a folder that others load: weights, recipe and a model card.
 
 README.md                a model card
-config.json              timm's: architecture, classes, preprocessing
-model.safetensors        the float weights, after pruning
+config.json              timm's configuration: architecture, classes, preprocessing
+model.safetensors        the float32 weights, after pruning
 model.…                  the measured file of its runtime
 recipe.json              the recipe, the measurements, and their origin
-predictions.npz          its predictions for the validation and the test images
-teacher_predictions.npz  its teacher's predictions for them
-SHA256SUMS               of the other files
+predictions.npz          the student's predictions for the validation and the test images
+teacher_predictions.npz  the teacher's predictions for the same images
+SHA256SUMS               the checksums of the other files
 
-and the further forms that were requested; see `search.export.formats`.
+and the student in the further formats that were requested; see `search.export.formats`.
 """
 
 import shutil
@@ -39,7 +39,7 @@ from search.evaluation.predictions_file import (
     kept_predictions,
     write_predictions,
 )
-from search.export.floats import as_rounded
+from search.export.float_network import with_quantized_weights
 from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
 from search.export.record import ExportedMeasurements, write_export_record
@@ -62,30 +62,30 @@ def export_student(
     formats: Collection[ExportFormat] = (),
     force: bool = False,
 ) -> Path:
-    """Write a complete trial's student to the folder `destination`, whole or not at all.
+    """Write a complete trial's student to the folder `destination`, completely or not at all.
 
     Args:
         study: the study of the trial.
         trial: the trial to export.
         destination: the folder to write.
-        formats: forms to write beside the measured file.
+        formats: the formats to write in addition to the measured file.
         force: replace an earlier export.
 
     Raises:
-        BadInput: the trial has no student; or a format can't hold it; or the folder exists and
-            `force` is not given, or holds something other than an earlier export; or it lies
-            among the study's own students.
-        ArtifactError: the trial's artifact is missing, damaged or out of reach.
-        DiskError: there is no room for it.
+        BadInput: the trial has no student; a format can't represent the student; the folder
+            exists and `force` is not given; the folder contains something other than an earlier
+            export; or the folder is inside the study's artifact folder.
+        ArtifactError: the trial's artifact is missing, damaged or unreachable.
+        DiskError: the disk has no room for it.
     """
-    kept = _artifact_of(trial)
+    record = _artifact_of(trial)
     artifacts = FolderStore.of(study.artifacts)
     _check_destination(destination, artifacts.folder, force=force)
-    artifact = artifacts.fetched(kept.path)
-    check_own(artifact, kept)
+    artifact = artifacts.fetched(record.path)
+    check_own(artifact, record)
     formats = tuple(dict.fromkeys(formats))
     provenance = read_provenance(artifact)
-    network = as_rounded(load_network(artifact), provenance)
+    network = with_quantized_weights(load_network(artifact), provenance)
     with written_whole(destination.absolute()) as folder:
         for file in (RECIPE, provenance.served_by.file):
             shutil.copyfile(artifact / file, folder / file)
@@ -110,10 +110,10 @@ def _write_findings(
     """Write the predictions of student and teacher, and the model card."""
     artifacts = FolderStore.of(study.artifacts)
     own = kept_predictions(artifacts, _artifact_of(trial).path)
-    taught = kept_predictions(artifacts, TEACHER)
+    teacher_predictions = kept_predictions(artifacts, TEACHER)
     write_predictions(folder / PREDICTIONS, own)
-    if taught:
-        write_predictions(folder / TEACHER_PREDICTIONS, taught)
+    if teacher_predictions:
+        write_predictions(folder / TEACHER_PREDICTIONS, teacher_predictions)
     report = Report(
         study=study.name,
         trial=trial.number,
@@ -121,7 +121,7 @@ def _write_findings(
         measured=ExportedMeasurements.of(study, trial),
         provenance=provenance,
         student=own.get("test"),
-        teacher=taught.get("test"),
+        teacher=teacher_predictions.get("test"),
         formats=formats,
     )
     (folder / "README.md").write_text(model_card(report), encoding="utf-8")
@@ -131,7 +131,7 @@ class Transform:
     """Transform from an image to the student's input, the same as for its training images.
 
     Args:
-        data: of the student.
+        data: the student's data.
     """
 
     def __init__(self, data: DataInfo) -> None:
@@ -145,7 +145,7 @@ class Transform:
 
 
 class ServedStudent(nn.Module):
-    """The measured file, run by its runtime, in place of a network; it can't be trained.
+    """The measured file as a torch module, run by its runtime; it can't be trained.
 
     Args:
         served: the file, loaded.
@@ -171,13 +171,14 @@ class Loaded(NamedTuple):
 def load(folder: Path | str) -> Loaded:
     """Load an exported student as it was measured, in evaluation mode.
 
-    It may be pruned, quantized, both, or neither. A student in float32 is a torch network that can
-    be trained further. A quantized one is its measured file in its runtime;
-    `search.evaluation.artifact.load_network` returns the float network it was made from.
+    The student may be pruned, quantized, both, or neither. A float32 student is a torch network
+    that can be trained further. For a quantized student, the model runs the measured file in its
+    runtime; `search.evaluation.artifact.load_network` returns the float32 network before
+    quantization.
 
     Raises:
-        ArtifactError: the folder is no export, is damaged, or was written by a newer retort; or
-            its runtime is not installed.
+        ArtifactError: the folder is not an export, is damaged, or was written by a newer retort;
+            or its runtime is not installed.
     """
     folder = Path(folder)
     provenance = read_provenance(folder)
@@ -192,11 +193,11 @@ def _served(folder: Path, provenance: Provenance) -> ServedStudent:
 
 
 def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
-    """Return a complete trial's record among its study's artifacts."""
+    """Return the record of a complete trial's artifact."""
     if trial.state is not TrialState.COMPLETE or not trial.outcome or not trial.outcome.artifact:
         raise BadInput(
             f"only a complete trial has a student, but trial {trial.number} of {trial.study} is "
-            f"{trial.state}: `retort trials --frontier` lists those worth exporting"
+            f"{trial.state}: list the best ones with `retort trials --frontier`"
         )
     return trial.outcome.artifact
 
@@ -204,15 +205,16 @@ def _artifact_of(trial: TrialRecord) -> ArtifactRecord:
 def _check_destination(folder: Path, artifacts: Path, *, force: bool) -> None:
     if folder.absolute().resolve().is_relative_to(artifacts.absolute().resolve()):
         raise BadInput(
-            f"{folder} lies among the study's own students, in {artifacts}: name another folder"
+            f"the export must be outside of the study's artifacts folder {artifacts}, but {folder} "
+            "is inside it: name another folder"
         )
     if not folder.exists():
         return
     if not force:
-        raise BadInput(f"{folder} is there already: name another folder, or pass --force")
-    # Someone's home folder must survive `-o ~ --force`.
+        raise BadInput(f"{folder} exists already: name another folder, or pass --force")
+    # `-o ~ --force` must not delete a person's home folder.
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / RECIPE).is_file()):
         raise BadInput(
-            f"--force replaces an earlier export, but {folder} is none (it has no {RECIPE}): name "
-            "another folder"
+            f"--force replaces only an earlier export, but {folder} has no {RECIPE}: name another "
+            "folder"
         )

@@ -1,13 +1,13 @@
-"""The forms of an exported student besides its measured file, by the names people use.
+"""The formats that an exported student can have besides its measured file.
 
-Nothing heavy is imported here: the command's help needs these names.
+This module imports only the standard library, since the command's help needs these names.
 """
 
 from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """A further form of the student, written beside the measured file on request."""
+    """A further format of the student, written on request in addition to the measured file."""
 
     FLOAT32 = "float32"
     FP16 = "fp16"
@@ -18,12 +18,12 @@ class ExportFormat(StrEnum):
 
     @property
     def file(self) -> str:
-        """Its path in the exported folder."""
+        """The name of its file in the exported folder."""
         return _FILES[self]
 
     @property
     def is_onnx(self) -> bool:
-        """Whether it is an ONNX file."""
+        """Whether its file is an ONNX file."""
         return self.file.endswith(".onnx")
 
 

@@ -1,4 +1,4 @@
-"""Pushing an exported folder to the Hugging Face hub, by its own library."""
+"""Upload of an exported folder to the Hugging Face hub, with the hub's own library."""
 
 from pathlib import Path
 
@@ -10,22 +10,22 @@ from search.errors import BadInput, RetortError, shortened
 
 
 def check_hub_name(name: str) -> None:
-    """Raise BadInput unless it is user/name, as the hub allows."""
+    """Raise BadInput unless `name` is a `user/name` that the hub accepts."""
     try:
         validate_repo_id(name)
         if "/" not in name:
-            raise HFValidationError("it names no user")
+            raise HFValidationError("the user is missing")
     except HFValidationError as error:
         raise BadInput(f"--hub must be user/name, but got {name!r}: {shortened(error)}") from error
 
 
 def push(folder: Path, name: str) -> str:
-    """Create the model `user/name` if need be, upload all of `folder`, and return its address.
+    """Create the model `user/name` if it is missing, upload `folder`, and return its URL.
 
-    The token is the hub's own, from `hf auth login` or HF_TOKEN.
+    The hub's library reads the token that `hf auth login` stored, or HF_TOKEN.
 
     Raises:
-        RetortError: the hub does not answer, or refuses.
+        RetortError: the hub does not answer, or refuses the upload.
     """
     api = HfApi()
     try:

@@ -1,11 +1,14 @@
-"""The lines that run a student without this project."""
+"""Python code that runs a student without retort."""
 
 from search.data.dataset import DataInfo
 from search.targets.target import Runtime
 
 
 def snippet(runtime: Runtime, data: DataInfo) -> str | None:
-    """Return lines that classify an image with runtime, NumPy and Pillow alone, or None."""
+    """Return code that classifies an image, or None if the runtime has none.
+
+    The code needs only the runtime's library, NumPy and Pillow.
+    """
     if runtime.loading_code is None:
         return None
     return runtime.loading_code.format(

@@ -1,4 +1,4 @@
-"""The README of an exported student: a Hugging Face model card with measured figures only."""
+"""The README of an exported student: a Hugging Face model card that states only measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,18 +24,19 @@ from search.records import Quality, Scalar
 from search.targets.target import Runtime
 
 _FORMATS = {
-    ExportFormat.FLOAT32: "the float network, for ONNX Runtime",
-    ExportFormat.FP16: "its weights in 16-bit floats, inputs and outputs in 32",
+    ExportFormat.FLOAT32: "the float32 network, for ONNX Runtime",
+    ExportFormat.FP16: "the network with float16 weights and float32 inputs and outputs",
     ExportFormat.UINT8: (
-        "the measured file with its preprocessing: `pixels`, [batch, height, width, channels], "
-        "uint8, of any size; cut and resized within 2 of 255 levels of Pillow"
+        "the measured file with its preprocessing. The input is `pixels`, [batch, height, width, "
+        "channels], uint8, of any size; cropped and resized pixels differ by at most 2 of 255 "
+        "levels from Pillow's"
     ),
     ExportFormat.PT2: (
-        "the float network as torch.export saves it. Its loader can run code that a file holds: "
-        "load it only where you trust its origin"
+        "the float32 network as torch.export saves it. Loading it can run code that the file "
+        "contains: load it only if you trust its origin"
     ),
     ExportFormat.OPENVINO: "the measured file for OpenVINO",
-    ExportFormat.TFLITE: "the float network for TensorFlow Lite",
+    ExportFormat.TFLITE: "the float32 network for TensorFlow Lite",
 }
 
 
@@ -49,9 +50,9 @@ class Report:
         goal: the study's goal.
         measured: cost and quality.
         provenance: recipe, data and origin.
-        student: its predictions for the test images; None where it was not tested.
-        teacher: its teacher's.
-        formats: the other forms in the folder.
+        student: the student's predictions for the test images; None if it was not tested.
+        teacher: the teacher's predictions for the test images; None if there are none.
+        formats: the further formats in the folder.
     """
 
     study: str
@@ -75,16 +76,18 @@ class _Card:
 
     Attributes:
         report: the content of the card.
-        head: the hub's metadata, as YAML.
+        head: the metadata that the hub reads, as YAML.
         data: the data that the student was trained on.
         provenance: recipe, data and origin.
-        figures: rows of a label, the student's figure, the teacher's figure.
-        by_class: rows of a class, its test images, the student's share, the teacher's share.
-        formats: the other files in the folder: a file, and its meaning.
-        snippet: Python that runs the student without this project; None where there is none.
-        runtime: that served the student when it was measured.
-        is_annotated: whether the served file itself names its classes.
-        licence: of the weights that the student started from; None where there is none.
+        figures: rows of a label, the student's value, the teacher's value.
+        by_class: rows of a class, the number of its test images, and the fractions of them that
+            the student and the teacher classify correctly.
+        formats: rows of a further file in the folder, and its description.
+        snippet: Python code that runs the student without retort; None if there is none.
+        runtime: the runtime that served the student when it was measured.
+        is_annotated: whether the served file contains its classes as metadata.
+        licence: the licence of the pretrained weights; None if it is unknown, or if there are no
+            pretrained weights.
     """
 
     report: Report
@@ -101,7 +104,7 @@ class _Card:
 
 
 def model_card(report: Report) -> str:
-    """Return Markdown with the YAML head that the Hugging Face hub reads."""
+    """Return Markdown that starts with the YAML metadata of the Hugging Face hub."""
     licence, runtime = _pretrained_licence(report.provenance.params), report.provenance.served_by
     card = _Card(
         report=report,
@@ -110,14 +113,14 @@ def model_card(report: Report) -> str:
         provenance=report.provenance,
         figures=_figures(report),
         by_class=_by_class(report),
-        formats=[(form.file, _FORMATS[form]) for form in report.formats],
+        formats=[(each.file, _FORMATS[each]) for each in report.formats],
         snippet=snippet(runtime, report.data),
         runtime=runtime,
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
         licence=licence,
     )
-    # Markdown shows HTML's escapes in code as they stand, so they are made in cells alone: the
-    # template passes the names that people chose through `cell` or `code`.
+    # Markdown does not decode HTML escapes in code, so only cells are escaped: the template passes
+    # every name that a person chose through `cell` or `code`.
     environment = Environment(  # noqa: S701
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -134,14 +137,14 @@ def _head(report: Report, licence: str | None) -> str:
         tags=["image-classification", "knowledge-distillation", library, "retort"],
         library_name="timm" if report.provenance.is_timms_own else library,
         pipeline_tag="image-classification",
-        model_name=report.study if results else None,  # a part of the results
+        model_name=report.study if results else None,  # the hub wants it only with results
         eval_results=results,
     )
     return data.to_yaml()
 
 
 def _eval_results(report: Report) -> list[EvalResult] | None:
-    """Return every metric on the test images; None where the student was not tested."""
+    """Return every metric on the test images; None if the student was not tested."""
     data, found = report.data, []
     for metric in report.goal.all_metrics:
         if metric.name not in report.measured.test:
@@ -164,7 +167,7 @@ def _eval_results(report: Report) -> list[EvalResult] | None:
 
 
 def _figures(report: Report) -> list[tuple[str, str, str]]:
-    """Return rows of a label, the student's figure, the teacher's figure."""
+    """Return rows of a label, the student's value, the teacher's value."""
     measured, sizes = report.measured, report.data.sizes
     teacher = measured.teacher
     parts = (
@@ -175,16 +178,21 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
         (
             f"{metric.label} on {count:,} {part} images",
             _with_interval(metric, own, count),
-            # A comparison of a teacher with itself shows nothing.
-            "" if metric.uses_teacher else _with_interval(metric, taught, count),
+            # The metric compares with the teacher, so the teacher itself has none.
+            "" if metric.uses_teacher else _with_interval(metric, teachers, count),
         )
-        for part, count, own, taught in parts
+        for part, count, own, teachers in parts
         for metric in report.goal.all_metrics
         if metric.name in own or metric.name == report.goal.metric.name
     ]
-    mine, whole = cost_texts(measured.cost), cost_texts(teacher.cost if teacher else None)
+    own_costs = cost_texts(measured.cost)
+    teacher_costs = cost_texts(teacher.cost if teacher else None)
     costs = [
-        (f"{limit.label} ({limit.description})", mine[limit.label], whole[limit.label])
+        (
+            f"{limit.label} ({limit.description})",
+            own_costs[limit.label],
+            teacher_costs[limit.label],
+        )
         for limit in report.goal.all_limits
     ]
     return rows + costs
@@ -196,25 +204,25 @@ def _with_interval(metric: Metric, quality: Quality, images: int) -> str:
 
 
 def _by_class(report: Report) -> list[tuple[str, int, str, str]]:
-    """Return a row for each class; none where the student was not tested."""
+    """Return a row for each class; no rows if the student was not tested."""
     if report.student is None:
         return []
     classes = report.data.classes
     own = report.student.by_class(len(classes))
-    taught = report.teacher.by_class(len(classes)) if report.teacher else None
+    teachers = report.teacher.by_class(len(classes)) if report.teacher else None
     return [
         (
             name,
             count,
             _share(right, count),
-            _share(taught[place][1], count) if taught else "not measured",
+            _share(teachers[place][1], count) if teachers else "not measured",
         )
         for place, (name, (count, right)) in enumerate(zip(classes, own, strict=True))
     ]
 
 
 def _pretrained_licence(params: Mapping[str, Scalar]) -> str | None:
-    """Return the licence of the student's initial weights; None where there is none."""
+    """Return the licence of the pretrained weights; None if it is unknown, or without such."""
     if not params.get("student.timm.pretrained"):
         return None
     config = timm.get_pretrained_cfg(str(params["student.timm.model"]))
@@ -230,7 +238,7 @@ def _code(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return text for a table's cell, whatever a folder of images is called."""
+    """Return text as a table cell, escaped: a class can have any folder name."""
     return escape(_on_one_line(text), quote=False)
 
 

@@ -1,4 +1,4 @@
-"""Counts of an ONNX file that came without its network."""
+"""Size, parameters and operations of an ONNX file without its torch network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,15 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def count_onnx(path: Path, *, batch_shape: tuple[int, ...] | None) -> Cost:
-    """Count bytes, parameters, and multiply-accumulates of convolutions and products for one image.
+    """Count an ONNX file's bytes, parameters, and multiply-accumulates for one image.
 
-    Scales, zero points and shapes are no parameters.
+    Only convolutions and matrix products have multiply-accumulates. Scales, zero points and shapes
+    are not parameters.
 
     Args:
         path: an ONNX file.
-        batch_shape: of an input of one image; None leaves it as in the file, and then anything that
-            depends on an image's own size is not counted.
+        batch_shape: the input's shape for one image. With None the file's own shape is used, and
+            operators whose shape depends on the size of an image are not counted.
     """
     model = onnx.load(path)
     if batch_shape is not None:
@@ -59,9 +60,9 @@ def _shapes(graph: GraphProto) -> Shapes:
 
 
 def _macs(node: NodeProto, shapes: Shapes) -> int:
-    """Return zero for other operators, and where a shape is not known."""
+    """Return zero for other operators, and if a shape is unknown."""
     output = shapes.get(node.output[0], [])
-    # A batch dimension of any size appears as 0.
+    # A batch dimension without a fixed size appears as 0.
     outputs = math.prod(output[1:]) * max(output[0], 1) if output else 0
     if node.op_type in _CONVOLUTIONS:
         weight = shapes.get(node.input[3 if node.op_type == "QLinearConv" else 1], [0, 0])

@@ -1,10 +1,11 @@
-"""Preprocessing as part of the model: pixels of an image of any size in, logits out.
+"""Preprocessing as part of the model: the input is the pixels of an image of any size.
 
-The graph that is put before the student's does what `search.data.images.square` does with Pillow,
-weight by weight: a bilinear filter, widened where the image shrinks, whose window may look past the
-square into the rest of the image; columns first, then rows, each rounded to whole levels. It is
-written as two products with matrices that are made from the image's size, so that it needs no
-operator of a runtime's own (ONNX's `Resize` has no such window, and rounds differently).
+This module inserts a graph before the student's graph. It computes what
+`search.data.images.square` computes with Pillow, with the same weights: a bilinear filter that is
+wider if the image is reduced, and whose window can reach beyond the square into the rest of the
+image. Columns are filtered first, then rows; after each step the values are rounded to integer
+levels. The graph consists of two products with matrices that it computes from the image's size, so
+it uses only standard ONNX operators. (ONNX's `Resize` has no such window, and rounds differently.)
 
 Source: Pillow's `src/libImaging/Resample.c`, `precompute_coeffs` and `ImagingResampleHorizontal`.
 """
@@ -25,15 +26,15 @@ _PREFIX = "preprocessing/"
 
 
 def bake(source: Path, destination: Path, info: DataInfo) -> None:
-    """Write the ONNX file `source` with its preprocessing before it.
+    """Insert the preprocessing into the ONNX file `source`, and write the result.
 
-    The new input is `pixels`, [batch, height, width, channels], uint8, of any height and width; the
-    largest centred square of each image is taken.
+    The new input is `pixels`, [batch, height, width, channels], uint8, of any height and width. The
+    preprocessing crops each image to its largest centred square.
 
     Args:
-        source: a student's ONNX file, from normalised images.
+        source: a student's ONNX file, whose input is normalised images.
         destination: the new file.
-        info: the images it was trained on.
+        info: the data that the student was trained on.
     """
     model = onnx.load(source)
     graph = model.graph
@@ -53,7 +54,7 @@ def bake(source: Path, destination: Path, info: DataInfo) -> None:
 
 
 class _Builder:
-    """Nodes of the preprocessing, in the order in which they run."""
+    """The nodes and constants of the preprocessing, in the order of execution."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
@@ -75,7 +76,7 @@ class _Builder:
         self.add("Div", centred, self.per_channel(info.std), output=output)
 
     def filters(self, length: str, side: str, size: int) -> str:
-        """Return [size, length], float32: what each pixel of a line adds to each result pixel."""
+        """Return [size, length], float32: the weight of each input pixel in each output pixel."""
         length, side = (self.add("Cast", name, to=TensorProto.DOUBLE) for name in (length, side))
         zero, half, one = (self.constant(np.float64(value)) for value in (0, 0.5, 1))
         margin = self.add("Sub", length, side)
@@ -84,14 +85,14 @@ class _Builder:
         steps = self.constant(np.arange(size, dtype=np.float64)[:, None] + 0.5)
         centers = self.add("Add", start, self.add("Mul", steps, scale))  # [size, 1]
         pixels = self.add("Add", self.add("Range", zero, length, one), half)  # [length]
-        away = self.add("Abs", self.add("Sub", pixels, centers))  # [size, length]
-        widened = self.add("Div", away, self.add("Max", scale, one))
-        weights = self.add("Max", self.add("Sub", one, widened), zero)
+        distances = self.add("Abs", self.add("Sub", pixels, centers))  # [size, length]
+        scaled_distances = self.add("Div", distances, self.add("Max", scale, one))
+        weights = self.add("Max", self.add("Sub", one, scaled_distances), zero)
         total = self.add("ReduceSum", weights, self.constant(np.array([1])), keepdims=1)
         return self.add("Cast", self.add("Div", weights, total), to=TensorProto.FLOAT)
 
     def levels(self, values: str) -> str:
-        """Round the values to whole levels as Pillow rounds, a half upwards."""
+        """Round the values to integer levels as Pillow does: halves are rounded up."""
         shifted = self.add("Add", values, self.constant(np.float32(0.5)))
         lowest, highest = self.constant(np.float32(0)), self.constant(np.float32(255))
         return self.add("Clip", self.add("Floor", shifted), lowest, highest)

@@ -1,4 +1,4 @@
-"""The predictions of an exported student for a person's images."""
+"""The predictions of an exported student for image files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,12 @@ class ClassPrediction:
 def predict(
     folder: Path, images: Sequence[Path]
 ) -> Iterator[tuple[Path, tuple[ClassPrediction, ...]]]:
-    """Yield each image with all classes, the likeliest first, predicted by the measured file.
+    """Yield each image with its probabilities for all classes, the most probable first.
+
+    The measured file computes the predictions.
 
     Raises:
-        ArtifactError: the folder is damaged, or of a newer version; or its runtime is not
+        ArtifactError: the folder is damaged, or a newer retort wrote it; or its runtime is not
             installed.
         DataError: an image is damaged.
     """
@@ -36,10 +38,12 @@ def predict(
     for path in images:
         pixels = torch.tensor(load_image(path, data.image_size, data.channels))
         (logits,) = served.predict(normalize(pixels[None], data.mean, data.std).numpy())
-        above = np.exp(logits - logits.max())
-        shares = above / above.sum()
-        order = np.argsort(-shares, kind="stable")
+        exponentials = np.exp(logits - logits.max())
+        probabilities = exponentials / exponentials.sum()
+        order = np.argsort(-probabilities, kind="stable")
         yield (
             path,
-            tuple(ClassPrediction(data.classes[place], float(shares[place])) for place in order),
+            tuple(
+                ClassPrediction(data.classes[place], float(probabilities[place])) for place in order
+            ),
         )

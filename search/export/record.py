@@ -1,14 +1,14 @@
-"""The content of an exported student's recipe.json, beside what is needed to rebuild it.
+"""The keys that an export adds to a student's recipe.json.
 
-To the artifact's own record (see `search.evaluation.artifact`) an export adds three keys:
+An export adds three keys to the artifact's record (see `search.evaluation.artifact`):
 
-chosen    the study, the trial, its parent, its seed, and when it ended
-measured  cost; quality on validation images, and test on the test images: the value and the
-          standard error of each metric; hardware; and the teacher's figures
-study     the study file as it was run, typed; but for `run`
+chosen    the study, the trial, its parent, its seed, and the time at which it ended
+measured  cost; quality on the validation images, and test on the test images, with the value and
+          the standard error of each metric; hardware; and the teacher's measurements
+study     the typed settings of the study file, without `run`
 
-A retort before 0.2 wrote each metric as its value alone, only one metric of the teacher, and null
-where nothing was measured.
+Before version 0.2, retort wrote only the value of each metric, only one metric of the teacher, and
+null for anything that was not measured.
 """
 
 import json
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from search.config.study import DataSettings
 from search.config.target_settings import TargetSettings
-from search.errors import ArtifactError, shortened
+from search.errors import ArtifactError, BadInput, shortened
 from search.evaluation.artifact import RECIPE, read_recipe
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
@@ -37,11 +37,11 @@ class ExportedMeasurements:
     """Measurements of a student before its export.
 
     Attributes:
-        cost: of the file that its runtime serves.
-        quality: on validation images.
-        test: on the test images; empty where the search did not test it.
-        hardware: where latency was measured: processor, device, threads, runtime.
-        teacher: the same for its teacher, where there was one.
+        cost: the costs of the file that its runtime serves.
+        quality: the metrics on the validation images.
+        test: the metrics on the test images; empty if the search did not test it.
+        hardware: what latency was measured on: processor, device, threads, runtime.
+        teacher: the same for its teacher; None if there was no teacher.
     """
 
     cost: Cost
@@ -66,7 +66,7 @@ class ExportedMeasurements:
 
     @property
     def threads(self) -> int:
-        """The threads that served it."""
+        """The number of threads that served it."""
         return int(self.hardware.get("threads", 1))
 
     @property
@@ -83,10 +83,10 @@ class ExportRecord:
         study: the study's name.
         trial: the trial's number.
         measured: its recorded measurements.
-        data: the settings that prepared its images; None where the study kept none.
-        seed: of the division of these images.
-        budget: of the study.
-        goal: of the study.
+        data: the settings that prepared its images; None if the study recorded none.
+        seed: the seed that split these images into parts.
+        budget: the study's budget.
+        goal: the study's goal.
     """
 
     study: str
@@ -104,7 +104,7 @@ _DEVICES = get_args(TargetSettings.model_fields["device"].annotation)
 
 
 def write_export_record(folder: Path, study: StudyRecord, trial: TrialRecord) -> None:
-    """Add the export's keys to the recipe.json in `folder`, which is the artifact's."""
+    """Add the export's keys to `folder`'s recipe.json, which is a copy of the artifact's."""
     path = folder / RECIPE
     document = json.loads(path.read_text())
     document |= {
@@ -116,7 +116,7 @@ def write_export_record(folder: Path, study: StudyRecord, trial: TrialRecord) ->
             "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
         },
         "measured": asdict(ExportedMeasurements.of(study, trial)),
-        # Where this machine keeps its store and its files is private.
+        # `run` names private paths: this machine's store and folders.
         "study": {key: value for key, value in study.config.items() if key != "run"},
     }
     path.write_text(json.dumps(document, indent=1, default=str))
@@ -126,7 +126,7 @@ def read_export_record(folder: Path) -> ExportRecord:
     """Read an exported student's recipe.json.
 
     Raises:
-        ArtifactError: the folder is damaged, or is no export.
+        ArtifactError: the folder is damaged, or is not an export.
     """
     document = read_recipe(folder)
     try:
@@ -145,20 +145,27 @@ def read_export_record(folder: Path) -> ExportRecord:
             f"{folder} must be a folder that `retort export` wrote, but its {RECIPE} has no "
             f"{error}: export the trial again"
         ) from error
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (
+        BadInput,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         reason = shortened(error)
         raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
 
 
-def _measured(held: Mapping[str, Any]) -> ExportedMeasurements:
-    """Return the measurements of any version, with hardware that a runtime can be asked for."""
-    teacher = held["teacher"]
+def _measured(values: Mapping[str, Any]) -> ExportedMeasurements:
+    """Return measurements that any version wrote; check threads and device before their use."""
+    teacher = values["teacher"]
     found = _MEASURED.validate_python(
         {
-            **held,
-            "cost": _without_unknown(held["cost"]),
-            "quality": _with_errors(held["quality"]),
-            "test": _with_errors(held["test"]),
+            **values,
+            "cost": _without_unknown(values["cost"]),
+            "quality": _with_errors(values["quality"]),
+            "test": _with_errors(values["test"]),
             "teacher": teacher and _teacher(teacher),
         }
     )
@@ -170,25 +177,25 @@ def _measured(held: Mapping[str, Any]) -> ExportedMeasurements:
     return found
 
 
-def _teacher(held: Mapping[str, Any]) -> dict[str, Any]:
-    # A retort before 0.2 measured one metric of the teacher, on both parts.
-    older = {"quality": held.get(ACCURACY.name), "test": held.get(f"test_{ACCURACY.name}")}
+def _teacher(values: Mapping[str, Any]) -> dict[str, Any]:
+    # Before version 0.2, retort measured only one metric of the teacher, on both parts.
+    older = {"quality": values.get(ACCURACY.name), "test": values.get(f"test_{ACCURACY.name}")}
     quality = {
-        part: _with_errors(held.get(part, {} if value is None else {ACCURACY.name: value}))
+        part: _with_errors(values.get(part, {} if value is None else {ACCURACY.name: value}))
         for part, value in older.items()
     }
     return {
-        "name": held["name"],
-        "digest": held["digest"],
-        "cost": _without_unknown(held["cost"]),
+        "name": values["name"],
+        "digest": values["digest"],
+        "cost": _without_unknown(values["cost"]),
         **quality,
     }
 
 
-def _with_errors(held: Mapping[str, Any] | None) -> dict[str, Any]:
+def _with_errors(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         name: found if isinstance(found, Mapping) else {"value": found}
-        for name, found in (held or {}).items()
+        for name, found in (values or {}).items()
     }
 
 

@@ -1,7 +1,8 @@
-"""config.json, from which timm builds an exported student: written, and compared before reading.
+"""config.json, from which timm builds an exported student.
 
-The file decides which network timm makes and where its weights are. timm reads a file by somebody
-else only where this project would have written the same.
+The file decides which network timm builds and from where it loads the weights. So retort compares
+the file of a folder with the file that it would write itself, and lets timm read it only if they
+agree.
 """
 
 import tempfile
@@ -19,17 +20,17 @@ TIMM_CONFIG = "config.json"
 
 
 def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> None:
-    """Write config.json as timm does, with this data's classes and preprocessing."""
+    """Write config.json in timm's format, with the data's classes and preprocessing."""
     data = provenance.data
     shape = (data.channels, data.image_size, data.image_size)
-    # timm would name its own weights for the model as the source of these weights.
+    # Without this, timm states its own pretrained weights as the origin of these weights.
     origin: dict[str, object] = {"tag": "retort"}
     if not provenance.params.get("student.timm.pretrained"):
         origin["license"] = None
     config: dict[str, object] = {"label_names": list(data.classes), "pretrained_cfg": origin}
     if not (provenance.cuts or provenance.is_timms_own):
-        # The weights would fit timm's network, which computes something else with them.
-        # timm refuses this name.
+        # The weights fit timm's network, but it computes something else with them. timm rejects
+        # this unknown name, so it can't load them by mistake.
         model = provenance.params["student.timm.model"]
         config["architecture"] = f"{model}_with_another_stem".replace(".", "_")
     save_config_for_hf(
@@ -47,18 +48,18 @@ def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> No
     )
 
 
-def strange_keys(folder: Path, network: nn.Module, provenance: Provenance) -> list[str]:
-    """Return the keys of `folder`'s config.json that this project would write differently.
+def differing_keys(folder: Path, network: nn.Module, provenance: Provenance) -> list[str]:
+    """Return the keys of `folder`'s config.json that retort would write differently.
 
-    A missing key does not count: another release of timm writes fewer.
+    A missing key does not count, since another release of timm may write fewer keys.
 
     Args:
         folder: the export.
-        network: that its weights were loaded into.
-        provenance: the record in its recipe.json.
+        network: the network with the export's weights.
+        provenance: the provenance in its recipe.json.
 
     Raises:
-        ArtifactError: it is missing or no JSON.
+        ArtifactError: config.json is missing, or is not JSON.
     """
     with tempfile.TemporaryDirectory() as scratch:
         write_config(Path(scratch), network, provenance)
@@ -69,11 +70,11 @@ def strange_keys(folder: Path, network: nn.Module, provenance: Provenance) -> li
         raise ArtifactError(f"{folder / TIMM_CONFIG} can't be read: {error}") from error
 
 
-def _differing(said: Any, own: Any, place: str) -> list[str]:
-    if not (isinstance(said, dict) and isinstance(own, dict)):
-        return [] if said == own else [place or "its whole"]
+def _differing(stated: Any, own: Any, place: str) -> list[str]:
+    if not (isinstance(stated, dict) and isinstance(own, dict)):
+        return [] if stated == own else [place or "its whole"]
     found: list[str] = []
-    for key in sorted(said):
+    for key in sorted(stated):
         inner = f"{place}.{key}" if place else key
-        found += _differing(said[key], own[key], inner) if key in own else [inner]
+        found += _differing(stated[key], own[key], inner) if key in own else [inner]
     return found

@@ -1,4 +1,4 @@
-"""Verification of an exported student: whole, the same in every form, as good, as fast."""
+"""Verification of an exported student: its files, all its formats, its quality, its costs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from search.evaluation.predictions_file import PREDICTIONS, read_predictions
 from search.export.checks import Check
 from search.export.evaluated_model import open_model
 from search.export.exporting import TEACHER_PREDICTIONS
-from search.export.forms import ExportedFormats, probes
+from search.export.format_checks import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
 from search.export.record import CARD_DIGITS, ExportRecord, read_export_record
 from search.files.reading import read_limited
@@ -31,7 +31,7 @@ from search.targets.target import Runtime
 from search.targets.timing import timed_cost
 from spaces.processor import processor_name
 
-# Ten thousand classes, a line each, take less.
+# Enough for ten thousand classes with a line each.
 _MOST_CARD_BYTES = 2**22
 
 
@@ -43,100 +43,110 @@ def verify(
     trust: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Check]:
-    """Check an exported student, one property after the other.
+    """Yield the result of each check of an exported student.
 
     Args:
-        folder: an export by `retort export`.
-        data: see `search.export.images`.
-        cache: folder of prepared data.
-        trust: load model.pt2 too, whose loader can run code that a file holds.
-        progress: is called with a line about what is going on.
+        folder: a folder that `retort export` wrote.
+        data: the images; see `given` of `search.export.images.open_images`.
+        cache: the folder of prepared data.
+        trust: load model.pt2 too, although loading it can run code that it contains.
+        progress: called with a line of text about the current step.
 
     Raises:
-        ArtifactError: the folder is damaged, or of a newer version, or its runtime is not
-            installed: no further check is possible.
+        ArtifactError: the folder is damaged, a newer retort wrote it, or its runtime is not
+            installed. No further check is possible then.
     """
-    told, provenance = read_export_record(folder), read_provenance(folder)
+    record, provenance = read_export_record(folder), read_provenance(folder)
     info, runtime = provenance.data, provenance.served_by
-    yield Check(name="checksums", holds=True, found="every file is as it was written")
+    yield Check(name="checksums", holds=True, found="every file has its recorded checksum")
     try:
-        dataset = open_images(data, told, cache=cache, progress=progress)
+        dataset = open_images(data, record, cache=cache, progress=progress)
         reason = ""
     except (BadInput, DataError) as error:
         dataset, reason = None, str(error)
     images = probes(dataset, info)
     yield from ExportedFormats(folder, info, images, trust=trust).checks()
-    yield from _graded(folder, told, dataset, info, reason)
+    yield from _quality_checks(folder, record, dataset, info, reason)
     file = folder / runtime.file
     shape = (info.channels, info.image_size, info.image_size)
     counted = count_cost(load_network(folder), file, shape)
-    yield from _counted(told, counted)
-    check, timed = _timed(file, runtime, told)
+    yield from _counted(record, counted)
+    check, timed = _timed(file, runtime, record)
     yield check
-    yield _afforded(told.budget, {**counted, **timed})
+    yield _budget_check(record.budget, {**counted, **timed})
 
 
-def _graded(
-    folder: Path, told: ExportRecord, dataset: Dataset | None, info: DataInfo, reason: str
+def _quality_checks(
+    folder: Path, record: ExportRecord, dataset: Dataset | None, info: DataInfo, reason: str
 ) -> Iterator[Check]:
-    """Check the test part again, against the model card and image by image."""
+    """Measure on the test part again; compare with the model card and with each prediction."""
     if dataset is None:
         yield Check(name="test part", holds=None, found=f"not measured: {reason}")
         return
     if not len(dataset.test):
-        yield Check(name="test part", holds=None, found="not measured: these data have none")
+        yield Check(
+            name="test part", holds=None, found="not measured: these data have no test part"
+        )
         return
     if dataset.info.classes != info.classes or dataset.info.channels != info.channels:
-        found = "not measured: these data have other classes or channels than the student's"
+        found = "not measured: these data and the student's differ in classes or channels"
         yield Check(name="test part", holds=False, found=found)
         return
-    # Prepared as the student's images, whatever these data say of size, mean and deviation.
-    threads = told.measured.threads
+    # Use the student's own size, mean and deviation, not those of these data.
+    threads = record.measured.threads
     student = open_model(str(folder), info, threads=threads, scratch=folder)
-    again = student.predict(dataset.test)
+    predicted = student.predict(dataset.test)
     is_its_own = _are_those_of(dataset, folder, info)
-    yield _compared(folder, told, again, is_its_own=is_its_own)
-    kept = read_predictions(folder / PREDICTIONS).get("test")
-    if is_its_own and kept is not None:
-        other = len(again.disagreements(kept))
-        text = f"{other} of {len(dataset.test):,} images are named otherwise than when measured"
-        # Another processor may round differently: then only the metric counts.
-        alike = told.measured.hardware.get("processor") == processor_name()
-        yield Check(name="predictions", holds=other == 0 if alike else None, found=text)
+    yield _compared(folder, record, predicted, is_its_own=is_its_own)
+    recorded = read_predictions(folder / PREDICTIONS).get("test")
+    if is_its_own and recorded is not None:
+        changed = len(predicted.disagreements(recorded))
+        text = (
+            f"{changed} of {len(dataset.test):,} images get another class than at the measurement"
+        )
+        # Another processor may round differently. Then only the metric is checked.
+        same_processor = record.measured.hardware.get("processor") == processor_name()
+        yield Check(name="predictions", holds=changed == 0 if same_processor else None, found=text)
 
 
-def _compared(folder: Path, told: ExportRecord, again: Predictions, *, is_its_own: bool) -> Check:
+def _compared(
+    folder: Path, record: ExportRecord, predicted: Predictions, *, is_its_own: bool
+) -> Check:
     """Check that the metric of the study's goal lies within the interval of the card's value.
 
     Args:
         folder: the export.
-        told: the record in its recipe.json.
-        again: its predictions here.
-        is_its_own: whether these are the images on which the card's value was measured.
+        record: the record in its recipe.json.
+        predicted: its predictions on this machine.
+        is_its_own: whether the card's value was measured on these images.
     """
-    metric, count = told.goal.metric, len(again.labels)
-    taught = _taught(folder) if metric.uses_teacher and is_its_own else None
-    found = quality(again, teacher=None if taught is None else taught.classes).get(metric.name)
+    metric, count = record.goal.metric, len(predicted.labels)
+    teacher = _teacher_predictions(folder) if metric.uses_teacher and is_its_own else None
+    found = quality(predicted, teacher=None if teacher is None else teacher.classes).get(
+        metric.name
+    )
     if found is None:
-        text = f"{metric.label} is not known here: it compares with the teacher's predictions"
+        text = (
+            f"{metric.label} is not known here: it needs the teacher's predictions for these images"
+        )
         return Check(name="test part", holds=None, found=text)
     text = f"{metric.label} {interval_text(metric, found, count)} on {count:,} images"
     if not is_its_own:
-        text += "; not the images that it was tested on, so nothing is claimed"
+        text += "; these are not the images of the card, so nothing is compared"
         return Check(name="test part", holds=None, found=text)
     claimed = _claimed(folder, metric)
     if claimed is None:
-        return Check(name="test part", holds=None, found=f"{text}; the card claims none")
-    said = told.measured.test.get(metric.name)
-    interval = metric.confidence(claimed, said.error if said else None, count)
+        return Check(name="test part", holds=None, found=f"{text}; the card states none")
+    recorded = record.measured.test.get(metric.name)
+    interval = metric.confidence(claimed, recorded.error if recorded else None, count)
     own = round(found.value, CARD_DIGITS)
     holds = None if interval is None else interval[0] <= own <= interval[1]
     text += f"; {metric.format(claimed)} on the card"
     return Check(name="test part", holds=holds, found=text)
 
 
-def _taught(folder: Path) -> Predictions | None:
-    """Return the teacher's predictions for the test images; None where they were not kept."""
+def _teacher_predictions(folder: Path) -> Predictions | None:
+    """Return the teacher's predictions for the test images; None if none are stored."""
     path = folder / TEACHER_PREDICTIONS
     return read_predictions(path).get("test") if path.is_file() else None
 
@@ -145,45 +155,50 @@ def _are_those_of(dataset: Dataset, folder: Path, info: DataInfo) -> bool:
     """Return whether these are the images that the student was tested on."""
     if dataset.info.digest == info.digest:
         return True
-    # Images without labels, on which no student is tested, may have been left behind.
-    kept = read_predictions(folder / PREDICTIONS).get("test")
-    left_behind = info.unlabelled and not dataset.info.unlabelled
-    return bool(left_behind and kept and np.array_equal(kept.labels, dataset.test.labels))
+    # The data may have been copied without the unlabelled images, which are never tested on.
+    recorded = read_predictions(folder / PREDICTIONS).get("test")
+    lacks_unlabelled = info.unlabelled and not dataset.info.unlabelled
+    return bool(
+        lacks_unlabelled and recorded and np.array_equal(recorded.labels, dataset.test.labels)
+    )
 
 
 def _claimed(folder: Path, metric: Metric) -> float | None:
-    """Return the metric's value in the model card's head; None where it has none."""
+    """Return the metric's value in the model card's metadata; None if it is missing."""
     path = folder / "README.md"
     try:
         text = read_limited(path, _MOST_CARD_BYTES).decode().split("---\n")[1]
         head: Any = read_document(text, lambda line, column: f"{path}:{line + 1}:{column}").values
         results = head["model-index"][0]["results"][0]["metrics"]
-        said = [float(each["value"]) for each in results if each["type"] == metric.name]
-        if not said:
+        stated = [float(each["value"]) for each in results if each["type"] == metric.name]
+        if not stated:
             return None
-        if not metric.can_be(value := said[0]):
-            raise ValueError(f"{metric.name} must not be beyond {metric.best:g}, but is {value}")
+        if not metric.can_be(value := stated[0]):
+            raise ValueError(
+                f"{metric.name} must not be better than {metric.best:g}, but is {value}"
+            )
         return value
     except KeyError:
         return None
     except (OSError, ValueError, LookupError, TypeError, StudyFileError) as error:
-        raise ArtifactError(f"the head of {path} can't be read: {error}") from error
+        raise ArtifactError(f"the metadata of {path} can't be read: {error}") from error
 
 
-def _counted(told: ExportRecord, cost: Cost) -> Iterator[Check]:
+def _counted(record: ExportRecord, cost: Cost) -> Iterator[Check]:
     """Check that each counted cost equals its recorded value."""
     for limit in limits().values():
-        if limit.cost not in cost or limit.cost not in told.measured.cost:
+        if limit.cost not in cost or limit.cost not in record.measured.cost:
             continue
-        own, said = cost[limit.cost], told.measured.cost[limit.cost]
-        was = "as when" if own == said else f"but {said:,.12g} when"
-        found = f"{own:,.12g}, {was} it was measured"
-        yield Check(name=limit.label, holds=own == said, found=found)
+        own, recorded = cost[limit.cost], record.measured.cost[limit.cost]
+        found = f"{own:,.12g}, as recorded"
+        if own != recorded:
+            found = f"{own:,.12g}, but {recorded:,.12g} is recorded"
+        yield Check(name=limit.label, holds=own == recorded, found=found)
 
 
-def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cost]:
-    """Time it here, without a claim to check; no cost where this machine can't serve it so."""
-    threads, device = told.measured.threads, told.measured.device
+def _timed(file: Path, runtime: Runtime, record: ExportRecord) -> tuple[Check, Cost]:
+    """Time it on this machine, and check nothing; no cost if this machine can't serve it."""
+    threads, device = record.measured.threads, record.measured.device
     name = LATENCY.label
     try:
         served = runtime.load(file, threads=threads, device=device)
@@ -192,14 +207,14 @@ def _timed(file: Path, runtime: Runtime, told: ExportRecord) -> tuple[Check, Cos
     (latency,) = measure_latency([served])
     cost = timed_cost(latency)
     text = f"{LATENCY.format(cost[LATENCY.cost])} here, {threads} thread(s)"
-    if (said := told.measured.cost.get(LATENCY.cost)) is not None:
-        where = told.measured.hardware.get("processor", "another machine")
-        text += f"; {LATENCY.format(said)} when it was measured, on {where}"
+    if (recorded := record.measured.cost.get(LATENCY.cost)) is not None:
+        processor = record.measured.hardware.get("processor", "another machine")
+        text += f"; {LATENCY.format(recorded)} is recorded, on {processor}"
     return Check(name=name, holds=None, found=text), cost
 
 
-def _afforded(budget: Budget, cost: Cost) -> Check:
-    """Check that the study's budget holds here."""
+def _budget_check(budget: Budget, cost: Cost) -> Check:
+    """Check that the student keeps the study's budget on this machine."""
     if not budget.limits():
         return Check(name="budget", holds=None, found="the study had none")
     if not budget.admits(cost):
@@ -207,5 +222,7 @@ def _afforded(budget: Budget, cost: Cost) -> Check:
             name="budget", holds=False, found=f"does not hold here: {budget.explain(cost)}"
         )
     if budget.is_uncertain(cost):
-        return Check(name="budget", holds=None, found=f"{budget}: not all of it is known here")
+        return Check(
+            name="budget", holds=None, found=f"{budget}: not all of its costs are known here"
+        )
     return Check(name="budget", holds=True, found=f"{budget}: holds here")

@@ -1,4 +1,4 @@
-"""Writers of a student in the further forms, by the converters of the formats' makers."""
+"""Writers of a student in the further formats, with the converters of each format's project."""
 
 import contextlib
 import importlib
@@ -28,12 +28,12 @@ from spaces.quantization.float16 import Float16
 
 @dataclass(frozen=True, kw_only=True)
 class WriterSource:
-    """The source of a form.
+    """What a format is written from.
 
     Attributes:
-        folder: holds the measured file.
-        network: the float network, in evaluation mode.
-        provenance: of the student.
+        folder: contains the measured file.
+        network: the float32 network, in evaluation mode.
+        provenance: the student's provenance.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class WriterSource:
 
     @property
     def data(self) -> DataInfo:
-        """The data of its input images."""
+        """The data that the student was trained on."""
         return self.provenance.data
 
     @property
@@ -52,14 +52,14 @@ class WriterSource:
 
     @property
     def measured_onnx(self) -> Path:
-        """The measured file, the source of other ONNX files.
+        """The measured file, if it is an ONNX file.
 
         Raises:
-            BadInput: its runtime serves other files.
+            BadInput: its runtime serves files of another format.
         """
         if self.measured.suffix != ".onnx":
             raise BadInput(
-                f"this format is made of a measured ONNX file, but the student's is "
+                f"the measured file must be an ONNX file for this format, but is "
                 f"{self.measured.name}: leave this format out"
             )
         return self.measured
@@ -70,37 +70,37 @@ class WriterSource:
 
 
 def write_formats(source: WriterSource, formats: Collection[ExportFormat], folder: Path) -> None:
-    """Write the student into `folder` in each form.
+    """Write the student into `folder` in each format.
 
     Raises:
-        BadInput: a form can't hold this student, or its converter is not installed; the message
-            gives the reason.
+        BadInput: a format can't represent this student, or its converter is not installed; the
+            message gives the reason.
     """
-    for asked in formats:
-        destination = folder / asked.file
+    for export_format in formats:
+        destination = folder / export_format.file
         try:
-            _WRITERS[asked](source, destination)
+            _WRITERS[export_format](source, destination)
         except OSError:
-            raise  # a full disk is no property of the student
+            raise  # such as a full disk, which is not the format's fault
         except RetortError as error:
-            raise BadInput(f"--format {asked}: {error}") from error
-        # A converter's own errors have no common base (torch's, MLIR's, OpenVINO's); each means
-        # that the conversion is impossible.
+            raise BadInput(f"--format {export_format}: {error}") from error
+        # The errors of the converters (torch, MLIR, OpenVINO) have no common base class. Each
+        # means that the conversion is impossible.
         except Exception as error:
             if fault := disk_fault(error, folder):
                 raise fault from error
             raise BadInput(
-                f"--format {asked} can't hold this student: {type(error).__name__}: "
+                f"--format {export_format} can't represent this student: {type(error).__name__}: "
                 f"{shortened(error)}"
             ) from error
-        if asked.is_onnx and asked is not ExportFormat.UINT8:
+        if export_format.is_onnx and export_format is not ExportFormat.UINT8:
             runtime_of_file(destination).annotate(destination, described(source.data))
 
 
 def _write_float32(source: WriterSource, destination: Path) -> None:
     measured = source.measured
     if source.provenance.is_float and measured.suffix == destination.suffix:
-        raise BadInput(f"{measured.name} holds float32 already: leave this format out")
+        raise BadInput(f"{measured.name} is float32 already: leave this format out")
     source.float_onnx(destination)
 
 
@@ -128,15 +128,15 @@ def _write_openvino(source: WriterSource, destination: Path) -> None:
     openvino = _converter("openvino")
     frontend = importlib.import_module("openvino.frontend")
     with scratch() as workspace:
-        # It can't handle functions that a file brings along, such as those of packed weights.
+        # OpenVINO can't read functions that a file defines, such as those that unpack weights.
         plain = workspace / "plain.onnx"
         onnx.save(onnx.inliner.inline_local_functions(onnx.load(source.measured_onnx)), plain)
         try:
             model = openvino.convert_model(plain)
         except (frontend.GeneralFailure, frontend.OpConversionFailure) as error:
-            # The reason stands last, after the place in its own source where it failed.
+            # The last line is the reason; the lines before it name places in OpenVINO's source.
             reason = str(error).strip().splitlines()[-1].removeprefix("-- ")
-            raise BadInput(f"OpenVINO can't hold this student: {reason}") from error
+            raise BadInput(f"OpenVINO can't represent this student: {reason}") from error
         openvino.save_model(model, destination, compress_to_fp16=False)
 
 
@@ -144,7 +144,7 @@ def _write_tflite(source: WriterSource, destination: Path) -> None:
     litert = _converter("litert_torch")
     data = source.data
     example = torch.zeros(1, data.channels, data.image_size, data.image_size)
-    with contextlib.redirect_stdout(sys.stderr):  # where its progress breaks nobody's JSON
+    with contextlib.redirect_stdout(sys.stderr):  # stdout may be read as JSON
         litert.convert(source.network, (example,)).export(str(destination))
 
 
@@ -158,8 +158,8 @@ def _converter(module: str) -> Any:
 _MISSING = {
     "openvino": "needs OpenVINO's converter: pip install -e '.[openvino]'",
     "litert_torch": (
-        "needs litert-torch, whose release 0.10 asks for torch below 2.15, while retort needs "
-        "2.15: docs/export.md has the command that installs it all the same"
+        "needs litert-torch, whose release 0.10 requires torch below 2.15, while retort requires "
+        "2.15: docs/export.md has a command that installs both"
     ),
 }
 

@@ -1,1 +1,1 @@
-"""Files and folders: written whole or not at all, here or at a URL, and read within size limits."""
+"""Files and folders, local or at a URL: written completely or not at all, read with size limits."""

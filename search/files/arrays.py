@@ -1,8 +1,8 @@
 """Arrays from files of unknown origin, checked before any memory is allocated.
 
-For an .npz file, its list of entries is read first, then each entry's header. The reader refuses
-entries that are encrypted or compressed otherwise than numpy does it, values of types other than
-numbers and text, a header that does not match its entry's size, and more bytes than
+The reader of .npz files reads the list of entries first, then the header of each entry. It refuses
+entries that are encrypted, entries compressed by a method that numpy does not use, values other
+than numbers and text, headers that do not match the size of their entry, and more bytes than
 `search.files.reading.check_unpacked` allows.
 """
 
@@ -50,16 +50,16 @@ _DAMAGE = (
 
 
 def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays of these names in an .npz file; names that it lacks are left out.
+    """Return the arrays of these names in an .npz file, without missing names.
 
     Raises:
-        DamagedFile: the file is damaged, or not one that numpy.savez writes of numbers and text;
-            names the entry.
+        DamagedFile: the file is damaged, or not one that numpy.savez writes from numbers and text.
+            The message names the entry.
         OSError: it can't be read.
     """
     with opened(path) as file, _archive(file) as archive:
-        held = {entry.filename.removesuffix(_SUFFIX): entry for entry in archive.infolist()}
-        wanted = {name: held[name] for name in names if name in held}
+        entries = {entry.filename.removesuffix(_SUFFIX): entry for entry in archive.infolist()}
+        wanted = {name: entries[name] for name in names if name in entries}
         for name, entry in wanted.items():
             _check_entry(name, entry)
         check_unpacked(sum(entry.file_size for entry in wanted.values()), size_of(file))
@@ -67,10 +67,10 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
 
 def mapped(path: Path) -> NDArray[Any]:
-    """Map the array of an .npy file that this project wrote into memory.
+    """Map the array of an .npy file into memory; only for files that retort wrote.
 
     Raises:
-        DamagedFile: it is not as it was written.
+        DamagedFile: the file is damaged.
         OSError: it can't be read.
     """
     try:
@@ -83,7 +83,7 @@ def _archive(file: IO[bytes]) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except _DAMAGE as error:
-        raise DamagedFile(f"it is no .npz archive: {error}") from error
+        raise DamagedFile(f"it is not an .npz archive: {error}") from error
 
 
 def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
@@ -91,7 +91,8 @@ def _check_entry(name: str, entry: zipfile.ZipInfo) -> None:
         raise DamagedFile(f"its entry {name!r} is encrypted")
     if entry.compress_type not in _PACKINGS:
         raise DamagedFile(
-            f"its entry {name!r} is packed by method {entry.compress_type}, which numpy never uses"
+            f"its entry {name!r} is compressed by method {entry.compress_type}, which numpy "
+            "does not use"
         )
 
 
@@ -107,26 +108,26 @@ def _values(file: IO[bytes], size: int) -> NDArray[Any]:
     """Return the array of an .npy file of `size` bytes."""
     version = npy.read_magic(file)
     if version not in _HEADS:
-        raise ValueError(f"its version is {version}")
+        raise ValueError(f"its version must be 1.0 or 2.0, but is {version}")
     shape, is_fortran, dtype = _HEADS[version](file)
     if dtype.kind not in _KINDS or not dtype.itemsize:
-        raise ValueError(f"its values are of type {dtype}, where numbers or text must be")
-    announced, there = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if announced != there:
-        raise ValueError(f"its head announces {announced:,} bytes, but {there:,} follow")
-    content = np.empty(announced, dtype=np.uint8)
+        raise ValueError(f"its values must be numbers or text, but are of type {dtype}")
+    stated_bytes, actual_bytes = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if stated_bytes != actual_bytes:
+        raise ValueError(f"its header states {stated_bytes:,} bytes, but {actual_bytes:,} follow")
+    content = np.empty(stated_bytes, dtype=np.uint8)
     _fill(content.data, file)
     if dtype.kind == "U" and content.view(f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
-        raise ValueError("its text holds what is no character")
+        raise ValueError("its text contains an invalid character")
     return content.view(dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def _fill(content: memoryview, file: IO[bytes]) -> None:
-    """Unpack piece by piece, so that no second copy of the whole is made."""
+    """Read into `content` in chunks, without a second copy of all the data."""
     place = 0
     while place < len(content):
-        piece = file.read(min(_CHUNK_BYTES, len(content) - place))
-        if not piece:
-            raise ValueError(f"it ends after {place:,} of {len(content):,} bytes")
-        content[place : place + len(piece)] = piece
-        place += len(piece)
+        chunk = file.read(min(_CHUNK_BYTES, len(content) - place))
+        if not chunk:
+            raise ValueError(f"it must have {len(content):,} bytes, but ends after {place:,}")
+        content[place : place + len(chunk)] = chunk
+        place += len(chunk)

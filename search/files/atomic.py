@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their checksums."""
+"""Files that are written completely or not at all, and their checksums."""
 
 import errno
 import fcntl
@@ -15,29 +15,29 @@ from search.files.disk import naming_disk
 from search.files.reading import DamagedFile, read_limited
 
 CHECKSUMS = "SHA256SUMS"
-# Enough for a hundred thousand files; a folder of this project contains ten.
+# Enough for a hundred thousand files; a folder of retort contains about ten.
 MOST_LIST_BYTES = 2**24
-_LONGEST_NAME, _LONGEST_PATH = 255, 1024  # a file system's limits, in bytes and letters
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024  # file system limits, in bytes and characters
 
 
 @contextmanager
 def written_whole(
     destination: Path, *, durable: bool = True, sealed: Callable[[Path], None] = lambda whole: None
 ) -> Iterator[Path]:
-    """Give a temporary folder that becomes `destination` when the block ends without an error.
+    """Yield a temporary folder that becomes `destination` when the block ends without an error.
 
-    SHA256SUMS lists every file in it, in the form that `sha256sum --check` reads. A folder that was
-    at `destination` is replaced, unless it is complete and has the same contents.
+    SHA256SUMS lists every file in it, in the format that `sha256sum --check` reads. An existing
+    folder is replaced, unless it is complete and has the same contents.
 
     Args:
         destination: the folder.
-        durable: wait until the disk has it. Files that can be computed again don't need this: their
-            checksums show whether a power cut has damaged them.
-        sealed: receives the complete folder, as the last step before others see it; an error that
-            it raises keeps the folder from them.
+        durable: flush the folder to disk before the return. Files that can be computed again don't
+            need this: their checksums show whether a power failure has damaged them.
+        sealed: called with the complete folder, as the last step before it becomes visible. An
+            exception that it raises cancels the write.
 
     Raises:
-        DiskError: there is no room for it, or its parent can't be written.
+        DiskError: the disk has no room for it, or its parent is not writable.
     """
     temporary = destination.parent / f".{destination.name}.{uuid.uuid4().hex}.tmp"
     with naming_disk(destination.parent):
@@ -62,12 +62,12 @@ def written_whole(
 
 @contextmanager
 def file_written_whole(destination: Path) -> Iterator[Path]:
-    """Give a temporary file that becomes `destination` when the block ends without an error.
+    """Yield a temporary file that becomes `destination` when the block ends without an error.
 
     A destination that is not a regular file, such as /dev/stdout, is written directly.
 
     Raises:
-        DiskError: there is no room for it, or its folder can't be written.
+        DiskError: the disk has no room for it, or its folder is not writable.
     """
     destination = destination.resolve()
     if destination.exists() and not destination.is_file():
@@ -84,10 +84,10 @@ def file_written_whole(destination: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file's content, at once or not at all; the disk has it on return.
+    """Replace a file's content atomically; the new content is on disk at the return.
 
     Raises:
-        DiskError: as `file_written_whole`.
+        DiskError: as for `file_written_whole`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_written_whole(path) as temporary, temporary.open("wb") as file:
@@ -99,13 +99,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Let one process at a time into the block; a process that dies leaves it.
+    """Hold a lock during the block; the system releases it if the process dies.
 
-    Where a lock is impossible, as in a read-only folder, no process waits.
+    If the lock can't be taken, as in a read-only folder, the block runs without a lock.
 
     Args:
-        lock: a file that stays; created if it is missing.
-        waiting: called once, if another process is in the block.
+        lock: the lock file; created if it is missing, and never removed.
+        waiting: called once if another process holds the lock.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -124,11 +124,11 @@ def alone(lock: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_abandoned(destination: Path) -> None:
-    """Remove what killed writers of `destination` have left beside it."""
+    """Remove the temporary folders that killed writers of `destination` have left."""
     hidden = f".{glob.escape(destination.name)}.{'[0-9a-f]' * 32}"
     for pattern in (f"{hidden}.tmp", f"{hidden}.old"):
         for leftover in destination.parent.glob(pattern):
-            with suppress(OSError):  # the file is gone by now
+            with suppress(OSError):  # another process has removed it
                 held = os.open(leftover, os.O_RDONLY)
                 if try_to_hold(held):
                     shutil.rmtree(leftover)
@@ -136,11 +136,11 @@ def remove_abandoned(destination: Path) -> None:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Return, for a person, the files that differ from SHA256SUMS or that it does not list.
+    """Return a text for each file that differs from SHA256SUMS or is not listed there.
 
-    An unlisted file means that the list was cut short; a missing list is itself damaged. Only
-    regular files in the folder are opened: a list of unknown origin can name any file of this
-    machine, and so can a link.
+    A missing SHA256SUMS counts as damaged. An unlisted file counts as damage, since it can mean
+    that the list was truncated. Only regular files in the folder are opened: a list of unknown
+    origin can name any file of this machine, and a link can point to any.
 
     Raises:
         OSError: the folder can't be read.
@@ -158,13 +158,17 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def listed_digests(sums: bytes) -> dict[str, str]:
-    """Return, by name, the digest of each file that a SHA256SUMS with this content lists."""
+    """Return the digest of each file that SHA256SUMS lists, by file name.
+
+    Args:
+        sums: the content of SHA256SUMS.
+    """
     lines = [line.partition("  ") for line in sums.decode(errors="replace").splitlines()]
     return {name: digest for digest, _, name in lines}
 
 
 def is_inside(name: str) -> bool:
-    """Return whether a listed name is a plain name of a file in the list's own folder."""
+    """Return whether a listed name is a relative path within the list's own folder."""
     return (
         name.isprintable()
         and len(name) <= _LONGEST_PATH
@@ -177,28 +181,28 @@ def is_inside(name: str) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of the file's contents."""
+    """Return the SHA-256 of the file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fault(folder: Path, name: str, digest: str) -> str | None:
-    """Return a name for the fault of a listed file; None for a file that is as listed."""
+    """Return a text for the fault of a listed file; None if the file matches its digest."""
     if not is_inside(name):
-        return f"{name!r} (no name of a file in the folder)"
+        return f"{name!r} (not the name of a file in the folder)"
     path = folder
     for part in name.split("/"):
         path = path / part
         if path.is_symlink():
-            return f"{name} (a link, where a file must be)"
+            return f"{name} (a link, but must be a file)"
     return None if path.is_file() and file_digest(path) == digest else name
 
 
 def try_to_hold(descriptor: int) -> bool:
-    """Lock an open file until it is closed or its process ends; return False if it is locked.
+    """Lock an open file until it is closed or the process ends; return whether this succeeded.
 
-    It also returns False on a file system without such locks for folders: nothing is ever removed
-    there.
+    It returns False if another process holds the lock, or if the file system does not support locks
+    on folders. There, abandoned folders are never removed.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,7 +217,7 @@ def _write_checksums(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> list[str]:
-    """Return the files, links and pipes in the folder, without its subfolders."""
+    """Return the files, links and pipes in the folder and below, without the subfolders."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in paths)
     return [name if name.isprintable() else repr(name) for name in names]
@@ -233,18 +237,18 @@ def _replace(temporary: Path, destination: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        # Another process wrote the same first, and may be reading it.
+        # Another process has written the same contents, and may be reading them.
         if _are_same(temporary, destination):
             break
-        # A folder can't be renamed onto one that contains files, so that one is moved aside first.
-        # Another process that writes the same folder may move it, or put its own there, in between.
+        # A folder can't be renamed onto a folder with files, so rename the old one first. Between
+        # these steps, another writer can rename it too, or put its own folder there: then retry.
         with suppress(FileNotFoundError):
             destination.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _are_same(one: Path, other: Path) -> bool:
-    """Return whether `other` is complete, and lists the same contents as `one`."""
+    """Return whether `other` is undamaged and lists the same contents as `one`."""
     try:
         same = (one / CHECKSUMS).read_bytes() == (other / CHECKSUMS).read_bytes()
         return same and not damaged_files(other)

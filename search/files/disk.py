@@ -1,7 +1,7 @@
-"""Errors of a full, read-only or failing disk, with its place, its free space and advice.
+"""Errors of a full, read-only or failing disk, with its path, its free space and advice.
 
-Code that writes files does it in a block of `naming_disk` or `scratch`. Libraries that write from
-native code raise errors of their own, which identify the disk only by their message.
+Code must write files inside a block of `naming_disk` or `scratch`. Libraries that write from native
+code have their own exception types, and only their message shows that the disk is the cause.
 """
 
 import errno
@@ -16,12 +16,12 @@ from search.errors import DiskError, RetortError
 from search.objectives.units import format_bytes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# A file that is only read can cause these too: they count only where the file is ours.
+# Reading a file can cause these too, so they count only for files in the folder that is written.
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _FAILING = (errno.EIO,)
-_SAID = {os.strerror(number): number for number in (*_FULL, errno.EROFS, *_FAILING)}
+_NUMBER_OF_MESSAGE = {os.strerror(number): number for number in (*_FULL, errno.EROFS, *_FAILING)}
 _RUST = re.compile(r"\(os error (\d+)\)")  # safetensors
-# Messages of NumPy's `tofile` and torch's zip writer, which don't give the reason.
+# Messages of NumPy's `tofile` and torch's zip writer, which don't state the reason.
 _SHORT = re.compile(r"\d+ requested and \d+ written|inline_container\.cc|iostream error")
 
 _FEW_INODES = 16
@@ -29,7 +29,7 @@ _FEW_INODES = 16
 
 @contextmanager
 def naming_disk(folder: Path, *, otherwise: str = "") -> Iterator[None]:
-    """Raise DiskError in place of any error that means that `folder` can't be written to."""
+    """Raise DiskError in place of any error which means that `folder` can't be written."""
     try:
         yield
     except Exception as error:
@@ -40,18 +40,18 @@ def naming_disk(folder: Path, *, otherwise: str = "") -> Iterator[None]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a temporary folder that is removed at the block's end.
+    """Yield a temporary folder that is removed at the end of the block.
 
     Raises:
-        DiskError: there is no room for files, or no folder that can be written.
+        DiskError: the disk has no room, or there is no writable folder for temporary files.
     """
     otherwise = ", or set TMPDIR to a folder elsewhere"
     try:
         parent = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
         raise DiskError(
-            f"temporary files must have a folder that takes them, but none does ({error.strerror}):"
-            f" make room{otherwise}"
+            f"temporary files need a writable folder, but none was found ({error.strerror}): make "
+            f"room{otherwise}"
         ) from error
     with naming_disk(parent, otherwise=otherwise):
         folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -61,10 +61,10 @@ def scratch() -> Iterator[Path]:
 
 
 def check_writable(folder: Path) -> None:
-    """Check, without writing, that `folder` may be written to or created.
+    """Check, without writing, that `folder` is writable or can be created.
 
     Raises:
-        DiskError: it may not.
+        DiskError: it is not writable.
     """
     there = next(each for each in (folder, *folder.parents) if each.exists())
     if not os.access(there, os.W_OK | os.X_OK):
@@ -79,12 +79,12 @@ def disk_fault(
     *,
     otherwise: str = "",
 ) -> DiskError | None:
-    """Return the error as one that names the disk; None where something else was wrong.
+    """Return a DiskError for an error of the disk; None for another error.
 
     Args:
         error: the error that was raised.
-        folder: the folder that was written to; by default the error must name its file.
-        otherwise: other advice; follows the advice to make room.
+        folder: the folder that was written to. With None, the error itself must name its file.
+        otherwise: further advice, appended to the message.
     """
     if isinstance(error, DiskError):
         return error
@@ -95,30 +95,32 @@ def disk_fault(
     if number in _CLOSED and number != errno.EROFS and not _is_below(place, folder):
         return None
     if folder and _is_below(place, folder):
-        place = folder  # the file's own name may be a temporary one
-    said = f"{place} can't be written ({os.strerror(number)})"
+        place = folder  # the file may have a temporary name
+    message = f"{place} can't be written ({os.strerror(number)})"
     if number in _FULL:
-        return DiskError(f"{said}; {_room(place)}: make room there{otherwise}")
+        return DiskError(f"{message}; {_room(place)}: make room there{otherwise}")
     if number in _FAILING:
-        return DiskError(f"{said}: look at the disk's health{otherwise}")
-    return DiskError(f"{said}: make it writable{otherwise}")
+        return DiskError(f"{message}: check the disk's health{otherwise}")
+    return DiskError(f"{message}: make it writable{otherwise}")
 
 
 def _number(error: BaseException) -> int | None:
-    """Return the error number, or the one that the message stands for."""
+    """Return the error number of a disk error, from its attribute or its message; else None."""
     number = error.errno if isinstance(error, OSError) else None
     text = str(error)
     if found := _RUST.search(text):
         number = int(found[1])
     elif number is None:
-        number = next((code for words, code in _SAID.items() if words in text), None)
+        number = next(
+            (code for message, code in _NUMBER_OF_MESSAGE.items() if message in text), None
+        )
     if number is None and _SHORT.search(text):
         number = errno.ENOSPC
     return number if number in (*_FULL, *_CLOSED, *_FAILING) else None
 
 
 def _named(error: BaseException) -> Path | None:
-    """Return the file that could not be written; for a copy or a renaming, the destination."""
+    """Return the path in the error; for a copy or a rename, its destination."""
     if not isinstance(error, OSError):
         return None
     name = error.filename2 or error.filename
@@ -130,12 +132,12 @@ def _is_below(place: Path, folder: Path | None) -> bool:
 
 
 def _room(place: Path) -> str:
-    """Return how much free space there is where `place` would be."""
+    """Describe the free space of the file system that contains `place`."""
     try:
         there = next(folder for folder in (place, *place.parents) if folder.is_dir())
         found = os.statvfs(there)
     except OSError:
-        return "how much room there is can't be told"
+        return "its free space is unknown"
     mount = next(folder for folder in (there, *there.parents) if folder.is_mount())
     free, whole = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     room = f"the file system at {mount} has {format_bytes(free)} of {format_bytes(whole)} free"

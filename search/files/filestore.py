@@ -1,10 +1,10 @@
 """The store of a run's artifacts or cache: a folder, or a URL with copies on this machine.
 
-A folder store contains folders, each of them complete or absent. At a URL, of any file system that
-fsspec supports (https://filesystem-spec.readthedocs.io), a folder's files are uploaded first and
-its SHA256SUMS last: the list's presence means that the folder is complete. A reader gets a copy on
-this machine. It is downloaded once, checked by the list, and downloaded again when the list has
-changed.
+A folder store contains folders, and every folder is complete or absent. A URL can be of any file
+system that fsspec supports (https://filesystem-spec.readthedocs.io). There, a folder's files are
+uploaded first and its SHA256SUMS last, so a folder with SHA256SUMS is complete. A reader gets a
+local copy. It is downloaded once, checked against SHA256SUMS, and downloaded again when SHA256SUMS
+has changed.
 """
 
 import re
@@ -26,43 +26,48 @@ from search.files.disk import check_writable
 from search.files.paths import expanded
 
 COPIES = Path("~/.cache/retort/copies")
-"""The copies of folders at URLs, on each machine; they may be removed to make room."""
+"""Each machine's copies of the folders at URLs. They may be removed to free disk space."""
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>[^?#]*)")
 _PAUSES_S = (1.0, 5.0)
-# A failed upload loses the data, so it is worth a longer wait.
+# Wait longer for an upload, since a failed one loses the data.
 _LONG_PAUSES_S = (*_PAUSES_S, 20.0, 60.0)
 
 _Answer = TypeVar("_Answer")
 
 
 def is_url(address: str) -> bool:
-    """Return whether the address is a URL, and not a folder's path."""
+    """Return whether the address is a URL, not a path."""
     return _URL.match(address) is not None or "://" in address
 
 
 def check_url(address: str) -> None:
-    """Raise ValueError if a URL can't be a folder store, in words that follow a setting's name."""
+    """Raise ValueError if a URL can't be a folder store.
+
+    The message continues a sentence that starts with the name of the setting.
+    """
     match = _URL.fullmatch(address)
     if match is None:
         raise ValueError(
-            "must be a folder, or a URL without options, such as s3://bucket/folder: what it "
-            "takes to open it belongs into the environment or a file of the file system's own"
+            "must be a folder, or a URL without options, such as s3://bucket/folder: set options "
+            "in the environment or in the file system's own configuration file"
         )
     if ":" in match["rest"].rpartition("@")[0]:
         raise ValueError(
-            "must be a URL without a password, which would be stored: give it by the environment, "
-            "or in a file of the file system's own"
+            "must be a URL without a password, which would be stored: set it in the environment or "
+            "in the file system's own configuration file"
         )
     if ".." in match["rest"].split("/"):
         raise ValueError("must be a URL without `..`")
     if match["scheme"] == "memory":
-        raise ValueError("must be shared by processes, but memory: is of one: name a folder")
+        raise ValueError(
+            "must be shared by processes, but memory: belongs to one process: name a folder"
+        )
 
 
 @dataclass(frozen=True)
 class FolderStore:
-    """A folder of folders, each of them complete or absent.
+    """A folder that contains folders; every one of these is complete or absent.
 
     Attributes:
         address: an absolute path, or a URL.
@@ -98,14 +103,14 @@ class FolderStore:
 
     @property
     def folder(self) -> Path:
-        """The folder on this machine: the store itself, or the copies of its folders."""
+        """The folder on this machine: the store itself, or the local copies of its folders."""
         match = _URL.fullmatch(self.address)
         if match is None:
             return Path(self.address)
         return COPIES.expanduser() / match["scheme"] / match["rest"].strip("/")
 
     def check(self) -> None:
-        """Check that a URL's file system is installed, and answers.
+        """Check that a URL's file system is installed and answers.
 
         Raises:
             BadInput: fsspec does not know it, or a package of it is missing.
@@ -115,10 +120,10 @@ class FolderStore:
             self._asked(lambda files, root: files.exists(root))
 
     def check_writable(self) -> None:
-        """Check that a folder may be written to; for a URL only an upload can show it.
+        """Check that a local folder is writable. A URL is not checked: only an upload can show it.
 
         Raises:
-            DiskError: it may not.
+            DiskError: it is not writable.
         """
         if not self.is_remote:
             check_writable(self.folder)
@@ -127,18 +132,18 @@ class FolderStore:
     def writing(
         self, name: str, *, durable: bool = True, check: Callable[[], None] = lambda: None
     ) -> Iterator[Path]:
-        """Give a temporary folder that becomes `name` when the block ends without an error.
+        """Yield a temporary folder that becomes `name` when the block ends without an error.
 
         Args:
             name: the folder's name.
-            durable: as for `written_whole`; an upload is as durable as the URL's file system makes
-                it.
-            check: called as the last step before the folder becomes visible; it may raise to refuse
-                it.
+            durable: as for `written_whole`. The durability of an upload depends on the URL's file
+                system.
+            check: called as the last step before the folder becomes visible. An exception that it
+                raises cancels the write.
 
         Raises:
-            FolderStoreError: the URL does not take it; nothing of that name is there then.
-            DiskError: there is no room for it, or the folder can't be written.
+            FolderStoreError: the upload failed; then no folder of that name exists at the URL.
+            DiskError: the disk has no room for it, or is not writable.
         """
         here = self.folder / name
         if not self.is_remote:
@@ -158,21 +163,23 @@ class FolderStore:
 
     @contextmanager
     def making(self, name: str, log: Callable[[str], None]) -> Iterator[None]:
-        """Let one process of this machine at a time look for the folder `name`, and create it.
+        """Hold a lock, so that only one process of this machine looks for `name` and creates it.
 
-        A second process waits, logs that it waits, and finds what the first has created. On a file
-        system that machines share, processes of the other machines wait as well.
+        A second process logs that it waits, waits, and then finds the folder. On a file system that
+        machines share, processes of other machines wait too.
         """
         lock = self.folder / f".{name}.lock"
-        text = f"another process is making {self}/{name}: waiting for it"
+        text = f"another process is creating {self}/{name}: waiting for it"
         with alone(lock, waiting=lambda: log(text)):
             yield
 
     def fetched(self, name: str) -> Path:
-        """Return the path of the folder `name` here; nothing exists there if the store lacks it.
+        """Return the local path of the folder `name`, which is absent if the store lacks it.
+
+        For a URL, the folder is downloaded if the local copy is missing or outdated.
 
         Raises:
-            ArtifactError: the files at the URL are not as they were written.
+            ArtifactError: files at the URL are missing or damaged.
             FolderStoreError: the URL does not answer.
         """
         here = self.folder / name
@@ -188,7 +195,7 @@ class FolderStore:
         return here
 
     def kept(self, name: str) -> Path | None:
-        """Return the folder `name` if it exists and is as it was written; else None.
+        """Return the folder `name` if it exists and is undamaged; otherwise None.
 
         Raises:
             FolderStoreError: the URL does not answer.
@@ -202,7 +209,7 @@ class FolderStore:
         return here if here.is_dir() and not damaged_files(here) else None
 
     def names(self) -> list[str]:
-        """Return the names of its contents, complete or not; for a URL, also of copies left here.
+        """Return the names of its contents, complete or not; for a URL, also of the local copies.
 
         Raises:
             FolderStoreError: the URL does not answer.
@@ -211,7 +218,7 @@ class FolderStore:
         return sorted(here | self._asked(remote.names) if self.is_remote else here)
 
     def read(self, name: str) -> bytes | None:
-        """Return the present content of the file `name`, not of an old copy; None if missing.
+        """Return the content of the file `name`, never from a local copy; None if it is missing.
 
         Raises:
             FolderStoreError: the URL does not answer.
@@ -223,10 +230,10 @@ class FolderStore:
         return path.read_bytes() if path.exists() else None
 
     def replace(self, name: str, content: bytes) -> None:
-        """Replace the content of the file `name`, at once or not at all.
+        """Replace the content of the file `name`, atomically.
 
         Raises:
-            FolderStoreError: the URL does not take it.
+            FolderStoreError: the upload failed.
             OSError: the file can't be written.
         """
         if self.is_remote:
@@ -238,7 +245,7 @@ class FolderStore:
         """Rename a complete folder; the new name may contain a `/`.
 
         Raises:
-            ArtifactError: the files at the URL are not as they were written.
+            ArtifactError: files at the URL are missing or damaged.
             FolderStoreError: the URL does not answer.
         """
         here, there = self.fetched(name), self.folder / aside
@@ -269,8 +276,9 @@ class FolderStore:
                 damaged = remote.get(files, f"{root}/{name}", temporary, listed)
                 if damaged:
                     raise ArtifactError(
-                        f"{self.address}/{name} must be as it was written, but differs in "
-                        f"{', '.join(damaged)}: put it back, or let it be made again"
+                        f"the files in {self.address}/{name} must have their recorded "
+                        f"checksums, but these differ: {', '.join(damaged)}. Restore them, or "
+                        "remove the folder"
                     )
 
         self._asked(get)
@@ -278,7 +286,7 @@ class FolderStore:
     def _asked(
         self, ask: Callable[[Any, str], _Answer], *, pauses_s: Sequence[float] | None = None
     ) -> _Answer:
-        """Return the answer of the URL's file system; ask again, after each pause, if it fails."""
+        """Return the answer of the URL's file system; after an error, retry after each pause."""
         failed: Exception | None = None
         for pause_s in (0.0, *(_PAUSES_S if pauses_s is None else pauses_s)):
             time.sleep(pause_s)
@@ -286,17 +294,17 @@ class FolderStore:
                 return ask(*self._opened(anew=failed is not None))
             except (ArtifactError, BadInput):
                 raise
-            except Exception as error:  # noqa: BLE001  each file system raises errors of its own
+            except Exception as error:  # noqa: BLE001  each file system has its own exception types
                 failed = error
         assert failed is not None
         reason = shortened(failed) or type(failed).__name__
         raise FolderStoreError(
-            f"{self.address} must be within reach, but is not ({reason}): see to the network, to "
-            "the rights and to what it takes to log in"
+            f"{self.address} can't be reached ({reason}): check the network, the credentials and "
+            "the permissions"
         ) from failed
 
     def _opened(self, *, anew: bool) -> tuple[Any, str]:
-        """Return the URL's file system; `anew` where a cached connection may be dead."""
+        """Return the URL's file system and root; `anew` drops a cached connection."""
         try:
             if anew:
                 protocol = get_protocol(self.address)
@@ -304,5 +312,5 @@ class FolderStore:
             files, root = fsspec.url_to_fs(self.address)
         except (ValueError, ImportError) as error:
             raise BadInput(f"{self.address} can't be opened: {error}") from error
-        files.invalidate_cache()  # changes by other processes must be seen
+        files.invalidate_cache()  # to see changes by other processes
         return files, root.rstrip("/")

@@ -1,6 +1,6 @@
-"""Paths as people write them, with home folders and variables replaced.
+"""Replacement of home folders and environment variables in paths.
 
-A shell does so too, but not within quotes, in a study file, or in a URL.
+A shell replaces them too, but not within quotes, in a study file, or in a URL.
 """
 
 import os
@@ -14,11 +14,11 @@ _FILE_URL = re.compile(r"(file|local):(//)?(.*)", re.DOTALL)
 def expanded(path: str) -> str:
     """Return the path with `~`, `~user`, `$NAME` and `${NAME}` replaced.
 
-    Text that can't be replaced is part of a name if a file or a folder of that name exists.
+    If a text can't be replaced, but the path exists as it is written, it is returned unchanged.
 
     Raises:
-        ValueError: no user of that name has a home here, or a variable is not set; in words that
-            follow the name of the setting.
+        ValueError: this machine has no home folder of that user, or a variable is not set. The
+            message continues a sentence that starts with the name of the setting.
     """
     try:
         return _VARIABLE.sub(_value, _at_home(path))
@@ -29,10 +29,10 @@ def expanded(path: str) -> str:
 
 
 def expanded_url(url: str) -> str:
-    """Return a URL with its variables replaced; for a file on this machine, the home folder too.
+    """Return a URL with its variables replaced; in a file URL, the home folder too.
 
     Raises:
-        ValueError: as `expanded`; or it is of a file on this machine, and relative.
+        ValueError: as for `expanded`; or it is a file URL with a relative path.
     """
     match = _FILE_URL.fullmatch(url)
     if match is None:
@@ -43,8 +43,8 @@ def expanded_url(url: str) -> str:
     path = expanded(match[3][1:] if match[3].startswith("/~") else match[3])
     if not path.startswith("/"):
         raise ValueError(
-            f"must hold an absolute path, such as file:///home/you/folder, but holds {path!r}: "
-            "write a relative one as a path, without file:"
+            f"must contain an absolute path, such as file:///home/you/folder, but contains "
+            f"{path!r}: write a relative path without file:"
         )
     return f"{match[1]}://{path}"
 
@@ -56,7 +56,7 @@ def _at_home(path: str) -> str:
     try:
         home = Path(person).expanduser()
     except RuntimeError:
-        raise LookupError("names no one's home folder here") from None
+        raise LookupError("names a user without a home folder on this machine") from None
     return f"{home}{slash}{rest}"
 
 

@@ -1,4 +1,4 @@
-"""Files at a URL, by fsspec: a folder's list of files is put last and removed first."""
+"""Files at a URL, with fsspec. A folder's SHA256SUMS is uploaded last and removed first."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +15,10 @@ from search.files.atomic import (
 
 
 def content(files: Any, path: str) -> bytes | None:
-    """Return the content of a small file; None if there is none.
+    """Return the content of a small file; None if the file does not exist.
 
     Raises:
-        ArtifactError: it is larger than a list of files may be.
+        ArtifactError: it has more than `MOST_LIST_BYTES` bytes.
     """
     try:
         content: bytes = files.cat_file(path, start=0, end=MOST_LIST_BYTES + 1)
@@ -30,7 +30,7 @@ def content(files: Any, path: str) -> bytes | None:
 
 
 def put(files: Any, folder: Path, root: str) -> None:
-    """Upload a complete folder: an earlier one is removed first, the new list is put last."""
+    """Upload a complete folder: remove an earlier one first, upload its SHA256SUMS last."""
     remove(files, root)
     for name in [*listed_digests((folder / CHECKSUMS).read_bytes()), CHECKSUMS]:
         path = f"{root}/{name}"
@@ -45,11 +45,11 @@ def put_file(files: Any, path: str, content: bytes) -> None:
 
 
 def get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
-    """Copy the listed files into `folder`; return the names of those not as they were written."""
+    """Download the listed files into `folder`; return the names of missing and damaged ones."""
     damaged = []
     for name, digest in listed_digests(listed).items():
         path = folder / name
-        if not is_inside(name):  # files at a URL may be of unknown origin
+        if not is_inside(name):  # the list may be of unknown origin
             damaged.append(repr(name))
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def get(files: Any, root: str, folder: Path, listed: bytes) -> list[str]:
 
 
 def names(files: Any, root: str) -> set[str]:
-    """Return the names in a folder; none if the folder does not exist."""
+    """Return the names in a folder; an empty set if the folder does not exist."""
     try:
         paths = files.ls(root, detail=False)
     except FileNotFoundError:
@@ -74,7 +74,7 @@ def names(files: Any, root: str) -> set[str]:
 
 def remove(files: Any, path: str) -> None:
     """Remove a folder or a file, if it exists."""
-    # A folder without its list does not count as there, even if the rest is not removed.
+    # A folder without SHA256SUMS counts as absent, even if the removal of the rest fails.
     with suppress(FileNotFoundError, NotADirectoryError):
         files.rm_file(f"{path}/{CHECKSUMS}")
     with suppress(FileNotFoundError):

@@ -1,20 +1,21 @@
-"""Text from outside, made safe to show on a terminal, in a log or on a page.
+"""Escaping of external text, so that it is safe on a terminal, in a log or on a page.
 
-Only the standard library is imported: the agent carries this file to machines without ours.
+This file may import only the standard library: the agent is copied with it to machines without
+other packages.
 """
 
 import unicodedata
 
 # Control (C0, C1), format (bidi overrides, invisible marks), lone surrogates, line separators.
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Joiners, which Persian, Hindi and emoji are written with; they move nothing on a terminal.
+# Joiners: Persian, Hindi and emoji need them, and they are harmless on a terminal.
 _JOINERS = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
     r"""Return the text on one line, with control characters escaped: `\x1b`, `\n`, `\u202e`.
 
-    A backslash stays as it is, so that paths and visible text can be copied.
+    A backslash is not escaped, so that paths and already escaped text can be copied.
     """
     if text.isprintable():
         return text
@@ -22,7 +23,7 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """Return the text with its lines and tabs, and otherwise as `visible` does."""
+    """Escape the text as `visible` does, but keep its line breaks and tabs."""
     lines = ("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
     return "\n".join(lines)
 

@@ -1,1 +1,1 @@
-"""What a search maximises and what it bounds: tables of metrics and limits, budget, dominance."""
+"""Objectives and limits of a search: tables of metrics and limits, goal, budget, dominance."""

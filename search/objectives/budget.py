@@ -1,4 +1,4 @@
-"""The budget: the most that a student may cost. Pure; the whole project checks costs with it."""
+"""The budget: upper limits on a student's costs. Pure; the whole project checks costs with it."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from spaces.names import expected
 
 
 def _bound(limit: Limit) -> Any:
-    """Return the type of a bound in a study file, and its field: None leaves the cost free."""
+    """Return the type and the field of a limit in a study file; None means no limit."""
     number: Any = Annotated[
         int if limit.is_whole else float,
         BeforeValidator(limit.parse),
@@ -30,30 +30,30 @@ class Budget(
         **{name: _bound(limit) for name, limit in limits().items()},
     )
 ):
-    """Upper limits on a student's cost, with a field for each entry of the table of limits."""
+    """Upper limits on a student's costs, with one field for each entry of the table of limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def limits(self) -> dict[str, float]:
-        """Return the bound of each limited cost, by the name under which the cost is stored."""
+        """Return the bound of each limited cost, by the stored name of the cost."""
         bounds = {limit.cost: getattr(self, name) for name, limit in limits().items()}
         return {cost: bound for cost, bound in bounds.items() if bound is not None}
 
     def violations(self, cost: Cost) -> dict[str, float]:
-        """Return the distance of each limited cost from its bound, relative to the bound.
+        """Return the excess of each limited cost over its bound, relative to the bound.
 
-        Above 0 the limit is broken, at or below 0 it holds. An unknown cost is left out.
+        Above 0 the limit is broken; at or below 0 it holds. An unknown cost is left out.
         """
         return {
             name: cost[name] / bound - 1 for name, bound in self.limits().items() if name in cost
         }
 
     def admits(self, cost: Cost) -> bool:
-        """Return whether every limit that could be checked holds."""
+        """Return whether every limit on a known cost holds."""
         return all(excess <= 0 for excess in self.violations(cost).values())
 
     def surely_admits(self, cost: Cost) -> bool:
-        """Return whether every limit certainly holds: a limit on an unknown cost does not."""
+        """Return whether every limit holds and no limited cost is unknown."""
         return self.admits(cost) and not self.is_uncertain(cost)
 
     def is_uncertain(self, cost: Cost) -> bool:
@@ -62,7 +62,7 @@ class Budget(
 
     @property
     def needs_timing(self) -> bool:
-        """Whether a limited cost can only be measured on the target."""
+        """Whether the budget limits a cost that only the target can measure."""
         return any(limit_on(cost).is_timed for cost in self.limits())
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Budget(
 
 
 def cost_texts(cost: Cost | None) -> dict[str, str]:
-    """Return every limit's value as readable text, by the limit's label; a dash if unknown."""
+    """Return the cost's values as text, by the limits' labels; a dash for an unknown value."""
     return {
         limit.label: limit.format(cost[limit.cost]) if cost and limit.cost in cost else "–"
         for limit in limits().values()
@@ -94,15 +94,15 @@ def cost_texts(cost: Cost | None) -> dict[str, str]:
 
 
 def total_violation(violations: Mapping[str, float]) -> float:
-    """Return the sum of all broken limits' relative excess; 0 where none is broken."""
+    """Return the sum of the relative excesses over all broken limits; 0 if none is broken."""
     return sum(max(0.0, excess) for excess in violations.values())
 
 
 def stored_budget(config: Mapping[str, object]) -> Budget:
-    """Return a study's budget as the store keeps it, without the target stored beside it.
+    """Return a study's budget from its stored configuration, without the target.
 
     Raises:
-        BadInput: it bounds a cost whose limit is not installed here.
+        BadInput: it has a limit that is not installed on this machine.
         ValueError: it is damaged.
     """
     stored = config.get("budget")
@@ -110,7 +110,7 @@ def stored_budget(config: Mapping[str, object]) -> Budget:
     unknown = [key for key in fields if key not in {*Budget.model_fields, "target"}]
     if unknown:
         raise BadInput(
-            f"the budget of {config.get('study')} is not known here: "
+            f"the budget of {config.get('study')} has a limit that is not installed: "
             + expected("a limit", str(unknown[0]), Budget.model_fields)
         )
     budget: Budget = Budget.model_validate({key: fields.get(key) for key in Budget.model_fields})

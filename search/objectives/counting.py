@@ -1,4 +1,4 @@
-"""The costs of a student that are counted without running it."""
+"""Counts the costs of a student that need no measurement on the target."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +19,13 @@ def count_cost(
     *,
     known: Cost = MappingProxyType({}),
 ) -> Cost:
-    """Return the countable part of the cost of the student in the file `path`; nothing is timed.
+    """Count the costs of a student; nothing is timed.
 
     Args:
-        network: the student in floats.
-        path: the file that is served.
+        network: the float32 network of the student.
+        path: the served file.
         image_shape: channels, height, width.
-        known: costs that were counted before and are not counted again.
+        known: costs that are already counted, and are not counted again.
     """
     student = CountedStudent(path=path, network=network, image_shape=image_shape)
     return {
@@ -36,15 +36,15 @@ def count_cost(
 
 
 def count_operations(network: "nn.Module", image_shape: tuple[int, int, int]) -> Cost:
-    """Return what is counted on the network alone, for images [channels, height, width].
+    """Count the costs of a network without a file, for images [channels, height, width].
 
-    Parameters, and multiply-accumulates of convolutions and matrix products for one image, as
-    defined by `spaces.counting`.
+    These are the parameters, and the multiply-accumulates of convolutions and matrix products for
+    one image, as defined by `spaces.counting`.
     """
     student = CountedStudent(path=Path(), network=network, image_shape=image_shape)
     return {limit.cost: limit.count(student) for limit in (PARAMETERS, MACS) if limit.count}
 
 
 def grown(cost: Cost, more: int) -> Cost:
-    """Return `cost` for a file that is so many bytes larger."""
+    """Return `cost` with its file size increased by `more` bytes."""
     return {**cost, SIZE.cost: cost[SIZE.cost] + more}

@@ -11,27 +11,29 @@ MOST_OBJECTIVES = 5
 
 
 def non_dominated(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the indices of the non-dominated rows of a [rows, columns] array.
+    """Return the indices of the non-dominated rows of an array, [rows, columns].
 
-    Of equal rows the first is kept. The result is ordered by the columns, the first one first.
+    Among equal rows, only the first is returned. The indices are sorted by the rows' first column,
+    then by the next columns.
     """
     if values.shape[1] == 3:
         return _non_dominated_in_space(values)
-    kept: list[int] = []
+    indices: list[int] = []
     left = np.lexsort(values.T[::-1])
     while len(left):
-        # No later row dominates the first: keep it, and drop the rows that it dominates or equals.
+        # No later row dominates the first one: return it, and drop rows that it dominates or
+        # equals.
         first, left = left[0], left[1:]
-        kept.append(int(first))
+        indices.append(int(first))
         left = left[(values[left] < values[first]).any(axis=1)]
-    return np.array(kept, dtype=np.intp)
+    return np.array(indices, dtype=np.intp)
 
 
 def _non_dominated_in_space(values: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Do the same for three columns, in n log n comparisons."""
-    kept: list[int] = []
-    # The second columns of the rows so far, none of which is larger in the first column, and the
-    # best third column up to each. The former ascend, the latter descend.
+    """Do the same for three columns, in O(n log n) comparisons."""
+    indices: list[int] = []
+    # The staircase of the rows so far: second columns ascend, third columns descend. No earlier row
+    # is larger in the first column, so a row is dominated if the staircase is at or below it.
     seconds: list[float] = []
     thirds: list[float] = []
     order = np.lexsort(values.T[::-1])
@@ -39,29 +41,29 @@ def _non_dominated_in_space(values: NDArray[np.floating]) -> NDArray[np.intp]:
         before = bisect_right(seconds, second)
         if before and thirds[before - 1] <= third:
             continue
-        kept.append(i)
+        indices.append(i)
         start = bisect_left(seconds, second)
         end = start
         while end < len(thirds) and thirds[end] >= third:
             end += 1
         seconds[start:end], thirds[start:end] = [second], [third]
-    return np.array(kept, dtype=np.intp)
+    return np.array(indices, dtype=np.intp)
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
-    """Return the volume that the points dominate, bounded by the reference; exact but for rounding.
+    """Return the volume that the points dominate up to the reference; exact except for rounding.
 
     Args:
-        points: two to five coordinates each, in which less is better. Points that are not better
-            than the reference in every coordinate add nothing.
-        reference: the worst corner, as many coordinates.
+        points: points with two to five coordinates; less is better. Points that are not better than
+            the reference in every coordinate add nothing.
+        reference: the worst corner, with the same number of coordinates.
 
     Returns:
-        Area or volume, in the product of the coordinates' units. With three coordinates at most
-        n log n comparisons, each further one multiplies by up to n.
+        The area or volume, in the product of the coordinates' units. With up to three coordinates
+        it takes O(n log n) comparisons; each further coordinate multiplies that by up to n.
 
     Raises:
-        ValueError: another number of coordinates, or one that is NaN.
+        ValueError: a point or the reference has a wrong number of coordinates, or NaN.
 
     Source: the sweep over one objective of Fonseca, Paquete and López-Ibáñez 2006, An Improved
     Dimension-Sweep Algorithm for the Hypervolume Indicator, section III; above three coordinates
@@ -70,12 +72,15 @@ def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -
     """
     if not 2 <= len(reference) <= MOST_OBJECTIVES or any(map(math.isnan, reference)):
         raise ValueError(
-            f"reference must have 2 to {MOST_OBJECTIVES} numbers, but got {tuple(reference)}"
+            f"reference must have 2 to {MOST_OBJECTIVES} numbers and no NaN, "
+            f"but got {tuple(reference)}"
         )
     inside = []
     for point in points:
         if len(point) != len(reference) or any(map(math.isnan, point)):
-            raise ValueError(f"a point must have {len(reference)} numbers, but got {tuple(point)}")
+            raise ValueError(
+                f"a point must have {len(reference)} numbers and no NaN, but got {tuple(point)}"
+            )
         if all(value < worst for value, worst in zip(point, reference, strict=True)):
             inside.append(tuple(point))
     return _sliced(inside, tuple(reference))
@@ -120,7 +125,7 @@ class _DominatedArea:
         self._ys: list[float] = []
 
     def add(self, x: float, y: float) -> None:
-        """Add the area above `y`, right of `x` and below the points so far."""
+        """Add a point: its dominated area is above `y` and to the right of `x`."""
         start = bisect_right(self._xs, x)
         ceiling = self._ys[start - 1] if start else self._top
         if ceiling <= y:

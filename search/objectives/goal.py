@@ -1,4 +1,4 @@
-"""The objectives of one study: a metric that is maximised, and the costs that are minimised."""
+"""The goal of a study: a metric that is maximised, and costs that are minimised."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from search.records import Cost, Outcome
 DEFAULT_OBJECTIVE = ACCURACY.name
 DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
 MOST_MINIMIZED = MOST_OBJECTIVES - 1
-"""The most costs that one study may minimise; the metric is one more objective."""
+"""The maximum number of costs that a study may minimise; the metric is a further objective."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """The objectives of a study.
+    """The goal of a study.
 
     Attributes:
         metric: the metric; its utility, from 0 to 1, is maximised.
-        costs: the costs that are minimised; one to four, in the order of the study file.
+        costs: the costs that are minimised, one to four, in the order of the study file.
     """
 
     metric: Metric
@@ -31,10 +31,14 @@ class Goal:
 
     @classmethod
     def of(cls, objective: str, minimized: Sequence[str]) -> "Goal":
-        """Return the goal for the names of a metric and of some limits.
+        """Return the goal with a metric and costs of these names.
+
+        Args:
+            objective: the name of the metric.
+            minimized: the names of the limits whose costs are minimised.
 
         Raises:
-            ValueError: a name is unknown, or there are none or too many costs.
+            ValueError: a name is unknown, or the number of costs is not allowed.
         """
         if not 1 <= len(minimized) <= MOST_MINIMIZED or len(set(minimized)) < len(minimized):
             raise ValueError(
@@ -45,34 +49,36 @@ class Goal:
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
-        """Every metric, the goal's own first: the order in which they are shown."""
+        """All metrics in display order: the goal's own metric first."""
         others = (metric for metric in metrics().values() if metric.name != self.metric.name)
         return self.metric, *others
 
     @property
     def all_limits(self) -> tuple[Limit, ...]:
-        """Every limit, the minimised costs first: the order in which they are shown."""
+        """All limits in display order: the minimised costs first."""
         own = {limit.name for limit in self.costs}
         return *self.costs, *(limit for limit in limits().values() if limit.name not in own)
 
     def value(self, outcome: Outcome) -> float | None:
-        """Return the metric's value of a student; None where it was not measured."""
+        """Return the metric's value for a student; None if it was not measured."""
         found = outcome.quality.get(self.metric.name)
         return None if found is None else found.value
 
     def utility(self, outcome: Outcome) -> float | None:
-        """Return the metric's utility of a student, from 0 to 1; None where it was not measured."""
+        """Return the metric's utility for a student, from 0 to 1; None if it was not measured."""
         value = self.value(outcome)
         return None if value is None else self.metric.utility(value)
 
     def costs_of(self, cost: Cost, *, unknown: float = float("inf")) -> tuple[float, ...]:
-        """Return the minimised costs, in order; `unknown` for one that is not known."""
+        """Return the minimised costs, in order; `unknown` replaces an unknown cost."""
         return tuple(cost.get(limit.cost, unknown) for limit in self.costs)
 
     def point(self, outcome: Outcome) -> tuple[float, ...] | None:
-        """Return all objectives, in each of which less is better: 1 - utility, then the costs.
+        """Return all objectives: 1 - utility, then the costs; less is better in each.
 
-        None if the metric is not known, or no cost is. A single unknown cost counts as infinite.
+        Returns:
+            The objectives; an unknown cost counts as infinite. None if the metric or all costs are
+            unknown.
         """
         utility = self.utility(outcome)
         if utility is None or outcome.cost is None:
@@ -81,14 +87,14 @@ class Goal:
 
 
 DEFAULT_GOAL = Goal.of(DEFAULT_OBJECTIVE, DEFAULT_MINIMIZED)
-"""The goal of a study file that names none."""
+"""The goal of a study file without an explicit goal."""
 
 
 def stored_goal(config: Mapping[str, object]) -> Goal:
-    """Return a study's goal as the store keeps it; the default goal for older studies.
+    """Return a study's goal from its stored configuration; the default goal for older studies.
 
     Raises:
-        BadInput: it names a metric or a limit that is not installed here.
+        BadInput: it names a metric or a limit that is not installed on this machine.
     """
     stored = config.get("search")
     search = stored if isinstance(stored, Mapping) else {}
@@ -96,4 +102,4 @@ def stored_goal(config: Mapping[str, object]) -> Goal:
     try:
         return Goal.of(str(objective), list(search.get("minimize") or DEFAULT_MINIMIZED))
     except ValueError as error:
-        raise BadInput(f"the goal of {config.get('study')} is not known here: {error}") from error
+        raise BadInput(f"the goal of {config.get('study')} is not available: {error}") from error

@@ -1,16 +1,16 @@
-"""The uncertainty of a measured value, in words."""
+"""Text for measured values with their confidence intervals."""
 
 from search.objectives.metric import Metric
 from search.records import Measurement
 
 
 def interval_text(metric: Metric, found: Measurement, images: int) -> str:
-    """Return text such as `97.31% (96.80% to 97.75%)`; the value alone if it has no 95% interval.
+    """Return text such as `97.31% (96.80% to 97.75%)`; only the value if it has no 95% interval.
 
     Args:
-        metric: the metric that was measured.
-        found: its value.
-        images: the number of images that it was measured on.
+        metric: the measured metric.
+        found: the measured value and its standard error.
+        images: the number of images of the measurement.
     """
     interval = metric.confidence(found.value, found.error, images)
     if interval is None:

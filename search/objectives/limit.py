@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 class Scaling(StrEnum):
-    """What a student's cost is proportional to, if an untrained student was measured."""
+    """The quantity that a cost is proportional to; it converts untrained costs to bounds."""
 
-    SHAPES = "shapes"  # what pruning leaves of the network
-    FILE = "file"  # what pruning and the number format leave of the file
+    SHAPES = "shapes"  # the network's shapes after pruning
+    FILE = "file"  # the file's size after pruning and in its number format
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountedStudent:
-    """A student on which a cost can be counted without running anything.
+    """A student whose costs are counted without running it.
 
     Attributes:
-        path: the file that is served.
-        network: the student in floats, on the CPU.
-        image_shape: channels, height and width that it takes.
+        path: the served file.
+        network: the float32 network, on the CPU.
+        image_shape: channels, height and width of its images.
     """
 
     path: Path
@@ -36,25 +36,25 @@ class CountedStudent:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """A cost that can be bounded; less is better.
+    """A cost that a budget can bound and a goal can minimise; less is better.
 
     Attributes:
-        name: the key of a study file's budget, such as `size`; a stored name that never changes.
-        cost: the name under which its values are stored, with their unit, such as `size_bytes`;
-            it never changes either.
-        label: for people, such as `MACs`.
-        description: what the limit bounds from above.
-        parse: turns what a person writes, such as `2MB`, into a number above 0; else ValueError.
-        format: turns a value into text for people.
-        write: turns a bound into what `parse` reads; `int`, the default, where bounds are whole.
-        takes: what `parse` reads, in words, such as `bytes, such as 2MB`.
-        count: its value for a student; None for latency alone, which the target measures.
+        name: the key in a study file's budget, such as `size`; a stored name that never changes.
+        cost: the stored name of its values, with their unit, such as `size_bytes`; it never changes
+            either.
+        label: the name for people, such as `MACs`.
+        description: a text about the bounded quantity.
+        parse: converts the user's input, such as `2MB`, to a number above 0; raises ValueError for
+            other input.
+        format: converts a value to text for people.
+        write: converts a bound to input of `parse`; `int`, the default, if bounds are integers.
+        takes: a text about the input of `parse`, such as `bytes, such as 2MB`.
+        count: counts the value for a student; None only for latency, which the target measures.
         less: the word for a student that costs less, such as `smaller`.
         more: the word for a student that costs more.
-        scaling: what the cost is proportional to.
-        version: to be increased with every change of `count`, so that costs counted before are
-            counted anew.
-        also: labels of further costs that are measured with it, by stored name.
+        scaling: the quantity that the cost is proportional to.
+        version: increase it with every change of `count`; stored costs are then counted again.
+        also: the labels of further costs that are measured with it, by stored name.
 
     Raises:
         ValueError: a name can't be stored.
@@ -82,10 +82,10 @@ class Limit:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its bounds are whole numbers."""
+        """Whether its bounds are integers."""
         return self.write is int
 
     @property
     def is_timed(self) -> bool:
-        """Whether it can only be measured by running the student on the target."""
+        """Whether only running the student on the target can measure it."""
         return self.count is None

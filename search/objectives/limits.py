@@ -39,7 +39,7 @@ SIZE = Limit(
     name="size",
     cost="size_bytes",
     label="size",
-    description="of the file that is shipped",
+    description="size of the model file that is served",
     parse=parse_bytes,
     format=format_bytes,
     takes="bytes, such as 2MB",
@@ -52,7 +52,7 @@ LATENCY = Limit(
     name="latency",
     cost="latency_ms",
     label="latency",
-    description="the median, for one image at a time",
+    description="median time for one image",
     parse=parse_milliseconds,
     format=format_milliseconds,
     write=lambda value: f"{value!r}ms",
@@ -67,7 +67,7 @@ PARAMETERS = Limit(
     name="parameters",
     cost="parameters",
     label="parameters",
-    description="numbers that were learned",
+    description="number of weights, biases and other learned values",
     parse=parse_count,
     format=format_count,
     takes="count, such as 500k",
@@ -79,7 +79,7 @@ MACS = Limit(
     name="macs",
     cost="macs",
     label="MACs",
-    description="multiply-accumulates for one image",
+    description="multiply-accumulate operations for one image",
     parse=parse_count,
     format=format_count,
     takes="count, such as 500k",
@@ -93,23 +93,27 @@ _OWN = (SIZE, LATENCY, PARAMETERS, MACS)
 
 @cache
 def limits() -> Mapping[str, Limit]:
-    """Return all limits by name: retort's own, then those of installed plugins.
+    """Return all limits by name: retort's own limits, then those of installed plugins.
 
     Raises:
-        PluginError: two bear one name or store one cost, or a plugin's can't be measured.
+        PluginError: two limits have the same name or stored cost, or a plugin's limit has no
+        `count`.
     """
     found: dict[str, Limit] = {}
     costs: set[str] = set()
     for limit in (*_OWN, *plugin_entries(Limit)):
         if found.get(limit.name) is limit:
-            continue  # a plugin imports this module
+            continue  # a plugin's module may also contain limits that it imports from here
         if limit.is_timed and limit is not LATENCY:
-            raise PluginError(f"limit {limit.name!r} must have `count`: targets time latency alone")
+            raise PluginError(
+                f"limit {limit.name!r} must have `count`, because targets measure only latency"
+            )
         own = {limit.cost, *limit.also}
         if limit.name in found or costs & own:
             raise PluginError(
-                f"limits must differ in name and in the costs that they store, but {limit.name!r}, "
-                f"which stores {', '.join(sorted(own))}, is taken"
+                "limits must differ in their names and stored costs, but another limit has the "
+                f"name {limit.name!r} or one of the costs {', '.join(sorted(own))}: rename it in "
+                "the plugin"
             )
         found[limit.name] = limit
         costs |= own
@@ -117,10 +121,10 @@ def limits() -> Mapping[str, Limit]:
 
 
 def limit_of(name: str) -> Limit:
-    """Return the limit of that name.
+    """Return the limit with this name.
 
     Raises:
-        ValueError: there is none; says what comes near.
+        ValueError: there is no such limit; the message names similar ones.
     """
     known = limits()
     if name not in known:
@@ -130,9 +134,9 @@ def limit_of(name: str) -> Limit:
 
 @cache
 def limit_on(cost: str) -> Limit:
-    """Return the limit whose values are stored under that name.
+    """Return the limit with this stored name of its cost.
 
     Raises:
-        KeyError: there is none.
+        KeyError: there is no such limit.
     """
     return {limit.cost: limit for limit in limits().values()}[cost]

@@ -15,7 +15,7 @@ from spaces.plugins import PluginError, plugin_entries
 
 
 def wilson_interval(share: float, images: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of a share that was observed on so many images.
+    """Return the 95% confidence interval of a share that was observed on `images` images.
 
     Source: Wilson 1927, Journal of the American Statistical Association 22.
     """
@@ -48,17 +48,17 @@ def _balanced_accuracy(found: Predictions, teacher: NDArray[np.int64]) -> float:
 
 
 def _balanced_accuracy_error(found: Predictions, teacher: NDArray[np.int64]) -> float:
-    # Classes are independent strata: the variance of a mean of independent shares.
+    # The classes are independent, so the variances of their recalls add up.
     recalls, counts = _recalls(found)
     return float(math.sqrt((recalls * (1 - recalls) / counts).sum()) / len(counts))
 
 
 def _recalls(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the share predicted right and the number of images, for each class with images."""
+    """Return the share of correct predictions and the number of images of each class."""
     counts = np.bincount(found.labels)
     right = np.bincount(found.labels[found.right], minlength=len(counts))
-    there = counts > 0
-    return right[there] / counts[there], counts[there]
+    has_images = counts > 0
+    return right[has_images] / counts[has_images], counts[has_images]
 
 
 def _error_of_share(share: float, images: int) -> float:
@@ -68,7 +68,7 @@ def _error_of_share(share: float, images: int) -> float:
 ACCURACY = Metric(
     name="accuracy",
     label="accuracy",
-    description="the share of images whose class is predicted right",
+    description="the share of images whose class is predicted correctly",
     compute=_accuracy,
     standard_error=_accuracy_error,
     uses_teacher=False,
@@ -85,7 +85,7 @@ AGREEMENT = Metric(
 BALANCED_ACCURACY = Metric(
     name="balanced_accuracy",
     label="balanced accuracy",
-    description="the mean over all classes of the share of their images that is predicted right",
+    description="the mean over all classes of the share of images that is predicted correctly",
     compute=_balanced_accuracy,
     standard_error=_balanced_accuracy_error,
     uses_teacher=False,
@@ -96,24 +96,24 @@ _OWN = (ACCURACY, AGREEMENT, BALANCED_ACCURACY)
 
 @cache
 def metrics() -> Mapping[str, Metric]:
-    """Return all metrics by name: retort's own, then those of installed plugins.
+    """Return all metrics by name: retort's own metrics, then those of installed plugins.
 
     Raises:
-        PluginError: two bear one name.
+        PluginError: two metrics have the same name.
     """
     found: dict[str, Metric] = {}
     for metric in (*_OWN, *plugin_entries(Metric)):
         if found.get(metric.name, metric) is not metric:
-            raise PluginError(f"metric names must differ, but two are {metric.name!r}")
+            raise PluginError(f"metric names must differ, but two metrics are {metric.name!r}")
         found[metric.name] = metric
     return MappingProxyType(found)
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric of that name.
+    """Return the metric with this name.
 
     Raises:
-        ValueError: there is none; says what comes near.
+        ValueError: there is no such metric; the message names similar ones.
     """
     known = metrics()
     if name not in known:

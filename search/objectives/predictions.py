@@ -1,4 +1,4 @@
-"""A network's predictions for the images of one part of the data, as metrics read them."""
+"""The predictions of a network for one part of the data; metrics use them."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """A network's predictions for a part, in the order of its images.
+    """Predictions for all images of a part, in their order.
 
     Attributes:
         labels: the true classes, [images], int64.
-        classes: the predicted ones, [images], int64.
-        confidence: their probabilities, [images], float32, 0..1.
+        classes: the predicted classes, [images], int64.
+        confidence: the predicted probabilities of these classes, [images], float32, 0 to 1.
     """
 
     labels: NDArray[np.int64]
@@ -23,7 +23,7 @@ class Predictions:
 
     @classmethod
     def of_logits(cls, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> Self:
-        """Return the predictions from logits, [images, classes], any float."""
+        """Return the predictions from logits, [images, classes], of any float type."""
         above = np.exp(logits - logits.max(axis=1, keepdims=True))
         return cls(
             labels=labels,
@@ -33,16 +33,16 @@ class Predictions:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which images are predicted right, [images]."""
+        """Which images are predicted correctly, [images]."""
         right: NDArray[np.bool_] = self.classes == self.labels
         return right
 
     def by_class(self, classes: int) -> tuple[tuple[int, int], ...]:
-        """Return each class' number of images, and how many of these are predicted right."""
+        """Return the number of images and of correct predictions for each class."""
         of = np.bincount(self.labels, minlength=classes)
         right = np.bincount(self.labels[self.right], minlength=classes)
         return tuple(zip(of.tolist(), right.tolist(), strict=True))
 
     def disagreements(self, other: "Predictions") -> NDArray[np.int64]:
-        """Return the places in the part of the images for which `other` predicts another class."""
+        """Return the indices of the images for which `other` predicts another class."""
         return np.flatnonzero(self.classes != other.classes)

@@ -1,4 +1,4 @@
-"""Quantities as people write them: bytes, durations and counts, to numbers and back."""
+"""Parses and formats quantities for people: bytes, durations and counts."""
 
 from typing import Annotated
 
@@ -12,54 +12,54 @@ _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.
 
 
 def parse_bytes(text: object) -> int:
-    """Return the bytes of `2MB` (decimal), `2MiB` (binary) or a plain number of bytes.
+    """Return the bytes of text such as `2MB` (decimal) or `2MiB` (binary), or of a number.
 
     Raises:
-        ValueError: the text is no such quantity, or not above 0.
+        ValueError: the text is not a quantity of bytes above 0.
     """
     return parse_whole(text, _BYTES, bare="b", example="2MB, 300KB or 1.5MiB")
 
 
 def parse_room(text: object) -> int:
-    """Return bytes as `parse_bytes` does, or 0: no room at all.
+    """Return bytes as `parse_bytes` does, and also accept 0.
 
     Raises:
-        ValueError: the text is no such quantity, or negative.
+        ValueError: the text is not a quantity of bytes from 0.
     """
     return 0 if text == 0 and not isinstance(text, bool) else parse_bytes(text)
 
 
 def parse_milliseconds(text: object) -> float:
-    """Return milliseconds of `5ms`, `2s`, `30m`, `2h`; refuse a plain number, which has no unit.
+    """Return the milliseconds of text with a unit, such as `5ms`, `2s`, `30m` or `2h`.
 
     Raises:
-        ValueError: as `parse_bytes`.
+        ValueError: the text is not a duration above 0, or has no unit.
     """
     return parse_quantity(text, _MILLISECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def parse_seconds(text: object) -> float:
-    """Return seconds of text written as for `parse_milliseconds`."""
+    """Return the seconds of the same text as for `parse_milliseconds`."""
     return parse_quantity(text, _SECONDS, bare=None, example="5ms, 2s, 30m or 2h")
 
 
 def format_bytes(size: float) -> str:
-    """Return decimal bytes with three significant digits: `1.23 MB`."""
+    """Return bytes as text with three significant digits and a decimal unit: `1.23 MB`."""
     return _scaled(size, (("GB", 1e9), ("MB", 1e6), ("KB", 1e3), ("B", 1.0)))
 
 
 def format_milliseconds(duration: float) -> str:
-    """Return three significant digits in the unit that suits: `420 µs`, `5.20 ms`, `1.30 s`."""
+    """Return milliseconds as text with three significant digits: `420 µs`, `5.20 ms`, `1.30 s`."""
     return _scaled(duration, (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)))
 
 
 def format_count(count: float) -> str:
-    """Return three significant digits: `1.25 M`."""
+    """Return a count as text with three significant digits: `1.25 M`."""
     return _scaled(count, (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)))
 
 
 def format_duration(seconds: float) -> str:
-    """Return hours, minutes and seconds: `1h 02m`, `3m 05s`, `4.2s`."""
+    """Return seconds as text in hours, minutes and seconds: `1h 02m`, `3m 05s`, `4.2s`."""
     if seconds < 60:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)

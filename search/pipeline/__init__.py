@@ -1,1 +1,1 @@
-"""The stages of one recipe, from its student to the measured artifact."""
+"""The stages of a trial, from building the student to measuring its artifact."""

@@ -1,4 +1,4 @@
-"""Other prunings and other number formats, made from one trained student."""
+"""Builds branches: other prunings and number formats of one trained student."""
 
 import uuid
 from collections.abc import Generator
@@ -17,7 +17,7 @@ from spaces.recipe import Recipe
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A pruned and recovered network, its float files, and the notes up to this stage."""
+    """A pruned and recovered network, its float32 files, and the records up to this stage."""
 
     made: BuiltStudent
     exported: FloatStudent
@@ -25,13 +25,15 @@ class _Pruned:
 
 
 class BranchBuilder:
-    """Builder of other students from one trained student; stages that two of them share run once.
+    """Builder of several students from one trained student.
+
+    A stage that two of these students share runs once.
 
     Args:
-        builder: makes networks.
-        trained: the student.
-        before: the notes up to the end of its training.
-        folder: for temporary files.
+        builder: trains, prunes and tunes networks.
+        trained: the trained student.
+        before: the records up to the end of its training.
+        folder: the folder for temporary files.
     """
 
     def __init__(
@@ -51,12 +53,12 @@ class BranchBuilder:
     def compress(
         self, recipe: Recipe, recorder: TrialRecorder, *, name: str
     ) -> Generator[EpochRecord, None, Outcome]:
-        """Prune, quantize and measure the student as the recipe says.
+        """Prune, quantize and measure the trained student by the recipe.
 
         Args:
             recipe: the recipe; its training is already done.
             recorder: records the stages and epochs.
-            name: name of the folder in which the student is kept.
+            name: the name of the folder for the finished student.
 
         Returns:
             A generator of the learning curve's points that returns the outcome.
@@ -67,7 +69,7 @@ class BranchBuilder:
             pruned = _Pruned(made, self._exported(made, recipe.pruning), recorder.branch())
             self._pruned[recipe.pruning] = pruned
         else:
-            recorder.go_on_from(pruned.recorder)
+            recorder.continue_from(pruned.recorder)
         made, exported = pruned.made, pruned.exported
         tuned = yield from self._builder.tune(made, recipe, recorder)
         if tuned is not made:

@@ -1,4 +1,4 @@
-"""Checks that refuse a study that can't be run, before any work is done."""
+"""Checks that refuse a study that can't be run, before the search begins."""
 
 import math
 from collections.abc import Iterable
@@ -18,22 +18,22 @@ from spaces.students.timm_model import check_model_name
 
 
 def student_models(study: Study) -> tuple[str, ...]:
-    """Return the models that may be chosen, in the order in which the study names them."""
+    """Return the timm models of the search space, in the order of the study file."""
     distribution = study.search_space().distributions().get("student.timm.model")
     return tuple(map(str, distribution.options)) if isinstance(distribution, OneOf) else ()
 
 
 def check_study(study: Study) -> None:
-    """Refuse what timm, the disk or this machine does not have, before any work is done.
+    """Check that timm, the disk and this machine have everything that the study needs.
 
     Raises:
-        BadInput: a line for each student and teacher that timm does not know, with what comes
-            near, and for each number format that the target's runtime does not serve; or every
-            recipe contradicts itself; or a teacher's file is missing; or there are too few cores
-            or no GPU; or the file system of a URL is not installed.
-        ArtifactError: the target's runtime does not serve on its device here.
+        BadInput: timm does not know a student or teacher (one line for each, with similar names);
+            the target's runtime can't run a number format (one line for each); every recipe
+            contradicts itself; a teacher's file is missing; there are too few cores or no GPU;
+            or the file system of a URL is not installed.
+        ArtifactError: the target's runtime can't run on the target's device of this machine.
         FolderStoreError: a URL does not answer.
-        DiskError: the artifacts can't be written.
+        DiskError: the artifacts folder can't be written.
     """
     _check_space(study)
     for teacher in study.teachers:
@@ -43,12 +43,14 @@ def check_study(study: Study) -> None:
             ("factory", factory_file(teacher.factory)),
         ):
             if path and not path.expanduser().exists():
-                raise TeacherError(f"teacher.{key} must be there, but {path} is not")
+                raise TeacherError(
+                    f"teacher.{key} must be an existing file or folder, but {path} is missing"
+                )
     parallel_trials(study.run)
     preparing_device(study.run)
     for address in (study.run.artifacts, study.run.cache):
         FolderStore.of(address).check()
-    # A read-only cache is enough if it holds what is needed.
+    # A read-only cache is enough if all required entries are in it.
     FolderStore.of(study.run.artifacts).check_writable()
     target = study.budget.target
     runtime(target.runtime).check_device(target.device_here)
@@ -68,31 +70,31 @@ def _check_space(study: Study) -> None:
     refused = contradictions(study)
     if math.isclose(sum(refused.values()), 1.0):
         raise BadInput(
-            "a space must hold recipes that don't contradict themselves, but every one that was "
-            f"drawn does: {'; '.join(refused)}"
+            "the space must contain recipes that don't contradict themselves, but every recipe "
+            f"that was drawn at random does: {'; '.join(refused)}. Change the key `space`"
         )
     if study.data.unlabelled and all(method.uses_labels for method in _distillations(study)):
         raise BadInput(
-            "data.unlabelled is learned from by methods that use no labels, but the study opens "
+            "data.unlabelled needs a distillation method that uses no labels, but the study opens "
             "none: open label_free in space.distillation, or leave data.unlabelled out"
         )
 
 
 def _unserved(study: Study) -> list[str]:
-    """Return a line for each number format in the space that the target's runtime can't serve."""
+    """Return a line for each number format in the space that the target's runtime can't run."""
     serving = runtime(study.budget.target.runtime)
     opened = study.search_space().axes[Quantization.axis]
     formats = [registry.method(Quantization.axis, name)() for name in opened]
     return [
-        f"space.quantization.{one.name} must be served by budget.target.runtime, but "
-        f"{serving.name} does not: {reason}. Leave it out"
+        f"space.quantization.{one.name} must be a number format that budget.target.runtime can "
+        f"run, but {serving.name} can't: {reason}. Leave the format out"
         for one in formats
         if isinstance(one, Quantization) and (reason := serving.conflict(one))
     ]
 
 
 def needs_of(study: Study) -> set[Needs]:
-    """Return what the open distillation methods need from the teacher."""
+    """Return what the study's distillation methods need from the teacher."""
     return {method.needs for method in _distillations(study)}
 
 
@@ -103,7 +105,7 @@ def _distillations(study: Study) -> list[type[Distillation]]:
 
 
 def _unknown(place: str, models: Iterable[object]) -> list[str]:
-    """Return a line for each name that timm does not have."""
+    """Return a line for each model name that timm does not know."""
     lines = []
     for model in models:
         try:

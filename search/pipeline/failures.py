@@ -1,4 +1,4 @@
-"""Records of what went wrong in a trial, each under a short name."""
+"""Records of failures: the kind of an exception, its message and its traceback."""
 
 import traceback
 
@@ -16,16 +16,16 @@ DISK_FAULT = "disk_fault"
 
 def failure_of(error: BaseException) -> FailureRecord:
     """Return the record of an exception that ended a trial."""
-    told = disk_fault(error) or error
+    cause = disk_fault(error) or error
     return FailureRecord(
-        kind=_kind(told),
-        message=str(told) or type(told).__name__,
+        kind=_kind(cause),
+        message=str(cause) or type(cause).__name__,
         traceback="".join(traceback.format_exception(error)),
     )
 
 
 def failed_outcome(error: BaseException) -> Outcome:
-    """Return the outcome of a trial, or of a branch, that an exception ended."""
+    """Return the outcome FAILED of a trial or branch that an exception ended."""
     return Outcome(state=TrialState.FAILED, failure=failure_of(error))
 
 

@@ -1,7 +1,7 @@
-"""The test whether a stage had the effect that its method is for, and the likely cause if not.
+"""Tests whether a stage made the student smaller or faster, and names the likely cause if not.
 
-Files are compared by measurements that took turns. A file counts as faster if the gain exceeds
-the scatter of the rounds.
+The latencies of two files are measured alternately, in rounds. A file counts as faster if the gain
+exceeds the scatter of the rounds.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from spaces.method import Method
 from spaces.processor import multiplies_int8_exactly
 from spaces.shrinks import Hardware
 
-# A clock's own error: a smaller gain never counts, however steady the rounds were.
+# The clock's own error: a smaller gain never counts, even if the rounds do not scatter.
 _LEAST_GAIN = 0.02
 _CERTAINTY = 2.0
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a student's file costs, and the rounds in which one image was timed.
+    """The cost of a student's file, and the rounds in which the latency of one image was measured.
 
-    Latencies are compared only with others of the same measurement.
+    A latency is comparable only with latencies of the same measurement.
     """
 
     cost: Cost
@@ -34,7 +34,7 @@ class Footprint:
 
 
 def hardware_of(target: TargetSettings) -> set[Hardware]:
-    """Return the kinds of hardware that a target on this machine runs on, as methods name them."""
+    """Return the kinds of hardware of a target on this machine, as methods name them."""
     if target.device != "cpu":
         return {Hardware.GPU}
     exact = {Hardware.INT8_CPU} if multiplies_int8_exactly() else set()
@@ -44,13 +44,16 @@ def hardware_of(target: TargetSettings) -> set[Hardware]:
 def why_no_op(
     method: Method, before: Footprint, after: Footprint, hardware: set[Hardware]
 ) -> str | None:
-    """Return why `method` had no effect; None where it had each effect it is for, or is for none.
+    """Return the reasons why `method` had no effect.
 
     Args:
-        method: what was applied.
-        before: the student's file without it.
-        after: the file with it, timed in turns with `before`.
-        hardware: what the student is served on.
+        method: the method that was applied.
+        before: the student's file without the method.
+        after: the file with the method, timed alternately with `before`.
+        hardware: the hardware that runs the student.
+
+    Returns:
+        Text; None if the method had all its intended effects, or has none.
     """
     reasons = []
     if method.shrinks.size and after.cost[SIZE.cost] >= before.cost[SIZE.cost]:
@@ -61,7 +64,7 @@ def why_no_op(
 
 
 def is_faster(before: Latency, after: Latency) -> bool:
-    """Return whether `after` takes less time than `before`, beyond the scatter of their rounds."""
+    """Return whether `after` is faster than `before` by more than the scatter of their rounds."""
     ratios = np.array(after.rounds_ms) / np.array(before.rounds_ms)
     scatter = _CERTAINTY * float(ratios.std()) / np.sqrt(len(ratios))
     return bool(np.median(ratios) < 1 - max(_LEAST_GAIN, scatter))
@@ -69,9 +72,10 @@ def is_faster(before: Latency, after: Latency) -> bool:
 
 def _no_smaller(method: Method, before: Footprint, after: Footprint) -> str:
     cause = (
-        "it took out next to nothing, or what it took out is not stored any smaller"
+        "the pruning removed almost nothing, or the file format stores zeros like other numbers"
         if isinstance(method, Pruning)
-        else "scales and conversions take more bytes than so few weights save"
+        else "the network has few weights: the scales and conversion layers add more bytes than "
+        "the smaller weights save"
     )
     sizes = " before, ".join(SIZE.format(found.cost[SIZE.cost]) for found in (before, after))
     return f"the file is no smaller ({sizes} after): {cause}"
@@ -79,13 +83,17 @@ def _no_smaller(method: Method, before: Footprint, after: Footprint) -> str:
 
 def _no_faster(method: Method, before: Footprint, after: Footprint) -> str:
     if not isinstance(method, Pruning):
-        cause = "layers so small lose as much to converting between formats as they gain"
+        cause = (
+            "the layers are small: converting between number formats takes as much time as the "
+            "faster layers save"
+        )
     elif (left := after.cost[MACS.cost] / before.cost[MACS.cost]) < 1:
         cause = (
-            f"{1 - left:.0%} fewer MACs, but at this size the time goes into "
-            "starting layers and moving data, or the channels left fill no vector of the processor"
+            f"{1 - left:.0%} fewer MACs, but in a network of this size starting layers and moving "
+            "data take most of the time, or the remaining channels do not fill the processor's "
+            "vectors"
         )
     else:
-        cause = "as many MACs as before"
+        cause = "the number of MACs is the same as before"
     times = " before, ".join(LATENCY.format(found.latency.median_ms) for found in (before, after))
-    return f"one image takes no less time ({times} after): {cause}"
+    return f"the latency of one image is no lower ({times} after): {cause}"

@@ -27,17 +27,18 @@ _TUNED = (*_PRUNED, "quantization")
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
-    """What every stage of a study depends on, besides its recipe and seed.
+    """The inputs of every stage of a study, besides the recipe and the seed.
 
-    A key hashes this, the recipe up to the stage, the seed, and the versions of all code that
-    computes: the recipe's methods up to the stage, the stages and the libraries.
+    A key hashes these inputs, the recipe up to the stage, the seed, and the versions of all code
+    that computes: the recipe's methods up to the stage, the stages and the libraries.
 
     Attributes:
         data: digest of the prepared images.
-        views: the views of the images that students see.
+        views: the augmented views of the images that students see.
         teacher: digest of the teacher.
-        device: where students are trained.
-        metric: scores the stage, and decides which of its trainings to keep.
+        device: the device on which students are trained.
+        metric: the name of the metric that scores the stage. The score decides whether a further
+            part of a recovery training is kept.
     """
 
     data: str
@@ -55,21 +56,21 @@ class Lineage:
         return self._key(recipe, seed, _PRUNED)
 
     def tuning_key(self, recipe: Recipe, seed: int) -> str:
-        """Return the key of the recipe's student after its training under its format's rounding."""
-        # The integers to which this machine's processor rounds int8 weights.
+        """Return the key of the recipe's student after its quantization-aware training."""
+        # The largest int8 weight depends on this machine's processor, and changes the rounding.
         return self._key(recipe, seed, _TUNED, largest_int8=largest_int8_weight())
 
     def keys(self, recipe: Recipe, seed: int) -> frozenset[str]:
-        """Return the keys of all stages that the recipe's student went through."""
+        """Return the keys of all stages of the recipe's student."""
         found = {self.training_key(recipe, seed), self.pruning_key(recipe, seed)}
         if recipe.quantization.tuning_share:
             found.add(self.tuning_key(recipe, seed))
         return frozenset(found)
 
     def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
-        given = asdict(self) | more
+        inputs = asdict(self) | more
         if recipe.distillation.needs is Needs.NOTHING and not metric_of(self.metric).uses_teacher:
-            del given["teacher"]
+            del inputs["teacher"]
         params = {
             key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
         }
@@ -78,11 +79,11 @@ class Lineage:
             methods={axis: one for axis, one in recipe.versions().items() if axis in axes},
             stages=_stages(recipe, axes, self.metric),
         )
-        return versions.key(given, params, seed)[:32]
+        return versions.key(inputs, params, seed)[:32]
 
 
 def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions:
-    """Return versions of the stages of the recipe's student, up to the last of `axes`."""
+    """Return the versions of the stages of the recipe's student, up to the last of `axes`."""
     stages = training_stages(recipe.training) | _teacher_stages(recipe.distillation.needs)
     stages |= {
         "build": student_spec.VERSION,
@@ -98,7 +99,7 @@ def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions
 
 
 def _teacher_stages(needs: Needs) -> StageVersions:
-    """Return versions of the stages by which a student learns from the teacher."""
+    """Return the versions of the stages that supply the teacher's outputs to a student."""
     if needs is Needs.NOTHING:
         return {}
     if needs is Needs.FEATURES:

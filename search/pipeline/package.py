@@ -1,4 +1,4 @@
-"""From a trained network to the served file: converted, measured, and kept if it fits."""
+"""Packages a trained network: convert it to the served file, measure it, store it if it fits."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -37,19 +37,22 @@ def ship(
     student: FloatStudent, cuts: Sequence[Cut], recipe: Recipe, context: StudyContext,
     recorder: TrialRecorder, *, unpruned: FloatStudent, name: str, seed: int,
 ) -> Outcome:  # fmt: skip
-    """Return COMPLETE with the artifact kept, or INFEASIBLE where the file breaks the budget.
+    """Convert, measure and store the student; return the trial's outcome.
 
-    Metrics and costs are measured on the shipped file itself.
+    Metrics and costs are measured on the served file itself.
 
     Args:
         student: the network, trained and pruned.
-        cuts: what pruning removed.
-        recipe: the recipe that made the student; its quantization is applied now.
-        context: what the trial shares with others.
-        recorder: the trial's; it gains two stages, and the cost after each stage.
+        cuts: the channels that pruning removed.
+        recipe: the student's recipe; its quantization is applied here.
+        context: the context of the study's trials.
+        recorder: the trial's recorder; this adds two stages, and the cost after each stage.
         unpruned: the network before pruning.
-        name: name of the artifact's folder, under which it is kept.
-        seed: of the choice of images on which ranges are calibrated.
+        name: the name of the artifact's folder.
+        seed: the seed that selects the calibration images.
+
+    Returns:
+        COMPLETE with the stored artifact; INFEASIBLE where the file breaks the budget.
     """
     with scratch() as workspace:
         runtime = context.requirements.runtime
@@ -80,7 +83,7 @@ def ship(
             origin={**context.origin, "artifact": name, "seed": seed},
             runtime=runtime.name,
         )
-        artifact = _keep(student, file, provenance, predicted, context, name=name)
+        artifact = _store_artifact(student, file, provenance, predicted, context, name=name)
     return Outcome(
         state=TrialState.COMPLETE,
         cost=cost,
@@ -91,7 +94,7 @@ def ship(
     )
 
 
-def _keep(
+def _store_artifact(
     student: FloatStudent,
     file: Path,
     provenance: Provenance,
@@ -100,7 +103,7 @@ def _keep(
     *,
     name: str,
 ) -> ArtifactRecord:
-    """Write the artifact's folder, whole or not at all."""
+    """Write the artifact's folder atomically."""
     with context.claim.writing(name) as folder:
         shutil.copyfile(file, folder / file.name)
         write_student(folder, student.network, provenance)
@@ -112,7 +115,7 @@ def _keep(
 def over_budget(
     cost: Cost, requirements: StudentRequirements, found: Quality | None = None
 ) -> Outcome:
-    """Return INFEASIBLE, with the limits that are broken."""
+    """Return an outcome INFEASIBLE that names the broken limits."""
     return Outcome(
         state=TrialState.INFEASIBLE,
         cost=cost,
@@ -125,7 +128,7 @@ def over_budget(
 def _convert(
     student: FloatStudent, folder: Path, recipe: Recipe, context: StudyContext, *, seed: int
 ) -> Path:
-    """Return the student's file in the number format in which it is served."""
+    """Write the student's file in the recipe's number format; return its path."""
     runtime = context.requirements.runtime
     runtime.make(
         student,
@@ -145,13 +148,24 @@ def _measure(
     student: FloatStudent, file: Path, recipe: Recipe, context: StudyContext,
     recorder: TrialRecorder, *, unpruned: FloatStudent, metadata: int, score: float,
 ) -> Cost:  # fmt: skip
-    """Return the served file's cost; record the cost after each stage in the notes.
+    """Measure the served file; record the cost after each stage in `recorder`.
 
-    Only the served file has its `metadata` bytes already; `score` is the score of that file.
+    Args:
+        student: the network, trained and pruned.
+        file: the served file.
+        recipe: the student's recipe.
+        context: the context of the study's trials.
+        recorder: the trial's recorder.
+        unpruned: the network before pruning.
+        metadata: bytes of metadata, which only the served file already contains.
+        score: the score of the served file.
+
+    Returns:
+        The cost of the served file.
     """
     target, runtime = context.requirements.target, context.requirements.runtime
     paths, costs = [file], [student.cost_in(file)]
-    # In floats both are one file, which needs to be timed only once.
+    # Without quantization the float32 file is the served file, and is timed only once.
     if recipe.quantization.shrinks != NOTHING:
         paths.insert(0, student.in_floats(runtime))
         costs.insert(0, grown(student.cost_in(paths[0]), metadata))

@@ -1,4 +1,4 @@
-"""A pruning with the training that it asks for: its length, and when to stop it."""
+"""Carries out a pruning and its training phases, and decides how long each phase trains."""
 
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
@@ -10,13 +10,13 @@ from search.records import EpochRecord
 from search.training.validation import Validation
 from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
-# Trains the phase's network for that many epochs; the last number counts earlier trainings.
-Teach: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
+# Trains the network of a phase. Arguments: the phase, its epochs, the number of earlier trainings.
+TrainPhase: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
-# Bump it when prunings are trained longer, shorter or otherwise, or are given other losses.
+# Bump it when the trainings of a pruning change, or the losses that a pruning receives.
 VERSION = 1
 
-# A shorter training is not divided: short annealed legs gain less than one whole schedule.
+# Shorter legs gain less than one whole schedule, so a leg has at least this many epochs.
 _LEG_EPOCHS = 3
 _LEGS_AT_MOST = 4
 
@@ -27,18 +27,21 @@ def carry_out(
     epochs: int,
     recorder: TrialRecorder,
     validation: Validation,
-    teach: Teach,
+    train: TrainPhase,
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
-    """Do the trainings that a pruning asks for; return what the pruning returns.
+    """Run the steps of a pruning, and train its network in each of its phases.
 
     Args:
         steps: the steps of a pruning.
-        epochs: of the recipe's training; exercises are shares of it.
-        recorder: gains a stage for each cut and each phase.
-        validation: decides which of two networks is better.
-        teach: trains the network.
+        epochs: the epochs of the recipe's training; each phase asks for a share of them.
+        recorder: records a stage for each cut and each phase.
+        validation: compares the scores of two networks.
+        train: trains the network of a phase.
+
+    Returns:
+        A generator of the learning curve's points that returns the pruned network and its cuts.
     """
-    asked, trainings = 0.0, 0
+    share, trainings_before = 0.0, 0
     while True:
         try:
             phase = next(steps)
@@ -47,36 +50,44 @@ def carry_out(
             return pruned, cuts
         if phase.has_cut:
             recorder.end_stage("prune", phase.network)
-        # Rounded over all exercises, so that their sum is the number of epochs allowed.
-        before, asked = round(epochs * asked), asked + phase.share
-        lengths = leg_lengths(round(epochs * asked) - before, is_last=phase.is_last)
-        legs, score = yield from _legs(phase, lengths, teach, trainings, validation)
-        trainings += legs
+        # The running sum is rounded, not each phase, so that the phases add up to all epochs.
+        before, share = round(epochs * share), share + phase.share
+        lengths = leg_lengths(round(epochs * share) - before, is_last=phase.is_last)
+        legs, score = yield from _train_legs(phase, lengths, train, trainings_before, validation)
+        trainings_before += legs
         if lengths:
             recorder.end_stage(phase.stage, phase.network, score=score)
 
 
 def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
-    """Return the epochs of each leg of a training; only the last training has several legs."""
+    """Return the epochs of each leg of a phase; only the last phase has several legs."""
     legs = max(1, min(_LEGS_AT_MOST, epochs // _LEG_EPOCHS)) if is_last else 1
     lengths = [epochs * (leg + 1) // legs - epochs * leg // legs for leg in range(legs)]
     return [length for length in lengths if length]
 
 
-def _legs(
-    phase: TrainingPhase, lengths: list[int], teach: Teach, trainings: int, validation: Validation
+def _train_legs(
+    phase: TrainingPhase,
+    lengths: list[int],
+    train: TrainPhase,
+    trainings_before: int,
+    validation: Validation,
 ) -> Generator[EpochRecord, None, tuple[int, float | None]]:
-    """Train one leg after another until one gains nothing; return how many, and the score.
+    """Train one leg after another until a leg does not improve the score.
 
-    While the learning rate is high, the score does not show what was learned, so a curve can't be
-    judged midway. Each leg therefore has a whole schedule, and the scores at their ends are
-    compared. A leg that gained nothing is undone.
+    While the learning rate is high, the score is too low to compare. Each leg therefore has a
+    whole learning-rate schedule, and the scores at the ends of the legs are compared. The weights
+    from before a leg without improvement are restored.
+
+    Returns:
+        A generator of the learning curve's points that returns the number of legs that ran, and
+        the best score; None without any leg.
     """
     weights: dict[str, Tensor] = {}
     best: float | None = None
     for leg, length in enumerate(lengths):
         scores = []
-        for point in teach(phase, length, trainings + leg):
+        for point in train(phase, length, trainings_before + leg):
             scores.append(point.score)
             yield point
         if best is not None and not validation.is_better(scores[-1], best):

@@ -1,4 +1,4 @@
-"""Work before the first trial: prepare data, teacher and soft targets, and pass on their paths."""
+"""Work before the first trial: prepare data, teacher and soft targets, and return their paths."""
 
 import hashlib
 import json
@@ -49,18 +49,18 @@ _LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
 def prepare_context(
     study: Study, callback: Callback, *, allow_code: bool = False, hold: str = ""
 ) -> tuple[StudyContextSpec, TeacherRecord]:
-    """Prepare everything that trials share, and measure the teacher as its students will be.
+    """Prepare everything that the trials share, and measure the teacher like a student.
 
     Args:
-        study: what is searched for.
-        callback: is told about progress.
+        study: the study.
+        callback: receives lines about the progress.
         allow_code: whether a teacher's factory may run its code.
-        hold: this process's hold on the study; the artifacts folder must belong to it or to
-            no study.
+        hold: the token of this process's lease on the study; the artifacts folder must belong to
+            it or to no study.
 
     Raises:
-        ArtifactsHeld: the artifacts folder is another's.
-        BadInput: as `check_study`.
+        ArtifactsHeld: the artifacts folder belongs to another study, store or process.
+        BadInput: for the reasons of `check_study`.
         DataError: the data can't be used.
         TeacherError: the teacher can't be loaded or does not fit the data.
     """
@@ -72,9 +72,9 @@ def prepare_context(
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
     teacher = _teacher(study, dataset, device=here, callback=callback, allow_code=allow_code)
     spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
-    spec = _with_teaching(spec, study, teacher, dataset, callback)
+    spec = _with_teacher_outputs(spec, study, teacher, dataset, callback)
     record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
-    _give_back(teacher, here)
+    _free_gpu(teacher, here)
     return spec, record
 
 
@@ -98,7 +98,7 @@ def _teacher(
 def _spec(
     study: Study, dataset: Dataset, teacher: Teacher, *, claim: Claim, allow_code: bool
 ) -> StudyContextSpec:
-    """Return what trials share, without what the teacher teaches them."""
+    """Return the shared context of the trials, without the teacher's logits and networks."""
     cache, views = FolderStore.of(study.run.cache), views_of(study, dataset)
     device = training_device(study.run)
     return StudyContextSpec(
@@ -123,10 +123,10 @@ def _spec(
     )
 
 
-def _with_teaching(
+def _with_teacher_outputs(
     spec: StudyContextSpec, study: Study, teacher: Teacher, dataset: Dataset, callback: Callback
 ) -> StudyContextSpec:
-    """Keep the teachers' logits, or the teachers themselves, where an open method needs them."""
+    """Cache the teachers' logits and networks that methods of the study need."""
     needed, cache = needs_of(study), spec.cache
     if Needs.LOGITS in needed:
         folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=callback.log)
@@ -138,29 +138,29 @@ def _with_teaching(
 
 
 def _name_in(cache: FolderStore, folder: Path) -> str:
-    """Return the folder's path relative to the cache, which other machines may have elsewhere."""
+    """Return the path relative to the cache: other machines may have another cache path."""
     return folder.relative_to(cache.folder).as_posix()
 
 
 def _device_here(run: RunSettings, callback: Callback) -> str:
-    """Return the device on which this process runs the teacher; report if trials use another."""
+    """Return the device on which this process runs the teacher; log it if trials use another."""
     here = preparing_device(run)
     if here != training_device(run):
         callback.log(
-            "there is no GPU here: the teacher runs on the processor, trials on the cluster"
+            "this machine has no GPU: the teacher runs on its processor, the trials on the cluster"
         )
     return here
 
 
-def _give_back(teacher: Teacher, device: str) -> None:
-    """Free the GPU's memory for the trials."""
+def _free_gpu(teacher: Teacher, device: str) -> None:
+    """Move the teacher to the CPU, so that the trials can use the GPU's memory."""
     if device == "cuda":
         teacher.network.cpu()
         torch.cuda.empty_cache()
 
 
 def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
-    """Return what every student of the study must satisfy."""
+    """Return the requirements on every student of the study."""
     return StudentRequirements(
         classes=len(info.classes),
         channels=info.channels,
@@ -181,40 +181,43 @@ def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
 
 
 def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:
-    """Warn if sums of int8 products are exact here, but not on the target.
+    """Warn if sums of int8 products are exact on this machine, but not on the target.
 
-    int8 files are made, and their predictions measured, where the students are trained.
+    The machine that trains the students also makes int8 files and measures their predictions.
     """
     if target.agent is None or not multiplies_int8_exactly():
         return
     machine = describe_agent(target.agent, target.runtime)
     if machine.exact_int8 is False:
         callback.log(
-            "warning: int8 students are made for this machine, whose sums of int8 products keep "
-            f"all their bits; those of the target, {machine.processor}, do not, so that students "
-            "may be less accurate there: search on a machine like it, or leave int8 out"
+            "warning: int8 students may be less accurate on the target than measured here. This "
+            "machine adds int8 products exactly, but the target's processor, "
+            f"{machine.processor}, does not. Search on a machine with such a processor, or leave "
+            "int8 out"
         )
 
 
 def _measure_teacher(
     teacher: Teacher, dataset: Dataset, claim: Claim, target: TargetSettings, callback: Callback
 ) -> TeacherRecord:
-    """Export the teacher to the artifacts, with its predictions, and measure the file."""
+    """Export the teacher to the artifacts folder, with its predictions, and measure the file."""
     info = dataset.info
     shape = (info.channels, info.image_size, info.image_size)
     serving = runtime(target.runtime)
     with claim.writing(TEACHER) as folder, scratch() as workspace:
         served = folder / serving.file
-        floats = FloatStudent(teacher.network, workspace / "floats", shape, pruning=NoPruning())
-        serving.make(floats, served, quantization=Float32(), calibration=())
+        float_student = FloatStudent(
+            teacher.network, workspace / "floats", shape, pruning=NoPruning()
+        )
+        serving.make(float_student, served, quantization=Float32(), calibration=())
         serving.annotate(served, described(info))
         found = predictions(load_here(served, target), dataset.validation, dataset)
         write_predictions(folder / PREDICTIONS, {"validation": found})
         cost = count_cost(teacher.network, served, shape)
         try:
             cost = time_cost(cost, served, target)
-        except TargetError as error:  # it may be too large for a machine that serves its students
-            callback.log(f"the teacher was not timed: {error}")
+        except TargetError as error:  # a target that can run the students may be too small for it
+            callback.log(f"the teacher's latency was not measured: {error}")
     return TeacherRecord(
         name=teacher.name,
         digest=teacher.digest,
@@ -224,7 +227,7 @@ def _measure_teacher(
 
 
 def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:
-    """Return the origin of a student: study, hashes and versions."""
+    """Return the origin of the study's students: the study, hashes and versions."""
     config = json.dumps(study.model_dump(mode="json", exclude={"run"}), sort_keys=True)
     serving = runtime(study.budget.target.runtime)
     origin: Mapping[str, Scalar] = {

@@ -1,4 +1,4 @@
-"""A cache of computed stages, so that no stage is computed twice.
+"""The cache of computed stages: no stage is computed twice.
 
 A stage is a network after its training, after a pruning and its recovery, or after tuning for its
 number format. `search.pipeline.lineage` computes its key, the hash of everything that the stage
@@ -6,10 +6,10 @@ depends on. A folder holds
 
     KEY/          a stage: weights.safetensors, stage.json (cuts, learning curve, records)
     KEY-N.part/   the stage's training N, in progress: its last checkpoint
-    pins/OWNER    the keys of the stages of a study's frontier, one a line
+    pins/OWNER    the keys of the stages of a study's frontier, one on each line
 
-Each entry is written atomically, and a damaged one is computed again. When the cache exceeds its
-limit in bytes, the least recently used entries are deleted first; pinned ones stay.
+Each entry is written atomically. A damaged entry is computed again. When the cache exceeds its
+limit in bytes, the least recently used entries are deleted first. Pinned entries are not deleted.
 """
 
 import json
@@ -48,11 +48,11 @@ class Stage:
 
 
 class StageCache:
-    """Stages in a folder that any number of processes may share.
+    """A cache of stages in a folder that any number of processes may share.
 
     Args:
-        folder: created at the first write.
-        limit_bytes: the most that is kept, not counting pinned stages; 0 keeps none.
+        folder: the folder; the first write creates it.
+        limit_bytes: the maximum size of the cache, without pinned stages; 0 caches no stage.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
@@ -65,7 +65,7 @@ class StageCache:
         try:
             if not self._limit or damaged_files(folder):
                 return None
-            with suppress(OSError):  # a read-only cache serves as well
+            with suppress(OSError):  # the cache may be read-only
                 os.utime(folder)
             document = json.loads((folder / _STAGE).read_text())
             return Stage(
@@ -74,12 +74,12 @@ class StageCache:
                 epochs=tuple(EpochRecord(**record) for record in document["epochs"]),
                 weights=load_file(folder / _WEIGHTS),
             )
-        # Another process may be deleting it just now.
+        # Another process may be deleting the stage at this moment.
         except (OSError, SafetensorError):
             return None
 
     def write(self, key: str, stage: Stage) -> None:
-        """Keep a stage, and make room for it; where there is no room it will be computed again."""
+        """Store a stage and delete old ones to make room; without room, store nothing."""
         if self._limit:
             with suppress(OSError, SafetensorError):
                 self._write(key, stage)
@@ -98,16 +98,16 @@ class StageCache:
         self._trim(keep=key)
 
     def checkpoint(self, key: str, place: int = 0) -> Checkpoint | None:
-        """Return where a training that leads to the stage is kept while it is in progress.
+        """Return the checkpoint of a training of the stage; None if the cache stores nothing.
 
         Args:
             key: the stage's key.
-            place: number of the training among those that lead to the stage.
+            place: the number of the training within the stage, from 0.
         """
         return Checkpoint(self._folder / f"{key}-{place}{_PART}") if self._limit else None
 
     def pin(self, owner: str, keys: Iterable[str]) -> None:
-        """Pin these stages for the owner, and no others, if there is room to write that down."""
+        """Replace the owner's pins with these stages; do nothing if the file can't be written."""
         pins = self._folder / _PINS
         beside = pins / f".{owner}.{os.getpid()}"
         with suppress(OSError):
@@ -136,7 +136,7 @@ class StageCache:
     def _entries(self) -> "Iterable[_Entry]":
         for folder in self._folder.iterdir():
             if folder.name == _PINS or folder.name.startswith("."):
-                continue  # a name that begins with a dot is still being written
+                continue  # a folder whose name begins with a dot is not yet complete
             with suppress(FileNotFoundError):
                 size = sum(file.stat().st_size for file in folder.iterdir())
                 yield _Entry(folder, size, folder.stat().st_mtime)

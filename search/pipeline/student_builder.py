@@ -1,6 +1,7 @@
-"""The making of a student: the stages in which its network is trained, pruned and tuned.
+"""Builds a student: the stages that train, prune and tune its network.
 
-A stage that was computed before is reused; an interrupted one continues from its checkpoint.
+A stage that was computed before is read from the cache. An interrupted stage continues from its
+checkpoint.
 """
 
 import copy
@@ -24,24 +25,24 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.recipe import Recipe
 from spaces.shrinks import NOTHING
 
-# Bump one when its stage trains by another plan. `prune` is covered by pruning_steps' version.
+# Bump one when the training plan of its stage changes. pruning_steps.VERSION covers `prune`.
 TRAINING_VERSION = 1
 TUNING_VERSION = 1
 
-# Training images on which some prunings measure how much each weight matters.
-_WEIGHED_BATCHES = 8
+# Batches of training images on which some prunings measure the importance of each weight.
+_IMPORTANCE_BATCHES = 8
 
 
 @dataclass(frozen=True)
 class BuiltStudent:
-    """A network that stages have made, and what was cut from it."""
+    """A network after some stages, and the channels that were cut from it."""
 
     network: nn.Module
     cuts: Sequence[Cut]
 
 
-# Yields the learning curve's points, and returns what was made.
-Making = Generator[EpochRecord, None, BuiltStudent]
+# Yields the learning curve's points, and returns the student.
+Building = Generator[EpochRecord, None, BuiltStudent]
 
 
 @dataclass(frozen=True)
@@ -49,32 +50,32 @@ class StudentBuilder:
     """Builder of students from recipes.
 
     Attributes:
-        context: what the trials of the study share.
-        seed: of weights, order and dropout.
+        context: the context that the study's trials share.
+        seed: the seed of initial weights, of the order of images, and of dropout.
     """
 
     context: StudyContext
     seed: int
 
-    def train(self, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """Return the recipe's student after its training, trained now or read from the cache."""
+    def train(self, recipe: Recipe, recorder: TrialRecorder) -> Building:
+        """Train the recipe's student, or read the trained student from the cache."""
         key = self.context.lineage.training_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, recorder))
+            return (yield from self._reuse(stage, recipe, recorder))
         before = recorder.branch()
         torch.manual_seed(self.seed)
         network = self.context.requirements.build(recipe.student)
-        plan = self._course(TRAINING, recipe, epochs=recipe.training.epochs)
-        yield from self._teach(network, plan, recorder, key=key)
+        plan = self._plan(TRAINING, recipe, epochs=recipe.training.epochs)
+        yield from self._train(network, plan, recorder, key=key)
         recorder.end_stage(TRAINING, network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=()))
         return BuiltStudent(network, ())
 
-    def prune(self, trained: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """Return the student pruned as `recipe` says and recovered, or read it from the cache."""
+    def prune(self, trained: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Building:
+        """Prune the student by `recipe` and recover it, or read the result from the cache."""
         key = self.context.lineage.pruning_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, recorder))
+            return (yield from self._reuse(stage, recipe, recorder))
         before = recorder.branch()
         requirements, pruning = self.context.requirements, recipe.pruning
         losses = partial(self._losses, recipe=recipe)
@@ -84,9 +85,9 @@ class StudentBuilder:
             epochs=recipe.training.epochs,
             recorder=recorder,
             validation=self.context.validation,
-            teach=lambda phase, epochs, place: self._exercised(
+            train=lambda phase, epochs, place: self._train_phase(
                 phase,
-                self._course(phase.stage, recipe, epochs=epochs),
+                self._plan(phase.stage, recipe, epochs=epochs),
                 recorder,
                 key=key,
                 place=place,
@@ -96,26 +97,26 @@ class StudentBuilder:
             self.context.stages.write(key, recorder.since(before, pruned, cuts=cuts))
         return BuiltStudent(pruned, cuts)
 
-    def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """Train the student on under its number format's rounding, if that asks for it."""
+    def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Building:
+        """Train the student further with fake quantization, if its number format asks for it."""
         if not recipe.quantization.tuning_share:
             return pruned
         key = self.context.lineage.tuning_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
-            return (yield from self._taken_over(stage, recipe, recorder))
+            return (yield from self._reuse(stage, recipe, recorder))
         before = recorder.branch()
         network = copy.deepcopy(pruned.network)
         epochs = max(1, round(recipe.training.epochs * recipe.quantization.tuning_share))
         with recipe.quantization.rounded(network, self.context.requirements.example()):
-            plan = self._course("tune", recipe, epochs=epochs)
-            yield from self._teach(network, plan, recorder, key=key)
-        # The score under the rounding: no student is shipped without it.
+            plan = self._plan("tune", recipe, epochs=epochs)
+            yield from self._train(network, plan, recorder, key=key)
+        # The score is measured with fake quantization, because the served file is quantized.
         recorder.end_stage("tune", network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=pruned.cuts))
         return BuiltStudent(network, pruned.cuts)
 
-    def _taken_over(self, stage: Stage, recipe: Recipe, recorder: TrialRecorder) -> Making:
-        """Reuse what was computed before, as if it had been computed now."""
+    def _reuse(self, stage: Stage, recipe: Recipe, recorder: TrialRecorder) -> Building:
+        """Rebuild the student of a cached stage, and record the stage as reused."""
         network = self.context.requirements.build(recipe.student, blank=True)
         replay_cuts(network, self.context.requirements.example(), stage.cuts)
         network.load_state_dict(stage.weights)
@@ -123,14 +124,14 @@ class StudentBuilder:
         yield from stage.epochs
         return BuiltStudent(network, stage.cuts)
 
-    def _teach(
+    def _train(
         self, network: nn.Module, plan: TrainingPlan, recorder: TrialRecorder, *, key: str
     ) -> Iterator[EpochRecord]:
-        """Train the network by the plan, in place."""
+        """Train the network by the plan, in place, with the stage's checkpoint."""
         plan = replace(plan, checkpoint=self.context.stages.checkpoint(key))
-        yield from self._followed(network, plan, recorder)
+        yield from self._train_and_record(network, plan, recorder)
 
-    def _exercised(
+    def _train_phase(
         self,
         phase: TrainingPhase,
         plan: TrainingPlan,
@@ -139,7 +140,7 @@ class StudentBuilder:
         key: str,
         place: int,
     ) -> Iterator[EpochRecord]:
-        """Train by the phase's plan; its epochs are counted on from the stage's earlier ones."""
+        """Train the phase's network in place, with the phase's penalty and constraint."""
         plan = replace(
             plan,
             checkpoint=self.context.stages.checkpoint(key, place),
@@ -147,11 +148,12 @@ class StudentBuilder:
             penalty=phase.penalty,
             constraint=phase.constraint,
         )
-        yield from self._followed(phase.network, plan, recorder)
+        yield from self._train_and_record(phase.network, plan, recorder)
 
-    def _followed(
+    def _train_and_record(
         self, network: nn.Module, plan: TrainingPlan, recorder: TrialRecorder
     ) -> Iterator[EpochRecord]:
+        """Train the network and record its epochs, numbered after the stage's earlier epochs."""
         before = sum(point.stage == plan.stage for point in recorder.epochs)
         for point in train(network, self.context.dataset, plan):
             counted = replace(point, epoch=before + point.epoch)
@@ -159,8 +161,8 @@ class StudentBuilder:
             yield counted
         network.cpu()
 
-    def _course(self, stage: str, recipe: Recipe, *, epochs: int) -> TrainingPlan:
-        """Return a plan for so many epochs of the recipe's training and distillation."""
+    def _plan(self, stage: str, recipe: Recipe, *, epochs: int) -> TrainingPlan:
+        """Return a plan with this number of epochs of the recipe's training and distillation."""
         needs = recipe.distillation.needs
         return TrainingPlan(
             stage=stage,
@@ -176,12 +178,13 @@ class StudentBuilder:
         )
 
     def _losses(self, network: nn.Module, *, recipe: Recipe) -> Iterator[Tensor]:
-        """Yield the network's loss on a few batches of training images, without randomness.
+        """Yield the network's loss on a few batches of training images, without mixing and erasing.
 
-        The projectors are dropped after the training: labels replace the features they compared.
+        After the training, the projectors that compare features no longer exist. A method that
+        compares features is therefore replaced by the loss on the labels.
         """
         plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
-        plan = replace(self._course("weigh", recipe, epochs=1), training=plain)
+        plan = replace(self._plan("weigh", recipe, epochs=1), training=plain)
         if plan.teachers:
             plan = replace(plan, distillation=Labels(), teachers=())
-        return sample_losses(network, self.context.dataset, plan, batches=_WEIGHED_BATCHES)
+        return sample_losses(network, self.context.dataset, plan, batches=_IMPORTANCE_BATCHES)

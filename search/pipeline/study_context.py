@@ -1,4 +1,4 @@
-"""What all trials of a study share: as the paths of its parts, and opened."""
+"""The context that all trials of a study share: as paths, and opened."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from search.training.trainer import Targets
 from search.training.validation import Validation
 
 if TYPE_CHECKING:
-    from search.pipeline.lineage import Lineage  # which defines stages that take a context
+    from search.pipeline.lineage import Lineage  # it imports modules that import this one
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyContext:
-    """What all trials of a study share.
+    """The context that all trials of a study share.
 
     Attributes:
-        requirements: what every student must satisfy.
-        metric: what the study maximises; learning curves and stages are scored by it.
+        requirements: the requirements on every student.
+        metric: the metric that the study maximises; it scores learning curves and stages.
         dataset: the images.
         views: the augmented views that students see.
-        targets: the teachers' logits for these views; None where no open method needs them.
-        teachers: returns the teachers themselves, for methods that need their features; they are
-            loaded at the first call.
+        targets: the teachers' logits for these views; None if no method of the study needs them.
+        teachers: returns the teachers' networks, for methods that need their features; the first
+            call loads them.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
-        device: where students are trained.
+        device: the device on which students are trained.
         claim: the study's claim to its artifacts folder.
-        origin: hashes and versions, written into each artifact.
-        lineage: what each stage of a trial depends on, besides its recipe.
+        origin: hashes and versions, which each artifact records.
+        lineage: the inputs of each stage of a trial, besides its recipe.
         stages: the cache of computed stages.
     """
 
@@ -65,28 +65,31 @@ class StudyContext:
 
     @property
     def validation(self) -> Validation:
-        """The scores of students while they learn."""
+        """The validation that scores students in training."""
         return Validation(self.metric, self.teacher_classes)
 
     @property
     def artifacts(self) -> FolderStore:
-        """The study's artifacts folder; only the claim writes to it."""
+        """The study's artifacts folder; write to it only through `claim`."""
         return self.claim.artifacts
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyContextSpec:
-    """A study context by the paths of its parts: small enough to send to any worker.
+    """The paths of a study context's parts: small enough to send to any worker.
 
     Attributes:
         cache: the folder that contains `dataset`, `targets` and `teachers`.
-        dataset: the prepared images.
-        claim: the study's claim to its artifacts folder, which holds the teacher's predictions too.
-        stages: the cache of computed stages; if it is a URL, each machine has its own.
-        stages_bytes: the most bytes that it keeps.
+        dataset: the folder of the prepared images, within `cache`.
+        claim: the study's claim to its artifacts folder, which contains the teacher's predictions
+            too.
+        stages: the cache of computed stages; if it is a URL, each machine has its own cache.
+        stages_bytes: the limit of that cache, in bytes.
         allow_code: whether a teacher's factory may run.
-        targets: the teachers' logits; None where no open method needs them.
-        teachers: the teachers themselves; None where no open method needs them.
+        targets: the folder of the teachers' logits, within `cache`; None if no method of the study
+            needs them.
+        teachers: the folder of the teachers' networks, within `cache`; None if no method of the
+            study needs them.
     """
 
     study: str
@@ -106,7 +109,7 @@ class StudyContextSpec:
 
     @property
     def artifacts(self) -> FolderStore:
-        """The study's artifacts folder; only the claim writes to it."""
+        """The study's artifacts folder; write to it only through `claim`."""
         return self.claim.artifacts
 
     @property
@@ -129,8 +132,10 @@ class StudyContextSpec:
 
 @cache
 def open_context(spec: StudyContextSpec) -> StudyContext:
-    """Open what the trials share, its files mapped into memory; once in each process."""
-    taught = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)["validation"]
+    """Open the context, with its files mapped into memory; a process opens it once."""
+    teacher_predictions = read_predictions(spec.artifacts.fetched(TEACHER) / PREDICTIONS)[
+        "validation"
+    ]
     return StudyContext(
         requirements=spec.requirements,
         metric=metric_of(spec.lineage.metric),
@@ -138,7 +143,7 @@ def open_context(spec: StudyContextSpec) -> StudyContext:
         views=spec.views,
         targets=spec.open_targets(),
         teachers=partial(_teachers, spec),
-        teacher_classes=taught.classes,
+        teacher_classes=teacher_predictions.classes,
         device=spec.device,
         claim=spec.claim,
         origin=dict(spec.origin),

@@ -1,4 +1,4 @@
-"""A trial: one recipe, from student to measured artifact. Plain Python without Ray."""
+"""One trial, from building the student to measuring its artifact. Plain Python without Ray."""
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
@@ -25,44 +25,46 @@ def run_trial(
     *,
     number: int,
     seed: int,
-    foreseen: Cost | None = None,
+    predicted_cost: Cost | None = None,
     branches: Sequence[Recipe] = (),
     doubtful: Collection[Recipe] = (),
 ) -> Progress:
     """Run one recipe, an epoch at a time, to its outcome.
 
-    Where there are branches, the outcome is yielded as soon as it is known, and again with each
-    branch that has ended since. A recipe that contradicts itself, or whose cost breaks the budget,
-    is INFEASIBLE and never trained. Nothing is raised: an exception becomes FAILED, with its cause.
+    With branches, the trial yields its own outcome as soon as that is known, and then the outcome
+    with one more branch after each branch. A recipe that contradicts itself, or whose cost breaks
+    the budget, is INFEASIBLE and never trained. Nothing is raised: an exception becomes an outcome
+    FAILED that records the exception.
 
     Args:
         recipe: the recipe to run.
-        context: what the trials of the study share.
+        context: the context that the study's trials share.
         number: the trial's number in its study.
-        seed: of weights, order and dropout.
-        foreseen: the known cost of its student; None measures it here.
+        seed: the seed of initial weights, of the order of images, and of dropout.
+        predicted_cost: the cost of its student; None measures an untrained student first.
         branches: recipes that differ from `recipe` in pruning and quantization alone. They are
-            made from the student that it trained, which takes seconds.
-        doubtful: the branches that may break the budget; each is first measured untrained.
+            made from the student that `recipe` trained.
+        doubtful: the branches that may break the budget; an untrained student of each is measured
+            first.
 
     Returns:
-        A generator of the learning curve's points that returns the outcome. If it is closed
-        early, only the last checkpoint of its training remains.
+        A generator of the learning curve's points that returns the outcome. If the caller closes
+        it early, only the last checkpoint of its training remains.
     """
     clock = WorkClock()
     recorder = TrialRecorder(context, clock)
     try:
-        if refusal := _refusal(recipe, context.requirements, foreseen):
-            return recorder.attached_to(refusal)
+        if refusal := _refusal(recipe, context.requirements, predicted_cost):
+            return recorder.attach_to(refusal)
         builder, name = StudentBuilder(context, seed), f"trial-{number:05d}"
         stages = _stages(recipe, builder, recorder, name=name, branches=branches, doubtful=doubtful)
-        return (yield from clock.over(stages))
-    except Exception as error:  # noqa: BLE001  the trial's boundary: recorded, and the search goes on
-        return recorder.attached_to(failed_outcome(error))
+        return (yield from clock.timed(stages))
+    except Exception as error:  # noqa: BLE001  the trial's boundary: the search continues
+        return recorder.attach_to(failed_outcome(error))
 
 
 def finish(trial: Progress) -> Outcome:
-    """Run a trial to its end, whatever its curve."""
+    """Run a trial to its end and return its outcome."""
     while True:
         try:
             next(trial)
@@ -80,13 +82,13 @@ def _stages(
     branches: Sequence[Recipe],
     doubtful: Collection[Recipe],
 ) -> Progress:
-    """Run the stages in the order of compression, then the stages of the branches."""
+    """Run the trial's own stages, then the stages of its branches."""
     recorder.end_stage("admit")
     trained = yield from builder.train(recipe, recorder)
     with scratch() as folder:
         branch_builder = BranchBuilder(builder, trained, recorder.branch(), folder)
         own = yield from branch_builder.compress(recipe, recorder, name=name)
-        outcome = recorder.attached_to(own)
+        outcome = recorder.attach_to(own)
         for place, other in enumerate(branches):
             yield outcome
             branch = yield from _branch(
@@ -99,26 +101,26 @@ def _stages(
 def _branch(
     recipe: Recipe, branch_builder: BranchBuilder, *, name: str, is_doubtful: bool
 ) -> Generator[EpochRecord, None, Branch]:
-    """Return the branch that `recipe` makes from the trained student."""
+    """Make the branch of `recipe` from the trained student."""
     recorder = branch_builder.before.branch()
     try:
         refusal = _refusal(recipe, recorder.context.requirements) if is_doubtful else None
         outcome = refusal or (yield from branch_builder.compress(recipe, recorder, name=name))
     except Exception as error:
         if fault := disk_fault(error):
-            raise fault from error  # a disk fault would end all other work too
+            raise fault from error  # a disk fault would end every further branch too
         outcome = failed_outcome(error)
-    return Branch(params=recipe.to_params(), outcome=recorder.attached_to(outcome))
+    return Branch(params=recipe.to_params(), outcome=recorder.attach_to(outcome))
 
 
 def _refusal(
-    recipe: Recipe, requirements: StudentRequirements, foreseen: Cost | None = None
+    recipe: Recipe, requirements: StudentRequirements, predicted_cost: Cost | None = None
 ) -> Outcome | None:
-    """Return INFEASIBLE, unless the recipe is sound and its student's cost within the budget."""
+    """Return an outcome INFEASIBLE; None if the recipe is valid and within the budget."""
     if reason := recipe.conflict():
         return Outcome(state=TrialState.INFEASIBLE, reason=reason)
     try:
-        cost = foreseen or least_cost(dry_run(recipe, requirements), recipe)
+        cost = predicted_cost or least_cost(dry_run(recipe, requirements), recipe)
     except (ValueError, ArtifactError) as error:
         return Outcome(state=TrialState.INFEASIBLE, reason=str(error))
     return None if requirements.budget.admits(cost) else over_budget(cost, requirements)

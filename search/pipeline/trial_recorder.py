@@ -14,12 +14,12 @@ from search.pipeline.study_context import StudyContext
 from search.records import Cost, EpochRecord, Outcome, StageRecord
 from spaces.axes.pruning import Cut
 
-_News = TypeVar("_News")
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 class WorkClock:
-    """A clock of working seconds; it stops while a trial waits to continue."""
+    """A clock that counts seconds of work; it stops while a trial waits for its caller."""
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -28,25 +28,25 @@ class WorkClock:
         """Return the seconds of work since an arbitrary moment."""
         return time.monotonic() - self._waited
 
-    def over(self, work: Generator[_News, None, _Result]) -> Generator[_News, None, _Result]:
-        """Yield what `work` yields; the clock stops from each item until the next is asked for."""
+    def timed(self, work: Generator[_Item, None, _Result]) -> Generator[_Item, None, _Result]:
+        """Yield the items of `work`; stop the clock until the caller asks for the next item."""
         try:
             while True:
                 try:
-                    news = next(work)
+                    item = next(work)
                 except StopIteration as end:
                     result: _Result = end.value
                     return result
-                told = time.monotonic()
-                yield news
-                self._waited += time.monotonic() - told
+                yielded_at = time.monotonic()
+                yield item
+                self._waited += time.monotonic() - yielded_at
         finally:
             work.close()
 
 
 @dataclass
 class TrialRecorder:
-    """The stages and epochs so far, and when the present stage began."""
+    """Recorder of a trial's stages and epochs, with the start time of the current stage."""
 
     context: StudyContext
     clock: WorkClock = field(default_factory=WorkClock)
@@ -57,19 +57,19 @@ class TrialRecorder:
         self._start = self._lap = self.clock.now()
 
     def branch(self) -> "TrialRecorder":
-        """Return a copy that continues by itself; it has the same past, and its time starts now."""
+        """Return an independent copy with the same records; its time starts now."""
         return TrialRecorder(self.context, self.clock, list(self.stages), list(self.epochs))
 
-    def go_on_from(self, other: "TrialRecorder") -> None:
-        """Take over everything that another recorder has recorded so far."""
+    def continue_from(self, other: "TrialRecorder") -> None:
+        """Replace the stages and epochs with those of another recorder."""
         self.stages, self.epochs = list(other.stages), list(other.epochs)
 
     def end_stage(
         self, name: str, network: nn.Module | None = None, *, score: float | None = None
     ) -> None:
-        """Record how long the stage took, and the network after it.
+        """Record the duration of a stage, and the score and cost of the network after it.
 
-        Its score is measured, unless it is known.
+        Without `score`, the network's score is measured.
         """
         seconds = self.clock.now() - self._lap
         cost: Cost = {}
@@ -81,7 +81,7 @@ class TrialRecorder:
         self._lap = self.clock.now()
 
     def take_over(self, stage: Stage) -> None:
-        """Record a stage that was computed before: its records, and the time to read it."""
+        """Record a stage from the cache: its own records, and the time to read it."""
         seconds = self.clock.now() - self._lap
         for record in stage.stages:
             self.stages.append(replace(record, seconds=seconds, reused=True))
@@ -90,7 +90,7 @@ class TrialRecorder:
         self._lap = self.clock.now()
 
     def since(self, before: "TrialRecorder", network: nn.Module, cuts: Sequence[Cut]) -> Stage:
-        """Return the stage that `network` went through since the recorder held only these notes."""
+        """Return the stage that added the records since `before`, with the weights of `network`."""
         return Stage(
             cuts=tuple(cuts),
             stages=tuple(self.stages[len(before.stages) :]),
@@ -108,7 +108,7 @@ class TrialRecorder:
     ) -> None:
         """Add the cost of the student's file to the last stage of that name.
 
-        A stage that was not run is left out.
+        Do nothing if no such stage ran.
         """
         for place in reversed(range(len(self.stages))):
             stage = self.stages[place]
@@ -121,8 +121,8 @@ class TrialRecorder:
                 )
                 return
 
-    def attached_to(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with these notes, and the seconds of work since they began."""
+    def attach_to(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with all records, and the seconds of work since the recorder began."""
         no_ops = [f"{stage.name}: {stage.no_op}" for stage in self.stages if stage.no_op]
         return replace(
             outcome,

@@ -1,1 +1,1 @@
-"""The only files that use Ray, except the Ray node that serves as a target."""
+"""The only package that imports Ray, except for `search/targets/ray_node.py`."""

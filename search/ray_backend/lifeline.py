@@ -1,7 +1,8 @@
-"""The watched connection to Ray: its loss reaches the main thread before Ray ends the process.
+"""Watches the connection to Ray, and interrupts the main thread if the connection is lost.
 
-Ray ends a driver whose raylet or control store (GCS) is gone, 15 to 60 s later, by a call of exit()
-in native code: no journal is read back, no state is set, and no advice is printed.
+If a driver's raylet or the control store (GCS) ends, Ray calls exit() in native code 15 to 60 s
+later. The driver could then neither write the journal to the store, nor set the study's state, nor
+print advice. So the loss must be noticed before that.
 """
 
 import signal
@@ -21,20 +22,20 @@ from search.errors import Interrupted, RayUnavailable
 # Tune uses SIGUSR1 itself.
 _SIGNAL = signal.SIGUSR2
 _PULSE_S = 1.0
-_KNOCK_EVERY_S = 5.0
-# Trials continue without a control store. On a cluster it may be started again; Ray waits for 60 s.
+_CHECK_EVERY_S = 5.0
+# Trials continue without a control store, and a cluster may restart it. Ray itself waits for 60 s.
 _CONTROL_GONE_S = 20.0
 
 
-def knock(host: str, port: int, *, timeout_s: float) -> None:
-    """Raise OSError if nobody listens."""
+def check_listening(host: str, port: int, *, timeout_s: float) -> None:
+    """Raise OSError if no process listens at this address."""
     socket.create_connection((host, port), timeout=timeout_s).close()
 
 
 class Lifeline:
-    """A thread that watches the raylet of this machine and the control store.
+    """Thread that watches the raylet of this machine and the control store.
 
-    The main thread must enter it: only that thread can be interrupted.
+    The main thread must enter the context, because a signal can interrupt only the main thread.
 
     Args:
         raylet: the path of the raylet's socket.
@@ -63,56 +64,56 @@ class Lifeline:
         traceback: TracebackType | None,
     ) -> None:
         self._ended.set()
-        with suppress(OSError):  # it is closed at the other end
+        with suppress(OSError):  # the raylet may have closed its end
             self._raylet.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._raylet.close()
         signal.signal(_SIGNAL, self._before)
 
     @contextmanager
-    def telling(self, advice: str) -> Iterator[None]:
-        """Raise RayUnavailable, with this advice, if an error ends the block once Ray is gone."""
+    def with_advice(self, advice: str) -> Iterator[None]:
+        """Replace an error in the block by RayUnavailable with this advice, if Ray is lost."""
         try:
             yield
         except (KeyboardInterrupt, Interrupted, RayError, TuneError) as error:
             if self.loss is None:
                 raise
             raise RayUnavailable(
-                f"the Ray that trials run on is lost: {self.loss} (killed, stopped, or short of "
-                f"memory){advice and '. '}{advice}"
+                f"the connection to the trials' Ray cluster is lost: {self.loss} (killed, stopped, "
+                f"or out of memory){advice and '. '}{advice}"
             ) from error
 
     def _watch(self) -> None:
         self.loss = self._wait_for_loss()
         while self.loss and not self._ended.is_set():
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
-            # Again, because the interrupted code may swallow it.
+            # Send it again, because the interrupted code may suppress the exception.
             self._ended.wait(_PULSE_S)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        # Ray's native code passes on no other exception than this.
+        # Ray's native code propagates no other exception.
         if not self._ended.is_set():
             raise KeyboardInterrupt
 
     def _wait_for_loss(self) -> str | None:
-        answered = knocked = time.monotonic()
+        answered = checked = time.monotonic()
         while not self._ended.is_set():
             if self._raylet_is_gone():
-                return None if self._ended.is_set() else "its raylet on this machine has ended"
+                return None if self._ended.is_set() else "the raylet of this machine has ended"
             now = time.monotonic()
-            if now - knocked < _KNOCK_EVERY_S:
+            if now - checked < _CHECK_EVERY_S:
                 continue
-            knocked = now
+            checked = now
             try:
-                knock(*self._control, timeout_s=_KNOCK_EVERY_S)
+                check_listening(*self._control, timeout_s=_CHECK_EVERY_S)
                 answered = now
             except OSError:
                 if now - answered > _CONTROL_GONE_S:
-                    return f"its control store has not answered for {now - answered:.0f} s"
+                    return f"the control store has not answered for {now - answered:.0f} s"
         return None
 
     def _raylet_is_gone(self) -> bool:
-        """Return whether the raylet's end of the socket is closed: it sends nothing unasked."""
+        """Return whether the raylet has closed the socket; a living raylet sends nothing on it."""
         try:
             return not self._raylet.recv(1)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""A Ray of this run's own: its folder, its start, and its complete removal."""
+"""A local Ray cluster for one run: its folder, its start, and its removal."""
 
 import gc
 import os
@@ -17,31 +17,31 @@ from search.errors import RayUnavailable, shortened
 from search.files.atomic import try_to_hold
 from search.storage.leases import Log
 
-# Ray's own name for the folder of its sockets and logs. Every process of a Ray inherits it,
-# whatever title it sets and whatever its parent becomes, so it identifies the process.
+# The environment variable with the folder of Ray's sockets and logs. Every process of a cluster
+# inherits it, even after a change of its title or parent, so it identifies the cluster's processes.
 _FOLDER = "RAY_TMPDIR"
 _PREFIX = "retort-"
 _LOCK = "held-by-its-run"
-# A socket's path has 107 bytes at most (macOS: 104), of which Ray and this file take up to 80.
-_LONGEST = 24
-# Ray's daemon waits for 15 s for two helpers that are written in Python, and `ray.init` for 30 s
-# for the daemon. Neither time can be set; a later try finds their files in memory.
+# A socket's path has at most 107 bytes (macOS: 104). Ray and this module use up to 80 of them.
+_MAX_FOLDER_LENGTH = 24
+# Ray's daemon waits 15 s for two Python helpers, and `ray.init` waits 30 s for the daemon. Neither
+# time is configurable. A later try is faster, because the files are then in the disk cache.
 _TRIES = 3
-_MOST_S = 10.0
+_END_TIMEOUT_S = 10.0
 
 _Context = TypeVar("_Context")
 
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """Give a folder for a Ray that is started in the block; end and remove both at its end.
+    """Create a folder for a Ray cluster that the block starts; remove both after the block.
 
-    Remnants of killed runs are removed first.
+    Clusters and folders of killed runs are removed first.
     """
     before = os.environ.get(_FOLDER)
     base = Path(before or _temporary())
     remove_abandoned(base)
-    folder, held = _new_folder(base)
+    folder, lock_descriptor = _new_folder(base)
     os.environ[_FOLDER] = str(folder)
     try:
         yield folder
@@ -51,30 +51,33 @@ def own_folder() -> Iterator[Path]:
         else:
             os.environ[_FOLDER] = before
         _remove(folder)
-        os.close(held)
+        os.close(lock_descriptor)
 
 
 def started(initialize: Callable[[], _Context], folder: Path, log: Log) -> _Context:
-    """Return the result of `initialize`, which starts a Ray in the folder; retry if it fails.
+    """Call `initialize`, which starts a Ray cluster in the folder; retry if it fails.
+
+    Returns:
+        The result of `initialize`.
 
     Raises:
-        RayUnavailable: no try succeeded; with Ray's message for the last.
+        RayUnavailable: no try succeeded; the message contains Ray's last message.
     """
     for left in reversed(range(_TRIES)):
         try:
             return initialize()
-        except Exception as error:  # noqa: BLE001  Ray raises no narrower one
+        except Exception as error:  # noqa: BLE001  Ray raises no narrower exception
             reason = shortened(error).rstrip(".")
         end_all_of(folder)
         ray.shutdown()
-        # A client of the ended server would in time end this process.
+        # A remaining client of the ended server would later end this process.
         gc.collect()
         if left:
-            log(f"Ray did not start: {reason}; trying again, at most {left} more times")
+            log(f"Ray did not start: {reason}; retrying, at most {left} more times")
     raise RayUnavailable(
-        f"run.ray: local needs a Ray that starts on this machine, but {_TRIES} tries failed: "
-        f"{reason}. See that there is memory, processor time, and room in {folder.parent} (or set "
-        f"{_FOLDER} to another folder, of a short name)"
+        f"run.ray: local must be able to start Ray on this machine, but {_TRIES} tries failed: "
+        f"{reason}. Free memory, processor time, or disk space in {folder.parent}, or set "
+        f"{_FOLDER} to another folder with a short path"
     )
 
 
@@ -84,15 +87,15 @@ def remove_abandoned(base: Path) -> None:
         with suppress(OSError):  # another user's, or gone by now
             if lock.parent.lstat().st_uid != os.getuid():
                 continue
-            held = os.open(lock, os.O_RDONLY)
-            if try_to_hold(held):
+            lock_descriptor = os.open(lock, os.O_RDONLY)
+            if try_to_hold(lock_descriptor):
                 _remove(lock.parent)
-            os.close(held)
+            os.close(lock_descriptor)
 
 
 def end_all_of(folder: Path) -> None:
-    """Kill every process of the Ray in the folder, and wait for their end."""
-    until = time.monotonic() + _MOST_S
+    """Kill every process of the Ray cluster in the folder, and wait for their end."""
+    until = time.monotonic() + _END_TIMEOUT_S
     while (left := _processes_of(folder)) and time.monotonic() < until:
         for process in left:
             with suppress(psutil.NoSuchProcess):
@@ -101,13 +104,14 @@ def end_all_of(folder: Path) -> None:
 
 
 def _new_folder(base: Path) -> tuple[Path, int]:
-    """Return a new folder, and a descriptor whose lock lasts as long as this process lives."""
+    """Create a folder; return it and the descriptor of its lock, which this process holds."""
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-    unseen = folder / "new"
-    held = os.open(unseen, os.O_CREAT | os.O_RDWR)
-    try_to_hold(held)
-    unseen.rename(folder / _LOCK)
-    return folder, held
+    # The file gets its final name only when it is locked: another run removes unlocked folders.
+    unlocked = folder / "new"
+    lock_descriptor = os.open(unlocked, os.O_CREAT | os.O_RDWR)
+    try_to_hold(lock_descriptor)
+    unlocked.rename(folder / _LOCK)
+    return folder, lock_descriptor
 
 
 def _remove(folder: Path) -> None:
@@ -116,7 +120,7 @@ def _remove(folder: Path) -> None:
 
 
 def _processes_of(folder: Path) -> list[psutil.Process]:
-    """Return the living processes of the Ray in the folder."""
+    """Return the living processes of the Ray cluster in the folder."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # another user's, or gone by now
@@ -126,5 +130,5 @@ def _processes_of(folder: Path) -> list[psutil.Process]:
 
 
 def _temporary() -> str:
-    usual = tempfile.gettempdir()
-    return usual if len(usual) <= _LONGEST else "/tmp"  # noqa: S108
+    default = tempfile.gettempdir()
+    return default if len(default) <= _MAX_FOLDER_LENGTH else "/tmp"  # noqa: S108

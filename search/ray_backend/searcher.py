@@ -1,4 +1,4 @@
-"""Ray Tune's access to the tuner, by a searcher, a stopper and a scheduler."""
+"""Connects Ray Tune to the tuner, by a searcher, a stopper and a scheduler."""
 
 import math
 import re
@@ -24,10 +24,10 @@ from search.records import FailureRecord
 from search.storage.artifact_owner import Claim
 from search.tuner.tuner import Tuner
 
-# The wait for other processes after the first has started, in seconds.
+# How long the first started process waits for the others to start, in seconds.
 _LATE_S = 10.0
-# Text that Ray adds for those who debug Ray.
-_WORDS_OF_RAY = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
+# Lines that Ray adds to messages for debugging Ray itself.
+_RAY_DETAILS = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name):[^\n]*")
 
 
 def run_on_ray(
@@ -37,9 +37,9 @@ def run_on_ray(
 
     Args:
         tuner: chooses the trials.
-        run: how many trials at a time, and the resources of each.
-        spec: the context that trials are run in.
-        meanwhile: called again and again while the workers start.
+        run: the number of parallel trials, and the resources of each.
+        spec: the context of the trials.
+        meanwhile: is called repeatedly while the workers start.
     """
     parallel = trials_at_a_time(run)
     searcher = RaySearcher(tuner, parallel, meanwhile)
@@ -54,7 +54,8 @@ def run_on_ray(
                 search_alg=searcher,
                 scheduler=_TrialErrorScheduler(searcher, spec.claim, run.trial_timeout),
                 num_samples=-1,
-                # One more is requested than runs, and not given: it is chosen in advance.
+                # Ray asks for one trial more than it runs. `suggest` uses this call to choose the
+                # next recipe in advance, and returns no trial.
                 max_concurrent_trials=parallel + 1,
                 reuse_actors=True,
             ),
@@ -68,14 +69,14 @@ def run_on_ray(
 
 
 class RaySearcher(Searcher):
-    """A searcher that gives Ray the tuner's trials, and the tuner Ray's reports.
+    """Searcher that passes the tuner's trials to Ray, and Ray's reports to the tuner.
 
-    Ray identifies a trial by its own id, the tuner by its number.
+    Ray identifies a trial by Ray's own id, the tuner by its number in the store.
 
     Args:
         tuner: chooses the trials.
-        parallel: how many trials run at a time.
-        meanwhile: called again and again while the workers start.
+        parallel: the number of parallel trials.
+        meanwhile: is called repeatedly while the workers start.
     """
 
     def __init__(self, tuner: Tuner, parallel: int, meanwhile: Callable[[], None]) -> None:
@@ -84,9 +85,10 @@ class RaySearcher(Searcher):
         self._parallel = parallel
         self._meanwhile = meanwhile
         self._to_start = min(parallel, tuner.missing)
-        # Ray's trials that only start their processes, and whether they have started. Their recipes
-        # are chosen when more is known. They end together: otherwise Ray would take the first free
-        # process and end one that is still starting.
+        # Placeholder trials of Ray that only start the worker processes, and whether each process
+        # has started. Recipes are chosen after the start, when the survey knows more costs. The
+        # placeholders end together: otherwise Ray would reuse the first free process, and end one
+        # that is still starting.
         self._starting: dict[str, bool] = {}
         self._patience = math.inf
         self._numbers: dict[str, int] = {}
@@ -125,15 +127,15 @@ class RaySearcher(Searcher):
         self._tuner.on_trial_end(self._numbers.pop(trial_id), outcome, cause)
 
     def number(self, trial_id: str) -> int | None:
-        """Return the tuner's number of a running trial; None for a trial that is starting up."""
+        """Return the tuner's number of a running trial; None for a placeholder trial."""
         return self._numbers.get(trial_id)
 
     def note_cause(self, trial_id: str, cause: FailureRecord) -> None:
-        """Record why the trial's process ended, until Ray reports that it did."""
+        """Store why the trial's process ended, until Ray reports the trial as complete."""
         self._causes[trial_id] = cause
 
     def should_stop(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Report a step of the trial to the tuner; return whether the trial ends here."""
+        """Report a step of the trial to the tuner; return whether the trial must stop."""
         if trial_id in self._starting:
             self._starting[trial_id] = True
             self._patience = min(self._patience, time.monotonic() + _LATE_S)
@@ -146,15 +148,15 @@ class RaySearcher(Searcher):
         return not self._tuner.on_trial_result(number, result[OUTCOME])
 
     def save(self, checkpoint_path: str) -> None:
-        """Write nothing: the store is the only truth; nothing is restored from Ray's files."""
+        """Write nothing: a search resumes from the store, never from Ray's files."""
 
     def __getstate__(self) -> dict[str, object]:
-        """Give nothing, likewise, though Ray pickles its searcher at the start."""
+        """Return no state: Ray pickles its searcher, but nothing is restored from it."""
         return {}
 
 
 class _Stopper(tune.Stopper):
-    """A stopper that asks the searcher at each step; Ray pickles it, but nothing is restored."""
+    """Stopper that asks the searcher at each step. Ray pickles it, but nothing is restored."""
 
     def __init__(self, searcher: RaySearcher) -> None:
         self._searcher = searcher
@@ -167,7 +169,7 @@ class _Stopper(tune.Stopper):
 
 
 class _TrialErrorScheduler(FIFOScheduler):
-    """A scheduler that gives the searcher the reason why a trial's process ended; Ray does not."""
+    """Scheduler that reports to the searcher why a trial's process ended, as Ray does not."""
 
     def __init__(self, searcher: RaySearcher, claim: Claim, limit_s: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -180,36 +182,39 @@ class _TrialErrorScheduler(FIFOScheduler):
         if number is None:
             return
         note = note_of(self._claim, number)
-        hung = take_note(note)
-        cause = _hung(hung, self._limit_s or 0.0) if hung else _cause(trial)
+        traceback = take_note(note)
+        cause = _timed_out(traceback, self._limit_s or 0.0) if traceback else _cause(trial)
         self._searcher.note_cause(trial.trial_id, cause)
 
     def __getstate__(self) -> dict[str, object]:
-        """Give nothing, as the searcher does."""
+        """Return no state, as the searcher does."""
         return {}
 
 
 def _cause(trial: Any) -> FailureRecord:
-    """Return Ray's reason why the trial's process ended."""
+    """Return Ray's reason for the end of the trial's process."""
     try:
         error = trial.get_pickled_error()
-    except Exception:  # noqa: BLE001  Ray's own files may be damaged: no matter
+    except Exception:  # noqa: BLE001  Ray's own files may be damaged
         error = None
     if error is None:
-        return FailureRecord(kind=PROCESS_DIED, message="its process ended; Ray does not say why")
+        return FailureRecord(
+            kind=PROCESS_DIED, message="the trial's process ended; Ray gives no reason"
+        )
     if isinstance(error, RayTaskError):
         return failure_of(error.cause if isinstance(error.cause, Exception) else error)
     text = str(error)
-    short = shortened(RuntimeError(_WORDS_OF_RAY.sub(" ", text)))
+    message = shortened(RuntimeError(_RAY_DETAILS.sub(" ", text)))
     if isinstance(error, OutOfMemoryError) or "OutOfMemoryError" in text:
-        return FailureRecord(kind=OUT_OF_MEMORY, message=short, traceback=text)
-    return FailureRecord(kind=PROCESS_DIED, message=short, traceback=text)
+        return FailureRecord(kind=OUT_OF_MEMORY, message=message, traceback=text)
+    return FailureRecord(kind=PROCESS_DIED, message=message, traceback=text)
 
 
-def _hung(where: str, limit_s: float) -> FailureRecord:
+def _timed_out(traceback: str, limit_s: float) -> FailureRecord:
     return FailureRecord(
         kind=TIMED_OUT,
-        message=f"it computed for more than {format_duration(limit_s)} and was ended: raise "
-        "run.trial_timeout, or look at where it hung",
-        traceback=where,
+        message=f"the trial must end within run.trial_timeout, but computed for more than "
+        f"{format_duration(limit_s)} and was ended: raise run.trial_timeout, or read in the "
+        "traceback where it hung",
+        traceback=traceback,
     )

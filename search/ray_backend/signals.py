@@ -1,4 +1,4 @@
-"""Signals that ask a process to end: each ends it as Ctrl-C does, with nothing left behind."""
+"""Signal handling: SIGTERM and SIGHUP end a process like Ctrl-C, with a clean-up."""
 
 import signal
 from collections.abc import Iterator
@@ -11,31 +11,32 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 def ending_like_ctrl_c() -> Iterator[None]:
     """Let SIGTERM, and the SIGHUP of a closed terminal, raise KeyboardInterrupt in the block.
 
-    They raise it once: a closed terminal and its shell send SIGHUP more than once, which must not
-    end the clean-up. A process that was told to ignore one of them, as by `nohup`, still ignores
-    it. Handlers that others set in the block, as Ray does, are gone after it.
+    The exception is raised only once: a closed terminal and its shell may send several SIGHUPs,
+    which must not interrupt the clean-up. A signal that the process already ignores, as with
+    `nohup`, stays ignored. After the block, the former handlers are restored, even if Ray set its
+    own handlers in the block.
     """
     before = {number: signal.getsignal(number) for number in _ENDING}
-    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
 
-    def end(*_: object) -> None:
-        for number in heeded:
+    def interrupt(*_: object) -> None:
+        for number in handled:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in heeded:
-        signal.signal(number, end)
+    for number in handled:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, before[number])
 
 
 @contextmanager
-def held_back(number: signal.Signals) -> Iterator[None]:
-    """Delay the signal until after the block; processes that are started in it never get it."""
+def blocked(number: signal.Signals) -> Iterator[None]:
+    """Block the signal until the end of the block; processes started in it never receive it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield

@@ -1,4 +1,4 @@
-"""The run of a study's trials: set up the tuner, and let Ray call it."""
+"""Runs a study's trials: sets up the tuner, and lets Ray call it."""
 
 import os
 import signal
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-# Ray reads these when it is imported or started. No usage statistics, and no result files that
-# nobody reads. Ctrl-C is handled here (the first one drains). A trial is no background work: at
-# Ray's niceness of 15 it would starve beside two busy threads.
+# Ray reads these variables when it is imported or started. They turn off usage statistics and
+# result files that nothing reads. `draining` handles Ctrl-C, not Ray. Workers run with niceness 0:
+# with Ray's default of 15, two busy threads of other processes would slow them down too much.
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
@@ -38,17 +38,17 @@ from search.tuner.tuner import Tuner
 def run_trials(
     study: Study, spec: StudyContextSpec, store: Store, callback: Callback, heartbeat: Heartbeat
 ) -> None:
-    """Try recipes until there are enough, the time is up, or the space is exhausted.
+    """Run trials until their number is reached, the time is used up, or the space is exhausted.
 
-    The tuner first learns from the results of earlier runs in the store, and runs interrupted
-    trials again.
+    The tuner first learns from the trials of earlier runs in the store. It runs interrupted trials
+    again.
 
     Raises:
-        Interrupted: a person pressed Ctrl-C, or asked for the end from elsewhere. Finished trials
-            are in the store; running ones are recorded as interrupted.
-        StoreError: the store can't be written; results are in the journal.
-        DiskError: no room is left for what trials write.
-        RayUnavailable: Ray can't be started or reached, or is lost.
+        Interrupted: the user pressed Ctrl-C or `retort stop` ended the search. Finished trials are
+            in the store; running ones are recorded as interrupted.
+        StoreError: the store can't be written; the results are in the journal.
+        DiskError: a disk is full.
+        RayUnavailable: Ray can't be started or reached, or its connection is lost.
     """
     feasibility = open_admission(study, spec.requirements, store)
     tuner = open_tuner(
@@ -63,39 +63,39 @@ def run_trials(
     heartbeat.begin_search(tuner.interrupt, tuner.on_lease_lost)
     try:
         if not tuner.is_over:
-            callback.log("starting the workers; measuring meanwhile what students cost")
+            callback.log("starting the workers, and measuring costs of students meanwhile")
             with ending_like_ctrl_c(), ray_of(study.run, log=callback.log), draining(tuner):
-                run_on_ray(tuner, study.run, spec, meanwhile=partial(_go_on_with, survey))
+                run_on_ray(tuner, study.run, spec, meanwhile=partial(_measure_next, survey))
     finally:
         heartbeat.end_search()
-    _check_whole(tuner, study, callback)
+    _check_ending(tuner, study, callback)
 
 
-def _go_on_with(survey: Survey) -> None:
-    with suppress(StoreError, DiskError):  # the next write reports it
-        survey.go_on()
+def _measure_next(survey: Survey) -> None:
+    with suppress(StoreError, DiskError):  # the next write reports the error
+        survey.measure_next()
 
 
-def _check_whole(tuner: Tuner, study: Study, callback: Callback) -> None:
-    """Raise the error that ended the search early; log if the time was too short."""
+def _check_ending(tuner: Tuner, study: Study, callback: Callback) -> None:
+    """Raise the error that ended the search early; log if the time limit ended it."""
     if tuner.fault:
         raise tuner.fault
     if tuner.interrupted:
-        raise Interrupted("stopped; what had finished is in the store")
+        raise Interrupted("the search was stopped; finished trials are in the store")
     if left := tuner.left_by_time:
         callback.log(
             f"search.max_time is used up, and {left} of {study.search.trials} trials were not run: "
-            f"give it more by `retort resume {study.study} search.max_time=…`"
+            f"continue with `retort resume {study.study} search.max_time=…`"
         )
 
 
 @contextmanager
 def reaching_target(study: Study) -> Iterator[None]:
-    """Connect to the cluster while the target's machine is needed."""
+    """Connect to the Ray cluster in the block, if a node of it is the target."""
     if study.budget.target.resource is None:
         yield
         return
-    advice = "Once one is there again, give the same command"
+    advice = "When a Ray cluster is running again, repeat the same command"
     with ending_like_ctrl_c(), ray_of(study.run, advice=advice):
         check_target(study.budget.target)
         yield
@@ -111,7 +111,7 @@ def draining(tuner: Tuner) -> Iterator[None]:
         pressed += 1
         if pressed > 1:
             raise KeyboardInterrupt
-        # In a thread: this one may be in the middle of a print, which is not reentrant.
+        # In another thread: this signal may interrupt a print, which is not reentrant.
         why = "stopping: running trials end first; press Ctrl-C again to stop at once"
         threading.Thread(target=tuner.interrupt, args=(why,)).start()
 

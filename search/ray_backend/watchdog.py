@@ -1,4 +1,4 @@
-"""An end for work that hangs: the process is ended, and a note records where it hung."""
+"""The watchdog: it ends a process that hangs, and a note records where it hung."""
 
 import faulthandler
 import time
@@ -10,14 +10,14 @@ from search.storage.artifact_owner import Claim
 
 
 class Watchdog:
-    """A timer that ends this process once its watched work has taken too long.
+    """Timer that ends this process if its watched work takes too long.
 
-    It needs no Python code to do so: it also ends work that hangs in a system call or holds the
+    The timer runs in native code. So it also ends work that hangs in a system call or holds the
     interpreter's lock.
 
     Args:
-        note: the file that records where the work hung; empty, and removed by `close`, if it did
-            not.
+        note: the file for the traceback of work that hangs; empty otherwise, and removed by
+            `close`.
         limit_s: the limit of all watched work together, in seconds.
     """
 
@@ -29,7 +29,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Count the time of the block; work between blocks is free."""
+        """Count the time of the block; work outside of such blocks is not counted."""
         began = time.monotonic()
         faulthandler.dump_traceback_later(max(self._left_s, 1e-3), exit=True, file=self._file)
         try:
@@ -44,12 +44,12 @@ class Watchdog:
 
 
 def note_of(claim: Claim, number: int) -> Path:
-    """Return the path of a trial's watchdog note; another run of the study has its own."""
+    """Return the path of a trial's watchdog note; each run of the study has its own notes."""
     return claim.artifacts.folder / f".trial-{number:05d}.{claim.hold[:8]}.hung"
 
 
 def take_note(note: Path) -> str:
-    """Return the watchdog's note and remove it; empty if the watchdog did not act."""
+    """Return the text of the watchdog's note and remove it; empty if the watchdog did not act."""
     try:
         text = note.read_text(errors="replace")
         note.unlink()

@@ -1,4 +1,4 @@
-"""The process in which trials run."""
+"""The worker: a process in which trials run."""
 
 import time
 from contextlib import nullcontext
@@ -16,13 +16,13 @@ from search.tuner.trial import Trial
 
 TRIAL = "trial"
 OUTCOME = "outcome"
-# The pause between two reports of a process that has started, in seconds.
+# The pause between two reports of a started process without a trial, in seconds.
 _PAUSE_S = 0.02
 EPOCH = "epoch"
 
 
 class Worker(tune.Trainable):
-    """A process that runs one trial after another, and stays warm in between.
+    """Process that runs one trial after another, and does not restart between them.
 
     A step is an epoch, or the work between two epochs.
     """
@@ -53,13 +53,13 @@ class Worker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self._progress is None:
             time.sleep(_PAUSE_S)
-            return {}  # only the start was requested
+            return {}  # a placeholder trial, which only starts the process
         with self._watchdog.watching() if self._watchdog else nullcontext():
             try:
-                news = next(self._progress)
+                item = next(self._progress)
             except StopIteration as end:
                 return {OUTCOME: end.value, "done": True}
-        return {EPOCH if isinstance(news, EpochRecord) else OUTCOME: news}
+        return {EPOCH if isinstance(item, EpochRecord) else OUTCOME: item}
 
     def cleanup(self) -> None:
         if self._progress:
@@ -70,7 +70,10 @@ class Worker(tune.Trainable):
 
 
 def _run(trial: Trial, spec: StudyContextSpec) -> Progress:
-    """Run the trial; its data are opened at its first step, so that they too may hang or fail."""
+    """Run the trial.
+
+    The first step opens the data, so that a failure or hang there counts as the trial's.
+    """
     try:
         context = open_context(spec)
     except Exception as error:  # noqa: BLE001  the trial's boundary, as in run_trial
@@ -81,7 +84,7 @@ def _run(trial: Trial, spec: StudyContextSpec) -> Progress:
             context,
             number=trial.number,
             seed=trial.seed,
-            foreseen=trial.settled_cost,
+            predicted_cost=trial.fitting_cost,
             branches=trial.branches or (),
             doubtful=trial.doubtful,
         )

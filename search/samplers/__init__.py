@@ -1,1 +1,1 @@
-"""Optuna's samplers, and one that knows what recipes cost, so that only quality is uncertain."""
+"""Optuna's samplers, and a sampler that predicts costs, so that only quality is uncertain."""

@@ -1,4 +1,4 @@
-"""The expected growth of the frontier by a recipe with known costs and unknown utility."""
+"""The expected hypervolume improvement by a recipe with known costs and uncertain utility."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -7,19 +7,19 @@ import numpy as np
 
 from search.objectives.dominance import non_dominated
 
-# With more than two costs, the volume is sampled at this many points: cells would be too many.
+# With more than two costs there are too many cells: the volume is sampled at this many points.
 _SAMPLES = 1024
 
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The points reached so far.
+    """The points of the students so far, with the corner of the box that limits the hypervolume.
 
     Attributes:
         utilities: [points]; dominated points may be among them.
-        costs: [points, costs], one to four; less is better.
-        least_utility: the utility at which gains begin.
-        worst_costs: [costs], at which gains end.
+        costs: [points, costs], one to four costs; less is better.
+        least_utility: utilities up to this one add no hypervolume.
+        worst_costs: [costs]; costs from these on add no hypervolume.
     """
 
     utilities: np.ndarray
@@ -31,17 +31,19 @@ class ParetoFront:
 def expected_improvements(
     utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:
-    """Return the dominated volume's expected growth, a share of all volume below the worst costs.
+    """Return the expected growth of the dominated hypervolume by each recipe.
 
-    Costs are known. So the growth is the integral, over all costs that are no better, of the
-    recipe's utility minus the best utility available at those costs, where that is above 0. The
-    best utility is constant between the front's coordinates, so with one or two costs the integral
-    is a sum over cells, exact for the given utilities. With more costs, it is the mean over evenly
-    spread points of the box below the worst costs.
+    The growth is a share of the whole volume below the worst costs. Because the costs are known, it
+    is an integral over all points of the cost space at which every cost is at least the recipe's
+    cost. The integrand is the recipe's utility minus the front's best utility at this point; a
+    negative difference counts as 0. The front's best utility is constant between the coordinates of
+    its points. With one or two costs, the integral is therefore a sum over cells, and exact for the
+    given utilities. With more costs, it is the mean over evenly spread points of the box below the
+    worst costs.
 
     Args:
-        utilities: equally likely ones of each recipe, such as quantiles, [recipes, draws].
-        costs: of each recipe, [recipes, costs].
+        utilities: equally likely utilities of each recipe, such as quantiles, [recipes, draws].
+        costs: the costs of each recipe, [recipes, costs].
         front: the points to compare with.
 
     Returns:
@@ -59,7 +61,7 @@ def expected_improvements(
         _edges(front.costs[:, axis], front.worst_costs[axis]) for axis in range(costs.shape[1])
     ]
     levels, which = np.unique(_best_utilities(front, edges), return_inverse=True)
-    # [recipes, levels], and the overlap of each recipe's quadrant with each cell, by axis.
+    # [recipes, levels], and the overlap of each recipe's dominated region with each cell, by axis.
     gains = np.stack([np.maximum(utilities - level, 0.0).mean(axis=1) for level in levels], axis=1)
     overlaps = [_overlaps(costs[:, axis], edges[axis]) for axis in range(costs.shape[1])]
     if len(overlaps) == 1:
@@ -77,10 +79,10 @@ def _sampled_improvements(
     utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:
     points = _spread_points(costs.shape[1]) * front.worst_costs
-    had = _best_at(points, front)
+    best_utilities = _best_at(points, front)
     growth = np.zeros(len(costs))
     for draw in utilities.T:
-        gains = np.maximum(draw[:, None] - had[None], 0.0)  # [recipes, points]
+        gains = np.maximum(draw[:, None] - best_utilities[None], 0.0)  # [recipes, points]
         gains[(costs[:, None] > points[None]).any(axis=2)] = 0.0
         growth += gains.mean(axis=1)
     mean: np.ndarray = growth / utilities.shape[1]
@@ -89,7 +91,7 @@ def _sampled_improvements(
 
 @cache
 def _spread_points(dimensions: int) -> np.ndarray:
-    """Return points of the unit box, evenly spread and always the same, [points, dimensions].
+    """Return evenly spread, deterministic points of the unit box, [points, dimensions].
 
     Source: the additive recurrence R_d of Roberts 2018, The Unreasonable Effectiveness of
     Quasirandom Sequences; its ratio is the root of x^(d+1) = x + 1.
@@ -103,19 +105,19 @@ def _spread_points(dimensions: int) -> np.ndarray:
 
 
 def _best_at(points: np.ndarray, front: ParetoFront) -> np.ndarray:
-    """Return the front's best utility at no higher costs than each point's, [points]."""
+    """Return the best utility of the front's points that cost no more than each point, [points]."""
     cheaper = (front.costs[None] <= points[:, None]).all(axis=2)
-    had = np.where(cheaper, front.utilities, front.least_utility)
-    best: np.ndarray = had.max(axis=1, initial=front.least_utility)
+    best_utilities = np.where(cheaper, front.utilities, front.least_utility)
+    best: np.ndarray = best_utilities.max(axis=1, initial=front.least_utility)
     return best
 
 
 def leads(utilities: np.ndarray, costs: np.ndarray, front: ParetoFront) -> np.ndarray:
-    """Return by how much each recipe is better than all points at no higher costs.
+    """Return the lead of each recipe over the best point that costs no more, in utility.
 
     Args:
-        utilities: one of each recipe, [recipes].
-        costs: of each recipe, [recipes, costs].
+        utilities: one utility of each recipe, [recipes].
+        costs: the costs of each recipe, [recipes, costs].
         front: the points to compare with.
 
     Returns:
@@ -131,7 +133,7 @@ def _without_dominated(front: ParetoFront) -> ParetoFront:
 
 
 def _edges(values: np.ndarray, worst: float) -> np.ndarray:
-    """Return the edges of cells: 0, each value below the worst, and the worst."""
+    """Return the edges of the cells on an axis: 0, each value below the worst, and the worst."""
     inside = values[(values > 0) & (values < worst)]
     return np.concatenate([[0.0], np.unique(inside), [worst]])
 
@@ -150,7 +152,7 @@ def _best_utilities(front: ParetoFront, edges: list[np.ndarray]) -> np.ndarray:
 
 
 def _overlaps(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return how much of each cell lies above each value, [values, cells]."""
+    """Return the length of the part of each cell that lies above each value, [values, cells]."""
     lows = np.maximum(edges[None, :-1], values[:, None])
     overlap: np.ndarray = np.maximum(edges[None, 1:] - lows, 0.0)
     return overlap

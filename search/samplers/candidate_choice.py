@@ -1,4 +1,4 @@
-"""The choice of a candidate: at first the most different one, then the most promising one."""
+"""The choice of a candidate: first the most different one, later the best expected improvement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,30 +20,31 @@ from spaces.axes.training import Training
 from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 
-# This many trials fill the space before any is chosen for its promise.
+# This many trials explore the space before the surrogate chooses candidates.
 _START = 5
 _CANDIDATES = 300
-# The number of most promising candidates to search around, and of mutants in all.
+# The number of best candidates that are mutated, and the number of all their mutants.
 _REFINED, _REFINEMENTS = 6, 60
-# The largest number of observations, and of earlier recipes, that are considered.
+# The maximum number of observations for the surrogate, and of earlier recipes to differ from.
 _OBSERVATIONS, _REMEMBERED = 300, 600
-# Recipes of the same methods count as one if all their numbers are nearer than this share of range.
+# Recipes with the same methods count as equal if each number differs by less than this share of
+# its range.
 _NEAR = 0.03
-# A branch that promises less than this share of the best branch's promise is not made.
-_NEXT_TO_NOTHING = 0.05
+# A branch is not made if its expected improvement is below this share of the best branch's.
+_LEAST_SHARE = 0.05
 # These axes do not change a student's cost.
 _COSTLESS = (Training.axis, Distillation.axis)
-# Students below this share of the best student's utility are worth nothing.
-_WORTH = 0.5
+# A student with less than this share of the best student's utility adds no hypervolume.
+_LEAST_UTILITY_SHARE = 0.5
 
 
 class CandidateChooser:
-    """Chooser among candidates that learns from the trials so far.
+    """Chooser of candidates; it fits a surrogate to the trials so far.
 
     Args:
-        distributions: of the flat parameters.
+        distributions: the distributions of the flat parameters.
         predict: predicts a recipe's cost.
-        budget: the limits of that cost.
+        budget: the limits of the costs.
         goal: the study's goal.
     """
 
@@ -67,10 +68,10 @@ class CandidateChooser:
         self._rows: dict[Recipe, np.ndarray] = {}
 
     def choose(self, candidates: Candidates, history: History) -> Candidate:
-        """Choose the recipe to try next; one that was tried before only if there is no other."""
+        """Choose the next recipe; choose a tried recipe only if there is no other."""
         parents = _parents(history.finished)
         found = candidates.pool(parents, _CANDIDATES)
-        pool = self._fresh(candidates.admitted(found, _CANDIDATES), history)
+        pool = self._unlike_tried(candidates.admitted(found, _CANDIDATES), history)
         trained = len(history.finished) + len(history.stopped)
         if not history.finished or trained + len(history.pending) < _START:
             return self._most_different(pool, candidates, history)
@@ -79,51 +80,53 @@ class CandidateChooser:
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
     ) -> list[Recipe]:
-        """Return recipes of at most `count` groups, the most promising group first.
+        """Return recipes of at most `count` groups, in order of the expected improvement.
 
-        A chosen group is assumed to end as expected, so that the next one adds to it. Groups that
-        promise almost nothing are left out. So are those that promise less for each epoch than
-        `own`, whose training they share: another trial gains more in that time. Before any trial
-        has finished, only the cheapest group is taken, as it pushes the frontier the furthest.
+        A chosen group is assumed to reach its expected utility, so that the next group is chosen
+        for its additional improvement. Groups with almost no expected improvement are left out. So
+        are groups with less expected improvement per epoch than `own`, whose training they share: a
+        new trial would improve the frontier more in the same time. Before any trial has finished,
+        only the cheapest group is returned, because it extends the frontier the most.
         """
         pool = [_with_cost(recipe, self._predict) for group in groups for recipe in group]
         if not pool:
             return []
         group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         if not history.finished:
-            # Among groups without a known cost, the last one, which is cut the most.
+            # Without known costs, this is the last group, which has the strongest pruning.
             return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
         fitted, itself = self._surrogate(history), _with_cost(own, self._predict)
-        promised = self._promise_of(itself, pool, fitted, history)
-        enough = promised * _epochs_beside(own, pool)
+        own_improvement = self._expected_improvement(itself, pool, fitted, history)
+        enough = own_improvement * _epochs_beside(own, pool)
         surrogate = self._believing(fitted, history)
         front = self._front(surrogate, [itself, *pool], history)
         rows = self._candidate_rows(pool)
-        quantiles, believed = surrogate.quantiles(rows), surrogate.expected(rows)
+        quantiles, expected = surrogate.quantiles(rows), surrogate.expected(rows)
         costs = self._costs.of_candidates(pool, front.worst_costs)
         chosen: list[int] = []
         least = 0.0
         for _ in range(count):
             scores = expected_improvements(quantiles, costs, front)
             scores[np.isin(group_of, group_of[chosen]) | (scores < enough)] = 0.0
-            least = least or _NEXT_TO_NOTHING * float(scores.max())
+            least = least or _LEAST_SHARE * float(scores.max())
             best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
             if not len(best):
                 break
             chosen += [int(place) for place in best[np.argsort(-scores[best])]]
             front = replace(
                 front,
-                utilities=np.append(front.utilities, believed[best]),
+                utilities=np.append(front.utilities, expected[best]),
                 costs=np.concatenate([front.costs, costs[best]]),
             )
         return [pool[place].recipe for place in chosen]
 
-    def _promise_of(
+    def _expected_improvement(
         self, own: Candidate, others: Sequence[Candidate], surrogate: Surrogate, history: History
     ) -> float:
-        """Return by how much a running recipe was expected to push out the frontier.
+        """Return the expected improvement of the frontier by a running recipe, before it started.
 
-        The box holds the others as well, so that the result is comparable with their promises.
+        The box of the hypervolume contains the others too, so that the result is comparable with
+        their expected improvements.
         """
         before = replace(
             history,
@@ -136,8 +139,11 @@ class CandidateChooser:
         cost = self._costs.of_candidates([own], front.worst_costs)
         return float(expected_improvements(quantiles, cost, front)[0])
 
-    def _fresh(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
-        """Return candidates unlike all tried ones; else those not tried; else all."""
+    def _unlike_tried(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
+        """Return the candidates that differ clearly from all tried recipes.
+
+        If there are none, return those that were not tried; if there are none either, return all.
+        """
         tried = set(history.tried)
         new = [one for one in pool if one.recipe not in tried]
         if not new or not tried:
@@ -151,9 +157,10 @@ class CandidateChooser:
     def _most_different(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        """Return the candidate whose shape and cost are the furthest from all that was trained.
+        """Return the candidate whose shape and cost differ most from all trained recipes.
 
-        The very first is the cheapest: whatever its utility, it pushes the frontier the furthest.
+        The first candidate of a study is the cheapest: it extends the frontier the most, whatever
+        its utility.
         """
         before = [one.recipe for one in history.finished]
         before += [*(one.recipe for one in history.stopped), *history.pending]
@@ -170,22 +177,22 @@ class CandidateChooser:
     def _cheapest(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        """Return the candidate, of the pool or near its best, with the lowest costs.
+        """Return the cheapest candidate of the pool, or of the mutants of its cheapest candidates.
 
-        It leaves the most of the box below the worst costs. Numbers that change no cost are in the
-        middle of their ranges.
+        The cheapest candidate has the largest box between its costs and the worst costs. Parameters
+        that change no cost are set to the middle of their ranges.
         """
         best = [pool[i] for i in self._cheapest_first(pool)[:_REFINED]]
         mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
-        nearby = [*best, *self._fresh(candidates.fitting(mutants), history)]
+        nearby = [*best, *self._unlike_tried(candidates.fitting(mutants), history)]
         found = nearby[int(self._cheapest_first(nearby)[0])]
         params = {key: self._middles.get(key, value) for key, value in found.params.items()}
-        settled = Candidate(params, Recipe.from_params(params), found.cost)
-        taken = settled.recipe in history.tried or settled.recipe.conflict()
-        return found if taken else settled
+        centered = Candidate(params, Recipe.from_params(params), found.cost)
+        is_unusable = centered.recipe in history.tried or centered.recipe.conflict()
+        return found if is_unusable else centered
 
     def _cheapest_first(self, pool: Sequence[Candidate]) -> np.ndarray:
-        """Return their places, sorted by how much of the box below the worst costs they leave."""
+        """Return the candidates' places, the largest box up to the worst costs first."""
         worst = self._costs.worst([], pool)
         costs = self._costs.of_candidates(pool, worst)
         left = np.maximum(1 - costs / worst, 0.0).prod(axis=1)
@@ -200,7 +207,7 @@ class CandidateChooser:
         scores = self._scores(pool, surrogate, front)
         best = [pool[i] for i in np.argsort(-scores, kind="stable")[:_REFINED]]
         mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
-        around = self._fresh(candidates.fitting(mutants), history)
+        around = self._unlike_tried(candidates.fitting(mutants), history)
         pool = [*best, *around]
         return pool[int(self._scores(pool, surrogate, front).argmax())]
 
@@ -209,12 +216,13 @@ class CandidateChooser:
     ) -> np.ndarray:
         quantiles = surrogate.quantiles(self._candidate_rows(pool))
         costs = self._costs.of_candidates(pool, front.worst_costs)
-        # Where nothing promises to improve on the frontier, the nearest to it comes first.
+        # Without any expected improvement, the candidate that is nearest to the frontier comes
+        # first.
         lead = leads(quantiles[:, -1], costs, front)
         return expected_improvements(quantiles, costs, front) + 1e-9 * lead
 
     def _surrogate(self, history: History) -> Surrogate:
-        """Fit the utility to the newest trials; finished ones go before stopped ones."""
+        """Fit a surrogate to the newest trials; finished trials come before stopped ones."""
         finished = history.finished[-_OBSERVATIONS:]
         stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
         endings = [ending_of(one, finished) for one in stopped]
@@ -231,14 +239,14 @@ class CandidateChooser:
         )
 
     def _believing(self, surrogate: Surrogate, history: History) -> Surrogate:
-        """Return the surrogate as if running trials had ended as expected."""
+        """Return the surrogate as if running trials had reached their expected utilities."""
         running = _running(history)
         return surrogate.believing(self._known_rows(running)) if running else surrogate
 
     def _front(
         self, surrogate: Surrogate, pool: Sequence[Candidate], history: History
     ) -> ParetoFront:
-        """Return the front that was reached, or that running trials are expected to reach."""
+        """Return the front of finished students and of running trials' expected students."""
         known = [one.utility for one in history.finished if one.feasible]
         reached = [one for one in history.finished if one.feasible and not one.elsewhere]
         utilities = [one.utility for one in reached]
@@ -250,7 +258,7 @@ class CandidateChooser:
         return ParetoFront(
             np.array(utilities),
             np.array(costs).reshape(-1, len(worst)),
-            _WORTH * max([*utilities, *known], default=0.0),
+            _LEAST_UTILITY_SHARE * max([*utilities, *known], default=0.0),
             worst,
         )
 
@@ -258,7 +266,7 @@ class CandidateChooser:
         return np.stack([self._features.row(one.params, one.cost) for one in pool])
 
     def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        """Return features of recipes that were tried; keep them once their costs are known."""
+        """Return the features of tried recipes; cache them as soon as their costs are known."""
         for recipe in recipes:
             if recipe not in self._rows and (cost := self._predict(recipe)):
                 self._rows[recipe] = self._features.row(recipe.to_params(), cost)
@@ -278,13 +286,13 @@ def _with_cost(recipe: Recipe, predict: Predict) -> Candidate:
 
 
 def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
-    """Return the epochs that each branch adds to the shared training, as shares of `own`'s."""
+    """Return the epochs that each branch adds to the trial, as shares of `own`'s epochs."""
     whole = 1 + own.pruning.training_share + own.quantization.tuning_share
     return np.array([one.recipe.pruning.training_share / whole for one in branches])
 
 
 def _parents(finished: Sequence[FinishedTrial]) -> list[Mapping[str, Scalar]]:
-    """Return parameters of the trials that no other dominates, and of the three best."""
+    """Return the parameters of the non-dominated trials, and of the three with the best utility."""
     if not finished:
         return []
     feasible = [one for one in finished if one.feasible] or list(finished)

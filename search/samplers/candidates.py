@@ -1,4 +1,4 @@
-"""Candidates for the next recipe: drawn from the space, or mutated from known recipes."""
+"""Candidates for the next recipe: drawn from the space, or mutated from tried recipes."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +12,19 @@ from search.records import Cost
 from spaces.distributions import Scalar, Suggester
 from spaces.recipe import Recipe
 
-# Predicts a recipe's cost from student, pruning and quantization; None where it can't.
+# Predicts a recipe's cost from student, pruning and quantization; None without a prediction.
 Predict = Callable[[Recipe], Cost | None]
 
-# The number of unpredictable costs that each proposal may measure, as long as that takes.
-_LOOKS = 3
-# Share of candidates drawn from the whole space, so that no part of it is lost.
+# The number of unpredictable costs that each proposal may measure; this can take seconds.
+_MEASUREMENTS = 3
+# The share of candidates that are drawn from the whole space, so that no region is ignored.
 _DRAWN_SHARE = 0.4
-# Chance that a parameter of a mutated recipe differs from its parent's.
+# Probabilities that a parameter of a mutated recipe differs from its parent's.
 _MUTATION_RATES = (0.1, 0.25, 0.5)
-# Standard deviation of a number's mutation, as a share of its (logarithmic) range.
+# The standard deviation of a number's mutation, as a share of its (logarithmic) range.
 _STEP = 0.15
-# Rounds of mutation towards a budget that no candidate fits so far.
-_APPROACHES = 3
+# The number of rounds of mutation towards the budget while no candidate fits it.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class CostSource:
     """The source of recipes' costs.
 
     Attributes:
-        predict: in about a millisecond; None where no estimate is possible.
-        measure: by building the student, in about a second; None where it can't be built. It is
-            called for a few recipes that `predict` can't estimate, so that they become known.
+        predict: predicts a cost in about a millisecond; returns None without a prediction.
+        measure: measures a cost by building the student, in about a second; returns None if the
+            student can't be built. It is called for a few recipes that `predict` can't predict.
     """
 
     predict: Predict
@@ -42,14 +42,14 @@ class CostSource:
 
 
 class Space(Protocol):
-    """The part of a search space that candidates need."""
+    """The part of a search space that candidates use."""
 
     def suggest(self, trial: Suggester) -> dict[str, Scalar]: ...
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe with its cost; None where the cost is unknown."""
+    """A recipe with its predicted or measured cost; None if the cost is unknown."""
 
     params: Mapping[str, Scalar]
     recipe: Recipe
@@ -57,7 +57,7 @@ class Candidate:
 
 
 class Draw:
-    """A stand-in for an Optuna trial: it draws values uniformly, on a log scale where needed."""
+    """Suggester in place of an Optuna trial: it draws uniformly, on a linear or log scale."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -66,7 +66,7 @@ class Draw:
         return _number(self._share(name, low, high, log=log), low, high, log=log)
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        # Half a step beyond both ends, so that the ends are as likely as values between.
+        # The range is extended by 0.5 at both ends, so that its ends are as likely as other values.
         edges = low - 0.5, high + 0.5
         value = _number(self._share(name, *edges, log=log), *edges, log=log)
         return min(max(round(value), low), high)
@@ -75,12 +75,12 @@ class Draw:
         return choices[int(self._rng.random() * len(choices))]
 
     def _share(self, name: str, low: float, high: float, *, log: bool) -> float:
-        """Return where in the range the value shall lie, from 0 to 1."""
+        """Return the position of the value in its range, from 0 to 1."""
         return self._rng.random()
 
 
 class Mutation(Draw):
-    """A stand-in, too: most values are those of a parent, and numbers change by small steps."""
+    """Suggester that takes most values from a parent, and changes other numbers by small steps."""
 
     def __init__(
         self, rng: np.random.Generator, parent: Mapping[str, Scalar], *, rate: float
@@ -90,15 +90,15 @@ class Mutation(Draw):
         self._rate = rate
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        kept = self._kept(name, low, high)
-        return super().suggest_float(name, low, high, log=log) if kept is None else float(kept)
+        own = self._inherited(name, low, high)
+        return super().suggest_float(name, low, high, log=log) if own is None else float(own)
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        kept = self._kept(name, low, high)
-        return super().suggest_int(name, low, high, log=log) if kept is None else int(kept)
+        own = self._inherited(name, low, high)
+        return super().suggest_int(name, low, high, log=log) if own is None else int(own)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if self._keeps(name) and self._parent[name] in choices:
+        if self._is_unchanged(name) and self._parent[name] in choices:
             return self._parent[name]
         return super().suggest_categorical(name, choices)
 
@@ -109,26 +109,26 @@ class Mutation(Draw):
         share += _STEP * self._rng.standard_normal()
         return min(max(share, 0.0), 1.0)
 
-    def _kept(self, name: str, low: float, high: float) -> float | None:
-        """Return the parent's exact number, so that a result for it is found again.
+    def _inherited(self, name: str, low: float, high: float) -> float | None:
+        """Return the parent's exact number; None if it changes or lies outside the range.
 
-        None where it is to change, or lies outside the range.
+        An unchanged number must be exact, so that a known cost is found for it.
         """
-        value = float(self._parent[name]) if self._keeps(name) else None
+        value = float(self._parent[name]) if self._is_unchanged(name) else None
         return value if value is not None and low <= value <= high else None
 
-    def _keeps(self, name: str) -> bool:
+    def _is_unchanged(self, name: str) -> bool:
         return name in self._parent and self._rng.random() >= self._rate
 
 
 class Candidates:
-    """Maker of candidates, which remembers their costs during one proposal.
+    """Maker of candidates for one proposal; it caches their costs.
 
     Args:
-        space: where recipes come from.
+        space: the search space of the recipes.
         costs: the source of their costs.
         budget: the limits of their costs.
-        rng: decides all draws.
+        rng: the generator of all random numbers.
     """
 
     def __init__(
@@ -136,26 +136,27 @@ class Candidates:
     ) -> None:
         self._space = space
         self._source = costs
-        self._looks = _LOOKS
+        self._measurements_left = _MEASUREMENTS
         self._budget = budget
         self._rng = rng
         self._costs: dict[object, Cost | None] = {}
 
     def pool(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Return distinct candidates; a share is drawn, the rest is mutated from parents.
+        """Return distinct candidates: a share drawn from the space, the rest mutated from parents.
 
-        Some unpredictable costs are measured. While there are no parents, trials wait for this
-        proposal; then they are measured only where no candidate is known to fit.
+        A few unpredictable costs are measured. Without parents, the study has just begun and
+        workers wait for this proposal. Costs are then measured only if no candidate is known to
+        fit.
         """
         drawn = round(count * _DRAWN_SHARE) if parents else count
         found = [self._candidate(Draw(self._rng)) for _ in range(drawn)]
         found = _distinct(found + self.mutants(parents, count - drawn))
         if not parents and self.fitting(found):
             return found
-        return [self._looked_at(one) if one.cost is None else one for one in found]
+        return [self._with_cost(one) if one.cost is None else one for one in found]
 
     def mutants(self, parents: Sequence[Mapping[str, Scalar]], count: int) -> list[Candidate]:
-        """Return candidates near the parents, equally many for each, by small and large changes.
+        """Return mutations of the parents, equally many of each, with small and large changes.
 
         Candidates that contradict themselves are left out.
         """
@@ -173,11 +174,12 @@ class Candidates:
         return [one for one in pool if one.cost is not None and self._budget.admits(one.cost)]
 
     def admitted(self, pool: Sequence[Candidate], count: int) -> list[Candidate]:
-        """Return the candidates that fit; where none does, mutate the nearest a few times.
+        """Return the candidates that fit the budget.
 
-        Where none fits even then, return the one that breaks the budget by the least.
+        If none fits, those nearest to the budget are mutated a few times. If none fits even then,
+        return the candidate that exceeds the budget by the least.
         """
-        for _ in range(_APPROACHES):
+        for _ in range(_ROUNDS):
             if fitting := self.fitting(pool):
                 return fitting
             known = sorted((one for one in pool if one.cost), key=self._excess)
@@ -203,24 +205,24 @@ class Candidates:
             self._costs[key] = self._source.predict(recipe)
         return self._costs[key]
 
-    def _looked_at(self, candidate: Candidate) -> Candidate:
-        """Return the candidate with its cost, predicted now, or measured if still allowed."""
+    def _with_cost(self, candidate: Candidate) -> Candidate:
+        """Return the candidate with its cost, predicted or, while allowed, measured."""
         recipe = candidate.recipe
         cost = self._source.predict(recipe)
-        if cost is None and self._looks and self._source.measure:
-            self._looks -= 1
+        if cost is None and self._measurements_left and self._source.measure:
+            self._measurements_left -= 1
             cost = self._source.measure(recipe)
         self._costs[_key(recipe)] = cost
         return replace(candidate, cost=cost)
 
 
 def _key(recipe: Recipe) -> tuple[object, ...]:
-    """Return what decides its cost: shapes and number format, not how weights are learned."""
+    """Return the methods that decide the recipe's cost; training and distillation do not."""
     return recipe.student, recipe.pruning, recipe.quantization
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates without repetitions and without those that contradict themselves."""
+    """Return the candidates without duplicates, and without those that contradict themselves."""
     by_recipe = {candidate.recipe: candidate for candidate in candidates}
     return [one for one in by_recipe.values() if one.recipe.conflict() is None]
 

@@ -1,4 +1,4 @@
-"""The costs of recipes as coordinates, and the corner up to which they count."""
+"""The costs of recipes as coordinates, and the worst corner of the cost space."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class CostSpace:
     """The space of the costs that a goal minimises.
 
     Args:
-        goal: its costs are the axes, in its order.
-        budget: bounds some of them.
+        goal: the goal; its costs, in its order, are the axes.
+        budget: the limits of some costs.
         predict: predicts a recipe's cost.
     """
 
@@ -28,11 +28,13 @@ class CostSpace:
         self._predict = predict
 
     def worst(self, reached: Sequence[tuple[float, ...]], pool: Sequence[Candidate]) -> np.ndarray:
-        """Return the corner, [costs]: the budget, or for a free cost a little above the highest.
+        """Return the worst corner, [costs]: the budget's limits.
+
+        For a cost without a limit, the corner is 1% above the highest known cost.
 
         Args:
             reached: coordinates of finished students.
-            pool: candidates; those whose costs are not known don't count.
+            pool: candidates; those without known costs are ignored.
         """
         known = [one.cost for one in pool if one.cost]
         corner = []
@@ -44,18 +46,18 @@ class CostSpace:
         return np.array(corner, dtype=float)
 
     def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:
-        """Return coordinates, [candidates, costs]."""
+        """Return the coordinates of the candidates, [candidates, costs]."""
         return np.array([self._point(one.cost, worst) for one in pool])
 
     def of_recipe(self, recipe: Recipe, worst: np.ndarray) -> tuple[float, ...]:
-        """Return coordinates from the recipe's predicted cost."""
+        """Return the coordinates of the recipe, from its predicted cost."""
         return self._point(self._predict(recipe), worst)
 
     def of_finished(self, finished: FinishedTrial) -> tuple[float, ...]:
-        """Return coordinates from predicted costs, as for candidates.
+        """Return the coordinates of a finished trial, from predicted costs as for candidates.
 
-        A latency that was measured while the machine was slow would suggest that the same shape
-        could do better.
+        A latency that was measured while the machine was slow would be above the prediction for the
+        same shape. A candidate of that shape would then wrongly appear as an improvement.
         """
         predicted = self._predict(finished.recipe) or {}
         if all(limit.cost in predicted for limit in self._goal.costs):
@@ -63,7 +65,7 @@ class CostSpace:
         return finished.costs
 
     def _point(self, cost: Cost | None, worst: np.ndarray) -> tuple[float, ...]:
-        """Return coordinates; an unknown cost counts as half of the worst."""
+        """Return the coordinates of a cost; an unknown value counts as half of the worst."""
         known = cost or {}
         halves = (worst / 2).tolist()
         return tuple(

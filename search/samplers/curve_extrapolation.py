@@ -1,44 +1,46 @@
-"""The predicted end of a training, running or stopped, from those that ended before it."""
+"""Predicts the final utility of a training from those that ended before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, fmean
 
-# Before this many have ended, the remaining gain can't be predicted.
+# The number of ended trainings that a prediction needs.
 ENOUGH = 3
-# Hope: to end better than this share of similar trainings.
-_HOPE = 0.75
-# Assumed before any has ended: a lead stays as large as it is; and this assumption's error.
+# The optimistic prediction is this quantile of the final utilities of similar trainings.
+_OPTIMISTIC_QUANTILE = 0.75
+# The prior mean and standard deviation of the slope; a slope of 1 means that a lead stays constant.
 _SLOPE, _SLOPE_DEVIATION = 1.0, 0.2
-# How far endings lie from the prediction, in logits, and how many trainings that prior is worth.
+# The prior standard deviation of final utilities from the prediction, in logits, and the number of
+# trainings that this prior counts as.
 _DEVIATION, _DEVIATION_WORTH = 0.2, 3
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The predicted logit of a utility, and the variance about it."""
+    """A predicted final utility: the mean of its logit, and the variance."""
 
     logit: float
     variance: float
 
     @property
-    def hope(self) -> float:
-        """The logit above which a quarter of such trainings end."""
-        return NormalDist(self.logit, sqrt(self.variance)).inv_cdf(_HOPE)
+    def optimistic_logit(self) -> float:
+        """The logit that the final utilities of a quarter of such trainings exceed."""
+        return NormalDist(self.logit, sqrt(self.variance)).inv_cdf(_OPTIMISTIC_QUANTILE)
 
 
-def foreseen_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
-    """Predict the end of a training, compression included.
+def predicted_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
+    """Predict the final utility of a training, after compression.
 
-    The prediction is a line through other trainings: their values at the same point, and at their
-    end. Early utilities are largely noise: a training that is far behind after the first epoch ends
-    only a little behind. A line models this; a gain that is the same for all would not.
+    The prediction is a linear regression over other trainings: from their logits at the same point
+    to their final logits. Early utilities contain much noise: a training that is far behind after
+    the first epoch ends only a little behind. A line models this; one constant gain for all
+    trainings would not.
 
     Args:
-        reached: the logit of its utility at some point of its training.
-        ended: of others, the logits of the utility at the same point and of the last one; at
-            least one.
+        reached: the logit of the training's utility at some point.
+        ended: for each of at least one other training, the logit of its utility at the same point
+            and the logit of its final utility.
 
     Source: linear regression with a normal prior on its slope, Bishop 2006, Pattern Recognition
     and Machine Learning, section 3.3.

@@ -1,4 +1,4 @@
-"""Features: recipes as numbers, the columns between which a surrogate measures distance."""
+"""Features: recipes as rows of numbers, for the distances of a surrogate."""
 
 import math
 import re
@@ -12,26 +12,26 @@ from search.objectives.limits import MACS, PARAMETERS
 from search.records import Cost
 from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scalar
 
-# The value of a number whose method was not chosen; the method's own column marks such recipes.
+# The feature of a parameter whose method was not chosen; the method's own column marks this.
 _ABSENT = 0.5
-# Listed numbers that span more than this factor are compared on a log scale.
+# Options that are numbers and span more than this factor are compared on a log scale.
 _WIDE = 8.0
 
 
 class FeatureColumn(Protocol):
-    """One number of each recipe."""
+    """A column of features: one number for each recipe."""
 
     @property
     def categorical(self) -> bool:
-        """Whether values are codes, which are equal or not, rather than near or far."""
+        """Whether values are codes: two codes are only equal or different."""
 
     def value(self, params: Mapping[str, Scalar]) -> float:
-        """Return the recipe's number."""
+        """Return the recipe's feature."""
 
 
 @dataclass(frozen=True)
 class NumericFeature:
-    """A parameter's place in its range, from 0 to 1."""
+    """The position of a number parameter in its range, from 0 to 1."""
 
     key: str
     low: float
@@ -50,7 +50,7 @@ class NumericFeature:
 
 @dataclass(frozen=True)
 class CategoryCode:
-    """The group of options that a parameter belongs to; -1 where it is absent or in no group."""
+    """The code of a parameter's option or group of options; -1 if it is absent."""
 
     key: str
     codes: Mapping[Scalar, int]
@@ -63,12 +63,13 @@ class CategoryCode:
 class Features:
     """Features of recipes and their costs, as rows.
 
-    The first columns are log10 of the parameters and of the MACs. Then comes every parameter that
-    varies in the space, numbers by their place in their range and names by a code. Where several
-    names share a family, such as `mobilenetv3` of `mobilenetv3_small_050`, it has a column, too.
+    The first two columns are log10 of the number of parameters and of the MACs. The others are the
+    flat parameters that vary in the space: numbers by their position in their range, names by a
+    code. If several names share a family, such as `mobilenetv3` for `mobilenetv3_small_050`, the
+    family has a column too.
 
     Args:
-        distributions: of the flat parameters, as `SearchSpace.distributions` returns them.
+        distributions: the distributions of the flat parameters, from `SearchSpace.distributions`.
     """
 
     def __init__(self, distributions: Mapping[str, Distribution]) -> None:
@@ -80,13 +81,13 @@ class Features:
 
     @property
     def shape_columns(self) -> np.ndarray:
-        """The columns that describe shape and cost: all but the parameters' numbers."""
+        """A mask of the columns that describe shape and cost: all except numeric parameters."""
         shape: np.ndarray = self.categorical.copy()
         shape[:2] = True
         return shape
 
     def row(self, params: Mapping[str, Scalar], cost: Cost | None) -> np.ndarray:
-        """Return a recipe's features, [columns]; unknown counts are taken as a million."""
+        """Return a recipe's features, [columns]; an unknown count is assumed to be a million."""
         known = cost or {}
         counts = [math.log10(max(known.get(one.cost, 10**6), 1)) for one in (PARAMETERS, MACS)]
         return np.array([*counts, *(column.value(params) for column in self._columns)])
@@ -101,7 +102,7 @@ def family(name: str) -> str:
 def squared_differences(
     rows: np.ndarray, others: np.ndarray, categorical: np.ndarray
 ) -> np.ndarray:
-    """Return by column: the squared difference of numbers, and whether codes differ.
+    """Return the squared difference in each column; for codes, 1 if they differ, else 0.
 
     Args:
         rows: [n, columns].

@@ -1,4 +1,4 @@
-"""An Optuna sampler that is given the recipes' costs, and learns only their utility."""
+"""An Optuna sampler that uses predicted costs, and models only the utility."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,24 +25,23 @@ from spaces.search_space import SearchSpace
 
 
 class CostAwareSampler(BaseSampler):
-    """Sampler of whole recipes, by expected hypervolume improvement at their known cost.
+    """Sampler of whole recipes by expected hypervolume improvement at known costs.
 
-    A Gaussian process learns the utility of the goal's metric; `costs` predicts the costs. The
-    values of a trial are its utility and the goal's costs. A trial that was stopped early may carry
-    its learning curve as the user attribute `history.CURVE`. Running trials, and all else under
-    way, are assumed to end as expected, so that parallel proposals differ.
+    A Gaussian process models the utility of the goal's metric; `costs` predicts the costs. The
+    values of an Optuna trial are its utility and the goal's costs. A trial that was stopped early
+    may have its learning curve as the user attribute `history.CURVE`. Running trials, and recipes
+    under way, are assumed to reach their expected utility, so that parallel proposals differ.
 
     A proposal depends only on the seed, the trial's number, the trials before it and the recipes
-    under way: a study that is rebuilt from the same trials continues as it would have.
+    under way. After a resume with the same trials, the proposals are therefore the same.
 
     Args:
-        space: where recipes come from; a trial's `suggest` calls are answered with one whole
-            recipe.
+        space: the search space; a trial's `suggest` calls return the values of one whole recipe.
         costs: the source of the recipes' costs.
-        budget: proposals stay within it wherever a recipe is found that does.
-        seed: decides all draws.
+        budget: proposals are within the budget if such a recipe is found.
+        seed: the seed of all random numbers.
         goal: the study's goal.
-        under_way: recipes that are being made but are not yet trials of the study.
+        under_way: returns the recipes that are being made but are not yet trials of the study.
     """
 
     def __init__(
@@ -68,16 +67,16 @@ class CostAwareSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return every parameter of the space: a proposal holds those of its chosen methods."""
-        noted = _Distributions()
+        """Return every parameter of the space; a proposal contains those of its methods."""
+        recorder = _Distributions()
         for name, distribution in self._space.distributions().items():
-            distribution.suggest(noted, name)
-        return noted.by_name
+            distribution.suggest(recorder, name)
+        return recorder.by_name
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return one whole recipe's parameters; none where every recipe has been tried."""
+        """Return the parameters of one whole recipe; empty if every recipe has been tried."""
         others = study.get_trials(deepcopy=False)
         before = (other for other in others if other.number != trial.number)
         history = read_history(before, self._under_way())
@@ -85,21 +84,21 @@ class CostAwareSampler(BaseSampler):
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)
-        # Matrices are small: more threads would take cores from trials, and save no time.
+        # The matrices are small: more threads would save no time, and take cores from trials.
         with threadpool_limits(1):
             return dict(self._chooser.choose(candidates, history).params)
 
     def promising(
         self, study: Study, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
     ) -> list[Recipe]:
-        """Return the most promising of the groups' recipes.
+        """Return the branches with the largest expected improvement.
 
         Args:
-            study: the results so far.
-            own: the trial's recipe, from which they branch off.
-            groups: of recipes that it costs little more to make together; for each pruning method,
-                the groups that are cut the most come last.
-            count: the largest number of groups.
+            study: the Optuna study with the results so far.
+            own: the recipe of the trial whose branches are chosen.
+            groups: groups of branches that differ in quantization alone; for each pruning method,
+                the groups with the strongest pruning come last.
+            count: the maximum number of chosen groups.
         """
         history = read_history(study.get_trials(deepcopy=False), self._under_way())
         with threadpool_limits(1):
@@ -117,7 +116,7 @@ class CostAwareSampler(BaseSampler):
 
 
 class _Distributions:
-    """A stand-in for an Optuna trial, which notes the distributions that it is asked for."""
+    """Suggester in place of an Optuna trial, which records the requested distributions."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, BaseDistribution] = {}

@@ -1,4 +1,4 @@
-"""The utilities of the trials so far: finished ones in full, stopped ones by their curve."""
+"""The results of the trials so far, as the sampler `gp` uses them."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,19 +9,19 @@ import numpy as np
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from search.samplers.curve_extrapolation import ENOUGH, Ending, foreseen_ending
+from search.samplers.curve_extrapolation import ENOUGH, Ending, predicted_ending
 from search.samplers.logit_scale import to_logits
 from spaces.axes.order import AXES
 from spaces.distributions import Scalar
 from spaces.recipe import Recipe
 
-# User attribute of a trial: its learning curve, [share of its epochs, utility] for each point.
+# The user attribute with a trial's learning curve: [share of its epochs, utility] for each point.
 CURVE = "curve"
 
-# User attribute of a trial: whether its student is another study's, and not yet made in this one.
+# The user attribute that marks a trial of another study; this study may try the recipe too.
 ELSEWHERE = "elsewhere"
 
-# The gain after a stop, used before finished curves can predict it: in logits, for each
+# The gain after an early stop while too few finished curves exist: in logits, for each unit of the
 # natural logarithm of training time, and its standard deviation.
 _GAIN, _GAIN_DEVIATION = 0.4, 0.4
 
@@ -30,9 +30,16 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial with its final utility and its costs, in the order of the goal's costs.
+    """A finished trial.
 
-    `feasible`: it broke no limit. `elsewhere`: this study has no such student yet.
+    Attributes:
+        params: the recipe's flat parameters.
+        recipe: the recipe.
+        utility: the final utility, 0 to 1.
+        costs: the costs, in the order of the goal's costs.
+        feasible: whether it breaks no limit.
+        curve: the learning curve; may be empty.
+        elsewhere: whether another study made the student.
     """
 
     params: Mapping[str, Scalar]
@@ -46,7 +53,7 @@ class FinishedTrial:
 
 @dataclass(frozen=True)
 class StoppedTrial:
-    """A trial that ended early: its utility at the given share of its epochs."""
+    """A trial that was stopped early: its last utility, at a share of its epochs."""
 
     recipe: Recipe
     utility: float
@@ -55,10 +62,14 @@ class StoppedTrial:
 
 @dataclass(frozen=True)
 class History:
-    """All proposed recipes, sorted by their results.
+    """All proposed recipes, grouped by their results.
 
-    `under_way` holds recipes that are being made beside the pending trials. `tried` holds every
-    recipe, whatever its result in this study, so that none is proposed again.
+    Attributes:
+        finished: trials with a final utility.
+        stopped: trials that were stopped early.
+        pending: recipes of running trials.
+        under_way: further recipes that are being made, such as branches.
+        tried: all recipes of this study, whatever their result; none is proposed again.
     """
 
     finished: tuple[FinishedTrial, ...]
@@ -69,11 +80,11 @@ class History:
 
 
 def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
-    """Convert Optuna's trials to this project's terms; skip trials that hold no whole recipe.
+    """Convert Optuna's trials to a history; skip trials without a whole recipe.
 
     Args:
-        trials: of a study.
-        under_way: recipes that are being made beside them.
+        trials: all trials of an Optuna study.
+        under_way: recipes that are being made but are not yet trials.
     """
     finished: list[FinishedTrial] = []
     stopped: list[StoppedTrial] = []
@@ -93,21 +104,21 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         elif curve:
             share, utility = curve[-1]
             stopped.append(StoppedTrial(recipe, utility, share))
-    beside = tuple(under_way)
-    return History(tuple(finished), tuple(stopped), tuple(pending), beside, (*tried, *beside))
+    others = tuple(under_way)
+    return History(tuple(finished), tuple(stopped), tuple(pending), others, (*tried, *others))
 
 
 def ending_of(stopped: StoppedTrial, finished: Sequence[FinishedTrial]) -> Ending:
-    """Predict how a stopped trial would have ended, compression included.
+    """Predict the utility that a stopped trial would have reached, after compression.
 
-    The prediction uses what finished trials had reached after the same share of their epochs.
+    The prediction uses the utilities of finished trials at the same share of their epochs.
     """
     (reached,) = to_logits(np.array([stopped.utility])).tolist()
     ended = [(_at(stopped.share, one.curve), one.utility) for one in finished if one.curve]
     if len(ended) >= ENOUGH:
-        return foreseen_ending(reached, to_logits(np.array(ended)).tolist())
-    missing = -math.log(min(max(stopped.share, 0.01), 1.0))
-    return Ending(reached + _GAIN * missing, 0.05 + (_GAIN_DEVIATION * missing) ** 2)
+        return predicted_ending(reached, to_logits(np.array(ended)).tolist())
+    log_remaining = -math.log(min(max(stopped.share, 0.01), 1.0))
+    return Ending(reached + _GAIN * log_remaining, 0.05 + (_GAIN_DEVIATION * log_remaining) ** 2)
 
 
 def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:
@@ -121,7 +132,7 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
     try:
         return Recipe.from_params(params)
-    except ValueError:  # from an older study, whose methods had other parameters
+    except ValueError:  # a recipe of an older study, whose methods had other parameters
         return None
 
 
@@ -139,5 +150,5 @@ def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial
 
 
 def _at(share: float, curve: Curve) -> float:
-    """Return the utility at the point of the curve that is nearest to the share."""
+    """Return the utility of the curve's point that is nearest to the share."""
     return min(curve, key=lambda point: abs(point[0] - share))[1]

@@ -10,12 +10,12 @@ from spaces.recipe import Recipe
 def learning_curve(
     recipe: Recipe, epochs: Iterable[EpochRecord], metric: Metric
 ) -> list[tuple[float, float]]:
-    """Return shares of the epochs before pruning that were done, with the utility at each.
+    """Return the points of the training before pruning: the share of epochs done, and the utility.
 
     Args:
-        recipe: the trial's.
-        epochs: its own, or some of them; those of a recovery are left out.
-        metric: the metric of their scores.
+        recipe: the trial's recipe.
+        epochs: all or some of the trial's epochs; those of other stages are left out.
+        metric: the metric of the epochs' scores.
     """
     planned = recipe.training.epochs
     return [

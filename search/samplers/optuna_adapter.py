@@ -1,4 +1,4 @@
-"""The adapter of Optuna's samplers, which makes them aware of the budget."""
+"""The adapter of Optuna's samplers: it passes them recipes, outcomes and the budget."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -30,35 +30,37 @@ from spaces.distributions import Distribution, FloatRange, IntRange, OneOf
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
-# Proposals in a row that may repeat a recipe before the space counts as exhausted. The sampler
-# `gp` looks through hundreds of recipes for each.
+# The space counts as exhausted after this many consecutive proposals of known recipes. The sampler
+# `gp` compares hundreds of recipes for each proposal.
 _PATIENCE, _PATIENCE_WITH_GP = 200, 10
-# The space counts as one in which nothing fits after this many refused recipes in a row.
-_MOST_TURNED_AWAY = 1000
+# No recipe of the space counts as fitting after this many consecutive refusals.
+_MAX_REFUSALS = 1000
 
 _POPULATION = 16
 _GENERATION = "NSGAIISampler:generation"
 
-# Returns the outcome of a recipe that is not to be tried; None lets it through.
+# Returns the outcome of a recipe that must not be tried; None admits the recipe.
 CostGate = Callable[[Recipe], Outcome | None]
 
 
 class Sampler:
-    """Sampler: it proposes recipes, each one once, and learns from their outcomes.
+    """Sampler: it proposes each recipe at most once, and learns from outcomes.
 
-    Optuna's own trial of a proposed recipe stays in here: others identify it by the recipe.
+    Callers identify a trial by its recipe. Optuna's trial objects are private to this class.
 
-    Objectives: the goal's metric up, its costs down. A budget's limits are Optuna's constraints.
+    The sampler maximises the goal's metric and minimises its costs. The budget's limits are
+    Optuna's constraints.
 
     Args:
-        space: where recipes come from.
+        space: the search space.
         name: `gp`, `tpe`, `nsga2`, `optuna-gp` or `random`.
-        seed: the same proposals for the same outcomes in the same order.
+        seed: the seed; equal seeds and equal outcomes in the same order give equal proposals.
         goal: the study's goal.
-        earlier: the number of trials in earlier runs, whose draws are not to be repeated.
+        earlier: the number of trials of earlier runs; it changes the seed of Optuna's own samplers,
+            so that they do not repeat their random numbers.
         costs: the source of recipes' costs; `gp` needs it, the others ignore it.
-        budget: the limits of the costs, likewise.
-        gate: recipes that it refuses are learned from and not proposed.
+        budget: the limits of the costs; only `gp` uses it.
+        gate: refuses recipes; the sampler learns from a refused recipe, and does not propose it.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Sampler:
         self._tried: set[str] = set()
         self._proposed: dict[str, optuna.Trial] = {}
         self._under_way: dict[str, Recipe] = {}
-        self._turned_away = 0
+        self._refusals = 0
         self._study = optuna.create_study(
             directions=_directions(goal),
             sampler=self._cost_aware(seed, costs, budget)
@@ -91,30 +93,35 @@ class Sampler:
         self._generation_size = _POPULATION if name == "nsga2" else None
 
     def ask(self) -> Recipe | None:
-        """Propose a recipe that is new and passes the gate; None where no more can be found."""
+        """Propose a new recipe that the gate admits; None if none can be found."""
         while isinstance(found := self.ask_once(), Outcome):
             pass
         return found
 
     def ask_once(self) -> Recipe | Outcome | None:
-        """Propose a new recipe, or return the outcome with which the gate refused it.
+        """Propose a new recipe; if the gate refuses it, return the gate's outcome instead.
 
-        None where no more can be found.
+        Returns:
+            A recipe or an outcome; None if no new recipe can be found.
         """
-        exhausted = self._turned_away == _MOST_TURNED_AWAY
+        exhausted = self._refusals == _MAX_REFUSALS
         recipe = None if exhausted else self._new_recipe()
         refusal = self._gate(recipe) if recipe else None
         if recipe is None or refusal is None:
-            self._turned_away = 0
+            self._refusals = 0
             return recipe
-        self._turned_away += 1
+        self._refusals += 1
         self.tell(recipe, refusal)
         return refusal
 
     def promising(
         self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int
     ) -> list[Recipe] | None:
-        """Return the best branches of `own`, from at most `count` groups; None if not ranked."""
+        """Return the best branches of `own`, from at most `count` groups; only `gp` ranks branches.
+
+        Returns:
+            The branches, the best first; None for other samplers than `gp`.
+        """
         sampler = self._study.sampler
         if not isinstance(sampler, CostAwareSampler):
             return None
@@ -123,30 +130,30 @@ class Sampler:
     def tell(
         self, recipe: Recipe, outcome: Outcome, *, branch: bool = False, elsewhere: bool = False
     ) -> None:
-        """Learn the outcome of a recipe, whoever proposed it; recipes outside the space don't help.
+        """Learn from the outcome of a recipe; ignore a recipe outside of the space.
 
-        Only complete trials teach values; all teach constraints.
+        Only complete trials have values for the objectives; all trials have constraints.
 
         Args:
-            recipe: the recipe that was tried; proposed or expected, unless it was tried elsewhere.
-            outcome: its result.
-            branch: whether another trial trained the student, whose learning curve it bears.
-            elsewhere: whether the student is another study's; this one may make it too.
+            recipe: the recipe that was tried. It was proposed or expected, or tried elsewhere.
+            outcome: its outcome.
+            branch: whether the student is a branch; its learning curve is then that of the trial.
+            elsewhere: whether another study made the student; this study may try the recipe too.
         """
-        asked = None if elsewhere else self._proposed.pop(recipe.digest(), None)
-        if asked:
-            self._tell_proposed(asked, recipe, outcome)
+        trial = None if elsewhere else self._proposed.pop(recipe.digest(), None)
+        if trial:
+            self._finish_proposed(trial, recipe, outcome)
             return
         if not elsewhere:
             self._under_way.pop(recipe.digest(), None)
         if self.space.contains(recipe.to_params()):
-            self._tell_other(recipe, outcome, branch=branch, elsewhere=elsewhere)
+            self._add_other(recipe, outcome, branch=branch, elsewhere=elsewhere)
 
     def expect(self, recipe: Recipe) -> bool:
-        """Note a recipe that is to be tried without having been proposed.
+        """Mark a recipe that will be tried but was not proposed, such as a branch.
 
         Returns:
-            False where it was proposed, or is expected, already.
+            Whether the recipe is new; False if it was already proposed or expected.
         """
         new = self._take(recipe)
         if new:
@@ -154,12 +161,12 @@ class Sampler:
         return new
 
     def release(self, recipe: Recipe) -> None:
-        """Note that an expected recipe is not to be tried for now."""
+        """Unmark an expected recipe that will not be tried, so that it can be proposed."""
         if self._under_way.pop(recipe.digest(), None):
             self._tried.remove(recipe.digest())
 
-    def _tell_proposed(self, trial: optuna.Trial, recipe: Recipe, outcome: Outcome) -> None:
-        """End the trial that Optuna began when it proposed the recipe."""
+    def _finish_proposed(self, trial: optuna.Trial, recipe: Recipe, outcome: Outcome) -> None:
+        """Finish the Optuna trial of a proposed recipe."""
         for limit, excess in _constraints(outcome).items():
             trial.set_constraint(limit, excess)
         if curve := self._curve(recipe, outcome):
@@ -167,10 +174,10 @@ class Sampler:
         state, values = self._verdict(outcome)
         self._study.tell(trial, values=values, state=state)
 
-    def _tell_other(
+    def _add_other(
         self, recipe: Recipe, outcome: Outcome, *, branch: bool, elsewhere: bool
     ) -> None:
-        """Add a trial to Optuna's, of a recipe that it did not propose."""
+        """Add an Optuna trial for a recipe that Optuna did not propose."""
         params = recipe.to_params()
         state, values = self._verdict(outcome)
         curve = [] if branch else self._curve(recipe, outcome)
@@ -197,14 +204,14 @@ class Sampler:
         )
 
     def _generation(self, state: OptunaState) -> dict[str, int]:
-        """Return a trial's generation; NSGA-II breeds only from trials that carry one."""
+        """Return a trial's generation; NSGA-II selects parents only among trials that have one."""
         if self._generation_size is None or state is not OptunaState.COMPLETE:
             return {}
         complete = len(self._study.get_trials(deepcopy=False, states=(OptunaState.COMPLETE,)))
         return {_GENERATION: complete // self._generation_size}
 
     def _take(self, recipe: Recipe) -> bool:
-        """Mark a recipe as no longer to be proposed; return False where it is marked already."""
+        """Mark a recipe as tried; return False if it was marked before."""
         digest = recipe.digest()
         new = digest not in self._tried
         self._tried.add(digest)
@@ -224,20 +231,20 @@ class Sampler:
         utility = self._goal.utility(outcome)
         if outcome.state is TrialState.COMPLETE and utility is not None and outcome.cost:
             return OptunaState.COMPLETE, [utility, *self._goal.costs_of(outcome.cost)]
-        # A partial or unknown utility must not pass for a final one.
+        # A partial or unknown utility must not count as a final one.
         early = outcome.state in (TrialState.INFEASIBLE, TrialState.STOPPED)
         return OptunaState.PRUNED if early else OptunaState.FAIL, None
 
     def _curve(self, recipe: Recipe, outcome: Outcome) -> list[tuple[float, float]]:
-        """Return the learning curve of a trial that went well."""
-        went_well = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
-        return learning_curve(recipe, outcome.epochs, self._goal.metric) if went_well else []
+        """Return the learning curve of a complete or stopped trial; empty for other trials."""
+        has_curve = outcome.state in (TrialState.COMPLETE, TrialState.STOPPED)
+        return learning_curve(recipe, outcome.epochs, self._goal.metric) if has_curve else []
 
     def _cost_aware(
         self, seed: int, costs: CostSource | None, budget: Budget | None
     ) -> BaseSampler:
         if costs is None:
-            raise ValueError("the sampler gp must be told what recipes cost, but costs is None")
+            raise ValueError("the sampler gp must have a source of costs, but costs is None")
         return CostAwareSampler(
             self.space,
             costs=costs,

@@ -1,4 +1,4 @@
-"""The surrogate: a Gaussian process that predicts the utility of recipes that were not tried."""
+"""The surrogate: a Gaussian process that predicts the utility of untried recipes."""
 
 import math
 from collections.abc import Callable
@@ -21,28 +21,28 @@ from sklearn.gaussian_process.kernels import (
 from search.samplers.features import squared_differences
 from search.samplers.logit_scale import from_logits, to_logits
 
-# A training that failed to learn counts as this far, in logits, below the best, and no further.
+# Utilities are clipped to at most this many logits below the best, so that a training that learned
+# nothing does not dominate the fit.
 _DEPTH = 5.0
-# The prior deviation of recipes' logits, and how many observations it is worth: the first
-# observations come from few trainings, and are alike.
+# The prior standard deviation of recipes' logits, and the number of observations that it counts as:
+# the first observations come from few trainings, and are too similar.
 _SPREAD, _SPREAD_WORTH = 0.3, 3
-# Hyperparameters are fitted to at most this many observations, in at most this many steps.
+# The maximum number of observations and of steps for fitting hyperparameters.
 _FITTED_ON = 100
 _STEPS = 15
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16)])
-# No optimum comes near these bounds: the prior keeps it inside, so scikit-learn need not warn.
+# The prior keeps the optimum far from these bounds, so that scikit-learn does not warn.
 _BOUNDS = (1e-6, 1e6)
 
-# A function to minimise with its gradient, the point to start from, the bounds; as scikit-learn
-# calls it.
+# A function that returns a value to minimise and its gradient, as scikit-learn passes it.
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
     """Matérn kernel (of order 5/2) with a length scale for each column, over numbers and codes.
 
-    Equal codes are at distance 0, and different ones at distance 1, so that a choice among many
-    names has one length scale, not one for each name.
+    Equal codes have the distance 0, different codes the distance 1. A choice among many names
+    therefore has one length scale, not one for each name.
 
     Args:
         length_scales: [columns], above 0.
@@ -65,9 +65,9 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
         Y: np.ndarray | None = None,  # noqa: N803
         eval_gradient: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Return the kernel between rows; on request, also its gradient by log length scale."""
+        """Return the kernel between rows, and optionally its gradient by log length scale."""
         squared = squared_differences(X, X if Y is None else Y, self.categorical)
-        # scikit-learn turns a single length scale into a plain number.
+        # scikit-learn passes a single length scale as a scalar.
         inverse = np.atleast_1d(self.length_scales) ** -2.0
         scaled = math.sqrt(5) * np.sqrt(squared @ inverse)
         decay = np.exp(-scaled)
@@ -80,13 +80,13 @@ class RecipeKernel(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # typ
 
 
 class Surrogate:
-    """Surrogate of utility by features, learned from observations; it works on logits.
+    """Surrogate: a regression from features to utility, fitted to observations on the logit scale.
 
     Args:
         rows: features, [observations, columns]; at least one observation.
         utilities: shares from 0 to 1, [observations].
-        variances: by how much each is less certain than a finished training, in squared logits,
-            [observations].
+        variances: the variance of each observation beyond that of a finished training, in squared
+            logits, [observations].
         categorical: which columns hold codes, [columns].
     """
 
@@ -114,7 +114,7 @@ class Surrogate:
         self._condition()
 
     def believing(self, rows: np.ndarray) -> "Surrogate":
-        """Return a surrogate that takes this one's expectations at `rows` as observed.
+        """Return a surrogate that treats this one's predictions at `rows` as observations.
 
         Source: the kriging believer of Ginsbourger, Le Riche and Carraro 2010, Kriging is
         well-suited to parallelize optimization.
@@ -133,7 +133,7 @@ class Surrogate:
     def quantiles(self, rows: np.ndarray) -> np.ndarray:
         """Return equally likely utilities at each row, ascending, [rows, 16].
 
-        They are of the utility itself: the noise of one training is left out.
+        The noise of a single training is not included.
         """
         mean, deviation = self._process.predict(rows, return_std=True)
         noise = self._kernel.k2.noise_level
@@ -141,7 +141,7 @@ class Surrogate:
         return self._utilities(mean[:, None] + deviation[:, None] * _QUANTILES)
 
     def _utilities(self, standard: np.ndarray) -> np.ndarray:
-        """Return utilities from standardised logits, by the mean and scale of the observed ones."""
+        """Convert standardised logits to utilities."""
         return from_logits(standard * self._scale + self._mean)
 
     def _condition(self) -> None:
@@ -150,7 +150,7 @@ class Surrogate:
 
 
 def _prior_kernel(categorical: np.ndarray) -> Any:
-    """Return the kernel at the most probable hyperparameters before any observation."""
+    """Return the kernel at the mode of the hyperparameters' prior."""
     means, _ = _log_prior(len(categorical))
     scales = np.exp(means[1:-1])
     signal = ConstantKernel(1.0, _BOUNDS) * RecipeKernel(scales, categorical)
@@ -158,7 +158,7 @@ def _prior_kernel(categorical: np.ndarray) -> Any:
 
 
 def _log_prior(columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return means and deviations of the log hyperparameters: signal, length scales, noise.
+    """Return prior means and deviations of the log hyperparameters: signal, length scales, noise.
 
     Source: Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
     Dimensions, arXiv:2402.02229: length scales that grow with the root of the dimension.
@@ -172,10 +172,10 @@ def _log_prior(columns: int) -> tuple[np.ndarray, np.ndarray]:
 def _most_probable(
     objective: Objective, start: np.ndarray, bounds: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return hyperparameters near the most probable ones: a bounded number of steps of L-BFGS.
+    """Return approximate maximum a posteriori hyperparameters, after a few steps of L-BFGS.
 
-    scikit-learn's own optimizer maximises only the likelihood, which a few observations of many
-    columns leave undecided.
+    scikit-learn's own optimizer maximises only the likelihood. With few observations of many
+    columns, the likelihood alone does not determine the hyperparameters.
     """
     means, deviations = _log_prior(len(start) - 2)
 

@@ -1,1 +1,1 @@
-"""Studies and trials in SQL, the leases of running studies, and the retry of failed writes."""
+"""Studies and trials in SQL, the leases of running studies, and retries of failed writes."""

@@ -1,4 +1,4 @@
-"""A copy of a store, made before an irreversible change. A backup is itself a store."""
+"""A copy of a store, made before an irreversible change. A backup is a store too."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ _ROWS_AT_A_TIME = 1000
 
 
 def backup_path(database: Database, revision: str) -> Path:
-    """Return a backup's path: beside the file; in the current folder for a server's database."""
+    """Return a backup's path: in the folder of the file, or in the current folder for a server."""
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{time.monotonic_ns() % 10**6:06d}"
     file = database.file or Path.cwd() / f"{database.url.database}.db"
     return file.with_name(f"{file.stem}.schema-{revision}.{stamp}.bak{file.suffix}")
@@ -35,13 +35,13 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
         StoreError: the file exists, or can't be written.
     """
     if destination.exists():
-        raise StoreError(f"{destination} is there already: name another file for the backup")
+        raise StoreError(f"{destination} exists already: name another file for the backup")
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
         if database.file is not None:
             with database.reading() as session:
                 raw = session.connection().connection
-                raw.commit()  # a copy can't be made within a transaction
+                raw.commit()  # VACUUM INTO can't run within a transaction
                 raw.execute("VACUUM INTO ?", (str(temporary),))
         else:
             _copy_rows(database, temporary, revision=revision)
@@ -57,7 +57,7 @@ def back_up(database: Database, destination: Path, *, revision: str) -> Path:
 
 
 def _copy_rows(database: Database, path: Path, *, revision: str) -> None:
-    """Copy another kind of database row by row; both were built by the same migrations."""
+    """Copy a database of another kind row by row; both have the same migrations."""
     engine = create_engine(f"sqlite:///{path}")
     try:
         with database.reading() as session, engine.begin() as copy:
@@ -90,11 +90,13 @@ def _plain(value: object) -> object:
 
 
 def sqlite_problems(database: Database) -> list[str]:
-    """Return the problems that SQLite itself finds in its file."""
+    """Return the problems that SQLite's own checks find in its file."""
     if database.file is None:
         return []
     with database.reading() as session:
         found = session.execute(text("PRAGMA integrity_check")).scalars().all()
         orphans = session.execute(text("PRAGMA foreign_key_check")).all()
     problems = [f"the file is damaged: {line}" for line in found if line != "ok"]
-    return problems + [f"row {row[1]} of {row[0]} belongs to none of {row[2]}" for row in orphans]
+    return problems + [
+        f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans
+    ]

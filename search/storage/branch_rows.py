@@ -1,4 +1,4 @@
-"""Rows of branches: trials of their own that were made of another trial's student, their parent."""
+"""Rows of branches: trials that start from the student of another trial, their parent."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,11 +15,11 @@ from search.storage.tables import StudyRow, TrialRow
 def keep_branches(
     session: Session, study: StudyRow, parent: TrialRow, branches: Sequence[Branch]
 ) -> list[int]:
-    """Add the branches that are not stored yet, and return the numbers of all of them."""
+    """Add the branches that are not stored yet, and return the numbers of all branches."""
     own = TrialRow.study_id == study.id, TrialRow.parent == parent.number
-    made = session.execute(select(TrialRow.number, TrialRow.params).where(*own)).all()
+    stored = session.execute(select(TrialRow.number, TrialRow.params).where(*own)).all()
     return [
-        next((number for number, params in made if params == branch.params), None)
+        next((number for number, params in stored if params == branch.params), None)
         or _added(session, study, parent, branch)
         for branch in branches
     ]

@@ -1,7 +1,7 @@
-"""The rule for the values of each column, on every kind of database.
+"""The rule for the values of each column, for all kinds of databases.
 
-Constraints stop other programs from most invalid writes. They do not stop an edit by hand, which
-can switch them off.
+The constraints of the tables prevent most invalid writes. A manual edit can disable them, so these
+rules are checked in addition.
 """
 
 import math
@@ -21,15 +21,15 @@ from search.storage.tables import Table as TableRow
 
 _SECTIONS = ("data", "space", "budget", "search", "run")
 _MOST = 1e12
-"""In milliseconds or seconds: far above any measurement, far below where arithmetic overflows."""
+"""In milliseconds or seconds: far above any measurement, but too low for an overflow."""
 _MOST_COST = 1e18
-"""In the unit of any cost: chosen in the same way."""
+"""In the unit of any cost: likewise."""
 _YEARS = range(1970, 3000)
 
 
 @dataclass(frozen=True)
 class ColumnRule:
-    """A rule for a column's values, in words that follow `must be`."""
+    """A rule for a column's values; `words` continue the text `must be`."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -100,7 +100,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _is_flat(value: object) -> bool:
-    """Return whether the value is an object whose values are texts, numbers and truth values."""
+    """Return whether the value is an object whose values are texts, numbers or booleans."""
     return (
         type(value) is dict and all(map(_is_text, value)) and all(map(_is_scalar, value.values()))
     )
@@ -131,7 +131,7 @@ def _has_budget(value: object) -> bool:
     try:
         stored_budget(value)  # type: ignore[arg-type]
     except BadInput:
-        return True  # a limit of a plugin that is not installed here
+        return True  # the limit may belong to a plugin that is not installed here
     except ValueError:
         return False
     return True
@@ -163,7 +163,7 @@ _COUNT = ColumnRule("a whole number, 0 or above", _is_count)
 _COST = ColumnRule("a JSON object of finite numbers, 0 or above", _is_cost)
 _QUALITY = ColumnRule("a JSON object of metrics, each with a value and an error", _is_quality)
 _MEASURE = ColumnRule(f"a number from 0 to {_MOST:g}", _is_measure)
-_FLAT = ColumnRule("a JSON object of texts, finite numbers and truth values", _is_flat)
+_FLAT = ColumnRule("a JSON object of texts, finite numbers and booleans", _is_flat)
 _BY_TYPE: tuple[tuple[type[Any], ColumnRule], ...] = (
     (Text, _TEXT),
     (UtcTime, ColumnRule(f"a time from {_YEARS[0]} to {_YEARS[-1]}", _is_time)),
@@ -190,8 +190,8 @@ _BY_NAME: Mapping[str, ColumnRule] = {
         f"a JSON object of finite values whose {', '.join(_SECTIONS)} are objects, and whose "
         "budget has limits such as 2MB and 5ms", _has_budget,
     ),
-    "artifacts": ColumnRule("a folder or a URL, with its home folder written out", _is_place),
-    "artifact_path": ColumnRule("a path inside the artifacts", _is_inside),
+    "artifacts": ColumnRule("a folder or a URL, without ~ at its start", _is_place),
+    "artifact_path": ColumnRule("a path inside the artifacts folder", _is_inside),
 }  # fmt: skip
 _OF_ONE_TABLE: Mapping[tuple[str, str], ColumnRule] = {
     ("studies", "state"): _one_of(StudyState),
@@ -200,18 +200,18 @@ _OF_ONE_TABLE: Mapping[tuple[str, str], ColumnRule] = {
 }
 
 
-def _law(table: Table, column: Column[Any]) -> ColumnRule:
+def _rule(table: Table, column: Column[Any]) -> ColumnRule:
     if own := _OF_ONE_TABLE.get((table.name, column.name)):
         return own
     if column.name in _BY_NAME:
         return _BY_NAME[column.name]
-    return next(law for kind, law in _BY_TYPE if isinstance(column.type, kind))
+    return next(rule for kind, rule in _BY_TYPE if isinstance(column.type, kind))
 
 
-LAWS: Mapping[str, tuple[tuple[str, ColumnRule, bool], ...]] = {
+COLUMN_RULES: Mapping[str, tuple[tuple[str, ColumnRule, bool], ...]] = {
     table.name: tuple(
-        (column.name, _law(table, column), bool(column.nullable)) for column in table.columns
+        (column.name, _rule(table, column), bool(column.nullable)) for column in table.columns
     )
     for table in TableRow.metadata.sorted_tables
 }
-"""By table: each column's name, its rule, and whether it may be NULL."""
+"""The columns of each table: the name, the rule, and whether it may be NULL."""

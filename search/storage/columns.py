@@ -1,7 +1,6 @@
-"""Column types whose values can always be fetched, whatever an edit by hand has put into a row.
+"""Column types that return `Unreadable` for an invalid value instead of raising an error.
 
-A value that its column does not allow is fetched as `Unreadable`; `search.storage.soundness`
-reports it.
+Manual edits can put any value into a row. `search.storage.soundness` reports such values.
 """
 
 import json
@@ -21,7 +20,7 @@ class Unreadable:
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware time, in UTC. SQLite has no time zones: they are removed and added here."""
+    """A timezone-aware time, in UTC. SQLite stores no time zone, so this type adds it."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -60,7 +59,7 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Flag(TypeDecorator[bool]):
-    """A truth value; SQLAlchemy's own type reads every other value as true."""
+    """A boolean; SQLAlchemy's own type returns True for any other value."""
 
     impl = Boolean
     cache_ok = True
@@ -75,7 +74,7 @@ class Flag(TypeDecorator[bool]):
 
 
 def read_json(raw: object) -> object:
-    """Read SQLite's JSON text, where a column can contain anything."""
+    """Parse SQLite's JSON text; any other value becomes `Unreadable`."""
     if not isinstance(raw, str):
         return Unreadable(raw)
     try:

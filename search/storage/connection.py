@@ -1,4 +1,4 @@
-"""An open database: transactions with the same interface on SQLite and PostgreSQL."""
+"""An open database, with the same interface for SQLite and PostgreSQL."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Database:
             self._reader = self._engine
         else:
             self._engine = _postgresql(self.url, self.place, patience_s=patience_s)
-            # One snapshot for all queries of a transaction, as SQLite gives anyway.
+            # One snapshot for all queries of a transaction; SQLite has this by default.
             self._reader = self._engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -53,15 +53,17 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a transaction that sees one state of the store, whatever others write meanwhile."""
+        """Open a transaction that sees one state of the store, without later writes of others."""
         with self._naming_faults(), Session(self._reader) as session, session.begin():
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Open a transaction that commits at its end, or changes nothing if an error is raised."""
+        """Open a transaction that commits at the end of the block, or rolls back after an error."""
         if self.read_only:
-            raise StoreError(f"the store {self.place} was opened for reading only")
+            raise StoreError(
+                f"the store {self.place} must be opened for writing, but was opened read-only"
+            )
         with self._naming_faults(), Session(self._writer) as session, session.begin():
             yield session
 
@@ -71,7 +73,8 @@ class Database:
         option = f" --store {shlex.quote(f'sqlite:///{self.file}')}" if self.file else ""
         return DamagedRow(
             f"the study {damage.study} is damaged in {self.place}: {damage}; "
-            f"`retort db check{option}` names all such rows: mend them, or put back a backup",
+            f"list all such rows with `retort db check{option}`, then correct them or restore a "
+            "backup",
             study=damage.study,
         )
 
@@ -94,11 +97,11 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
     path = f"file:{quote(str(file))}?mode={'ro' if read_only else 'rwc'}"
 
     def connect() -> sqlite3.Connection:
-        still = read_only and _is_still(file)
-        # isolation_level=None: otherwise the module begins transactions of its own. They are
-        # deferred, and fail as soon as two of them write.
+        is_immutable = read_only and _is_immutable(file)
+        # isolation_level=None: otherwise the module begins deferred transactions itself, and these
+        # fail if two of them write.
         connection = sqlite3.connect(
-            f"{path}&immutable=1" if still else path,
+            f"{path}&immutable=1" if is_immutable else path,
             uri=True,
             timeout=patience_s,
             isolation_level=None,
@@ -111,7 +114,7 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
             raise
         return connection
 
-    # Each transaction asks anew whether the file is immutable.
+    # Without a pool, each transaction checks again whether the file is immutable.
     pool = NullPool if read_only and not os.access(file.parent, os.W_OK) else None
     engine = create_engine(
         url, creator=connect, poolclass=pool, json_deserializer=read_json, **_COMMON
@@ -120,11 +123,11 @@ def _sqlite(url: URL, *, read_only: bool, patience_s: float) -> Engine:
     return engine
 
 
-def _is_still(file: Path) -> bool:
-    """Return whether nobody writes to the file: its folder is read-only, and its log is empty.
+def _is_immutable(file: Path) -> bool:
+    """Return whether no process writes to the file: its folder is read-only, and its log is empty.
 
-    Readers can't open such a file normally: they would have to create the log that they share with
-    writers, and it does not exist while nobody writes.
+    Readers can't open such a file normally: SQLite would have to create the log that readers share
+    with writers.
     """
     log = file.with_name(f"{file.name}-wal")
     return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
@@ -139,10 +142,10 @@ def _prepare(connection: sqlite3.Connection, *, read_only: bool, patience_s: flo
 
 
 def _write_ahead(connection: sqlite3.Connection, *, patience_s: float) -> None:
-    """Have the file log its changes ahead; it stores this, so only one connection changes it.
+    """Set SQLite's write-ahead log. The file stores this setting, so it is changed only once.
 
-    SQLite may refuse the change at once where several processes want it at the same time: of two
-    that read, neither can wait for the other.
+    If several processes change the setting at the same time, SQLite can refuse at once instead of
+    waiting, to avoid a deadlock. So this function retries.
     """
     end = time.monotonic() + patience_s
     while True:
@@ -167,11 +170,12 @@ def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
         )
     except ImportError:
         raise StoreError(
-            f"the store {place} needs psycopg: pip install -e '.[postgresql]'"
+            f"the store {place} needs psycopg, which is not installed: "
+            "pip install -e '.[postgresql]'"
         ) from None
 
     @event.listens_for(engine, "connect")
-    def be_patient(connection: Any, _record: object) -> None:
+    def set_lock_timeout(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET lock_timeout = {round(patience_s * 1000)}")
         connection.commit()
@@ -179,8 +183,7 @@ def _postgresql(url: URL, place: str, *, patience_s: float) -> Engine:
     return engine
 
 
-# Parameters are hidden because error messages are shown, and parameters include a study's
-# configuration.
+# Hide parameters in error messages: they include a study's configuration.
 _COMMON: dict[str, Any] = {
     "hide_parameters": True,
     "json_serializer": partial(json.dumps, allow_nan=False),

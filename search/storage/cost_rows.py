@@ -1,4 +1,4 @@
-"""The table of costs: read whole for a setting, extended row by row."""
+"""The table of costs."""
 
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -19,13 +19,13 @@ def known_costs(session: Session, setting: CostSetting) -> dict[Shape, Cost]:
     return {
         Shape(student=row.student, pruning=row.pruning, quantization=row.quantization): row.cost
         for row in session.scalars(query)
-        # The cost in a damaged row is measured anew; `retort db check` names the row.
+        # A damaged row is ignored, so its cost is measured again; `retort db check` names the row.
         if not any(damages(CostRow.__tablename__, vars(row), study="", label=""))
     }
 
 
 def keep_cost(session: Session, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-    """Add a row, or fill the gaps of an existing one. Two processes may do so at once."""
+    """Add a row, or add missing costs to an existing one; safe for concurrent processes."""
     key = asdict(setting) | asdict(shape)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow)

@@ -1,4 +1,4 @@
-"""Checks of a store: its own consistency, and the artifacts that it names."""
+"""Checks of a store: its own consistency, and the artifacts that it records."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ from search.storage.leases import Log, standing
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
 
-# Names that a trial writes among the artifacts, and names that remain where it was killed.
+# Names that a trial writes in the artifacts folder, and names that remain after a kill.
 _OF_A_TRIAL = re.compile(r"trial-\d{5,}(-\d+)?|\.(trial-|teacher\.|owner\.).*\.(tmp|old|hung)")
 _TESTED = "tested"
 _AXES = ("student", "distillation", "pruning", "quantization")
@@ -22,7 +22,7 @@ _ASIDE = "aside"
 
 
 def check_store(store: Store) -> list[str]:
-    """Return the problems, one line each; unfinished work of a running study is not a problem."""
+    """Return one line for each problem; unfinished work of a running study is not a problem."""
     damages = store.damages()
     problems = list(store.integrity_problems())
     problems += [f"{one.study}: {one}" if one.study else str(one) for one in damages]
@@ -32,31 +32,34 @@ def check_store(store: Store) -> list[str]:
 
 
 def students_aside(store: Store) -> list[str]:
-    """Return how many students clean-ups have set aside, and in which folder, one line each.
+    """Return one line for each folder with students that clean-ups have set aside.
 
-    A person who needs the disk space may remove them.
+    A person who needs the disk space may remove these folders.
     """
     lines = []
     for study in _sound_studies(store):
         with suppress(FolderStoreError, BadInput):  # `check_store` reports it
             places = [folder_store / _ASIDE for folder_store in _folder_stores(study)]
             counts = [(place, len(place.names())) for place in places]
-            lines += [f"{study.name}: {n} set aside in {place}" for place, n in counts if n]
+            lines += [
+                f"{study.name}: {n} students are set aside in {place}" for place, n in counts if n
+            ]
     return lines
 
 
 def sweep(claim: Claim, trials: Collection[TrialRecord], log: Log) -> None:
-    """Remove what no trial of the study names, while the study does not run.
+    """Clean the artifacts folder of everything that no trial of the study records.
 
-    Incomplete folders are removed. Complete ones may belong to somebody: they are set aside.
+    The study must not be running. Incomplete folders are removed. Complete folders may still be
+    needed, so they are set aside.
 
     Args:
-        claim: the claim by which the folder is this study's.
+        claim: the study's claim of the folder.
         trials: all trials of the study.
-        log: receives a line for what is set aside.
+        log: called with a line of text about the students that are set aside.
 
     Raises:
-        ArtifactsHeld: the folder is another's by now.
+        ArtifactsHeld: another study has claimed the folder.
         FolderStoreError: the URL does not answer.
     """
     claim.check()
@@ -68,7 +71,7 @@ def sweep(claim: Claim, trials: Collection[TrialRecord], log: Log) -> None:
             folder_store.move(name, f"{_ASIDE}/{name.strip('.')}.{uuid.uuid4().hex[:8]}")
             aside.setdefault(f"{folder_store}/{_ASIDE}", []).append(name)
     for place, names in aside.items():
-        log(f"set aside in {place}, as no trial that ended made them: {', '.join(names)}")
+        log(f"set aside in {place}, since no trial that ended records them: {', '.join(names)}")
 
 
 def _sound_studies(store: Store) -> list[StudyRecord]:
@@ -78,7 +81,7 @@ def _sound_studies(store: Store) -> list[StudyRecord]:
 def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
     try:
         yield from _check_trials(store, study)
-        # A folder that only a damaged row names would be taken for an orphan.
+        # If a row is damaged, its folder would wrongly be reported as an orphan.
         with suppress(DamagedRow):
             yield from _check_rest(store, study)
     except (FolderStoreError, BadInput) as error:
@@ -86,7 +89,7 @@ def _check_study(store: Store, study: StudyRecord) -> Iterator[str]:
 
 
 def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
-    """Yield the problems of recipes and artifacts of the trials whose rows are sound."""
+    """Yield the problems of recipes and artifacts, for trials with undamaged rows."""
     artifacts = FolderStore.of(study.artifacts)
     for trial in store.sound_trials(study.name):
         if problem := _check_recipe(trial):
@@ -98,23 +101,23 @@ def _check_trials(store: Store, study: StudyRecord) -> Iterator[str]:
 
 
 def _check_rest(store: Store, study: StudyRecord) -> Iterator[str]:
-    """Yield a problem for each remnant of a process that died."""
+    """Yield the problems that a process which died has left."""
     if standing(study) is StudyState.RUNNING:
         return
     trials, artifacts = store.trials(study.name), FolderStore.of(study.artifacts)
     resume = f"`retort resume {study.name}`"
     left = sum(trial.state is TrialState.RUNNING for trial in trials)
     if left or study.state is StudyState.RUNNING:
-        yield f"its process died, with {left} trials under way: {resume} goes on"
+        yield f"its process died while {left} trials were running: continue it with {resume}"
     for journal in journal_of(store, artifacts).waiting:
-        yield f"results that the store could not take wait in {journal}: {resume} reads them back"
+        yield f"{journal} contains results that could not be stored: {resume} stores them"
     yield from _check_folder(store, study, trials)
 
 
 def _check_folder(
     store: Store, study: StudyRecord, trials: Collection[TrialRecord]
 ) -> Iterator[str]:
-    """Yield the problems of the artifacts folder: its owner, and contents that no trial names."""
+    """Yield the problems of the artifacts folder: another owner, or orphans."""
     artifacts, _ = _folder_stores(study)
     try:
         if found := stranger(artifacts, study, store.extent(study.name)):
@@ -123,21 +126,21 @@ def _check_folder(
         for folder, name in _orphans(artifacts, trials):
             yield (
                 f"{folder}/{name} belongs to no trial that ended: `retort resume {study.name}` "
-                "clears it away"
+                "removes it or sets it aside"
             )
     except OSError as error:
         yield f"{artifacts} can't be read: {error}"
 
 
 def _folder_stores(study: StudyRecord) -> tuple[FolderStore, FolderStore]:
-    """Return the study's stores of students and of their predictions for the test images."""
+    """Return the study's folder stores: of students, and of their test predictions."""
     artifacts = FolderStore.of(study.artifacts)
     return artifacts, artifacts / _TESTED
 
 
 def _check_recipe(trial: TrialRecord) -> str:
     missing = [axis for axis in _AXES if not isinstance(trial.params.get(axis), str)]
-    return f"must name a method of {', '.join(missing)}, but does not" if missing else ""
+    return f"must name a method for {', '.join(missing)}, but does not" if missing else ""
 
 
 def _check_artifact(artifacts: FolderStore, artifact: ArtifactRecord) -> str:
@@ -150,14 +153,18 @@ def _check_artifact(artifacts: FolderStore, artifact: ArtifactRecord) -> str:
         return str(error)
     except OSError as error:
         return f"{artifacts}/{artifact.path} can't be read: {error.strerror}"
-    name = f"{artifacts}/{artifact.path}"
-    return f"{name} differs from what was written in {', '.join(damaged)}" if damaged else ""
+    if not damaged:
+        return ""
+    return (
+        f"the files in {artifacts}/{artifact.path} must have their recorded checksums, but these "
+        f"differ: {', '.join(damaged)}"
+    )
 
 
 def _orphans(
     artifacts: FolderStore, trials: Collection[TrialRecord]
 ) -> Iterator[tuple[FolderStore, str]]:
-    """Yield folders and files of trials that no trial's row names, each with its folder store."""
+    """Yield folders and files that no trial records, each with its folder store."""
     named = {t.outcome.artifact.path for t in trials if t.outcome and t.outcome.artifact}
     for folder_store in (artifacts, artifacts / _TESTED):
         for name in folder_store.names():

@@ -1,4 +1,4 @@
-"""A journal of results that the store could not take, kept until it can, so that none is lost."""
+"""A journal of results that could not be stored. They are stored later, so none is lost."""
 
 import errno
 import hashlib
@@ -27,11 +27,11 @@ Keep = Callable[[int, Outcome], object]
 
 @dataclass(frozen=True)
 class ReadBack:
-    """The numbers of results that a journal returned.
+    """The counts of a journal's results, after they were read back.
 
     Attributes:
         kept: results that the store now contains.
-        damaged: lines that are not as they were written; their trials must be run again.
+        damaged: lines with a wrong checksum; their trials must run again.
         refused: results that contradict the store.
     """
 
@@ -46,12 +46,11 @@ class ReadBack:
 
 
 class Journal:
-    """A file of results: one line each, with a checksum, on the disk before `write` returns.
+    """A file with one line for each result, with a checksum; `write` flushes it to disk.
 
     Args:
-        path: the file's path; the file does not exist while there is nothing to keep.
-        spare: a second file for what the first does not take: a store's disk may be full, and its
-            folder with it.
+        path: the file's path; the file exists only while it contains results.
+        spare: a second journal, used if the first can't be written, for example on a full disk.
     """
 
     def __init__(self, path: Path, spare: "Journal | None" = None) -> None:
@@ -60,14 +59,14 @@ class Journal:
 
     @property
     def waiting(self) -> list[Path]:
-        """The files in which results wait."""
+        """The existing files, which contain results to store."""
         return [one.path for one in (self, self.spare) if one is not None and one.path.exists()]
 
     def write(self, number: int, outcome: Outcome) -> None:
-        """Record how a trial ended.
+        """Append the outcome of a trial.
 
         Raises:
-            OSError: the result can't be written.
+            OSError: neither journal can be written.
         """
         try:
             self._write(number, outcome)
@@ -80,11 +79,11 @@ class Journal:
         entry = json.dumps({"trial": number, "outcome": asdict(outcome)}, allow_nan=False)
         line = json.dumps({"sha256": _digest(entry), "entry": entry})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: bytes that a full disk refused must not be written again at the end.
+        # Unbuffered: after an error of a full disk, `close` must not write the same bytes again.
         with self.path.open("ab", buffering=0) as file:
             whole = file.tell()
             try:
-                # A line that a crash cut short must not merge with this one.
+                # Start with a line break: the file may end with an incomplete line of a crash.
                 _write_all(file, f"\n{line}\n".encode())
             except OSError:
                 file.truncate(whole)
@@ -103,11 +102,11 @@ class Journal:
         """Pass every result to `keep`, then remove the files.
 
         Args:
-            keep: receives the trial's number and outcome; may receive one twice. Results that it
-                refuses by a StoreError are set aside.
+            keep: called with the trial's number and outcome, possibly twice for the same trial.
+                Results for which it raises a StoreError are moved to `refused_path`.
 
         Raises:
-            StoreUnavailable, StudyHeld: `keep` raised it; the file stays as it is.
+            StoreUnavailable, StudyHeld: `keep` raised it; the file is unchanged.
         """
         found = self._read_back(keep) if self.path.exists() else ReadBack()
         return found + self.spare.read_back(keep) if self.spare else found
@@ -138,7 +137,7 @@ class Journal:
 
 
 def _checked(line: bytes) -> dict[str, Any] | None:
-    """Return a line's entry; None where the line is not as it was written."""
+    """Return a line's entry; None if its checksum is wrong."""
     try:
         document = json.loads(line)
         entry = document["entry"]
@@ -155,19 +154,21 @@ def _digest(entry: str) -> str:
 
 
 def _outcome(values: Mapping[str, Any]) -> Outcome:
-    """Return the outcome from which `asdict` made these values."""
+    """Return the outcome whose `asdict` has these values."""
     branches = [
         Branch(params=b["params"], outcome=_outcome(b["outcome"])) for b in values["branches"]
     ]
-    held = {"artifact": ArtifactRecord, "failure": FailureRecord}
+    records = {"artifact": ArtifactRecord, "failure": FailureRecord}
     return Outcome(
         **{
             **values,
-            **{key: kind(**values[key]) for key, kind in held.items() if values[key] is not None},
+            **{
+                key: kind(**values[key]) for key, kind in records.items() if values[key] is not None
+            },
             "state": TrialState(values["state"]),
             "cost": values["cost"] and _known(values["cost"]),
             "quality": {
-                # Versions before 0.2 wrote values without their errors.
+                # Versions before 0.2 wrote values without standard errors.
                 name: Measurement(**found) if isinstance(found, dict) else Measurement(found)
                 for name, found in (values["quality"] or {}).items()
             },
@@ -181,7 +182,12 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
 def _stage(values: Mapping[str, Any]) -> StageRecord:
     if "cost" in values:
         return StageRecord(**values)
-    own = ("name", "seconds", "reused", "no_op")  # as versions before 0.2 wrote it
+    own = (
+        "name",
+        "seconds",
+        "reused",
+        "no_op",
+    )  # versions before 0.2 wrote each cost as a key of its own
     cost = {key: one for key, one in values.items() if key not in (*own, "accuracy")}
     return StageRecord(
         **{key: values[key] for key in own}, score=values["accuracy"], cost=_known(cost)

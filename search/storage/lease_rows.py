@@ -1,4 +1,4 @@
-"""The lease of a study: one process at a time runs it, by a row that the process keeps alive."""
+"""The lease of a study: a row that lets only one process run the study at a time."""
 
 from datetime import UTC, datetime
 
@@ -15,19 +15,19 @@ from search.storage.tables import LeaseRow, StudyRow, TrialRow
 
 
 class LeasedStore(StudyReader):
-    """A store whose studies can be held. A process that lost its hold can't write to the study."""
+    """A store with leases. A process that has lost its lease can't write to the study."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._tokens: dict[str, str] = {}
 
     def hold(self, study: str, lease: Lease, *, in_place_of: Lease | None = None) -> None:
-        """Make `lease` the one process that runs the study.
+        """Store `lease` as the lease of the study.
 
         Args:
             study: the study's name.
             lease: the new holder.
-            in_place_of: the old holder, known to have died.
+            in_place_of: the old holder, which has died.
 
         Raises:
             StudyHeld: another process runs it.
@@ -43,9 +43,9 @@ class LeasedStore(StudyReader):
         self._tokens[study] = lease.token
 
     def beat(self, study: str, *, elapsed_s: float) -> bool:
-        """Record that this process lives, and the study's search time; return whether to stop.
+        """Record a heartbeat and the study's search time; return whether the study must stop.
 
-        This does not count as a change of the study.
+        This does not update the study's time of change.
 
         Raises:
             StudyHeld: this process no longer holds the study.
@@ -57,7 +57,7 @@ class LeasedStore(StudyReader):
             return row.stopping
 
     def release(self, study: str, *, elapsed_s: float) -> None:
-        """Release the study, unless another process holds it by now."""
+        """Release the study, unless another process holds it now."""
         with self._database.writing() as session:
             try:
                 row = self._own_hold(session, study)
@@ -68,19 +68,23 @@ class LeasedStore(StudyReader):
         del self._tokens[study]
 
     def claim(self, study: str, *, before: str | None) -> None:
-        """Record that this hold is about to claim the study's artifacts folder.
+        """Record that this process's lease will claim the study's artifacts folder.
 
         Args:
             study: a study that this process holds.
-            before: the hold that has claimed the folder so far. It stays a claim of this study
-                until the folder records the new one: the process may die in between.
+            before: the token of the lease that claimed the folder before. It stays valid until
+                the folder records the new one, since the process may die in between.
         """
         with self._database.writing() as session:
             row = self._changing(session, study)
             row.claim, row.claim_before = self._tokens[study], before
 
     def ask_to_stop(self, study: str) -> Lease | None:
-        """Ask the study's process to let running trials end; return None where there is none."""
+        """Request the study's process to stop after its running trials.
+
+        Returns:
+            The process; None if no process runs the study.
+        """
         with self._database.writing() as session:
             row = changing(session, study)
             if row.hold is None:
@@ -101,7 +105,11 @@ class LeasedStore(StudyReader):
         return len(ended)
 
     def _changing(self, session: Session, study: str) -> StudyRow:
-        """Return the study's row to change; refuse if this process held the study and lost it."""
+        """Return the study's row to change.
+
+        Raises:
+            StudyHeld: this process held the study, but another has taken it over.
+        """
         row = changing(session, study)
         self._check_hold(row)
         return row
@@ -111,15 +119,15 @@ class LeasedStore(StudyReader):
         if token is not None and (row.hold is None or row.hold.token != token):
             by = study_record(row).lease
             raise StudyHeld(
-                f"{row.name} was taken over by {by or 'another process'} while this one was out "
-                "of reach of the store: this run ends, nothing that was recorded is lost"
+                f"{row.name} was taken over by {by or 'another process'} while this process could "
+                "not reach the store: this run ends; no recorded trial is lost"
             )
 
     def _own_hold(self, session: Session, study: str) -> LeaseRow:
         row = find_study(session, study, lock=True)
         self._check_hold(row)
         if row.hold is None:
-            raise StudyHeld(f"{study} must be held to be run, but no process holds it")
+            raise StudyHeld(f"{study} must have a lease while it runs, but no process holds one")
         return row.hold
 
 
@@ -130,7 +138,7 @@ def held_message(study: str, lease: Lease) -> str:
 
 
 def _keep_elapsed(session: Session, row: LeaseRow, elapsed_s: float) -> None:
-    # The time never decreases: a run that has reported none yet starts at 0.
+    # The time must never decrease; a run that has just started reports 0.
     own = StudyRow.id == row.study_id
     known = session.scalar(select(func.max(StudyRow.elapsed_s)).where(own)) or 0.0
     session.execute(update(StudyRow).where(own).values(elapsed_s=max(known, elapsed_s)))

@@ -1,4 +1,4 @@
-"""Holding a study while it runs: the holder, whether it lives, and the signs of life it gives."""
+"""Leases of running studies: taking one, checking whether its holder is alive, heartbeats."""
 
 import os
 import socket
@@ -21,13 +21,13 @@ from search.storage.storage import Store
 
 BEAT_S = 5.0
 SILENCE_S = 30.0
-"""In seconds: a holder on another machine that is silent for so long has died."""
+"""In seconds: a holder on another machine counts as dead after so long without a heartbeat."""
 
 Log = Callable[[str], None]
 
 
 def this_process() -> Lease:
-    """Return a new hold by this process."""
+    """Return a new lease for this process."""
     return Lease(
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
@@ -39,7 +39,7 @@ def this_process() -> Lease:
 
 
 def lives(lease: Lease) -> bool | None:
-    """Return whether the process lives; None where this machine can't know."""
+    """Return whether the lease's process is alive; None if this machine can't know."""
     if not lease.machine or lease.machine != _machine():
         return None
     try:
@@ -52,13 +52,13 @@ def lives(lease: Lease) -> bool | None:
         return None if _is_hidden(lease.pid) else False
     except psutil.AccessDenied:
         return None
-    # Setting the clock can move a start time that is read from the clock: it may be the same
-    # process.
+    # Outside of Linux, the start time comes from the clock, which may have been changed. It may be
+    # the same process.
     return False if psutil.LINUX else None
 
 
 def standing(study: StudyRecord) -> StudyState:
-    """Return a study's real state: its process may have died without recording it."""
+    """Return a study's real state. A process that died has left the state running in the store."""
     if study.state is not StudyState.RUNNING:
         return study.state
     dead = study.lease is None or lives(study.lease) is False
@@ -68,7 +68,7 @@ def standing(study: StudyRecord) -> StudyState:
 def standing_counts(
     state: StudyState, counts: Mapping[TrialState, int]
 ) -> Mapping[TrialState, int]:
-    """Return the trials by real state: no trial runs where the study does not."""
+    """Return the number of trials by real state: in a study that does not run, no trial runs."""
     if state is StudyState.RUNNING:
         return counts
     found = Counter(counts)
@@ -79,9 +79,9 @@ def standing_counts(
 def take(
     store: Store, study: str, *, log: Log, silence_s: float = SILENCE_S, beat_s: float = BEAT_S
 ) -> Lease:
-    """Hold a study that no process holds, or whose holder has died.
+    """Take the lease of a study, if no process holds it or its holder has died.
 
-    A holder on another machine is watched until it beats, or has been silent for long enough.
+    If the holder is on another machine, this waits for its heartbeat for `silence_s` seconds.
 
     Raises:
         StudyHeld: another process runs it.
@@ -89,21 +89,22 @@ def take(
     new = this_process()
     known = store.study(study).lease
     if known is not None and lives(known) is None:
-        log(f"{study} is held by {known}: watching for {silence_s:g} s whether it lives")
+        log(f"{study} is held by {known}: waiting {silence_s:g} s for its heartbeat")
         if _beats(store, study, known, silence_s=silence_s, every_s=beat_s / 5):
-            known = None  # alive: refused below, with its name
+            known = None  # alive: `hold` raises StudyHeld, which names it
     dead = known if known is not None and lives(known) is not True else None
     store.hold(study, new, in_place_of=dead)
     return new
 
 
 class Heartbeat:
-    """A thread that records every few seconds that this process lives.
+    """A thread that records every few seconds that this process is alive.
 
     Args:
         store: the store to write to.
         study: a study that this process holds.
-        elapsed_s: how long the study had searched before, in seconds.
+        elapsed_s: the search time of the study's earlier runs, in seconds.
+        beat_s: the time between two heartbeats, in seconds.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Heartbeat:
 
     @property
     def elapsed_s(self) -> float:
-        """How long the study has searched in all its runs together, in seconds."""
+        """The search time of all runs of the study together, in seconds."""
         began = self._search_began
         return self._before_s + (0.0 if began is None else time.monotonic() - began)
 
@@ -133,8 +134,8 @@ class Heartbeat:
         """Start to count the search time.
 
         Args:
-            on_stop: called with the reason why the search is to stop; in another thread.
-            on_loss: called with the error that names the new holder; in another thread.
+            on_stop: called in another thread with the reason why the search must stop.
+            on_loss: called in another thread with the error that names the new holder.
         """
         self._on_stop, self._on_loss = on_stop, on_loss
         self._search_began = time.monotonic()
@@ -144,34 +145,33 @@ class Heartbeat:
             on_stop(self._stopped_for)
 
     def end_search(self) -> None:
-        """Stop counting the search time: later work is no search."""
+        """Stop counting the search time: later work is not part of the search."""
         self._before_s, self._search_began = self.elapsed_s, None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and release the study where the store can be reached."""
+        """End the thread, and release the study if the store can be reached."""
         self._ended.set()
         self._thread.join()
         try:
             self._store.release(self._study, elapsed_s=self.elapsed_s)
         except StoreError:
-            # The lease stays: the next process finds this one dead.
+            # The lease stays; the next process will find that its holder is dead.
             return
 
     def _run(self) -> None:
         while not self._ended.wait(self._beat_s):
             try:
                 if self._store.beat(self._study, elapsed_s=self.elapsed_s):
-                    self._stop("`retort stop` asked for it")
+                    self._stop("`retort stop` requested it")
             except StudyHeld as error:
                 self._lost = error
                 self._on_loss(error)
                 return
             except StoreError:
-                # The store can't be reached for now; the driver's own writes report it, and how
-                # long they wait.
+                # The store can't be reached now. The driver's own writes report this.
                 continue
 
     def _stop(self, why: str) -> None:
@@ -182,7 +182,7 @@ class Heartbeat:
 
 @contextmanager
 def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Heartbeat]:
-    """Record that this process lives while the block runs; release the study at its end."""
+    """Record heartbeats while the block runs; release the study at its end."""
     heartbeat = Heartbeat(store, study, elapsed_s=store.study(study).elapsed_s, beat_s=beat_s)
     heartbeat.start()
     try:
@@ -192,7 +192,7 @@ def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Hea
 
 
 def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s: float) -> bool:
-    """Return whether the holder's counter grows, or another replaced it, during the watch."""
+    """Return whether a heartbeat or a new holder was recorded within `silence_s` seconds."""
     end = time.monotonic() + silence_s
     while time.monotonic() < end:
         time.sleep(every_s)
@@ -206,9 +206,9 @@ def _beats(store: Store, study: str, known: Lease, *, silence_s: float, every_s:
 
 @cache
 def _machine() -> str:
-    """Return what distinguishes machines, boots, and containers with separate process tables.
+    """Return an identifier of the machine, its boot, and its container's process table.
 
-    The text is empty where the system does not provide it.
+    The text is empty if the system does not provide it.
     """
     try:
         if psutil.MACOS:
@@ -221,10 +221,10 @@ def _machine() -> str:
 
 
 def _start_of(process: psutil.Process) -> str:
-    """Return what distinguishes a process from a later one with its number in the same boot.
+    """Return the start time, which distinguishes a process from a later one with its number.
 
-    On Linux it is in ticks since the boot, which do not depend on the clock. Elsewhere it is the
-    clock's time, in seconds.
+    On Linux it is in ticks since the boot, which do not depend on the clock. Elsewhere it is in
+    seconds of the clock.
     """
     start = process.create_time()
     if not psutil.LINUX:
@@ -234,7 +234,7 @@ def _start_of(process: psutil.Process) -> str:
 
 
 def _is_hidden(pid: int) -> bool:
-    """Return whether another user's process has this number and is invisible to this one."""
+    """Return whether the number is of another user's process, which this one can't see."""
     try:
         os.kill(pid, 0)
     except PermissionError:

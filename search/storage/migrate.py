@@ -7,13 +7,13 @@ from sqlalchemy import Connection
 
 def migrate(connection: Connection, revision: str) -> None:
     """Migrate the tables to a revision, in the connection's transaction."""
-    # Imported here because readers do not use it, and the import is slow.
+    # Imported here since the import is slow, and readers don't need it.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     migrations = Path(__file__).parent / "migrations"
-    # Alembic reads % as an interpolation.
+    # Alembic interprets % as an interpolation.
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)

@@ -1,4 +1,4 @@
-"""Queries for the rows of studies and trials, and locks on those that change."""
+"""Queries for the rows of studies and trials, and locks for their changes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ def new_trial(
 
 
 def keyed_trial(session: Session, study: StudyRow, key: str | None) -> TrialRow | None:
-    """Return the trial that an earlier call with this key added, if its answer was lost."""
+    """Return the trial that an earlier request with this key added, if there is one."""
     if key is None:
         return None
     own = TrialRow.study_id == study.id, TrialRow.key == key
@@ -56,12 +56,11 @@ def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
     query = select(StudyRow).where(StudyRow.name == name)
     row = session.scalar(query.with_for_update(of=StudyRow) if lock else query)
     if row is not None and lock:
-        # The process that held the lock may have changed the row; joined rows were read before the
-        # wait.
+        # While this process waited for the lock, another may have changed the row or joined rows.
         session.refresh(row)
     if row is None:
         known = study_names(session, newest_first=True)
-        raise StoreError(f"there is no study {name}; {_known(name, known)}")
+        raise StoreError(f"the store has no study {name}: {_known(name, known)}")
     check_study(row)
     return row
 
@@ -69,7 +68,7 @@ def find_study(session: Session, name: str, *, lock: bool = False) -> StudyRow:
 def study_names(session: Session, *, newest_first: bool = False) -> list[str]:
     """Return the names of all studies, in the order in which they were created or changed."""
     order = StudyRow.changed_at.desc() if newest_first else StudyRow.id
-    # An edit by hand may have put anything into the column.
+    # A manual edit may have put any value into the column.
     return [
         name
         for name in session.scalars(select(StudyRow.name).order_by(order))
@@ -79,20 +78,20 @@ def study_names(session: Session, *, newest_first: bool = False) -> list[str]:
 
 def _known(name: str, known: Sequence[str]) -> str:
     if not known:
-        return "the store holds none yet: start one with `retort run`"
+        return "it has no study yet, start one with `retort run`"
     shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
-    return f"the store holds {shown}{suggestion(name, known)}"
+    return f"it has {shown}{suggestion(name, known)}"
 
 
 def changing(session: Session, name: str) -> StudyRow:
-    """Return the study's row, locked until the transaction ends, so that its writers take turns."""
+    """Return the study's row, locked against other writers until the transaction ends."""
     row = find_study(session, name, lock=True)
     mark_changed(row)
     return row
 
 
 def mark_changed(row: StudyRow) -> None:
-    # Later than the last change even where the clock went back: a live view compares only this.
+    # Always increase the time, even if the clock was set back: a live view compares only this.
     row.changed_at = max(datetime.now(UTC), row.changed_at + timedelta(microseconds=1))
 
 
@@ -110,7 +109,7 @@ def trials_matching(
     numbers: Collection[int] | None = None,
     methods: Sequence[Mapping[str, Collection[str]]] = (),
 ) -> list[ColumnElement[bool]]:
-    """Return the requested conditions; for each of `methods`, one parameter must match."""
+    """Return the conditions of a query; for each of `methods`, one parameter must match."""
     conditions = [TrialRow.study_id == study.id]
     if states is not None:
         conditions.append(TrialRow.state.in_([state.value for state in states]))
@@ -123,7 +122,7 @@ def trials_matching(
 
 
 def light_trials_query() -> Select[Any]:
-    """Select plain rows of trials without tracebacks: building objects would be slow."""
+    """Select plain rows of trials without tracebacks: ORM objects would be slow."""
     columns = (column for column in TrialRow.__table__.columns if column.name != _HEAVY)
     return select(*columns)
 
@@ -136,12 +135,12 @@ def training_done(session: Session, study: StudyRow) -> dict[int, TrainingDone]:
         .where(TrialRow.study_id == study.id, EpochRow.stage == TRAINING)
         .group_by(TrialRow.number)
     )
-    taken_over = (
+    with_reuse = (
         select(TrialRow.number)
         .join(StageRow, StageRow.trial_id == TrialRow.id)
         .where(TrialRow.study_id == study.id, StageRow.name == TRAINING, StageRow.reused)
     )
-    reused = set(session.scalars(taken_over))
+    reused = set(session.scalars(with_reuse))
     return {
         number: TrainingDone(epochs=epochs, reused=number in reused)
         for number, epochs in session.execute(counts)
@@ -152,7 +151,8 @@ def find_trial(session: Session, study: StudyRow, number: int, *, whole: bool = 
     row = session.scalar(trials_query(study, whole=whole).where(TrialRow.number == number))
     if row is None:
         raise StoreError(
-            f"{study.name} has no trial {number}: `retort trials --study {study.name}` lists them"
+            f"{study.name} has no trial {number}: list its trials with "
+            f"`retort trials --study {study.name}`"
         )
     check_trial(row, study=study.name, whole=whole)
     return row

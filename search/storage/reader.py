@@ -1,4 +1,4 @@
-"""The queries that a store answers: studies, trials and costs, as records."""
+"""Queries of a store: studies, trials and costs, as records."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -38,18 +38,18 @@ from search.storage.soundness import Damage, Unsound, check_numbering
 from search.storage.tables import SCHEMA, StudyRow, TrialRow
 
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
-"""The time of change of a study whose row is damaged there; reading the study reports it."""
+"""Stands for a damaged time of change; reading the study reports the damage."""
 
 
 class StudyReader:
-    """An open database that returns records; each query sees one state of it."""
+    """An open database that returns records; each query sees one consistent state."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @property
     def patience_s(self) -> float:
-        """How long it waits for another process's lock, in seconds."""
+        """The longest wait for another process's lock, in seconds."""
         return self._database.patience_s
 
     @property
@@ -67,21 +67,21 @@ class StudyReader:
         return revision_of(self._database)
 
     def back_up(self, destination: Path | None = None) -> Path:
-        """Copy the whole store into a file, which is itself a store, and return its path.
+        """Copy the whole store into a file, which is a store too, and return its path.
 
         Args:
-            destination: by default a new file beside the store's file.
+            destination: the file; by default a new file in the folder of the store's file.
         """
         revision = self.schema() or SCHEMA
         path = destination or backup_path(self._database, revision)
         return back_up(self._database, path, revision=revision)
 
     def integrity_problems(self) -> list[str]:
-        """Return the problems that the database itself finds."""
+        """Return the problems that the database's own checks find."""
         return sqlite_problems(self._database)
 
     def damages(self) -> list[Damage]:
-        """Return all damages of its rows, whatever studies they belong to."""
+        """Return the damages of all rows, of all studies."""
         with self._database.reading() as session:
             return all_damages(session)
 
@@ -91,7 +91,7 @@ class StudyReader:
             return study_names(session)
 
     def studies(self) -> list[StudyRecord | DamagedRow]:
-        """Return all studies in order of creation; for a damaged one, the error that names it."""
+        """Return all studies in order of creation; for a damaged one, the error for it."""
         with self._database.reading() as session:
             return [self._sound(row) for row in session.scalars(select(StudyRow).order_by("id"))]
 
@@ -112,7 +112,7 @@ class StudyReader:
             row = session.scalar(newest)
             if row is None:
                 raise StoreError(
-                    f"the store {self._database.place} holds no study yet: start one with "
+                    f"the store {self._database.place} has no study yet: start one with "
                     "`retort run`"
                 )
             return study_record(row)
@@ -129,8 +129,8 @@ class StudyReader:
 
         Args:
             study: the study's name.
-            states: return only trials in one of these.
-            numbers: return only these trials; a missing one is left out.
+            states: return only trials in one of these states.
+            numbers: return only these trials; missing ones are ignored.
             whole: include stages, epochs and tracebacks.
         """
         with self._database.reading() as session:
@@ -166,8 +166,9 @@ class StudyReader:
 
         Args:
             study: the study's name.
-            states: only trials in one of these.
-            methods: for each of them, one parameter of the trial must have one of its texts.
+            states: only trials in one of these states.
+            methods: conditions that must all hold. A condition maps parameters to values; it holds
+                if one of the parameters has one of its values.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
@@ -176,15 +177,15 @@ class StudyReader:
             return list(session.scalars(query))
 
     def trial(self, study: str, number: int) -> TrialRecord:
-        """Return one trial, with all that is stored about it."""
+        """Return one trial with its stages, epochs and traceback."""
         with self._database.reading() as session:
             row = find_trial(session, find_study(session, study), number, whole=True)
             return trial_record(row, study=study, whole=True)
 
     def pulse(self, study: str) -> tuple[int, datetime]:
-        """Return the number of trials and the time of the newest change, which a live view polls.
+        """Return the number of trials and the time of the last change, for live views to poll.
 
-        Every change increases the time, even where the clock was set back.
+        Every change increases the time, even if the clock was set back.
         """
         with self._database.reading() as session:
             row = find_study(session, study)
@@ -192,7 +193,7 @@ class StudyReader:
             return session.scalar(count) or 0, row.changed_at
 
     def pulses(self) -> dict[str, tuple[int, datetime]]:
-        """Return the pulse of every study, the one that changed last first."""
+        """Return the pulse of every study, the most recently changed first."""
         newest = StudyRow.changed_at.desc(), StudyRow.id.desc()
         count = func.count(TrialRow.id)
         query = select(StudyRow.name, count, StudyRow.changed_at).outerjoin(TrialRow)
@@ -205,7 +206,7 @@ class StudyReader:
             }
 
     def extent(self, study: str) -> StudyExtent:
-        """Return how far the study has come."""
+        """Return the number of all trials and of ended trials."""
         open_states = TrialState.RUNNING.value, TrialState.INTERRUPTED.value
         ended = func.count().filter(TrialRow.state.not_in(open_states))
         with self._database.reading() as session:
@@ -220,9 +221,9 @@ class StudyReader:
             return training_done(session, find_study(session, study))
 
     def tallies(self) -> dict[str, dict[TrialState, Tally]]:
-        """Return how many trials of each study ended in each state, and how long they took.
+        """Return the number and the total duration of trials, by study and state.
 
-        Trials in an unknown state are left out: reading them reports it.
+        Trials with an unknown state are ignored; reading such a trial reports the damage.
         """
         sums = func.count(), func.sum(TrialRow.duration_s)
         query = select(StudyRow.name, TrialRow.state, *sums).join(TrialRow)
@@ -237,6 +238,6 @@ class StudyReader:
         return tallies
 
     def costs(self, setting: CostSetting) -> dict[Shape, Cost]:
-        """Return the costs of untrained students that any study measured in this setting."""
+        """Return the costs of untrained students in this setting, measured by any study."""
         with self._database.reading() as session:
             return known_costs(session, setting)

@@ -1,4 +1,4 @@
-"""A check of every row of a store, one by one, for `retort db check`."""
+"""A check of every row of a store, for `retort db check`."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ from search.storage.tables import (
 
 @dataclass(frozen=True)
 class _OwnedRow:
-    """The study that a row belongs to, and the row's own name."""
+    """The study that a row belongs to, and the row's label."""
 
     study: str
     label: str
@@ -44,35 +44,35 @@ def all_damages(session: Session) -> list[Damage]:
         row.id: _OwnedRow(_study_of(row.study_id, studies), trial_label(row))
         for row in session.execute(select(TrialRow.__table__))
     }
-    found = list(_of_rows(session, StudyRow, studies))
-    found += _of_studies(session, studies)
-    found += _of_rows(session, TrialRow, trials)
-    found += _of_numbering(session, studies)
-    found += _of_trials(session, trials)
+    found = list(_row_damages(session, StudyRow, studies))
+    found += _study_part_damages(session, studies)
+    found += _row_damages(session, TrialRow, trials)
+    found += _numbering_damages(session, studies)
+    found += _trial_part_damages(session, trials)
     for row in session.execute(select(CostRow.__table__)):
         found += damages(CostRow.__tablename__, row._mapping, study="", label=f"row {row.id}")
     return found
 
 
-def _of_rows(
+def _row_damages(
     session: Session, table: type[StudyRow | TrialRow], owners: Mapping[object, _OwnedRow]
 ) -> Iterator[Damage]:
     for row in session.execute(select(table.__table__)):
         owner = owners[row.id]
-        held = row._mapping
-        yield from damages(table.__tablename__, held, study=owner.study, label=owner.label)
+        values = row._mapping
+        yield from damages(table.__tablename__, values, study=owner.study, label=owner.label)
 
 
-def _of_studies(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """Yield the damages of the rows that a study has one of."""
-    for table, label in ((TeacherRow, "the teacher"), (LeaseRow, "the hold")):
+def _study_part_damages(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
+    """Yield the damages of teachers and leases."""
+    for table, label in ((TeacherRow, "the teacher"), (LeaseRow, "the lease")):
         for row in session.execute(select(table.__table__)):
             study = _study_of(row.study_id, studies)
             yield from damages(table.__tablename__, row._mapping, study=study, label=label)
 
 
-def _of_trials(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """Yield the damages of the rows that a trial has several of."""
+def _trial_part_damages(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
+    """Yield the damages of stages and epochs."""
     for table in (StageRow, EpochRow):
         for row in session.execute(select(table.__table__)):
             owner = trials.get(row.trial_id, _OwnedRow("", f"row {row.trial_id} of trials"))
@@ -80,8 +80,8 @@ def _of_trials(session: Session, trials: Mapping[object, _OwnedRow]) -> Iterator
             yield from damages(table.__tablename__, row._mapping, study=owner.study, label=label)
 
 
-def _of_numbering(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
-    """Yield the gaps in the numbering; where a value is no number, its row's damage reports it."""
+def _numbering_damages(session: Session, studies: Mapping[object, _OwnedRow]) -> Iterator[Damage]:
+    """Yield the gaps in the trial numbers; a value that is no number is reported with its row."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for row in session.execute(select(TrialRow.study_id, TrialRow.number)):
         numbers[_study_of(row.study_id, studies)].append(row.number)

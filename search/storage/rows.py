@@ -66,7 +66,7 @@ def teacher_row(teacher: TeacherRecord) -> TeacherRow:
 def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialRecord:
     """Return a row's record; unless `whole`, without its stages, epochs and traceback.
 
-    `row` may be one of plain columns, of the same names, unless `whole`.
+    If `whole` is False, `row` may also be a plain row with the same columns.
     """
     check_trial(row, study=study, whole=whole)
     state = TrialState(row.state)
@@ -86,7 +86,7 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
 
 
 def put_outcome(row: TrialRow, outcome: Outcome) -> None:
-    """Write an outcome into its trial's row; its branches have rows of their own."""
+    """Write an outcome into its trial's row; branches have their own rows."""
     row.state = outcome.state.value
     row.duration_s = outcome.duration_s
     row.reason = outcome.reason
@@ -106,16 +106,17 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
 
 
 def storable(outcome: Outcome) -> Outcome:
-    """Return the outcome as it can be stored and will be read back.
+    """Check an outcome, and return it with texts that a database accepts.
 
-    Messages of other programs may contain NUL and lone surrogates, which no database takes as text.
+    Messages of other programs may contain NUL and lone surrogates, which databases refuse. These
+    are escaped.
 
     Raises:
-        StoreError: it is not an end, lacks what its state needs, or contains a number that is not
-            finite.
+        StoreError: its state is running, it is complete without a cost or a quality, or it
+            contains a number that is not finite.
     """
     if outcome.state is TrialState.RUNNING:
-        raise StoreError("a trial's outcome must be an end, but got the state running")
+        raise StoreError("a trial's outcome must have a final state, but has the state running")
     if outcome.state is TrialState.COMPLETE and not (outcome.cost and outcome.quality):
         raise StoreError("a complete trial must have a cost and a quality")
     check_finite(asdict(outcome))
@@ -128,17 +129,17 @@ def storable(outcome: Outcome) -> Outcome:
 
 
 def check_measured(quality: Quality, cost: Cost) -> None:
-    """Refuse metrics that predictions can't have, standard errors and costs below 0.
+    """Check that metrics are in their range, and standard errors and costs are not negative.
 
     Raises:
-        ImpossibleValue: names the first such value.
+        ImpossibleValue: names the first invalid value.
     """
     for name, found in quality.items():
         metric = metrics().get(name)
         if metric and not metric.can_be(found.value):
             raise ImpossibleValue(
-                f"{name} must not be beyond its best value, {metric.best:g}"
-                f"{f', or its worst, {metric.worst:g}' if metric.is_share else ''}, "
+                f"{name} must not be better than {metric.best:g}"
+                f"{f' or worse than {metric.worst:g}' if metric.is_share else ''}, "
                 f"but is {found.value}"
             )
         if found.error is not None and found.error < 0:
@@ -151,10 +152,10 @@ def check_measured(quality: Quality, cost: Cost) -> None:
 
 
 def check_finite(values: Mapping[str, object]) -> None:
-    """Refuse NaN and infinity wherever they are; SQLite would store NaN as NULL.
+    """Check that nested values contain no NaN or infinity; SQLite would store NaN as NULL.
 
     Raises:
-        NotFinite: names the first such number's place.
+        NotFinite: names the place of the first such number.
     """
     for place, value in _numbers(values, ""):
         if not math.isfinite(value):
@@ -163,11 +164,11 @@ def check_finite(values: Mapping[str, object]) -> None:
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
     if isinstance(value, Mapping):
-        for key, held in value.items():
-            yield from _numbers(held, f"{place}.{key}" if place else str(key))
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{place}.{key}" if place else str(key))
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        for i, held in enumerate(value):
-            yield from _numbers(held, f"{place}[{i}]")
+        for i, inner in enumerate(value):
+            yield from _numbers(inner, f"{place}[{i}]")
     elif isinstance(value, float):
         yield place, value
 
@@ -204,17 +205,17 @@ def _outcome(row: TrialRow | Row[Any], state: TrialState, *, whole: bool) -> Out
 
 
 def _like(record: type[_Record], row: object) -> _Record:
-    """Return a record whose fields are all columns of the same names."""
+    """Return a record from a row whose columns have the names of the record's fields."""
     return record(**{field.name: getattr(row, field.name) for field in fields(record)})
 
 
-def quality_of(held: Mapping[str, Any] | None) -> Quality:
-    """Return the metrics of a column; empty where nothing was measured."""
-    return {name: Measurement(**found) for name, found in (held or {}).items()}
+def quality_of(values: Mapping[str, Any] | None) -> Quality:
+    """Return the metrics from a column's value; an empty mapping for NULL."""
+    return {name: Measurement(**found) for name, found in (values or {}).items()}
 
 
 def quality_values(quality: Quality) -> dict[str, Any] | None:
-    """Return the column's value for the metrics; NULL where nothing was measured."""
+    """Return the column's value for metrics; NULL for an empty mapping."""
     return {name: asdict(found) for name, found in quality.items()} or None
 
 

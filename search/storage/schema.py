@@ -1,4 +1,4 @@
-"""The schema of a database, and its upgrade to the one that this version needs."""
+"""The schema of a database, and its upgrade to the schema of this version."""
 
 from pathlib import Path
 
@@ -10,43 +10,42 @@ from search.storage.connection import Database
 from search.storage.migrate import migrate
 from search.storage.tables import SCHEMA, VERSION_TABLE
 
-# An arbitrary number: it stops two processes from creating the tables of one PostgreSQL database.
+# An arbitrary number, for a lock: two processes must not create the tables at the same time.
 _UPGRADE_LOCK = 0x7E7081
 
 
 def check_schema(database: Database) -> None:
-    """Check that a database can be read as it is.
+    """Check that a database has the schema of this version.
 
     Raises:
-        StoreError: it is missing, empty, another program's, or of another version.
+        StoreError: it is missing, is empty, belongs to another program, or has another version.
     """
     if not _is_there(database):
         raise StoreError(
             f"there is no store at {database.place}: start a search with `retort run`, or name "
-            "the store of one"
+            "another store"
         )
     with database.reading() as session:
         revision = _revision(session.connection(), database.place)
     if revision is None:
         raise StoreError(
             f"the store {database.place} is empty: start a search with `retort run`, or name "
-            "the store of one"
+            "another store"
         )
     if revision < SCHEMA:
         raise StoreError(
             f"the store {database.place} has schema {revision}, but this retort reads {SCHEMA}: "
-            "open it for writing once, as `retort run` does, which upgrades it"
+            "upgrade it, with any command that writes to it, such as `retort run`"
         )
 
 
 def check_ownership(database: Database) -> None:
-    """Check that a database, if it exists, may be written to.
+    """Check that a database, if it exists, belongs to retort and is not of a newer version.
 
-    The check uses a read-only connection, because opening a SQLite file for writing already changes
-    it.
+    The check uses a read-only connection, since opening a SQLite file for writing changes it.
 
     Raises:
-        StoreError: it is another program's, or of a newer version.
+        StoreError: it belongs to another program, or a newer retort wrote it.
     """
     if _is_there(database):
         with database.reading() as session:
@@ -54,10 +53,13 @@ def check_ownership(database: Database) -> None:
 
 
 def upgrade_schema(database: Database) -> Path | None:
-    """Create or upgrade the tables in one transaction; return the backup that was made before.
+    """Create or upgrade the tables in one transaction.
+
+    Returns:
+        The path of the backup that an upgrade makes first; None without an upgrade.
 
     Raises:
-        StoreError: the database is another program's, or of a newer version.
+        StoreError: the database belongs to another program, or a newer retort wrote it.
     """
     backup = None
     if (known := revision_of(database)) is not None and known != SCHEMA:
@@ -90,13 +92,13 @@ def _revision(connection: Connection, place: str) -> str | None:
         return None
     if VERSION_TABLE not in tables:
         raise StoreError(
-            f"{place} holds another program's tables, such as {min(tables)}: "
-            "give retort a database of its own"
+            f"{place} must be retort's own database, but contains another program's tables, such "
+            f"as {min(tables)}: name another database"
         )
     revision = _only_revision(connection, place)
     if revision > SCHEMA:
         raise StoreError(
-            f"the store {place} has schema {revision}, but this retort knows only those up to "
+            f"the store {place} has schema {revision}, but this retort reads only schemas up to "
             f"{SCHEMA}: upgrade retort"
         )
     return revision
@@ -105,10 +107,10 @@ def _revision(connection: Connection, place: str) -> str | None:
 def _only_revision(connection: Connection, place: str) -> str:
     rows = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()  # noqa: S608
     if len(rows) != 1 or not isinstance(rows[0], str) or not rows[0]:
-        held = ", ".join(map(repr, rows)) or "none"
+        found = ", ".join(map(repr, rows)) or "none"
         raise StoreError(
-            f"the store {place} is damaged: its table {VERSION_TABLE} must hold one row, whose "
-            f"version_num is a revision such as {SCHEMA}, but holds {held}: mend it, or put back a "
-            "backup"
+            f"the store {place} is damaged: its table {VERSION_TABLE} must contain one row, whose "
+            f"version_num is a revision such as {SCHEMA}, but contains {found}: correct it, or "
+            "restore a backup"
         )
     return rows[0]

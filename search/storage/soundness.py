@@ -1,6 +1,7 @@
-"""Checks that name the row and the column that an edit by hand has damaged.
+"""Checks of rows against the column rules; a failed check names the row and the column.
 
-Every row is checked when it becomes a record; `retort db check` checks all rows of a store.
+Manual edits can damage rows. A row is checked whenever it is converted to a record.
+`retort db check` checks all rows of a store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from sqlalchemy import Row, RowMapping
 
 from search.files.text import visible
 from search.records import TrialState
-from search.storage.column_rules import LAWS
+from search.storage.column_rules import COLUMN_RULES
 from search.storage.columns import Unreadable
 from search.storage.tables import StudyRow, TrialRow
 
@@ -20,7 +21,7 @@ _Values = RowMapping | Mapping[str, object]
 
 _LONGEST_SHOWN = 60
 _TRIALS = TrialRow.__tablename__
-# The code reads these of a complete trial without a check; the table's CHECKs require them too.
+# Other code relies on these in a complete trial; the table's CHECK constraints require them too.
 _MEASURED = ("quality", "cost")
 
 
@@ -29,9 +30,9 @@ class Damage:
     """The damage of one row.
 
     Attributes:
-        study: the study that it belongs to; empty where that is unknown, or where it has none.
-        row: such as `trial 3`.
-        column: such as `trials.params`.
+        study: the study that the row belongs to; empty if it is unknown, or if there is none.
+        row: the row's label, such as `trial 3`.
+        column: the table and the column, such as `trials.params`.
         problem: what must hold, and what was found.
     """
 
@@ -45,7 +46,7 @@ class Damage:
 
 
 class Unsound(Exception):
-    """A damaged row that was to become a record; `Database` adds the store's name."""
+    """A row is damaged and can't become a record; `Database` adds the store's name."""
 
     def __init__(self, damage: Damage) -> None:
         super().__init__(str(damage))
@@ -53,13 +54,13 @@ class Unsound(Exception):
 
 
 def check_study(row: StudyRow) -> None:
-    """Check that a study's row is sound, and its teacher's and its lease's.
+    """Check the rows of a study, its teacher and its lease.
 
     Raises:
         Unsound: names the first damage.
     """
     study = study_name(row)
-    parts = ((row, f"study {study}"), (row.teacher, "the teacher"), (row.hold, "the hold"))
+    parts = ((row, f"study {study}"), (row.teacher, "the teacher"), (row.hold, "the lease"))
     for part, label in parts:
         if part is not None:
             for damage in damages(part.__tablename__, vars(part), study=study, label=label):
@@ -67,16 +68,16 @@ def check_study(row: StudyRow) -> None:
 
 
 def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
-    """Check that a trial's row is sound; where `whole`, its stages' and its epochs' too.
+    """Check the row of a trial; if `whole`, the rows of its stages and epochs too.
 
-    `row` may be one of plain columns, of the same names, unless `whole`.
+    If `whole` is False, `row` may also be a plain row with the same columns.
 
     Raises:
         Unsound: names the first damage.
     """
-    # A plain dictionary: a look-up in SQLAlchemy's own mapping takes several times as long.
-    held = dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else vars(row)
-    for damage in damages(_TRIALS, held, study=study, label=trial_label(row)):
+    # A plain dictionary, since a look-up in SQLAlchemy's own mapping is several times slower.
+    values = dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else vars(row)
+    for damage in damages(_TRIALS, values, study=study, label=trial_label(row)):
         raise Unsound(damage)
     for part in (*row.stages, *row.epochs) if whole else ():
         label = f"{part.__tablename__[:-1]} {part.position} of {trial_label(row)}"
@@ -85,19 +86,21 @@ def check_trial(row: TrialRow | Row[Any], *, study: str, whole: bool) -> None:
 
 
 def check_numbering(numbers: Sequence[int], *, study: str) -> None:
-    """Check that a study's trial numbers count from 0 without a gap.
+    """Check that a study's trial numbers start at 0 and have no gap.
 
     Raises:
         Unsound: names the first gap.
     """
     for place, number in enumerate(numbers):
         if number != place:
-            problem = f"must be {place}, as trials count from 0 without a gap, but is {number}"
+            problem = (
+                f"must be {place}, since trial numbers start at 0 and have no gap, but is {number}"
+            )
             raise Unsound(Damage(study, f"trial {number}", f"{_TRIALS}.number", problem))
 
 
 def study_name(row: StudyRow | Row[Any]) -> str:
-    """Return a study's name; its row's key where the name is damaged."""
+    """Return a study's name, or its row's key if the name is damaged."""
     name: object = row.name
     return visible(name) if isinstance(name, str) and name else f"(row {row.id})"
 
@@ -112,17 +115,17 @@ def damages(table: str, row: _Values, *, study: str, label: str) -> Iterator[Dam
 
     Args:
         table: the row's table.
-        row: its values; missing columns are not checked.
-        study: the study that it belongs to.
-        label: the row's own name.
+        row: the row's values; missing columns are not checked.
+        study: the study that the row belongs to.
+        label: the row's label.
     """
-    for name, law, is_nullable in LAWS[table]:
+    for name, rule, is_nullable in COLUMN_RULES[table]:
         value = row.get(name)
         if value is None:
             if not is_nullable and name in row:
-                yield Damage(study, label, f"{table}.{name}", "must be there, but is NULL")
-        elif not law.holds(value):
-            problem = f"must be {law.words}, but is {_shown(value)}"
+                yield Damage(study, label, f"{table}.{name}", "must have a value, but is NULL")
+        elif not rule.holds(value):
+            problem = f"must be {rule.words}, but is {_shown(value)}"
             yield Damage(study, label, f"{table}.{name}", problem)
     if table == _TRIALS:
         for name, problem in _contradictions(row):
@@ -130,18 +133,18 @@ def damages(table: str, row: _Values, *, study: str, label: str) -> Iterator[Dam
 
 
 def _contradictions(trial: _Values) -> Iterator[tuple[str, str]]:
-    """Yield columns that are sound by themselves, but don't fit the trial's state."""
+    """Yield columns whose values are valid by themselves, but contradict the trial's state."""
     is_running = trial["state"] == TrialState.RUNNING.value
     if is_running != (trial["finished_at"] is None):
-        law = "NULL while it runs" if is_running else "there once it has ended"
-        yield "finished_at", f"must be {law}, but is {_shown(trial['finished_at'])}"
+        rule = "be NULL in a running trial" if is_running else "have a value in an ended trial"
+        yield "finished_at", f"must {rule}, but is {_shown(trial['finished_at'])}"
     number, parent = trial["number"], trial["parent"]
     if isinstance(number, int) and isinstance(parent, int) and parent >= number:
         yield "parent", f"must be an earlier trial, but is {parent}"
     if trial["state"] == TrialState.COMPLETE.value:
         for name in _MEASURED:
             if trial[name] is None:
-                yield name, "must be there in a complete trial, but is NULL"
+                yield name, "must have a value in a complete trial, but is NULL"
 
 
 def _shown(value: object) -> str:

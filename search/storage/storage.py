@@ -1,7 +1,8 @@
-"""The store: every study and trial, the single source of truth.
+"""The store of all studies and trials, the single source of truth.
 
-One process writes, any number read. Each method is one transaction. All raise `StoreError` where
-the database can't be reached, is locked for too long, or has no such study or trial.
+One process writes a study; any number of processes read. Every method is one transaction. Every
+method raises `StoreError` if the database can't be reached, if it is locked for too long, or if the
+study or trial does not exist.
 """
 
 import uuid
@@ -58,7 +59,7 @@ class Store(LeasedStore):
     """An open store; a context manager. Threads may share it."""
 
     backup: Path | None = None
-    """The copy that was made before an upgrade of the schema on opening, if there was one."""
+    """The backup that `open` made before it upgraded the schema; None without an upgrade."""
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, patience_s: float = 30.0) -> Self:
@@ -66,12 +67,13 @@ class Store(LeasedStore):
 
         Args:
             url: the store's URL.
-            read_only: change nothing, and create no database; otherwise the tables are created or
+            read_only: change nothing, and create no database. Otherwise the tables are created or
                 upgraded.
-            patience_s: how long to wait for another process's lock, in seconds.
+            patience_s: the longest wait for another process's lock, in seconds.
 
         Raises:
-            StoreError: it is missing, another program's, of another version, or out of reach.
+            StoreError: the database is missing, belongs to another program, has a schema of
+                another version, or can't be reached.
         """
         with closing(Database(url, read_only=True, patience_s=patience_s)) as reader:
             check_schema(reader) if read_only else check_ownership(reader)
@@ -112,7 +114,7 @@ class Store(LeasedStore):
 
         Args:
             name: a name that is not in the store yet.
-            config: the whole typed study as JSON types; URLs in it are stored without secrets.
+            config: the whole typed study as JSON types. URLs in it are stored without secrets.
             artifacts: the folder of its artifacts.
             data_digest: the digest of the prepared data.
             lease: the process that runs it.
@@ -122,7 +124,7 @@ class Store(LeasedStore):
         with self._database.writing() as session:
             if session.scalar(select(StudyRow.id).where(StudyRow.name == name)) is not None:
                 raise StoreError(
-                    f"the study {name} exists already in {self._database.place}: go on with it by "
+                    f"the study {name} exists already in {self._database.place}: continue it with "
                     f"`retort resume {name}`, or give the new one another name, such as "
                     f"study={name}-2"
                 )
@@ -147,7 +149,7 @@ class Store(LeasedStore):
     def reopen_study(
         self, study: str, *, config: Mapping[str, object], data_digest: str | None
     ) -> None:
-        """Set a study to running again, with a new configuration and digest of its data."""
+        """Set a study to running again, with a new configuration and data digest."""
         check_finite(config)
         with self._database.writing() as session:
             row = self._changing(session, study)
@@ -160,7 +162,7 @@ class Store(LeasedStore):
             self._changing(session, study).state = state.value
 
     def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
-        """Store the study's teacher, in place of an earlier record of it."""
+        """Store the study's teacher; it replaces an earlier record."""
         check_finite(asdict(teacher))
         check_measured(teacher.quality, teacher.cost)
         check_measured(teacher.test, {})
@@ -173,13 +175,13 @@ class Store(LeasedStore):
     def start_trial(
         self, study: str, *, params: Mapping[str, Scalar], seed: int, key: str | None = None
     ) -> int:
-        """Add a running trial; it is stored durably when this returns its number.
+        """Add a running trial and return its number; the trial is durable at the return.
 
         Args:
             study: the study's name.
             params: the recipe, flat.
             seed: the seed of weights, order and dropout.
-            key: identifies this request, so that it can be repeated where the answer was lost.
+            key: identifies this request, so that a repeated request adds no second trial.
         """
         check_finite(params)
         with self._database.writing() as session:
@@ -190,13 +192,13 @@ class Store(LeasedStore):
             return row.number
 
     def restart_trial(self, study: str, number: int, *, params: Mapping[str, Scalar]) -> None:
-        """Set a trial that was interrupted, or whose process died, to running once more."""
+        """Set a trial to running again, after an interruption or the death of its process."""
         check_finite(params)
         with self._database.writing() as session:
             row = find_trial(session, self._changing(session, study), number)
             if row.state not in (TrialState.RUNNING, TrialState.INTERRUPTED):
                 raise StoreError(
-                    f"only a trial without an outcome can be run again, but trial {number} of "
+                    f"only a running or interrupted trial can be run again, but trial {number} of "
                     f"{study} is {row.state}"
                 )
             row.state, row.finished_at = TrialState.RUNNING.value, None
@@ -212,7 +214,7 @@ class Store(LeasedStore):
         outcome: Outcome,
         key: str | None = None,
     ) -> int:
-        """Add a trial that ended before it began; return its number. `key` as for `start_trial`."""
+        """Add a rejected trial and return its number; for `key` see `start_trial`."""
         check_finite(params)
         outcome = storable(outcome)
         with self._database.writing() as session:
@@ -227,9 +229,8 @@ class Store(LeasedStore):
     def finish_trial(self, study: str, number: int, outcome: Outcome) -> list[int]:
         """End a trial and add its branches, in one transaction; return the branches' numbers.
 
-        The same outcome may be given again, as after a commit whose answer was lost, or with
-        branches that have ended since; a different one is refused. An interruption is no outcome:
-        one that comes late replaces it.
+        The same outcome may be passed again, for example after a lost answer, or with further
+        branches. A different outcome is refused, but any outcome may replace an interruption.
         """
         branches = [replace(one, outcome=storable(one.outcome)) for one in outcome.branches]
         outcome = storable(replace(outcome, branches=()))
@@ -242,8 +243,8 @@ class Store(LeasedStore):
                 row.finished_at = datetime.now(UTC)
             elif known != outcome:
                 raise StoreError(
-                    f"trial {number} of {study} ended already as {known.state}, and can't end "
-                    f"again with another outcome ({outcome.state})"
+                    f"a trial that ended must keep its outcome, but trial {number} of {study} "
+                    f"ended as {known.state} and now got another outcome ({outcome.state})"
                 )
             return keep_branches(session, owner, row, branches)
 
@@ -261,7 +262,7 @@ class Store(LeasedStore):
             row.test = quality_values(quality)
 
     def keep_cost(self, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-        """Store what was measured; the first measurement stays, and may gain costs later."""
+        """Store a measured cost. A stored value is never replaced; missing costs are added."""
         check_finite(cost)
         check_measured({}, cost)
         with self._database.writing() as session:

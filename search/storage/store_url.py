@@ -1,4 +1,4 @@
-"""A store's URL: its checks, and its form without secrets."""
+"""A store's URL: its validation, and its text without secrets."""
 
 import re
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ _SQLITE_FILE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]+)", re.DOTALL)
 
 
 def safe_url(url: str) -> str:
-    """Return the URL without secrets: its password and all values of its query masked.
+    """Return the URL with its password and all values of its query masked.
 
-    It masks too much rather than too little: for a URL that can't be parsed with certainty, such as
-    one whose password contains an unquoted `@`, only the scheme is left.
+    If the URL can't be parsed with certainty, for example since its password contains an unquoted
+    `@`, everything but the scheme is masked.
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
         return _HIDDEN if re.search(r"[=@]", url) else url
     if url.startswith("sqlite:///") and "?" not in url:
-        return url  # a path, which may contain an @
+        return url  # a path may contain an @
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -38,28 +38,28 @@ def safe_url(url: str) -> str:
 
 
 def without_secrets(value: object) -> object:
-    """Return a JSON value in which every URL that contains secrets is masked."""
+    """Return a JSON value with the secrets of all its URLs masked."""
     if isinstance(value, Mapping):
-        return {key: without_secrets(held) for key, held in value.items()}
+        return {key: without_secrets(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secrets(held) for held in value]
+        return [without_secrets(inner) for inner in value]
     if isinstance(value, str) and "://" in value:
         return safe_url(value)
     return value
 
 
 def secrets_of(url: URL) -> list[str]:
-    """Return the strings in a URL that no message may repeat."""
-    values = [value for held in url.normalized_query.values() for value in held]
+    """Return the secrets in a URL, which no message may contain."""
+    values = [value for values in url.normalized_query.values() for value in values]
     return [secret for secret in [url.password, *values] if secret]
 
 
 def parse_address(url: str) -> URL:
-    """Parse a URL, of a kind that a store can be at.
+    """Parse the URL of a store.
 
     Raises:
-        StoreError: it is no URL, of another kind of database, or of a database in memory; or it
-            names a home or a variable that does not exist.
+        StoreError: it is not a URL, is of another kind of database or of a database in memory, or
+            names a home folder or a variable that does not exist.
     """
     try:
         url = expanded_store(url)
@@ -68,9 +68,9 @@ def parse_address(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Not chained: the text that failed to parse may be the password.
+        # Not chained: the parser's error may contain the password.
         raise StoreError(
-            f"a store is named by a URL such as {_EXAMPLES}, but got {safe_url(url)}"
+            f"a store must be a URL such as {_EXAMPLES}, but got {safe_url(url)}"
         ) from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         _check_sqlite(parsed, url)
@@ -78,7 +78,7 @@ def parse_address(url: str) -> URL:
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     raise StoreError(
-        f"a store is kept in SQLite or PostgreSQL, such as {_EXAMPLES}, but got {safe_url(url)}"
+        f"a store must be in SQLite or PostgreSQL, such as {_EXAMPLES}, but got {safe_url(url)}"
     )
 
 
@@ -86,7 +86,7 @@ def expanded_store(url: str) -> str:
     """Return a store's URL; for a SQLite file, with its home folder and variables replaced.
 
     Raises:
-        ValueError: as `search.files.paths.expanded`.
+        ValueError: as for `search.files.paths.expanded`.
     """
     match = _SQLITE_FILE.fullmatch(url)
     return url if match is None else f"{match[1]}{expanded(match[2])}"
@@ -95,6 +95,6 @@ def expanded_store(url: str) -> str:
 def _check_sqlite(parsed: URL, url: str) -> None:
     if parsed.database in (None, "", ":memory:") or parsed.query or parsed.host:
         raise StoreError(
-            f"a SQLite store is one file, without options, such as sqlite:///retort.db, or with "
+            "a SQLite store must be a file without options, such as sqlite:///retort.db, or with "
             f"four slashes for an absolute path, but got {safe_url(url)}"
         )

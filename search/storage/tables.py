@@ -1,4 +1,4 @@
-"""The store's tables. Each change of them is a migration in `migrations/versions`."""
+"""The store's tables. Every change of a table needs a migration in `migrations/versions`."""
 
 from datetime import datetime
 from typing import Any
@@ -20,14 +20,14 @@ from search.records import StudyState, TrialState
 from search.storage.columns import Flag, UtcTime
 
 SCHEMA = "0008"
-"""The newest revision in `migrations/versions`; revisions are counted: a newer one is greater."""
+"""The newest revision in `migrations/versions`; a newer revision has a greater number."""
 
 VERSION_TABLE = "retort_schema"
-"""Alembic's version table, under our own name: it marks our databases."""
+"""Alembic's version table. Its name marks a database as retort's."""
 
 
 class Table(DeclarativeBase):
-    """The base of all tables. Every constraint has a name, by which a migration can change it."""
+    """The base of all tables. Every constraint has a name, so that a migration can change it."""
 
     metadata = MetaData(
         naming_convention={
@@ -38,7 +38,7 @@ class Table(DeclarativeBase):
             "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
-    type_annotation_map = {  # noqa: RUF012 - declared so by SQLAlchemy
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy requires this declaration
         str: Text,
         bool: Flag,
         datetime: UtcTime,
@@ -56,7 +56,7 @@ def _not_negative(column: str) -> CheckConstraint:
 
 
 class StudyRow(Table):
-    """A study. Each write to it or its trials increases `changed_at`, and locks this row."""
+    """A study. Every write to it or its trials locks this row and increases `changed_at`."""
 
     __tablename__ = "studies"
 
@@ -79,7 +79,7 @@ class StudyRow(Table):
 
 
 class LeaseRow(Table):
-    """The process that runs a study; no row where none does. See `search.records.Lease`."""
+    """The process that runs a study; no row if none does. See `search.records.Lease`."""
 
     __tablename__ = "holds"
 
@@ -112,7 +112,7 @@ class TeacherRow(Table):
 
 
 class TrialRow(Table):
-    """A trial: filtered and sorted values have columns, the rest is JSON."""
+    """A trial. Values for filters and sorting have columns; the others are JSON."""
 
     __tablename__ = "trials"
 
@@ -149,8 +149,7 @@ class TrialRow(Table):
 
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
-        # Identifies one request to add a trial: a caller that does not know whether it succeeded
-        # repeats it.
+        # The key identifies one request to add a trial, so that a caller can repeat it safely.
         Index(None, "study_id", "key", unique=True),
         Index(None, "study_id", "state"),
         _one_of("state", TrialState),
@@ -165,7 +164,7 @@ class TrialRow(Table):
 
 
 class StageRow(Table):
-    """One stage of a trial, in the order in which they were run."""
+    """One stage of a trial; `position` is its place in the order of execution."""
 
     __tablename__ = "stages"
 
@@ -198,7 +197,7 @@ class EpochRow(Table):
 
 
 class CostRow(Table):
-    """The cost of an untrained student of one shape, in one setting; any study can use it."""
+    """The cost of an untrained student of one shape, in one setting. All studies share it."""
 
     __tablename__ = "costs"
 

@@ -1,1 +1,1 @@
-"""Where a student is served: this machine, another one over an agent or ssh, or a node of Ray."""
+"""Where a student is served: this machine, another one by an agent or ssh, or a Ray node."""

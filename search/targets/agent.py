@@ -1,15 +1,15 @@
-"""The agent: a small server on the machine that will serve, which measures files there.
+"""The agent: a small server that measures files on the machine where it runs.
 
-It needs only Python 3.10 or newer and the runtime: `retort agent --write agent.pyz` packs it into
-one file, which a board runs with `python3 agent.pyz`. Every request must carry the token in
+It needs only Python 3.10 or newer and the runtime. `retort agent --write agent.pyz` packs it into
+one file, which a board runs with `python3 agent.pyz`. Every request must contain the token of
 RETORT_AGENT_TOKEN, as `Authorization: Bearer TOKEN`:
 
-GET  /?runtime=NAME                   the processor, the runtime, the cores
-POST /measure?runtime=NAME&threads=1  the bytes of a file; its latency and the memory it took
+GET  /?runtime=NAME                   returns the processor, the runtime, the cores
+POST /measure?runtime=NAME&threads=1  takes the bytes of a file; returns its latency and memory
 
-Each file is measured in a process of its own, one at a time, in an empty folder, for a limited
-time and with limited memory. Only the requested runtime runs, or the default one; ONNX Runtime
-runs without libraries of custom operators.
+The agent measures one file at a time, in its own process and an empty folder, with limited time
+and memory. It loads only the requested runtime, or the default one, and never libraries of custom
+operators.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def serve(host: str, port: int, *, limits: AgentLimits) -> None:
     """Answer requests until Ctrl-C or SIGTERM.
 
     Raises:
-        ValueError: there is no token, or it is short.
-        OSError: the address can't be listened on.
+        ValueError: there is no token, or it is too short.
+        OSError: the agent can't listen on the address.
         ImportError: the default runtime is not installed.
     """
     here = describe(DEFAULT_RUNTIME)
@@ -46,7 +46,7 @@ def serve(host: str, port: int, *, limits: AgentLimits) -> None:
             f"{limits.memory_bytes / 1e6:,.0f} MB of memory, at "
             f"http://{host}:{agent.server_port}; Ctrl-C ends it\n"
         )
-        # A service manager ends the agent with SIGTERM; the measuring process must not outlive it.
+        # A service manager sends SIGTERM. Handle it, so that the measuring process ends too.
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, lambda *_: agent.shutdown())
         agent.serve_forever()
@@ -59,31 +59,33 @@ def main() -> None:
         "--max-memory",
         type=_bytes,
         default=half_of_memory(),
-        help="of the process that measures a file, in bytes; by default half of the machine's",
+        help="memory of the measuring process, in bytes; half of the machine's by default",
     )
     parser = argparse.ArgumentParser(prog="agent", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     server = commands.add_parser("serve", help="answer requests", parents=[memory])
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=DEFAULT_PORT)
-    server.add_argument("--max-size", type=_bytes, default=MOST_BYTES, help="of a file, in bytes")
+    server.add_argument(
+        "--max-size", type=_bytes, default=MOST_BYTES, help="largest size of a file, in bytes"
+    )
     once = commands.add_parser(
-        "measure", help="measure a file, and print what was found", parents=[memory]
+        "measure", help="measure a file, and print the result as JSON", parents=[memory]
     )
     once.add_argument("file", type=Path)
     once.add_argument("--threads", type=int, default=1)
-    once.add_argument("--runtime", default=DEFAULT_RUNTIME, help="that loads the file")
-    given = parser.parse_args()
+    once.add_argument("--runtime", default=DEFAULT_RUNTIME, help="runtime that loads the file")
+    arguments = parser.parse_args()
     try:
-        if given.command == "serve":
-            limits = AgentLimits(file_bytes=given.max_size, memory_bytes=given.max_memory)
-            serve(given.host, given.port, limits=limits)
+        if arguments.command == "serve":
+            limits = AgentLimits(file_bytes=arguments.max_size, memory_bytes=arguments.max_memory)
+            serve(arguments.host, arguments.port, limits=limits)
         else:
             found = measure(
-                given.file,
-                runtime=given.runtime,
-                threads=given.threads,
-                memory_bytes=given.max_memory,
+                arguments.file,
+                runtime=arguments.runtime,
+                threads=arguments.threads,
+                memory_bytes=arguments.max_memory,
             )
             sys.stdout.write(json.dumps(found) + "\n")
     except (RetortError, OSError, ValueError, ImportError) as error:

@@ -1,4 +1,4 @@
-"""Client of an agent: measures, over HTTP, a file's cost on the agent's machine."""
+"""Client of an agent: it measures a file's cost on the agent's machine, by HTTP."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from search.targets.latency import Latency
 from search.targets.registry import DEFAULT_RUNTIME
 
 _PATIENCE_S = 180.0
-"""Longer than an agent lets a file wait and be measured."""
+"""In seconds; longer than an agent's limits for waiting and measuring together."""
 _BUSY_S = 600.0
 _LONGEST_PAUSE_S = 30
 _TRIES = 3
@@ -39,7 +39,7 @@ class AgentMachine:
         processor: the processor's name.
         runtime: the runtime, with its version.
         cores: the number of cores.
-        exact_int8: whether sums of int8 products keep all their bits; older agents don't report it.
+        exact_int8: whether sums of int8 products keep all bits; None from older agents.
     """
 
     processor: str
@@ -50,7 +50,15 @@ class AgentMachine:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """The cost of a file on a machine; memory in bytes, of the model alone and of the process."""
+    """The cost of a file on a machine.
+
+    Attributes:
+        machine: the machine.
+        threads: the number of threads that served one image.
+        latency: the latency.
+        model_memory_bytes: the peak memory that loading and running the model added.
+        process_memory_bytes: the peak memory of the whole process.
+    """
 
     machine: AgentMachine
     threads: int
@@ -59,7 +67,7 @@ class Profile:
     process_memory_bytes: int
 
     def to_json(self) -> dict[str, object]:
-        """Return plain values in a flat dictionary."""
+        """Return JSON values in a flat dictionary."""
         return {
             "processor": self.machine.processor,
             "runtime": self.machine.runtime,
@@ -73,10 +81,10 @@ class Profile:
 
 @cache
 def describe_agent(address: str, runtime: str = DEFAULT_RUNTIME) -> AgentMachine:
-    """Return the agent's machine with that runtime; the agent is asked once in each process.
+    """Return a description of the agent's machine; each process requests it only once.
 
     Raises:
-        TargetError: it does not answer, refuses the token, or has no such runtime.
+        TargetError: the agent does not answer, refuses the token, or has no such runtime.
     """
     machine = _parsed(address, _asked(address, f"/?{urlencode({'runtime': runtime})}"), _machine)
     _check_runtime(address, machine, runtime)
@@ -92,38 +100,38 @@ def ask_agent(
         ArtifactError: the runtime can't load the file there.
         TargetError: the agent does not answer, refuses the token, or has no such runtime.
     """
-    asked = urlencode({"runtime": runtime, "threads": threads})
-    profile = parsed_profile(address, _asked(address, f"/measure?{asked}", model))
+    query = urlencode({"runtime": runtime, "threads": threads})
+    profile = parsed_profile(address, _asked(address, f"/measure?{query}", model))
     _check_runtime(address, profile.machine, runtime)
     return profile
 
 
 def _check_runtime(address: str, machine: AgentMachine, runtime: str) -> None:
-    """Check that the agent serves by the runtime: earlier versions ignore the name."""
+    """Check that the agent used the runtime: agents of earlier versions ignore its name."""
     if machine.runtime.partition(" ")[0] != runtime:
         raise TargetError(
-            f"the agent at {address} must serve by {runtime}, but serves by {machine.runtime}: "
-            "install the runtime there, and start the agent of this version"
+            f"the agent at {address} must use {runtime}, but uses {machine.runtime}: install the "
+            "runtime there, and start an agent of this version"
         )
 
 
 def _asked(address: str, path: str, model: Path | None = None) -> bytes:
-    """Return the agent's answer; while the agent is busy, ask again after the time it sends."""
-    token, given_up = _token(address), time.monotonic() + _BUSY_S
+    """Return the agent's answer; while the agent is busy, retry after the time that it states."""
+    token, deadline = _token(address), time.monotonic() + _BUSY_S
     while True:
-        answer = _reached(address, path, token=token, model=model)
+        answer = _exchanged(address, path, token=token, model=model)
         if answer.status == HTTPStatus.OK:
             return answer.body
         busy = answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.retry_after.isdecimal()
-        if not busy or time.monotonic() > given_up:
+        if not busy or time.monotonic() > deadline:
             raise _refused(address, answer)
         time.sleep(min(float(answer.retry_after), _LONGEST_PAUSE_S))
 
 
-def _reached(address: str, path: str, *, token: str, model: Path | None) -> HttpAnswer:
+def _exchanged(address: str, path: str, *, token: str, model: Path | None) -> HttpAnswer:
     seconds = _PATIENCE_S + (model.stat().st_size / BYTES_PER_S if model else 0)
-    given_up = time.monotonic() + seconds
-    for tried in range(1, _TRIES + 1):
+    deadline = time.monotonic() + seconds
+    for attempt in range(1, _TRIES + 1):
         try:
             return exchange(address, path, token=token, seconds=seconds, body=model)
         except (InvalidURL, ValueError) as error:
@@ -132,30 +140,30 @@ def _reached(address: str, path: str, *, token: str, model: Path | None) -> Http
             ) from error
         # HTTPException: a server that does not speak HTTP listens there.
         except (OSError, HTTPException) as error:
-            if tried == _TRIES or time.monotonic() > given_up:
+            if attempt == _TRIES or time.monotonic() > deadline:
                 raise TargetError(
                     f"the agent at {address} does not answer: {_cause(error)}. Start it there with "
                     f"`{TOKEN_VARIABLE}=… retort agent --host ADDRESS`, and check the address "
                     "and the network"
                 ) from error
-            time.sleep(tried)
-    raise AssertionError("every try returns or raises")
+            time.sleep(attempt)
+    raise AssertionError("every attempt returns or raises")
 
 
 def _token(address: str) -> str:
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
         raise TargetError(
-            f"the agent at {address} asks for its token: put it into {TOKEN_VARIABLE}"
+            f"the agent at {address} needs a token: set {TOKEN_VARIABLE} to the agent's token"
         )
-    # A header holds no other characters; http.client would refuse, and show the token.
+    # A header can't contain other characters; http.client's error would show the token.
     if not (token.isascii() and token.isprintable()):
-        raise TargetError(f"{TOKEN_VARIABLE} must hold printable ASCII characters alone")
+        raise TargetError(f"{TOKEN_VARIABLE} must contain only printable ASCII characters")
     return token
 
 
 def _cause(error: OSError | HTTPException) -> str:
-    """Return what went wrong, possibly in the other side's words."""
+    """Return the message of the error, which may contain text from the server."""
     return shown(" ".join(str(error).split())) or type(error).__name__
 
 
@@ -163,22 +171,22 @@ def _refused(address: str, answer: HttpAnswer) -> ArtifactError | TargetError:
     try:
         reason = shown(str(json.loads(answer.body)["error"]))
     except (ValueError, LookupError, TypeError, RecursionError):
-        reason = "without a reason, so that it may be no agent of retort"
+        reason = "no reason is given, so it may not be an agent of retort"
     if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         return ArtifactError(f"the agent at {address} can't load the file: {reason}")
-    return TargetError(f"the agent at {address} refuses ({answer.status}): {reason}")
+    return TargetError(f"the agent at {address} refused the request ({answer.status}): {reason}")
 
 
 def shown(text: str) -> str:
-    """Return a machine's message in a form that can be shown and stored."""
+    """Return another machine's text, shortened and escaped to be shown and stored."""
     return visible(text[:_SHOWN_CHARACTERS])
 
 
 def parsed_profile(address: str, text: bytes) -> Profile:
-    """Return the agent's measurement, parsed from the JSON that it answered.
+    """Parse the agent's measurement from its JSON answer.
 
     Raises:
-        TargetError: it is none of an agent's.
+        TargetError: the text is not an agent's answer.
     """
     return _parsed(address, text, _profile)
 
@@ -186,11 +194,11 @@ def parsed_profile(address: str, text: bytes) -> Profile:
 def _parsed(address: str, text: bytes, read: Callable[[Mapping[str, Any]], _T]) -> _T:
     try:
         if len(text) > MOST_BYTES:
-            raise ValueError(f"its answer has more than {MOST_BYTES} bytes")
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
         return read(json.loads(text))
     except (ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
         raise TargetError(
-            f"what answers at {address} is no agent of retort: {shown(str(error))}"
+            f"{address} must be an agent of retort, but its answer is invalid: {shown(str(error))}"
         ) from error
 
 
@@ -199,7 +207,7 @@ def _machine(answer: Mapping[str, Any]) -> AgentMachine:
         processor=shown(str(answer["processor"])),
         runtime=shown(str(answer["runtime"])),
         cores=int(_number("cores", answer["cores"])),
-        exact_int8=_truth(answer.get("exact_int8")),
+        exact_int8=_boolean(answer.get("exact_int8")),
     )
 
 
@@ -217,7 +225,7 @@ def _profile(answer: Mapping[str, Any]) -> Profile:
     )
 
 
-def _truth(value: Any) -> bool | None:
+def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 

@@ -1,4 +1,4 @@
-"""What an agent grants its clients, and what it can grant on this machine."""
+"""The limits of an agent, and their defaults on this machine."""
 
 import os
 import resource
@@ -8,36 +8,36 @@ from pathlib import Path
 MOST_BYTES = 256 * 10**6
 MEASURING_S = 60.0
 BYTES_PER_S = 100_000
-"""The slowest rate at which a file may be sent; the client waits as long."""
+"""The slowest rate at which a client may send a file, and for which the client waits."""
 
 
 def half_of_memory() -> int:
-    """Return half the bytes that this machine has, or that its container may use."""
+    """Return half of the memory of this machine, or of its container's limit, in bytes."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     container = Path("/sys/fs/cgroup/memory.max")
-    told = container.read_text().strip() if container.exists() else ""
-    return min(machine, int(told) if told.isdecimal() else machine) // 2
+    limit = container.read_text().strip() if container.exists() else ""
+    return min(machine, int(limit) if limit.isdecimal() else machine) // 2
 
 
 def _files() -> int:
-    """Return how many files this process may open; each connection takes one, each place two."""
+    """Return how many files this process may open; a connection needs one, a place two."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if limit == resource.RLIM_INFINITY else limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentLimits:
-    """What an agent grants its clients.
+    """The limits of an agent for its clients.
 
     Attributes:
-        file_bytes: the most for one file.
-        memory_bytes: the most for the process that measures it.
-        connections: the most that hold no place, most often because they have not sent the token.
-        places: for files that are sent, wait or are measured, of `file_bytes` together.
-        head_s: for the whole head of a request.
-        bytes_per_s: the rate at which a body must arrive, beyond `head_s`.
-        waiting_s: for the measurements of earlier files.
-        measuring_s: for the measurement of the file.
+        file_bytes: the largest size of one file, and of all files together.
+        memory_bytes: the largest memory of the process that measures a file.
+        connections: the largest number of connections without a place.
+        places: the largest number of files that are being sent, wait or are being measured.
+        head_s: the longest time for the whole head of a request.
+        bytes_per_s: the slowest rate for a body, after the first `head_s` seconds.
+        waiting_s: the longest wait for the measurements of earlier files.
+        measuring_s: the longest time for the measurement of a file.
     """
 
     file_bytes: int = MOST_BYTES

@@ -1,4 +1,4 @@
-"""The agent as one file for any Python that has a runtime."""
+"""The agent, packed into one file that any Python with a runtime can run."""
 
 import io
 import zipfile
@@ -31,7 +31,7 @@ _MAIN = "from search.targets.agent import main\nmain()\n"
 
 
 def packed_agent() -> bytes:
-    """Return a zip archive with a `__main__.py`, which `python3 agent.pyz` runs."""
+    """Return a zip archive with a `__main__.py`, for `python3 agent.pyz`."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for module in _MODULES:

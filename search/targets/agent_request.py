@@ -1,4 +1,4 @@
-"""One HTTP request to the agent; every part is checked before it is used."""
+"""Reading of one HTTP request to the agent, with a check of every part before its use."""
 
 import asyncio
 import hmac
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class Refusal(Exception):
-    """An answer other than 200, with its reason; with a time to ask again where that may help."""
+    """An answer other than 200, with its reason; with the time for a retry if one may succeed."""
 
     def __init__(
         self, status: HTTPStatus, reason: str, *, retry_after_s: int | None = None
@@ -39,10 +39,10 @@ class Refusal(Exception):
 
 
 async def within(seconds: float, work: Awaitable[_T], refusal: Refusal) -> _T:
-    """Return the result of `work`; raise the refusal once the time is over, whatever was sent."""
+    """Return the result of `work`; raise the refusal if it takes longer than the given time."""
     try:
         return await asyncio.wait_for(work, seconds)
-    # In Python 3.10, which boards have, it is not the built-in TimeoutError.
+    # Boards have Python 3.10, where this is not the built-in TimeoutError.
     except asyncio.TimeoutError:  # noqa: UP041
         raise refusal from None
 
@@ -55,8 +55,8 @@ class RequestHead:
         line: the first line.
         method: such as `POST`.
         path: such as `/measure`.
-        query: what follows the question mark.
-        headers: as they were sent, so one name may occur more than once.
+        query: the text after the question mark.
+        headers: all headers; a name may occur more than once.
     """
 
     line: str
@@ -65,51 +65,51 @@ class RequestHead:
     query: str
     headers: HTTPMessage
 
-    def bears(self, token: str) -> bool:
-        """Return whether it has exactly one Authorization, which is `Bearer` and the token."""
+    def has_token(self, token: str) -> bool:
+        """Return whether its only Authorization header is `Bearer` and the token."""
         given = self.headers.get_all("Authorization", [])
         expected = f"Bearer {token}".encode()
         return len(given) == 1 and hmac.compare_digest(given[0].encode(), expected)
 
     @property
     def threads(self) -> int:
-        """The number of threads to serve with; 1 if the request has none.
+        """The number of threads that the request asks for; 1 by default.
 
         Raises:
-            Refusal: it is no number of them.
+            Refusal: it is not a valid number of threads.
         """
-        asked = parse_qs(self.query).get("threads", ["1"])[0]
-        if not _THREADS.fullmatch(asked) or not 1 <= int(asked) <= _MOST_THREADS:
+        text = parse_qs(self.query).get("threads", ["1"])[0]
+        if not _THREADS.fullmatch(text) or not 1 <= int(text) <= _MOST_THREADS:
             raise Refusal(
                 HTTPStatus.BAD_REQUEST,
-                f"threads must be 1 to {_MOST_THREADS}, but got {asked[:20]}",
+                f"threads must be 1 to {_MOST_THREADS}, but got {text[:20]}",
             )
-        return int(asked)
+        return int(text)
 
     @property
     def runtime(self) -> str:
-        """The runtime to serve the file with; the default one if the request names none.
+        """The name of the runtime that the request asks for; the default one if it names none.
 
         Raises:
-            Refusal: none bears that name here.
+            Refusal: this machine has no runtime of that name.
         """
-        asked = parse_qs(self.query).get("runtime", [DEFAULT_RUNTIME])[0]
+        name = parse_qs(self.query).get("runtime", [DEFAULT_RUNTIME])[0]
         try:
-            return known_runtime(asked[:_NAME_CHARACTERS])
+            return known_runtime(name[:_NAME_CHARACTERS])
         except ValueError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"runtime {error}") from error
 
     @property
     def length(self) -> int:
-        """Length of the body in bytes.
+        """The length of the body in bytes.
 
         Raises:
-            Refusal: it does not tell, or more than one, or no number.
+            Refusal: Content-Length is missing, occurs twice, or is not a number.
         """
         given = self.headers.get_all("Content-Length", [])
         if not given or "Transfer-Encoding" in self.headers:
             raise Refusal(
-                HTTPStatus.LENGTH_REQUIRED, "the file's length must be told by Content-Length"
+                HTTPStatus.LENGTH_REQUIRED, "the request must have a Content-Length header"
             )
         if len(given) > 1 or not _LENGTH.fullmatch(given[0]):
             raise Refusal(
@@ -118,8 +118,8 @@ class RequestHead:
         return int(given[0])
 
     @property
-    def waits_for_leave(self) -> bool:
-        """Whether the client waits for leave before it sends the body."""
+    def waits_for_continue(self) -> bool:
+        """Whether the client waits for `100 Continue` before it sends the body."""
         return str(self.headers.get("Expect", "")).lower() == "100-continue"
 
 
@@ -128,16 +128,17 @@ async def read_head(reader: asyncio.StreamReader) -> RequestHead:
 
     Raises:
         Refusal: it is too long, or not HTTP.
-        EOFError: the client sent less than one.
+        EOFError: the client sent less than a whole head.
     """
     line = (await _line(reader)).decode("latin-1")
-    told = _REQUEST_LINE.fullmatch(line)
-    if not told:
+    match = _REQUEST_LINE.fullmatch(line)
+    if not match:
         raise Refusal(
             HTTPStatus.BAD_REQUEST,
-            f"a request must begin as in `GET / HTTP/1.1`, but begins {line[:40].strip()}",
+            "a request must begin with a line such as `GET / HTTP/1.1`, but begins "
+            f"{line[:40].strip()}",
         )
-    method, target = told.groups()
+    method, target = match.groups()
     path, _, query = target.partition("?")
     headers = await _headers(reader, HEAD_BYTES - len(line))
     return RequestHead(line.rstrip(), method, path, query, headers)
@@ -169,34 +170,34 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 def _too_long() -> Refusal:
     return Refusal(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        f"a request's head may have {HEAD_BYTES} bytes and {_HEADERS} headers",
+        f"the head of a request must have at most {HEAD_BYTES} bytes and {_HEADERS} headers",
     )
 
 
 async def copy_body(reader: asyncio.StreamReader, length: int, file: BinaryIO) -> None:
-    """Copy the body to a file, a piece at a time.
+    """Copy the body to a file in chunks.
 
     Raises:
-        EOFError: the client sent less.
+        EOFError: the client sent fewer bytes.
     """
     while length:
-        piece = await reader.read(min(length, _CHUNK_BYTES))
-        if not piece:
-            raise EOFError(f"{length} bytes of the file were not sent")
-        file.write(piece)
-        length -= len(piece)
+        chunk = await reader.read(min(length, _CHUNK_BYTES))
+        if not chunk:
+            raise EOFError(f"{length} bytes of the file are missing")
+        file.write(chunk)
+        length -= len(chunk)
 
 
 async def discard(reader: asyncio.StreamReader, length: int) -> None:
-    """Read up to so many bytes, or until the client ends."""
-    while length > 0 and (piece := await reader.read(min(length, _CHUNK_BYTES))):
-        length -= len(piece)
+    """Read and discard up to `length` bytes, or until the client closes the connection."""
+    while length > 0 and (chunk := await reader.read(min(length, _CHUNK_BYTES))):
+        length -= len(chunk)
 
 
 def answer_text(
     status: HTTPStatus, content: Mapping[str, Any], *, retry_after_s: int | None = None
 ) -> bytes:
-    """Return an answer as it is sent before the connection closes; JSON escapes what is shown."""
+    """Return the bytes of an answer with a JSON body, after which the connection closes."""
     body = json.dumps(content).encode()
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",

@@ -1,4 +1,4 @@
-"""A trained student in floats, from which every runtime makes its files."""
+"""A trained float32 student, from which every runtime converts its files."""
 
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,11 @@ from spaces.quantization.float32 import Float32
 
 
 class FloatStudent:
-    """A network and its files in floats, each made at its first use.
+    """A float32 network and its files, which are written at their first use.
 
     Args:
-        network: on the CPU; not changed any more.
-        folder: for its files alone; created when it is needed.
+        network: on the CPU; it must not change any more.
+        folder: a folder only for its files; created when it is needed.
         image_shape: channels, height, width.
         pruning: the method that pruned it.
     """
@@ -39,7 +39,7 @@ class FloatStudent:
 
     @cached_property
     def onnx(self) -> Path:
-        """Its plain ONNX file, from float32 [batch, *image_shape] to logits.
+        """Its float32 ONNX file: the input is [batch, *image_shape], the output logits.
 
         Raises:
             ArtifactError: the network can't be exported.
@@ -49,19 +49,19 @@ class FloatStudent:
         return path
 
     def cost_in(self, path: Path) -> Cost:
-        """Return the counted cost of the student in the served file `path`; nothing is timed."""
+        """Return the counted cost of the student in the served file `path`, without latency."""
         return count_cost(self.network, path, self.image_shape, known=self._operations)
 
     @cached_property
     def _operations(self) -> Cost:
-        """The counted operations, counted once however many files the network has."""
+        """The counted operations; they are the same for all files of the network."""
         return count_operations(self.network, self.image_shape)
 
     def in_floats(self, runtime: Runtime) -> Path:
-        """Return its file in floats, as the runtime would serve it.
+        """Return its float32 file for the runtime.
 
         Raises:
-            ArtifactError, ValueError: as `Runtime.make`.
+            ArtifactError, ValueError: as for `Runtime.make`.
         """
         if runtime.name not in self._served:
             path = self._place(runtime.file)

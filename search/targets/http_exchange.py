@@ -1,4 +1,4 @@
-"""One request to an untrusted server, bounded in time and size."""
+"""One HTTP request to an untrusted server, with limits on time and size."""
 
 import socket
 import threading
@@ -15,12 +15,12 @@ _CONNECTING_S = 30.0
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What a server answered.
+    """The answer of a server.
 
     Attributes:
         status: the HTTP status.
-        body: the whole body, or its first `MOST_BYTES` and one more.
-        retry_after: the header as it was sent; empty if it was not sent.
+        body: the whole body, or the first `MOST_BYTES` + 1 bytes of a longer one.
+        retry_after: the Retry-After header; empty if there is none.
     """
 
     status: int
@@ -31,23 +31,23 @@ class HttpAnswer:
 def exchange(
     address: str, path: str, *, token: str, seconds: float, body: Path | None = None
 ) -> HttpAnswer:
-    """Return the answer of the server at `address`; neither redirections nor proxies are followed.
+    """Return the answer of the server at `address`; redirects and proxies are not followed.
 
     Args:
         address: `http://host:port`, or https.
         path: the path below the address.
         token: the bearer token.
-        seconds: for the whole exchange, once connected.
+        seconds: the time limit of the whole exchange after the connection.
         body: a file to POST; None sends a GET.
 
     Raises:
-        ValueError: the address is none.
-        TimeoutError: the time is over.
-        OSError, HTTPException: it can't be reached, or does not speak HTTP.
+        ValueError: the address is invalid.
+        TimeoutError: the exchange took too long.
+        OSError, HTTPException: the server can't be reached, or does not speak HTTP.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it has no scheme or no host")
+        raise ValueError("it must have the scheme http or https, and a host")
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
     with ExitStack() as opened:
@@ -58,7 +58,7 @@ def exchange(
             file = opened.enter_context(body.open("rb"))
             headers["Content-Length"] = str(body.stat().st_size)
         connection.connect()
-        opened.enter_context(_ended_after(seconds, connection.sock))
+        opened.enter_context(_closed_after(seconds, connection.sock))
         method = "GET" if file is None else "POST"
         connection.request(method, parts.path.rstrip("/") + path, file, headers)
         response = opened.enter_context(connection.getresponse())
@@ -67,33 +67,33 @@ def exchange(
 
 
 @contextmanager
-def _ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
-    """Cut the connection when the time is over.
+def _closed_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """Close the connection when the time is over.
 
-    A socket's own time-out starts again with each byte that arrives.
+    A socket's own timeout is not enough: it starts again with every byte that arrives.
 
     Raises:
-        TimeoutError: it was cut.
+        TimeoutError: the time was over before the block ended.
     """
-    over = threading.Event()
+    timed_out = threading.Event()
 
-    def cut() -> None:
-        over.set()
+    def close() -> None:
+        timed_out.set()
         with suppress(OSError):
-            # TLS' own shutdown would wait for the other side.
+            # The shutdown of TLS would wait for the server.
             socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     connected.settimeout(seconds)
-    timer = threading.Timer(seconds, cut)
+    timer = threading.Timer(seconds, close)
     timer.daemon = True
     timer.start()
     try:
         yield
     except (OSError, HTTPException) as error:
-        if over.is_set():
+        if timed_out.is_set():
             raise TimeoutError(f"it did not end within {seconds:g} s") from error
         raise
     finally:
         timer.cancel()
-    if over.is_set():
+    if timed_out.is_set():
         raise TimeoutError(f"it did not end within {seconds:g} s")

@@ -1,4 +1,4 @@
-"""Timing one image at a time. Light: the agent on a small board runs this very code."""
+"""Timing of one image at a time. Only NumPy is imported: the agent uses this file on boards."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Served(Protocol):
 class Latency:
     """Milliseconds for one image: median and 95th percentile of all runs, and each round's median.
 
-    The spread of the rounds shows how steady the machine was.
+    The spread of the rounds' medians shows the noise of the machine.
     """
 
     median_ms: float
@@ -36,9 +36,9 @@ class Latency:
 
 
 def measure_latency(sessions: Sequence[Served]) -> list[Latency]:
-    """Measure the latency of each session at batch 1, after a warm-up.
+    """Measure the latency of each session at batch size 1, after a warm-up.
 
-    The sessions' rounds take turns, so that a machine that slows down slows all of them.
+    The rounds of the sessions alternate, so that a slower phase of the machine affects all of them.
     """
     noise = np.random.default_rng(0)
     images = [noise.standard_normal((1, *s.image_shape), np.float32) for s in sessions]
@@ -46,20 +46,20 @@ def measure_latency(sessions: Sequence[Served]) -> list[Latency]:
         _timed_runs(session, image, seconds=_WARM_UP_S)
     rounds: list[list[np.ndarray]] = [[] for _ in sessions]
     for _ in range(_ROUNDS):
-        for session, image, taken in zip(sessions, images, rounds, strict=True):
-            taken.append(_timed_runs(session, image, seconds=_ROUND_S))
-    return [_summary(taken) for taken in rounds]
+        for session, image, times_ms in zip(sessions, images, rounds, strict=True):
+            times_ms.append(_timed_runs(session, image, seconds=_ROUND_S))
+    return [_summary(times_ms) for times_ms in rounds]
 
 
 def _timed_runs(session: Served, image: np.ndarray, *, seconds: float) -> np.ndarray:
-    """Return the milliseconds of each run, for the given time and at least a minimum of runs."""
-    taken: list[float] = []
+    """Return the milliseconds of each run, [runs], for at least the given time and 5 runs."""
+    times_ms: list[float] = []
     end = time.perf_counter() + seconds
-    while len(taken) < _RUNS_AT_LEAST or time.perf_counter() < end:
+    while len(times_ms) < _RUNS_AT_LEAST or time.perf_counter() < end:
         start = time.perf_counter()
         session.predict(image)
-        taken.append((time.perf_counter() - start) * 1e3)
-    return np.array(taken)
+        times_ms.append((time.perf_counter() - start) * 1e3)
+    return np.array(times_ms)
 
 
 def _summary(rounds: Sequence[np.ndarray]) -> Latency:
@@ -67,5 +67,5 @@ def _summary(rounds: Sequence[np.ndarray]) -> Latency:
     return Latency(
         median_ms=float(np.median(runs)),
         p95_ms=float(np.percentile(runs, 95)),
-        rounds_ms=tuple(float(np.median(taken)) for taken in rounds),
+        rounds_ms=tuple(float(np.median(times_ms)) for times_ms in rounds),
     )

@@ -1,7 +1,7 @@
-"""Operators that torch's older exporter can't express, in terms of those that it can.
+"""Replacement of operators that torch's older exporter can't export, by operators that it can.
 
-The exporter needs the input sizes of such an operator, and loses track of them behind reshapes.
-They are known while a network runs, so they are read at that time.
+The exporter needs the input sizes of such an operator, but does not know them after a reshape. The
+functions here read the sizes while the network runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Decomposed(TorchFunctionMode):
-    """A mode in which such operators are computed by others, with the same results."""
+    """A mode that computes such operators by other ones, with the same results."""
 
     def __torch_function__(
         self,
@@ -29,7 +29,7 @@ class Decomposed(TorchFunctionMode):
 def _averaged(images: Tensor, output_size: int | Sequence[int | None]) -> Tensor:
     """Compute adaptive average pooling of [batch, channels, y, x]."""
     sizes = _sizes(images, output_size)
-    if sizes == (1, 1):  # the exporter knows this case for every input
+    if sizes == (1, 1):  # the exporter supports this case for every input
         return functional.adaptive_avg_pool2d(images, 1)
     kernel = _kernel(images, sizes)
     return functional.avg_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.mean)
@@ -39,7 +39,7 @@ def _largest(
     images: Tensor, output_size: int | Sequence[int | None], *, return_indices: bool = False
 ) -> Tensor:
     """Compute adaptive maximum pooling of [batch, channels, y, x]."""
-    del return_indices  # calls that want the indices use another function of torch
+    del return_indices  # torch uses another function for calls that need the indices
     sizes = _sizes(images, output_size)
     kernel = _kernel(images, sizes)
     return functional.max_pool2d(images, kernel) if kernel else _pooled(images, sizes, torch.amax)
@@ -55,7 +55,7 @@ def _sizes(images: Tensor, output_size: int | Sequence[int | None]) -> tuple[int
 
 
 def _kernel(images: Tensor, sizes: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the windows' height and width, where all are alike and none overlap."""
+    """Return the windows' height and width; None if they differ or overlap."""
     height, width = int(images.shape[2]), int(images.shape[3])
     if height % sizes[0] or width % sizes[1]:
         return None
@@ -65,7 +65,7 @@ def _kernel(images: Tensor, sizes: tuple[int, int]) -> tuple[int, int] | None:
 def _pooled(
     images: Tensor, sizes: tuple[int, int], reduced: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
-    """Apply `reduced` to evenly spread windows, which may overlap."""
+    """Apply `reduced` to evenly spaced windows, which may overlap."""
     for dimension, size in zip((2, 3), sizes, strict=True):
         length = int(images.shape[dimension])
         parts = []
@@ -77,7 +77,7 @@ def _pooled(
 
 
 def _windows(values: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """Return windows of that size along the dimension, in a new last one, as `Tensor.unfold`."""
+    """Compute `Tensor.unfold`: windows along a dimension, in a new last dimension."""
     dimension %= values.dim()
     starts = range(0, int(values.shape[dimension]) - size + 1, step)
     parts = [values.narrow(dimension, start, size) for start in starts]
@@ -90,7 +90,7 @@ def _scaled(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Divide by the root mean square along the last dimensions, as `functional.rms_norm`."""
+    """Compute `functional.rms_norm`: divide by the root mean square of the last dimensions."""
     dimensions = tuple(range(-len(normalized_shape), 0))
     mean = values.square().mean(dimensions, keepdim=True)
     scaled = values * torch.rsqrt(mean + (torch.finfo(values.dtype).eps if eps is None else eps))

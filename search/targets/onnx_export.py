@@ -1,4 +1,4 @@
-"""From a network to its ONNX file in floats, from which runtimes make what they serve."""
+"""Export of a network to a float32 ONNX file, from which runtimes convert their files."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from torch import _C, nn
 from search.errors import ArtifactError, shortened
 from search.targets.onnx_decomposition import Decomposed
 
-# Bump it when the same network is exported to another file.
+# Bump it when the same network gives another file.
 VERSION = 1
 INPUT = "input"
 OUTPUT = "logits"
 
 
 def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, int]) -> None:
-    """Write `network` as an ONNX file from float32 [batch, *image_shape] to logits.
+    """Write `network` as an ONNX file: its input is float32 [batch, *image_shape], output logits.
 
     Raises:
-        ArtifactError: torch's exporter can't express this network.
+        ArtifactError: torch's exporter can't export this network.
     """
     network.eval()
     example = torch.zeros(2, *image_shape, device=_device_of(network))
-    with _without_pages(), _of_images_alone(network), Decomposed(), warnings.catch_warnings():
-        # The older exporter takes seconds where the newer takes minutes; it warns that it is old.
+    with _without_printed_graph(), _only_images(network), Decomposed(), warnings.catch_warnings():
+        # The older exporter needs seconds, the newer one minutes. The older one warns of its age.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -39,7 +39,7 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
                 output_names=[OUTPUT],
                 dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
             )
-        # A network may raise its own errors about an image size, besides the exporter's.
+        # Besides the exporter's errors, a network may raise its own, for an image size.
         except (
             RuntimeError,
             AssertionError,
@@ -49,15 +49,15 @@ def export_onnx(network: nn.Module, path: Path, *, image_shape: tuple[int, int, 
             AttributeError,
             torch.onnx.errors.OnnxExporterError,
         ) as error:
-            # When an operator can't be expressed, the exporter still exports the rest of the graph.
+            # For an unsupported operator, the message also contains the rest of the graph.
             reason = shortened(error, lines=1).partition("[Caused by the value")[0].strip()
             kind = type(network).__name__
             raise ArtifactError(f"{kind} can't be exported to ONNX: {reason}") from error
 
 
 @contextmanager
-def _of_images_alone(network: nn.Module) -> Iterator[None]:
-    """Hide other arguments of `forward`: the exporter would pass their defaults as tensors."""
+def _only_images(network: nn.Module) -> Iterator[None]:
+    """Hide further arguments of `forward`: the exporter would pass their defaults as tensors."""
     forward = network.forward
     network.forward = lambda images: forward(images)
     try:
@@ -67,13 +67,13 @@ def _of_images_alone(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _without_pages() -> Iterator[None]:
-    """Keep the exporter from printing the whole graph, from C++, where it fails.
+def _without_printed_graph() -> Iterator[None]:
+    """Stop the exporter's C++ code from printing the whole graph after a failure.
 
-    Its `verbose=False` is meant to, but torch 2.15 tests the truth of the function that reports
-    whether the log is on, instead of calling it, and so always turns the log on. Redirecting the
-    file descriptor would also swallow what other threads print meanwhile, such as the live
-    picture of a search.
+    `verbose=False` should do this. But torch 2.15 has a fault: it does not call the function that
+    reports whether the log is on; it tests the function object, which is always true, and so turns
+    the log on. Redirecting the file descriptor is no solution, since that also hides the output of
+    other threads, such as the live display of a search.
     """
     turn_on = _C._jit_set_onnx_log_enabled
     turn_on(False)

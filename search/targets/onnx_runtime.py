@@ -1,6 +1,6 @@
 """ONNX Runtime, which serves ONNX files of every number format.
 
-The agent on a small board serves by this file too, where neither onnx nor torch is installed.
+The agent imports this file too. On a small board, neither onnx nor torch is installed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ print(labels[session.run(None, {{"input": pixels.transpose(2, 0, 1)[None]}})[0].
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime, on processors and NVIDIA's GPUs."""
+    """ONNX Runtime, on CPUs and NVIDIA GPUs."""
 
     name: ClassVar[str] = "onnxruntime"
     title: ClassVar[str] = "ONNX Runtime"
@@ -63,7 +63,7 @@ class OnnxRuntime(Runtime):
         _provider(device)
 
     def conflict(self, quantization: Quantization) -> str | None:
-        del quantization  # each number format converts ONNX files
+        del quantization  # every number format can be converted to ONNX
         return None
 
     def write(
@@ -76,7 +76,7 @@ class OnnxRuntime(Runtime):
     ) -> None:
         quantization.convert(student.onnx, destination, calibration=calibration)
         if student.pruning.leaves_zeros:
-            import onnx  # a board that serves does not need it
+            import onnx  # not installed on a board
 
             from spaces.quantization.weight_compression.packed import pack_sparse
 
@@ -85,24 +85,23 @@ class OnnxRuntime(Runtime):
     def load(self, path: Path, *, threads: int, device: str = "cpu") -> ServedModel:
         return Session(path, threads=threads, device=device)
 
-    def annotate(self, path: Path, said: Mapping[str, str]) -> None:
-        """Append to the file's metadata, where any ONNX Runtime finds it.
+    def annotate(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Append metadata to the file; ONNX Runtime reads them as `custom_metadata_map`.
 
-        Two concatenated serialized messages form one message with the fields of both, lists joined.
-        What was measured of the file before therefore stays true of its first bytes, and of the
-        graph.
+        Two concatenated serialized messages are one message with the fields of both. So the graph,
+        and the file's earlier bytes, are unchanged, and their measurements stay valid.
 
         Source: https://protobuf.dev/programming-guides/encoding/#last-one-wins
         """
         with path.open("ab") as file:
-            file.write(_metadata(said))
+            file.write(_metadata_bytes(metadata))
 
-    def annotation_bytes(self, said: Mapping[str, str]) -> int:
-        return len(_metadata(said))
+    def annotation_bytes(self, metadata: Mapping[str, str]) -> int:
+        return len(_metadata_bytes(metadata))
 
 
 class Session(ServedModel):
-    """A student as it is served: an ONNX file in ONNX Runtime, with a fixed number of threads.
+    """An ONNX file, loaded in ONNX Runtime with a fixed number of threads.
 
     Raises:
         ArtifactError: the file can't be loaded, or this build has no provider for the device.
@@ -114,7 +113,7 @@ class Session(ServedModel):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # its errors are raised
+        options.log_severity_level = 4  # errors are raised, so they need no log
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[provider])
         except ONNX_ERRORS as error:
@@ -122,7 +121,7 @@ class Session(ServedModel):
         if provider not in self._session.get_providers():
             raise TargetError(
                 f"measuring on {device} needs ONNX Runtime's {provider}, which does not start "
-                "here: see that its CUDA and cuDNN are installed and that the GPU has room, or set "
+                "here: check that CUDA and cuDNN are installed and the GPU has free memory, or set "
                 "budget.target.device: cpu"
             )
         self._input = self._session.get_inputs()[0]
@@ -141,8 +140,8 @@ class Session(ServedModel):
     @property
     def metadata(self) -> dict[str, str]:
         """The file's own metadata."""
-        said: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        return said
+        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return metadata
 
     @property
     def takes_pixels(self) -> bool:
@@ -153,21 +152,21 @@ class Session(ServedModel):
         """Compute logits [batch, classes] of normalised images [batch, channels, height, width].
 
         Raises:
-            ArtifactError: it can't be computed of such images, or not at all.
+            ArtifactError: the file can't be run, or not with such images.
         """
         try:
             logits: np.ndarray = self._session.run(None, {self._input.name: images})[0]
-        # Some files show no fault until they are run.
+        # Some files can be loaded, but not run.
         except ONNX_ERRORS as error:
             raise ArtifactError(f"ONNX Runtime can't run the file: {shortened(error)}") from error
         return logits
 
 
 def _provider(device: str) -> str:
-    """Return the provider that serves on the device.
+    """Return the name of the provider for the device.
 
     Raises:
-        ArtifactError: this build of ONNX Runtime lacks it.
+        ArtifactError: this build of ONNX Runtime lacks the provider.
     """
     provider = _PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
@@ -178,12 +177,12 @@ def _provider(device: str) -> str:
     return provider
 
 
-def _metadata(said: Mapping[str, str]) -> bytes:
-    """Return a serialized model that holds these properties alone."""
-    import onnx  # a board that serves does not need it
+def _metadata_bytes(metadata: Mapping[str, str]) -> bytes:
+    """Return a serialized model that contains only these metadata."""
+    import onnx  # not installed on a board
 
     model = onnx.ModelProto()
-    for key, value in said.items():
+    for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     text: bytes = model.SerializeToString()
     return text

@@ -1,4 +1,4 @@
-"""Latency on the machine with the target's Ray resource, measured from any node of the cluster."""
+"""Latency on the node with the target's Ray resource; any node of the cluster can request it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,26 +21,26 @@ _Answer = TypeVar("_Answer")
 
 
 def time_on_target(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Measure the latency of each file, in turns, on the machine that has the target's resource.
+    """Measure the latency of each file, alternately, on the node with the target's resource.
 
-    The call reserves the whole resource, so that no two measurements disturb one another.
+    The call reserves the whole resource, so that measurements do not disturb each other.
 
     Raises:
-        ArtifactError: its runtime can't load one of them.
-        TrialError: `target_lost`, it did not answer.
+        ArtifactError: the node's runtime can't load a file.
+        TrialError: of the kind `target_lost`, if the node does not answer.
     """
     contents = [path.read_bytes() for path in paths]
-    return _asked(_timed.options(**_all_of(target)).remote(contents, target), target)
+    return _asked(_timed.options(**_whole_node(target)).remote(contents, target), target)
 
 
 def processor_on_target(target: Target) -> str:
-    """Return the name of the processor of the machine that has the target's resource."""
-    return _asked(_named.options(**_all_of(target)).remote(target.device), target)
+    """Return the name of the processor of the node with the target's resource."""
+    return _asked(_named.options(**_whole_node(target)).remote(target.device), target)
 
 
-def _all_of(target: Target) -> dict[str, Any]:
-    """Return the options that reserve the target's machine, whatever the trial itself holds."""
-    # Tune runs a trial in a placement group, which would confine its requests to that group.
+def _whole_node(target: Target) -> dict[str, Any]:
+    """Return the options of a task that reserve the target's node."""
+    # Tune runs a trial in a placement group. Without this, the task could only use that group.
     anywhere = PlacementGroupSchedulingStrategy(placement_group=None)  # type: ignore[arg-type]
     return {"resources": {str(target.resource): 1.0}, "scheduling_strategy": anywhere}
 
@@ -53,8 +53,8 @@ def _asked(answer: "ray.ObjectRef[_Answer]", target: Target) -> _Answer:
             raise ArtifactError(str(error.cause)) from error
         raise TrialError(
             "target_lost",
-            f"the machine with the resource {target.resource} must measure latency, but did not "
-            f"answer: {error}; see that it is up",
+            f"the node with the resource {target.resource} must measure latency, but did not "
+            f"answer: {error}; check that the node is running",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Measuring a file on any machine over ssh: the agent is sent along, and nothing is left there."""
+"""Measurement of a file on another machine by ssh, which gets the agent and keeps no files."""
 
 import shlex
 import shutil
@@ -21,12 +21,13 @@ from search.targets.registry import DEFAULT_RUNTIME
 _RULE = "a machine must be ssh://[user@]host[:port]"
 _PATIENCE_S = 180.0
 _MOST_BYTES = 1 << 20
-_SSHS_OWN = 255
-"""The exit status by which ssh reports that ssh itself failed, and not the command."""
+_SSH_FAILED = 255
+"""The exit status of ssh if ssh itself failed, not the remote command."""
 
-# Reads two files from its standard input, each after a line with its length, and measures. The
-# first argument names the second file, since some runtimes look at the ending.
-_AT_THE_OTHER_END = """\
+# Reads two files from standard input, each after a line with its length: the agent and the model.
+# Then it measures the model. The first argument is the model's file name, since some runtimes need
+# the suffix.
+_REMOTE_SCRIPT = """\
 import os, subprocess, sys, tempfile
 with tempfile.TemporaryDirectory() as folder:
     paths = [os.path.join(folder, name) for name in ("agent.pyz", sys.argv[1])]
@@ -42,7 +43,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 @dataclass(frozen=True)
 class _Ran:
-    """The exit status of ssh, and the output of the other end."""
+    """The exit status of ssh, and the output of the remote command."""
 
     status: int
     out: bytes
@@ -57,42 +58,42 @@ def ask_over_ssh(
     python: str = "python3",
     runtime: str = DEFAULT_RUNTIME,
 ) -> Profile:
-    """Measure the file's cost on the machine at `ssh://[user@]host[:port]`.
+    """Measure the file's cost on another machine.
 
     Args:
-        address: the machine; ssh's other settings are in the user's own configuration of it.
+        address: `ssh://[user@]host[:port]`. Other settings belong in the user's ssh configuration.
         model: the file.
         threads: the number of threads that serve one image.
-        python: the command there that runs a Python with the runtime.
+        python: the command on that machine for a Python that has the runtime.
         runtime: the runtime's name.
 
     Raises:
-        TargetError: it can't be reached, or can't measure.
+        TargetError: the machine can't be reached, or can't measure the file.
     """
-    parts, port = _machine_of(address)
+    parts, port = _parsed_address(address)
     host = parts.netloc.removesuffix(f":{port}").replace("[", "").replace("]", "")
-    asked = ["-p", str(port)] if port else []
+    options = ["-p", str(port)] if port else []
     # -I: a `tempfile.py` in the login folder must not replace Python's own module.
-    asked_for = [registry.runtime(runtime).file, "--runtime", runtime, "--threads", str(threads)]
-    remote = shlex.join([python, "-I", "-c", _AT_THE_OTHER_END, *asked_for])
-    command = ["ssh", "-o", "BatchMode=yes", *asked, "--", host, remote]
-    done = _ran(address, command, model)
-    if done.status == _SSHS_OWN:
-        way = shlex.join(["ssh", *asked, host])
+    arguments = [registry.runtime(runtime).file, "--runtime", runtime, "--threads", str(threads)]
+    remote = shlex.join([python, "-I", "-c", _REMOTE_SCRIPT, *arguments])
+    command = ["ssh", "-o", "BatchMode=yes", *options, "--", host, remote]
+    done = _run_ssh(address, command, model)
+    if done.status == _SSH_FAILED:
+        login = shlex.join(["ssh", *options, host])
         raise TargetError(
-            f"{address} can't be reached: {_last_line(done)}. `{way}` must let you in without a "
-            "question: a key that it accepts, and a host that you have accepted"
+            f"{address} can't be reached: {_last_line(done)}. `{login}` must log in without a "
+            "question: set up a key, and accept the host's key once"
         )
     if done.status:
         raise TargetError(
-            f"{address} could not measure {model.name}: {_last_line(done)}. Its `{python}` must be "
-            f"a Python, 3.10 or newer, with {runtime}: name another with --python"
+            f"{address} could not measure {model.name}: {_last_line(done)}. `{python}` there must "
+            f"be Python 3.10 or newer, with {runtime}: name another one with --python"
         )
-    # The shell there may print lines at its start, before the result.
+    # The remote shell may print lines before the result.
     return parsed_profile(address, done.out.strip().rpartition(b"\n")[2])
 
 
-def _ran(address: str, command: Sequence[str], model: Path) -> _Ran:
+def _run_ssh(address: str, command: Sequence[str], model: Path) -> _Ran:
     size = model.stat().st_size
     seconds = _PATIENCE_S + size / BYTES_PER_S
     with TemporaryFile() as sent, model.open("rb") as file:
@@ -105,17 +106,20 @@ def _ran(address: str, command: Sequence[str], model: Path) -> _Ran:
                 command, stdin=sent, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:
-            raise TargetError(f"{address} can't be asked, as ssh can't be run: {error}") from error
+            raise TargetError(
+                f"{address} can't be reached, since ssh can't be run: {error}"
+            ) from error
         return _awaited(address, process, seconds)
 
 
 def _awaited(address: str, process: subprocess.Popen[bytes], seconds: float) -> _Ran:
-    """Read the output, for a limited time and up to a limited size; then end the process."""
+    """Read the output, with limits on time and size, and end the process."""
     assert process.stdout
     assert process.stderr
     with process, ThreadPoolExecutor(2) as readers:
         out, err = (
-            readers.submit(_taken, pipe, process) for pipe in (process.stdout, process.stderr)
+            readers.submit(_limited_output, pipe, process)
+            for pipe in (process.stdout, process.stderr)
         )
         try:
             status = process.wait(seconds)
@@ -125,22 +129,22 @@ def _awaited(address: str, process: subprocess.Popen[bytes], seconds: float) -> 
             process.kill()
         done = _Ran(status, out.result(), err.result())
     if max(len(done.out), len(done.err)) > _MOST_BYTES:
-        raise TargetError(f"{address} must answer with a few lines, but says more than 1 MB")
+        raise TargetError(f"{address} must answer with a few lines, but sent more than 1 MB")
     return done
 
 
-def _taken(pipe: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
-    taken = pipe.read(_MOST_BYTES + 1)
-    if len(taken) > _MOST_BYTES:
+def _limited_output(pipe: IO[bytes], process: subprocess.Popen[bytes]) -> bytes:
+    output = pipe.read(_MOST_BYTES + 1)
+    if len(output) > _MOST_BYTES:
         process.kill()
-    return taken
+    return output
 
 
-def _machine_of(address: str) -> tuple[SplitResult, int | None]:
+def _parsed_address(address: str) -> tuple[SplitResult, int | None]:
     """Return the parts of an address, and its port.
 
     Raises:
-        TargetError: it is no address of a machine.
+        TargetError: it is not the ssh address of a machine.
     """
     try:
         parts = urlsplit(address)
@@ -153,7 +157,9 @@ def _machine_of(address: str) -> tuple[SplitResult, int | None]:
 
 
 def _last_line(done: _Ran) -> str:
-    """Return the reason of the failure, as far as the other end reports it."""
-    said = (done.err + b"\n" + done.out).decode(errors="replace").split("\n")
-    lines = [line.strip() for line in said if line.strip()]
-    return shown(lines[-1].removesuffix(".")) if lines else f"it ended with {done.status}"
+    """Return the reason of the failure: the last line of the remote output."""
+    output = (done.err + b"\n" + done.out).decode(errors="replace").split("\n")
+    lines = [line.strip() for line in output if line.strip()]
+    return (
+        shown(lines[-1].removesuffix(".")) if lines else f"it ended with exit status {done.status}"
+    )

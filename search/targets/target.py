@@ -1,8 +1,8 @@
-"""What serves students: the contract of every runtime, and of where it runs.
+"""The interfaces of runtimes and targets.
 
-A runtime is one file: a class here in `search/targets`, with a line in the table of
-`search.targets.registry`, or a class in an installed plugin. The agent on a small board imports
-that file too, so libraries that only make files are imported where they are used.
+A runtime is a class in one file: either in `search/targets`, with an entry in the table of
+`search.targets.registry`, or in an installed plugin. The agent on a small board imports that file
+too. So libraries that are only needed to write served files must be imported inside functions.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
-    """Where students are served and timed, and by which runtime: a study file's `budget.target`."""
+    """The machine, runtime and threads that serve students: a study file's `budget.target`."""
 
     @property
     def runtime(self) -> str:
-        """The runtime's name in the table."""
+        """The runtime's name in the registry."""
 
     @property
     def device(self) -> str:
-        """`cpu` or `cuda`, on the machine that serves."""
+        """The device on the machine that serves: `cpu` or `cuda`."""
 
     @property
     def device_here(self) -> str:
-        """The device on which a student predicts on this machine, whatever machine times it."""
+        """The device for predictions on this machine; another machine may measure latency."""
 
     @property
     def threads(self) -> int:
@@ -42,18 +42,18 @@ class Target(Protocol):
 
     @property
     def agent(self) -> str | None:
-        """The address of the agent that times; None where there is none."""
+        """The address of the agent that measures latency; None without an agent."""
 
     @property
     def resource(self) -> str | None:
-        """The Ray resource of the node that times; None where there is none."""
+        """The Ray resource of the node that measures latency; None without one."""
 
 
 class ServedModel(ABC):
     """A file that a runtime has loaded.
 
-    A student takes normalised images. A foreign file may want other inputs: its description of them
-    is read before it is given any.
+    Students take normalised images. Other files may take other inputs, so a caller must read the
+    properties below before it calls `predict`.
     """
 
     @property
@@ -81,26 +81,25 @@ class ServedModel(ABC):
         """Compute logits [batch, classes], float32, of [batch, channels, height, width], float32.
 
         Raises:
-            ArtifactError: they can't be computed of such images, or not at all.
+            ArtifactError: the file can't be run, or not with such images.
         """
 
 
 class Runtime(ABC):
-    """A library that serves students: the file it loads, and how to make and run that file.
+    """A library that serves students: how to write, load and run its file.
 
-    It has no state, and is constructed without arguments.
+    A runtime has no state, and its class has no constructor arguments.
 
     Attributes:
-        name: the name in study files, stores and exported folders, which never changes.
-        title: its name for people.
-        file: the name of the served file in an artifact or an exported folder; its ending
-            distinguishes files of this runtime from others. This one file holds all that is served.
-        library: the Hugging Face hub's name of the library that loads the file.
-        loading_code: lines of Python that classify an image with this runtime alone; they hold
-            `{file}`, and of its images `{mode}`, `{size}`, `{mean}` and `{std}`. None where there
-            are none to show.
-        file_version: bump it when the runtime makes another file of the same student: costs that
-            were measured before are then no longer valid.
+        name: the name in study files, stores and exported folders. It must never change.
+        title: the name that people read.
+        file: the name of the served file in an artifact or an exported folder. The runtime must
+            need no other file, and no other runtime may have the same suffix.
+        library: the Hugging Face hub's name for the library that loads the file.
+        loading_code: Python code that classifies an image with only this runtime, as a format
+            string with `{file}`, `{mode}`, `{size}`, `{mean}` and `{std}`. None if there is none.
+        file_version: bump it when the runtime writes another file for the same student. Costs that
+            were measured before are then invalid.
     """
 
     name: ClassVar[str]
@@ -112,32 +111,32 @@ class Runtime(ABC):
 
     @property
     def suffix(self) -> str:
-        """The ending of its files, such as `.onnx`."""
+        """The suffix of its files, such as `.onnx`."""
         return PurePath(self.file).suffix
 
     def describe(self) -> str:
-        """Return its name and version, under which costs are kept."""
+        """Return its name and version, which identify stored costs."""
         return f"{self.name} {self.version()}"
 
     @abstractmethod
     def version(self) -> str:
-        """Return the release that is installed here."""
+        """Return the installed version of the library."""
 
     def check_device(self, device: str) -> None:
-        """Check that it serves on the device, `cpu` or `cuda`, of this machine.
+        """Check that it can serve on this machine's device `cpu` or `cuda`.
 
         Raises:
-            ArtifactError: what is installed does not.
+            ArtifactError: the installed library can't.
         """
         if device != "cpu":
             raise ArtifactError(
-                f"{self.title} serves on the processor alone, but got device {device}: set "
-                "budget.target.device: cpu"
+                f"the device must be cpu, since {self.title} serves only on CPUs, but is {device}: "
+                "set budget.target.device: cpu"
             )
 
     @abstractmethod
     def conflict(self, quantization: Quantization) -> str | None:
-        """Return why it serves no student in this number format; None where it does."""
+        """Return the reason why it can't serve this number format; None if it can."""
 
     def make(
         self,
@@ -147,20 +146,20 @@ class Runtime(ABC):
         quantization: Quantization,
         calibration: Iterable[np.ndarray],
     ) -> None:
-        """Make the file that is served.
+        """Write the file that is served, as small as possible.
 
-        It is as small as it can be shipped: zeros that pruning left take no room where the format
-        allows that.
+        If the file format supports it, zeros that pruning leaves are not stored.
 
         Args:
             student: trained and pruned; its own files are not changed.
-            destination: a path in an existing folder, with the ending of `file`.
+            destination: a path in an existing folder, with the suffix of `file`.
             quantization: the number format.
             calibration: normalised images, [batch, channels, height, width], float32.
 
         Raises:
-            ArtifactError: the network can't be expressed.
-            ValueError: it can't be converted, or is of a number format that is not served.
+            ArtifactError: the file format can't represent the network.
+            ValueError: the network can't be converted to the number format, or the runtime does
+                not serve the format.
         """
         if reason := self.conflict(quantization):
             raise ValueError(f"quantization.{quantization.name}: {self.title}: {reason}")
@@ -175,10 +174,10 @@ class Runtime(ABC):
         quantization: Quantization,
         calibration: Iterable[np.ndarray],
     ) -> None:
-        """Write the file, as `make`, in a number format that is served.
+        """Write the file, as for `make`, in a number format that the runtime serves.
 
-        The file must hold at least `quantization.least_bits` for each weight, unless pruning leaves
-        zeros: students that can't fit are refused by that bound.
+        The file must contain at least `quantization.least_bits` for each weight, unless pruning
+        leaves zeros. The search uses this bound to reject recipes that exceed a size limit.
         """
 
     @abstractmethod
@@ -186,18 +185,18 @@ class Runtime(ABC):
         """Load the file, ready to predict.
 
         Raises:
-            ArtifactError: it can't be loaded, or not on the device; names the file.
+            ArtifactError: the file can't be loaded, or not on the device; names the file.
             TargetError: the device does not start.
         """
 
-    def annotate(self, path: Path, said: Mapping[str, str]) -> None:
-        """Add to the file's own metadata, and change nothing else in the file.
+    def annotate(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Add metadata to the file, and change nothing else in it.
 
-        Formats without room for metadata are not changed.
+        A runtime whose file format has no metadata leaves the file unchanged.
         """
-        del path, said
+        del path, metadata
 
-    def annotation_bytes(self, said: Mapping[str, str]) -> int:
-        """Return by how many bytes `annotate` lets a file grow."""
-        del said
+    def annotation_bytes(self, metadata: Mapping[str, str]) -> int:
+        """Return the number of bytes that `annotate` adds to a file."""
+        del metadata
         return 0

@@ -13,21 +13,21 @@ from spaces.processor import processor_name
 
 
 def load_here(path: Path, target: Target) -> ServedModel:
-    """Load the file, to predict on this machine as the target serves it.
+    """Load the file for predictions on this machine, with the target's runtime and threads.
 
     Raises:
-        ArtifactError: it can't be loaded.
+        ArtifactError: the file can't be loaded.
         TargetError: the device does not start.
     """
     return runtime(target.runtime).load(path, threads=target.threads, device=target.device_here)
 
 
 def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Measure the latency of each file on this machine, in turns.
+    """Measure the latency of each file on this machine, alternately.
 
     Raises:
         ArtifactError: a file can't be loaded.
-        TargetError: there is no memory left.
+        TargetError: the machine or its GPU has no memory left.
     """
     serving = runtime(target.runtime)
     try:
@@ -35,13 +35,15 @@ def time_here(paths: Sequence[Path], target: Target) -> list[Latency]:
             [serving.load(path, threads=target.threads, device=target.device) for path in paths]
         )
     except ArtifactError as error:
-        if lacks_memory(error):  # not the file's fault: others may fill a GPU for a moment
+        if lacks_memory(
+            error
+        ):  # not the file's fault: other processes may fill the GPU for a moment
             raise TargetError(str(error)) from error
         raise
 
 
 def processor_here(device: str) -> str:
-    """Return the name of the processor that serves here; for a GPU with the CPU that drives it."""
+    """Return the name of the processor that serves here; for a GPU, with the name of the CPU."""
     if device == "cpu" or not torch.cuda.is_available():
         return processor_name()
     return f"{torch.cuda.get_device_name()} beside {processor_name()}"

@@ -1,4 +1,4 @@
-"""Latency on the target, on whichever machine it runs."""
+"""Measurement of latency on the target, which may be another machine."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,23 +20,23 @@ def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
 
 
 def timed_cost(latency: Latency) -> Cost:
-    """Return the timed costs of a student, by the names under which costs are stored."""
+    """Return the timed costs of a student, under the names of stored costs."""
     (p95,) = LATENCY.also
     return {LATENCY.cost: latency.median_ms, p95: latency.p95_ms}
 
 
 def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
-    """Measure the latency of each file on the target, in turns.
+    """Measure the latency of each file on the target.
 
     Raises:
         ArtifactError: a file can't be loaded.
-        TargetError: the target's agent does not answer; or this machine has no memory left.
+        TargetError: the target's agent does not answer, or this machine has no memory left.
     """
     if target.agent:
-        asked = partial(ask_agent, target.agent, threads=target.threads, runtime=target.runtime)
-        return [asked(path).latency for path in paths]
+        measured = partial(ask_agent, target.agent, threads=target.threads, runtime=target.runtime)
+        return [measured(path).latency for path in paths]
     if target.resource is not None:
-        from search.targets.ray_node import time_on_target  # Ray only where there is a cluster
+        from search.targets.ray_node import time_on_target  # Ray is only needed with a cluster
 
         return time_on_target(paths, target)
     return time_here(paths, target)

@@ -1,1 +1,1 @@
-"""Teachers: their sources, and their logits for every view."""
+"""Teachers: their sources, and their cached logits for every view."""

@@ -1,4 +1,4 @@
-"""Teachers that take other pixels than the students do, and several teachers as one."""
+"""Adapters: teachers with another image size or normalisation, and ensembles of teachers."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,21 @@ from torch.nn import functional
 
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
-from search.training.ensemble import as_one
+from search.training.ensemble import ensemble_logits
 from spaces.features import intermediates
 
-# Bump it when a teacher is shown other pixels of the students' images.
+# Bump it when a teacher receives other pixels for the students' images.
 VERSION = 1
 
 
 class AdaptedTeacher(nn.Module):
-    """A network that takes other pixels than the students do: resized, with its own normalisation.
+    """Teacher with another image size or normalisation than the students; it converts their images.
 
     Args:
-        network: a network to logits.
-        image_size: the height and width that it takes.
-        scale: the factor for the students' normalised pixels, one number a channel.
-        offset: the number that is then added, one a channel.
+        network: a network that returns logits.
+        image_size: the height and width of the network's images.
+        scale: the factor for the students' normalised pixels, one number for each channel.
+        offset: the number that is added to the product, one for each channel.
     """
 
     scale: Tensor
@@ -46,7 +46,7 @@ class AdaptedTeacher(nn.Module):
     def forward_intermediates(
         self, images: Tensor, indices: Sequence[int] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the network's own maps of the students' images, in the form of timm's networks."""
+        """Return the network's feature maps of the students' images, as timm's networks do."""
         return intermediates(self.network, self._adapted(images), indices)
 
     def _adapted(self, images: Tensor) -> Tensor:
@@ -54,12 +54,12 @@ class AdaptedTeacher(nn.Module):
         return resized * self.scale + self.offset
 
     def extra_repr(self) -> str:
-        """Return the size: no tensor holds it, but it decides the outputs, so digests read it."""
+        """Return the image size for the digest: it changes the outputs, but is in no tensor."""
         return f"size={self.size}"
 
 
 class Ensemble(nn.Module):
-    """Several teachers as one, whose logits are the logarithm of their mean prediction."""
+    """Ensemble of teachers; its logits are the logarithm of the teachers' mean prediction."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [batch, classes]."""
-        return as_one(torch.stack([member(images) for member in self.members]))
+        return ensemble_logits(torch.stack([member(images) for member in self.members]))
 
 
 def adapt(
@@ -79,8 +79,8 @@ def adapt(
     mean, std = (np.array(values) for values in statistics)
     if mean.shape != (info.channels,):
         raise TeacherError(
-            f"the teacher's mean and std must be of {info.channels} channels, as the images are, "
-            f"but are of {mean.size}"
+            f"the teacher's mean and std must have {info.channels} numbers, one for each channel "
+            f"of the images, but have {mean.size}"
         )
     # One affine map undoes the students' normalisation and applies the teacher's.
     scale, offset = np.array(info.std) / std, (np.array(info.mean) - mean) / std

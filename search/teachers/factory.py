@@ -1,4 +1,4 @@
-"""A teacher made by a person's own code: from a file by its path, or an installed module."""
+"""Builds a teacher by the user's own function, from a file or an installed module."""
 
 import hashlib
 import importlib
@@ -16,30 +16,30 @@ from search.files.atomic import file_digest
 
 
 def from_factory(factory: str, info: DataInfo, *, allow_code: bool) -> nn.Module:
-    """Return the network that the function makes.
+    """Build the network by the factory function.
 
     Args:
         factory: `file.py:function` or `package.module:function`.
-        info: of the data; the function is given its classes, channels and size.
+        info: the description of the data; the function receives its classes, channels and size.
         allow_code: whether the factory's code may run.
 
     Raises:
-        TeacherError: it may not, is not there, or gives no network.
+        TeacherError: the code may not run, the function is missing, or it returns no network.
     """
     if not allow_code:
         raise TeacherError(
-            f"teacher.factory runs the code of {factory}: pass --allow-code if you trust it"
+            f"teacher.factory would run the code of {factory}: pass --allow-code if you trust it"
         )
     network = _function(factory)(
         classes=len(info.classes), channels=info.channels, image_size=info.image_size
     )
     if not isinstance(network, nn.Module):
-        raise TeacherError(f"{factory} must return a torch module, but gave {type(network)}")
+        raise TeacherError(f"{factory} must return a torch module, but returned {type(network)}")
     return network
 
 
 def factory_digest(factory: str | None) -> str:
-    """Return the hexadecimal SHA-256 of the factory's file; empty where there is no file.
+    """Return the hexadecimal SHA-256 of the factory's file; empty if the factory is not a file.
 
     Raises:
         TeacherError: the file can't be read.
@@ -57,7 +57,7 @@ def factory_digest(factory: str | None) -> str:
 
 
 def factory_file(factory: str | None) -> Path | None:
-    """Return the file that a factory names; None for an installed module or without a factory."""
+    """Return the file of a factory; None for an installed module, or without a factory."""
     module = (factory or "").rpartition(":")[0]
     return Path(module) if module.endswith(".py") else None
 
@@ -77,8 +77,8 @@ def _function(factory: str) -> Callable[..., object]:
 
 
 def _loaded(path: Path) -> ModuleType:
-    """Load the file under a module name that no other module has, so that it replaces none."""
-    # Its content is part of the name: a changed file is another module.
+    """Import the file under a unique module name, so that it replaces no other module."""
+    # The name depends on the file's content, so that a changed file is imported again.
     named = hashlib.sha256(f"{path.absolute()}\0{file_digest(path)}".encode()).hexdigest()[:24]
     name = f"_retort_factory_{named}"
     if name in sys.modules:
@@ -87,7 +87,7 @@ def _loaded(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # its own classes look for it in sys.modules
+    sys.modules[name] = module  # the module's own classes look it up there
     try:
         spec.loader.exec_module(module)
     except BaseException:

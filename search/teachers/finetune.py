@@ -1,4 +1,4 @@
-"""Training a teacher here, from scratch or from its present weights."""
+"""Trains a teacher in this process, from scratch or from given weights."""
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -15,66 +15,67 @@ from search.versions import TRAINING_LIBRARIES, Versions, training_stages
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
-# Bump it when a teacher is trained by another plan, or other weights of its curve are kept.
+# Bump it when the training plan of teachers changes, or the choice of the best epoch.
 VERSION = 1
 _WEIGHTS = "model.safetensors"
 
 
 def trained(
-    network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
+    network: nn.Module, training: TeacherTraining, context: TeacherContext, *, code: str = ""
 ) -> nn.Module:
-    """Return the network fitted now, or as an earlier run fitted it.
+    """Train the network, or read its trained weights from the cache.
 
     Args:
         network: the network, with the weights from which training starts.
         training: the settings of the training.
-        room: the data, the cache and the device.
-        code: the digest of the network's code, where the code is not retort's own.
+        context: the data, the cache and the device.
+        code: the digest of the factory's code; empty without a factory.
     """
-    name = finetuned_key(network, training, room, code=code)
-    folder_store = room.cache / "teachers"
-    with folder_store.making(name, room.progress):
+    name = finetuned_key(network, training, context, code=code)
+    folder_store = context.cache / "teachers"
+    with folder_store.making(name, context.progress):
         if folder := folder_store.kept(name):
-            room.progress("teacher: trained by an earlier run")
+            context.progress("teacher: uses the weights that an earlier run trained")
             network.load_state_dict(load_file(folder / _WEIGHTS))
             return network
         with folder_store.writing(name) as temporary:
-            # The file has its final size now, so a lack of room shows before the hours of training.
+            # The file has its final size now: a full disk is found before hours of training.
             write_weights(temporary / _WEIGHTS, network)
-            _fit(network, training, room)
+            _fit(network, training, context)
             write_weights(temporary / _WEIGHTS, network)
     return network
 
 
 def finetuned_key(
-    network: nn.Module, training: TeacherTraining, room: TeacherContext, *, code: str = ""
+    network: nn.Module, training: TeacherTraining, context: TeacherContext, *, code: str = ""
 ) -> str:
-    """Return the trained network's folder name: a hash of all inputs of `trained`."""
-    info, plan = room.dataset.info, _course(training, room)
+    """Return the folder name of the trained network in the cache: a hash of all its inputs."""
+    info, plan = context.dataset.info, _plan(training, context)
     methods = (plan.training, plan.distillation)
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         methods={method.axis: method.version for method in methods},
-        stages=training_stages(plan.training) | {"finetune": VERSION, "score": room.metric.version},
+        stages=training_stages(plan.training)
+        | {"finetune": VERSION, "score": context.metric.version},
     )
-    views = [room.seed, info.shift, info.flip]
+    views = [context.seed, info.shift, info.flip]
     settings = training.model_dump(mode="json")
-    # The metric decides which epoch's weights are kept.
-    given = (settings, info.digest, views, network_digest(network), code, room.metric.name)
-    return versions.key(*given)[:24]
+    # The metric decides which epoch's weights are used.
+    inputs = (settings, info.digest, views, network_digest(network), code, context.metric.name)
+    return versions.key(*inputs)[:24]
 
 
-def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) -> None:
-    """Train until the epochs are over or validation has not improved for `patience` epochs."""
-    plan, metric = _course(training, room), room.metric
+def _fit(network: nn.Module, training: TeacherTraining, context: TeacherContext) -> None:
+    """Train for all epochs, or until the score has not improved for `patience` epochs."""
+    plan, metric = _plan(training, context), context.metric
     peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
     try:
-        for point in train(network, room.dataset, plan):
+        for point in train(network, context.dataset, plan):
             if peak is None or plan.validation.is_better(point.score, peak.score):
                 peak = point
                 best = {key: value.clone() for key, value in network.state_dict().items()}
-            room.progress(
+            context.progress(
                 f"teacher: epoch {point.epoch + 1} of {training.epochs}, loss {point.loss:.3f}, "
                 f"validation {metric.label} {metric.format(point.score)} "
                 f"(best {metric.format(peak.score)})"
@@ -86,22 +87,22 @@ def _fit(network: nn.Module, training: TeacherTraining, room: TeacherContext) ->
     network.load_state_dict(best)
 
 
-def _course(training: TeacherTraining, room: TeacherContext) -> TrainingPlan:
-    info = room.dataset.info
+def _plan(training: TeacherTraining, context: TeacherContext) -> TrainingPlan:
+    info = context.dataset.info
     return TrainingPlan(
         stage="teacher",
         training=_standard(training),
         distillation=Labels(),
         epochs=training.epochs,
-        validation=Validation.of_teacher(room.metric, room.dataset),
-        # Its own views, other than those for which its students will need its logits.
+        validation=Validation.of_teacher(context.metric, context.dataset),
+        # The teacher trains on other views than those on which students use its logits.
         views=tuple(
-            View(number=-1 - epoch, seed=room.seed, shift=info.shift, flip=info.flip)
+            View(number=-1 - epoch, seed=context.seed, shift=info.shift, flip=info.flip)
             for epoch in range(training.epochs)
         ),
         targets=None,
-        seed=room.seed,
-        device=room.device,
+        seed=context.seed,
+        device=context.device,
     )
 
 

@@ -1,7 +1,8 @@
-"""A teacher with other classes than the data's, and a new linear classifier for the data's classes.
+"""A linear probe: a new classifier for a teacher that was trained on other classes.
 
-Features need no classes in common. To measure such a teacher, and the agreement of a student with
-it, its own classifier is replaced by one that is fitted here; the rest is not changed.
+Methods that compare features work with a teacher of other classes. To measure such a teacher, and a
+student's agreement with it, its classifier is replaced by one for the data's classes. The other
+layers are not changed.
 """
 
 import torch
@@ -13,28 +14,32 @@ from search.errors import TeacherError
 from search.teachers.adapters import AdaptedTeacher
 from search.teachers.setting import TeacherContext
 
-_MOST_IMAGES = 20_000
+_MAX_IMAGES = 20_000
 _BATCH = 256
 _DECAY = 1e-3
 _ITERATIONS = 200
 
 
 def outputs_of(network: nn.Module) -> int | None:
-    """Return the outputs of the network's linear classifier; 0 if left out, None if it has none.
+    """Return the number of outputs of the network's linear classifier.
 
-    timm leaves the classifier out where weights come without one, such as those of training
-    without labels.
+    timm builds a network without a classifier if its pretrained weights have none, as after
+    training without labels.
+
+    Returns:
+        The number of outputs; 0 for a timm network without a classifier, None for any other network
+        without a linear classifier.
     """
-    if getattr(_bare(network), "num_classes", None) == 0:
+    if getattr(_without_adapter(network), "num_classes", None) == 0:
         return 0
     classifier = _classifier(network)
     return classifier.out_features if classifier else None
 
 
 def with_classes(network: nn.Module, classes: int) -> nn.Module:
-    """Return the network, with a new classifier if its own has other outputs or was left out."""
+    """Add or replace the classifier if the network has none or another number of outputs."""
     if outputs_of(network) == 0:
-        _bare(network).reset_classifier(classes)  # type: ignore[operator]
+        _without_adapter(network).reset_classifier(classes)  # type: ignore[operator]
         return network
     classifier, name = _classifier(network), classifier_name(network)
     if classifier is not None and name and classifier.out_features != classes:
@@ -43,58 +48,61 @@ def with_classes(network: nn.Module, classes: int) -> nn.Module:
 
 
 def classifier_name(network: nn.Module) -> str | None:
-    """Return the dotted name of the network's linear classifier; None where it has none."""
+    """Return the dotted name of the network's linear classifier; None if it has none."""
     classifier = _classifier(network)
     return next((name for name, part in network.named_modules() if part is classifier), None)
 
 
-def probed(network: nn.Module, room: TeacherContext) -> nn.Module:
-    """Fit a classifier of the data's classes to up to 20,000 images; return the network with it.
+def probed(network: nn.Module, context: TeacherContext) -> nn.Module:
+    """Replace the classifier by one that is fitted to at most 20,000 training images.
 
-    The classifier is a multinomial logistic regression on the old classifier's inputs, each with
-    mean 0 and spread 1, with a little weight decay.
+    The new classifier is a multinomial logistic regression on the old classifier's inputs,
+    standardised to mean 0 and standard deviation 1, with a small weight decay.
 
     Raises:
-        TeacherError: it has no linear classifier to take the place of.
+        TeacherError: the network has no linear classifier to replace.
     """
-    info = room.dataset.info
-    network = with_classes(network, len(info.classes)).to(room.device).eval()
+    info = context.dataset.info
+    network = with_classes(network, len(info.classes)).to(context.device).eval()
     classifier = _classifier(network)
     if classifier is None:
         raise TeacherError(
-            "a teacher of other classes must have a linear classifier, as timm's networks have, "
-            f"but this {type(network).__name__} has none: fine-tune it with `train: {{}}`"
+            "a teacher with other classes than the data must have a linear classifier, as timm's "
+            f"networks do, but {type(network).__name__} has none: fine-tune the teacher with "
+            "`train: {}`"
         )
-    seen, labels = _seen(network, classifier, room)
-    center, spread = seen.mean(dim=0), seen.std(dim=0).clamp(min=1e-6)
-    weight, bias = _fitted((seen - center) / spread, labels, classes=len(info.classes))
+    inputs, labels = _classifier_inputs(network, classifier, context)
+    center, spread = inputs.mean(dim=0), inputs.std(dim=0).clamp(min=1e-6)
+    weight, bias = _fit((inputs - center) / spread, labels, classes=len(info.classes))
     with torch.no_grad():
         classifier.weight.copy_(weight / spread)
         classifier.bias.copy_(bias - (weight / spread) @ center)
     return network
 
 
-def _bare(network: nn.Module) -> nn.Module:
+def _without_adapter(network: nn.Module) -> nn.Module:
     return network.network if isinstance(network, AdaptedTeacher) else network
 
 
 def _classifier(network: nn.Module) -> nn.Linear | None:
-    network = _bare(network)
+    network = _without_adapter(network)
     found = network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
     return found if isinstance(found, nn.Linear) else None
 
 
 @torch.inference_mode()
-def _seen(network: nn.Module, classifier: nn.Linear, room: TeacherContext) -> tuple[Tensor, Tensor]:
-    """Return the classifier's inputs [images, dimensions] for training images, and their labels."""
-    info, training = room.dataset.info, room.dataset.training
-    generator = torch.Generator().manual_seed(room.seed)
-    order = torch.randperm(len(training), generator=generator)[:_MOST_IMAGES]
+def _classifier_inputs(
+    network: nn.Module, classifier: nn.Linear, context: TeacherContext
+) -> tuple[Tensor, Tensor]:
+    """Return the classifier's inputs, [images, dimensions], and labels of training images."""
+    info, training = context.dataset.info, context.dataset.training
+    generator = torch.Generator().manual_seed(context.seed)
+    order = torch.randperm(len(training), generator=generator)[:_MAX_IMAGES]
     inputs: list[Tensor] = []
     labels: list[Tensor] = []
     hook = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
-        for batch in training.batches(_BATCH, order=order, device=room.device):
+        for batch in training.batches(_BATCH, order=order, device=context.device):
             network(normalize(batch.images, info.mean, info.std))
             labels.append(batch.labels)
     finally:
@@ -102,19 +110,19 @@ def _seen(network: nn.Module, classifier: nn.Linear, room: TeacherContext) -> tu
     return torch.cat(inputs).float().clone(), torch.cat(labels).clone()
 
 
-def _fitted(seen: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
-    """Fit the weight [classes, dimensions] and the bias [classes]."""
+def _fit(inputs: Tensor, labels: Tensor, *, classes: int) -> tuple[Tensor, Tensor]:
+    """Fit the classifier; return the weight [classes, dimensions] and the bias [classes]."""
     with torch.inference_mode(mode=False), torch.enable_grad():
-        seen, labels = seen.clone(), labels.clone()
-        weight = torch.zeros(classes, seen.shape[1], device=seen.device, requires_grad=True)
-        bias = torch.zeros(classes, device=seen.device, requires_grad=True)
+        inputs, labels = inputs.clone(), labels.clone()
+        weight = torch.zeros(classes, inputs.shape[1], device=inputs.device, requires_grad=True)
+        bias = torch.zeros(classes, device=inputs.device, requires_grad=True)
         optimizer = torch.optim.LBFGS(
             [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
         )
 
         def loss() -> Tensor:
             optimizer.zero_grad()
-            value = functional.cross_entropy(functional.linear(seen, weight, bias), labels)
+            value = functional.cross_entropy(functional.linear(inputs, weight, bias), labels)
             value = value + _DECAY / 2 * weight.square().sum()
             value.backward()  # type: ignore[no-untyped-call]
             return value

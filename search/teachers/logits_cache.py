@@ -1,8 +1,9 @@
-"""The teachers' logits for every view of every image to learn from: computed once, shared by all.
+"""The cache of the teachers' logits for every view of every training image.
 
-Logits of the clean image for an augmented input are the wrong target (Beyer et al. 2021,
-arXiv:2106.05237): each seeded view has logits of its own, and students see the same views. Raw
-logits are kept, so that the temperature and the weight stay free.
+The logits of the original image are a wrong target for an augmented image (Beyer et al. 2021,
+arXiv:2106.05237). So the cache contains logits for each seeded view, and students are trained on
+the same views. It contains logits, not predictions, because each recipe chooses its own
+temperature.
 """
 
 import os
@@ -26,18 +27,18 @@ from search.versions import TRAINING_LIBRARIES, Versions, image_stages
 _FILE = "logits.npy"
 _BATCH = 256
 _BLOCK = 1 << 20  # bytes
-# Bump it when the file holds something else, or in another order.
+# Bump it when the content of the file changes, or its order.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class CachedLogits:
-    """Logits [teachers, views, images, classes] in half precision, mapped from a file."""
+    """Logits [teachers, views, images, classes], float16, mapped into memory from a file."""
 
     logits: np.ndarray
 
     def of(self, view: View, indices: Tensor) -> Tensor:
-        """Return logits [teachers, batch, classes], float32, of images `indices` (on the CPU)."""
+        """Return the images' logits, [teachers, batch, classes], float32, on the CPU."""
         return torch.from_numpy(self.logits[:, view.number, indices.numpy()].astype(np.float32))
 
 
@@ -49,7 +50,7 @@ def soft_targets(
     cache: FolderStore,
     progress: Callable[[str], None],
 ) -> Path:
-    """Return the folder of the members' logits, computed unless it is there and whole."""
+    """Return the folder with the teachers' logits; compute them unless they are cached."""
     folder_store, name = cache / "soft_targets", logits_key(teacher, dataset, views)
     with folder_store.making(name, progress):
         if folder_store.kept(name) is None:
@@ -59,14 +60,14 @@ def soft_targets(
 
 
 def logits_key(teacher: Teacher, dataset: Dataset, views: Sequence[View]) -> str:
-    """Return the name of the logits' folder: a hash of everything that the logits depend on."""
+    """Return the folder name of the logits in the cache: a hash of all their inputs."""
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         stages=image_stages() | {"adapt": adapters.VERSION, "logits": VERSION},
     )
-    # The folder too: a view is cut differently where the data set is streamed.
-    seen = [dataset.info.digest, dataset.folder.name, repr(views)]
-    return versions.key(teacher.digest, *seen)[:24]
+    # The folder name too: for a streamed data set, the same view crops images differently.
+    data = [dataset.info.digest, dataset.folder.name, repr(views)]
+    return versions.key(teacher.digest, *data)[:24]
 
 
 def _compute(
@@ -77,35 +78,35 @@ def _compute(
     *,
     progress: Callable[[str], None],
 ) -> None:
-    learned = for_learning(dataset, by_labels=False)
-    images, classes = len(learned.training), len(dataset.info.classes)
+    learning_data = for_learning(dataset, by_labels=False)
+    images, classes = len(learning_data.training), len(dataset.info.classes)
     shape = len(teacher.members), len(views), images, classes
     logits = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
     _reserve(file)
     for number, view in enumerate(views):
         progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-        _fill(logits[:, number], teacher, learned, view)
+        _fill(logits[:, number], teacher, learning_data, view)
     logits.flush()
 
 
 def _reserve(file: Path) -> None:
-    """Reserve the disk space of the whole file: a mapped write without space ends the process.
+    """Reserve the disk space of the whole file: on a full disk, a mapped write kills the process.
 
     Raises:
-        OSError: there is not so much.
+        OSError: the disk has too little space.
     """
     with file.open("r+b") as opened:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
             return
-        # Not on macOS. This overwrites the content with itself: the header, and zeros.
+        # macOS lacks posix_fallocate. Overwrite the content with itself: the header and zeros.
         while block := opened.read(_BLOCK):
             opened.seek(-len(block), os.SEEK_CUR)
             opened.write(block)
 
 
 def open_soft_targets(folder: Path) -> CachedLogits:
-    """Map the logits in `folder`: opened in milliseconds, with pages that processes share."""
+    """Map the logits in `folder` into memory, in milliseconds; processes share the pages."""
     return CachedLogits(mapped(folder / _FILE))
 
 

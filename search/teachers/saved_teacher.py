@@ -1,4 +1,4 @@
-"""Teachers as files: written once, for the workers whose students compare features."""
+"""Saves teachers as files for the workers, whose students compare features with the teachers."""
 
 import hashlib
 import json
@@ -30,10 +30,10 @@ _DESCRIPTION = "teacher.json"
 def save_teacher(
     teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: FolderStore
 ) -> Path:
-    """Return the folder with each member's weights and the settings to build it again.
+    """Save each member's weights and settings, unless they are cached; return the folder.
 
     Raises:
-        TeacherError: a member does not give the features that open methods need.
+        TeacherError: a member does not provide the features that methods of the study need.
     """
     for network in teacher.members:
         check_features(network, info, device=teacher.device)
@@ -54,24 +54,25 @@ def save_teacher(
         return folder
     with folder_store.writing(name) as temporary:
         for number, network in enumerate(teacher.members):
-            write_weights(temporary / _file(number), network)
+            write_weights(temporary / _weights_file(number), network)
         for number, settings in enumerate(members):
-            if settings.exported:  # another machine may not have it
-                shutil.copytree(settings.exported.expanduser(), temporary / _copy(number))
+            if settings.exported:  # the folder may be missing on another machine
+                shutil.copytree(settings.exported.expanduser(), temporary / _export_copy(number))
         (temporary / _DESCRIPTION).write_text(description)
     return folder_store.folder / name
 
 
 @cache
 def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
-    """Return the networks in `folder`, in evaluation mode, on the CPU; loaded once a process.
+    """Load the networks in `folder`, in evaluation mode, on the CPU; a process loads them once.
 
     Raises:
         TeacherError: a file is missing or damaged, or a factory's code is not allowed to run.
     """
     if damaged := damaged_files(folder):
         raise TeacherError(
-            f"{folder} must be as it was written, but differs in {', '.join(damaged)}: run again"
+            f"{folder} must be unchanged since it was written, but {', '.join(damaged)} is "
+            "damaged: run the study again"
         )
     description = json.loads((folder / _DESCRIPTION).read_text())
     info = DataInfo.from_json(description["data"])
@@ -79,19 +80,19 @@ def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
     for number, values in enumerate(description["members"]):
         settings = TeacherSettings.model_validate_json(json.dumps(values))
         if settings.exported:
-            settings = settings.model_copy(update={"exported": folder / _copy(number)})
+            settings = settings.model_copy(update={"exported": folder / _export_copy(number)})
         _check_code(settings, description["code"][number])
         network = architecture(settings, info, allow_code=allow_code)
-        network.load_state_dict(load_file(folder / _file(number)))
+        network.load_state_dict(load_file(folder / _weights_file(number)))
         networks.append(network.eval().requires_grad_(False))
     return tuple(networks)
 
 
 def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool) -> nn.Module:
-    """Build a teacher's network without its final weights; it takes the students' images.
+    """Build a teacher's network for the students' images, without its final weights.
 
     Raises:
-        TeacherError: it can't be built, or a factory's code is not allowed to run.
+        TeacherError: the network can't be built, or a factory's code is not allowed to run.
     """
     if settings.exported:
         network = load_network(settings.exported)
@@ -106,28 +107,28 @@ def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool)
 
 
 def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -> None:
-    """Raise TeacherError unless the network returns its features."""
+    """Raise TeacherError unless the network provides its feature maps."""
     example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=device)
     try:
         features_of(network, example)
     except ValueError as error:
         raise TeacherError(
-            f"the teacher can't teach by its features: {error}. Leave out the distillation methods "
-            "that need them, or name a timm model"
+            f"the teacher must provide its feature maps, but can't: {error}. Leave out the "
+            "distillation methods that need them, or choose a timm model as the teacher"
         ) from error
 
 
 def _check_code(settings: TeacherSettings, digest: str) -> None:
     if factory_digest(settings.factory) != digest:
         raise TeacherError(
-            f"the file of teacher.factory, {settings.factory}, must stay as it was when the run "
-            "began, but has changed: run again"
+            f"the file of teacher.factory, {settings.factory}, must not change during a run, but "
+            "it has changed: run the study again"
         )
 
 
-def _file(number: int) -> str:
+def _weights_file(number: int) -> str:
     return f"member-{number}.safetensors"
 
 
-def _copy(number: int) -> str:
+def _export_copy(number: int) -> str:
     return f"member-{number}-exported"

@@ -1,4 +1,4 @@
-"""What a teacher is prepared with: the data, the cache, and what is allowed."""
+"""The context in which teachers are prepared, and digests of networks."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from search.objectives.metric import Metric
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherContext:
-    """What a teacher is prepared with.
+    """The context in which a teacher is prepared.
 
     Attributes:
-        dataset: the data from which students learn.
-        cache: a folder that outlives the run; teachers trained here are kept in it.
-        seed: of a training here.
-        device: where teachers compute.
-        metric: the study's; a training here keeps the weights that score best by it.
-        allow_code: whether a `factory:` may run.
-        progress: is told in words about progress.
-        features_alone: whether only the teachers' features are needed, so that teachers may have
-            other classes.
+        dataset: the data on which students are trained.
+        cache: the cache folder, which stores trained teachers for later runs.
+        seed: the seed for training a teacher.
+        device: the device on which teachers run.
+        metric: the study's metric; it selects the best weights of a trained teacher.
+        allow_code: whether a teacher's factory may run its code.
+        progress: receives lines about the progress.
+        features_alone: whether the study uses only the teachers' features, so that a teacher may
+            have other classes than the data.
     """
 
     dataset: Dataset

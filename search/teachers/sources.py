@@ -1,4 +1,4 @@
-"""The sources of a teacher's weights: timm and its hub, or a checkpoint."""
+"""The sources of a teacher's weights: timm's pretrained weights, or a checkpoint."""
 
 import pickle
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,10 @@ from search.teachers.linear_probe import classifier_name, with_classes
 from search.training.checkpoint import UNLOADABLE
 from spaces.students.timm_model import Timm
 
-_WAYS_OUT = (
-    "Three ways out: set `checkpoint:` to a local file; fill the hub's cache on a machine that "
-    "reaches it and copy the folder named by HF_HOME; or train the teacher here with `train: {}`"
+_ALTERNATIVES = (
+    "There are three ways to get a teacher: set `checkpoint:` to a local file; download the "
+    "weights on a machine that reaches the hub, and copy the folder named by HF_HOME to this "
+    "machine; or train the teacher with `train: {}`"
 )
 
 
@@ -35,7 +36,7 @@ def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
 def timm_network(
     settings: TeacherSettings, info: DataInfo, *, classes: int, blank: bool = False
 ) -> nn.Module:
-    """Return the teacher's network before any checkpoint; `blank` omits pretrained weights too."""
+    """Build the teacher's network before any checkpoint; `blank` also omits pretrained weights."""
     assert settings.model is not None
     try:
         return Timm(model=settings.model, pretrained=settings.pretrained).build(
@@ -46,14 +47,14 @@ def timm_network(
         )
     except OSError as error:
         raise TeacherError(
-            f"the weights of {settings.model} can't be fetched: {error}. {_WAYS_OUT}"
+            f"the weights of {settings.model} can't be downloaded: {error}. {_ALTERNATIVES}"
         ) from error
     except (ValueError, RuntimeError) as error:
         raise TeacherError(f"teacher.model {error}") from error
 
 
 def _classes(settings: TeacherSettings, info: DataInfo) -> int:
-    """Return the outputs to build: pretrained weights that are used as they are fix the number."""
+    """Return the number of outputs to build; untrained use of pretrained weights fixes it."""
     if settings.pretrained and not settings.train:
         cfg = timm.get_pretrained_cfg(settings.model or "")
         return cfg.num_classes if cfg else len(info.classes)
@@ -68,34 +69,38 @@ def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
 
 
 def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
-    """Load weights; unless `strict`, weights whose shapes differ (the classes) are left out."""
+    """Load the checkpoint's weights; unless `strict`, skip tensors whose shapes differ."""
     try:
         check_archive(path)
         weights = load_state_dict(str(path), weights_only=True)
         if strict:
-            _take_classes(network, weights)
+            _set_outputs(network, weights)
         else:
             shapes = {key: value.shape for key, value in network.state_dict().items()}
             weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
             if not weights:
-                raise ValueError("none of its tensors has a name and a shape of the teacher's")
+                raise ValueError("no tensor has the name and the shape of a tensor of the teacher")
         network.load_state_dict(weights, strict=strict)
     except FileNotFoundError:
-        raise TeacherError(f"teacher.checkpoint must be a file, but {path} is none") from None
+        raise TeacherError(
+            f"teacher.checkpoint must be a file, but {path} does not exist"
+        ) from None
     except (OSError, SafetensorError, *UNLOADABLE) as error:
         if isinstance(error.__cause__, pickle.UnpicklingError):
-            # timm's message advises to load it nevertheless, which would run the code in it.
+            # timm's message advises to load the file without a check, which would run its code.
             raise TeacherError(
-                f"{path} must be a checkpoint of tensors alone, but holds other Python objects, "
-                "which could run code, or is damaged: save its state_dict() with torch.save or "
-                "safetensors"
+                f"{path} must be a checkpoint that contains only tensors, but it is damaged or "
+                "contains other Python objects, which could run code: save the network's "
+                "state_dict() with torch.save or safetensors"
             ) from error
         reason = shortened(error) or type(error).__name__
-        raise TeacherError(f"{path} does not fit the teacher: {reason}") from error
+        raise TeacherError(
+            f"{path} must contain weights of the teacher's network, but can't be loaded: {reason}"
+        ) from error
 
 
-def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give the network as many outputs as these weights have; a later check compares classes."""
+def _set_outputs(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Set the network's number of outputs to that of the weights; it is checked later."""
     weight = weights.get(f"{classifier_name(network)}.weight")
     if weight is not None and weight.ndim == 2:
         with_classes(network, len(weight))
@@ -104,7 +109,7 @@ def _take_classes(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def preprocessing(
     settings: TeacherSettings, network: nn.Module, info: DataInfo
 ) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
-    """Return the image size and the (mean, std) that an unchanged teacher expects."""
+    """Return the image size and the (mean, std) that a teacher without further training expects."""
     if settings.exported:
         data = read_provenance(settings.exported).data
         return data.image_size, (data.mean, data.std)
@@ -115,6 +120,7 @@ def preprocessing(
     if known and info.channels == len(known["mean"]):
         return size, (known["mean"], known["std"])
     if known and info.channels == 1:
-        # timm adds up the colours' first weights: a grey image stands for three equal colours.
+        # timm sums the first layer's weights over colours: one grey channel acts as three equal
+        # ones.
         return size, ([fmean(known["mean"])], [fmean(known["std"])])
     return size, (info.mean, info.std)

@@ -1,4 +1,4 @@
-"""The teacher that a study names, prepared and checked against the data."""
+"""Prepares the teacher of a study, and checks it against the data."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ from search.teachers.sources import from_timm, preprocessing
 from search.training.validation import predictions_of
 from spaces.counting import count_parameters
 
-# The most parameters of a teacher to copy in double precision, at eight bytes each.
-_MOST_COPIED = 500_000_000
+# The maximum number of parameters of a teacher that is copied in double precision, 8 bytes each.
+_MAX_COPIED = 500_000_000
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network, or several as one, that takes the students' normalised images.
+    """A network or an ensemble that takes the students' normalised images.
 
     Attributes:
-        name: for people.
-        network: to logits [batch, classes], in evaluation mode, on `device`.
-        digest: hexadecimal SHA-256 of what decides its outputs.
-        device: where it computes.
+        name: the name for people.
+        network: returns logits [batch, classes]; in evaluation mode, on `device`.
+        digest: the hexadecimal SHA-256 of its weights, code and outputs.
+        device: the device on which it runs.
     """
 
     name: str
@@ -51,73 +51,73 @@ class Teacher:
         return (self.network,)
 
 
-def prepare_teacher(members: Sequence[TeacherSettings], room: TeacherContext) -> Teacher:
-    """Return the teacher that a study names, trained here if its settings ask for it.
+def prepare_teacher(members: Sequence[TeacherSettings], context: TeacherContext) -> Teacher:
+    """Prepare the teacher of a study; train it if its settings ask for that.
 
     Raises:
-        TeacherError: weights are missing or unfit, or a factory's code is not allowed to run.
+        TeacherError: weights are missing or do not fit, or a factory's code is not allowed to run.
     """
-    # Members with the same settings are still trained with different seeds.
-    rooms = [replace(room, seed=room.seed + number) for number in range(len(members))]
-    pairs = zip(members, rooms, strict=True)
-    networks = [_member(settings, own).to(room.device).eval() for settings, own in pairs]
+    # Different seeds, so that members with the same settings differ.
+    contexts = [replace(context, seed=context.seed + number) for number in range(len(members))]
+    pairs = zip(members, contexts, strict=True)
+    networks = [_member(settings, own).to(context.device).eval() for settings, own in pairs]
     network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
-    _check_outputs(network, room)
-    _warn_of_chance(network, room)
+    _check_outputs(network, context)
+    _warn_of_chance(network, context)
     names = [str(s.model or s.exported or s.factory) for s in members]
     name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
-    digest = _digest(network, room, code=[factory_digest(s.factory) for s in members])
-    return Teacher(name, network.requires_grad_(False), digest, room.device)
+    digest = _digest(network, context, code=[factory_digest(s.factory) for s in members])
+    return Teacher(name, network.requires_grad_(False), digest, context.device)
 
 
-def _member(settings: TeacherSettings, room: TeacherContext) -> nn.Module:
-    info = room.dataset.info
-    torch.manual_seed(room.seed)  # for weights that are not loaded
+def _member(settings: TeacherSettings, context: TeacherContext) -> nn.Module:
+    info = context.dataset.info
+    torch.manual_seed(context.seed)  # for randomly initialised weights
     if settings.exported:
         network = load_network(settings.exported)
     elif settings.factory:
-        network = from_factory(settings.factory, info, allow_code=room.allow_code)
+        network = from_factory(settings.factory, info, allow_code=context.allow_code)
     else:
         network = from_timm(settings, info)
     if settings.train:
-        return trained(network, settings.train, room, code=factory_digest(settings.factory))
+        return trained(network, settings.train, context, code=factory_digest(settings.factory))
     network = adapt(network, info, *preprocessing(settings, network, info))
-    if room.features_alone and outputs_of(network) not in (None, len(info.classes)):
-        room.progress(
-            f"the teacher's {outputs_of(network)} classes are not the data's "
-            f"{len(info.classes)}: its predictions are those of a linear classifier on its "
-            "features"
+    if context.features_alone and outputs_of(network) not in (None, len(info.classes)):
+        context.progress(
+            f"the teacher has {outputs_of(network)} classes, but the data have "
+            f"{len(info.classes)}: a new linear classifier on the teacher's features is fitted to "
+            "the data"
         )
-        return probed(network, room)
+        return probed(network, context)
     return network
 
 
 @torch.inference_mode()
-def _check_outputs(network: nn.Module, room: TeacherContext) -> None:
-    info = room.dataset.info
-    example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=room.device)
+def _check_outputs(network: nn.Module, context: TeacherContext) -> None:
+    info = context.dataset.info
+    example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=context.device)
     try:
         shape = tuple(network(example).shape)
     except (RuntimeError, AssertionError) as error:
         raise TeacherError(
-            f"the teacher must take images of {info.channels} channels and {info.image_size} "
-            f"pixels, but: {error}"
+            f"the teacher must accept images with {info.channels} channels and "
+            f"{info.image_size} pixels, but fails: {error}"
         ) from error
     if shape != (2, len(info.classes)):
         raise TeacherError(
-            f"the teacher must predict the data's {len(info.classes)} classes, but its outputs for "
-            f"2 images are of shape {list(shape)}: fine-tune it with `train: {{}}`, or open "
-            "distillation methods that need its features alone"
+            f"the teacher must predict the {len(info.classes)} classes of the data, but its "
+            f"outputs for 2 images have the shape {list(shape)}: fine-tune it with `train: {{}}`, "
+            "or open only distillation methods that need only its features"
         )
 
 
-def _warn_of_chance(network: nn.Module, room: TeacherContext) -> None:
-    """Warn if labels are hit no more often than by always naming the most common class.
+def _warn_of_chance(network: nn.Module, context: TeacherContext) -> None:
+    """Warn if the teacher is not significantly better than always predicting the commonest class.
 
-    This test uses labels, whatever metric the study maximises.
+    This check uses the accuracy, whatever metric the study maximises.
     """
-    validation = room.dataset.validation
-    found = predictions_of(network, validation, room.dataset, device=room.device)
+    validation = context.dataset.validation
+    found = predictions_of(network, validation, context.dataset, device=context.device)
     guess = Predictions(
         labels=validation.labels,
         classes=np.full_like(validation.labels, np.bincount(validation.labels).argmax()),
@@ -125,32 +125,32 @@ def _warn_of_chance(network: nn.Module, room: TeacherContext) -> None:
     )
     right, chance = (ACCURACY.compute(one, validation.labels) for one in (found, guess))
     if right <= chance + 3 * ACCURACY.standard_error(guess, validation.labels):
-        room.progress(
+        context.progress(
             f"warning: the teacher's validation {ACCURACY.label} of {ACCURACY.format(right)} is "
-            f"hardly above chance ({ACCURACY.format(chance)}): check its preprocessing and the "
-            "order of the classes"
+            f"not significantly above chance ({ACCURACY.format(chance)}): check its preprocessing "
+            "and the order of its classes"
         )
 
 
-def _digest(network: nn.Module, room: TeacherContext, *, code: Sequence[str]) -> str:
-    """Return the digest of the weights, of the outputs for a probe, and of the members' own code.
+def _digest(network: nn.Module, context: TeacherContext, *, code: Sequence[str]) -> str:
+    """Return the digest of the weights, of the members' code, and of the outputs for a probe.
 
-    Only the probe identifies the code of an installed module.
+    The code of an installed module is not read: only the probe's outputs identify it.
     """
-    info = room.dataset.info
-    noise = torch.Generator().manual_seed(0)
-    probe = torch.randn(2, info.channels, info.image_size, info.image_size, generator=noise)
-    outputs = _outputs_anywhere(network, probe, device=room.device)
+    info = context.dataset.info
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(2, info.channels, info.image_size, info.image_size, generator=generator)
+    outputs = _portable_outputs(network, probe, device=context.device)
     known = network_digest(network) + "".join(code)
     return hashlib.sha256(known.encode() + outputs.tobytes()).hexdigest()
 
 
 @torch.inference_mode()
-def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.ndarray:
-    """Return outputs for the probe, rounded so that every machine computes the same.
+def _portable_outputs(network: nn.Module, probe: Tensor, *, device: str) -> np.ndarray:
+    """Return the outputs for the probe, rounded so that they are equal on all machines.
 
-    In single precision, processors differ in the last digits, and these digits sometimes decide how
-    a number is rounded; in double precision they hardly ever do.
+    In single precision, processors differ in the last digits, and this difference sometimes changes
+    a rounded number. In double precision it almost never does.
     """
     exact = _in_double_precision(network, probe)
     outputs = network(probe.to(device)).cpu().float() if exact is None else exact
@@ -159,14 +159,18 @@ def _outputs_anywhere(network: nn.Module, probe: Tensor, *, device: str) -> np.n
 
 
 def _in_double_precision(network: nn.Module, probe: Tensor) -> Tensor | None:
-    """Return outputs of a copy on the CPU; None if it is too large, or insists on a precision."""
-    if count_parameters(network) > _MOST_COPIED:
+    """Return the outputs of a copy in double precision, on the CPU.
+
+    Returns:
+        The outputs; None if the network is too large, or fails in double precision.
+    """
+    if count_parameters(network) > _MAX_COPIED:
         return None
     ordinary = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         outputs: Tensor = deepcopy(network).cpu().double()(probe.double())
-    except Exception:  # noqa: BLE001  code of others
+    except Exception:  # noqa: BLE001  the network may be the user's own code
         return None
     finally:
         torch.set_default_dtype(ordinary)

@@ -1,1 +1,1 @@
-"""Fitting a network to the data: epochs, steps, and what they need."""
+"""Training of a network: epochs, steps, augmentation, distillation and checkpoints."""

@@ -1,4 +1,4 @@
-"""A training in progress, kept on disk: an interrupted one continues instead of starting again."""
+"""Checkpoints: an interrupted training continues from its last checkpoint."""
 
 import pickle
 import struct
@@ -27,17 +27,17 @@ UNLOADABLE = (
     AssertionError,
     MemoryError,
 )
-"""Errors that `torch.load` raises for a damaged file, beside OSError; found by trying."""
+"""Errors besides OSError that `torch.load` was observed to raise for damaged files."""
 
-# The work that may be lost; shorter trainings are not slowed down by a single write.
+# The time between two saves: this much work may be lost. Shorter trainings are never saved.
 _INTERVAL_S = 20.0
 
 
 class Checkpoint:
-    """A training in progress, as it was after some epoch; starting the same training continues it.
+    """Checkpoint of a training in progress, written after an epoch.
 
     Args:
-        folder: the folder in which it is kept.
+        folder: the folder of the checkpoint.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Checkpoint:
         self._due = time.monotonic() + _INTERVAL_S
 
     def load(self) -> dict[str, Any] | None:
-        """Return what was saved last; None where nothing was, or it is damaged."""
+        """Return the last saved state; None if there is none or it is damaged."""
         try:
             if damaged_files(self._folder):
                 return None
@@ -56,12 +56,12 @@ class Checkpoint:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough work was done since the last save."""
+        """Whether enough time has passed since the last save."""
         return time.monotonic() >= self._due
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace what was saved last with these tensors and plain values, if there is room."""
-        # A failed save loses no more than having none: no reason to end the training.
+        """Save these tensors and plain values in place of the last state; ignore a failed write."""
+        # A failed save must not end the training, which does not need the checkpoint.
         with suppress(OSError, RuntimeError), written_whole(self._folder, durable=False) as folder:
             torch.save(dict(state), folder / _STATE)
         self._due = time.monotonic() + _INTERVAL_S

@@ -1,4 +1,4 @@
-"""A student in training: the network, what its method learns beside it, and its teachers."""
+"""A student in distillation: the student, the projectors that are trained with it, its teachers."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,24 @@ from spaces.features import Feature, features_of, maps_alone, with_maps
 
 Maps = list[tuple[Tensor, Tensor]]
 
-# Bump it when other maps are compared, or at another size.
+# Bump it when other feature maps are compared, or at another size.
 VERSION = 1
 
 
 class Distiller(nn.Module):
-    """A student and the projectors through which its method compares it, trained as one.
+    """A student and its projectors as one module to train; the projectors adapt its feature maps.
 
-    Its state is the student's and the projectors'. Teachers are run but are not part of it.
+    The module's state contains the student and the projectors. It does not contain the teachers.
 
     Args:
-        student: a network to logits; it is trained in place.
-        distillation: the method.
-        teachers: networks that run beside the student, where the method needs their features.
-        example: images, [batch, channels, height, width], on the device of all the networks.
+        student: a network that returns logits; it is trained in place.
+        distillation: the distillation method.
+        teachers: the teachers' networks, for a method that needs their features; they run on the
+            same images as the student.
+        example: images, [batch, channels, height, width], on the device of all networks.
 
     Raises:
-        ValueError: a network does not give its features, or none of them can be compared.
+        ValueError: a network does not provide its feature maps, or no maps can be compared.
     """
 
     def __init__(
@@ -39,39 +40,42 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.projectors = nn.ModuleList()
-        # A tuple, so that torch does not register them as submodules: no state, no training mode.
+        # A tuple: torch then does not register the teachers as submodules with state and training
+        # mode.
         self._teachers: tuple[nn.Module, ...] = ()
         self._pairings: list[list[tuple[Feature, Feature]]] = []
         if isinstance(distillation, FeatureDistillation):
             self._teachers = tuple(teachers)
-            self._compare(distillation, example)
+            self._pair_features(distillation, example)
             self.projectors.to(example.device)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Maps]:
-        """Return logits [batch, classes], and the pairs of maps that the method compares."""
+        """Return logits [batch, classes], and the pairs of feature maps to compare."""
         if not self._teachers:
             return self.student(images), []
         own = [feature for pairing in self._pairings for feature, _ in pairing]
         logits, maps = with_maps(self.student, images, own)
-        taught = [
-            shown
+        teacher_maps = [
+            teacher_map
             for teacher, pairing in zip(self._teachers, self._pairings, strict=True)
-            for shown in maps_alone(teacher, images, [feature for _, feature in pairing])
+            for teacher_map in maps_alone(teacher, images, [feature for _, feature in pairing])
         ]
-        pairs = [_of_one_size(*pair) for pair in zip(maps, taught, strict=True)]
+        pairs = [_same_size(*pair) for pair in zip(maps, teacher_maps, strict=True)]
         return logits, [
             (projector(student).float(), teacher)
             for projector, (student, teacher) in zip(self.projectors, pairs, strict=True)
         ]
 
     def no_weight_decay(self) -> set[str]:
-        """Return the parameters that timm's optimizers don't decay, as the student names them."""
+        """Return the names of the parameters that timm's optimizers must not decay."""
         named: set[str] = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in named}
 
-    def _compare(self, distillation: FeatureDistillation, example: Tensor) -> None:
+    def _pair_features(self, distillation: FeatureDistillation, example: Tensor) -> None:
         if not self._teachers:
-            raise ValueError(f"{distillation.name} needs a teacher that runs beside the student")
+            raise ValueError(
+                f"{distillation.name} must have a teacher's network, but there is none"
+            )
         own = features_of(self.student, example)
         for teacher in self._teachers:
             pairing = list(distillation.pairs(own, features_of(teacher, example)))
@@ -79,8 +83,8 @@ class Distiller(nn.Module):
             self.projectors.extend(distillation.projector(*pair) for pair in pairing)
 
 
-def _of_one_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both maps at the smaller one's height and width, in single precision."""
+def _same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both maps as float32, pooled to the smaller height and width of the two."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
     return _pooled(student.float(), size), _pooled(teacher.float(), size)
 

@@ -6,19 +6,19 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-# Bump it when weights are averaged otherwise.
+# Bump it when weights are averaged differently.
 VERSION = 1
 
 
 class MovingAverage:
-    """A moving average of a network's weights and statistics, which can replace them.
+    """Moving average of a network's weights and statistics.
 
-    In the first steps the decay is smaller than configured, so that the random start is soon
-    forgotten: at most 1 - (1 + step)^(-2/3).
+    In the first steps the decay is at most 1 - (1 + step)^(-2/3), so that the random initial
+    weights quickly lose their influence.
 
     Args:
         network: the network whose weights are averaged.
-        decay: the share of the average that each step keeps, above 0 and below 1.
+        decay: the weight of the previous average at each step, above 0 and below 1.
     """
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:
@@ -26,21 +26,21 @@ class MovingAverage:
         self._average = ModelEmaV3(network, decay=decay, use_warmup=True)
 
     def update(self, step: int) -> None:
-        """Add the weights after a step, counted from 1, to the average."""
+        """Add the weights after a step to the average; steps count from 1."""
         self._average.update(self._network, step=step)
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the network's weights with the average; a second call undoes it."""
+        """Exchange the network's weights with the average; a second call restores both."""
         own, average = self._network.state_dict(), self._average.module.state_dict()
         seen = set()
         for key, value in own.items():
             if value.numel() and value.data_ptr() in seen:
                 continue  # `state_dict` lists shared weights once for each of their names
             seen.add(value.data_ptr())
-            kept = value.clone()
+            previous = value.clone()
             value.copy_(average[key])
-            average[key].copy_(kept)
+            average[key].copy_(previous)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

@@ -1,17 +1,19 @@
-"""Several teachers as one."""
+"""The mean prediction of several teachers."""
 
 import math
 
 from torch import Tensor
 
-# Bump it when teachers are averaged otherwise.
+# Bump it when teachers are averaged differently.
 VERSION = 1
 
 
-def as_one(members: Tensor) -> Tensor:
-    """Return logits [batch, classes] of the mean prediction of [teachers, batch, classes] logits.
+def ensemble_logits(members: Tensor) -> Tensor:
+    """Return the logits of the teachers' mean prediction, [batch, classes].
 
-    A single teacher's logits stay as they are.
+    Args:
+        members: the logits of each teacher, [teachers, batch, classes]. The logits of a single
+            teacher are returned unchanged.
     """
     if len(members) == 1:
         return members[0]

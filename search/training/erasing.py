@@ -1,7 +1,7 @@
-"""Images with an erased rectangle, as in timm. Zhong et al. 2020, arXiv:1708.04896.
+"""Random erasing of a rectangle, as in timm. Zhong et al. 2020, arXiv:1708.04896.
 
-A teacher whose predictions were computed before has seen the whole image; a teacher that is
-compared by its features sees what the student sees.
+Cached logits of a teacher are of the whole image. A teacher whose features are compared receives
+the same erased image as the student.
 """
 
 import random
@@ -10,22 +10,25 @@ import torch
 from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 
-# Bump it when other rectangles are erased, or with another colour.
+# Bump it when other rectangles are erased, or are filled with another colour.
 VERSION = 1
 
 
 def erased(images: Tensor, *, probability: float) -> Tensor:
-    """Return each image, with that probability, without a rectangle of 2% to 33% of its area.
+    """Erase a rectangle of 2% to 33% of the area of each image, with this probability.
 
     Args:
-        images: normalised, [batch, channels, height, width]; not changed. The erased part
-            becomes 0, the data's mean colour.
-        probability: 0 to 1; at 0 nothing is drawn, and the images themselves are returned.
+        images: normalised images, [batch, channels, height, width]; they are not modified.
+        probability: 0 to 1; at 0 no random number is drawn.
+
+    Returns:
+        New images whose erased rectangles are 0, the data's mean colour; at probability 0, `images`
+        themselves.
     """
     if not probability:
         return images
     erase = RandomErasing(probability, device=str(images.device))  # type: ignore[no-untyped-call]
-    # timm draws from Python's generator; a training's seed and checkpoint restore torch's.
+    # timm uses Python's generator, but a training seeds and restores only torch's.
     before = random.getstate()
     random.seed(int(torch.randint(2**62, ())))
     try:

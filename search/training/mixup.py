@@ -1,9 +1,9 @@
-"""Images mixed in pairs, with their labels and logits mixed by the same shares.
+"""Mixup and CutMix: images are mixed in pairs, and labels and logits by the same shares.
 
 Mixup: Zhang et al. 2018, arXiv:1710.09412; CutMix: Yun et al. 2019, arXiv:1905.04899. Beyer et
-al. 2021 (arXiv:2106.05237) run their teacher on the mixed image. A teacher whose predictions were
-computed before can't be run on it: here it predicts the mixture of its predictions for the two
-images. Methods that compare features run their teacher on the mixed image itself.
+al. 2021 (arXiv:2106.05237) run their teacher on the mixed image. Here the teacher's logits are
+cached, so its prediction for a mixed image is the mixture of its predictions for the two images.
+Methods that compare features run their teacher on the mixed image itself.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from torch import Tensor
 from torch.distributions import Gamma
 from torch.nn import functional
 
-# Bump it when other shares are drawn, or images, labels or logits are mixed otherwise.
+# Bump it when other shares are drawn, or images, labels or logits are mixed differently.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """The mixing of a batch: each image with the one equally far from the batch's other end.
+    """The mixture of a batch with its reverse: image i is mixed with image batch - 1 - i.
 
     Attributes:
-        share: the share of an image that it keeps, 0 to 1; of its pixels, where `box` is given.
-        box: top, bottom, left and right of the part that the other image fills; None mixes colours.
+        share: the share of each image in its mixture, 0 to 1; with a box, the share of its pixels.
+        box: top, bottom, left and right of the part that the other image fills (CutMix); None mixes
+            all pixel values (mixup).
     """
 
     share: float
@@ -39,24 +40,25 @@ class MixedBatch:
         return mixed
 
     def labels(self, labels: Tensor, classes: int) -> Tensor:
-        """Return each class' share in each mixed image, [batch, classes], for labels [batch]."""
+        """Return each class' share in each mixed image, [batch, classes], from labels [batch]."""
         own = functional.one_hot(labels, classes).float()
         return own.lerp(own.flip(0), 1 - self.share)
 
     def logits(self, logits: Tensor) -> Tensor:
-        """Return logits of the mixed predictions, [teachers, batch, classes], shaped as given."""
+        """Return the logits of the mixed predictions, [teachers, batch, classes]."""
         own = logits.float().softmax(dim=-1)
-        # Predictions that round to 0 must not become infinite logits.
+        # A prediction that is rounded to 0 must not become an infinite logit.
         return own.lerp(own.flip(-2), 1 - self.share).clamp_min(torch.finfo(own.dtype).tiny).log()
 
 
 def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> MixedBatch | None:
-    """Draw a mixture for this batch from torch's global generator; None where nothing is mixed.
+    """Draw a mixture for a batch from torch's global generator; None without mixup and CutMix.
 
     Args:
         images: [batch, channels, height, width].
-        mixup: both parameters of the Beta distribution from which shares are drawn; 0: no mixup.
-        cutmix: likewise; where both are given, each batch is mixed one way or the other.
+        mixup: both parameters of mixup's Beta distribution of shares; 0 turns mixup off.
+        cutmix: both parameters of CutMix's Beta distribution; 0 turns CutMix off. With both, each
+            batch uses one of them, with equal probability.
     """
     if not (mixup or cutmix):
         return None
@@ -69,8 +71,8 @@ def draw_mixture(images: Tensor, *, mixup: float, cutmix: float) -> MixedBatch |
 def _drawn_share(concentration: float) -> float:
     """Draw from the Beta distribution with both its parameters at `concentration`.
 
-    The draw uses the logarithms of two Gamma variables, because the variables themselves vanish
-    where the concentration is small.
+    The draw uses the logarithms of two Gamma variables, because the variables themselves underflow
+    to 0 if the concentration is small.
 
     Source: Marsaglia and Tsang 2000, A Simple Method for Generating Gamma Variables, section 6.
     """
@@ -81,7 +83,7 @@ def _drawn_share(concentration: float) -> float:
 
 
 def _cut(images: Tensor, share: float) -> MixedBatch:
-    """Return a box of about 1 - `share` of the image around a point in it, clipped to the image."""
+    """Draw a box of about 1 - `share` of the image around a random point, clipped to the image."""
     height, width = images.shape[2:]
     side = (1 - share) ** 0.5
     rows = _span(height, round(side * height))

@@ -1,4 +1,4 @@
-"""Fitting a network to a part of the data: steps, epochs, and the learning curve."""
+"""Training of a network: steps, epochs, and the learning curve."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,38 +16,40 @@ from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
 from search.training.distiller import Distiller
 from search.training.ema import MovingAverage
-from search.training.ensemble import as_one
+from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
 from search.training.validation import Validation
 from spaces.axes.distillation import Distillation, DistillationBatch
 from spaces.axes.training import OptimizationSteps, Training
 
-# Bump it when a plan trains to other weights, or reports another curve.
+# Bump it when the same plan leads to other weights, or to another curve.
 VERSION = 1
 
-# Maps a view and image indices [batch] to each teacher's logits [teachers, batch, classes].
+# Returns the logits of all teachers, [teachers, batch, classes], for a view and image indices
+# [batch].
 Targets = Callable[[View, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """A network's training as it is planned.
+    """The plan of a network's training.
 
     Attributes:
-        stage: the name under which its learning curve is recorded.
-        training: optimizer, schedule and batch.
-        distillation: the loss.
-        epochs: passes over the training images; epoch e shows view e modulo the number of views.
-        validation: scores the network after each epoch, for the curve.
+        stage: the name of the stage in the learning curve.
+        training: the training method: optimizer, schedule, batch size and augmentation.
+        distillation: the distillation method, which computes the loss.
+        epochs: the number of passes over the training images; epoch e uses view e modulo the number
+            of views.
+        validation: scores the network after each epoch.
         views: the augmented views, numbered from 0.
-        targets: the teachers' logits for these views; None where the loss needs none.
-        teachers: the teachers themselves, where the loss needs their features.
-        seed: of the order of the images, and of dropout.
-        device: the device on which the network computes.
-        checkpoint: where the training is kept while it is in progress; None: nowhere.
-        penalty: added to the loss of each step, a scalar in nats; None adds nothing.
-        constraint: called after each step, for weights that must satisfy a constraint; None: none.
+        targets: the teachers' logits for these views; None if the loss needs no logits.
+        teachers: the teachers' networks, for a loss that needs their features.
+        seed: the seed of the order of images, and of dropout.
+        device: the device on which the network is trained.
+        checkpoint: the checkpoint of the training; None writes no checkpoint.
+        penalty: returns a scalar in nats that is added to the loss of each step; None adds nothing.
+        constraint: is called after each step to restore a constraint on the weights; None: none.
     """
 
     stage: str
@@ -66,16 +68,16 @@ class TrainingPlan:
 
 
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
-    """Fit `network` in place, an epoch at a time; the caller stops when it has seen enough.
+    """Train `network` in place, and yield a point of the learning curve after each epoch.
 
-    After each epoch the network is the one whose score is reported: it has the moving average of
-    its weights, where the training keeps one.
+    The caller may stop after any epoch. When an epoch is yielded, the network has the weights of
+    the reported score: the moving average, if the training method uses one.
 
-    An interrupted training continues after the epoch of its checkpoint, to the same weights; the
-    earlier epochs are reported again.
+    An interrupted training continues from its checkpoint, and reaches the same weights as without
+    the interruption. The epochs before the checkpoint are yielded again.
 
     Raises:
-        TrialError: `non_finite`, the loss became infinite or not a number.
+        TrialError: `non_finite`: the loss or a weight became infinite or NaN.
     """
     dataset = for_learning(dataset, by_labels=plan.distillation.uses_labels)
     torch.manual_seed(plan.seed)
@@ -90,19 +92,19 @@ def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[
 
 @dataclass(frozen=True)
 class _TrainingRun:
-    """What changes while a network is trained."""
+    """The state that changes during a training."""
 
     distiller: Distiller
     fit: OptimizationSteps
     average: MovingAverage | None
 
-    def exchange(self) -> None:
-        """Put the weights' average into the network, or take it out again."""
+    def swap_average(self) -> None:
+        """Exchange the network's weights with their moving average, if there is one."""
         if self.average is not None:
             self.average.swap()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the whole state, between two epochs."""
+        """Return the whole state, for a checkpoint between two epochs."""
         state = {
             "pupil": self.distiller.state_dict(),
             "optimizer": self.fit.optimizer.state_dict(),
@@ -111,12 +113,12 @@ class _TrainingRun:
         return state if self.average is None else state | {"average": self.average.state_dict()}
 
     def fits(self, state: Mapping[str, Any]) -> bool:
-        """Return whether the state is of a distiller of the same shapes."""
+        """Return whether the state is from a distiller with the same tensor shapes."""
         own = {name: value.shape for name, value in self.distiller.state_dict().items()}
         return own == {name: value.shape for name, value in state["pupil"].items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the state that `state_dict` returned."""
+        """Restore a state from `state_dict`."""
         self.distiller.load_state_dict(state["pupil"])
         self.fit.optimizer.load_state_dict(state["optimizer"])
         self.fit.scheduler.load_state_dict(state["scheduler"])
@@ -125,24 +127,24 @@ class _TrainingRun:
 
 
 def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
-    fitting = _fitting(network, dataset, plan)
-    curve = _restored(fitting, plan)
+    run = _training_run(network, dataset, plan)
+    curve = _restore(run, plan)
     yield from curve
     for epoch in range(len(curve), plan.epochs):
         if epoch:
-            fitting.exchange()
+            run.swap_average()
         order = _shuffled(len(dataset.training), seed=plan.seed, epoch=epoch)
-        loss = _epoch(fitting, dataset, plan, epoch=epoch, order=order)
-        fitting.exchange()
+        loss = _epoch(run, dataset, plan, epoch=epoch, order=order)
+        run.swap_average()
         point = EpochRecord(
             stage=plan.stage,
             epoch=epoch,
             loss=loss,
             score=plan.validation.score(network, dataset, device=plan.device),
-            learning_rate=fitting.fit.optimizer.param_groups[0]["lr"],
+            learning_rate=run.fit.optimizer.param_groups[0]["lr"],
         )
         curve.append(point)
-        _kept(fitting, plan, curve)
+        _save_checkpoint(run, plan, curve)
         yield point
 
 
@@ -152,7 +154,7 @@ def _distiller(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Dist
     return Distiller(network, plan.distillation, plan.teachers, example)
 
 
-def _fitting(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> _TrainingRun:
+def _training_run(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> _TrainingRun:
     distiller = _distiller(network, dataset, plan)
     steps = len(dataset.training) // _batch_size(dataset, plan)
     fit = plan.training.fit(distiller, epochs=plan.epochs, steps_per_epoch=steps)
@@ -164,23 +166,23 @@ def _batch_size(dataset: Dataset, plan: TrainingPlan) -> int:
     return min(plan.training.batch_size, len(dataset.training))
 
 
-def _restored(fitting: _TrainingRun, plan: TrainingPlan) -> list[EpochRecord]:
-    """Return the checkpoint's epochs, with everything restored as it was after the last one."""
+def _restore(run: _TrainingRun, plan: TrainingPlan) -> list[EpochRecord]:
+    """Restore the checkpoint's state; return its epochs, or none without a usable checkpoint."""
     if plan.checkpoint is None or (state := plan.checkpoint.load()) is None:
         return []
-    if not fitting.fits(state):
-        return []  # the checkpoint's network was cut differently
-    fitting.load_state_dict(state)
+    if not run.fits(state):
+        return []  # the network of the checkpoint has other shapes
+    run.load_state_dict(state)
     torch.set_rng_state(state["chance"])
     if plan.device == "cuda":
         torch.cuda.set_rng_state(state["cuda_chance"])
     return [EpochRecord(**point) for point in state["curve"]]
 
 
-def _kept(fitting: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord]) -> None:
+def _save_checkpoint(run: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord]) -> None:
     if plan.checkpoint is None or not plan.checkpoint.is_due or len(curve) == plan.epochs:
         return
-    state = fitting.state_dict() | {
+    state = run.state_dict() | {
         "chance": torch.get_rng_state(),
         "curve": [asdict(point) for point in curve],
     }
@@ -194,8 +196,8 @@ def sample_losses(
 ) -> Iterator[Tensor]:
     """Yield the plan's loss on a few batches of training images, in evaluation mode.
 
-    Each loss has a gradient; normalisations keep their statistics, and the network is moved back
-    to the CPU.
+    Each loss has a gradient. The statistics of normalisations do not change. At the end, the
+    network is moved back to the CPU.
     """
     distiller = _distiller(network.to(plan.device), dataset, plan)
     batch_size = _batch_size(dataset, plan)
@@ -210,24 +212,25 @@ def sample_losses(
 
 
 def _memory_format(network: nn.Module) -> torch.memory_format:
-    """Return channels last for convolutional networks: their steps take 0.5 to 1.0 of the time.
+    """Return channels last for convolutional networks, else the contiguous format.
 
-    benchmarks/training_step.py measures it. A vision transformer, with its one convolution, does
-    not become faster.
+    With channels last, a step of a convolutional network takes 0.5 to 1.0 of the time, as measured
+    by benchmarks/training_step.py. A vision transformer has only one convolution, and does not
+    become faster.
     """
     convolutions = sum(isinstance(module, nn.Conv2d) for module in network.modules())
     return torch.channels_last if convolutions > 1 else torch.contiguous_format
 
 
 def _epoch(
-    fitting: _TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
+    run: _TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
 ) -> float:
-    """Train for an epoch; return its mean loss, in nats."""
-    distiller, fit = fitting.distiller, fitting.fit
+    """Train for one epoch; return the mean loss, in nats."""
+    distiller, fit = run.distiller, run.fit
     distiller.train()
     view = plan.views[epoch % len(plan.views)]
-    # Batch normalisation can't take a last batch of one image, so the last, short batch is left
-    # out; the next epoch has another order.
+    # Batch normalisation fails with a batch of one image, so the last, smaller batch is dropped.
+    # The next epoch drops other images, because it has another order.
     batch_size = _batch_size(dataset, plan)
     batches = dataset.training.batches(
         batch_size, order=order, view=view, device=plan.device, drop_last=True
@@ -244,23 +247,24 @@ def _epoch(
         if plan.constraint is not None:
             plan.constraint()
         fit.scheduler.step_update(step)
-        if fitting.average is not None:
-            fitting.average.update(step)
+        if run.average is not None:
+            run.average.update(step)
         losses.append(loss.detach())
     mean = float(torch.stack(losses).mean())
-    # The last step's update affects no loss any more, only the weights.
+    # The update of the last step changes the weights but no recorded loss, so check both.
     if not (math.isfinite(mean) and _is_finite(distiller)):
         raise TrialError(
             "non_finite",
-            f"loss and weights must stay finite, but the loss was {mean} and the weights "
-            f"{'finite' if _is_finite(distiller) else 'not'} in epoch {epoch} of {plan.stage}: "
-            "lower training.standard.learning_rate",
+            f"loss and weights must stay finite, but in epoch {epoch} of {plan.stage} the mean "
+            f"loss was {mean} and the weights were "
+            f"{'finite' if _is_finite(distiller) else 'not finite'}: lower "
+            "training.standard.learning_rate",
         )
     return mean
 
 
 def _is_finite(network: nn.Module) -> bool:
-    # Sums: integers, such as the batches that a normalisation counted, are finite anyway.
+    # The sum of a tensor is finite only if all its values are; integer tensors are always finite.
     return all(bool(tensor.sum().isfinite()) for tensor in network.state_dict().values())
 
 
@@ -280,13 +284,13 @@ def _loss(
         if plan.distillation.uses_labels:  # an image without a label has no class to mix
             labels = mixture.labels(labels, len(dataset.info.classes))
         members = None if members is None else mixture.logits(members)
-    # Not float16, the default: its range is too small to train in without scaling gradients.
+    # bfloat16, not float16: the range of float16 is too small without scaled gradients.
     with torch.autocast(plan.device, torch.bfloat16, enabled=plan.device == "cuda"):
         logits, maps = distiller(images)
     predicted = DistillationBatch(
         student=logits.float(),
         labels=labels,
-        teacher=None if members is None else as_one(members),
+        teacher=None if members is None else ensemble_logits(members),
         members=members,
         maps=maps,
     )

@@ -1,4 +1,4 @@
-"""The study's metric of a network in training, computed in floats."""
+"""The study's metric for a network in training, computed on the float32 network."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Validation:
-    """The scores of a network on the validation images while it learns.
+    """Validation that scores a network in training on the validation images.
 
     Attributes:
-        metric: the study's.
-        teacher: the teacher's classes, for metrics that compare with the teacher,
+        metric: the study's metric.
+        teacher: the classes that the teacher predicts, for metrics that compare with the teacher,
             [validation images].
     """
 
@@ -29,18 +29,18 @@ class Validation:
     def of_teacher(cls, metric: Metric, dataset: Dataset) -> "Validation":
         """Return the validation of a teacher that is being trained.
 
-        A teacher always agrees with itself, so its agreement means nothing. The labels therefore
-        replace its classes: a metric of agreement counts how many of them are predicted.
+        A teacher always agrees with itself. The labels therefore replace the teacher's classes: a
+        metric of agreement with the teacher becomes an agreement with the labels.
         """
         return cls(metric, dataset.validation.labels)
 
     def score(self, network: nn.Module, dataset: Dataset, *, device: str = "cpu") -> float:
-        """Return the metric's value of the network, in the metric's unit."""
+        """Return the metric's value for the network, in the metric's unit."""
         found = predictions_of(network, dataset.validation, dataset, device=device)
         return self.metric.compute(found, self.teacher)
 
     def is_better(self, score: float, than: float) -> bool:
-        """Return whether a score beats another."""
+        """Return whether a score is better than another."""
         return self.metric.is_better(score, than)
 
 
@@ -48,7 +48,7 @@ class Validation:
 def predictions_of(
     network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu"
 ) -> Predictions:
-    """Predict the unaugmented images of `part`; leave the network in evaluation mode."""
+    """Predict the unaugmented images of `part`; set the network to evaluation mode."""
     network.eval()
     classes, confidence = [], []
     for batch in part.batches(_BATCH, device=device):

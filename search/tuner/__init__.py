@@ -1,1 +1,1 @@
-"""The tuner: it chooses the next trial, stops trials, retries them, and adds branches."""
+"""The tuner: it chooses the next trial, stops and retries trials, and adds branches."""

@@ -1,6 +1,6 @@
-"""Branches of one trained student: other prunings, and every number format.
+"""Chooses the branches of one trained student: other prunings, and every number format.
 
-Training takes minutes, pruning with a short recovery a fraction of that, quantizing seconds.
+Training takes minutes. Pruning with a short recovery takes a fraction of that, quantizing seconds.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from spaces.distributions import Distribution, FloatRange, IntRange, Scalar
 from spaces.recipe import Recipe
 from spaces.search_space import Methods, SearchSpace
 
-# Each method needs some epochs of further training, one after another.
+# Each pruning method adds epochs of recovery to the trial.
 _METHODS_AT_MOST = 4
-# This many times more settings are drawn; those that may fit the budget are taken.
+# This many times more settings are considered than chosen, since some do not fit the budget.
 _FINER = 3
 # Recipes that differ in quantization alone.
 Group = tuple[Recipe, ...]
-# Chooses the recipes worth making beside a trial's own, the best first, from at most this many
-# groups.
+# Chooses branches, the best first. Arguments: the trial's recipe, the groups to choose from, and
+# the maximum number of chosen groups. None: the sampler does not rank branches.
 Promising = Callable[[Recipe, Sequence[Group], int], list[Recipe] | None]
 
 _BRANCHED = (Pruning.axis, Quantization.axis)
@@ -31,16 +31,16 @@ _BRANCHED = (Pruning.axis, Quantization.axis)
 def expected_branches(
     recipe: Recipe, sampler: Sampler, gate: CostGate, *, prunings: int
 ) -> tuple[Recipe, ...]:
-    """Choose branches of a trial, and announce them to the sampler.
+    """Choose the branches of a trial, and mark them in the sampler as expected.
 
-    Branches that are known to break the budget are left out, and so are those that the sampler has
-    proposed or expects already.
+    Branches that are known to break the budget are left out. So are recipes that the sampler has
+    already proposed or expects.
 
     Args:
-        recipe: the trial's.
-        sampler: of the study; it ranks the branches.
-        gate: knows which fit the budget.
-        prunings: the largest number of settings of each pruning method; 0 makes no branch at all.
+        recipe: the trial's recipe.
+        sampler: the study's sampler; it ranks the branches.
+        gate: predicts which branches fit the budget.
+        prunings: the maximum number of settings of each pruning method; 0 makes no branch.
     """
     if not prunings:
         return ()
@@ -62,22 +62,22 @@ def branches_of(
     may_fit: Callable[[Recipe], bool] = lambda branch: True,
     promising: Promising = lambda own, groups, count: None,
 ) -> list[Recipe]:
-    """Return recipes that share the training of `recipe`, without itself.
+    """Return other recipes that share the training of `recipe`.
 
-    The quantizations of its own pruning come first: they cost only converting and measuring. Then
-    come those of other prunings, which need a recovery each. They start from the far end of a
-    method's ranges: small students are the quickest to make, and push the frontier the furthest.
-    Where the space has more pruning methods than are worth trying, each student is given some of
-    them, and another student others. A quantization that needs training of its own is no branch:
-    it would cost a training for each pruning.
+    The quantizations of the recipe's own pruning come first: they need only converting and
+    measuring. Then come other prunings, each of which needs a recovery. Within a method, the
+    strongest pruning comes first: small students take the least time, and extend the frontier the
+    most. If the space has more than four pruning methods, each student gets four of them, and
+    other students get other methods. A quantization that needs training is never a branch, because
+    each pruning would need that training.
 
     Args:
         recipe: the trained recipe.
-        space: where the branches come from.
-        prunings: the largest number of settings of each pruning method.
-        may_fit: whether a branch may be worth making.
-        promising: chooses at most so many prunings, each a group of recipes that differ in
-            quantization; where it returns None, they are spread over the ranges in which any fits.
+        space: the search space of the branches.
+        prunings: the maximum number of settings of each pruning method.
+        may_fit: returns whether a branch may fit the budget.
+        promising: chooses a number of prunings; each pruning is a group of recipes that differ in
+            quantization. If it returns None, the prunings are spread evenly over those that fit.
     """
     own = recipe.to_params()
     trained = {key: own[key] for key in own if key.partition(".")[0] not in _BRANCHED}
@@ -108,7 +108,7 @@ def branches_of(
 
 
 def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
-    """Return at most four pruning methods; the recipe decides which."""
+    """Return at most four pruning methods; a hash of the recipe decides which."""
     methods = space.axes[Pruning.axis]
     names = list(methods)
     digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).digest()
@@ -121,9 +121,10 @@ def _some_prunings(space: SearchSpace, own: Mapping[str, Scalar]) -> Methods:
 def _settings(
     axis: str, methods: Methods, count: int, *, unlike: Mapping[str, Scalar] | None = None
 ) -> list[list[dict[str, Scalar]]]:
-    """Return, for each method of the axis, its parameters at `count` even places, from end to end.
+    """Return, for each method of the axis, its parameters at `count` evenly spaced places.
 
-    A single place is the middle. The place that the parameters of `unlike` occupy is skipped.
+    The places reach from the lower to the upper end of the ranges. A single place is the middle.
+    The place that contains the parameters of `unlike` is skipped.
     """
     found = []
     for name, distributions in methods.items():
@@ -155,7 +156,7 @@ def _settings(
 
 
 def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -> bool:
-    """Return whether the value lies between these shares of the way through the distribution."""
+    """Return whether the value lies between two quantiles of the distribution, 0 to 1."""
     first, last = distribution.at(low), distribution.at(high)
     if isinstance(distribution, FloatRange | IntRange):
         return float(first) <= float(value) <= float(last)
@@ -163,7 +164,7 @@ def _is_at(distribution: Distribution, value: Scalar, low: float, high: float) -
 
 
 def _spread(found: Sequence[Group], count: int) -> Sequence[Group]:
-    """Return `count` of them from end to end, or all if there are no more; the last one first."""
+    """Return `count` evenly spaced groups, or all if there are fewer; the last one first."""
     if len(found) <= count:
         return found[::-1]
     if count == 1:

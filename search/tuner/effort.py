@@ -1,4 +1,4 @@
-"""The effort of a study: seconds of training, measured in a few steps, and bytes of disk."""
+"""Predicts the effort of a study: seconds, from a few timed training steps, and bytes of disk."""
 
 import math
 import time
@@ -26,17 +26,17 @@ from spaces.recipe import Recipe
 from spaces.training.standard import Standard
 
 _TIMED_STEPS = 3
-# Around training: admission, export, quantization and measuring, as the trials' stages show.
+# Seconds besides training: admission, export, quantization and measuring; from recorded stages.
 _OVERHEAD_S = 2.5
 
 
 class TrialTimer:
-    """Timer that predicts the length of trials; it times each kind of training step once.
+    """Timer that predicts the duration of trials; it times each kind of training step once.
 
     Args:
-        requirements: the students' shapes and budget.
+        requirements: the requirements on the students.
         dataset: the training data of the students.
-        teachers: networks, for methods that need their features.
+        teachers: the teachers' networks, for methods that need their features.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TrialTimer:
         self._step_seconds: dict[tuple[Student, int, str], float] = {}
 
     def seconds(self, recipe: Recipe, branches: Sequence[Recipe]) -> float:
-        """Predict the seconds of the recipe's trial, all branches included."""
+        """Predict the seconds of the recipe's trial, with all branches."""
         steps = _steps(recipe, branches, self._dataset)
         return self._step(recipe) * steps + (1 + len(branches)) * _OVERHEAD_S
 
@@ -56,7 +56,8 @@ class TrialTimer:
         key = recipe.student, recipe.training.batch_size, recipe.distillation.name
         if key not in self._step_seconds:
             student = self._requirements.build(recipe.student, blank=True)
-            # A factory's teacher is not available here, so only the student's part is timed.
+            # A plan does not run a factory, so without its teacher only the student's part is
+            # timed.
             absent = recipe.distillation.needs is Needs.FEATURES and not self._teachers
             method = Labels() if absent else recipe.distillation
             distiller = Distiller(student, method, self._teachers, self._requirements.example())
@@ -73,12 +74,12 @@ def teacher_seconds(
     requirements: StudentRequirements,
     dataset: Dataset,
 ) -> float:
-    """Predict the seconds to train the teacher, where it is trained here, and for its logits.
+    """Predict the seconds to train the teacher, if its settings ask for that, and for its logits.
 
     Args:
-        study: which methods are open, and how many views there are.
-        settings: the teacher's.
-        network: the teacher's, on the processor.
+        study: the study, with its methods and the number of views.
+        settings: the teacher's settings.
+        network: the teacher's network, on the CPU.
         requirements: the shape of the images, and their classes.
         dataset: the images.
     """
@@ -87,18 +88,18 @@ def teacher_seconds(
     step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
     steps = len(dataset.training) / batch_size
     # A step is about three forward passes.
-    asked = Needs.LOGITS in needs_of(study)
+    needs_logits = Needs.LOGITS in needs_of(study)
     images = len(for_learning(dataset, by_labels=False).training)
-    views = study.search.views * images / batch_size * step / 3 if asked else 0.0
+    views = study.search.views * images / batch_size * step / 3 if needs_logits else 0.0
     return views + (settings.train.epochs * steps * step if settings.train else 0.0)
 
 
 def search_seconds(study: Study, trials: Sequence[float]) -> float:
-    """Predict the seconds of the whole search, side by side as the run's settings say.
+    """Predict the seconds of the whole search, with as many parallel trials as the run's settings.
 
     Args:
-        study: the number of trials, and the time limit.
-        trials: seconds of some trials; without any, the result is 0.
+        study: the study, with the number of trials and the time limit.
+        trials: the predicted seconds of some trials; without any, the result is 0.
     """
     rounds = math.ceil(study.search.trials / parallel_trials(study.run))
     longest = study.search.max_time or math.inf
@@ -108,17 +109,17 @@ def search_seconds(study: Study, trials: Sequence[float]) -> float:
 def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset) -> int:
     """Predict the bytes of the students, their stages, the soft targets and the data.
 
-    A student's served file and its float weights are kept.
+    Each student's served file and its float32 weights are stored.
 
     Args:
-        study: the number of trials, teachers and views.
-        made: of some trials, the number of students each makes, and the cost of one.
+        study: the study, with the number of trials, teachers and views.
+        made: the number of students of some trials, and the cost of one of their students.
         dataset: the images.
     """
     trials = study.search.trials
     served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
-    floats = [count * 4 * cost[PARAMETERS.cost] for count, cost in made]
-    weights = trials * mean(floats) if made else 0
+    float32_bytes = [count * 4 * cost[PARAMETERS.cost] for count, cost in made]
+    weights = trials * mean(float32_bytes) if made else 0
     stages = min(study.run.stages, weights)
     info = dataset.info
     logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
@@ -130,7 +131,7 @@ def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset)
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Give torch as many threads as a trial has."""
+    """Set the number of torch's threads in the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -140,7 +141,7 @@ def torch_threads(count: int) -> Iterator[None]:
 
 
 def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
-    """Count the training steps of a whole trial, with those for pruning and quantization."""
+    """Count the training steps of a whole trial, including pruning and quantization."""
     epochs = recipe.training.epochs
     prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
     pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
@@ -160,15 +161,17 @@ def _step_seconds(
     batch = training.batch_size
     images = torch.randn(batch, *requirements.image_shape)
     labels = torch.randint(requirements.classes, (batch,))
-    taught = torch.randn(1, batch, requirements.classes)
+    members = torch.randn(1, batch, requirements.classes)
     fit = training.fit(distiller.train(), epochs=1, steps_per_epoch=_TIMED_STEPS + 1)
-    taken = []
+    durations = []
     for _ in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
         fit.optimizer.zero_grad()
         logits, maps = distiller(images)
-        predicted = DistillationBatch(logits, labels, teacher=taught[0], members=taught, maps=maps)
+        predicted = DistillationBatch(
+            logits, labels, teacher=members[0], members=members, maps=maps
+        )
         distillation.loss(predicted).backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
-        taken.append(time.perf_counter() - start)
-    return median(taken[1:])
+        durations.append(time.perf_counter() - start)
+    return median(durations[1:])

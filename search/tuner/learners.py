@@ -1,4 +1,4 @@
-"""The learners of a study's trials: while it runs, and from the trials in its store."""
+"""The objects that learn from a study's trials, while it runs and from its store."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -22,8 +22,8 @@ class EarlierRuns:
     """The results of the study's earlier runs.
 
     Attributes:
-        trained: trials that count towards the number asked for.
-        interrupted: trials without an outcome, by number, to be run again.
+        trained: the number of trials that count towards `search.trials`.
+        interrupted: trials without an outcome, by number; they run again.
     """
 
     trained: int = 0
@@ -36,9 +36,9 @@ class Learners:
 
     Attributes:
         sampler: proposes recipes.
-        gate: knows what recipes cost.
-        early_stopping: decides which trial is hopeless; None lets all of them end.
-        pins: keep the stages that the frontier was made from; None keeps nothing.
+        gate: predicts and records the costs of recipes.
+        early_stopping: decides which trials stop early; None stops no trial.
+        pins: pins the cached stages of the frontier; None pins nothing.
     """
 
     sampler: Sampler
@@ -47,7 +47,7 @@ class Learners:
     pins: FrontierPins | None = None
 
     def recall(self, trials: Sequence[TrialRecord]) -> EarlierRuns:
-        """Learn all that the store holds of the study, in the order of the trials' numbers.
+        """Learn from all trials of the study in the store, in the order of their numbers.
 
         The sampler proposes none of these recipes again.
 
@@ -55,7 +55,7 @@ class Learners:
             trials: all trials of the study.
 
         Raises:
-            StoreError: a trial's recipe is one that this version does not know.
+            StoreError: this version does not know a trial's recipe.
         """
         trained = 0
         interrupted: list[Trial] = []
@@ -65,39 +65,39 @@ class Learners:
             if record.state in _UNFINISHED:
                 interrupted.append(Trial(number=record.number, recipe=recipe, seed=record.seed))
                 continue
-            self._recall(record, recipe)
+            self._learn_stored(record, recipe)
             trained += record.parent is None and record.state is not TrialState.INFEASIBLE
-        self._keep_frontier()
+        self._pin_frontier()
         return EarlierRuns(trained, tuple(interrupted))
 
-    def _recall(self, record: TrialRecord, recipe: Recipe) -> None:
-        """Learn from an ended trial, or from a branch of one."""
+    def _learn_stored(self, record: TrialRecord, recipe: Recipe) -> None:
+        """Learn from an ended trial or branch."""
         assert record.outcome is not None
         is_branch = record.parent is not None
         trainer = record.number if record.parent is None else record.parent
         if not is_branch:
             self._note_curve(trainer, recipe, record.outcome.epochs)
-        self._tell(recipe, record.outcome, trial=trainer, seed=record.seed, is_branch=is_branch)
+        self._report(recipe, record.outcome, trial=trainer, seed=record.seed, is_branch=is_branch)
 
     def tell(
         self, recipe: Recipe, outcome: Outcome, *, trial: int, seed: int, is_branch: bool = False
     ) -> None:
-        """Report to all of them how a trial ended, or a branch of one.
+        """Report the outcome of a trial or branch to all learners.
 
         Args:
             recipe: the recipe that was tried.
-            outcome: its result.
+            outcome: its outcome.
             trial: the number of the trial that trained the student.
-            seed: the trial's.
-            is_branch: whether the student is a branch, made from another trial's.
+            seed: the trial's seed.
+            is_branch: whether the student is a branch.
 
         Raises:
             StoreError: the recipe's measured cost can't be stored.
         """
-        self._tell(recipe, outcome, trial=trial, seed=seed, is_branch=is_branch)
-        self._keep_frontier()
+        self._report(recipe, outcome, trial=trial, seed=seed, is_branch=is_branch)
+        self._pin_frontier()
 
-    def _tell(
+    def _report(
         self, recipe: Recipe, outcome: Outcome, *, trial: int, seed: int, is_branch: bool
     ) -> None:
         self.sampler.tell(recipe, outcome, branch=is_branch)
@@ -125,8 +125,8 @@ class Learners:
             for share, utility in learning_curve(recipe, epochs, self.early_stopping.metric):
                 self.early_stopping.note(trial, share=share, utility=utility)
 
-    def _keep_frontier(self) -> None:
-        """Pin the stages of the frontier, if it has moved since."""
+    def _pin_frontier(self) -> None:
+        """Pin the stages of the frontier, if the frontier has changed."""
         if self.pins:
             with suppress(OSError):  # an evicted stage is computed again
                 self.pins.keep()
@@ -142,6 +142,6 @@ def recipe_of(trial: TrialRecord) -> Recipe:
         return Recipe.from_params(trial.params)
     except ValueError as error:
         raise StoreError(
-            f"trial {trial.number} of {trial.study} has a recipe that this retort does not know: "
-            f"{error}; go on with the version that wrote it, or start a new study"
+            f"trial {trial.number} of {trial.study} has a recipe that this version of retort does "
+            f"not know: {error}. Use the version of retort that wrote it, or start a new study"
         ) from error

@@ -1,4 +1,4 @@
-"""Pins on the stages of a study's frontier: the cache must not evict these."""
+"""Pins the cached stages of a study's frontier, so that the cache does not evict them."""
 
 import numpy as np
 
@@ -12,13 +12,13 @@ from spaces.recipe import Recipe
 
 
 class FrontierPins:
-    """Pins that follow a study's frontier, and keep the stages that it was made from.
+    """Pins on the cached stages of the students on a study's frontier.
 
     Args:
-        owner: a name that no other study that shares the cache has.
-        goal: decides the frontier.
-        lineage: of its stages.
-        cache: keeps the stages.
+        owner: a name that is unique among the studies that share the cache.
+        goal: the goal that decides the frontier.
+        lineage: the lineage that computes the stages' keys.
+        cache: the cache of the stages.
     """
 
     def __init__(self, owner: str, goal: Goal, lineage: Lineage, cache: StageCache) -> None:
@@ -28,22 +28,22 @@ class FrontierPins:
         self._cache = cache
         # The objectives of each student, and the keys of its stages.
         self._frontier: list[tuple[tuple[float, ...], frozenset[str]]] = []
-        self._moved = False
+        self._has_changed = False
 
     def keep(self) -> None:
-        """Pin the stages of the frontier, and nothing else, if it has moved since."""
-        if self._moved:
+        """Replace the pins with the stages of the frontier, if the frontier has changed."""
+        if self._has_changed:
             self._cache.pin(self._owner, {key for _, keys in self._frontier for key in keys})
-            self._moved = False
+            self._has_changed = False
 
     def note(self, recipe: Recipe, seed: int, outcome: Outcome) -> None:
-        """Record how a trial ended, or a branch of one."""
+        """Record the outcome of a trial or branch."""
         point = self._goal.point(outcome)
         is_feasible = total_violation(outcome.violations) == 0
         if point is None or outcome.state is not TrialState.COMPLETE or not is_feasible:
             return
         students = [*self._frontier, (point, self._lineage.keys(recipe, seed))]
-        kept = sorted(non_dominated(np.array([values for values, _ in students])).tolist())
-        if kept[-1] == len(self._frontier):
-            self._frontier = [students[place] for place in kept]
-            self._moved = True
+        places = sorted(non_dominated(np.array([values for values, _ in students])).tolist())
+        if places[-1] == len(self._frontier):
+            self._frontier = [students[place] for place in places]
+            self._has_changed = True

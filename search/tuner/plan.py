@@ -1,7 +1,7 @@
-"""The plan of a study: its space, the part that fits the budget, its duration and its size.
+"""The plan of a study: its space, the share that fits the budget, its duration and disk space.
 
-No network is trained to its end and no trial is recorded: recipes are drawn at random, their
-students are built, compressed and measured untrained, and a few training steps are timed.
+A plan trains no network to its end and records no trial. It draws recipes at random, builds,
+compresses and measures their untrained students, and times a few training steps.
 """
 
 import math
@@ -46,12 +46,15 @@ _DRAWS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnRecipe:
-    """A recipe drawn at random, with its cost as admission knows it; `refusal` is None if admitted.
+    """A recipe drawn at random, with its predicted or measured cost.
 
     Attributes:
-        seconds: of its trial, with all branches.
-        branches: the largest number of further students made from its own.
-        cause: the refusal in general words, the same for all recipes that share it.
+        params: the recipe's flat parameters.
+        cost: the predicted or measured cost of its student; None where it is unknown.
+        refusal: why the recipe may not be trained; None if it may.
+        seconds: the predicted duration of its trial, with all branches; None if refused.
+        branches: the maximum number of branches of its trial.
+        cause: the refusal without the recipe's own values, to count recipes by cause.
     """
 
     params: dict[str, Any]
@@ -67,19 +70,19 @@ class StudyPlan:
     """The plan of a study.
 
     Attributes:
-        study: its name.
-        images: in training, validation and test.
-        classes: of the data.
-        budget: its limits, by stored name of the cost.
-        recipes: in the space; infinity where a range is continuous.
-        students: the models that globs and filters matched, or that were named.
+        study: the study's name.
+        images: the number of images for training, validation and test.
+        classes: the number of classes.
+        budget: the limits of the budget, by stored name of the cost.
+        recipes: the number of recipes in the space; infinity where a range is continuous.
+        students: the timm models that the study names, with those that globs and filters matched.
         draws: recipes drawn at random.
         contradictions: the share of all recipes that contradict themselves, by reason.
-        teacher_s: for training the teacher, where that is asked for, and its soft targets.
-        trials_s: for all trials and their branches, side by side as the run's settings say.
-        with_gpus: whether trials have GPUs, which take less time than predicted.
-        disk_bytes: of the students and their stages, soft targets and prepared data.
-        free_bytes: on the disk that holds the artifacts.
+        teacher_s: seconds to train the teacher, if the study asks for that, and for its logits.
+        trials_s: seconds for all trials and their branches, with parallel trials as configured.
+        with_gpus: whether trials use GPUs, with which they take less time than predicted.
+        disk_bytes: bytes of the students, their stages, the soft targets and the prepared data.
+        free_bytes: free bytes on the disk of the artifacts.
     """
 
     study: str
@@ -98,7 +101,7 @@ class StudyPlan:
 
     @property
     def causes(self) -> dict[str, float]:
-        """The refused share of the draws, by cause, the most frequent first."""
+        """The share of refused draws by cause, the most frequent cause first."""
         counted = Counter(draw.cause for draw in self.draws if draw.cause)
         return {cause: count / len(self.draws) for cause, count in counted.most_common()}
 
@@ -108,7 +111,7 @@ class StudyPlan:
         return tuple(draw for draw in self.draws if draw.refusal is None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; an infinite number of recipes is null."""
+        """Return the plan as JSON values; an infinite number of recipes becomes None."""
         values = asdict(self)
         values["recipes"] = self.recipes if math.isfinite(self.recipes) else None
         values["share_that_fits"] = len(self.fitting) / len(self.draws)
@@ -129,10 +132,13 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     teachers = _teachers(study, dataset, progress)
     with torch_threads(study.run.cpus):
         draws = tuple(_draws(study, requirements, dataset, teachers, progress))
-    # There are others that don't contradict themselves, as the study was checked.
+    # `check_study` has made sure that the space has recipes without a contradiction.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
-        raise BadInput(f"space: no recipe of it can be built; the first: {sound[0].refusal}")
+        raise BadInput(
+            f"space must contain a student that can be built, but none of {len(sound)} drawn "
+            f"recipes can be built. The reason for the first: {sound[0].refusal}"
+        )
     sizes = dataset.info.sizes
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     return StudyPlan(
@@ -156,7 +162,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
 
 
 def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -> _Teachers:
-    """Return the teachers' networks, without weights: their cost does not depend on weights.
+    """Return the teachers' networks without trained weights, which do not change their duration.
 
     Raises:
         TeacherError: a method needs the features of a teacher that does not provide them.
@@ -164,7 +170,9 @@ def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -
     found = []
     for settings in study.teachers:
         if settings.factory:
-            progress(f"{settings.factory} is not run by a plan: its time is not in the estimate")
+            progress(
+                f"a plan does not run {settings.factory}: the estimate lacks this teacher's time"
+            )
             continue
         network = architecture(settings, dataset.info, allow_code=False).eval()
         if Needs.FEATURES in needs_of(study):
@@ -182,7 +190,7 @@ def _draws(
 ) -> Iterable[DrawnRecipe]:
     timer = TrialTimer(requirements, dataset, tuple(network for _, network in teachers))
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    # The target may be a machine that is asked only when a search runs.
+    # A target that is a node of the cluster can't measure now: a plan does not connect to Ray.
     feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)
     for number in range(_DRAWS):
         if (recipe := sampler.ask()) is None:
@@ -201,7 +209,7 @@ def _draws(
 
 
 def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:
-    """Return the most recipes that may be made from the recipe's student besides its own."""
+    """Return all possible branches of the recipe's trial."""
     prunings = study.search.branches
     return branches_of(recipe, study.search_space(), prunings=prunings) if prunings else ()
 

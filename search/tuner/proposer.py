@@ -1,4 +1,4 @@
-"""The proposer of the next recipe: it searches when a worker is free, or before."""
+"""The proposer of the next recipe: it searches when a worker is free, or in advance."""
 
 import math
 import time
@@ -9,8 +9,9 @@ from search.records import Outcome
 from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
 
-# The longest search at a time while others wait: to measure one recipe may take seconds.
-_AT_A_TIME_S = 0.3
+# The limit of one search, in seconds, while trials wait to report. Measuring one recipe may take
+# seconds.
+_SHORT_SEARCH_S = 0.3
 
 
 class Proposer:
@@ -18,8 +19,8 @@ class Proposer:
 
     Args:
         sampler: proposes the recipes.
-        callback: is told when nothing is left.
-        is_ending: whether the search for recipes must stop.
+        callback: receives a line when no recipe is found.
+        is_ending: returns whether the search for recipes must stop.
     """
 
     def __init__(
@@ -30,34 +31,38 @@ class Proposer:
         self._is_ending = is_ending
         self._ahead: Recipe | None = None
         self.is_exhausted = False
-        """Whether the last search found nothing, and no result since may lead to more."""
+        """Whether the last search found no recipe, and `look_again` was not called since."""
 
     def look_ahead(self) -> None:
-        """Search for a while for the recipe that `take` is to return."""
+        """Search for a short time for the recipe that the next `take` returns."""
         if self._ahead is None:
-            self._ahead = self._found(time.monotonic() + _AT_A_TIME_S)
+            self._ahead = self._search(time.monotonic() + _SHORT_SEARCH_S)
 
     def take(self, *, others_wait: bool) -> Recipe | None:
-        """Return the next recipe; None where none was found, for now or at all.
+        """Return the next recipe; None if the search found none in time, or none exists.
 
         Args:
-            others_wait: whether running trials may report meanwhile: the search is short then.
+            others_wait: whether running trials may wait to report; if so, the search is short.
         """
         ahead, self._ahead = self._ahead, None
-        return ahead or self._found(time.monotonic() + _AT_A_TIME_S if others_wait else math.inf)
+        return ahead or self._search(
+            time.monotonic() + _SHORT_SEARCH_S if others_wait else math.inf
+        )
 
     def look_again(self) -> None:
-        """Note that there may be recipes now, where there were none."""
+        """Allow a new search: after a new result or a released branch, it may find recipes."""
         self.is_exhausted = False
 
-    def _found(self, until: float) -> Recipe | None:
+    def _search(self, until: float) -> Recipe | None:
         while not (self.is_exhausted or self._is_ending()):
-            found = self._sampler.ask_once()
-            if found is None:
+            proposal = self._sampler.ask_once()
+            if proposal is None:
                 self.is_exhausted = True
-                self._callback.log("no recipe is found now that is new and fits the budget")
-            elif not isinstance(found, Outcome):
-                return found
+                self._callback.log(
+                    "the sampler finds no new recipe that fits the budget at present"
+                )
+            elif not isinstance(proposal, Outcome):
+                return proposal
             elif time.monotonic() > until:
                 break
         return None

@@ -1,4 +1,4 @@
-"""The set-up of a study's tuner, from the study, its trials' shared parts, and its store."""
+"""Sets up a study's tuner from the study, the trials' shared context and the store."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ from search.tuner.early_stopping import EarlyStopping
 from search.tuner.learners import Learners
 from search.tuner.pinning import FrontierPins
 from search.tuner.tuner import Tuner
-from search.tuner.warm_start import teach
+from search.tuner.warm_start import warm_start_sampler
 
 
 def open_tuner(
@@ -27,27 +27,27 @@ def open_tuner(
     feasibility: Feasibility,
     elapsed_s: float,
 ) -> Tuner:
-    """Make a tuner that knows the stored trials of this study and of its warm start.
+    """Make a tuner that has learned from the stored trials of this study and of its warm start.
 
     Args:
         study: the study.
-        spec: the parts that its trials share.
-        store: holds the study.
-        callback: is told of events.
-        feasibility: judges recipes by their cost.
-        elapsed_s: how long earlier runs searched.
+        spec: the context that its trials share.
+        store: the store that contains the study.
+        callback: receives the events of the search.
+        feasibility: decides by cost which recipes may be trained.
+        elapsed_s: the seconds that earlier runs searched.
 
     Raises:
-        StoreError: it can't be read, or holds a recipe that this version does not know.
+        StoreError: the store can't be read, or contains a recipe that this version does not know.
     """
     trials = store.trials(study.study, whole=True)
     writer = RetryingWriter(store, study.study, spec.claim)
     gate = CostGate(feasibility, writer=writer, seed=study.seed, callback=callback)
     sampler = _sampler(study, gate, earlier=len(trials))
     learners = Learners(sampler, gate, _early_stopping(study), _pins(study, spec))
-    if taught := teach(study, sampler, store):
-        known = ", ".join(study.search.warm_start)
-        callback.log(f"{taught} trials of {known} are known to the sampler")
+    if learned := warm_start_sampler(study, sampler, store):
+        names = ", ".join(study.search.warm_start)
+        callback.log(f"the sampler has learned from {learned} trials of {names}")
     return Tuner(
         study,
         learners=learners,
@@ -76,7 +76,7 @@ def _early_stopping(study: Study) -> EarlyStopping | None:
 
 
 def _pins(study: Study, spec: StudyContextSpec) -> FrontierPins:
-    # Studies of one name in two stores may share stages, but not artifacts.
+    # Studies with the same name in two stores may share a stage cache, but not an artifacts folder.
     where = hashlib.sha256(str(spec.artifacts).encode()).hexdigest()[:12]
     owner = f"{study.study}-{where}"
     return FrontierPins(owner, study.goal, spec.lineage, spec.stage_cache())

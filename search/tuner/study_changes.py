@@ -1,4 +1,4 @@
-"""The parts of a study that may change between two runs: its trials stay comparable."""
+"""Checks which parts of a study changed between two runs: its trials must stay comparable."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,8 @@ from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
 from search.targets.timing import processor_of
 from spaces.distributions import Distribution, Scalar
 
-# These keys and the keys below them may change. Paths may: their content is compared by hash.
+# These keys, and the keys below them, may change. Paths may change because hashes compare the
+# files.
 _FREE = (
     "run",
     "search.branches",
@@ -26,58 +27,61 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, all of run but "
-    "artifacts, and space where every trial so far lies in it"
+    "search.trials, max_time, sampler, stopping, branches and warm_start, all keys of run except "
+    "artifacts, and space if it still contains the recipe of every trial"
 )
 
 
 def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """Return what differs from the study's last run, a line each.
+    """Return the differences from the study's last run, one line for each.
 
     Raises:
-        BadInput: a change would mix trials that can't be compared; the message names all such
-            changes.
+        BadInput: after a change, new trials could not be compared with earlier ones; the message
+            names all such changes.
     """
-    before = dump_study(study_from_dict(record.config))  # with defaults of keys new since
+    before = dump_study(study_from_dict(record.config))  # with the defaults of new keys
     changes = list(_differences(before, dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
-    refused += _outside(study, trials)
+    refused += _outside_space(study, trials)
     if refused:
         raise BadInput(
-            f"{study.study} can't be resumed so, since its trials could not be compared:\n  "
+            f"{study.study} can't be resumed with these changes, because its trials could then not "
+            "be compared:\n  "
             + "\n  ".join(refused)
-            + f"\nWhat may change: {_FREE_TEXT}. Else start a new study: study={study.study}-2"
+            + f"\nThese keys may change: {_FREE_TEXT}. For other changes, start a new study: "
+            f"study={study.study}-2"
         )
-    _check_places(record, study, trials)
+    _check_folder_and_target(record, study, trials)
     return [line for place, line in changes if not place.startswith("run.")]
 
 
-def check_made_of_the_same(
+def check_data_and_teacher(
     record: StudyRecord, *, data_digest: str | None, teacher: TeacherRecord
 ) -> None:
-    """Check that data and teacher are those of the trials so far.
+    """Check that the data and the teacher are the same as for the earlier trials.
 
     Raises:
-        BadInput: they are others.
+        BadInput: the data or the teacher changed.
     """
     if record.data_digest not in (None, data_digest):
         raise BadInput(
-            f"the data of {record.name} must be those of its trials so far, but they changed: put "
-            f"them back, or start a new study: study={record.name}-2"
+            f"the data of {record.name} must be the same as for its earlier trials, but they "
+            f"changed: restore the data, or start a new study: study={record.name}-2"
         )
     if record.teacher is not None and record.teacher.digest != teacher.digest:
         known = record.teacher
         raise BadInput(
-            f"the teacher of {record.name} must be that of its trials so far, {known.name} with "
-            f"the hash {known.digest[:12]}, but it is {teacher.name} with {teacher.digest[:12]}: "
-            f"put it back, or start a new study: study={record.name}-2"
+            f"the teacher of {record.name} must be the same as for its earlier trials, "
+            f"{known.name} with the hash {known.digest[:12]}, but it is {teacher.name} with the "
+            f"hash {teacher.digest[:12]}: restore the teacher, or start a new study: "
+            f"study={record.name}-2"
         )
 
 
 def _differences(
     before: Mapping[str, object], after: Mapping[str, object], place: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield each place where the two differ, and how."""
+    """Yield each key that differs, and a line with both values."""
     for key in dict.fromkeys([*before, *after]):
         here = f"{place}.{key}" if place else str(key)
         old, new = before.get(key), after.get(key)
@@ -90,12 +94,12 @@ def _differences(
 
 
 def _by_place(teachers: object) -> object:
-    """Return several teachers by their places, so that differences are reported for each."""
+    """Return several teachers by position, so that differences are reported for each teacher."""
     return dict(enumerate(teachers)) if isinstance(teachers, list) else teachers
 
 
 def _shown(value: object) -> str:
-    """Return a value as a study file would show it."""
+    """Return a value as a study file would contain it."""
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -107,31 +111,33 @@ def _is_free(place: str) -> bool:
     )
 
 
-def _outside(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """Return a line for the first trial whose recipe the space no longer holds."""
+def _outside_space(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
+    """Return a line for the first trial whose recipe is no longer in the space."""
     distributions = study.search_space().distributions()
     for trial in trials:
         for key, value in trial.params.items():
-            if key not in distributions or not _holds(distributions[key], key, value):
-                held = f"holds {distributions[key]}" if key in distributions else "does not open it"
-                return [f"space: trial {trial.number} has {key} = {value}, but now it {held}"]
+            if key not in distributions or not _contains(distributions[key], key, value):
+                now = f"contains {distributions[key]}" if key in distributions else "lacks this key"
+                return [f"space: trial {trial.number} has {key} = {value}, but the space now {now}"]
     return []
 
 
-def _holds(distribution: Distribution, key: str, value: Scalar) -> bool:
-    """Return whether the distribution holds the value, or a batch size halved to it to save memory."""
+def _contains(distribution: Distribution, key: str, value: Scalar) -> bool:
+    """Return whether the distribution contains the value, or the double of a batch size."""
     values = [value]
     if key.endswith(".batch_size") and isinstance(value, int):
         values += [2 * value, 2 * value + 1]
     return any(distribution.contains(one) for one in values)
 
 
-def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> None:
-    folder_store, kept = FolderStore.of(study.run.artifacts), FolderStore.of(record.artifacts)
-    if folder_store / study.study != kept:
+def _check_folder_and_target(
+    record: StudyRecord, study: Study, trials: Sequence[TrialRecord]
+) -> None:
+    folder_store, before = FolderStore.of(study.run.artifacts), FolderStore.of(record.artifacts)
+    if folder_store / study.study != before:
         raise BadInput(
-            f"run.artifacts must stay where the study's students are, {kept.parent}, but is "
-            f"{folder_store}: set run.artifacts={kept.parent}"
+            f"run.artifacts must be the folder with the study's students, {before.parent}, but is "
+            f"{folder_store}: set run.artifacts={before.parent}"
         )
     target = study.budget.target
     if study.run.ray != "local" and not target.is_elsewhere:
@@ -141,7 +147,7 @@ def _check_places(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
         there = trial.outcome.hardware.get("processor", here) if trial.outcome else here
         if trial.state is TrialState.COMPLETE and there != here:
             raise BadInput(
-                f"latency must be measured on one machine, but trial {trial.number} was measured "
-                f"on {there}, and the target now is {here}: resume there, or start a new study: "
-                f"study={study.study}-2"
+                f"all latencies of a study must be measured on the same processor, but trial "
+                f"{trial.number} was measured on {there}, and the target now is {here}: resume "
+                f"with the former target, or start a new study: study={study.study}-2"
             )

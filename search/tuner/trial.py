@@ -1,6 +1,6 @@
-"""A trial, from its number in the store to the last of its branches.
+"""A trial in the tuner, from its first record in the store to its last branch.
 
-It imports no sampler, so that a worker, which receives trials, starts sooner.
+This module imports no sampler, so that a worker, which receives trials, starts faster.
 """
 
 import time
@@ -12,42 +12,43 @@ from search.pipeline.failures import OUT_OF_MEMORY, PROCESS_DIED
 from search.records import Branch, Cost, EpochRecord, FailureRecord, Outcome, TrialState
 from spaces.recipe import Recipe
 
-_SILENT = FailureRecord(
+_NO_RESULT = FailureRecord(
     kind=PROCESS_DIED,
     message="the trial's process ended without a result; it may have run out of memory",
 )
 
 
 class TrialPhase(StrEnum):
-    """The phase of a trial in the tuner; its outcome's `TrialState` records how it ended."""
+    """The phase of a trial in the tuner; the `TrialState` of its outcome records how it ended."""
 
-    PROPOSED = "proposed"  # in the store; it waits for a worker
-    RUNNING = "running"  # a worker has it
-    ENDED = "ended"  # its own outcome is in the store; its branches may still be made
+    PROPOSED = "proposed"  # recorded in the store; waits for a worker
+    RUNNING = "running"  # runs on a worker
+    ENDED = "ended"  # its own outcome is in the store; a worker may still make its branches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A recipe with its number in the store, and everything known about it so far.
+    """A recipe with its number in the store, and everything that the tuner knows about it.
 
-    Each step returns a new trial. The one that has just started is sent whole to a worker: it holds
-    no network, no curve and no part of the sampler, so that it is small and can be pickled.
+    Each step returns a new trial. The tuner sends a trial that has just started to a worker. Such a
+    trial contains no network, no curve and no part of the sampler, so it is small and can be
+    pickled.
 
     Attributes:
-        number: counts from 0 within the study.
+        number: the trial's number within the study, from 0.
         recipe: the recipe to try.
-        seed: of weights, order and dropout.
+        seed: the seed of initial weights, of the order of images, and of dropout.
         phase: its phase in the tuner.
-        branches: recipes to be made from its trained student, too; None until it first starts.
+        branches: recipes that are also made from its trained student; None until its first start.
         doubtful: branches that may break the budget; each is measured before it is made.
-        cost: the known or expected cost of its student; None where there is no estimate.
-        is_cost_settled: whether `cost` is known to keep to the budget.
+        cost: the known or predicted cost of its student; None without any estimate.
+        is_known_to_fit: whether `cost` is certain to be within the budget.
         epochs: the learning curve so far.
-        stop_reason: why it is stopped early; None while it may go on.
+        stop_reason: why the tuner stops it early; None if it may continue.
         outcome: its recorded outcome, with the branches that ended; None while it runs.
         deaths: how often its process ended without a result, in this run of the study.
-        is_halved: whether its batch was halved, for lack of memory.
-        started_at: seconds, by the monotonic clock of the tuner's process.
+        is_halved: whether its batch size was halved after a lack of memory.
+        started_at: its start in seconds, by the monotonic clock of the tuner's process.
     """
 
     number: int
@@ -57,7 +58,7 @@ class Trial:
     branches: tuple[Recipe, ...] | None = None
     doubtful: frozenset[Recipe] = frozenset()
     cost: Cost | None = None
-    is_cost_settled: bool = False
+    is_known_to_fit: bool = False
     epochs: tuple[EpochRecord, ...] = ()
     stop_reason: str | None = None
     outcome: Outcome | None = None
@@ -66,9 +67,9 @@ class Trial:
     started_at: float = 0.0
 
     @property
-    def settled_cost(self) -> Cost | None:
-        """The cost of its student; None where a worker has to measure whether that fits."""
-        return self.cost if self.is_cost_settled else None
+    def fitting_cost(self) -> Cost | None:
+        """The cost of its student; None if a worker must measure whether the student fits."""
+        return self.cost if self.is_known_to_fit else None
 
     @property
     def branches_made(self) -> int:
@@ -77,12 +78,12 @@ class Trial:
 
     @property
     def branches_left(self) -> tuple[Recipe, ...]:
-        """The branches that are not recorded, in the order in which they are made."""
+        """The branches that are not yet recorded, in the order in which workers make them."""
         return (self.branches or ())[self.branches_made :]
 
     @property
     def has_failed(self) -> bool:
-        """Whether its own recorded outcome is a failure."""
+        """Whether its own recorded outcome is FAILED."""
         return self.outcome is not None and self.outcome.state is TrialState.FAILED
 
     def started(
@@ -91,32 +92,33 @@ class Trial:
         branches: tuple[Recipe, ...],
         doubtful: frozenset[Recipe],
         cost: Cost | None,
-        is_cost_settled: bool,
+        is_known_to_fit: bool,
     ) -> "Trial":
-        """Return the trial as a worker is given it."""
+        """Return the trial as the tuner sends it to a worker."""
         return replace(
             self,
             phase=TrialPhase.RUNNING,
             branches=branches,
             doubtful=doubtful,
             cost=cost,
-            is_cost_settled=is_cost_settled,
+            is_known_to_fit=is_known_to_fit,
             started_at=time.monotonic(),
         )
 
     def reported(self, point: EpochRecord, *, stop_reason: str | None = None) -> "Trial":
-        """Return the trial after an epoch, with the reason to stop then, if there is one."""
+        """Return the trial with one more epoch, and with a reason to stop, if there is one."""
         return replace(self, epochs=(*self.epochs, point), stop_reason=stop_reason)
 
     def ended(self, outcome: Outcome) -> "Trial":
-        """Return the trial with this much of its outcome recorded."""
+        """Return the trial with this part of its outcome recorded."""
         return replace(self, phase=TrialPhase.ENDED, outcome=outcome)
 
     def next_try(self, failure: FailureRecord | None, *, retries: int) -> "Trial | None":
-        """Return the trial for its next try; None where its failure is final.
+        """Return the trial for its next try; None if its failure is final.
 
-        A process that died may have been unlucky: it is tried again unchanged, up to `retries`
-        times. Memory that was too small once stays too small: one try with half the batch.
+        A process may die by accident, so the trial is retried unchanged, up to `retries` times.
+        After a lack of memory, the same trial would fail again, so it is retried once, with half
+        the batch size.
         """
         if failure is None:
             return None
@@ -132,41 +134,44 @@ class Trial:
         try:
             smaller = replace(training, batch_size=training.batch_size // 2)
         except ValueError:
-            return None  # the method takes no smaller one
+            return None  # the method allows no smaller batch size
         recipe = replace(self.recipe, training=smaller)
         return replace(self, recipe=recipe, branches=None, is_halved=True)
 
     def final_outcome(self, outcome: Outcome | None, cause: FailureRecord | None) -> Outcome:
-        """Return how the trial ended: stopped if the tuner stopped it, else as its worker reported.
+        """Return the trial's outcome: STOPPED if the tuner stopped it, else the worker's report.
 
         Args:
-            outcome: the worker's report; None where its process ended without one.
-            cause: why the process ended, where that is known.
+            outcome: the worker's report; None if its process ended without a report.
+            cause: why the process ended; None if unknown.
         """
         if self.stop_reason:
-            return self._cut_short(TrialState.STOPPED, reason=self.stop_reason, cost=self.cost)
-        return outcome or self._cut_short(TrialState.FAILED, failure=cause or _SILENT)
+            return self._without_report(TrialState.STOPPED, reason=self.stop_reason, cost=self.cost)
+        return outcome or self._without_report(TrialState.FAILED, failure=cause or _NO_RESULT)
 
     def unrecorded(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with only those branches that are not recorded yet."""
+        """Return the outcome with only the branches that are not yet recorded."""
         return replace(outcome, branches=outcome.branches[self.branches_made :])
 
     def with_impossible_value(self, error: ImpossibleValue, outcome: Outcome) -> Outcome:
-        """Return the failure that replaces an outcome which can't be stored, or its branches.
+        """Return a replacement for an outcome that can't be stored.
+
+        If the trial's own outcome is not yet recorded, the replacement is FAILED. Otherwise its
+        branches become FAILED.
 
         Args:
             error: names the measurement that no network can have.
-            outcome: the part that is not recorded yet.
+            outcome: the part of the outcome that is not yet recorded.
         """
         kind = "non_finite" if isinstance(error, NotFinite) else "impossible_value"
-        failure = FailureRecord(kind=kind, message=f"a measurement of it: {error}")
+        failure = FailureRecord(kind=kind, message=f"a measurement of the trial: {error}")
         if self.outcome is None:
-            return self._cut_short(TrialState.FAILED, failure=failure)
+            return self._without_report(TrialState.FAILED, failure=failure)
         failed = Outcome(state=TrialState.FAILED, failure=failure)
         branches = (Branch(params=one.params, outcome=failed) for one in outcome.branches)
         return replace(outcome, branches=tuple(branches))
 
-    def _cut_short(
+    def _without_report(
         self,
         state: TrialState,
         *,
@@ -174,7 +179,7 @@ class Trial:
         cost: Cost | None = None,
         failure: FailureRecord | None = None,
     ) -> Outcome:
-        """Return an outcome that no worker reported, with the learning curve so far."""
+        """Return an outcome without a worker's report, with the learning curve so far."""
         return Outcome(
             state=state,
             cost=cost,

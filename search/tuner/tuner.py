@@ -1,6 +1,6 @@
-"""The tuner, which runs a search: it proposes, stops and records trials, in a fixed order.
+"""The tuner, which controls a search: it proposes, stops and records trials.
 
-Plain Python; `search.ray_backend` lets Ray call it, in one process, one call at a time.
+It is plain Python. `search.ray_backend` lets Ray call it, in one process, one call at a time.
 """
 
 import time
@@ -20,19 +20,19 @@ from search.tuner.trial import Trial, TrialPhase
 
 
 class Tuner:
-    """Tuner of a study: it proposes, records and learns, and alone writes to a running study.
+    """Tuner of a study: it proposes trials and records their outcomes.
 
-    A trial is in the store as running before a worker is given it, and as ended before the sampler
-    is told. Interrupted trials run first. A store that stays out of reach ends the search: see
-    `fault`.
+    No other object writes to a running study. The tuner records a trial as running before a worker
+    receives it, and as ended before the sampler learns from it. Interrupted trials run first. If
+    the store stays unreachable, the search ends: see `fault`.
 
     Args:
         study: the study.
-        learners: propose recipes, know their costs and which are hopeless; are told of outcomes.
-        writer: keeps all records.
-        callback: is told of events, too.
-        past: the results of earlier runs; the learners know them already.
-        elapsed_s: how long earlier runs searched.
+        learners: propose recipes, predict costs, decide which trials stop, and learn from outcomes.
+        writer: writes all records to the store.
+        callback: receives the events of the search.
+        past: the results of earlier runs; the learners have already learned from them.
+        elapsed_s: the seconds that earlier runs searched.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Tuner:
         self._gate = learners.gate
         self._writer = writer
         self._callback = callback
-        # Trials that wait or run; the first that waits is the first to start.
+        # Trials that wait or run. The first waiting trial starts first.
         self._trials = {trial.number: trial for trial in past.interrupted}
         self._trained = past.trained
         self._proposer = Proposer(self._sampler, callback, is_ending=lambda: self._is_ending)
@@ -59,30 +59,31 @@ class Tuner:
         self.draining = False
         self.interrupted = False
         self.fault: StoreError | DiskError | None = None
-        """Why the store could not be written; the results are then in the journal.
+        """The error that ended the search; None without an error.
 
-        Or who has taken the study over, or which disk is full. None if nothing is wrong.
+        The store could not be written (the results are then in the journal), another process took
+        over the study, or a disk is full.
         """
 
     @property
     def is_over(self) -> bool:
-        """Whether no further trial is to be started."""
+        """Whether no further trial will start."""
         is_used_up = self._proposer.is_exhausted and not self._trials
         return self._is_ending or not self.missing or is_used_up
 
     @property
     def missing(self) -> int:
-        """The number of trials still to be trained, running ones included."""
+        """The number of trials that are still to be trained, including running trials."""
         return max(0, self._study.search.trials - self._trained)
 
     @property
     def left_by_time(self) -> int:
-        """The number of trials for which the search had no time left."""
+        """The number of missing trials after the time limit; 0 before it."""
         return self.missing if time.monotonic() > self._deadline else 0
 
     @property
     def _is_ending(self) -> bool:
-        """Whether running trials are to end, without further branches."""
+        """Whether the search ends: running trials end, and make no further branches."""
         return self.draining or time.monotonic() > self._deadline
 
     @property
@@ -96,53 +97,53 @@ class Tuner:
 
     @property
     def _waiting(self) -> Trial | None:
-        """The trial that has waited the longest for a worker."""
+        """The trial that has waited the longest for a worker; None if no trial waits."""
         waiting = (one for one in self._trials.values() if one.phase is TrialPhase.PROPOSED)
         return next(waiting, None)
 
     def interrupt(self, why: str) -> None:
-        """Let running trials end and start no other; the rest can be resumed."""
+        """Let running trials end and start no other trial; the study can be resumed."""
         self.interrupted = self.draining = True
         self._callback.log(why)
 
     def on_lease_lost(self, fault: StudyHeld) -> None:
-        """End the search, as another process runs the study now: record nothing more."""
+        """End the search and record nothing more, because another process runs the study now."""
         if not self._is_lost:
             self._callback.log(str(fault))
         self.fault = fault
         self.draining = True
 
     def next(self) -> Trial | None:
-        """Start the next trial; None where there is none, for now or at all."""
+        """Start and return the next trial; None if there is none at present, or none at all."""
         if not self._wants_more:
             return None
         try:
             trial = self._restarted() or self._proposed()
             return self._started(trial) if trial else None
         except (StoreError, DiskError) as error:
-            self._give_up(error)
+            self._end_with(error)
             return None
 
     def look_ahead(self) -> None:
-        """Choose the next trial while all workers are busy, once one of them is about to be free.
+        """Choose the next recipe in advance, if a worker will be free soon.
 
-        A trial's own result is known as soon as only its branches are under way.
+        A worker will be free soon if its trial has reported its own outcome and now makes branches.
         """
         about_to_end = any(trial.phase is TrialPhase.ENDED for trial in self._trials.values())
         if about_to_end and not self._waiting and self._wants_more:
             try:
                 self._proposer.look_ahead()
             except (StoreError, DiskError) as error:
-                self._give_up(error)
+                self._end_with(error)
 
     def _restarted(self) -> Trial | None:
-        """Return the trial that has waited the longest, marked in the store as running again."""
+        """Record the longest-waiting trial in the store as running again, and return it."""
         if trial := self._waiting:
             self._writer.restart(trial.number, trial.recipe.to_params())
         return trial
 
     def _proposed(self) -> Trial | None:
-        """Return a trial of a new recipe, stored as running; None where no recipe is found."""
+        """Record a trial of a new recipe as running, and return it; None if no recipe is found."""
         recipe = self._proposer.take(others_wait=bool(self._trials))
         if recipe is None:
             return None
@@ -154,19 +155,19 @@ class Tuner:
         if branches is None:
             prunings = self._study.search.branches
             branches = expected_branches(recipe, self._sampler, self._gate, prunings=prunings)
-        settled = self._gate.settled_cost(recipe)
+        cost = self._gate.fitting_cost(recipe)
         trial = trial.started(
             branches=branches,
             doubtful=frozenset(one for one in branches if self._gate.may_fit(one) is None),
-            cost=settled or self._gate.feasibility.predict(recipe),
-            is_cost_settled=settled is not None,
+            cost=cost or self._gate.feasibility.predict(recipe),
+            is_known_to_fit=cost is not None,
         )
         self._trials[trial.number] = trial
         self._callback.on_trial_start(trial.number, recipe.to_params())
         return trial
 
     def on_trial_report(self, number: int, point: EpochRecord) -> bool:
-        """Learn from an epoch of a trial; return whether the trial may go on."""
+        """Record an epoch of a trial; return whether the trial may continue."""
         self._callback.on_trial_report(number, point)
         trial = self._trials[number]
         if trial.phase is TrialPhase.ENDED:
@@ -179,29 +180,29 @@ class Tuner:
         return reason is None
 
     def on_trial_result(self, number: int, outcome: Outcome) -> bool:
-        """Record a trial's own outcome, or more branches; return whether to make the next one."""
+        """Record a trial's own outcome, or further branches; return whether the trial continues."""
         if self._is_lost:
             return False
-        trial = self._recorded(self._trials[number], outcome)
+        trial = self._record(self._trials[number], outcome)
         self._trials[number] = trial
         return not trial.has_failed and not self._is_ending
 
     def on_trial_end(
         self, number: int, outcome: Outcome | None, cause: FailureRecord | None = None
     ) -> None:
-        """Record how a trial ended, then tell the sampler; or let it be tried once more.
+        """Record a trial's final outcome and report it to the learners, or schedule a retry.
 
         Args:
-            number: the trial's.
-            outcome: its own report; None where its process ended without one.
-            cause: why it ended so, where that is known.
+            number: the trial's number.
+            outcome: the worker's report; None if its process ended without a report.
+            cause: why the process ended; None if unknown.
         """
         trial = self._trials.pop(number)
-        if self._is_lost or self._lacks_disk(outcome, cause):
+        if self._is_lost or self._ended_by_disk_fault(outcome, cause):
             outcome = None
         elif trial.phase is TrialPhase.RUNNING:
             outcome = trial.final_outcome(outcome, cause)
-            if self._is_tried_again(trial, outcome):
+            if self._schedule_retry(trial, outcome):
                 return
         elif cause:
             self._callback.log(
@@ -209,51 +210,51 @@ class Tuner:
                 f"{len(trial.branches or ())} branches: {cause.kind}, {cause.message}"
             )
         if outcome:
-            trial = self._recorded(trial, outcome)
+            trial = self._record(trial, outcome)
         self._release_branches(trial)
         self._callback.on_trial_exit(number)
 
-    def _is_tried_again(self, trial: Trial, outcome: Outcome) -> bool:
-        """Return whether the trial runs again instead of ending; it then waits for its next try."""
+    def _schedule_retry(self, trial: Trial, outcome: Outcome) -> bool:
+        """Schedule the next try of a failed trial; return False if the failure is final."""
         failure = outcome.failure
         again = trial.next_try(failure, retries=self._study.run.retries)
         if again is None or failure is None:
             return False
         if again.recipe != trial.recipe:
             if not self._sampler.expect(again.recipe):
-                return False  # another trial has that recipe
+                return False  # another trial has the recipe with the smaller batch
             self._sampler.tell(trial.recipe, outcome)
             self._release_branches(trial)
         self._trials[again.number] = again
-        how = "with half the batch" if again.is_halved != trial.is_halved else "once more"
+        how = " with half the batch size" if again.is_halved != trial.is_halved else ""
         self._callback.log(
-            f"trial {trial.number} is tried {how}: {failure.kind}, {failure.message}"
+            f"trial {trial.number} is retried{how}: {failure.kind}, {failure.message}"
         )
         return True
 
     def _release_branches(self, trial: Trial) -> None:
-        """Let the sampler propose the branches that were not made."""
+        """Allow the sampler to propose the recipes of branches that were not made."""
         for branch in trial.branches_left:
             self._sampler.release(branch)
             self._proposer.look_again()
 
-    def _recorded(self, trial: Trial, outcome: Outcome) -> Trial:
-        """Return the trial with the whole outcome stored and known to the learners."""
+    def _record(self, trial: Trial, outcome: Outcome) -> Trial:
+        """Store the new part of the outcome, report it to the learners, and return the trial."""
         is_new, new = trial.outcome is None, trial.unrecorded(outcome)
         if not is_new and not new.branches:
             return trial
         try:
-            new, numbers = self._written(trial, new)
+            new, numbers = self._write(trial, new)
             if is_new:
                 self._learn_trial(trial, new)
             self._learn_branches(trial, new, numbers)
         except StoreError as error:
-            self._give_up(error)
-            return trial.ended(outcome)  # it is in the journal, or another's
+            self._end_with(error)
+            return trial.ended(outcome)  # the journal has it, or another process owns the trial
         return trial.ended(replace(new, branches=outcome.branches))
 
-    def _written(self, trial: Trial, outcome: Outcome) -> tuple[Outcome, Sequence[int]]:
-        """Return the stored outcome, a failure if it can't be true; and its branches' numbers."""
+    def _write(self, trial: Trial, outcome: Outcome) -> tuple[Outcome, Sequence[int]]:
+        """Store the outcome, or FAILED if it is impossible; return it and its branches' numbers."""
         try:
             return outcome, self._writer.finish(trial.number, outcome)
         except ImpossibleValue as error:
@@ -264,11 +265,11 @@ class Tuner:
         self._learners.tell(trial.recipe, outcome, trial=trial.number, seed=trial.seed)
         self._trained += outcome.state is not TrialState.INFEASIBLE
         if outcome.state is TrialState.COMPLETE:
-            self._proposer.look_again()  # its results may lead to others
+            self._proposer.look_again()  # the new result may lead to new recipes
         self._callback.on_trial_end(trial.number, trial.recipe.to_params(), outcome)
 
     def _learn_branches(self, trial: Trial, outcome: Outcome, numbers: Sequence[int]) -> None:
-        """Learn the branches of the outcome, which have these numbers in the store."""
+        """Report the branches of the outcome to the learners; `numbers` are those in the store."""
         recipes = trial.branches_left[: len(numbers)]
         for recipe, branch, number in zip(recipes, outcome.branches, numbers, strict=True):
             self._learners.tell(
@@ -276,16 +277,16 @@ class Tuner:
             )
             self._callback.on_trial_end(number, branch.params, branch.outcome)
 
-    def _lacks_disk(self, outcome: Outcome | None, cause: FailureRecord | None) -> bool:
-        """Return whether a disk is full: the search ends, and the trial runs again at resume."""
+    def _ended_by_disk_fault(self, outcome: Outcome | None, cause: FailureRecord | None) -> bool:
+        """End the search if a disk fault ended the trial, which then runs again at resume."""
         failure = outcome.failure if outcome else cause
         if failure is None or failure.kind != DISK_FAULT:
             return False
-        self._give_up(DiskError(failure.message))
+        self._end_with(DiskError(failure.message))
         return True
 
-    def _give_up(self, fault: StoreError | DiskError) -> None:
-        """End the search for lack of store or disk. Running trials may end."""
+    def _end_with(self, fault: StoreError | DiskError) -> None:
+        """End the search because the store or a disk can't be written. Running trials may end."""
         if isinstance(fault, StudyHeld):
             self.on_lease_lost(fault)
             return

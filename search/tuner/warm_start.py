@@ -1,4 +1,4 @@
-"""Warm start: the sampler learns from the results of other studies in the store."""
+"""Warm start: the sampler learns from the trials of other studies in the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,80 +22,85 @@ _SHARED = (
 )
 
 
-def check_alike(study: Study, spec: StudyContextSpec, teacher: TeacherRecord, store: Store) -> None:
+def check_comparable(
+    study: Study, spec: StudyContextSpec, teacher: TeacherRecord, store: Store
+) -> None:
     """Check that the trials of `search.warm_start` can be compared with this study's.
 
     Raises:
-        BadInput: a line for each study of another kind, with the reason.
-        StoreError: the store holds no such study.
+        BadInput: a study can't be compared; the message has a line with the reason for each.
+        StoreError: the store does not contain such a study.
     """
     refused = []
     for name in study.search.warm_start:
         record = store.study(name)
-        reason = _unlike(study, spec, teacher, record) or _elsewhere(study, store.trials(name))
+        reason = _why_different(study, spec, teacher, record) or _why_not_comparable(
+            study, store.trials(name)
+        )
         if reason:
-            refused.append(f"search.warm_start can't take up {name}: {reason}")
+            refused.append(f"search.warm_start can't use {name}: {reason}. Leave {name} out")
     if refused:
         raise BadInput("\n".join(refused))
 
 
-def teach(study: Study, sampler: Sampler, store: Store) -> int:
-    """Teach the sampler their finished trials, judged by this study's budget; return how many.
+def warm_start_sampler(study: Study, sampler: Sampler, store: Store) -> int:
+    """Report the finished trials of `search.warm_start` to the sampler; return their number.
 
-    Recipes outside of the space are left out, and so are the curves of another metric. All may be proposed again: their students belong to
-    the other study.
+    Their costs are compared with this study's budget. Recipes outside of the space are left out,
+    and so are learning curves of another metric. The sampler may propose the same recipes again,
+    because their students belong to the other study.
     """
-    taught, space = 0, study.search_space()
+    reported, space = 0, study.search_space()
     for name in study.search.warm_start:
-        theirs = stored_goal(store.study(name).config).metric
+        metric = stored_goal(store.study(name).config).metric
         for trial in store.trials(name, whole=True):
             outcome = trial.outcome and judged(trial.outcome, study.budget)
-            if outcome and theirs.name != study.search.objective:
+            if outcome and metric.name != study.search.objective:
                 outcome = replace(outcome, epochs=())
             if outcome and space.contains(trial.params):
                 branch = trial.parent is not None
                 sampler.tell(recipe_of(trial), outcome, branch=branch, elsewhere=True)
-                taught += 1
-    return taught
+                reported += 1
+    return reported
 
 
 def judged(outcome: Outcome, budget: Budget) -> Outcome | None:
-    """Return the outcome under another budget; None where it says nothing under that one."""
+    """Return the outcome under another budget; None if it is not informative there."""
     if outcome.state in (TrialState.FAILED, TrialState.INTERRUPTED):
         return None
     if outcome.cost is None:
-        return outcome  # it contradicts itself, or can't be built, under every budget
+        return outcome  # the recipe contradicts itself or can't be built, whatever the budget
     if outcome.state is TrialState.INFEASIBLE and budget.admits(outcome.cost):
         return None
     return replace(outcome, violations=budget.violations(outcome.cost))
 
 
-def _unlike(
+def _why_different(
     study: Study, spec: StudyContextSpec, teacher: TeacherRecord, record: StudyRecord
 ) -> str | None:
     if record.name == study.study:
-        return "it is this very study, whose trials are known anyway"
+        return "it is this study itself, whose trials the sampler knows anyway"
     if record.data_digest != spec.data_digest:
         return "it has other data"
-    # With the defaults of keys that are new since.
+    # With the defaults of keys that the stored study lacks.
     mine, other = dump_study(study), dump_study(study_from_dict(record.config))
     for place in _SHARED:
         theirs, ours = _at(other, place), _at(mine, place)
         if theirs != ours:
-            return f"its {place} is {theirs}, here it is {ours}"
+            return f"its {place} is {theirs}, but this study's is {ours}"
     if record.teacher is None or record.teacher.digest != teacher.digest:
         return "it has another teacher"
     return None
 
 
-def _elsewhere(study: Study, trials: Sequence[TrialRecord]) -> str | None:
-    """Return why their latencies can't be compared with those measured here."""
+def _why_not_comparable(study: Study, trials: Sequence[TrialRecord]) -> str | None:
+    """Return why the trials' latencies can't be compared with this study's; None if they can."""
     target = study.budget.target
     here = processor_of(target) if study.run.ray == "local" or target.is_elsewhere else None
     for trial in trials:
         there = trial.outcome.hardware.get("processor") if trial.outcome else None
         if here and there and there != here:
-            return f"its latencies were measured on {there}, and here the target is {here}"
+            return f"its latencies were measured on {there}, but this study's target is {here}"
     return None
 
 

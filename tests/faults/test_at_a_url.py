@@ -1,5 +1,6 @@
 """A whole study whose artifacts and cache are at URLs: searched, resumed, checked, exported."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +57,7 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         copies = _move_to_another_machine("second", tmp_path, monkeypatch)
         recorder = TrialRecorder()
         best = resume_study(_study(tmp_path, stripes_file, 2), store, recorder)
-        assert "teacher: trained by an earlier run" in recorder.said
+        assert any("earlier run" in said for said in recorder.said)
         assert not [
             said for said in recorder.said if said.startswith(("reading", "teacher's soft"))
         ]
@@ -76,7 +77,7 @@ def test_a_study_at_urls_is_resumed_checked_and_exported_from_another_machine(
         assert best.outcome
         assert best.outcome.artifact
         other = replace(best.outcome.artifact, sha256="0" * 64)
-        with pytest.raises(ArtifactError, match="holds another student than the one"):
+        with pytest.raises(ArtifactError, match=re.escape(str(shown))):
             artifact_folder(record, replace(best, outcome=replace(best.outcome, artifact=other)))
         folder = export_student(
             record, chosen(trials, study.budget, study.goal), tmp_path / "student"
@@ -106,4 +107,5 @@ def test_what_a_killed_run_left_at_the_url_is_found_and_removed(
         (there / "trial-00000" / "model.onnx").write_text("changed")
         shutil.rmtree(tmp_path / "copies")
         (problem,) = check_store(store)
-        assert "trial-00000 must be as it was written, but differs in model.onnx" in problem
+        assert "trial-00000" in problem
+        assert "model.onnx" in problem

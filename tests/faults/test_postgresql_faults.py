@@ -85,7 +85,7 @@ def _connected(server: PostgresqlServer) -> psycopg.Connection | None:
 
 PROVOKED: dict[str, tuple[Callable[..., AbstractContextManager[None]], str]] = {
     "rows locked": (_rows_locked, r"stayed locked .* for 0\.3 s"),
-    "read-only": (_read_only, "may only be read: it is a standby"),
+    "read-only": (_read_only, "read-only: .*default_transaction_read_only"),
     "no connection left": (_no_connection_left, "no connection left"),
     "no right": (_no_right, "can't be written by this user"),
 }

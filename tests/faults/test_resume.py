@@ -17,7 +17,7 @@ from search.samplers.optuna_adapter import Sampler
 from search.storage.journal import Journal
 from search.storage.storage import Store
 from search.tuner.study_changes import check_changes
-from search.tuner.warm_start import judged, teach
+from search.tuner.warm_start import judged, warm_start_sampler
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.measured import cost, quality
 
@@ -82,9 +82,9 @@ REFUSED = {
     "views": ({"search": {"views": 2}}, "search.views: 1, now 2"),
     "narrower": (
         {"space": {"training": {"standard": {"epochs": 2, "batch_size": 16}}}},
-        "space: trial 0 has training.standard.epochs = 1, but now it holds 2",
+        "space: trial 0 has training.standard.epochs = 1, but the space now contains 2",
     ),
-    "artifacts": ({"run": {"artifacts": "/elsewhere"}}, "run.artifacts must stay where"),
+    "artifacts": ({"run": {"artifacts": "/elsewhere"}}, "run.artifacts must"),
 }  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_each_of_several_teachers_may_be_found_elsewhere(ended: Path, stripes_fi
     assert changes == ["teacher.1.checkpoint: /a/2.pt, now /b/2.pt"]
     with pytest.raises(BadInput, match=r"teacher\.0\.model: test_resnet, now test_vit"):
         check_changes(record, taught_by("/a/1.pt", "/a/2.pt", model="test_vit"), [])
-    with pytest.raises(BadInput, match="could not be compared"):
+    with pytest.raises(BadInput, match=r"teacher\.1"):
         check_changes(record, taught_by("/a/1.pt"), [])
 
 
@@ -144,10 +144,10 @@ def test_a_batch_that_was_halved_for_want_of_memory_does_not_hinder_a_resume(
     trials = [replace(trials[0], params=halved), *trials[1:]]
     assert check_changes(record, study, trials) == []
     other = {**trials[1].params, "training.standard.warmup_epochs": 3}
-    with pytest.raises(BadInput, match=r"trial 1 has .*warmup_epochs = 3, but now it holds 0"):
+    with pytest.raises(BadInput, match=r"trial 1 has .*warmup_epochs = 3, but .* 0"):
         check_changes(record, study, [trials[0], replace(trials[1], params=other)])
     narrower = {"distillation": "soft_targets"}
-    with pytest.raises(BadInput, match="trial 0 has distillation = labels, but now it holds soft"):
+    with pytest.raises(BadInput, match=r"trial 0 has distillation = labels, but .* soft_targets"):
         check_changes(record, study_of(ended, stripes_file, space=narrower), trials)
 
 
@@ -202,7 +202,7 @@ def test_a_journal_of_a_study_that_was_removed_is_set_aside(
         run_study(study, store, recorder)
         assert [trial.state for trial in store.trials("stripes")] == [TrialState.COMPLETE]
         assert store.study("stripes").state is StudyState.FINISHED
-    assert any("results of an earlier study of that name" in one for one in recorder.said)
+    assert any(str(journal.path) in one for one in recorder.said)
     assert not journal.path.exists()
     assert journal.path.with_name(f"{journal.path.name}.old").exists()
 
@@ -217,7 +217,7 @@ def test_other_data_under_the_same_name_are_refused(stripes_file: Path, tmp_path
         run_study(study, store, TrialRecorder())
         with np.load(stripes_file) as arrays:
             np.savez(data, images=255 - arrays["images"], labels=arrays["labels"])
-        with pytest.raises(BadInput, match="the data of stripes must be those of its trials"):
+        with pytest.raises(BadInput, match="the data of stripes"):
             resume_study(study, store, TrialRecorder())
 
 
@@ -235,7 +235,7 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(
 def test_a_new_run_of_an_ended_study_is_told_of_resume(ended: Path, stripes_file: Path) -> None:
     with (
         Store.open(f"sqlite:///{ended / 'retort.db'}") as store,
-        pytest.raises(StoreError, match="go on with it by `retort resume stripes`"),
+        pytest.raises(StoreError, match="`retort resume stripes`"),
     ):
         run_study(study_of(ended, stripes_file), store, TrialRecorder())
 
@@ -258,7 +258,7 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
     with Store.open(first.run.storage) as store:
         recorder = TrialRecorder()
         run_study(second, store, recorder)  # type: ignore[arg-type]
-        assert "2 trials of stripes are known to the sampler" in recorder.said
+        assert any("2 trials of stripes" in line for line in recorder.said)
         assert len(store.trials("second")) == 1
 
 
@@ -267,8 +267,8 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
     [
         ({"teacher": {"train": {"epochs": 2, "batch_size": 16}}}, "it has another teacher"),
         ({"data": {"image_size": 16}}, "it has other data"),
-        ({"data": {"flip": True}}, r"its data\.flip is False, here it is True"),
-        ({"search": {"views": 2}}, r"its search\.views is 1, here it is 2"),
+        ({"data": {"flip": True}}, r"its data\.flip is False, .* True"),
+        ({"search": {"views": 2}}, r"its search\.views is 1, .* 2"),
         ({"budget": {"target": {"threads": 2}}}, r"its budget\.target is"),
     ],
     ids=["teacher", "data", "flip", "views", "target"],
@@ -279,7 +279,7 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
     search = {"trials": 1, **sections.get("search", {}), "warm_start": ["stripes"]}
     study = _beside(ended, stripes_file, **{**sections, "search": search})
     with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
-        with pytest.raises(BadInput, match=rf"search\.warm_start can't take up stripes: {told}"):
+        with pytest.raises(BadInput, match=rf"search\.warm_start .* stripes: {told}"):
             run_study(study, store, TrialRecorder())  # type: ignore[arg-type]
         assert store.names() == ["stripes"]
 
@@ -296,7 +296,7 @@ def test_a_warm_start_from_a_study_of_another_metric_leaves_its_curves_out(
         told = taught.setdefault(objective, [])
         sampler.tell = lambda recipe, outcome, told=told, **more: told.append(outcome)  # type: ignore[assignment]
         with Store.open(study.run.storage) as store:
-            assert teach(study, sampler, store) == len(told) > 0
+            assert warm_start_sampler(study, sampler, store) == len(told) > 0
     assert all(outcome.epochs for outcome in taught["accuracy"])
     assert taught["agreement"] == [replace(one, epochs=()) for one in taught["accuracy"]]
 

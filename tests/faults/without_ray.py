@@ -89,7 +89,7 @@ def _outcome(tuner: Tuner, trial: Trial, spec: StudyContextSpec) -> Outcome | No
         open_context(spec),
         number=trial.number,
         seed=trial.seed,
-        foreseen=trial.settled_cost,
+        predicted_cost=trial.fitting_cost,
         branches=trial.branches or (),
     )
     while True:

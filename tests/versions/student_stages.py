@@ -101,7 +101,7 @@ def _pruned(folder: Path) -> Numbers:
     given = context(folder)
     recorder, validation = TrialRecorder(given), given.validation
     for _ in carry_out(
-        steps(layer), epochs=20, recorder=recorder, validation=validation, teach=teach
+        steps(layer), epochs=20, recorder=recorder, validation=validation, train=teach
     ):
         pass
     return _made(folder, stage="prune") | {

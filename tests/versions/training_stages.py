@@ -24,7 +24,7 @@ from search.teachers.logits_cache import open_soft_targets, soft_targets
 from search.teachers.teacher import Teacher
 from search.training.distiller import Distiller
 from search.training.ema import MovingAverage
-from search.training.ensemble import as_one
+from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
 from search.training.trainer import sample_losses, train
@@ -146,7 +146,7 @@ def _averaged(_: Path) -> Numbers:
 
 
 def _ensemble(_: Path) -> Numbers:
-    return {"logits": numbers(as_one(_noise(3, 4, 5)))}
+    return {"logits": numbers(ensemble_logits(_noise(3, 4, 5)))}
 
 
 def _noise(*shape: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Sources of images: one file for each way in which data sets are stored."""
+"""Sources of images: one module for each storage format of data sets."""

@@ -17,7 +17,7 @@ from search.errors import DataError
 from search.files.reading import DamagedFile, read_limited
 
 _VALUES = 3 * 32 * 32
-# CIFAR-100's training file, the largest, has 154 MB; a file of names has 2 KB.
+# The largest file, CIFAR-100's training file, has 154 MB; a file of names has 2 KB.
 _MOST_BYTES = 2**29
 _MOST_BYTES_OF_NAMES = 2**20
 
@@ -29,8 +29,8 @@ class _Version:
     classes: int
     training: tuple[str, ...]
     test: str
-    label: bytes  # its key in the pickles
-    label_bytes: int  # before each image of the binary version; the last byte counts
+    label: bytes  # the key of the labels in the pickles
+    label_bytes: int  # before each image of the binary version; the last byte is the label
     names: bytes
     meta: str
     binary_names: str
@@ -59,7 +59,7 @@ _CIFAR100 = _Version(
 
 
 def read_cifar10(settings: DataSettings) -> Source:
-    """Read ten classes.
+    """Read CIFAR-10.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -68,7 +68,7 @@ def read_cifar10(settings: DataSettings) -> Source:
 
 
 def read_cifar100(settings: DataSettings) -> Source:
-    """Read a hundred classes, the fine ones.
+    """Read CIFAR-100 with its 100 fine classes.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -87,8 +87,8 @@ def _read(settings: DataSettings, version: _Version, folders: tuple[str, ...]) -
                 names = _names(folder, version)
                 return Source(classes=names, training=training, held_out=(test,))
     raise DataError(
-        f"data.path must hold {version.test} or {version.test}.bin, itself or in "
-        f"{' or '.join(folders)}, but {str(root)!r} holds none; unpack the archive there"
+        f"data.path, or {' or '.join(folders)} in it, must contain {version.test} or "
+        f"{version.test}.bin, but {str(root)!r} does not; unpack the archive there"
     )
 
 
@@ -110,7 +110,7 @@ def _binary_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], NDA
     values = np.frombuffer(_content(path, _MOST_BYTES), dtype=np.uint8)
     row = version.label_bytes + _VALUES
     if len(values) == 0 or len(values) % row:
-        raise _damaged(path, f"{len(values)} bytes are no multiple of {row}")
+        raise _damaged(path, f"its size must be a multiple of {row} bytes, but is {len(values)}")
     rows = values.reshape(-1, row)
     return rows[:, version.label_bytes :], rows[:, version.label_bytes - 1].astype(np.int64)
 
@@ -131,13 +131,13 @@ def _pickled_batch(path: Path, version: _Version) -> tuple[NDArray[np.uint8], ND
 
 
 def _names(folder: Path, version: _Version) -> tuple[str, ...]:
-    """Return the classes' names; where no file has them, their numbers."""
+    """Return the names of the classes, or their numbers if no file contains the names."""
     names: list[str] = []
     if (path := folder / version.meta).is_file():
-        given = read_pickle(path).get(version.names)
+        stored = read_pickle(path).get(version.names)
         names = (
-            [str(name, "utf-8", "replace") for name in given if isinstance(name, bytes)]
-            if (isinstance(given, list))
+            [str(name, "utf-8", "replace") for name in stored if isinstance(name, bytes)]
+            if (isinstance(stored, list))
             else []
         )
     elif (path := folder / version.binary_names).is_file():
@@ -156,5 +156,5 @@ def _content(path: Path, most_bytes: int) -> bytes:
 
 def _damaged(path: Path, reason: str) -> DataError:
     return DataError(
-        f"a CIFAR file must be whole, but {str(path)!r} is not ({reason}); download it again"
+        f"a CIFAR file must be undamaged, but {str(path)!r} is not ({reason}); download it again"
     )

@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 grey images of 8×8 pixels that are part of the library."""
+"""scikit-learn's digits: 1,797 grey images of 8×8 pixels, which come with the library."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from search.data.sources.source import Pool, Source, numbered_classes
 
 
 def read(settings: DataSettings) -> Source:
-    """Read all digits, undivided; their values 0..16 are scaled to 0..255."""
-    del settings  # no setting concerns them
-    from sklearn.datasets import load_digits  # takes a second, which other sources are spared
+    """Read all digits as training images; their values 0..16 are scaled to 0..255."""
+    del settings  # no setting applies to digits
+    from sklearn.datasets import load_digits  # slow to import
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]

@@ -1,4 +1,4 @@
-"""Image folders: a folder for each class, perhaps inside folders for training and validation."""
+"""Image folders: one folder for each class, optionally inside train/, val/ and test/."""
 
 import os
 from collections.abc import Iterator
@@ -22,14 +22,15 @@ def read(settings: DataSettings) -> Source:
     """Read the images below `settings.path`.
 
     Raises:
-        DataError: there is no such folder, or it holds no classes, or its parts hold others.
+        DataError: the folder is missing or has no class folders, or its parts have different
+            classes.
     """
     assert settings.path is not None
     root = settings.path.expanduser()
     if not root.is_dir():
         raise DataError(
-            f"data.path must be an image folder, but {str(root)!r} is none; give a folder that "
-            "holds train/ and val/, or one folder for each class"
+            f"data.path must be a folder, but {str(root)!r} is not; name a folder that contains "
+            "train/ and val/, or one folder for each class"
         )
     training = _first(root, _TRAINING)
     if training is None:
@@ -47,31 +48,31 @@ def read(settings: DataSettings) -> Source:
 
 
 def unlabelled(settings: DataSettings, *, channels: int) -> Pool:
-    """Return the images below `settings.unlabelled`, with that many channels; each label is -1.
+    """Read the images below `settings.unlabelled`; each label is `NO_LABEL`.
 
     Raises:
-        DataError: there is no such folder, or no image in it.
+        DataError: the folder is missing, or contains no image.
     """
     assert settings.unlabelled is not None
     root = settings.unlabelled.expanduser()
     names = sorted(os.path.relpath(file, root) for file in _image_files(root))
     if not names:
         raise DataError(
-            f"data.unlabelled must be a folder that holds images, but {str(root)!r} holds none; "
-            "correct the path, or leave it out"
+            f"data.unlabelled must be a folder with images, but {str(root)!r} contains none; "
+            "correct the path, or remove the setting"
         )
     pictures = replace(FilePictures.under(root, names), channels=channels)
     return Pool(pictures=pictures, labels=np.full(len(names), NO_LABEL, dtype=np.int64))
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path | None:
-    there = [root / name for name in names if (root / name).is_dir()]
-    if len(there) > 1:
+    existing = [root / name for name in names if (root / name).is_dir()]
+    if len(existing) > 1:
         raise DataError(
-            f"a part of the data must have one folder, but {str(root)!r} holds "
-            f"{' and '.join(folder.name for folder in there)}; keep one of them"
+            f"a part of the data must have only one folder, but {str(root)!r} contains "
+            f"{' and '.join(folder.name for folder in existing)}; remove all but one"
         )
-    return there[0] if there else None
+    return existing[0] if existing else None
 
 
 def _classes(folder: Path) -> list[str]:
@@ -82,7 +83,7 @@ def _classes(folder: Path) -> list[str]:
     )
     if not names:
         raise DataError(
-            f"an image folder must hold a folder for each class, but {str(folder)!r} holds none; "
+            f"an image folder must contain a folder for each class, but {str(folder)!r} has none; "
             "check data.path"
         )
     return names
@@ -97,8 +98,8 @@ def _check_same_classes(training: Path, expected: list[str], other: Path, found:
         return
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     raise DataError(
-        f"{training.name}/ and {other.name}/ must hold the same classes, but {other.name}/ lacks "
-        f"{missing[:5]} and adds {extra[:5]}; make their class folders the same"
+        f"{training.name}/ and {other.name}/ must have the same classes, but {other.name}/ lacks "
+        f"{missing[:5]} and also has {extra[:5]}; make their class folders the same"
     )
 
 
@@ -113,7 +114,7 @@ def _pool(root: Path, folder: Path, classes: list[str]) -> Pool:
 
 
 def _image_files(folder: Path) -> Iterator[str]:
-    """Yield every file that is named as an image, damaged or not; hidden ones are left out."""
+    """Yield every file with the suffix of an image, damaged or not, except hidden files."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for file in files:

@@ -1,4 +1,4 @@
-"""MNIST's idx files, which Fashion-MNIST shares: four files, compressed or not.
+"""The idx files of MNIST and Fashion-MNIST: four files, compressed or not.
 
 Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, a type, the number of dimensions, each
 dimension as a big-endian word, then the values).
@@ -29,7 +29,7 @@ _MOST_VALUES = 2**32
 
 
 def read_mnist(settings: DataSettings) -> Source:
-    """Read handwritten digits.
+    """Read MNIST, handwritten digits.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -38,7 +38,7 @@ def read_mnist(settings: DataSettings) -> Source:
 
 
 def read_fashion_mnist(settings: DataSettings) -> Source:
-    """Read garments.
+    """Read Fashion-MNIST, garments.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -65,13 +65,13 @@ def _find(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise DataError(
-        f"data.path must hold {name}.gz or {name}, but {str(folder)!r} holds neither; "
+        f"data.path must contain {name}.gz or {name}, but {str(folder)!r} contains neither; "
         "download the four idx files there"
     )
 
 
 def _values(path: Path, magic: int) -> NDArray[np.uint8]:
-    """Read the array of an idx file; no more is unpacked than its head announces."""
+    """Read the array of an idx file; unpack no more than its header states."""
     try:
         with _opened(path) as file:
             shape = _shape(file, magic)
@@ -80,7 +80,7 @@ def _values(path: Path, magic: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
     if len(values) != math.prod(shape):
-        raise _damaged(path, f"its head announces {shape} values, but it holds another number")
+        raise _damaged(path, f"its header states {shape} values, but it contains more or fewer")
     return values.reshape(shape)
 
 
@@ -94,14 +94,16 @@ def _shape(file: IO[bytes], magic: int) -> tuple[int, ...]:
     dimensions = magic & 0xFF
     head = np.frombuffer(file.read(4 * (1 + dimensions)), dtype=">u4")
     if len(head) != 1 + dimensions or head[0] != magic:
-        raise ValueError(f"it does not begin with {magic:#010x}")
+        raise ValueError(f"it must begin with {magic:#010x}, but does not")
     shape = tuple(int(length) for length in head[1:])
     if 0 in shape or math.prod(shape) > _MOST_VALUES:
-        raise ValueError(f"its head announces {shape} values")
+        raise ValueError(
+            f"its header must state from 1 to {_MOST_VALUES} values, but states {shape}"
+        )
     return shape
 
 
 def _damaged(path: Path, reason: str) -> DataError:
     return DataError(
-        f"an idx file must be whole, but {str(path)!r} is not ({reason}); download it again"
+        f"an idx file must be undamaged, but {str(path)!r} is not ({reason}); download it again"
     )

@@ -1,7 +1,8 @@
-"""One .npz file: `images` and `labels`, and the other parts' with the prefix `val_` or `test_`.
+"""One .npz file with the arrays `images` and `labels`.
 
-Images are uint8, [n, height, width] or [n, height, width, channels] with 1 or 3 channels; labels
-are whole numbers from 0; `classes`, if there, names them.
+The arrays of other parts have the prefix `val_` or `test_`. Images are uint8, [n, height, width] or
+[n, height, width, channels] with 1 or 3 channels. Labels are integers from 0. The array `classes`
+is optional and contains the names of the classes.
 """
 
 from collections.abc import Mapping
@@ -28,14 +29,16 @@ def read(settings: DataSettings) -> Source:
     """Read the arrays of `settings.path`.
 
     Raises:
-        DataError: the file is missing or damaged, or an array is not as it must be.
+        DataError: the file is missing or damaged, or an array has a wrong type or shape.
     """
     assert settings.path is not None
     arrays = _arrays(settings.path.expanduser())
     training = _pool(arrays, "")
     held_out = tuple(_pool(arrays, part) for part in ("val_", "test_") if _has(arrays, part))
     if any(pool.pictures.channels != training.pictures.channels for pool in held_out):
-        raise DataError("images of all parts must have the same channels; convert the odd ones")
+        raise DataError(
+            "all parts must have the same number of channels, but have not; convert the images"
+        )
     names = arrays.get("classes")
     classes = numbered_classes(training.labels) if names is None else _names(names)
     return Source(classes=classes, training=training, held_out=held_out)
@@ -43,12 +46,14 @@ def read(settings: DataSettings) -> Source:
 
 def _arrays(path: Path) -> Arrays:
     if not path.is_file():
-        raise DataError(f"data.path must be an .npz file, but {str(path)!r} is none; correct it")
+        raise DataError(
+            f"data.path must be an .npz file, but {str(path)!r} is not a file; correct the path"
+        )
     try:
         return read_npz(path, _NAMES)
     except (OSError, DamagedFile) as error:
         raise DataError(
-            f"an .npz file must be whole and free of Python objects, but {str(path)!r} is not "
+            f"an .npz file must be undamaged and without Python objects, but {str(path)!r} is not "
             f"({error}); write it again with numpy.savez"
         ) from error
 
@@ -60,7 +65,9 @@ def _has(arrays: Arrays, part: str) -> bool:
 def _pool(arrays: Arrays, part: str) -> Pool:
     for name in (f"{part}images", f"{part}labels"):
         if name not in arrays:
-            raise DataError(f"an .npz file must hold {name!r}, but holds {sorted(arrays)}; add it")
+            raise DataError(
+                f"an .npz file must contain {name!r}, but contains {sorted(arrays)}; add it"
+            )
     images = _images(arrays[f"{part}images"], f"{part}images")
     labels = _labels(arrays[f"{part}labels"], f"{part}labels")
     return Pool(pictures=ArrayPictures.of(images, f"{part}images"), labels=labels)
@@ -75,25 +82,27 @@ def _images(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
             f"but got {images.dtype} of shape {list(images.shape)}; convert them"
         )
     if 0 in images.shape:
-        raise DataError(f"{name} must hold images, but its shape is {list(images.shape)}; fill it")
+        raise DataError(
+            f"{name} must contain images, but has the shape {list(images.shape)}; add images"
+        )
     return images
 
 
 def _names(names: NDArray[Any]) -> tuple[str, ...]:
     if names.ndim != 1:
-        raise DataError(f"classes must be names of shape [n], but got {list(names.shape)}; mend it")
+        raise DataError(f"classes must have the shape [n], but has {list(names.shape)}; correct it")
     try:
         if names.dtype.kind == "S":
             names = np.char.decode(names, "utf-8")
         return tuple(str(name) for name in names)
     except ValueError as error:
-        raise DataError(f"classes must be names in UTF-8, but {error}; mend them") from error
+        raise DataError(f"classes must be UTF-8 text, but is not ({error}); correct it") from error
 
 
 def _labels(labels: NDArray[Any], name: str) -> Labels:
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(
-            f"{name} must be whole numbers of shape [n], "
+            f"{name} must be integers of shape [n], "
             f"but got {labels.dtype} of shape {list(labels.shape)}; convert them"
         )
     return labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The sources, by their names in a study file; and the kinds of their pictures."""
+"""The registry of sources by their names in a study file, and of the kinds of pictures."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ READERS: Mapping[str, Callable[[DataSettings], Source]] = {
     "npz": npz.read,
     "timm": timm_readers.read,
 }
-"""The reader of each source; a new one is a file, and a line here and in `DataSettings.source`."""
+"""The reader of each source; a new one also needs its name in `DataSettings.source`."""
 
 _UNMIRRORED = frozenset({"digits", "mnist", "kmnist", "qmnist"})
 
@@ -26,10 +26,10 @@ KINDS: Mapping[str, type[Pictures]] = {
     "files": FilePictures,
     "timm": timm_readers.TimmPictures,
 }
-"""The kinds of pictures, by their names in prepared folders."""
+"""The kinds of pictures by their names in info.json."""
 
 
 def has_mirror_images(settings: DataSettings) -> bool:
-    """Return whether mirrored images keep their meaning, as far as their source is known."""
+    """Return whether mirrored images keep their class; True for an unknown source."""
     named = (settings.name or "").rpartition("/")[2].lower()
     return not _UNMIRRORED & {settings.source, named}

@@ -1,11 +1,12 @@
-"""A reader for pickles of arrays, numbers, text and containers, which never calls anything.
+"""A safe reader of pickles with arrays, numbers, text and containers.
 
-A pickle is a program: it names functions and the arguments of their calls. Python's own reader
-calls them. This one follows the opcodes itself: a name is a token to it, for which
-`search.data.sources.pickled_arrays` builds a value, and any other name or opcode is refused.
+A pickle is a program: it names functions and the arguments of their calls, and Python's own reader
+calls them. This reader interprets the opcodes itself and calls no function of the pickle. A
+permitted name is only a token, for which `search.data.sources.pickled_arrays` creates a value. Any
+other name or opcode is refused.
 
-Memory is bounded by the file: it is read whole, up to `_MOST_BYTES`; sizes and memo indices in
-opcodes allocate nothing; and no more than `_MOST_STEPS` opcodes are followed.
+The memory is limited by the file: it may have at most `_MOST_BYTES`; sizes and memo indices in
+opcodes allocate nothing; and at most `_MOST_STEPS` opcodes are executed.
 
 Source: CPython's pickletools, which documents every opcode and reads its argument.
 """
@@ -17,30 +18,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.data.sources.pickled_arrays import NAMES, Array, Name, build, made
+from search.data.sources.pickled_arrays import NAMES, Array, Name, build, call_result
 from search.errors import DataError
 from search.files.reading import DamagedFile, read_limited
 
-# CIFAR-100's training file, the largest, has 155 MB and takes 350,000 opcodes in protocol 0.
+# The largest known file, CIFAR-100's training file, has 155 MB and 350,000 opcodes in protocol 0.
 _MOST_BYTES = 2**29
 _MOST_STEPS = 2**21
-_MOST_LETTERS = 200  # of a message, which may quote the file
+_MOST_LETTERS = 200  # of an error message, which may quote the file
 
 
 def read_pickle(path: Path) -> dict[bytes, object]:
-    """Return the dictionary in a pickle, its keys as bytes; Python 2's text becomes bytes too.
+    """Read the dictionary in a pickle; its keys and the text of Python 2 are returned as bytes.
 
     Raises:
-        DataError: it is damaged, asks for anything else, or holds no dictionary.
+        DataError: the pickle is damaged, contains anything not permitted, or is not a dictionary.
     """
     try:
         content = _SafeUnpickler(read_limited(path, _MOST_BYTES)).result()
         if not isinstance(content, dict):
-            raise DamagedFile("it holds no dictionary")
+            raise DamagedFile("it must contain a dictionary, but does not")
     except (DamagedFile, OSError) as error:
         raise DataError(
-            f"a pickle must hold arrays and plain values, but {str(path)!r} could not be read "
-            f"({str(error)[:_MOST_LETTERS]}); download it again from where you trust"
+            f"a pickle must contain only arrays and plain values, but {str(path)!r} can't be read "
+            f"({str(error)[:_MOST_LETTERS]}); download it again from a trusted source"
         ) from error
     return {_as_bytes(key): _filled(value) for key, value in content.items()}
 
@@ -54,20 +55,20 @@ def _filled(value: object) -> object:
 
 
 class _SafeUnpickler:
-    """An interpreter of a pickle's opcodes."""
+    """An interpreter for the opcodes of a pickle."""
 
     def __init__(self, content: bytes) -> None:
         self._file = io.BytesIO(content)
-        self._letters_left = len(content)  # of text that may still be made bytes
+        self._letters_left = len(content)  # how much text may still be encoded to bytes
         self._stack: list[Any] = []
-        self._below: list[list[Any]] = []  # the stacks under each mark
+        self._below: list[list[Any]] = []  # the stack below each mark
         self._memo: dict[int, Any] = {}
 
     def result(self) -> object:
         """Return the object in the pickle.
 
         Raises:
-            DamagedFile: it is damaged, or asks for what is not permitted.
+            DamagedFile: the pickle is damaged, or contains anything not permitted.
         """
         try:
             for _ in range(_MOST_STEPS):
@@ -77,21 +78,21 @@ class _SafeUnpickler:
                 _STEPS[opcode.name](self, self._argument(opcode))
         except DamagedFile:
             raise
-        # Errors that opcodes in a wrong place raise.
+        # The errors of opcodes in a wrong place.
         except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:
             raise DamagedFile(f"it is damaged: {type(error).__name__}: {error}") from error
-        raise DamagedFile(f"it has more than the {_MOST_STEPS:,} opcodes that are followed")
+        raise DamagedFile(f"it must have at most {_MOST_STEPS:,} opcodes, but has more")
 
     def _next(self) -> pickletools.OpcodeInfo:
         code = self._file.read(1)
         opcode = _OPCODES.get(code)
         if opcode is None:
             place = self._file.tell() - len(code)
-            raise DamagedFile(f"{code!r} at byte {place} is an opcode which is not permitted")
+            raise DamagedFile(f"{code!r} at byte {place} is an opcode that is not permitted")
         return opcode
 
     def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
-        if opcode.name == "STRING":  # pickletools takes ASCII alone, where Python 2 wrote any byte
+        if opcode.name == "STRING":  # pickletools accepts only ASCII, but Python 2 wrote any byte
             return _python_2_text(self._file.readline())
         return None if opcode.arg is None else opcode.arg.reader(self._file)
 
@@ -104,7 +105,7 @@ class _SafeUnpickler:
 
     def push_integer(self, value: int) -> None:
         if not -(2**63) <= value < 2**63:
-            raise DamagedFile("it holds an integer of more than 64 bits")
+            raise DamagedFile("its integers must have at most 64 bits, but one has more")
         self._stack.append(value)
 
     def push_tuple(self, length: int) -> None:
@@ -117,9 +118,9 @@ class _SafeUnpickler:
     def push_name(self, names: list[Any]) -> None:
         module, name = names
         if not (isinstance(module, str) and isinstance(name, str)):
-            raise DamagedFile("it asks for a name that is no text")
+            raise DamagedFile("it uses a name that is not text")
         if (module, name) not in NAMES:
-            raise DamagedFile(f"it asks for {f'{module}.{name}'[:80]!r}, which is not permitted")
+            raise DamagedFile(f"it uses {f'{module}.{name}'[:80]!r}, which is not permitted")
         self._stack.append(NAMES[module, name])
 
     def pop(self, count: int) -> list[Any]:
@@ -137,27 +138,27 @@ class _SafeUnpickler:
 
     def append(self, values: list[Any]) -> None:
         if not isinstance(self._stack[-1], list):
-            raise DamagedFile("it appends to what is no list")
+            raise DamagedFile("it appends to a value that is not a list")
         self._stack[-1].extend(values)
 
     def set_items(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], dict):
-            raise DamagedFile("it sets an item of what is no dictionary")
+            raise DamagedFile("it sets an item of a value that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Numbers can be chosen so that all of them collide in the hash table.
+            # Numbers as keys could be chosen to collide in the hash table, which would be slow.
             if not isinstance(key, str | bytes):
-                raise DamagedFile("a dictionary has a key that is no text")
+                raise DamagedFile("a dictionary has a key that is not text")
             self._stack[-1][key] = value
 
     def reduce(self, _: object) -> None:
-        name, given = self.pop(2)
-        if not isinstance(name, Name) or not isinstance(given, tuple):
-            raise DamagedFile("it calls what it did not name, which is not permitted")
+        name, arguments = self.pop(2)
+        if not isinstance(name, Name) or not isinstance(arguments, tuple):
+            raise DamagedFile("it calls a value that is not a permitted name")
         if name is Name.BYTES_OF_TEXT:
-            self._letters_left -= len(given[0])
-            if self._letters_left < 0:  # one text in the file could be encoded many times
-                raise DamagedFile("it makes more bytes of its text than it has itself")
-        self._stack.append(made(name, given))
+            self._letters_left -= len(arguments[0])
+            if self._letters_left < 0:  # a file could encode the same text many times
+                raise DamagedFile("it encodes more text than it contains")
+        self._stack.append(call_result(name, arguments))
 
     def build(self, _: object) -> None:
         state = self._stack.pop()
@@ -165,10 +166,10 @@ class _SafeUnpickler:
 
 
 def _python_2_text(line: bytes) -> bytes:
-    """Return the text in quotes, its escapes resolved."""
+    """Return the text within quotes, with its escapes decoded."""
     text = line.strip()
     if len(text) < 2 or text[:1] not in (b"'", b'"') or text[:1] != text[-1:]:
-        raise DamagedFile("a text stands in no quotes")
+        raise DamagedFile("a text has no quotes")
     plain: bytes = codecs.escape_decode(text[1:-1])[0]
     return plain
 
@@ -184,7 +185,7 @@ _STEPS: Mapping[str, _Step] = {
         ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), _SafeUnpickler.push
     ),
     **dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"), _SafeUnpickler.push),
-    # As pickletools decodes what Python 2 wrote.
+    # The text of Python 2, which pickletools decodes as latin-1.
     **dict.fromkeys(
         ("BINSTRING", "SHORT_BINSTRING"), lambda reader, text: reader.push(text.encode("latin-1"))
     ),
@@ -213,7 +214,7 @@ _STEPS: Mapping[str, _Step] = {
     "REDUCE": _SafeUnpickler.reduce,
     "BUILD": _SafeUnpickler.build,
 }
-"""The action for each opcode that is followed."""
+"""The action for each permitted opcode."""
 
 _OPCODES = {
     opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes if opcode.name in _STEPS

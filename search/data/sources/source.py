@@ -1,4 +1,4 @@
-"""The interface of every source: pools of undecoded images, with labels and the classes' names."""
+"""The interface of every source: pools of undecoded images, with labels and class names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from search.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Images and the label of each, [images]."""
+    """Images, and their labels, [images]."""
 
     pictures: Pictures
     labels: Labels
 
     def take(self, indices: Labels) -> "Pool":
-        """Return some of them, in the order given."""
+        """Return the images with these indices, in this order."""
         return Pool(pictures=self.pictures.take(indices), labels=self.labels[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set as its publisher divided it.
+    """A data set, with the parts that its publisher has defined.
 
     Attributes:
-        classes: names, in the order of their labels.
-        training: the images for training.
-        held_out: the parts set apart: nothing, a test part, or validation and test.
+        classes: the names of the classes, in the order of their labels.
+        training: the training images.
+        held_out: empty; or the test part; or the validation and the test part.
     """
 
     classes: tuple[str, ...]
@@ -39,26 +39,28 @@ class Source:
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
             raise DataError(
-                f"a data set must have two classes or more, but this has {len(self.classes)}: "
+                f"a data set must have two or more classes, but this one has {len(self.classes)}: "
                 f"{list(self.classes)}; check data.path"
             )
         for pool in (self.training, *self.held_out):
             _check_labels(pool, len(self.classes))
             if not len(pool.labels):
-                raise DataError("each part of the data must have images, but one has none; fill it")
-        _check_every_class_is_there(self.training.labels, self.classes)
+                raise DataError(
+                    "each part of the data must have images, but one has none; add images to it"
+                )
+        _check_no_class_is_empty(self.training.labels, self.classes)
 
 
 def numbered_classes(labels: Labels) -> tuple[str, ...]:
-    """Return names for classes that have none: their labels.
+    """Return the labels as names, for classes without names.
 
     Raises:
-        DataError: they are no numbers of classes, but such as ids.
+        DataError: a label is too large to be the number of a class.
     """
     if labels.max(initial=-1) >= len(labels):
         raise DataError(
-            f"labels must be numbers of classes, but the {len(labels)} images have one of "
-            f"{labels.max()}; number the classes from 0"
+            f"labels must be class numbers from 0, but one of the {len(labels)} images has the "
+            f"label {labels.max()}; number the classes from 0"
         )
     return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))
 
@@ -66,8 +68,8 @@ def numbered_classes(labels: Labels) -> tuple[str, ...]:
 def _check_labels(pool: Pool, classes: int) -> None:
     if len(pool.labels) != len(pool.pictures):
         raise DataError(
-            f"there must be one label for each image, but there are {len(pool.labels)} labels "
-            f"and {len(pool.pictures)} images; check that the files belong together"
+            f"every image must have one label, but there are {len(pool.labels)} labels and "
+            f"{len(pool.pictures)} images; check that the files belong together"
         )
     outside = pool.labels[(pool.labels < 0) | (pool.labels >= classes)]
     if len(outside):
@@ -77,11 +79,11 @@ def _check_labels(pool: Pool, classes: int) -> None:
         )
 
 
-def _check_every_class_is_there(labels: Labels, classes: Sequence[str]) -> None:
+def _check_no_class_is_empty(labels: Labels, classes: Sequence[str]) -> None:
     empty = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
     if len(empty):
         names = ", ".join(repr(classes[label]) for label in empty[:5])
         raise DataError(
             f"every class must have training images, but {len(empty)} of {len(classes)} have "
-            f"none ({names}); add images, or take the class out"
+            f"none ({names}); add images, or remove the class"
         )

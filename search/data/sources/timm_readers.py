@@ -1,4 +1,4 @@
-"""Data sets that timm can read: Hugging Face's, torchvision's, and archives of images."""
+"""Data sets that timm can read: of Hugging Face, of torchvision, and archives of images."""
 
 import importlib
 import importlib.util
@@ -18,7 +18,7 @@ from search.data.pictures import Pictures
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
 
-# Streams have no order to index by, so their views could not be distinguished.
+# Streams can't be read by index, but a view depends on the image's index.
 _STREAMS = ("tfds", "wds", "hfids")
 _TRAINING = ("train", "training")
 _HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
@@ -26,7 +26,7 @@ _HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
 
 @dataclass(frozen=True, kw_only=True)
 class TimmPictures(Pictures):
-    """Images that a timm reader returns; `items` are their places in it, [images], int64."""
+    """Images of a timm reader; `items` are their indices in it, [images], int64."""
 
     parallel: ClassVar[bool] = False  # readers of archives share one file handle
 
@@ -43,7 +43,7 @@ class TimmPictures(Pictures):
             with must_be_sound(self.name(index)):
                 image: Image.Image = self._images[place][0]
                 return image.convert("L" if self.channels == 1 else "RGB")
-        # Not `self._images[place]`: for a damaged image that silently returns the next one.
+        # Not `self._images[place]`: for a damaged image, it silently returns the next one.
         with must_be_sound(self.name(index)):
             file, *_ = self._images.reader[place]
         with file:
@@ -51,10 +51,11 @@ class TimmPictures(Pictures):
 
 
 def read(settings: DataSettings) -> Source:
-    """Read the splits of the data set that timm calls `settings.name`, as 3 channels.
+    """Read the splits of the timm data set `settings.name`, with 3 channels.
 
     Raises:
-        DataError: it can't be read by index, is not at hand, or needs a package that is not.
+        DataError: the data set can't be read by index, is not available, or needs a package that
+            is not installed.
     """
     name = settings.name
     assert name is not None
@@ -70,17 +71,17 @@ def read(settings: DataSettings) -> Source:
     for images, pool, split in zip(opened[1:], pools[1:], splits[1:], strict=True):
         if _classes(images, pool.labels) != classes and hasattr(images, "reader"):
             raise DataError(
-                f"train and {split} must have the same classes, but have others; "
+                f"train and {split} must have the same classes, but differ; "
                 f"make them the same in {name!r}"
             )
     return Source(classes=classes, training=pools[0], held_out=tuple(pools[1:]))
 
 
 def open_split(*, name: str, root: str, split: str) -> Any:
-    """Open one split, as timm returns it.
+    """Open one split as timm's data set object.
 
     Raises:
-        DataError: timm can't.
+        DataError: timm can't open it.
     """
     from timm.data.dataset_factory import create_dataset  # slow to import
 
@@ -91,7 +92,7 @@ def open_split(*, name: str, root: str, split: str) -> Any:
         raise DataError(
             f"timm must find the data set, but {name!r} (split {split!r}, path {root!r}) could "
             f"not be opened ({reason[:300]}); check data.name and data.path, and, if this machine "
-            "has no network, download it elsewhere and give its folder as data.path"
+            "has no network, download it elsewhere and set data.path to its folder"
         ) from error
 
 
@@ -99,41 +100,42 @@ def _check_readable(name: str) -> None:
     prefix = name.partition("/")[0].lower() if "/" in name else ""
     if prefix in _STREAMS:
         raise DataError(
-            f"data.name must be a data set that is read by index, but {prefix}/ streams it; use "
+            f"data.name must be a data set that is read by index, but {prefix}/ is a stream; use "
             "hfds/, torch/, or an image folder"
         )
     if prefix == "hfds" and importlib.util.find_spec("datasets") is None:
         raise DataError(
-            f"{name!r} needs Hugging Face's datasets, which is not installed; "
+            f"{name!r} needs the package datasets, which is not installed; "
             "run pip install -e '.[datasets]'"
         )
 
 
 def _splits(name: str, root: str) -> list[str]:
-    """Return the training split, and those held out, as far as they exist."""
+    """Return the names of the training split and of the held-out splits that exist."""
     prefix = name.partition("/")[0].lower() if "/" in name else ""
     if prefix == "hfds":
         return _hub_splits(name, root)
     if prefix == "torch" and name.lower() not in ("torch/folder", "torch/image_folder"):
         return ["train", "validation"]
-    # Where a split has no folder, timm returns the whole root for it: such a split is not held out.
-    there = [next((s for s in names if (Path(root) / s).is_dir()), None) for names in _HELD_OUT]
-    held_out = [split for split in there if split is not None]
+    # If a split has no folder, timm returns all images for it, so it is not a held-out split.
+    existing = [next((s for s in names if (Path(root) / s).is_dir()), None) for names in _HELD_OUT]
+    held_out = [split for split in existing if split is not None]
     if held_out and not any((Path(root) / split).is_dir() for split in _TRAINING):
         raise DataError(
-            f"data.path must hold train/ beside {held_out[0]}/, but {root!r} does not; add it"
+            f"data.path must contain train/ as well as {held_out[0]}/, but {root!r} does not; "
+            "add it"
         )
     return ["train", *held_out]
 
 
 def _hub_splits(name: str, root: str) -> list[str]:
-    datasets = importlib.import_module("datasets")  # an optional extra
+    datasets = importlib.import_module("datasets")  # an optional dependency
     try:
         splits = datasets.get_dataset_split_names(name.partition("/")[2])
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"the hub must know {name!r}, but it could not be asked ({str(error)[:300]}); check "
-            f"data.name and the network, or give data already downloaded as data.path ({root!r})"
+            f"the splits of {name!r} on the hub can't be listed ({str(error)[:300]}); check "
+            f"data.name and the network, or set data.path ({root!r}) to downloaded data"
         ) from error
     held_out = [next((s for s in names if s in splits), None) for names in _HELD_OUT]
     return ["train", *(split for split in held_out if split is not None)]
@@ -145,7 +147,7 @@ def _pictures(count: int, name: str, root: str, split: str) -> TimmPictures:
 
 
 def _labels(images: Any) -> Labels:
-    """Labels without decoding an image."""
+    """Return the labels without decoding images."""
     targets: Iterable[int]
     reader = getattr(images, "reader", images)
     if hasattr(reader, "iter_targets"):

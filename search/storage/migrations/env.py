@@ -1,10 +1,10 @@
-"""Alembic runs this for every upgrade, on the connection that `search.storage.schema` passes."""
+"""Alembic runs this file for every upgrade, on the connection of `search.storage.migrate`."""
 
 from alembic import context
 
 from search.storage.tables import VERSION_TABLE, Table
 
-# The transaction is the caller's: the tables and their version change together or not at all.
+# The caller's transaction changes the tables and their version together, or not at all.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Table.metadata,

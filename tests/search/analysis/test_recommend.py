@@ -5,6 +5,7 @@ import pytest
 from search.analysis.recommend import advise, reasons
 from search.objectives.budget import Budget
 from search.records import TrialState
+from tests.messages import naming
 from tests.search.analysis.test_pareto import GOAL, LEAST_LOSS, running, trial, with_loss
 
 BUDGET = Budget(size=300, latency="2ms")
@@ -87,7 +88,8 @@ def test_the_reasons_say_what_more_budget_would_buy_and_what_the_runner_up_lacks
 def test_the_reasons_say_so_where_no_budget_would_buy_more() -> None:
     advice = advise([trial(0, 0.9, 200)], BUDGET, GOAL)
     assert advice is not None
-    assert "nothing" in reasons(advice, BUDGET, GOAL)[-1]
+    assert advice.upgrades == ()
+    assert naming(GOAL.metric.label, "larger budget").search(reasons(advice, BUDGET, GOAL)[-1])
 
 
 def test_the_reasons_name_a_better_student_that_broke_the_studys_budget() -> None:

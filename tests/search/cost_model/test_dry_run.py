@@ -39,29 +39,29 @@ def _trained(recipe: Recipe, context: StudyContext) -> Outcome:
         ),
     ],
 )
-def test_the_cost_foreseen_is_that_of_the_trained_student(
+def test_the_cost_predicted_is_that_of_the_trained_student(
     model: str, methods: dict[str, object], context: StudyContext, recipe: NewRecipe
 ) -> None:
     wanted = recipe(student=Timm(model=model), **methods)
-    foreseen = dry_run(wanted, context.requirements)
+    predicted = dry_run(wanted, context.requirements)
     found = _trained(wanted, context).cost
     assert found is not None
-    assert (foreseen["parameters"], foreseen["macs"]) == (found["parameters"], found["macs"])
-    assert foreseen["size_bytes"] == pytest.approx(found["size_bytes"], rel=0.03)
+    assert (predicted["parameters"], predicted["macs"]) == (found["parameters"], found["macs"])
+    assert predicted["size_bytes"] == pytest.approx(found["size_bytes"], rel=0.03)
 
 
-def test_a_student_whose_blocks_start_at_zero_is_foreseen_at_its_full_size(
+def test_a_student_whose_blocks_start_at_zero_is_predicted_at_its_full_size(
     context: StudyContext, recipe: NewRecipe, tmp_path: Path
 ) -> None:
     student = Timm(model="resnet18")
-    foreseen = dry_run(recipe(student=student), context.requirements)
-    assert foreseen["size_bytes"] == pytest.approx(4 * foreseen["parameters"], rel=0.03)
+    predicted = dry_run(recipe(student=student), context.requirements)
+    assert predicted["size_bytes"] == pytest.approx(4 * predicted["parameters"], rel=0.03)
     # Untouched, the blocks' last convolutions are zeros, of which the exporter keeps one.
     path = tmp_path / "untrained.onnx"
     export_onnx(
         context.requirements.build(student), path, image_shape=context.requirements.image_shape
     )
-    assert path.stat().st_size < 0.9 * foreseen["size_bytes"]
+    assert path.stat().st_size < 0.9 * predicted["size_bytes"]
 
 
 def test_nothing_is_timed_where_counting_rules_the_recipe_out(
@@ -71,7 +71,7 @@ def test_nothing_is_timed_where_counting_rules_the_recipe_out(
     assert "latency_ms" not in dry_run(recipe(), tight)
 
 
-def test_latency_is_foreseen_where_counting_does_not_rule_the_recipe_out(
+def test_latency_is_predicted_where_counting_does_not_rule_the_recipe_out(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     assert "latency_ms" in dry_run(recipe(), context.requirements)

@@ -179,11 +179,11 @@ def test_a_prediction_within_its_error_of_the_limit_is_measured(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     table, wanted = _schooled_table(recipe, context), _cut(recipe, 0.45)
-    foreseen = Feasibility(_requirements(context), table).predict(wanted)
-    assert foreseen
+    predicted = Feasibility(_requirements(context), table).predict(wanted)
+    assert predicted
     verdicts = [
         Feasibility(
-            _requirements(context, size=round(foreseen["size_bytes"] * share)), table, timed=False
+            _requirements(context, size=round(predicted["size_bytes"] * share)), table, timed=False
         )
         for share in (0.9, 1.0, 1.1)
     ]
@@ -193,21 +193,21 @@ def test_a_prediction_within_its_error_of_the_limit_is_measured(
     assert verdicts[1].judge(wanted).basis is Basis.MEASURED
 
 
-def test_a_cost_is_settled_where_the_limit_lies_outside_its_error(
+def test_a_cost_is_known_to_fit_where_the_limit_lies_outside_its_error(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     table, wanted = _schooled_table(recipe, context), _cut(recipe, 0.45)
-    foreseen = Feasibility(_requirements(context), table).predict(wanted)
-    assert foreseen
+    predicted = Feasibility(_requirements(context), table).predict(wanted)
+    assert predicted
     ample, tight, short = (
         Feasibility(
-            _requirements(context, size=round(foreseen["size_bytes"] * share)), table, timed=False
+            _requirements(context, size=round(predicted["size_bytes"] * share)), table, timed=False
         )
         for share in (1.1, 1.0, 0.9)
     )
-    assert ample.settled(wanted) == foreseen
-    assert tight.settled(wanted) is None  # the limit lies within the error
-    assert short.settled(wanted) is None
+    assert ample.fitting_cost(wanted) == predicted
+    assert tight.fitting_cost(wanted) is None  # the limit lies within the error
+    assert short.fitting_cost(wanted) is None
 
 
 def _timed_table(recipe: NewRecipe, context: StudyContext) -> CostTable:
@@ -242,7 +242,7 @@ def test_a_target_elsewhere_is_not_timed_here(context: StudyContext, recipe: New
     assert verdict.admitted
     assert verdict.cost
     assert "latency_ms" not in verdict.cost
-    assert feasibility.settled(_cut(recipe, 0.5)) is None
+    assert feasibility.fitting_cost(_cut(recipe, 0.5)) is None
 
 
 @pytest.mark.parametrize(("share", "admitted"), [(0.5, False), (0.98, True), (1.5, True)])
@@ -251,10 +251,10 @@ def test_a_target_elsewhere_refuses_what_is_clearly_too_slow_alone(
 ) -> None:
     table = _timed_table(recipe, context)
     wanted = _cut(recipe, 0.25)
-    foreseen = Feasibility(_requirements(context), table, timed=False).predict(wanted)
-    assert foreseen
-    assert foreseen["latency_ms"]
-    requirements = _requirements(context, latency=f"{share * foreseen['latency_ms']}ms")
+    predicted = Feasibility(_requirements(context), table, timed=False).predict(wanted)
+    assert predicted
+    assert predicted["latency_ms"]
+    requirements = _requirements(context, latency=f"{share * predicted['latency_ms']}ms")
     verdict = Feasibility(requirements, table, timed=False).judge(wanted)
     assert (verdict.admitted, verdict.basis) == (admitted, Basis.PREDICTED)
 
@@ -289,14 +289,14 @@ def test_a_limited_count_that_the_table_lacks_is_counted_anew(
     assert free.judge(wanted).admitted
     assert builds == []
     limited = Feasibility(_requirements(context, macs=10**9), table, timed=False)
-    assert limited.settled(wanted) is None
+    assert limited.fitting_cost(wanted) is None
     verdict = limited.judge(wanted)
     assert (verdict.admitted, verdict.basis) == (True, Basis.MEASURED)
     known = table.get(shape_of(wanted))
     assert known
     assert known["macs"] > 0
     assert (known["size_bytes"], known["parameters"]) == (10, 5)  # what was known first stays
-    assert limited.settled(wanted) == known
+    assert limited.fitting_cost(wanted) == known
 
 
 def test_a_student_that_cannot_be_cut_is_refused_and_not_tried_again(
@@ -336,7 +336,7 @@ def test_a_later_study_measures_nothing_that_the_store_knows(
 
     def feasibility() -> Feasibility:
         table = CostTable(
-            store.costs(setting), keep=lambda shape, cost: store.keep_cost(setting, shape, cost)
+            store.costs(setting), on_add=lambda shape, cost: store.keep_cost(setting, shape, cost)
         )
         return Feasibility(requirements, table)
 
@@ -360,7 +360,7 @@ def test_a_larger_file_of_a_larger_cut_bounds_no_format_that_may_grow_so(
     assert feasibility.judge(_cut(recipe, 0.5, quantization=quantization)).basis is basis
 
 
-def test_a_recipe_is_foreseen_to_cost_the_same_each_time(
+def test_a_recipe_is_predicted_to_cost_the_same_each_time(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
     # These shapes follow the weights' sizes, which are drawn.
@@ -440,5 +440,5 @@ def test_rounded_shapes_are_known_exactly(context: StudyContext, recipe: NewReci
     chosen = recipe(student=Counted(), pruning=Magnitude(ratio=0.4, round_to=8))
     feasibility = Feasibility(_requirements(context), CostTable(), timed=False)
     feasibility.judge(chosen)
-    assert (cost := feasibility.settled(chosen))
+    assert (cost := feasibility.fitting_cost(chosen))
     assert cost["size_bytes"] == _size(chosen, context.requirements)

@@ -89,9 +89,9 @@ def test_what_a_rejected_recipe_would_have_cost_is_no_measurement(
     assert rejection.cost
     roomy = _gate(context, store, 10**9)
     roomy.learn(recipe, rejection)
-    assert roomy.settled_cost(recipe) is None
+    assert roomy.fitting_cost(recipe) is None
     roomy.learn(recipe, replace(rejection, duration_s=0.1))  # a worker's word
-    assert roomy.settled_cost(recipe) == rejection.cost
+    assert roomy.fitting_cost(recipe) == rejection.cost
 
 
 def test_the_least_that_a_student_may_cost_is_no_measurement(
@@ -104,16 +104,16 @@ def test_the_least_that_a_student_may_cost_is_no_measurement(
     cost = {"size_bytes": 1000, "parameters": 1, "macs": 1}
     refusal = Outcome(state=TrialState.INFEASIBLE, cost=cost, duration_s=0.1)
     gate.learn(learned, refusal)
-    assert gate.settled_cost(learned) is None
+    assert gate.fitting_cost(learned) is None
     gate.learn(learned, replace(refusal, quality={"accuracy": Measurement(0.9)}))
-    assert gate.settled_cost(learned) == cost
+    assert gate.fitting_cost(learned) == cost
 
 
-def test_a_recipe_that_was_measured_has_a_settled_cost(context: StudyContext, store: Store) -> None:
+def test_a_recipe_that_was_measured_has_a_known_cost(context: StudyContext, store: Store) -> None:
     gate = _gate(context, store, 10**9)
     recipe = Sampler(SearchSpace.from_config(SPACE), name="random", seed=0, gate=gate).ask()
     assert recipe
-    assert gate.settled_cost(recipe) is not None
+    assert gate.fitting_cost(recipe) is not None
 
 
 def test_a_cost_that_the_store_cannot_take_now_is_known_all_the_same(

@@ -26,7 +26,7 @@ SPACE = SearchSpace.from_config(
 
 def _costs_told(survey: Survey, feasibility: Feasibility, *, measured: list[Shape]) -> int:
     """Lets the survey go on until it measures nothing any more; how many it measured."""
-    while survey.go_on():
+    while survey.measure_next():
         pass
     draw = Draw(np.random.default_rng(1))
     assert all(feasibility.predict(Recipe.from_params(SPACE.suggest(draw))) for _ in range(100))
@@ -38,11 +38,11 @@ def test_students_are_measured_one_a_step_until_all_costs_are_told(
     context: StudyContext, size: str
 ) -> None:
     measured: list[Shape] = []
-    table = CostTable(keep=lambda shape, cost: measured.append(shape))
+    table = CostTable(on_add=lambda shape, cost: measured.append(shape))
     requirements = replace(context.requirements, budget=Budget(size=size))
     feasibility = Feasibility(requirements, table, timed=False)
     survey = Survey(SPACE, feasibility, seed=0)
-    assert survey.go_on()
+    assert survey.measure_next()
     assert len(measured) <= 1
     # Two of each student in each format tell of the rest; what is too large is not measured.
     assert 4 <= _costs_told(survey, feasibility, measured=measured) <= 12
@@ -54,7 +54,7 @@ def test_of_eight_whose_costs_are_not_told_the_most_cut_is_measured(
     asked: list[Recipe] = []
     feasibility = Feasibility(context.requirements, CostTable(), timed=False)
     monkeypatch.setattr(feasibility, "measure", asked.append)
-    assert Survey(SPACE, feasibility, seed=0).go_on()
+    assert Survey(SPACE, feasibility, seed=0).measure_next()
     draw = Draw(np.random.default_rng(0))
     drawn = [Recipe.from_params(SPACE.suggest(draw)) for _ in range(8)]
     assert asked == [max(drawn, key=lambda one: one.pruning.nominal_ratio or 0.0)]
@@ -67,4 +67,4 @@ def test_students_that_cannot_be_cut_do_not_keep_it_going(
     monkeypatch.setattr(feasibility, "measure", lambda recipe: None)
     survey = Survey(SPACE, feasibility, seed=0)
     # Of two students by two methods of pruning each is asked for once.
-    assert [survey.go_on() for _ in range(6)] == [True] * 4 + [False] * 2
+    assert [survey.measure_next() for _ in range(6)] == [True] * 4 + [False] * 2

@@ -50,6 +50,7 @@ WRONG = {
     "metrics that are a list": ("measured", "quality", [1]),
     "a metric that is text": ("measured", "test", "accuracy", "good"),
     "a metric that is not here": ("study", "search", {"objective": "elegance"}),
+    "a limit that is not here": ("study", "budget", {"elegance": 3}),
     "a thousand threads too many": ("measured", "hardware", "threads", 10**9),
     "a device that is none": ("measured", "hardware", "device", "toaster"),
     "threads without end": ("measured", "hardware", "threads", float("inf")),

@@ -78,9 +78,9 @@ def test_a_student_is_shipped_smaller_in_a_file_that_predicts_as_measured(
     )
     assert found.right.mean() == outcome.quality["accuracy"].value
     # What admission foresees is what comes; which layers stay floats is not known before.
-    foreseen = dry_run(wanted, context.requirements)["size_bytes"]
+    predicted = dry_run(wanted, context.requirements)["size_bytes"]
     tolerance = 0.2 if name == "int8_mixed" else 0.03
-    assert foreseen == pytest.approx(outcome.cost["size_bytes"], rel=tolerance)
+    assert predicted == pytest.approx(outcome.cost["size_bytes"], rel=tolerance)
 
 
 def test_a_mixed_student_is_refused_only_where_its_layers_cannot_matter(

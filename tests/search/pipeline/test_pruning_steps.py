@@ -73,7 +73,7 @@ def _carried_out(
         epochs=epochs,
         recorder=TrialRecorder(context),
         validation=context.validation,
-        teach=teacher,
+        train=teacher,
     )
     while True:
         try:
@@ -133,7 +133,7 @@ def test_an_exercise_of_no_epochs_is_only_noted(context: StudyContext) -> None:
     recorder = TrialRecorder(context)
     steps, validation = _asking(_network(), 0.0), context.validation
     for _ in carry_out(
-        steps, epochs=10, recorder=recorder, validation=validation, teach=_Teacher()
+        steps, epochs=10, recorder=recorder, validation=validation, train=_Teacher()
     ):
         pass
     assert [stage.name for stage in recorder.stages] == ["prune"]

@@ -36,7 +36,7 @@ def _work(passing: _Time) -> Generator[str, None, float]:
 def test_the_clock_stands_still_while_work_waits_to_go_on(passing: _Time) -> None:
     clock = WorkClock()
     start = clock.now()
-    work = clock.over(_work(passing))
+    work = clock.timed(_work(passing))
     for expected in ("first", "second"):
         assert next(work) == expected
         passing.seconds += 30.0  # until it is asked for more
@@ -48,7 +48,7 @@ def test_the_clock_stands_still_while_work_waits_to_go_on(passing: _Time) -> Non
 
 def test_work_that_is_given_up_is_closed(passing: _Time) -> None:
     inner = _work(passing)
-    work = WorkClock().over(inner)
+    work = WorkClock().timed(inner)
     next(work)
     work.close()
     assert inner.gi_frame is None

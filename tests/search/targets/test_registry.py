@@ -68,7 +68,7 @@ def test_a_plugins_runtime_that_bears_a_known_name_is_refused(
 ) -> None:
     install("one", RUNTIME.format(name="renamed"))
     install("two", RUNTIME.format(name=taken))
-    with pytest.raises(ValueError, match=rf"two, {taken!r}"):
+    with pytest.raises(ValueError, match=rf"two .*{taken!r}"):
         registry.runtime_names()
 
 

@@ -66,7 +66,7 @@ def test_an_agent_that_does_not_measure_ends_no_search(
     assert verdict.admitted
     assert verdict.cost
     assert "latency_ms" not in verdict.cost
-    assert feasibility.settled(recipe()) is None  # the trial asks again
+    assert feasibility.fitting_cost(recipe()) is None  # the trial asks again
     limit(agent, file_bytes=10**7)
     assert (cost := feasibility.measure(recipe()))
     assert "latency_ms" in cost
@@ -92,7 +92,7 @@ def test_a_teacher_that_the_agent_does_not_measure_has_no_latency_and_ends_no_ru
     recorder = TrialRecorder()
     _, record = prepare_context(_stripes(agent, stripes_file, tmp_path), recorder)
     assert "latency_ms" not in record.cost
-    assert any(naming("teacher", "timed").search(said) for said in recorder.said)
+    assert any(naming("teacher's latency").search(said) for said in recorder.said)
 
 
 @pytest.mark.parametrize(("here", "there", "warned"), [(True, False, 1), (False, True, 0)])

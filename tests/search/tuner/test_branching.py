@@ -194,7 +194,7 @@ def test_a_doubtful_branch_that_breaks_the_budget_is_not_made(
     )
     larger = replace(own, pruning=NoPruning())
     trial = run_trial(
-        own, small, number=1, seed=0, foreseen=size, branches=[larger], doubtful={larger}
+        own, small, number=1, seed=0, predicted_cost=size, branches=[larger], doubtful={larger}
     )
     (branch,) = finish(trial).branches
     assert branch.outcome.state is TrialState.INFEASIBLE

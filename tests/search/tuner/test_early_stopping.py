@@ -46,16 +46,16 @@ def early_stopping() -> EarlyStopping:
 def test_a_trial_that_a_cheaper_one_leaves_behind_is_hopeless(
     early_stopping: EarlyStopping,
 ) -> None:
-    # It may hope for about 80%, half of its error; the best of the others has 92%.
+    # It may reach about 80%, half of its error; the best of the others has 92%.
     reason = early_stopping.should_stop(9, share=0.25, utility=0.6, cost=_cost(DEAR))
     assert reason is not None
     assert "60.00% after 25%" in reason
-    assert "hope for 79.5" in reason
+    assert "79.5" in reason
     assert "a student of trial 2 that costs no more has 92.00%" in reason
 
 
 def test_a_trial_that_may_still_catch_up_goes_on(early_stopping: EarlyStopping) -> None:
-    # Behind now, but it may hope for 91.5%, which chance can't tell from 92%.
+    # Behind now, but it may reach 91.5%, which chance can't tell from 92%.
     assert early_stopping.should_stop(9, share=0.25, utility=0.83, cost=_cost(DEAR)) is None
 
 

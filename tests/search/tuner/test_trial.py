@@ -32,7 +32,7 @@ POINT = EpochRecord(stage="distil", epoch=0, loss=1.0, score=0.5, learning_rate=
 def running() -> Trial:
     """A trial with one branch, of which it is not known whether it fits the budget."""
     return Trial(number=3, recipe=RECIPE, seed=0).started(
-        branches=(BRANCH,), doubtful=frozenset({BRANCH}), cost=COST, is_cost_settled=True
+        branches=(BRANCH,), doubtful=frozenset({BRANCH}), cost=COST, is_known_to_fit=True
     )
 
 
@@ -46,9 +46,9 @@ def test_a_started_trial_can_be_sent_to_a_worker(running: Trial) -> None:
     assert len(sent) < 10_000
 
 
-def test_a_cost_that_is_not_settled_is_no_word_to_the_worker(running: Trial) -> None:
-    assert running.settled_cost == COST
-    assert replace(running, is_cost_settled=False).settled_cost is None
+def test_a_cost_that_may_not_fit_is_not_sent_to_the_worker(running: Trial) -> None:
+    assert running.fitting_cost == COST
+    assert replace(running, is_known_to_fit=False).fitting_cost is None
 
 
 def test_a_process_that_died_is_given_the_same_again_as_often_as_retries_say(
@@ -83,7 +83,7 @@ def test_any_other_failure_is_to_stand(running: Trial, kind: str) -> None:
     assert running.next_try(None, retries=9) is None
 
 
-def test_a_stopped_trial_keeps_its_curve_and_foreseen_cost_whatever_its_worker_says(
+def test_a_stopped_trial_keeps_its_curve_and_predicted_cost_whatever_its_worker_says(
     running: Trial,
 ) -> None:
     stopped = running.reported(POINT, stop_reason="hopeless")

@@ -197,7 +197,7 @@ def test_branches_are_trials_with_a_parent_and_are_not_proposed_again(
         context,
         number=trial.number,
         seed=trial.seed,
-        foreseen=trial.settled_cost,
+        predicted_cost=trial.fitting_cost,
         branches=trial.branches or (),
     )
     given.tuner.on_trial_end(trial.number, finish(progress))
@@ -307,7 +307,7 @@ def test_what_runs_in_a_study_that_was_taken_over_is_stopped(stage: NewStage) ->
     given = stage(branches=3, trials=12)
     trial = _next(given.tuner)
     assert given.tuner.on_trial_report(trial.number, _point(0, 0.5))
-    given.tuner._give_up(StoreUnavailable("the store is away"))  # as when the network parts
+    given.tuner._end_with(StoreUnavailable("the store is away"))  # as when the network parts
     given.tuner.on_lease_lost(StudyHeld("digits was taken over"))
     assert given.tuner.is_over
     assert not given.tuner.on_trial_report(trial.number, _point(1, 0.5))

@@ -1,6 +1,6 @@
 """Studies, teachers, trials, their stages and epochs.
 
-Tables as they were at this revision, whatever `search.storage.tables` defines later.
+The tables of this revision; they are independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """The costs of untrained students.
 
-The table as it was at this revision, whatever `search.storage.tables` defines later.
+The table of this revision; it is independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Trials that take over the trained student of another.
+"""Trials that start from the trained student of another trial.
 
-The column as it was at this revision, whatever `search.storage.tables` defines later.
+The column of this revision; it is independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

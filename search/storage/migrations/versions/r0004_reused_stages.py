@@ -1,6 +1,6 @@
-"""Stages that a trial took over instead of computing them.
+"""Stages that a trial reused from a cache instead of computing them.
 
-The column as it was at this revision, whatever `search.storage.tables` defines later.
+The column of this revision; it is independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

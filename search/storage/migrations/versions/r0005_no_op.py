@@ -1,6 +1,6 @@
-"""The latency after each stage, and the stages that made no difference.
+"""The latency after each stage, and the stages without an effect.
 
-Columns as they were at this revision, whatever `search.storage.tables` defines later.
+The columns of this revision; they are independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """The process that runs a study, its search time, and how often a trial was started.
 
-The tables as they were at this revision, whatever `search.storage.tables` defines later.
+The tables of this revision; they are independent of `search.storage.tables`.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""The study that an artifacts folder belongs to, and the hold that claimed it last.
+"""The study that an artifacts folder belongs to, and the lease that claimed it last.
 
-The tables as they were at this revision, whatever `search.storage.tables` defines later.
+The tables of this revision; they are independent of `search.storage.tables`.
 """
 
 import uuid

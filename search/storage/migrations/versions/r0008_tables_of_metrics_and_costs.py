@@ -1,6 +1,6 @@
-"""Metrics and costs by name, in JSON: the tables of metrics and limits may grow.
+"""Metrics and costs by name, in JSON, so that new metrics and limits need no migration.
 
-The tables as they were at this revision, whatever `search.storage.tables` defines later.
+The tables of this revision; they are independent of `search.storage.tables`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ _Values = Mapping[Any, Any]
 
 def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
-    # SQLite changes a CHECK by creating the table anew. Dropping the old table deletes its rows,
-    # and with them those of its children.
+    # To change a CHECK in SQLite, the table is created again. Dropping the old table also deletes
+    # the rows of its child tables.
     children = ("stages", "epochs") if is_sqlite else ()
     for table in children:
         op.execute(f"CREATE TEMPORARY TABLE kept_{table} AS SELECT * FROM {table}")  # noqa: S608
@@ -102,7 +102,7 @@ def _fill(
 ) -> None:
     """Fill the new columns of every row from the old `columns`.
 
-    Others are not read: one of them may hold what a person damaged.
+    No other columns are read, since a manual edit may have damaged them.
     """
     connection = op.get_bind()
     old = sa.table(name, *map(sa.column, (*keys, *columns)))
@@ -131,7 +131,7 @@ def _json(*names: str) -> list[sa.ColumnClause[Any]]:
 
 
 def _measured(row: _Values, columns: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the metrics by name; older retorts stored no standard errors."""
+    """Return the metrics by name; versions before 0.2 stored no standard errors."""
     found = {
         metric: {"value": row[column], "error": None}
         for metric, column in columns.items()
@@ -145,7 +145,7 @@ def _cost(row: _Values, columns: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _trials() -> sa.Table:
-    """Return the present table without the constraints on the old columns."""
+    """Return the table without the constraints on the old columns."""
     return sa.Table(
         "trials",
         sa.MetaData(),

@@ -1,4 +1,4 @@
-"""The check that every form of an exported student gives the same results."""
+"""Checks that the files of an exported student in all formats predict the same."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from search.evaluation.artifact import RECIPE, WEIGHTS, Provenance, load_network
 from search.export.checks import Check
 from search.export.exporting import load
 from search.export.formats import ExportFormat
-from search.export.timm_config import TIMM_CONFIG, strange_keys
+from search.export.timm_config import TIMM_CONFIG, differing_keys
 from search.targets.registry import runtime_of_file
 from search.targets.target import Runtime
 
@@ -27,21 +27,21 @@ TOLERANCES = {
     ExportFormat.TFLITE: 1e-3,
     ExportFormat.UINT8: 1e-4,
 }
-"""Largest difference of a logit, as a share of the largest logit.
+"""The largest allowed difference of a logit, as a fraction of the largest logit.
 
-`uint8` and `openvino` are made of the measured file and compared with it; the others are floats,
-and compared with the float network.
+`uint8` and `openvino` are converted from the measured file and compared with it. The other formats
+are converted from the float32 network and compared with that.
 """
 
-_SAME_FLOATS = 1e-3
+_FLOAT32_TOLERANCE = 1e-3
 
 
 class ExportedFormats:
-    """Every form of the student, given the same images.
+    """The files of a student in all formats, compared on the same images.
 
     Args:
         folder: the export.
-        info: of the student's data.
+        info: the student's data.
         images: [images, channels, size, size], uint8.
         trust: whether model.pt2 may be loaded.
     """
@@ -56,64 +56,68 @@ class ExportedFormats:
         self._trust = trust
 
     def checks(self) -> Iterator[Check]:
-        """Check each existing form against the model that it was made from."""
-        floats, name = self._torch(self._network), self._runtime.file
+        """Compare each existing file with the model that it was converted from."""
+        float_logits, name = self._torch(self._network), self._runtime.file
         served = _predicted(self._runtime, self._folder / name, self._normalised)
         provenance = self._provenance
         if provenance.is_float:
-            yield _compared(name, served, floats, WEIGHTS, _SAME_FLOATS)
+            yield _compared(name, served, float_logits, WEIGHTS, _FLOAT32_TOLERANCE)
         else:
-            same = float((served.argmax(axis=1) == floats.argmax(axis=1)).mean())
-            found = f"names the class of {WEIGHTS} for {same:.1%} of {len(served)} images"
+            same = float((served.argmax(axis=1) == float_logits.argmax(axis=1)).mean())
+            found = f"predicts the same class as {WEIGHTS} for {same:.1%} of {len(served)} images"
             yield Check(name=name, holds=None, found=found)
-        yield _compared("retort", self._loaded(), served, name, _SAME_FLOATS)
+        yield _compared("retort", self._loaded(), served, name, _FLOAT32_TOLERANCE)
         if provenance.is_timms_own:
-            yield self._by_timm(provenance, floats)
-        for form in ExportFormat:
-            if (self._folder / form.file).exists():
-                yield self._form(form, floats=floats, served=served)
+            yield self._timm_check(provenance, float_logits)
+        for each in ExportFormat:
+            if (self._folder / each.file).exists():
+                yield self._format_check(each, float_logits=float_logits, served=served)
 
-    def _by_timm(self, provenance: Provenance, floats: np.ndarray) -> Check:
-        if strange := strange_keys(self._folder, self._network, provenance):
-            found = f"not loaded: {TIMM_CONFIG} says otherwise than {RECIPE} in {strange[0]!r:.80}"
+    def _timm_check(self, provenance: Provenance, float_logits: np.ndarray) -> Check:
+        if differing := differing_keys(self._folder, self._network, provenance):
+            found = (
+                f"not loaded: {TIMM_CONFIG} contradicts {RECIPE} at the key {differing[0]!r:.80}"
+            )
             return Check(name="timm", holds=False, found=found)
         network = timm.create_model(f"local-dir:{self._folder.absolute()}", pretrained=True)
-        equal = np.array_equal(self._torch(network.eval()), floats)
+        equal = np.array_equal(self._torch(network.eval()), float_logits)
         found = (
-            "the logits of model.safetensors, bit for bit"
+            "gives the logits of model.safetensors, bit for bit"
             if equal
-            else "other logits than model.safetensors has"
+            else "gives other logits than model.safetensors"
         )
         return Check(name="timm", holds=equal, found=found)
 
-    def _form(self, form: ExportFormat, *, floats: np.ndarray, served: np.ndarray) -> Check:
-        if form is ExportFormat.PT2 and not self._trust:
-            found = "not loaded, since its loader can run code that it holds: pass --trust"
-            return Check(name=form.file, holds=None, found=found)
-        of_served = form in (ExportFormat.UINT8, ExportFormat.OPENVINO)
+    def _format_check(
+        self, export_format: ExportFormat, *, float_logits: np.ndarray, served: np.ndarray
+    ) -> Check:
+        if export_format is ExportFormat.PT2 and not self._trust:
+            found = "not loaded, since loading can run code that the file contains: pass --trust"
+            return Check(name=export_format.file, holds=None, found=found)
+        from_served = export_format in (ExportFormat.UINT8, ExportFormat.OPENVINO)
         try:
-            logits = self._run(form)
+            logits = self._run(export_format)
         except ImportError as error:
-            return Check(name=form.file, holds=None, found=f"not loaded: {error}")
-        except Exception as error:  # noqa: BLE001  each format's loader raises errors of its own
+            return Check(name=export_format.file, holds=None, found=f"not loaded: {error}")
+        except Exception as error:  # noqa: BLE001  each format's loader has its own exception types
             found = f"can't be run: {shortened(error)}"
-            return Check(name=form.file, holds=False, found=found)
-        reference, name = (served, self._runtime.file) if of_served else (floats, WEIGHTS)
-        return _compared(form.file, logits, reference, name, TOLERANCES[form])
+            return Check(name=export_format.file, holds=False, found=found)
+        reference, name = (served, self._runtime.file) if from_served else (float_logits, WEIGHTS)
+        return _compared(export_format.file, logits, reference, name, TOLERANCES[export_format])
 
-    def _run(self, form: ExportFormat) -> np.ndarray:
-        path, normalised = self._folder / form.file, self._normalised.numpy()
-        if form is ExportFormat.UINT8:
+    def _run(self, export_format: ExportFormat) -> np.ndarray:
+        path, normalised = self._folder / export_format.file, self._normalised.numpy()
+        if export_format is ExportFormat.UINT8:
             pixels = self._images.permute(0, 2, 3, 1).contiguous()
             return _predicted(runtime_of_file(path), path, pixels)
-        if form is ExportFormat.PT2:
+        if export_format is ExportFormat.PT2:
             return self._torch(torch.export.load(path).module())
-        if form is ExportFormat.OPENVINO:
+        if export_format is ExportFormat.OPENVINO:
             import openvino
 
             compiled = openvino.Core().compile_model(path, "CPU")
             return np.asarray(compiled(normalised)[0])
-        if form is ExportFormat.TFLITE:
+        if export_format is ExportFormat.TFLITE:
             return _tflite(path, normalised)
         return _predicted(runtime_of_file(path), path, self._normalised)
 
@@ -135,12 +139,15 @@ def _tflite(path: Path, normalised: np.ndarray) -> np.ndarray:
 
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
-    given, wanted = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    image_input, logits_output = (
+        interpreter.get_input_details()[0],
+        interpreter.get_output_details()[0],
+    )
     logits = []
     for image in normalised:
-        interpreter.set_tensor(given["index"], image[None])
+        interpreter.set_tensor(image_input["index"], image[None])
         interpreter.invoke()
-        logits.append(interpreter.get_tensor(wanted["index"])[0])
+        logits.append(interpreter.get_tensor(logits_output["index"])[0])
     return np.stack(logits)
 
 
@@ -149,7 +156,7 @@ def _compared(
 ) -> Check:
     difference = float(np.abs(logits - reference).max() / np.abs(reference).max())
     found = (
-        f"the logits of {of}, bit for bit"
+        f"gives the logits of {of}, bit for bit"
         if not difference
         else f"within {difference:.3%} of the largest logit of {of}; {tolerance:.2%} allowed"
     )
@@ -157,7 +164,7 @@ def _compared(
 
 
 def probes(dataset: Dataset | None, info: DataInfo) -> torch.Tensor:
-    """Return test images; noise where there are none, or they have another shape."""
+    """Return test images, or random pixels if there are no test images of the student's shape."""
     shape = (info.channels, info.image_size, info.image_size)
     if dataset is not None and len(dataset.test):
         images = next(iter(dataset.test.batches(_PROBES))).images
