@@ -16,12 +16,13 @@ import streamlit as st
 from dashboard.frames import axes_of, parameters_of, trial_frame, varying
 from dashboard.launch import STORE_VARIABLE
 from search.analysis.history import HistoryPoint, history
-from search.analysis.pareto import best
+from search.analysis.pareto import best, quality_of
 from search.analysis.recommend import Advice, advise
 from search.analysis.savings import Savings, savings
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
+from search.objectives.metric import Metric
 from search.records import StudyRecord, Tally, TrainingDone, TrialRecord, TrialState
 from search.storage.storage import Store
 
@@ -76,6 +77,13 @@ class StudyView:
     def counts(self) -> Mapping[TrialState, int]:
         """The number of trials in each state."""
         return Counter(trial.state for trial in self.records)
+
+    @cached_property
+    def beside(self) -> Sequence[Metric]:
+        """The metrics that stand beside the goal's own in tables of the study's trials."""
+        teacher = self.study.teacher
+        known = [] if teacher is None else [teacher.quality]
+        return self.goal.beside(*known, *map(quality_of, self.records))
 
     @cached_property
     def varying(self) -> Sequence[str]:

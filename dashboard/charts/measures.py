@@ -104,6 +104,12 @@ def objective_measures(goal: Goal) -> dict[str, Measure]:
     return {measure.column: measure for measure in found}
 
 
+def with_companions(goal: Goal) -> dict[str, Measure]:
+    """Return the objectives by column, with the metric's companions directly after it."""
+    scores = map(metric_measure, (goal.metric, *goal.companions))
+    return {measure.column: measure for measure in scores} | objective_measures(goal)
+
+
 def cost_measures() -> dict[str, Measure]:
     """Return every cost that can be limited, by column."""
     return {limit.cost: limit_measure(limit) for limit in limits().values()}

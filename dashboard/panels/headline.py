@@ -13,7 +13,7 @@ from dashboard.charts.measures import (
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
 from search.objectives.goal import Goal
-from search.records import StudyState, TeacherRecord, TrialRecord, TrialState
+from search.records import Quality, StudyState, TeacherRecord, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 
 _STUDY_COLOURS = {
@@ -57,10 +57,12 @@ def show_measures(trial: TrialRecord, teacher: TeacherRecord | None, goal: Goal)
     assert trial.outcome is not None
     cost = trial.outcome.cost or {}
     with st.container(horizontal=True):
-        score = metric_measure(goal.metric)
-        if (value := score.of(trial.outcome)) is not None:
-            theirs = None if teacher is None else score.of_quality(teacher.quality)
-            _show(score.title, score.label(value), _difference(score, value, theirs))
+        quality = {} if teacher is None else teacher.quality
+        for metric in (goal.metric, *goal.beside(trial.outcome.quality, quality)):
+            score = metric_measure(metric)
+            if (value := score.of(trial.outcome)) is not None:
+                beside = _difference(score, value, score.of_quality(quality))
+                _show(score.title, score.label(value), beside)
         for measure in cost_measures().values():
             if (value := measure.of_cost(cost)) is not None:
                 theirs = None if teacher is None else measure.of_cost(teacher.cost)
@@ -72,7 +74,17 @@ def teacher_in_words(teacher: TeacherRecord, goal: Goal) -> str:
     score, *costs = objective_measures(goal).values()
     values = [(score, score.of_quality(teacher.quality))]
     values += [(measure, measure.of_cost(teacher.cost)) for measure in costs]
-    return ", ".join(measure.label(value) for measure, value in values if value is not None)
+    shown = [measure.label(value) for measure, value in values if value is not None]
+    shown[1:1] = beside_in_words(teacher.quality, goal)
+    return ", ".join(shown)
+
+
+def beside_in_words(quality: Quality, goal: Goal) -> list[str]:
+    """Return the metrics that stand beside the goal's own: `balanced accuracy 17.2%`."""
+    measures = map(metric_measure, goal.beside(quality))
+    return [
+        f"{measure.name} {measure.label(quality[measure.column].value)}" for measure in measures
+    ]
 
 
 def _difference(score: Measure, value: float, theirs: float | None) -> str | None:

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.address import bind, one_of, say, some_of
-from dashboard.charts.measures import Measure, all_measures, objective_measures
+from dashboard.charts.measures import Measure, all_measures, with_companions
 from dashboard.charts.scale import short_name
 from dashboard.frames import TESTED
 from dashboard.panels.marks import remark
@@ -93,7 +93,7 @@ def label(name: str) -> str:
 def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnConfig]:
     """Return the table's first columns: objectives, the recipe's axes, other known values."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    objectives = objective_measures(goal)
+    objectives = with_companions(goal)
     others = {name: one for name, one in all_measures().items() if name not in objectives}
     return {
         "number": number("Trial", format="%d", pinned=True, width="small"),

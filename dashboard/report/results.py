@@ -21,7 +21,7 @@ from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.frames import parameters_of, recipe_columns, trial_frame
 from search.analysis.history import history
 from search.analysis.importance import importances
-from search.analysis.pareto import cost_of, frontier, value_of
+from search.analysis.pareto import cost_of, frontier, quality_of, value_of
 from search.analysis.recommend import Advice, advice_or_refusal, reasons
 from search.analysis.savings import in_words, savings
 from search.objectives.budget import Budget, cost_texts, stored_budget
@@ -137,13 +137,12 @@ def results_of(
 def _chosen(
     advice: Advice, budget: Budget, goal: Goal, teacher: TeacherRecord | None
 ) -> ChosenStudent:
-    trial, metric = advice.chosen, goal.metric
+    trial = advice.chosen
     assert trial.outcome is not None
     theirs = teacher.quality if teacher else {}
-    cards = [(metric.label, _value(metric, trial.outcome.quality), _value(metric, theirs))]
+    cards = _metric_cards(trial.outcome.quality, theirs, goal)
     if trial.test:
-        tested = teacher.test if teacher else {}
-        cards.append((f"test {metric.label}", _value(metric, trial.test), _value(metric, tested)))
+        cards += _metric_cards(trial.test, teacher.test if teacher else {}, goal, before="test ")
     costs = cost_texts(teacher.cost if teacher else None)
     cards += [(name, text, costs[name]) for name, text in cost_texts(cost_of(trial)).items()]
     return ChosenStudent(
@@ -152,6 +151,16 @@ def _chosen(
         ],
         reasons=list(reasons(advice, budget, goal)),
     )
+
+
+def _metric_cards(
+    own: Quality, theirs: Quality, goal: Goal, *, before: str = ""
+) -> list[tuple[str, str, str]]:
+    """Return a label, the student's and the teacher's value of the metric and those beside it."""
+    return [
+        (f"{before}{metric.label}", _value(metric, own), _value(metric, theirs))
+        for metric in (goal.metric, *goal.beside(own, theirs))
+    ]
 
 
 def _clouds(
@@ -188,11 +197,13 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
     best_first = -1.0 if metric.is_maximized else 1.0
     members = sorted(frontier(trials, goal), key=lambda trial: best_first * value_of(trial, goal))
     axes = recipe_columns(frame)
+    beside = goal.beside(*map(quality_of, members))
     rows = [
         (
             [
                 str(trial.number),
                 metric.format(value_of(trial, goal)),
+                *(_value(each, quality_of(trial)) for each in beside),
                 _value(metric, trial.test),
                 *cost_texts(cost_of(trial)).values(),
             ],
@@ -201,7 +212,7 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
         for trial in members[:_MOST_ROWS]
     ]
     costs = [measure.name for measure in cost_measures().values()]
-    names = ["trial", metric.label, "test", *costs, *axes]
+    names = ["trial", metric.label, *(each.label for each in beside), "test", *costs, *axes]
     return ReportTable(names=names, rows=rows, count=len(members))
 
 

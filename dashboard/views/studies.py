@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.charts.measures import objective_measures
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, LOOKS
-from dashboard.panels.headline import show_badges
+from dashboard.panels.headline import beside_in_words, show_badges
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
@@ -82,14 +82,16 @@ def _show_best(summary: Summary) -> None:
         return
     outcome = summary.best.outcome
     assert outcome is not None
-    score, *costs = objective_measures(stored_goal(summary.study.config)).values()
+    goal = stored_goal(summary.study.config)
+    score, *costs = objective_measures(goal).values()
     values = [(measure, measure.of(outcome)) for measure in costs]
-    costs_text = ", ".join(measure.label(value) for measure, value in values if value is not None)
+    shown = beside_in_words(outcome.quality, goal)
+    shown += [measure.label(value) for measure, value in values if value is not None]
     value = score.of(outcome)
     _metric(
         "Best within the budget",
         "–" if value is None else score.label(value),
-        f"trial {summary.best.number}: {costs_text}",
+        f"trial {summary.best.number}: {', '.join(shown)}",
     )
 
 

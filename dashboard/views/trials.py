@@ -53,7 +53,8 @@ def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
         *columns(view.axes, view.goal),
         *(n for n in view.trials.columns if n.count(".") > 1),
     ]
-    objectives = objective_measures(view.goal)
+    score, *costs = objective_measures(view.goal)
+    objectives = [score, *(metric.name for metric in view.beside), *costs]
     wanted = ["number", "state", "on_frontier", *objectives, "student", "pruning", "quantization"]
     first = [name for name in [*wanted, "duration_s", "note"] if name in options]
     key = bind(here.page, "columns", first, some_of(options))

@@ -11,7 +11,7 @@ from search.errors import NoStudentFits
 from search.objectives.budget import Budget, total_violation
 from search.objectives.dominance import non_dominated
 from search.objectives.goal import Goal
-from search.records import Cost, TrialRecord, TrialState
+from search.records import Cost, Quality, TrialRecord, TrialState
 
 Point = tuple[float, ...]
 """The objectives of a trial: 1 - utility, then the goal's costs; less is better in each."""
@@ -127,6 +127,11 @@ def value_of(trial: TrialRecord, goal: Goal) -> float:
     value = None if trial.outcome is None else goal.value(trial.outcome)
     assert value is not None
     return value
+
+
+def quality_of(trial: TrialRecord) -> Quality:
+    """Return a trial's metrics on validation images; empty if none was measured."""
+    return {} if trial.outcome is None else trial.outcome.quality
 
 
 def cost_of(trial: TrialRecord) -> Cost:

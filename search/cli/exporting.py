@@ -22,7 +22,7 @@ from search.cli.options import (
     named_or_latest,
     path,
 )
-from search.cli.tables import metric_text, objectives_text, recipe_text
+from search.cli.tables import objectives_text, quality_text, recipe_text
 from search.cli.terminal import say, write_json
 from search.errors import BadInput
 from search.export.formats import ExportFormat
@@ -105,9 +105,7 @@ def _print_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
 
     outcome = trial.outcome
     assert outcome is not None
-    tested = (
-        f"{metric_text(goal.metric, trial.test)} on test images" if trial.test else "not tested"
-    )
+    tested = f"{quality_text(goal, trial.test)} on test images" if trial.test else "not tested"
     measured = objectives_text(goal, outcome.quality, outcome.cost or {})
     say(f"trial {trial.number} of {trial.study} is in {folder}")
     say(f"  {recipe_text(trial.params)}")

@@ -13,7 +13,7 @@ from rich.table import Table
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
-from search.cli.tables import state_text
+from search.cli.tables import metric_text, state_text
 from search.cli.terminal import complain, out, write_json
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
@@ -79,18 +79,26 @@ def _show_status(found: Sequence[_Overview]) -> None:
     for name in ("study", "state", "trials", "best student", "on the frontier", "last change"):
         table.add_column(name)
     for one in found:
-        metric, best = one.goal.metric, one.best
+        best = one.best
         table.add_row(
             escape(one.study.name),
             standing(one.study),
             "  ".join(
                 f"{state_text(state)} {count}" for state, count in sorted(one.states.items())
             ),
-            f"{metric.format(value_of(best, one.goal))} {metric.label}" if best else "–",
+            _quality_lines(best, one.goal) if best else "–",
             str(len(frontier(one.trials, one.goal))),
             f"{one.study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     out.print(table)
+
+
+def _quality_lines(best: TrialRecord, goal: Goal) -> str:
+    """Return a line for the goal's metric, and one for each metric that stands beside it."""
+    assert best.outcome is not None
+    quality = best.outcome.quality
+    shown = (goal.metric, *goal.beside(quality))
+    return "\n".join(f"{metric_text(metric, quality)} {metric.label}" for metric in shown)
 
 
 def _to_json(one: _Overview) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
+from search.analysis.pareto import quality_of
 from search.cli.terminal import out
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
@@ -36,10 +37,16 @@ def metric_text(metric: Metric, quality: Quality) -> str:
     return "–" if found is None else metric.format(found.value)
 
 
+def quality_text(goal: Goal, quality: Quality) -> str:
+    """Return text such as `accuracy 33.91%, balanced accuracy 17.20%`."""
+    shown = (goal.metric, *goal.beside(quality))
+    return ", ".join(f"{metric.label} {metric_text(metric, quality)}" for metric in shown)
+
+
 def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
     """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
     costs = [f"{one.label} {one.format(cost[one.cost])}" for one in goal.costs if one.cost in cost]
-    return ", ".join([f"{goal.metric.label} {metric_text(goal.metric, quality)}", *costs])
+    return ", ".join([quality_text(goal, quality), *costs])
 
 
 def recipe_text(params: Mapping[str, object]) -> str:
@@ -60,9 +67,10 @@ def trial_table(
     """Return a table with a row per trial, and the teacher in the last row.
 
     The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    if the terminal is wide enough. The column of states is left out if all trials are complete.
+    if the terminal is wide enough. The column of states is left out if all trials are complete;
+    then there is always room for the metrics that stand beside the goal's own.
     """
-    rows = [_figures(goal, _outcome(trial).quality, trial.test, _outcome(trial).cost or {})
+    rows = [_figures(goal, quality_of(trial), trial.test, _outcome(trial).cost or {})
             for trial in trials]  # fmt: skip
     last = _figures(goal, teacher.quality, teacher.test, teacher.cost) if teacher else {}
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
@@ -71,7 +79,9 @@ def trial_table(
     room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
     titles = list(_figures(goal, {}, {}, {}))
     shown = [row for row in (*rows, last) if row]
-    names = titles[: fitting(titles, shown, needed=2 + len(goal.costs), room=room)]
+    beside = goal.beside(*([teacher.quality] if teacher else []), *map(quality_of, trials))
+    needed = 2 + len(goal.costs) + (0 if states else len(beside))
+    names = titles[: fitting(titles, shown, needed=needed, room=room)]
     table = _empty_table(title, names, states=states)
     for trial, recipe, row in zip(trials, recipes, rows, strict=True):
         state = [state_text(trial.state)] if states else []

@@ -9,12 +9,15 @@ from search.objectives.limit import Limit
 from search.objectives.limits import LATENCY, SIZE, limit_of, limits
 from search.objectives.metric import Metric
 from search.objectives.metrics import ACCURACY, metric_of, metrics
-from search.records import Cost, Outcome
+from search.records import Cost, Outcome, Quality
 
 DEFAULT_OBJECTIVE = ACCURACY.name
 DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
 MOST_MINIMIZED = MOST_OBJECTIVES - 1
 """The maximum number of costs that a study may minimise; the metric is a further objective."""
+
+# On the scale of utilities: one point of a share. Less would not change what a reader thinks.
+_NOTICEABLE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,38 @@ class Goal:
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
-        """All metrics in display order: the goal's own metric first."""
-        others = (metric for metric in metrics().values() if metric.name != self.metric.name)
-        return self.metric, *others
+        """All metrics in display order: the goal's own, its companions, then the others."""
+        first = (self.metric, *self.companions)
+        names = {metric.name for metric in first}
+        return *first, *(metric for name, metric in metrics().items() if name not in names)
+
+    @property
+    def companions(self) -> tuple[Metric, ...]:
+        """The metrics that can stand beside the goal's own, as the table of metrics says."""
+        return tuple(metric_of(name) for name in self.metric.beside)
+
+    def beside(self, *qualities: Quality) -> tuple[Metric, ...]:
+        """Return the companions that say something else than the goal's own metric.
+
+        On balanced data a companion repeats the goal's own metric, so it is left out there.
+
+        Args:
+            qualities: the qualities of all networks that are shown together. A companion is
+                returned if its utility differs by 0.01 or more for one of them.
+        """
+        return tuple(
+            companion
+            for companion in self.companions
+            if any(self._differs(companion, quality) for quality in qualities)
+        )
+
+    def _differs(self, companion: Metric, quality: Quality) -> bool:
+        own, other = quality.get(self.metric.name), quality.get(companion.name)
+        if own is None or other is None:
+            return False
+        gap = self.metric.utility(own.value) - companion.utility(other.value)
+        # Rounding must not decide about a gap of exactly one point.
+        return abs(gap) > _NOTICEABLE - 1e-9
 
     @property
     def all_limits(self) -> tuple[Limit, ...]:

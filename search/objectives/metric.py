@@ -39,6 +39,8 @@ class Metric:
         version: increase it with every change of `compute`; cached scores are then computed again.
         interval: returns a 95% interval for small samples; None uses 1.96 standard errors, clipped
             to the range from best to worst.
+        beside: the names of metrics that are shown beside this one where it is the goal's own,
+            because this one can hide what they show.
 
     Raises:
         ValueError: the name can't be stored, or best and worst are equal or not finite.
@@ -55,6 +57,7 @@ class Metric:
     format: Callable[[float], str] = "{:.2%}".format
     version: int = 1
     interval: Interval | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_stored_name("metric", self.name)

@@ -73,6 +73,8 @@ ACCURACY = Metric(
     standard_error=_accuracy_error,
     uses_teacher=False,
     interval=wilson_interval,
+    # A class with few images hardly counts in the accuracy, even if it is never right.
+    beside=("balanced_accuracy",),
 )
 AGREEMENT = Metric(
     name="agreement",
@@ -99,13 +101,16 @@ def metrics() -> Mapping[str, Metric]:
     """Return all metrics by name: retort's own metrics, then those of installed plugins.
 
     Raises:
-        PluginError: two metrics have the same name.
+        PluginError: two metrics have the same name, or `beside` of a metric names none.
     """
     found: dict[str, Metric] = {}
     for metric in (*_OWN, *plugin_entries(Metric)):
         if found.get(metric.name, metric) is not metric:
             raise PluginError(f"metric names must differ, but two metrics are {metric.name!r}")
         found[metric.name] = metric
+    for metric in found.values():
+        if unknown := [name for name in metric.beside if name not in found]:
+            raise PluginError(f"beside of {metric.name!r}: {expected('metric', unknown[0], found)}")
     return MappingProxyType(found)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.objectives.limits import limits
+from search.objectives.metrics import metrics
 from spaces import registry
 from spaces.axes.pruning import Pruning
 from spaces.plugins import PluginError, plugin_modules
@@ -37,6 +38,15 @@ HEAT = Limit(
 )
 """
 
+METRIC = """
+from search.objectives.metric import Metric
+
+CALM = Metric(
+    name="calm", label="calm", description="none", compute=lambda found, teacher: 1.0,
+    standard_error=lambda found, teacher: 0.0, beside=("acuracy",),
+)
+"""
+
 NewPlugin = Callable[..., None]
 
 
@@ -44,6 +54,7 @@ def _forget() -> None:
     plugin_modules.cache_clear()
     registry.methods.cache_clear()
     limits.cache_clear()
+    metrics.cache_clear()
 
 
 @pytest.fixture
@@ -87,6 +98,12 @@ def test_a_plugins_limit_that_nothing_can_measure_is_refused(install: NewPlugin)
     install("broken", LIMIT)
     with pytest.raises(PluginError, match=naming("heat", "count")):
         limits()
+
+
+def test_a_plugins_metric_beside_which_no_metric_can_stand_is_refused(install: NewPlugin) -> None:
+    install("broken", METRIC)
+    with pytest.raises(PluginError, match=naming("calm", "beside", "accuracy")):
+        metrics()
 
 
 def test_an_entry_point_that_names_no_module_is_refused(install: NewPlugin) -> None:

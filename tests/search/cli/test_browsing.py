@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console, ConsoleDimensions
 
+from search.cli.tables import objectives_text
 from search.errors import BadInput, NoStudentFits, StoreError
+from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from tests.measured import quality
@@ -300,12 +302,40 @@ def test_a_row_has_every_metric_and_every_cost(retort: Retort, add_study: AddStu
 def test_a_wide_terminal_shows_the_other_metrics_and_costs(
     retort: Retort, add_study: AddStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_study(replace(COMPLETE, quality=quality(accuracy=0.9, balanced_accuracy=0.77)))
+    add_study(replace(COMPLETE, quality=quality(accuracy=0.9, agreement=0.77)))
     assert "77.00%" not in retort("trials").stdout
     monkeypatch.setattr(Console, "size", ConsoleDimensions(160, 25))
     wide = retort("trials").stdout
     assert "77.00%" in wide
     assert "50.0 k" in wide
+
+
+@pytest.mark.parametrize("command", [["trials"], ["best"], ["status"]])
+def test_balanced_accuracy_stands_beside_an_accuracy_that_hides_it(
+    command: list[str], retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(replace(COMPLETE, quality=quality(accuracy=0.339, balanced_accuracy=0.172)))
+    table = retort(*command).stdout
+    assert "33.90%" in table
+    assert "17.20%" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", [["trials"], ["best"], ["status"]])
+def test_balanced_accuracy_that_says_the_same_takes_no_room(
+    command: list[str], retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(replace(COMPLETE, quality=quality(accuracy=0.901, balanced_accuracy=0.899)))
+    assert "89.90%" not in retort(*command).stdout
+
+
+def test_a_trial_that_is_exported_or_reported_says_its_balanced_accuracy() -> None:
+    assert (
+        objectives_text(
+            DEFAULT_GOAL, quality(accuracy=0.339, balanced_accuracy=0.172), {"size_bytes": 200_000}
+        )
+        == "accuracy 33.90%, balanced accuracy 17.20%, size 200 KB"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import pytest
 
 from search.objectives.goal import DEFAULT_GOAL, Goal, stored_goal
+from search.objectives.metrics import metrics
 from search.records import Outcome, TrialState
 from tests.measured import cost, quality
 
@@ -47,3 +48,30 @@ def test_a_goal_that_there_is_not_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=named):
         Goal.of(objective, minimized)
+
+
+def test_balanced_accuracy_stands_beside_an_accuracy_from_which_it_differs() -> None:
+    signs = quality(accuracy=0.339, balanced_accuracy=0.172)
+    even = quality(accuracy=0.339, balanced_accuracy=0.335)
+    assert [metric.name for metric in DEFAULT_GOAL.beside(even, signs)] == ["balanced_accuracy"]
+    assert DEFAULT_GOAL.beside(even, even) == ()
+    assert DEFAULT_GOAL.beside(quality(accuracy=0.9), {}) == ()
+
+
+def test_one_point_of_difference_is_shown_however_it_is_rounded() -> None:
+    for accuracy in (0.99, 0.56, 0.30):
+        assert DEFAULT_GOAL.beside(quality(accuracy=accuracy, balanced_accuracy=accuracy - 0.01)), (
+            accuracy
+        )
+
+
+def test_no_metric_stands_beside_one_that_weighs_all_classes_alike() -> None:
+    goal = Goal.of("balanced_accuracy", ["size"])
+    assert goal.beside(quality(accuracy=0.9, balanced_accuracy=0.1)) == ()
+
+
+def test_the_metrics_beside_the_goals_own_come_before_the_others() -> None:
+    names = [metric.name for metric in DEFAULT_GOAL.all_metrics]
+    assert names[:2] == ["accuracy", "balanced_accuracy"]
+    assert set(names) == set(metrics())
+    assert len(names) == len(metrics())
