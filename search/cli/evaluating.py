@@ -1,23 +1,19 @@
 """Commands that check and measure students: verify, predict, evaluate, profile, agent."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from search.cli.browsing import OutputFormat
+from search.cli.evaluation_tables import results_table
 from search.cli.options import Json, path, path_or_name
-from search.cli.tables import add_figures, fitting, metric_text
 from search.cli.terminal import out, say, write_csv, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
-from search.objectives.budget import cost_texts
-from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import LATENCY
 from search.objectives.units import format_bytes, parse_bytes
 from search.targets.agent import DEFAULT_PORT
@@ -26,7 +22,6 @@ from search.targets.agent_request import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from search.export.checks import Check
-    from search.export.evaluate import EvaluationResult
     from search.targets.agent_client import Profile
 
 Folder = Annotated[
@@ -50,7 +45,6 @@ Data = Annotated[
 Cache = Annotated[Path, typer.Option(help="The folder of prepared data.", parser=path)]
 Threads = Annotated[int, typer.Option(min=1, help="Threads that the runtime uses for one image.")]
 _CACHE = Path("~/.cache/retort")
-_MODEL = 12  # characters: the smallest width of the column of models
 _MARKS = {True: "[green]passed[/] ", False: "[red]failed[/] ", None: "[dim]skipped[/]"}
 
 
@@ -176,7 +170,7 @@ def evaluate(
     if as_format is OutputFormat.TABLE:
         count = len(getattr(dataset, part))
         title = f"{count:,} {part} images of {dataset.info.source}"
-        out.print(_results_table(found, goal, title=title))
+        out.print(results_table(found, goal, title=title))
     elif as_format is OutputFormat.JSON:
         write_json([each.to_json(goal) for each in found])
     else:
@@ -277,34 +271,3 @@ def agent(
         serve(host, port, limits=limits)
     except ValueError as error:
         raise BadInput(str(error)) from error
-
-
-def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
-    """Return a table with a row per model: the goal's columns, then others if they fit."""
-    table = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
-        padding=(0, 0, 0, 1), pad_edge=False,
-    )  # fmt: skip
-    rows = [_figures(each, goal) for each in found]
-    titles, room = list(rows[0]), out.width - _MODEL - 2
-    names = titles[: fitting(titles, rows, needed=2 + len(goal.costs), room=room, between=2)]
-    table.add_column("model", overflow="fold", min_width=_MODEL)
-    add_figures(table, names)
-    for each, row in zip(found, rows, strict=True):
-        table.add_row(escape(each.model), *(row[name] for name in names))
-    return table
-
-
-def _figures(found: "EvaluationResult", goal: Goal) -> dict[str, str]:
-    """Return a model's figures by column, the most important first."""
-    own, *others = goal.all_metrics
-    costs = cost_texts(found.cost)
-    # Without per cent signs: the column of the metric has one.
-    interval = [own.format(end).rstrip("%") for end in found.interval(own) or ()]
-    return {
-        own.label: metric_text(own, found.quality),
-        "95%": "–".join(interval) or "–",
-        **{limit.label: costs[limit.label] for limit in goal.costs},
-        **{metric.label: metric_text(metric, found.quality) for metric in others},
-        **{limit.label: costs[limit.label] for limit in goal.all_limits},
-    }
