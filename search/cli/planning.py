@@ -42,6 +42,8 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     for name, text in rows.items():
         facts.add_row(f"  {name}", escape(text))
     out.print(facts, highlight=False)
+    if warning := plan.balance.warning(study.goal):
+        out.print(escape(f"  {warning}"), style="yellow", highlight=False, soft_wrap=True)
     out.print()
     out.print(_students(plan.draws, study.goal))
     _print_shares("recipes whose methods conflict", plan.contradictions)

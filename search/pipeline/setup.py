@@ -23,6 +23,7 @@ from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predi
 from search.files.disk import scratch
 from search.files.filestore import FolderStore
 from search.objectives.counting import count_cost
+from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.lineage import Lineage
 from search.pipeline.study_context import StudyContextSpec
@@ -70,6 +71,8 @@ def prepare_context(
     cache = FolderStore.of(study.run.cache)
     here = _device_here(study.run, callback)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
+    if warning := ClassBalance.of(dataset).warning(study.goal):
+        callback.log(warning)
     teacher = _teacher(study, dataset, device=here, callback=callback, allow_code=allow_code)
     spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
     spec = _with_teacher_outputs(spec, study, teacher, dataset, callback)

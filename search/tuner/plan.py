@@ -23,6 +23,7 @@ from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
+from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import requirements_of
 from search.records import Cost
@@ -73,6 +74,7 @@ class StudyPlan:
         study: the study's name.
         images: the number of images for training, validation and test.
         classes: the number of classes.
+        balance: the sizes of the largest and the smallest class.
         budget: the limits of the budget, by stored name of the cost.
         recipes: the number of recipes in the space; infinity where a range is continuous.
         students: the timm models that the study names, with those that globs and filters matched.
@@ -88,6 +90,7 @@ class StudyPlan:
     study: str
     images: tuple[int, int, int]
     classes: int
+    balance: ClassBalance
     budget: Mapping[str, float]
     recipes: float
     students: tuple[str, ...]
@@ -145,6 +148,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
+        balance=ClassBalance.of(dataset),
         budget=study.budget.limits(),
         recipes=study.search_space().count(),
         students=student_models(study),
