@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 
 from search.cli.browsing import OutputFormat
-from search.cli.evaluation_tables import results_table
+from search.cli.evaluation_tables import EvaluatedRows, show_evaluation
 from search.cli.options import Json, path, path_or_name
-from search.cli.terminal import out, say, write_csv, write_json
+from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
 from search.objectives.goal import DEFAULT_GOAL
@@ -148,6 +148,13 @@ def evaluate(
     ] = None,
     threads: Threads = 1,
     cache: Cache = _CACHE,
+    rows: Annotated[
+        EvaluatedRows,
+        typer.Option(
+            help="What a row is: a model; a class of a model, with its recall; or a cell of a "
+            "model's confusion matrix."
+        ),
+    ] = EvaluatedRows.MODELS,
     as_format: Annotated[
         OutputFormat, typer.Option("--format", help="The output format.")
     ] = OutputFormat.TABLE,
@@ -167,14 +174,8 @@ def evaluate(
         )
         spinner.update("measuring")
         found = evaluate_models(models, dataset, part=part, teacher=teacher, threads=threads)
-    if as_format is OutputFormat.TABLE:
-        count = len(getattr(dataset, part))
-        title = f"{count:,} {part} images of {dataset.info.source}"
-        out.print(results_table(found, goal, title=title))
-    elif as_format is OutputFormat.JSON:
-        write_json([each.to_json(goal) for each in found])
-    else:
-        write_csv([each.to_json(goal) for each in found])
+    title = f"{found[0].images:,} {part} images of {dataset.info.source}"
+    show_evaluation(found, goal, rows=rows, as_format=as_format, title=title)
 
 
 def profile(

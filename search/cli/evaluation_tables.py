@@ -1,14 +1,17 @@
-"""Tables of what `retort evaluate` found."""
+"""Output of `retort evaluate`: tables, JSON and CSV."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.cli.browsing import OutputFormat
+from search.cli.class_tables import print_by_class, print_confusions, print_recalls
 from search.cli.tables import add_figures, fitting, metric_text
-from search.cli.terminal import out
+from search.cli.terminal import out, write_csv, write_json
 from search.objectives.budget import cost_texts
 from search.objectives.goal import Goal
 
@@ -18,7 +21,58 @@ if TYPE_CHECKING:
 _MODEL = 12  # characters: the smallest width of the column of models
 
 
-def results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
+class EvaluatedRows(StrEnum):
+    """The rows that `retort evaluate` writes."""
+
+    MODELS = "models"
+    CLASSES = "classes"
+    CONFUSIONS = "confusions"
+
+
+def show_evaluation(
+    found: Sequence["EvaluationResult"],
+    goal: Goal,
+    *,
+    rows: EvaluatedRows,
+    as_format: OutputFormat,
+    title: str,
+) -> None:
+    """Print the results; tables show the models with both other kinds of rows in short."""
+    match as_format:
+        case OutputFormat.TABLE:
+            _print_tables(found, goal, rows=rows, title=title)
+        case OutputFormat.JSON:
+            write_json(_written(found, goal, rows))
+        case OutputFormat.CSV:
+            write_csv(_written(found, goal, rows))
+
+
+def _print_tables(
+    found: Sequence["EvaluationResult"], goal: Goal, *, rows: EvaluatedRows, title: str
+) -> None:
+    match rows:
+        case EvaluatedRows.MODELS:
+            out.print(_results_table(found, goal, title=title))
+            print_by_class(found)
+        case EvaluatedRows.CLASSES:
+            print_recalls(found)
+        case EvaluatedRows.CONFUSIONS:
+            print_confusions(found)
+
+
+def _written(
+    found: Sequence["EvaluationResult"], goal: Goal, rows: EvaluatedRows
+) -> list[dict[str, Any]]:
+    match rows:
+        case EvaluatedRows.MODELS:
+            return [each.to_json(goal) for each in found]
+        case EvaluatedRows.CLASSES:
+            return [row for each in found for row in each.class_rows()]
+        case EvaluatedRows.CONFUSIONS:
+            return [row for each in found for row in each.confusion_rows()]
+
+
+def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: str) -> Table:
     """Return a table with a row per model: the goal's columns, then others if they fit."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.analysis.classes import ResultsByClass, results_by_class
 from search.data.dataset import Dataset
 from search.errors import BadInput
 from search.evaluation.artifact import RECIPE, read_provenance
@@ -33,12 +34,14 @@ class EvaluationResult:
         quality: every known metric. The metrics that compare with a teacher are absent if there is
             no teacher.
         cost: every known cost. The models are timed alternately.
+        by_class: the results of each class, and the confusion matrix.
     """
 
     model: str
     images: int
     quality: Quality
     cost: Cost
+    by_class: ResultsByClass
 
     def interval(self, metric: Metric) -> tuple[float, float] | None:
         """Return the ends of the metric's 95% interval; None if they are unknown."""
@@ -61,6 +64,33 @@ class EvaluationResult:
         row["low"], row["high"] = (row[f"{goal.metric.name}_{end}"] for end in ("low", "high"))
         costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
         return row | {cost: self.cost.get(cost) for cost in costs}
+
+    def class_rows(self) -> list[dict[str, Any]]:
+        """Return JSON values for each class, by label; the recall is None without images."""
+        return [
+            {
+                "model": self.model,
+                "class": each.name,
+                "images": each.images,
+                "right": each.right,
+                "recall": each.recall,
+            }
+            for each in self.by_class.classes
+        ]
+
+    def confusion_rows(self) -> list[dict[str, Any]]:
+        """Return JSON values for each cell of the confusion matrix that is not 0."""
+        names = [each.name for each in self.by_class.classes]
+        return [
+            {
+                "model": self.model,
+                "class": names[cell.true],
+                "predicted": names[cell.predicted],
+                "images": cell.images,
+                "share": cell.share,
+            }
+            for cell in self.by_class.cells
+        ]
 
 
 def evaluate(
@@ -95,7 +125,14 @@ def evaluate(
         teacher_predictions = found[teacher] if teacher else _known_teacher(models, dataset, part)
         timed = dict(zip(opened, _latencies(list(opened.values())), strict=True))
         return [
-            _result(opened[name], found[name], teacher_predictions, timed[name]) for name in opened
+            EvaluationResult(
+                model=name,
+                images=len(images),
+                quality=_quality(found[name], teacher_predictions),
+                cost={**opened[name].cost, **timed_cost(timed[name])},
+                by_class=results_by_class(found[name], dataset.info.classes),
+            )
+            for name in opened
         ]
 
 
@@ -113,17 +150,5 @@ def _latencies(opened: Sequence[EvaluatedModel]) -> list[Latency]:
     return measure_latency([each.timed() for each in opened])
 
 
-def _result(
-    model: EvaluatedModel,
-    found: Predictions,
-    teacher_predictions: Predictions | None,
-    latency: Latency,
-) -> EvaluationResult:
-    return EvaluationResult(
-        model=model.name,
-        images=len(found.labels),
-        quality=quality(
-            found, teacher=None if teacher_predictions is None else teacher_predictions.classes
-        ),
-        cost={**model.cost, **timed_cost(latency)},
-    )
+def _quality(found: Predictions, teacher: Predictions | None) -> Quality:
+    return quality(found, teacher=None if teacher is None else teacher.classes)

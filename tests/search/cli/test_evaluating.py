@@ -92,7 +92,7 @@ def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> 
     assert told[0]["accuracy"] == told[1]["accuracy"]
     rows = list(csv.DictReader(io.StringIO(retort(*command, "--format", "csv").stdout)))
     assert [row["accuracy"] for row in rows] == [str(each["accuracy"]) for each in told]
-    table = retort(*command).stdout
+    table, _, _ = retort(*command).stdout.partition("recall by class")
     rows = [line for line in table.splitlines() if "%" in line and "95%" not in line]
     assert rows
     assert all(
@@ -104,6 +104,41 @@ def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> 
     assert max(map(len, table.splitlines())) <= 80
     assert naming(36, "npz").search(table)
     assert "student" in table  # whose column stays where the others leave little room
+
+
+def test_evaluate_writes_every_class_and_every_cell_of_the_confusion_matrix(
+    student: Path, retort: Retort
+) -> None:
+    command = ("evaluate", "student", "--data", "recorded", "--cache", "cache")
+    (model,) = json.loads(retort(*command, "--format", "json").stdout)
+    classes = json.loads(retort(*command, "--rows", "classes", "--format", "json").stdout)
+    cells = json.loads(retort(*command, "--rows", "confusions", "--format", "json").stdout)
+    assert [row["class"] for row in classes] == ["0", "1", "2"]
+    assert sum(row["images"] for row in classes) == sum(row["images"] for row in cells) == 36
+    right = sum(row["right"] for row in classes)
+    assert right / 36 == pytest.approx(model["accuracy"])
+    assert np.mean([row["recall"] for row in classes]) == pytest.approx(model["balanced_accuracy"])
+    assert right == sum(row["images"] for row in cells if row["class"] == row["predicted"])
+    for rows, written in (("classes", classes), ("confusions", cells)):
+        text = retort(*command, "--rows", rows, "--format", "csv").stdout
+        assert list(csv.DictReader(io.StringIO(text))) == [
+            {key: str(value) for key, value in row.items()} for row in written
+        ]
+
+
+def test_evaluate_shows_the_recalls_and_of_few_classes_the_whole_matrix(
+    student: Path, retort: Retort
+) -> None:
+    command = ("evaluate", "student", "--data", "recorded", "--cache", "cache")
+    whole = retort(*command).stdout
+    (recalls, matrix) = (
+        retort(*command, "--rows", rows).stdout for rows in ("classes", "confusions")
+    )
+    for table in (recalls, matrix):
+        assert max(map(len, whole.splitlines())) <= 80
+        rows = [line for line in table.splitlines() if line.split()[:1] in (["0"], ["1"], ["2"])]
+        assert len(rows) == 3
+        assert all(row in whole for row in rows)
 
 
 def test_evaluate_without_data_says_what_to_pass(student: Path, retort: Retort) -> None:
