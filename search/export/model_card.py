@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from search.data.dataset import DataInfo
 from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import metadata_bytes
+from search.export.card_classes import CardClasses, card_classes
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import CARD_DIGITS, ExportedMeasurements
@@ -80,8 +81,7 @@ class _Card:
         data: the data that the student was trained on.
         provenance: recipe, data and origin.
         figures: rows of a label, the student's value, the teacher's value.
-        by_class: rows of a class, the number of its test images, and the fractions of them that
-            the student and the teacher classify correctly.
+        classes: the tables by class; None if the student was not tested.
         formats: rows of a further file in the folder, and its description.
         snippet: Python code that runs the student without retort; None if there is none.
         runtime: the runtime that served the student when it was measured.
@@ -95,7 +95,7 @@ class _Card:
     data: DataInfo
     provenance: Provenance
     figures: list[tuple[str, str, str]]
-    by_class: list[tuple[str, int, str, str]]
+    classes: CardClasses | None
     formats: list[tuple[str, str]]
     snippet: str | None
     runtime: Runtime
@@ -112,7 +112,7 @@ def model_card(report: Report) -> str:
         data=report.data,
         provenance=report.provenance,
         figures=_figures(report),
-        by_class=_by_class(report),
+        classes=_classes(report),
         formats=[(each.file, _FORMATS[each]) for each in report.formats],
         snippet=snippet(runtime, report.data),
         runtime=runtime,
@@ -203,22 +203,10 @@ def _with_interval(metric: Metric, quality: Quality, images: int) -> str:
     return "not measured" if found is None else interval_text(metric, found, images)
 
 
-def _by_class(report: Report) -> list[tuple[str, int, str, str]]:
-    """Return a row for each class; no rows if the student was not tested."""
+def _classes(report: Report) -> CardClasses | None:
     if report.student is None:
-        return []
-    classes = report.data.classes
-    own = report.student.by_class(len(classes))
-    teachers = report.teacher.by_class(len(classes)) if report.teacher else None
-    return [
-        (
-            name,
-            count,
-            _share(right, count),
-            _share(teachers[place][1], count) if teachers else "not measured",
-        )
-        for place, (name, (count, right)) in enumerate(zip(classes, own, strict=True))
-    ]
+        return None
+    return card_classes(report.student, report.teacher, report.data.classes)
 
 
 def _pretrained_licence(params: Mapping[str, Scalar]) -> str | None:
@@ -227,10 +215,6 @@ def _pretrained_licence(params: Mapping[str, Scalar]) -> str | None:
         return None
     config = timm.get_pretrained_cfg(str(params["student.timm.model"]))
     return (config.license if config else None) or None
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.2%}" if whole else "–"
 
 
 def _code(value: object) -> str:

@@ -1,8 +1,10 @@
 """The model card says what was measured, as the hub reads it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard
@@ -17,6 +19,7 @@ from search.files.filestore import FolderStore
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics, wilson_interval
+from search.objectives.predictions import Predictions
 from search.records import StudyRecord, TrialRecord
 from spaces.pruning.magnitude import Magnitude
 from tests.messages import naming
@@ -104,6 +107,35 @@ def test_every_class_has_a_row_that_adds_up(tested: Tested) -> None:
     assert trial.test
     right = sum(right for _, right in report.student.by_class(3))
     assert right / len(report.student.labels) == pytest.approx(trial.test["accuracy"].value)
+
+
+def _card_of(tested: Tested, wrong: Mapping[int, int], classes: int) -> str:
+    """The card of a student that takes these classes for others, with 10 images of each class."""
+    report, labels = _report(*tested()), np.repeat(np.arange(classes), 10)
+    names = tuple(f"sign {label}" for label in range(classes))
+    found = Predictions(
+        labels=labels,
+        classes=np.array([wrong.get(label, label) for label in labels.tolist()]),
+        confidence=np.ones(len(labels), np.float32),
+    )
+    data = replace(report.data, classes=names)
+    provenance = replace(report.provenance, data=data)
+    return model_card(replace(report, provenance=provenance, student=found, teacher=None))
+
+
+def test_the_card_names_the_worst_classes_and_the_most_confused_pairs(tested: Tested) -> None:
+    card = _card_of(tested, {3: 7, 4: 7}, classes=43)
+    assert any(naming(2, 43).search(line) for line in card.splitlines() if "never right" in line)
+    assert "\n| sign 3 | 10 | 0.00% | sign 7 |\n" in card
+    assert "\n| sign 4 | sign 7 | 10 | 100.00% |\n" in card
+    worst = card.partition("The worst classes:")[2].partition("The most confused pairs:")[0]
+    assert worst.count("\n| sign ") == 10
+
+
+def test_a_card_of_few_classes_lists_each_of_them_once(tested: Tested) -> None:
+    card = _card_of(tested, {}, classes=3)
+    assert card.count("\n| sign 1 |") == 1
+    assert "never right" not in card
 
 
 def test_a_student_that_was_not_tested_claims_nothing_of_the_test_part(
