@@ -1,4 +1,4 @@
-"""Predictions of a student: accuracy by class, and images on which the teacher differs."""
+"""Predictions of a student: results by class, and images on which the teacher differs."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.charts.classes import classes_figure
+from dashboard.panels.by_class import show_by_class
 from dashboard.panels.export import artifact_folder
 from dashboard.panels.messages import show_problem
-from dashboard.panels.plot import show_plot
+from search.analysis.classes import results_by_class
 from search.analysis.examples import DataNames, data_names, prepared_pixels
 from search.errors import RetortError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
@@ -28,8 +28,8 @@ _KINDS = {
 
 
 def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
-    """Show accuracy by class, then images where student and teacher differ, or what is missing."""
-    st.markdown("#### Accuracy by class")
+    """Show results by class, then images where student and teacher differ, or what is missing."""
+    st.markdown("#### Results by class")
     try:
         folder = artifact_folder(study, trial)
         if folder is None:
@@ -57,21 +57,13 @@ def _show(
     student: Predictions,
     teacher: Predictions | None,
 ) -> None:
-    count = len(names.classes)
     if teacher is not None and not np.array_equal(teacher.labels, student.labels):
         st.caption(
             "The teacher's predictions on this machine are of other images, so they are not shown."
         )
         teacher = None
-    show_plot(
-        classes_figure(
-            names.classes,
-            student.by_class(count),
-            None if teacher is None else teacher.by_class(count),
-        ),
-        key=f"plot.{study.name}.classes",
-        alt=f"Accuracy by class of trial {trial.number} and the teacher, on validation images",
-    )
+    known = None if teacher is None else results_by_class(teacher, names.classes)
+    show_by_class(trial, results_by_class(student, names.classes), known)
     if teacher is not None:
         _show_disagreements(study, names, student, teacher)
 

@@ -49,14 +49,14 @@ def test_a_point_leads_to_its_trial_which_is_exported_and_found_again_by_its_lin
     settle(page)
     number = page.url.rpartition("trial=")[2]
     page.get_by_role("link", name=f"Open trial {number}").last.click()
-    page.get_by_role("heading", name="Accuracy by class").wait_for(timeout=WAIT_MS)
+    page.get_by_role("heading", name="Results by class").wait_for(timeout=WAIT_MS)
     settle(page)
     names = download_student(page, tmp_path / "student.zip")
     assert {"model.onnx", "recipe.json", "SHA256SUMS", "README.md"} <= names
     again = visit(page.url.removeprefix(f"{demo.address}/"), at=demo)
     again.get_by_role("heading", name=f"Trial {number}").wait_for(timeout=WAIT_MS)
     assert again.get_by_role("heading", name="Effect of each stage").is_visible()
-    assert again.get_by_role("heading", name="Accuracy by class").is_visible()
+    assert again.get_by_role("heading", name="Results by class").is_visible()
 
 
 def test_every_page_is_drawn(visit: Visit, demo: Served, screenshots: Path) -> None:

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import pytest
 
 from dashboard.charts.agreement import agreement_figure
-from dashboard.charts.classes import classes_figure
 from dashboard.charts.curves import curves_figure
 from dashboard.charts.influence import contour_figure, importance_figure, slice_figure
 from dashboard.charts.measures import objective_measures
@@ -115,23 +114,6 @@ def test_a_complete_trial_has_a_row_for_accuracy_size_and_latency(
     figure = waterfall_figure(found, OBJECTIVES.values())
     assert figure is not None
     assert [trace.yaxis for trace in figure.data if trace.type == "waterfall"] == ["y", "y2", "y3"]
-
-
-def test_the_class_on_which_the_student_is_worst_comes_first() -> None:
-    figure = classes_figure(["<b>", "b", "c"], [(10, 9), (10, 2), (4, 0)], [(10, 10)] * 3)
-    gaps, teacher, student = figure.data
-    assert list(gaps.x[:3]) == [0, 1, None]
-    assert list(student.text) == list(figure.layout.yaxis.ticktext) == ["c", "b", "&lt;b&gt;"]
-    assert list(student.x) == [0, 0.2, 0.9]
-    assert list(teacher.x) == [1, 1, 1]
-
-
-def test_classes_without_images_are_left_out_and_names_that_begin_alike_have_own_rows() -> None:
-    names = [f"Animalia_Arthropoda_Insecta_Lepidoptera_{letter}" for letter in "ab"]
-    figure = classes_figure([*names, "owl"], [(10, 9), (10, 2), (0, 0)], None)
-    (student,) = figure.data
-    assert list(student.y) == [0, 1]
-    assert list(student.x) == [0.2, 0.9]
 
 
 def test_agreement_is_written_into_its_field() -> None:
