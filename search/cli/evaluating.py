@@ -62,7 +62,7 @@ def verify(
     cache: Cache = _CACHE,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Check model.pt2 too. Loading it can run code that it holds."),
+        typer.Option("--trust", help="Run code of the folder: model.pt2, a changed preprocess.py."),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -112,7 +112,7 @@ def _print_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
     say(f"  {measured} on validation images; {tested}")
     say(f"\nto check it again: retort verify {folder} --data recorded")
     provenance = read_provenance(folder)
-    if code := snippet(provenance.served_by, provenance.data):
+    if code := snippet(provenance.served_by):
         say(f"to run it in its folder with {provenance.served_by.title}, NumPy and Pillow:\n")
         say(code)
 

@@ -7,6 +7,7 @@ model.…                  the measured file of its runtime
 recipe.json              the recipe, the measurements, and their origin
 predictions.npz          the student's predictions for the validation and the test images
 teacher_predictions.npz  the teacher's predictions for the same images
+preprocess.py            reads an image file as the student's input; see `search.data.preprocess`
 SHA256SUMS               the checksums of the other files
 
 and the student in the further formats that were requested; see `search.export.formats`.
@@ -21,8 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from search.data.dataset import DataInfo, normalize
-from search.data.images import converted, square
+from search.data.dataset import DataInfo
+from search.data.preprocess import normalized, square, upright
 from search.errors import BadInput
 from search.evaluation.artifact import (
     RECIPE,
@@ -42,6 +43,7 @@ from search.evaluation.predictions_file import (
 from search.export.float_network import with_quantized_weights
 from search.export.formats import ExportFormat
 from search.export.model_card import Report, model_card
+from search.export.preprocess_file import write_preprocess
 from search.export.record import ExportedMeasurements, write_export_record
 from search.export.timm_config import write_config
 from search.export.writers import WriterSource, write_formats
@@ -92,6 +94,7 @@ def export_student(
         write_weights(folder / WEIGHTS, network)
         write_export_record(folder, study, trial)
         write_config(folder, network, provenance)
+        write_preprocess(folder)
         source = WriterSource(folder=folder, network=network, provenance=provenance)
         write_formats(source, formats, folder)
         _write_findings(folder, study, trial, provenance, formats=formats)
@@ -130,6 +133,9 @@ def _write_findings(
 class Transform:
     """Transform from an image to the student's input, the same as for its training images.
 
+    It reads an image that Pillow has opened as preprocess.py reads its file. A JPEG of more than
+    2²⁶ pixels must not be decoded yet, so that it can be decoded at half its size.
+
     Args:
         data: the student's data.
     """
@@ -140,8 +146,8 @@ class Transform:
     def __call__(self, image: Image.Image) -> Tensor:
         """Return [channels, size, size], float32, normalised."""
         data = self._data
-        pixels = square(converted(image, "L" if data.channels == 1 else "RGB"), data.image_size)
-        return normalize(torch.tensor(pixels), data.mean, data.std)
+        pixels = square(upright(image, data.channels), data.image_size)
+        return torch.from_numpy(normalized(pixels, data.mean, data.std))
 
 
 class ServedStudent(nn.Module):

@@ -29,8 +29,8 @@ _FORMATS = {
     ExportFormat.FP16: "the network with float16 weights and float32 inputs and outputs",
     ExportFormat.UINT8: (
         "the measured file with its preprocessing. The input is `pixels`, [batch, height, width, "
-        "channels], uint8, of any size; cropped and resized pixels differ by at most 2 of 255 "
-        "levels from Pillow's"
+        "channels], uint8, of any size, such as `decoded(path)[None]` of preprocess.py. Cropped "
+        "and resized pixels differ by at most 2 of 255 levels from Pillow's"
     ),
     ExportFormat.PT2: (
         "the float32 network as torch.export saves it. Loading it can run code that the file "
@@ -114,7 +114,7 @@ def model_card(report: Report) -> str:
         figures=_figures(report),
         classes=_classes(report),
         formats=[(each.file, _FORMATS[each]) for each in report.formats],
-        snippet=snippet(runtime, report.data),
+        snippet=snippet(runtime),
         runtime=runtime,
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
         licence=licence,

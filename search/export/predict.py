@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from search.data.dataset import normalize
 from search.data.images import load_image
+from search.data.preprocess import normalized
 from search.evaluation.artifact import read_provenance
 
 
@@ -36,8 +35,8 @@ def predict(
     data, runtime = provenance.data, provenance.served_by
     served = runtime.load(folder / runtime.file, threads=1)
     for path in images:
-        pixels = torch.tensor(load_image(path, data.image_size, data.channels))
-        (logits,) = served.predict(normalize(pixels[None], data.mean, data.std).numpy())
+        pixels = load_image(path, data.image_size, data.channels)
+        (logits,) = served.predict(normalized(pixels, data.mean, data.std)[None])
         exponentials = np.exp(logits - logits.max())
         probabilities = exponentials / exponentials.sum()
         order = np.argsort(-probabilities, kind="stable")

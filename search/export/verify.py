@@ -17,6 +17,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import TEACHER_PREDICTIONS
 from search.export.format_checks import ExportedFormats, probes
 from search.export.images import DEFAULT_CACHE, open_images
+from search.export.preprocess_file import preprocess_check
 from search.export.record import CARD_DIGITS, ExportRecord, read_export_record
 from search.files.reading import read_limited
 from search.objectives.budget import Budget
@@ -49,7 +50,8 @@ def verify(
         folder: a folder that `retort export` wrote.
         data: the images; see `given` of `search.export.images.open_images`.
         cache: the folder of prepared data.
-        trust: load model.pt2 too, although loading it can run code that it contains.
+        trust: load model.pt2 too, and run a preprocess.py that is not this retort's own, although
+            both can run code of the folder's author.
         progress: called with a line of text about the current step.
 
     Raises:
@@ -66,6 +68,7 @@ def verify(
         dataset, reason = None, str(error)
     images = probes(dataset, info)
     yield from ExportedFormats(folder, info, images, trust=trust).checks()
+    yield preprocess_check(folder, info, trust=trust)
     yield from _quality_checks(folder, record, dataset, info, reason)
     file = folder / runtime.file
     shape = (info.channels, info.image_size, info.image_size)

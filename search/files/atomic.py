@@ -18,6 +18,7 @@ CHECKSUMS = "SHA256SUMS"
 # Enough for a hundred thousand files; a folder of retort contains about ten.
 MOST_LIST_BYTES = 2**24
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024  # file system limits, in bytes and characters
+_COMPILED = "__pycache__"
 
 
 @contextmanager
@@ -139,8 +140,9 @@ def damaged_files(folder: Path) -> list[str]:
     """Return a text for each file that differs from SHA256SUMS or is not listed there.
 
     A missing SHA256SUMS counts as damaged. An unlisted file counts as damage, since it can mean
-    that the list was truncated. Only regular files in the folder are opened: a list of unknown
-    origin can name any file of this machine, and a link can point to any.
+    that the list was truncated. Python's __pycache__ is left out, since Python writes it when it
+    imports preprocess.py. Only regular files in the folder are opened: a list of unknown origin can
+    name any file of this machine, and a link can point to any.
 
     Raises:
         OSError: the folder can't be read.
@@ -217,10 +219,11 @@ def _write_checksums(folder: Path) -> None:
 
 
 def _entries(folder: Path) -> list[str]:
-    """Return the files, links and pipes in the folder and below, without the subfolders."""
+    """Return the files, links and pipes in the folder and below, except in __pycache__."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     names = (path.relative_to(folder).as_posix() for path in paths)
-    return [name if name.isprintable() else repr(name) for name in names]
+    own = (name for name in names if not name.startswith(f"{_COMPILED}/"))
+    return [name if name.isprintable() else repr(name) for name in own]
 
 
 def _names(folder: Path) -> list[str]:

@@ -33,17 +33,12 @@ ONNX_ERRORS: tuple[type[Exception], ...] = (
 """Errors of ONNX Runtime for a file that it can't load or run; they have no common base class."""
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _LOADING_CODE = """\
-import json, numpy, onnxruntime
-from PIL import Image
+import onnxruntime
+from preprocess import labels, preprocess
 
 session = onnxruntime.InferenceSession("{file}")
-labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-size, mean, std = {size}, numpy.float32({mean}), numpy.float32({std})
-image = Image.open("image.png").convert("{mode}")
-side, (left, top) = min(image.size), [(length - min(image.size)) // 2 for length in image.size]
-image = image.resize((size, size), Image.BILINEAR, box=(left, top, left + side, top + side))
-pixels = (numpy.asarray(image, numpy.float32).reshape(size, size, -1) / 255 - mean) / std
-print(labels[session.run(None, {{"input": pixels.transpose(2, 0, 1)[None]}})[0].argmax()])
+(logits,) = session.run(None, {{"input": preprocess("image.png")}})
+print(labels()[logits.argmax()])
 """
 
 

@@ -96,8 +96,8 @@ class Runtime(ABC):
         file: the name of the served file in an artifact or an exported folder. The runtime must
             need no other file, and no other runtime may have the same suffix.
         library: the Hugging Face hub's name for the library that loads the file.
-        loading_code: Python code that classifies an image with only this runtime, as a format
-            string with `{file}`, `{mode}`, `{size}`, `{mean}` and `{std}`. None if there is none.
+        loading_code: Python code that classifies an image with only this runtime and the folder's
+            preprocess.py, as a format string with `{file}`. None if there is none.
         file_version: bump it when the runtime writes another file for the same student. Costs that
             were measured before are then invalid.
     """

@@ -15,6 +15,7 @@ from search.config.study import DataSettings
 from search.data.dataset import Labels
 from search.data.images import decode, must_be_sound
 from search.data.pictures import Pictures
+from search.data.preprocess import upright
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
 
@@ -41,8 +42,7 @@ class TimmPictures(Pictures):
         place = int(self.items[index])
         if not hasattr(self._images, "reader"):  # torchvision's data sets return decoded images
             with must_be_sound(self.name(index)):
-                image: Image.Image = self._images[place][0]
-                return image.convert("L" if self.channels == 1 else "RGB")
+                return upright(self._images[place][0], self.channels)
         # Not `self._images[place]`: for a damaged image, it silently returns the next one.
         with must_be_sound(self.name(index)):
             file, *_ = self._images.reader[place]

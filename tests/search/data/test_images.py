@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.data.images import load_image, square
+from search.data.images import decode, load_image, square
+from search.data.preprocess import ORIENTATION
 from search.data.views import Crop
 from search.errors import DataError
 from tests.messages import naming
@@ -52,15 +53,93 @@ def test_fault_22_a_palette_is_looked_up(tmp_path):
 def test_a_palette_with_transparency_is_looked_up(tmp_path):
     image = flat("P", 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
-    path = saved(tmp_path, image, "p.png", transparency=b"\x00\x80")
+    path = saved(tmp_path, image, "p.png", transparency=b"\x00\xff")
     assert load_image(path, 8, 3)[:, 0, 0].tolist() == [10, 200, 30]
 
 
-@pytest.mark.parametrize("name", ["sixteen.png", "sixteen.tif"])
-def test_fault_22_sixteen_bits_are_scaled_not_clipped(tmp_path, name):
-    values = np.full((9, 9), 0x8080, dtype=np.uint16)
+@pytest.mark.parametrize(
+    ("mode", "color"), [("RGBA", (0, 50, 100)), ("LA", (50,)), ("PA", (50,)), ("RGBA", (255, 0, 0))]
+)
+def test_fault_39_a_half_transparent_colour_is_mixed_with_white(tmp_path, mode, color):
+    image = flat(mode, (*color, 51))
+    if mode == "PA":
+        image.putpalette([step for value in range(256) for step in [value] * 3])
+    path = saved(tmp_path, image, "a.tif" if mode == "PA" else "a.png")
+    expected = [round(255 - (255 - value) * 51 / 255) for value in color]
+    assert load_image(path, 8, 3)[:, 0, 0].tolist() == expected * (3 // len(color))
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "webp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_fault_39_noise_under_alpha_0_is_white(tmp_path, kind, channels):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    noise[..., 3] = 0
+    options = {"lossless": True, "exact": True} if kind == "webp" else {}
+    path = saved(tmp_path, Image.fromarray(noise), f"a.{kind}", **options)
+    assert np.array_equal(np.asarray(Image.open(path)), noise)
+    assert (load_image(path, 8, channels) == 255).all()
+
+
+def test_fault_39_a_transparent_colour_of_a_palette_is_white(tmp_path):
+    image = flat("P", 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    for name in ("a.png", "a.gif"):
+        path = saved(tmp_path, image, name, transparency=1)
+        assert (load_image(path, 8, 3) == 255).all(), name
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.uint8, 77), (np.uint16, 300)])
+def test_fault_39_the_transparent_value_of_a_grey_image_is_white(tmp_path, kind, value):
+    values = np.array([[value, value], [0, 0]], kind)
+    path = saved(tmp_path, Image.fromarray(values), "a.png", transparency=value)
+    assert load_image(path, 2, 1).tolist() == [[[255, 255], [0, 0]]]
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("sixteen.png", "<"), ("sixteen.tif", "<"), ("sixteen.tif", ">")]
+)
+def test_fault_22_sixteen_bits_are_scaled_not_clipped(tmp_path, name, order):
+    values = np.full((9, 9), 0x8080, dtype=f"{order}u2")
     image = load_image(saved(tmp_path, Image.fromarray(values), name), 8, 3)
     assert (image == 0x80).all()
+
+
+# What a camera stores in a file of each orientation, if it sees the first picture.
+STORED = {
+    1: [[1, 2, 3], [4, 5, 6]],
+    2: [[3, 2, 1], [6, 5, 4]],
+    3: [[6, 5, 4], [3, 2, 1]],
+    4: [[4, 5, 6], [1, 2, 3]],
+    5: [[1, 4], [2, 5], [3, 6]],
+    6: [[3, 6], [2, 5], [1, 4]],
+    7: [[6, 3], [5, 2], [4, 1]],
+    8: [[4, 1], [5, 2], [6, 3]],
+}
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_fault_39_an_image_is_turned_as_its_orientation_says(tmp_path, kind, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = Image.fromarray(np.array(STORED[orientation], np.uint8) * 40)
+    options = {"lossless": True} if kind == "webp" else {}
+    path = saved(tmp_path, stored, f"a.{kind}", exif=exif, **options)
+    image = decode(path, 1, name="a")
+    assert (np.asarray(image) // 40).tolist() == STORED[1]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 500])
+def test_an_unknown_orientation_turns_nothing(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = saved(tmp_path, Image.new("L", (3, 2), 9), "a.png", exif=exif)
+    assert decode(path, 1, name="a").size == (3, 2)
+
+
+def test_damaged_exif_turns_nothing(tmp_path):
+    path = saved(tmp_path, Image.new("L", (3, 2), 9), "a.png", exif=b"Exif\0\0MM\0\x2b")
+    assert decode(path, 1, name="a").size == (3, 2)
 
 
 def test_one_bit_becomes_black_and_white(tmp_path):
@@ -122,6 +201,27 @@ def test_fault_22_what_is_no_image_is_refused(tmp_path, content):
 def test_fault_22_a_decompression_bomb_is_refused(tmp_path, side):
     path = saved(tmp_path, Image.new("1", (side, side)), "bomb.png")
     with pytest.raises(DataError, match=naming(path)):
+        load_image(path, 8, 3)
+
+
+def test_fault_39_a_jpeg_of_more_pixels_is_decoded_at_half_its_size(tmp_path):
+    halves = Image.new("L", (8_300, 8_200), 40)
+    halves.paste(200, (4_150, 0, 8_300, 8_200))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    image = decode(saved(tmp_path, halves, "a.jpg", exif=exif), 1, name="a")
+    assert image.size == (4_100, 4_150)
+    above, *_, below = square(image, 8)[0, :, 0].tolist()
+    assert abs(above - 40) <= 1
+    assert abs(below - 200) <= 1
+
+
+def test_fault_39_a_jpeg_that_claims_four_gigapixels_is_refused(tmp_path, save_image):
+    path = save_image(tmp_path / "a.jpg")
+    content = path.read_bytes()
+    head = content.index(b"\xff\xc0") + 5  # height and width in the frame's header
+    path.write_bytes(content[:head] + b"\xff\xdc\xff\xdc" + content[head + 4 :])
+    with pytest.raises(DataError, match=naming(path, 2**28)):
         load_image(path, 8, 3)
 
 
