@@ -67,6 +67,11 @@ def test_sql_is_known_to_the_storage_alone() -> None:
     assert offences("search", {"sqlalchemy", "alembic"}, but=("search/storage/",)) == []
 
 
+def test_fault_39_the_preprocessing_that_is_exported_needs_numpy_and_pillow_alone() -> None:
+    imported = {name.partition(".")[0] for name in imports(ROOT / "search/data/preprocess.py")}
+    assert imported - sys.stdlib_module_names == {"numpy", "PIL"}
+
+
 def room_of(module: str) -> str:
     """A package of `search`, or a file beside them; `spaces` and `dashboard` are one room each."""
     return ".".join(module.split(".")[: 2 if module.startswith("search.") else 1])

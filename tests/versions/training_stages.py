@@ -16,6 +16,7 @@ from search.data.joined import JoinedPart
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import ArrayPictures
 from search.data.prepare import prepare
+from search.data.preprocess import ORIENTATION
 from search.data.views import View, crops_of, resize_batch, view_of
 from search.files.filestore import FolderStore
 from search.teachers.adapters import AdaptedTeacher, Ensemble
@@ -51,11 +52,14 @@ def _images(_: Path) -> Numbers:
     deep = Image.fromarray(noise[:, :, 0].astype(np.uint16) * 257)
     modes = {"colours": Image.fromarray(noise), "grey": deep, "palette": Image.fromarray(noise)}
     modes["palette"] = modes["palette"].quantize(8)
+    modes["transparent"] = Image.fromarray(np.dstack([noise, noise[..., :1]]))
+    modes["turned"] = Image.fromarray(noise)
+    modes["turned"].getexif()[ORIENTATION] = 6
     (crop,) = crops_of(torch.tensor([3]), VIEWS[1])
     found: Numbers = {}
     for name, image in modes.items():
         file = io.BytesIO()
-        image.save(file, "PNG")
+        image.save(file, "PNG", exif=image.getexif())
         for channels in (1, 3):
             decoded = decode(file, channels, name=name)
             shown = [square(decoded, 7), square(decoded, 7, crop)]

@@ -53,11 +53,11 @@ def test_an_export_is_a_folder_whose_checksums_hold(tested: Tested, tmp_path: Pa
     folder = export_student(*tested(), tmp_path / "student")
     assert {path.name for path in folder.iterdir()} == {
         "README.md", "config.json", "SHA256SUMS", RECIPE, WEIGHTS, SERVED, "predictions.npz",
-        "teacher_predictions.npz",
+        "teacher_predictions.npz", "preprocess.py",
     }  # fmt: skip
     command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
     checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    assert checked.stdout.count(": OK") == 7
+    assert checked.stdout.count(": OK") == 8
 
 
 def test_the_measured_file_is_handed_over_as_it_is(

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,15 +104,14 @@ def test_onnx_runtime_and_pillow_alone_name_the_class_of_every_test_image_as_mea
     methods = {"quantization": Int8Static()} if quantized else {}
     folder = export_student(*tested(**methods), tmp_path / "student")
     measured = read_predictions(folder / PREDICTIONS)["test"].classes
-    code = re.search(
-        r"```python\n(import json.*?)```", (folder / "README.md").read_text(), re.DOTALL
-    )
+    card = (folder / "README.md").read_text()
+    code = re.search(r"```python\n(import onnxruntime.*?)```", card, re.DOTALL)
     assert code
-    assert len(code[1].replace("\n\n", "\n").splitlines()) == 10
+    assert len(code[1].splitlines()) <= 10
     places = range(len(measured))
     for place, batch in zip(places, context.dataset.test.batches(1), strict=True):
         Image.fromarray(batch.images[0, 0].numpy()).save(tmp_path / f"{place}.png")
-    # The ten lines as they are, for one image after another.
+    # The lines as they are, for one image after another.
     looped = (
         f"{ALONE}\ncode = {code[1]!r}\n"
         f"for place in range({len(measured)}):\n"
@@ -123,33 +121,18 @@ def test_onnx_runtime_and_pillow_alone_name_the_class_of_every_test_image_as_mea
     assert told == [context.dataset.info.classes[place] for place in measured]
 
 
-def test_the_ten_lines_of_the_readme_are_those_of_a_card(context: StudyContext) -> None:
-    info = replace(
-        context.dataset.info,
-        channels=3,
-        image_size=64,
-        mean=(0.48, 0.45, 0.41),
-        std=(0.23, 0.22, 0.22),
-    )
-    assert snippet(OnnxRuntime(), info) in _blocks()
+def test_the_lines_of_the_readme_are_those_of_a_card() -> None:
+    assert snippet(OnnxRuntime()) in _blocks()
 
 
-def test_the_ten_lines_cut_the_square_out_of_a_picture_as_training_did(
-    tested: Tested, context: StudyContext, tmp_path: Path
+def test_a_folder_whose_preprocessing_python_has_compiled_is_still_whole(
+    tested: Tested, tmp_path: Path
 ) -> None:
     folder = export_student(*tested(), tmp_path / "student")
-    noise = np.random.default_rng(0).integers(0, 256, (61, 97, 3), np.uint8)
-    picture = Image.fromarray(noise)
-    picture.save(folder / "image.png")
-    code = snippet(OnnxRuntime(), context.dataset.info)
-    _run(f"{ALONE}{code}numpy.save('pixels.npy', pixels)\n", folder)
-    _, transform, _ = load(_without(folder, "image.png", "pixels.npy"))
-    expected = transform(picture).numpy().transpose(1, 2, 0)
-    assert np.array_equal(np.load(tmp_path / "pixels.npy"), expected)
-
-
-def _without(folder: Path, *names: str) -> Path:
-    """Moves files that a test added out of the folder, whose checksums list all that is in it."""
-    for name in names:
-        (folder / name).rename(folder.parent / name)
-    return folder
+    Image.new("RGB", (97, 61)).save(tmp_path / "image.png")
+    code = snippet(OnnxRuntime())
+    assert code
+    compiling = "import sys\nsys.dont_write_bytecode = False\n"
+    _run(compiling + ALONE + code.replace("image.png", "../image.png"), folder)
+    assert list((folder / "__pycache__").iterdir())
+    assert load(folder).labels

@@ -23,6 +23,7 @@ from search.export.evaluated_model import open_model
 from search.export.exporting import export_student
 from search.export.formats import ExportFormat
 from search.export.images import RECORDED, open_images
+from search.export.preprocess_file import PREPROCESS
 from search.export.record import ExportRecord, read_export_record
 from search.export.verify import verify
 from search.files.atomic import CHECKSUMS, file_digest
@@ -160,6 +161,57 @@ def test_another_network_under_its_name_is_found_out(
     assert found[SERVED].holds is False
     assert found["retort"].holds is False
     assert found[ExportFormat.UINT8.file].holds is False
+
+
+def _preprocessing(folder: Path, changed: str) -> None:
+    text = (folder / PREPROCESS).read_text()
+    _rewrite(folder, PREPROCESS, f"{text}\n{changed}\n".encode())
+
+
+def test_fault_39_the_folder_reads_every_kind_of_image_file_as_retort_does(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    check = checked(export_student(*tested(), tmp_path / "student"))[PREPROCESS]
+    assert check.holds is True
+    assert naming("7 of 7").search(check.found)
+
+
+def test_preprocessing_that_is_not_retorts_own_is_run_only_on_trust(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    _preprocessing(folder, f"open({str(tmp_path / 'run')!r}, 'w').close()")
+    check = checked(folder)[PREPROCESS]
+    assert check.holds is None
+    assert naming("--trust").search(check.found)
+    assert not (tmp_path / "run").exists()
+    assert checked(folder, trust=True)[PREPROCESS].holds is True
+    assert (tmp_path / "run").exists()
+
+
+def test_preprocessing_that_reads_otherwise_is_found_out(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    _preprocessing(folder, "_TURNS.clear()")
+    check = checked(folder, trust=True)[PREPROCESS]
+    assert check.holds is False
+    assert naming("6 of 7").search(check.found)
+    _preprocessing(folder, "raise SystemExit('no such luck')")
+    check = checked(folder, trust=True)[PREPROCESS]
+    assert check.holds is False
+    assert naming("no such luck").search(check.found)
+
+
+def test_compiled_preprocessing_supports_no_claim(
+    tested: Tested, checked: Checked, tmp_path: Path
+) -> None:
+    folder = export_student(*tested(), tmp_path / "student")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "preprocess.cpython-311.pyc").write_bytes(b"anything")
+    check = checked(folder)[PREPROCESS]
+    assert check.holds is None
+    assert naming("__pycache__").search(check.found)
 
 
 def test_a_card_that_boasts_is_found_out(tested: Tested, checked: Checked, tmp_path: Path) -> None:
