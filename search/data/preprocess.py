@@ -132,6 +132,7 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
     elif image.getbands()[-1] in ("A", "a") or "transparency" in image.info:
         image = _on_white(image)
     image = image.convert("L" if channels == 1 else "RGB")
+    image.info.clear()  # so that a second call turns nothing
     return image if turn is None else image.transpose(turn)
 
 

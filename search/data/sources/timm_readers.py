@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from search.config.study import DataSettings
 from search.data.dataset import Labels
 from search.data.images import decode, must_be_sound
 from search.data.pictures import Pictures
+from search.data.preprocess import read as read_image
 from search.data.preprocess import upright
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.errors import DataError
@@ -33,7 +34,10 @@ class TimmPictures(Pictures):
 
     @cached_property
     def _images(self) -> Any:
-        return open_split(**self.origin)
+        images = open_split(**self.origin)
+        if hasattr(images, "loader"):  # torchvision's own converts every image by `convert("RGB")`
+            images.loader = partial(read_image, channels=self.channels)
+        return images
 
     def name(self, index: int) -> str:
         return f"image {self.items[index]} of {self.origin['name']}, {self.origin['split']}"

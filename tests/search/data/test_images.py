@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from search.data.images import decode, load_image, square
-from search.data.preprocess import ORIENTATION
+from search.data.preprocess import ORIENTATION, upright
 from search.data.views import Crop
 from search.errors import DataError
 from tests.messages import naming
@@ -127,6 +127,13 @@ def test_fault_39_an_image_is_turned_as_its_orientation_says(tmp_path, kind, ori
     path = saved(tmp_path, stored, f"a.{kind}", exif=exif, **options)
     image = decode(path, 1, name="a")
     assert (np.asarray(image) // 40).tolist() == STORED[1]
+
+
+def test_an_image_that_is_upright_already_is_not_turned_again(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    image = decode(saved(tmp_path, Image.new("L", (3, 2)), "a.png", exif=exif), 1, name="a")
+    assert image.size == upright(image, 1).size == (2, 3)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 500])

@@ -3,9 +3,13 @@ import importlib.util
 import tarfile
 import warnings
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from search.config.study import DataSettings
+from search.data.images import load_image
+from search.data.preprocess import ORIENTATION
 from search.data.sources.registry import has_mirror_images
 from search.errors import DataError
 from tests.messages import naming
@@ -58,6 +62,25 @@ def test_a_damaged_image_is_skipped_and_not_replaced_by_its_neighbour(
     ).info
     assert len(info.corrupt) == 1
     assert sum(vars(info.sizes).values()) == 40
+
+
+@pytest.mark.parametrize("name", ["folder", "torch/folder"])
+def test_fault_39_timm_and_torchvision_read_files_as_retort_does(tmp_path, prepared, fill, name):
+    fill(tmp_path / "data", images=20)
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 4), np.uint8)
+    turned = Image.Exif()
+    turned[ORIENTATION] = 6
+    for place, label in enumerate(("ant", "bee")):
+        folder = tmp_path / "data" / label
+        Image.fromarray(noise[place:]).save(folder / "alpha.png")
+        Image.fromarray(noise[place:, :, :3]).save(folder / "turned.png", exif=turned)
+        Image.fromarray(noise[place:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    data = prepared(source="timm", name=name, path=tmp_path / "data")
+    parts = (data.training, data.validation, data.test)
+    found = {image.numpy().tobytes() for part in parts for image in next(part.batches(99)).images}
+    files = [*(tmp_path / "data").rglob("*.png")]
+    assert found == {load_image(file, 8, 3).tobytes() for file in files}
+    assert len(found) == len(files) == 46
 
 
 def test_a_link_to_nothing_is_a_damaged_image(tmp_path, prepared, fill):
