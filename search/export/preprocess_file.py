@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -101,7 +102,7 @@ def _written(folder: Path) -> Iterator[Path]:
     colours, turned = Image.fromarray(noise[:, :, :3]), Image.Exif()
     turned[preprocess.ORIENTATION] = 6
     palette = colours.quantize(8)
-    files = (
+    files: tuple[tuple[str, Image.Image, dict[str, Any]], ...] = (
         ("deep.png", Image.fromarray(deep), {}),
         ("deep.tif", Image.fromarray(deep.astype(">u2")), {}),
         ("cmyk.jpg", colours.convert("CMYK"), {}),
