@@ -271,7 +271,7 @@ class Feasibility:
         """
         reason = self.budget.explain(least_cost(cost, recipe) if recipe else cost)
         if reason and basis is Basis.BOUND:
-            reason = f"even the lower bound is too high: {reason}"
+            reason = f"lower bound: {reason}"
         return CostVerdict(admitted=not reason, cost=cost, reason=reason, basis=basis)
 
     def _learn_law(self, recipe: Recipe, shape: Shape) -> bool:
