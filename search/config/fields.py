@@ -10,6 +10,9 @@ from search.files.filestore import check_url, is_url
 from search.files.paths import expanded, expanded_url
 from search.storage.store_url import expanded_store
 
+GROUP_WAYS = ("folder", "prefix")
+"""The named ways to find the group of an image."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -37,6 +40,23 @@ def _as_factory(factory: str) -> str:
 
 
 Factory = Annotated[str, AfterValidator(_as_factory)]
+
+
+def is_group_rule(rule: str) -> str:
+    """Return a rule for groups of images, if it names a way or is a regular expression."""
+    if rule in GROUP_WAYS:
+        return rule
+    try:
+        re.compile(rule)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(
+            f"must be {' or '.join(GROUP_WAYS)}, or a regular expression, but got {rule!r} "
+            f"({error})"
+        ) from error
+    return rule
+
+
+GroupRule = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(is_group_rule)]
 
 
 def is_name(name: str) -> str:

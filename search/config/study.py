@@ -10,7 +10,16 @@ from pydantic import (
     model_validator,
 )
 
-from search.config.fields import Address, AnyPath, Factory, Section, Share, StoreUrl, is_name
+from search.config.fields import (
+    Address,
+    AnyPath,
+    Factory,
+    GroupRule,
+    Section,
+    Share,
+    StoreUrl,
+    is_name,
+)
 from search.config.target_settings import TargetSettings
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
@@ -26,7 +35,8 @@ class DataSettings(Section):
     If the data have a validation and a test part, both are used unchanged. If they have one of the
     two (an image folder's `val/`, CIFAR's test batch), it is the test part, which no decision of
     the search uses, and validation is split off training. If they have neither, both are split off
-    training. Each split draws at random from each class; the seed determines the draw.
+    training. Each split draws at random from each class; the seed determines the draw. With
+    `groups`, it draws whole groups.
     """
 
     source: Literal[
@@ -40,6 +50,18 @@ class DataSettings(Section):
     unlabelled: AnyPath | None = Field(
         None,
         description="folder of images without labels, for methods that need no labels (label_free)",
+    )
+    follow_links: bool = Field(
+        False,
+        description="use files and folders outside of path and unlabelled if links lead to them; "
+        "links inside are always followed",
+    )
+    groups: GroupRule | None = Field(
+        None,
+        description="how the path of an image below the class folders' folder names its group, "
+        "such as a scene, which a split keeps in one part: folder, prefix (the folder, and the "
+        "file's name up to its last number), or a regular expression whose parentheses match the "
+        "group",
     )
     name: str | None = Field(None, description="name of a timm data set, such as hfds/food101")
     image_size: int = Field(
@@ -64,7 +86,9 @@ class DataSettings(Section):
     )
     shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
     flip: bool | None = Field(
-        None, description="mirror views at random; null: true except for digits and MNIST"
+        None,
+        description="mirror views at random; null: true except for digits and MNIST. Set false "
+        "where left and right matter, as for signs, digits and text",
     )
     in_memory: Bytes = Field(
         2 * 10**9,
@@ -78,6 +102,16 @@ class DataSettings(Section):
             raise ValueError("source timm needs the data set's name, such as name: hfds/food101")
         if self.source not in ("digits", "timm") and self.path is None:
             raise ValueError(f"source {self.source} needs a path")
+        if self.groups is not None and self.source != "folder":
+            raise ValueError(
+                "groups come from the paths of images, so they need source: folder, but the "
+                f"source is {self.source}: leave groups out"
+            )
+        if self.follow_links and self.source != "folder" and self.unlabelled is None:
+            raise ValueError(
+                "follow_links needs a folder of images: leave it out, or set source: folder or "
+                "unlabelled"
+            )
         return self
 
 

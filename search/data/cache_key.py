@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from search.config.study import DataSettings
+from search.data.image_kinds import SUFFIXES
 from search.data.prepared import FORMAT
 
 
 def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int]) -> str:
     """Return the name of the data set for these settings and files, without reading the files.
 
-    The name depends on the name, size and time of change of every file.
+    The name depends on the name, size and time of change of every file, and on the kinds of images
+    that can be read here.
 
     Args:
         settings: the `data` section of a study file.
@@ -24,26 +26,37 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
         OSError: a folder can't be listed.
     """
     key = hashlib.sha256()
-    key.update(json.dumps([FORMAT, versions, seed, settings.model_dump(mode="json")]).encode())
+    typed = settings.model_dump(mode="json")
+    key.update(json.dumps([FORMAT, versions, seed, typed, sorted(SUFFIXES)]).encode())
     # The Hugging Face library changes files in its folder whenever it reads the data.
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):
-        for line in sorted(_stamps(settings.path.expanduser().absolute())):
-            key.update(os.fsencode(line))
+        key.update(_all_stamps(settings.path, settings))
     if settings.unlabelled is not None:
-        for line in sorted(_stamps(settings.unlabelled.expanduser().absolute())):
-            key.update(os.fsencode(line))
+        key.update(_all_stamps(settings.unlabelled, settings))
     return f"{settings.source}-{key.hexdigest()[:24]}"
 
 
-def _stamps(path: Path) -> Iterator[str]:
+def _all_stamps(path: Path, settings: DataSettings) -> bytes:
+    path = path.expanduser().absolute()
+    lines = sorted(_stamps(path, follow_links=settings.follow_links))
+    return b"".join(map(os.fsencode, lines))
+
+
+def _stamps(path: Path, *, follow_links: bool) -> Iterator[str]:
     """Yield name, size and time of change of a file, or of every file below a folder."""
     folders = [str(path)] if path.is_dir() else []
+    visited: set[Path] = set()  # links may lead in a circle
     if path.is_file():
         yield _stamp(str(path))
     while folders:
-        with os.scandir(folders.pop()) as entries:
+        folder = folders.pop()
+        if follow_links:
+            if (real := Path(folder).resolve()) in visited:
+                continue
+            visited.add(real)
+        with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=follow_links):
                     folders.append(entry.path)
                 yield _stamp(entry.path)
 

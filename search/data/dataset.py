@@ -46,6 +46,10 @@ class DataInfo:
         repeated: the number of validation and test images that are identical to an image of the
             training part or an unlabelled image.
         unlabelled: the number of unlabelled images, which belong to none of the three parts.
+        unused: the number of files and folders that were not used, by kind.
+        groups: the number of groups that a split keeps in one part; 0 if no groups are set.
+        shared_groups: the number of groups with images in several parts, as the data define them.
+        suggested_groups: the number of groups that file names suggest although none are set.
     """
 
     source: str
@@ -61,6 +65,10 @@ class DataInfo:
     corrupt: tuple[str, ...] = ()
     repeated: int = 0
     unlabelled: int = 0
+    unused: tuple[tuple[str, int], ...] = ()
+    groups: int = 0
+    shared_groups: int = 0
+    suggested_groups: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, which `from_json` reads."""
@@ -74,7 +82,8 @@ class DataInfo:
             KeyError, TypeError: the values do not have the fields of `to_json`.
         """
         lists = ("classes", "mean", "std", "corrupt")
-        tuples = {key: tuple(values[key]) for key in lists}
+        tuples: dict[str, Any] = {key: tuple(values[key]) for key in lists}
+        tuples["unused"] = tuple((kind, number) for kind, number in values.get("unused", ()))
         return cls(**{**values, **tuples, "sizes": PartSizes(**values["sizes"])})
 
 

@@ -21,10 +21,6 @@ from search.errors import DataError
 VERSION = 2
 Pixels = NDArray[np.uint8]
 
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
-)
-
 
 def load_image(path: Path, size: int, channels: int) -> Pixels:
     """Load an image file as a network input, [channels, size, size].

@@ -58,13 +58,19 @@ class Pictures(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class FilePictures(Pictures):
-    """Image files below one folder; `items` are their paths relative to it, as bytes."""
+    """Image files below one folder; `items` are their paths relative to it, as bytes.
+
+    `origin` has the key `links` if links may lead out of the folder.
+    """
 
     @classmethod
-    def under(cls, root: Path, names: list[str]) -> Self:
-        """Create from the names of files below a folder, with 3 channels."""
+    def under(
+        cls, root: Path, names: list[str], *, channels: int = 3, follow_links: bool = False
+    ) -> Self:
+        """Create from the names of files below a folder."""
         items = np.array([os.fsencode(name) for name in names], dtype=np.bytes_)
-        return cls(items=items, channels=3, origin={"root": str(root.resolve())})
+        links = {"links": "followed"} if follow_links else {}
+        return cls(items=items, channels=channels, origin={"root": str(root.resolve()), **links})
 
     def name(self, index: int) -> str:
         return printable(os.fsdecode(bytes(self.items[index])))
@@ -72,10 +78,11 @@ class FilePictures(Pictures):
     def open(self, index: int) -> Image.Image:
         root = Path(self.origin["root"])
         path = root / os.fsdecode(bytes(self.items[index]))
-        if not path.resolve().is_relative_to(root):
+        # Checked again here: a link may have changed since the folder was listed.
+        if "links" not in self.origin and not path.resolve().is_relative_to(root):
             raise DataError(
                 f"an image must be inside its data set's folder, but {self.name(index)!r} "
-                "is a link to a file outside of it; copy the image instead"
+                "is a link to a file outside of it; copy the image, or set data.follow_links: true"
             )
         if not path.is_file():
             raise DataError(f"an image must be a file, but {str(path)!r} is not; restore it")

@@ -1,5 +1,6 @@
 """Preparation of a data set from the settings of a study file, with a cache."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from search.data.scan import Progress, Scan, scan
 from search.data.sources.folder import unlabelled
 from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
-from search.data.split import limit, split_off
-from search.data.summary import report, summarize
+from search.data.split import SplitOff, limit, split_off
+from search.data.summary import Findings, summarize
 from search.errors import ArtifactError, DataError, DiskError, FolderStoreError
 from search.files.filestore import FolderStore
 
@@ -31,7 +32,7 @@ __all__ = ["open_dataset", "prepare"]
 Pools = Mapping[str, Pool]
 
 # Bump it when the reading, the split or the summary of the same files changes.
-VERSION = 1
+VERSION = 2
 
 
 def prepare(
@@ -121,20 +122,22 @@ def _write(
     folder: Path, source: Source, settings: DataSettings, seed: int, progress: Progress
 ) -> None:
     pools = dict(_divided(source, settings, seed))
+    unused = Counter(source.unused)
     if settings.unlabelled is not None:
         channels = source.training.pictures.channels
-        pools[UNLABELLED] = unlabelled(settings, channels=channels)
+        pools[UNLABELLED], others = unlabelled(settings, channels=channels)
+        unused.update(others)
     scans: dict[str, Scan] = {}
     contents: dict[str, PartContent] = {}
     keep = _bytes(pools, settings.image_size) <= settings.in_memory
+    progress("pixels are kept in memory" if keep else "images are decoded whenever they are used")
     for part, pool in pools.items():
         scans[part], contents[part] = _scanned(part, pool, settings, keep=keep, progress=progress)
         write_part(folder, part, contents[part])
     _check_damage(scans, settings)
     _check_classes_left(contents["training"], source.classes)
-    info = summarize(settings, source, scans, contents)
-    report(info, keep=keep, progress=progress)
-    write_info(folder, info, contents)
+    found = Findings.of(pools, unused, source.suggested_groups)
+    write_info(folder, summarize(settings, source, scans, contents, found), contents)
 
 
 def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
@@ -149,10 +152,12 @@ def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
     validation = held_out.pop() if held_out else None
     share = settings.validation_share
     if test is None:
-        training, test = _split(training, settings.test_share, seed, source.classes)
+        wish = SplitOff(part="test", share=settings.test_share, parts_after=1)
+        training, test = _split(training, wish, seed, source.classes)
         share = _share_of_rest(settings)
     if validation is None:
-        training, validation = _split(training, share, seed, source.classes)
+        wish = SplitOff(part="validation", share=share)
+        training, validation = _split(training, wish, seed, source.classes)
     if settings.train_images is not None:
         chosen = limit(training.labels, settings.train_images, seed=seed, classes=source.classes)
         training = training.take(chosen)
@@ -170,8 +175,8 @@ def _share_of_rest(settings: DataSettings) -> float:
     return share
 
 
-def _split(pool: Pool, share: float, seed: int, classes: tuple[str, ...]) -> tuple[Pool, Pool]:
-    rest, chosen = split_off(pool.labels, share, seed=seed, classes=classes)
+def _split(pool: Pool, wish: SplitOff, seed: int, classes: tuple[str, ...]) -> tuple[Pool, Pool]:
+    rest, chosen = split_off(pool.labels, wish, seed=seed, classes=classes, groups=pool.groups)
     return pool.take(rest), pool.take(chosen)
 
 

@@ -3,15 +3,46 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from search.config.study import DataSettings
 from search.data.dataset import DataInfo, PartSizes
 from search.data.prepared import PARTS, UNLABELLED, PartContent
-from search.data.scan import Progress, Scan
+from search.data.scan import Scan
 from search.data.sources.registry import has_mirror_images
-from search.data.sources.source import Source
+from search.data.sources.source import Pool, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was found out about files and groups before any image was decoded.
+
+    Attributes:
+        unused: the number of files and folders that are not used, by kind.
+        groups: the number of groups; 0 if no groups are set.
+        shared_groups: the number of groups with images in several parts.
+        suggested_groups: the number of groups that names suggest although none are set.
+    """
+
+    unused: Mapping[str, int]
+    groups: int
+    shared_groups: int
+    suggested_groups: int
+
+    @classmethod
+    def of(cls, pools: Mapping[str, Pool], unused: Mapping[str, int], suggested: int) -> Self:
+        """Count the groups of these parts."""
+        own = [np.unique(pool.groups) for pool in pools.values() if pool.groups is not None]
+        parts = np.unique(np.concatenate(own), return_counts=True)[1] if own else np.zeros(0)
+        return cls(
+            unused=unused,
+            groups=len(parts),
+            shared_groups=int((parts > 1).sum()),
+            suggested_groups=suggested,
+        )
 
 
 def summarize(
@@ -19,6 +50,7 @@ def summarize(
     source: Source,
     scans: Mapping[str, Scan],
     contents: Mapping[str, PartContent],
+    found: Findings,
 ) -> DataInfo:
     """Return the description of a data set from the scans of its parts."""
     training = scans["training"]
@@ -43,6 +75,10 @@ def summarize(
         corrupt=tuple(name for found in scans.values() for name in found.damaged),
         repeated=sum(digest in known for digest in apart),
         unlabelled=len(scans[UNLABELLED].digests) if UNLABELLED in scans else 0,
+        unused=tuple(sorted(found.unused.items(), key=lambda kind: (-kind[1], kind[0]))),
+        groups=found.groups,
+        shared_groups=found.shared_groups,
+        suggested_groups=found.suggested_groups,
     )
 
 
@@ -59,22 +95,3 @@ def _digest(
         digest.update(b"".join(found.digests))
         digest.update(contents[part].labels.astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def report(info: DataInfo, *, keep: bool, progress: Progress) -> None:
-    """Report the size of the prepared data, and its problems."""
-    if info.corrupt:
-        names = ", ".join(repr(name) for name in info.corrupt[:5])
-        progress(f"skipped {len(info.corrupt)} damaged images, the first: {names}")
-    if info.repeated:
-        progress(
-            f"{info.repeated} validation and test images are identical to images of training: "
-            "the metrics will be too optimistic"
-        )
-    if info.unlabelled:
-        progress(f"{info.unlabelled} images without labels")
-    sizes = info.sizes
-    progress(
-        f"{sizes.training} training, {sizes.validation} validation and {sizes.test} test images "
-        f"of {len(info.classes)} classes, " + ("in memory" if keep else "decoded when used")
-    )

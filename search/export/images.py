@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from search.config.fields import GROUP_WAYS
 from search.config.loader import load_study
 from search.config.study import DataSettings, RunSettings
 from search.data.dataset import Dataset, Part
+from search.data.notes import notes
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.export.record import ExportRecord
@@ -41,7 +43,10 @@ def open_images(
         DataError: the images can't be used.
     """
     settings, seed = _settings(given, record)
-    return prepare(settings, seed=seed, cache=FolderStore.of(cache), progress=progress)
+    dataset = prepare(settings, seed=seed, cache=FolderStore.of(cache), progress=progress)
+    for line in notes(dataset.info):
+        progress(line)
+    return dataset
 
 
 def part_of(dataset: Dataset, name: str) -> Part:
@@ -60,29 +65,45 @@ def _settings(given: Path | None, record: ExportRecord | None) -> tuple[DataSett
         )
     if given == RECORDED:
         return _recorded(record.data), record.seed
+    return _moved(given, record.data), record.seed
+
+
+def _moved(given: Path | None, data: DataSettings) -> DataSettings:
+    """Return the settings in a student's folder, for the present path of its data.
+
+    Raises:
+        BadInput: more of the folder must be trusted than its author may ask for.
+    """
     # The folder must not choose paths or the use of memory. Unlabelled images are never tested on.
-    safe = {"unlabelled": None, "in_memory": DataSettings.model_fields["in_memory"].default}
-    if record.data.source == "digits":
+    safe = {
+        "unlabelled": None,
+        "follow_links": False,
+        "in_memory": DataSettings.model_fields["in_memory"].default,
+    }
+    if data.source == "digits":
         if given is not None:
             raise BadInput(
                 f"--data must be a study file, since the student's own images come with "
                 f"scikit-learn, but got {given}"
             )
-        return record.data.model_copy(update={**safe, "path": None}), record.seed
+        return data.model_copy(update={**safe, "path": None})
     if given is None:
         raise BadInput(
             "the data that a student's folder names are opened only on request: pass --data with a "
             f"study file or with the path of its images, or `--data {RECORDED}` to open "
-            f"{_named(record.data)}"
+            f"{_named(data)}"
         )
-    if record.data.source == "timm":
+    if data.source == "timm":
         raise BadInput(
             f"--data must be a study file or {RECORDED}, since the student's own images are "
-            f"{_named(record.data)}, but got {given}"
+            f"{_named(data)}, but got {given}"
         )
-    return record.data.model_copy(
-        update={**safe, "path": given.expanduser().absolute()}
-    ), record.seed
+    if data.groups not in (None, *GROUP_WAYS):  # some regular expressions take years
+        raise BadInput(
+            f"--data must be a study file or {RECORDED}, since the student's folder groups its "
+            f"images by a regular expression, {data.groups!r}, but got {given}"
+        )
+    return data.model_copy(update={**safe, "path": given.expanduser().absolute()})
 
 
 def _recorded(data: DataSettings) -> DataSettings:

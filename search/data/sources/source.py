@@ -1,25 +1,38 @@
 """The interface of every source: pools of undecoded images, with labels and class names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from search.data.dataset import Labels
+from search.data.groups import Groups
 from search.data.pictures import Pictures
 from search.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Images, and their labels, [images]."""
+    """Images, with a label and perhaps a group for each.
+
+    Attributes:
+        pictures: the images.
+        labels: the labels, [images].
+        groups: the number of each image's group, [images]; None if no groups are set. A split keeps
+            the images of a group together.
+    """
 
     pictures: Pictures
     labels: Labels
+    groups: Groups | None = None
 
     def take(self, indices: Labels) -> "Pool":
         """Return the images with these indices, in this order."""
-        return Pool(pictures=self.pictures.take(indices), labels=self.labels[indices])
+        return Pool(
+            pictures=self.pictures.take(indices),
+            labels=self.labels[indices],
+            groups=None if self.groups is None else self.groups[indices],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +43,16 @@ class Source:
         classes: the names of the classes, in the order of their labels.
         training: the training images.
         held_out: empty; or the test part; or the validation and the test part.
+        unused: the number of files and folders that are not used, by kind.
+        suggested_groups: the number of groups that the names of the images suggest, if no groups
+            are set and a part is to be split off; else 0.
     """
 
     classes: tuple[str, ...]
     training: Pool
     held_out: tuple[Pool, ...] = ()
+    unused: Mapping[str, int] = field(default_factory=dict)
+    suggested_groups: int = 0
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

@@ -55,11 +55,7 @@ def prepared(tmp_path: Path) -> Callable[..., Dataset]:
 
     def _prepare(*, seed: int = 0, progress=lambda _: None, **settings: object) -> Dataset:
         settings = {"image_size": 8, **settings}
-        return prepare(
-            DataSettings(**settings),
-            seed=seed,
-            cache=FolderStore.of(tmp_path / "cache"),
-            progress=progress,
-        )
+        cache = FolderStore.of(tmp_path / "cache")
+        return prepare(DataSettings(**settings), seed=seed, cache=cache, progress=progress)
 
     return _prepare

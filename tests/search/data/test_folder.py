@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from search.data.notes import notes, warnings
 from search.errors import DataError
 from tests.messages import naming
 
@@ -41,6 +42,7 @@ def test_fault_22_classes_that_training_and_validation_do_not_share_are_refused(
 def test_fault_22_a_class_without_images_is_refused_by_name(tmp_path, prepared, fill):
     fill(tmp_path / "data")
     (tmp_path / "data" / "cat").mkdir()
+    (tmp_path / "data" / "cat" / "notes.txt").touch()
     with pytest.raises(DataError, match=naming(1, 3, "'cat'")):
         prepared(source="folder", path=tmp_path / "data")
 
@@ -82,13 +84,10 @@ def test_two_validation_folders_are_refused(tmp_path, prepared, fill):
 def test_fault_22_damaged_images_are_named_and_skipped(tmp_path, prepared, fill):
     fill(tmp_path / "data", images=20)
     (tmp_path / "data" / "ant" / "broken.jpg").write_bytes(b"")
-    told: list[str] = []
-    info = prepared(
-        source="folder", path=tmp_path / "data", max_corrupt_share=0.1, progress=told.append
-    ).info
+    info = prepared(source="folder", path=tmp_path / "data", max_corrupt_share=0.1).info
     assert info.corrupt == ("ant/broken.jpg",)
     assert sum(vars(info.sizes).values()) == 40
-    assert any(naming(1, "'ant/broken.jpg'").search(line) for line in told)
+    assert any(naming(1, "'ant/broken.jpg'").search(line) for line in notes(info))
 
 
 def test_fault_22_too_many_damaged_images_are_refused_naming_the_first(tmp_path, prepared, fill):
@@ -115,10 +114,10 @@ def test_fault_22_a_link_out_of_the_folder_is_not_followed(
     fill(tmp_path / "data", images=20)
     outside = save_image(tmp_path / "secret.png")
     (tmp_path / "data" / "ant" / "link.png").symlink_to(outside)
-    info = prepared(
-        source="folder", path=tmp_path / "data", max_corrupt_share=0.1, in_memory=in_memory
-    ).info
-    assert info.corrupt == ("ant/link.png",)
+    info = prepared(source="folder", path=tmp_path / "data", in_memory=in_memory).info
+    assert (info.corrupt, info.unused) == ((), (("links out of the folder", 1),))
+    assert sum(vars(info.sizes).values()) == 40
+    assert any(naming("data.follow_links: true").search(line) for line in warnings(info))
 
 
 def test_a_class_folder_that_leads_out_is_not_followed(tmp_path, prepared, fill):
@@ -182,7 +181,6 @@ def test_images_that_training_and_test_share_are_counted_and_told(tmp_path, prep
     (tmp_path / "data" / "val").mkdir()
     shutil.copytree(tmp_path / "data" / "train" / "ant", tmp_path / "data" / "val" / "ant")
     shutil.copytree(tmp_path / "data" / "test" / "bee", tmp_path / "data" / "val" / "bee")
-    told: list[str] = []
-    info = prepared(source="folder", path=tmp_path / "data", progress=told.append).info
+    info = prepared(source="folder", path=tmp_path / "data").info
     assert info.repeated == 10
-    assert any(naming(10, "validation", "test").search(line) for line in told)
+    assert any(naming(10, "validation", "test").search(line) for line in warnings(info))

@@ -1,36 +1,43 @@
 import numpy as np
 import pytest
 
-from search.data.split import limit, split_off
+from search.data.split import SplitOff, limit, split_off
 from search.errors import DataError
 from tests.messages import naming
 
 LABELS = np.repeat(np.arange(3), (100, 20, 3))
 CLASSES = ("ant", "bee", "cat")
+FIFTH = SplitOff(part="test", share=0.2)
 
 
 def test_a_split_is_disjoint_and_complete():
-    stays, off = split_off(LABELS, 0.2, seed=0, classes=CLASSES)
+    stays, off = split_off(LABELS, FIFTH, seed=0, classes=CLASSES)
     assert sorted([*stays, *off]) == list(range(len(LABELS)))
 
 
 def test_a_split_takes_its_share_of_every_class():
-    _, off = split_off(LABELS, 0.2, seed=0, classes=CLASSES)
+    _, off = split_off(LABELS, FIFTH, seed=0, classes=CLASSES)
     assert np.bincount(LABELS[off]).tolist() == [20, 4, 1]
 
 
 def test_a_split_follows_its_seed():
-    splits = [split_off(LABELS, 0.2, seed=seed, classes=CLASSES)[1].tolist() for seed in (0, 0, 1)]
+    splits = [
+        split_off(LABELS, FIFTH, seed=seed, classes=CLASSES)[1].tolist() for seed in (0, 0, 1)
+    ]
     assert splits[0] == splits[1] != splits[2]
 
 
 def test_a_share_of_nothing_splits_nothing_off():
-    assert len(split_off(LABELS, 0, seed=0, classes=CLASSES)[1]) == 0
+    none = SplitOff(part="test", share=0)
+    assert [len(own) for own in split_off(LABELS, none, seed=0, classes=CLASSES)] == [123, 0]
 
 
 def test_a_class_too_small_to_split_is_refused():
-    with pytest.raises(DataError, match=naming("'bee'", 0.5)):
-        split_off(np.array([0, 0, 1]), 0.5, seed=0, classes=("ant", "bee"))
+    """With the images that it has, and no share that nobody set."""
+    rest = SplitOff(part="validation", share=0.15 / 0.85)
+    with pytest.raises(DataError, match=naming("'bee'", "data.validation_share", 1)) as error:
+        split_off(np.array([0, 0, 1]), rest, seed=0, classes=("ant", "bee"))
+    assert "0.17" not in str(error.value)
 
 
 @pytest.mark.parametrize("most", [3, 4, 10, 77])

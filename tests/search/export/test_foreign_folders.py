@@ -178,6 +178,29 @@ def test_fault_32_a_data_set_by_name_is_not_fetched_for_a_path(
         open_images(tmp_path, read_export_record(student), cache=tmp_path / "cache")
 
 
+def test_fault_32_a_folder_neither_follows_links_nor_runs_regular_expressions(
+    student: Path, rewrite: Rewrite, tmp_path: Path
+) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(8):
+            image = Image.effect_noise((32, 32), 40)
+            image.save(tmp_path / "data" / name / f"{'abcd'[number % 4]}{number}.png")
+    (tmp_path / "secret.png").write_bytes((tmp_path / "data" / "ant" / "a0.png").read_bytes())
+    (tmp_path / "data" / "ant" / "link.png").symlink_to(tmp_path / "secret.png")
+
+    def images(**data: object) -> int:
+        given = {"source": "folder", "path": "nowhere", "image_size": 32, **data}
+        rewrite(RECIPE, lambda document: document["study"].update(data=given))
+        record = read_export_record(student)
+        found = open_images(tmp_path / "data", record, cache=tmp_path / "cache")
+        return sum(vars(found.info.sizes).values())
+
+    assert images(follow_links=True, groups="prefix") == 16
+    with pytest.raises(BadInput, match=naming("recorded", "'(a+)+$'")):
+        images(groups="(a+)+$")
+
+
 @pytest.mark.parametrize(
     "model", ["hf-hub:somebody/model", "local-dir:{}", "hf_hub:somebody/model"]
 )

@@ -1,0 +1,72 @@
+"""What a person is told about a prepared data set: its use, and what may be wrong with it."""
+
+from search.data.chirality import chiral_names
+from search.data.dataset import DataInfo
+from search.data.image_kinds import advice
+
+_MOST_NAMES = 5
+
+
+def notes(info: DataInfo) -> tuple[str, ...]:
+    """Return the facts that every run states, and then the warnings."""
+    sizes = info.sizes
+    facts = [
+        f"{sizes.training} training, {sizes.validation} validation and {sizes.test} test images "
+        f"of {len(info.classes)} classes",
+        f"augmentation: {augmentation_text(info)}",
+        f"not used: {unused_text(info)}",
+    ]
+    if info.groups:
+        facts.append(f"{info.groups} groups of images, each kept together by a split")
+    if info.unlabelled:
+        facts.append(f"{info.unlabelled} images without labels")
+    if info.corrupt:
+        names = ", ".join(repr(name) for name in info.corrupt[:_MOST_NAMES])
+        facts.append(f"skipped {len(info.corrupt)} damaged images, the first: {names}")
+    return (*facts, *(f"warning: {text}" for text in warnings(info)))
+
+
+def augmentation_text(info: DataInfo) -> str:
+    """Describe the views of the training images."""
+    parts = [f"shifted by up to {info.shift:.0%}"] if info.shift else []
+    parts += ["mirrored at random"] if info.flip else []
+    changes = " and ".join(parts) or "unchanged"
+    flip = "" if info.flip else ", never mirrored" if info.shift else ""
+    return f"training images are {changes}{flip} (data.shift, data.flip)"
+
+
+def unused_text(info: DataInfo) -> str:
+    """Return the number of files and folders that are not used, by kind."""
+    if not info.unused:
+        return "nothing"
+    return ", ".join(f"{number} {kind}" for kind, number in info.unused)
+
+
+def warnings(info: DataInfo) -> tuple[str, ...]:
+    """Return what may make the students, or the figures about them, worse than they seem."""
+    found = []
+    if advised := advice(kind for kind, _ in info.unused):
+        found.append(f"some files are not used, see above: {advised}")
+    if info.flip and (names := chiral_names(info.classes)):
+        shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
+        found.append(
+            f"images are mirrored, but left and right may matter to {len(names)} of the "
+            f"{len(info.classes)} classes ({shown}): set data.flip: false if they do"
+        )
+    if info.suggested_groups:
+        found.append(
+            f"file names suggest {info.suggested_groups} groups, such as the frames of one scene. "
+            "A random split puts the images of a group into several parts, so the figures may be "
+            "too good: set data.groups: prefix"
+        )
+    if info.shared_groups:
+        found.append(
+            f"{info.shared_groups} of {info.groups} groups have images in several of the parts "
+            "that the data define: the figures will be too good"
+        )
+    if info.repeated:
+        found.append(
+            f"{info.repeated} validation and test images are identical to images of training: "
+            "the figures will be too good"
+        )
+    return tuple(found)
