@@ -12,6 +12,9 @@ class Callback(Protocol):
     def log(self, text: str) -> None:
         """Receive one line about the current work."""
 
+    def note(self, text: str) -> None:
+        """Receive one line that the person must be able to read later, such as a warning."""
+
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None: ...
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None: ...
@@ -27,6 +30,8 @@ class SilentCallback:
     """Callback that does nothing; derive from it to receive only some events."""
 
     def log(self, text: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None: ...
 

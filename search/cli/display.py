@@ -16,7 +16,7 @@ from rich.text import Text
 
 from search.analysis.pareto import frontier
 from search.cli.tables import objectives_text, recipe_text, state_text, trial_table
-from search.cli.terminal import out
+from search.cli.terminal import out, say
 from search.config.study import Study
 from search.errors import StoreError
 from search.objectives.goal import Goal
@@ -50,6 +50,9 @@ class PlainLines:
     def log(self, text: str) -> None:
         elapsed = format_duration(time.monotonic() - self.start)
         out.print(f"{elapsed:>8}  {escape(text)}", highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.log(text)
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.log(f"trial {number} started: {recipe_text(params)}")
@@ -85,6 +88,9 @@ class LiveDisplay:
 
     def log(self, text: str) -> None:
         self.news = text
+
+    def note(self, text: str) -> None:
+        say(text)  # above the display, where it stays
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.first_trial = self.first_trial or time.monotonic()

@@ -28,6 +28,10 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     rows = {
         "images": f"{training:,} training, {validation:,} validation, {test:,} test, "
         f"{plan.classes} classes",
+        **({"groups": f"{plan.groups:,}, each in one part"} if plan.groups else {}),
+        "augmentation": plan.augmentation,
+        "not used": ", ".join(f"{count} {kind}" for kind, count in plan.unused.items())
+        or "nothing",
         "recipes": recipes,
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
         "budget": str(study.budget),
@@ -42,8 +46,9 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     for name, text in rows.items():
         facts.add_row(f"  {name}", escape(text))
     out.print(facts, highlight=False)
-    if warning := plan.balance.warning(study.goal):
-        out.print(escape(f"  {warning}"), style="yellow", highlight=False, soft_wrap=True)
+    for warning in plan.warnings:
+        text = f"  warning: {warning}"
+        out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
     out.print()
     out.print(_students(plan.draws, study.goal))
     _print_shares("recipes whose methods conflict", plan.contradictions)

@@ -60,7 +60,7 @@ ORIENTATION = 0x0112
 """The EXIF tag of the orientation."""
 
 # No other formats: for an EPS file, for example, Pillow would run Ghostscript.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 _JPEG = b"\xff\xd8\xff"
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -176,7 +176,7 @@ def _opened(file: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
         is_jpeg = stream.read(len(_JPEG)) == _JPEG
         stream.seek(0)
         # `Image.open` refuses a JPEG by its size before it can be decoded at half its size.
-        opened = JpegImageFile(stream) if is_jpeg else Image.open(stream, formats=_FORMATS)
+        opened = JpegImageFile(stream) if is_jpeg else Image.open(stream, formats=FORMATS)
         image: Image.Image = stack.enter_context(opened)
         most = MOST_JPEG_PIXELS if is_jpeg else MOST_PIXELS
         if image.width * image.height > most:

@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from search.data.dataset import DataInfo
+from search.data.notes import augmentation_text, unused_text
 from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.export.card_classes import CardClasses, card_classes
@@ -86,6 +87,8 @@ class _Card:
         snippet: Python code that runs the student without retort; None if there is none.
         runtime: the runtime that served the student when it was measured.
         is_annotated: whether the served file contains its classes as metadata.
+        augmentation: how training images were changed.
+        unused: the files of the data that were not used.
         licence: the licence of the pretrained weights; None if it is unknown, or if there are no
             pretrained weights.
     """
@@ -100,6 +103,8 @@ class _Card:
     snippet: str | None
     runtime: Runtime
     is_annotated: bool
+    augmentation: str
+    unused: str
     licence: str | None
 
 
@@ -117,6 +122,8 @@ def model_card(report: Report) -> str:
         snippet=snippet(runtime),
         runtime=runtime,
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
+        augmentation=augmentation_text(report.data),
+        unused=unused_text(report.data),
         licence=licence,
     )
     # Markdown does not decode HTML escapes in code, so only cells are escaped: the template passes

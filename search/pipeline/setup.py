@@ -14,6 +14,7 @@ from search.config.student_spec import StudentRequirements
 from search.config.study import RunSettings, Study
 from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo, Dataset
+from search.data.notes import notes
 from search.data.prepare import prepare
 from search.data.views import View
 from search.errors import TargetError
@@ -71,8 +72,10 @@ def prepare_context(
     cache = FolderStore.of(study.run.cache)
     here = _device_here(study.run, callback)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
+    for line in notes(dataset.info):
+        callback.note(line)
     if warning := ClassBalance.of(dataset).warning(study.goal):
-        callback.log(warning)
+        callback.note(f"warning: {warning}")
     teacher = _teacher(study, dataset, device=here, callback=callback, allow_code=allow_code)
     spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
     spec = _with_teacher_outputs(spec, study, teacher, dataset, callback)

@@ -20,6 +20,7 @@ from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
 from search.data.dataset import Dataset
+from search.data.notes import augmentation_text, warnings
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
@@ -75,6 +76,10 @@ class StudyPlan:
         images: the number of images for training, validation and test.
         classes: the number of classes.
         balance: the sizes of the largest and the smallest class.
+        groups: the number of groups of images that a split keeps together; 0 if none are set.
+        augmentation: how training images are changed.
+        unused: the number of files and folders of the data that are not used, by kind.
+        warnings: what may be wrong with the data.
         budget: the limits of the budget, by stored name of the cost.
         recipes: the number of recipes in the space; infinity where a range is continuous.
         students: the timm models that the study names, with those that globs and filters matched.
@@ -91,6 +96,10 @@ class StudyPlan:
     images: tuple[int, int, int]
     classes: int
     balance: ClassBalance
+    groups: int
+    augmentation: str
+    unused: Mapping[str, int]
+    warnings: tuple[str, ...]
     budget: Mapping[str, float]
     recipes: float
     students: tuple[str, ...]
@@ -142,13 +151,17 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
             f"space must contain a student that can be built, but none of {len(sound)} drawn "
             f"recipes can be built. The reason for the first: {sound[0].refusal}"
         )
-    sizes = dataset.info.sizes
+    sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
-        balance=ClassBalance.of(dataset),
+        balance=balance,
+        groups=dataset.info.groups,
+        augmentation=augmentation_text(dataset.info),
+        unused=dict(dataset.info.unused),
+        warnings=(*warnings(dataset.info), *filter(None, [balance.warning(study.goal)])),
         budget=study.budget.limits(),
         recipes=study.search_space().count(),
         students=student_models(study),

@@ -142,6 +142,14 @@ def test_plain_lines_tell_of_each_trial(study: Study, capsys: pytest.CaptureFixt
     assert naming("trial 4", "infeasible", INFEASIBLE.reason, "test_resnet").search(infeasible)
 
 
+def test_a_note_stays_on_the_screen(
+    picture: LiveDisplay, study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for callback in (picture, PlainLines(study)):
+        callback.note("mirrored at random [bold]")
+        assert "mirrored at random [bold]" in capsys.readouterr().out
+
+
 def test_a_store_that_cannot_be_read_for_the_picture_ends_nothing(
     picture: LiveDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

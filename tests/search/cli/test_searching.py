@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from search.config.presets import preset_names
 from search.errors import ArtifactError, BadInput, StudyFileError
@@ -85,6 +86,23 @@ def test_plan_counts_the_space_and_records_no_trial(
     assert plan["share_that_fits"] == 1
     assert plan["images"] == [168, 36, 36]
     assert {path.name for path in home.iterdir()} == {"study.yaml", "cache"}
+
+
+def test_fault_39_plan_tells_augmentation_unused_files_and_warnings(
+    retort: Retort, write_study: WriteStudy, home: Path
+) -> None:
+    for number in range(20):
+        for name in ("left", "right"):
+            (home / "images" / name).mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((32, 32), 40).save(home / "images" / name / f"{number}.png")
+    (home / "images" / "left" / "a.heic").touch()
+    file = write_study(data={"source": "folder", "path": "images"})
+    plan = json.loads(retort("plan", str(file), "--json").stdout)
+    assert plan["unused"] == {".heic": 1}
+    assert "mirrored at random" in plan["augmentation"]
+    assert any(naming("'left'", "'right'", "data.flip").search(line) for line in plan["warnings"])
+    shown = " ".join(retort("plan", str(file)).stdout.split())
+    assert naming("mirrored at random", "1 .heic", "'left'", "10%").search(shown)
 
 
 def test_plan_shows_what_would_be_rejected_in_eighty_columns(

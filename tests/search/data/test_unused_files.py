@@ -10,6 +10,7 @@ from PIL import Image
 from search.config.study import DataSettings
 from search.data.dataset import DataInfo, Dataset
 from search.data.image_files import LinkRules, find_images
+from search.data import preprocess
 from search.data.image_kinds import FORMATS, SUFFIXES, suffix_of
 from search.data.notes import notes, unused_text, warnings
 from search.data.pictures import FilePictures
@@ -156,6 +157,7 @@ def test_a_suffix_is_told_if_it_is_one(name: str, suffix: str) -> None:
 def test_the_suffixes_are_those_of_the_formats_in_pillow() -> None:
     Image.init()
     assert {Image.registered_extensions()[suffix] for suffix in SUFFIXES} <= set(FORMATS)
+    assert set(FORMATS) <= set(preprocess.FORMATS)
 
 
 COMPOSED = unicodedata.normalize("NFC", "café")

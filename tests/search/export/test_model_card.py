@@ -202,6 +202,17 @@ def test_what_people_have_named_is_neither_markdown_nor_a_template(tested: Teste
     assert f"\n| study | `{kept}` |\n" in card
 
 
+def test_fault_39_the_card_says_how_images_were_changed_and_which_were_not_used(
+    tested: Tested,
+) -> None:
+    report = _report(*tested())
+    assert "never mirrored" in model_card(report)
+    data = replace(report.data, flip=True, unused=((".heic", 7), ("in a|b/, which is no part", 2)))
+    card = model_card(replace(report, provenance=replace(report.provenance, data=data)))
+    assert "mirrored at random" in card
+    assert "7 .heic, 2 in a\\|b/, which is no part." in card
+
+
 def test_each_further_form_has_a_row(finished: FinishedTrials) -> None:
     card = model_card(replace(_report(*finished()), formats=tuple(ExportFormat)))
     assert all(f"\n| `{form.file}` | " in card for form in ExportFormat)
