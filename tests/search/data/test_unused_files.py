@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from search.config.study import DataSettings
+from search.data import preprocess
 from search.data.dataset import DataInfo, Dataset
 from search.data.image_files import LinkRules, find_images
-from search.data import preprocess
 from search.data.image_kinds import FORMATS, SUFFIXES, suffix_of
 from search.data.notes import notes, unused_text, warnings
 from search.data.pictures import FilePictures
