@@ -202,7 +202,7 @@ def _settings(arguments: argparse.Namespace) -> list[Setting]:
     return [
         Setting(sampler, feasibility, seed, arguments.parallel, arguments.trials)
         for sampler in arguments.samplers
-        for feasibility in arguments.feasibility
+        for feasibility in arguments.admission
         for seed in range(arguments.seeds)
     ]
 
