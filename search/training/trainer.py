@@ -206,7 +206,7 @@ def sample_losses(
         for batch in dataset.training.batches(
             batch_size, order=order, view=plan.views[0], device=plan.device, drop_last=True
         ):
-            yield _loss(distiller.eval(), batch, dataset, plan, view=plan.views[0])
+            yield _loss(distiller.eval(), batch, dataset, plan, view=plan.views[0], progress=1.0)
     finally:
         network.cpu()
 
@@ -236,9 +236,10 @@ def _epoch(
         batch_size, order=order, view=view, device=plan.device, drop_last=True
     )
     losses = []
-    done = epoch * (len(dataset.training) // batch_size)
-    for step, batch in enumerate(batches, start=done + 1):
-        loss = _loss(distiller, batch, dataset, plan, view=view)
+    steps = len(dataset.training) // batch_size
+    for step, batch in enumerate(batches, start=epoch * steps + 1):
+        progress = step / (plan.epochs * steps)
+        loss = _loss(distiller, batch, dataset, plan, view=view, progress=progress)
         if plan.penalty is not None:
             loss = loss + plan.penalty()
         fit.optimizer.zero_grad(set_to_none=True)
@@ -269,7 +270,13 @@ def _is_finite(network: nn.Module) -> bool:
 
 
 def _loss(
-    distiller: Distiller, batch: Batch, dataset: Dataset, plan: TrainingPlan, *, view: View
+    distiller: Distiller,
+    batch: Batch,
+    dataset: Dataset,
+    plan: TrainingPlan,
+    *,
+    view: View,
+    progress: float,
 ) -> Tensor:
     images = normalize(batch.images, dataset.info.mean, dataset.info.std)
     images = images.contiguous(memory_format=_memory_format(distiller.student))
@@ -293,6 +300,7 @@ def _loss(
         teacher=None if members is None else ensemble_logits(members),
         members=members,
         maps=maps,
+        progress=progress,
     )
     return plan.distillation.loss(predicted, label_smoothing=training.label_smoothing)
 

@@ -32,6 +32,7 @@ class DistillationBatch:
         maps: the two maps of each pair of features: the student's map after the method's projector,
             and the teacher's map without a gradient. Both are [batch, channels, height, width],
             with the same height and width. Empty if the method does not need them.
+        progress: the share of the training's steps up to and including this one, above 0 to 1.
     """
 
     student: Tensor
@@ -39,6 +40,7 @@ class DistillationBatch:
     teacher: Tensor | None
     members: Tensor | None = None
     maps: Sequence[tuple[Tensor, Tensor]] = ()
+    progress: float = 1.0
 
 
 class Needs(StrEnum):

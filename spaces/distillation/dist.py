@@ -9,16 +9,23 @@ from torch.nn import functional
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.method import FloatRange, param
 
+_EPSILON = 1e-8
+
 
 def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean over the rows of 1 - Pearson correlation with the teacher's row, 0 to 2.
+
+    Rows that hardly vary count as uncorrelated: the authors add 1e-8 to the product of the two
+    norms. Among many classes, most classes have tiny probabilities in a batch. Without this term,
+    their noise would have the largest gradients.
 
     Args:
         student: [rows, values].
         teacher: [rows, values].
     """
     own, target = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
-    return 1 - functional.cosine_similarity(own, target, dim=1).mean()
+    norms = own.norm(dim=1) * target.norm(dim=1)
+    return 1 - ((own * target).sum(dim=1) / (norms + _EPSILON)).mean()
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class DIST(Distillation):
     """
 
     name: ClassVar[str] = "dist"
+    version: ClassVar[int] = 2
     needs: ClassVar[Needs] = Needs.LOGITS
     temperature: float = param(1.0, FloatRange(1.0, 10.0, log=True))
     inter_weight: float = param(1.0, FloatRange(0.1, 10.0, log=True))

@@ -16,10 +16,13 @@ class HardLabels(Distillation):
 
     loss = (1 - weight) · cross-entropy(labels) + weight · cross-entropy(argmax of the teacher)
 
+    Label smoothing changes only the labels. As in the paper, the teacher's decision stays hard.
+
     Source: Touvron et al. 2021, arXiv:2012.12877, equation 3. The paper uses the weight 0.5.
     """
 
     name: ClassVar[str] = "hard_labels"
+    version: ClassVar[int] = 2
     needs: ClassVar[Needs] = Needs.LOGITS
     weight: float = param(0.5, FloatRange(0.0, 1.0))
 
@@ -29,9 +32,8 @@ class HardLabels(Distillation):
                 "batch.teacher must hold the teacher's logits for hard_labels, but is None: "
                 "give it the logits"
             )
-        predicted = batch.teacher.argmax(dim=1)
-        teacher_loss, label_loss = (
-            functional.cross_entropy(batch.student, labels, label_smoothing=label_smoothing)
-            for labels in (predicted, batch.labels)
+        teacher_loss = functional.cross_entropy(batch.student, batch.teacher.argmax(dim=1))
+        label_loss = functional.cross_entropy(
+            batch.student, batch.labels, label_smoothing=label_smoothing
         )
         return self.weight * teacher_loss + (1 - self.weight) * label_loss

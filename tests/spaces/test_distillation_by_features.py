@@ -9,12 +9,14 @@ import torch
 from timm.task.distillation import FeatureDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spaces.axes.distillation import Distillation, DistillationBatch
 from spaces.distillation.attention import Attention, attention
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.layerwise import Layerwise
-from spaces.distillation.rkd import RKD, angles, distances
+from spaces.distillation import rkd
+from spaces.distillation.rkd import RKD, angle_loss, angles, distances
 from spaces.features import Feature
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -167,9 +169,44 @@ def test_rkd_does_not_mind_a_turn_a_shift_and_another_scale() -> None:
     assert _loss(RKD(), (_embedded(own), _embedded(taught))) == pytest.approx(EVEN, abs=1e-3)
 
 
-def test_rkd_takes_batches_whose_angles_would_not_fit_into_memory() -> None:
-    own, taught = (torch.randn(1500, 2, 1, 1, generator=GENERATOR) for _ in range(2))
-    assert math.isfinite(_loss(RKD(), (own, taught)))  # 1500³ numbers would be 13 GB
+def test_the_angles_of_a_large_batch_are_compared_across_all_of_its_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = torch.randn(100, 3, generator=GENERATOR, requires_grad=True)
+    taught = torch.randn(100, 5, generator=GENERATOR)
+    directions = [functional.normalize(each[None] - each[:, None], dim=2) for each in (own, taught)]
+    cosines = [torch.einsum("ijd,ikd->ijk", each, each) for each in directions]
+    expected = functional.smooth_l1_loss(*cosines)
+    (slope,) = torch.autograd.grad(3 * expected, own)
+    for numbers in (2**22, 2**16, 1):  # one block, blocks of six images, blocks of one
+        monkeypatch.setattr(rkd, "_BLOCK_NUMBERS", numbers)
+        found = angle_loss(own, taught)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+        (found_slope,) = torch.autograd.grad(3 * found, own)
+        assert torch.allclose(found_slope, slope, rtol=1e-3, atol=1e-3 * slope.abs().max())
+
+
+def test_no_tensor_of_rkd_grows_with_the_cube_of_the_batch() -> None:
+    own = torch.randn(300, 2, 1, 1, generator=GENERATOR, requires_grad=True)
+    taught = torch.randn(300, 3, 1, 1, generator=GENERATOR)
+    with _LargestTensor() as largest:
+        RKD().mismatch(own, taught).backward()
+    assert own.grad is not None
+    assert 0 < largest.numbers <= 2**18 < 300**3
+
+
+class _LargestTensor(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that is computed under it."""
+
+    numbers = 0
+
+    def __torch_dispatch__(  # type: ignore[no-untyped-def]
+        self, func, types, args=(), kwargs=None
+    ):
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self.numbers = max(self.numbers, found.numel())
+        return found
 
 
 def test_layerwise_is_twice_one_minus_the_cosine_of_each_places_channels() -> None:

@@ -1,6 +1,7 @@
 """Losses of logits, against cases worked out by hand and other people's formulas."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def test_hard_labels_are_cross_entropy_with_the_teachers_decisions() -> None:
     assert found.item() == pytest.approx(0.25 * taught + 0.75 * true)
 
 
+def test_smoothing_blurs_the_labels_and_not_the_teachers_decisions() -> None:
+    student = torch.tensor([[math.log(3), 0.0]])  # predicts 3/4 and 1/4
+    batch = DistillationBatch(student, torch.tensor([0]), torch.tensor([[0.0, 2.0]]))
+    taught, true = math.log(4), 0.9 * math.log(4 / 3) + 0.1 * math.log(4)
+    found = HardLabels(weight=0.25).loss(batch, label_smoothing=0.2)
+    assert found.item() == pytest.approx(0.25 * taught + 0.75 * true)
+
+
 def test_dkd_by_hand() -> None:
     # Probabilities of the student are 1/2, 1/4, 1/4 and of the teacher 2/3, 2/9, 1/9.
     student = torch.tensor([[math.log(2), 0.0, 0.0]])
@@ -102,6 +111,18 @@ def test_dkds_others_matter_however_sure_the_teacher_is() -> None:
     assert apart > 1
 
 
+def test_dkd_has_the_weights_of_its_authors_and_takes_a_twelfth_of_the_training_to_reach_them() -> (
+    None
+):
+    # For CIFAR-100: alpha 1, beta 8, T 4, and 20 epochs of warm-up of 240.
+    assert DKD().params() == {"temperature": 4.0, "target_weight": 1.0, "others_weight": 8.0}
+    batch = _batch(TEACHER)
+    whole = (DKD().loss(batch) - TRUE).item()
+    for epoch in (1, 10, 20, 240):
+        found = DKD().loss(replace(batch, progress=epoch / 240)) - TRUE
+        assert found.item() == pytest.approx(min(epoch / 20, 1) * whole, rel=1e-4)
+
+
 def test_dist_is_one_minus_numpys_correlations() -> None:
     student, teacher = ((logits / 2).softmax(1).numpy() for logits in (STUDENT, TEACHER))
     inter = 1 - np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(student, teacher, strict=True)])
@@ -110,6 +131,39 @@ def test_dist_is_one_minus_numpys_correlations() -> None:
     )
     loss = DIST(temperature=2.0, inter_weight=0.5, intra_weight=3.0).loss(_batch(TEACHER))
     assert loss.item() == pytest.approx(TRUE.item() + 4 * (0.5 * inter + 3 * intra), rel=1e-5)
+
+
+def test_dists_gradient_among_many_sure_classes_is_that_of_its_authors_loss() -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (8 * torch.randn(16, 1000, generator=generator) for _ in range(2))
+    labels = torch.zeros(16, dtype=torch.int64)
+    own = student.clone().requires_grad_()
+    loss = DIST().loss(DistillationBatch(own, labels, teacher)) - functional.cross_entropy(
+        own, labels
+    )
+    (found,) = torch.autograd.grad(loss, own)
+    (expected,) = torch.autograd.grad(_dist_of_the_authors(own, teacher, room=1e-8), own)
+    (unguarded,) = torch.autograd.grad(_dist_of_the_authors(own, teacher, room=0.0), own)
+    assert _apart(found, expected) < 1e-3
+    assert _apart(unguarded, expected) > 0.5
+
+
+def _dist_of_the_authors(student: Tensor, teacher: Tensor, *, room: float) -> Tensor:
+    """Equations 9 and 10 row by row, in double precision, with `room` beside the norms."""
+    own, taught = student.double().softmax(1), teacher.double().softmax(1)
+    losses = []
+    for rows in (zip(own, taught, strict=True), zip(own.T, taught.T, strict=True)):
+        correlations = []
+        for one, other in rows:
+            a, b = one - one.mean(), other - other.mean()
+            correlations.append((a @ b) / (a.norm() * b.norm() + room))
+        losses.append(1 - torch.stack(correlations).mean())
+    return losses[0] + losses[1]
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    """The length of the difference, as a share of the expected one's."""
+    return ((found - expected).norm() / expected.norm()).item()
 
 
 def test_dist_asks_nothing_of_a_student_that_is_as_its_teacher() -> None:

@@ -5,6 +5,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -134,7 +135,9 @@ def _distillation(distillation: Distillation) -> Numbers:
     slopes = torch.autograd.grad(loss, [student, *(own for own, _ in maps)])
     shares = 0.8 * functional.one_hot(labels, CLASSES).float() + 0.2 / CLASSES
     smoothed = DistillationBatch(student, shares, teacher, members, maps)
+    early = distillation.loss(replace(batch, progress=0.01))
     return {
+        **({} if torch.equal(early, loss) else {"early loss": [early.item()]}),
         "losses": [loss.item(), distillation.loss(smoothed, label_smoothing=0.1).item()],
         **{f"slope {place}": numbers(slope) for place, slope in enumerate(slopes)},
         "pairs": [feature.place for pair in pairs for feature in pair],

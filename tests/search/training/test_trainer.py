@@ -169,6 +169,29 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
         assert batch.labels.tolist() == stripes.training.labels[indices].tolist()
 
 
+@dataclass(frozen=True)
+class _Clock(Distillation):
+    """Takes down how far the training is."""
+
+    name: ClassVar[str] = "clock"
+    needs: ClassVar[Needs] = Needs.NOTHING
+    noted: ClassVar[list[float]] = []
+
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        self.noted.append(batch.progress)
+        return batch.student.sum()
+
+
+def test_each_step_is_told_the_share_of_the_training_that_it_completes(
+    stripes: Dataset, views: tuple[View, ...]
+) -> None:
+    _Clock.noted.clear()
+    plan = _course(views, distillation=_Clock(), epochs=2)
+    _curve(_linear(), stripes, plan)
+    steps = 2 * (len(stripes.training) // plan.training.batch_size)
+    assert _Clock.noted == pytest.approx([step / steps for step in range(1, steps + 1)])
+
+
 def test_several_teachers_are_given_each_and_as_their_mean_prediction(
     stripes: Dataset, views: tuple[View, ...]
 ) -> None:
