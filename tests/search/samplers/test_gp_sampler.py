@@ -17,7 +17,7 @@ from search.samplers.acquisition import ParetoFront, expected_improvements, lead
 from search.samplers.candidates import Candidates, CostSource, Mutation
 from search.samplers.gp_sampler import CostAwareSampler
 from search.samplers.history import CURVE, StoppedTrial, ending_of, read_history
-from search.samplers.surrogate import RecipeKernel, Surrogate
+from search.samplers.surrogate import RecipeKernel, Surrogate, _log_prior
 from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
@@ -522,6 +522,16 @@ def test_the_kernels_gradient_is_that_of_finite_differences() -> None:
         moved = kernel.clone_with_theta(kernel.theta + 1e-6 * np.eye(3)[i])
         numerical = (moved(rows) - values) / 1e-6
         np.testing.assert_allclose(gradient[:, :, i], numerical, atol=1e-5)
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(10, 4.113), (40, 2 * 4.113), (90, 3 * 4.113)])
+def test_length_scales_are_expected_to_grow_with_the_root_of_the_columns(
+    columns: int, expected: float
+) -> None:
+    # exp(√2) = 4.113: the paper's median exp(√2) · √columns, divided by √10.
+    means, deviations = _log_prior(columns)
+    assert len(means) == len(deviations) == columns + 2
+    assert np.exp(means[1:-1]) == pytest.approx(expected, rel=1e-3)
 
 
 def test_codes_are_equal_or_not_and_never_near() -> None:
