@@ -24,8 +24,9 @@ def uncorrelated(student: Tensor, teacher: Tensor) -> Tensor:
         teacher: [rows, values].
     """
     own, target = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
-    norms = own.norm(dim=1) * target.norm(dim=1)
-    return 1 - ((own * target).sum(dim=1) / (norms + _EPSILON)).mean()
+    norms: Tensor = own.norm(dim=1) * target.norm(dim=1)
+    correlations = (own * target).sum(dim=1) / (norms + _EPSILON)
+    return 1 - correlations.mean()
 
 
 @dataclass(frozen=True)

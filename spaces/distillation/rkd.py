@@ -61,7 +61,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Source: Park et al. 2019, arXiv:1904.05068, equation 10.
     """
-    loss: Tensor = _AngleLoss.apply(student, teacher)  # type: ignore[no-untyped-call]
+    loss: Tensor = _AngleLoss.apply(student, teacher)
     return loss
 
 
