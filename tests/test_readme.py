@@ -1,27 +1,17 @@
 """What the README and ARCHITECTURE.md show is run here."""
 
-import re
 from pathlib import Path
 
 import torch
 
 from search.config.loader import load_study
 from spaces.axes.distillation import Distillation, DistillationBatch
-
-ROOT = Path(__file__).parent.parent
-
-
-def _block(page: str, language: str, holding: str = "") -> str:
-    """Return the page's only block in that language that holds the text."""
-    text = (ROOT / page).read_text()
-    blocks = re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-    (block,) = (block for block in blocks if holding in block)
-    return str(block)
+from tests.pages import code_block
 
 
 def test_its_study_file_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
-    file.write_text(_block("README.md", "yaml"))
+    file.write_text(code_block("README.md", "yaml"))
     study = load_study(file)
     assert study.budget.size == 10**6
     assert study.budget.latency == 5.0
@@ -29,7 +19,7 @@ def test_its_study_file_is_valid(tmp_path: Path) -> None:
 
 def test_its_method_in_one_file_is_a_method() -> None:
     namespace: dict[str, object] = {"__name__": "spaces.distillation.example"}
-    example = _block("ARCHITECTURE.md", "python", "class Logits")
+    example = code_block("ARCHITECTURE.md", "python", "class Logits")
     exec(compile(example, "ARCHITECTURE.md", "exec"), namespace)  # noqa: S102
     method = namespace["Logits"]
     assert isinstance(method, type)

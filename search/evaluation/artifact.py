@@ -93,6 +93,11 @@ class Provenance:
             ) from error
 
     @property
+    def timm_model(self) -> str | None:
+        """The timm model that the unpruned network has the weights of, by name and shape."""
+        return Recipe.from_params(self.params).student.timm_model
+
+    @property
     def is_timms_own(self) -> bool:
         """Whether timm can build the network of these weights from only the model's name."""
         return not self.cuts and Recipe.from_params(self.params).student.is_timms_own

@@ -1,7 +1,7 @@
 """Export of an artifact to a folder that others load: weights, recipe and a model card.
 
 README.md                a model card
-config.json              timm's configuration: architecture, classes, preprocessing
+config.json              of a timm network: its architecture, classes and preprocessing, for timm
 model.safetensors        the float32 weights, after pruning
 model.…                  the measured file of its runtime
 recipe.json              the recipe, the measurements, and their origin

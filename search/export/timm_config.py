@@ -20,7 +20,12 @@ TIMM_CONFIG = "config.json"
 
 
 def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> None:
-    """Write config.json in timm's format, with the data's classes and preprocessing."""
+    """Write config.json in timm's format, with the data's classes and preprocessing.
+
+    A student that is no timm network has no such file.
+    """
+    if provenance.timm_model is None:
+        return
     data = provenance.data
     shape = (data.channels, data.image_size, data.image_size)
     # Without this, timm states its own pretrained weights as the origin of these weights.
@@ -31,8 +36,7 @@ def write_config(folder: Path, network: nn.Module, provenance: Provenance) -> No
     if not (provenance.cuts or provenance.is_timms_own):
         # The weights fit timm's network, but it computes something else with them. timm rejects
         # this unknown name, so it can't load them by mistake.
-        model = provenance.params["student.timm.model"]
-        config["architecture"] = f"{model}_with_another_stem".replace(".", "_")
+        config["architecture"] = f"{provenance.timm_model}_with_another_stem".replace(".", "_")
     save_config_for_hf(
         network,
         str(folder / TIMM_CONFIG),

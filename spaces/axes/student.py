@@ -21,9 +21,14 @@ class Student(Method, ABC):
     shrinks: ClassVar[Shrinks] = NOTHING
 
     @property
+    def timm_model(self) -> str | None:
+        """The timm model with the same weights by name and shape; None for any other network."""
+        return None
+
+    @property
     def is_timms_own(self) -> bool:
         """Whether timm builds the same network from only the model's name."""
-        return True
+        return False
 
     @abstractmethod
     def build(
@@ -31,7 +36,9 @@ class Student(Method, ABC):
     ) -> nn.Module:
         """Return the network.
 
-        It maps [batch, channels, image_size, image_size] to logits [batch, classes].
+        It maps [batch, channels, image_size, image_size] to logits [batch, classes], by a linear
+        layer or a convolution. All of its state is in its `state_dict`. Distillations that compare
+        features also call `forward_intermediates` and `forward_head`, as timm's networks have them.
 
         torch's global generator provides the random weights.
 

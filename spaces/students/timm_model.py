@@ -47,6 +47,10 @@ class Timm(Student):
         return {**params, "model": models}
 
     @property
+    def timm_model(self) -> str:
+        return self.model
+
+    @property
     def is_timms_own(self) -> bool:
         return self.stem == "original"
 

@@ -74,7 +74,7 @@ class Logits(Distillation):
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         if batch.teacher is None:
             raise ValueError("batch.teacher must hold the teacher's logits, but is None")
-        taught = functional.mse_loss(batch.student, batch.teacher)
+        taught = functional.mse_loss(batch.student, batch.teacher.detach())
         true = functional.cross_entropy(
             batch.student, batch.labels, label_smoothing=label_smoothing
         )

@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import save_file
 from timm.models import _registry
 
+from search.targets.onnx_export import export_onnx
+from search.targets.onnx_runtime import OnnxRuntime
 from spaces import registry
 from spaces.axes.student import Student
+from spaces.pruning.structured.classifier import classifier_layers
 from spaces.students.timm_model import Timm
 from tests.messages import naming
 
@@ -59,6 +62,48 @@ def test_a_blank_one_has_the_shapes_of_one_that_is_not(student: Student) -> None
         for blank in (False, True)
     ]
     assert shapes[0] == shapes[1]
+
+
+@over_students
+def test_its_state_is_all_that_a_rebuilt_one_needs(student: Student) -> None:
+    trained = student.build(classes=3, channels=1, image_size=32)
+    images = torch.randn(8, 1, 32, 32)
+    trained.train()(images)  # moves the statistics of normalisation
+    rebuilt = student.build(classes=3, channels=1, image_size=32, blank=True)
+    rebuilt.load_state_dict(trained.state_dict())
+    assert torch.equal(rebuilt.eval()(images), trained.eval()(images))
+
+
+@over_students
+def test_its_file_gives_its_logits(student: Student, tmp_path: Path) -> None:
+    network = student.build(classes=3, channels=1, image_size=32).eval()
+    export_onnx(network, tmp_path / "model.onnx", image_shape=(1, 32, 32))
+    images = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        expected = network(images).numpy()
+    found = OnnxRuntime().load(tmp_path / "model.onnx", threads=1).predict(images.numpy())
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+@over_students
+def test_pruning_finds_the_layers_that_compute_its_logits(student: Student) -> None:
+    network = student.build(classes=3, channels=1, image_size=32).eval()
+    layers = classifier_layers(network, torch.zeros(1, 1, 32, 32))
+    assert {layer.weight.shape[0] for layer in layers if hasattr(layer, "weight")} == {3}
+
+
+@over_students
+def test_timm_builds_it_from_the_name_if_it_says_so(student: Student) -> None:
+    own = student.build(classes=3, channels=1, image_size=32).state_dict()
+    if student.timm_model is None:
+        assert not student.is_timms_own
+        return
+    fixed = timm.get_pretrained_cfg(student.timm_model).fixed_input_size
+    size = {"img_size": 32} if fixed else {}
+    known = timm.create_model(student.timm_model, num_classes=3, in_chans=1, **size).state_dict()
+    assert {key: value.shape for key, value in own.items()} == {
+        key: value.shape for key, value in known.items()
+    }
 
 
 def test_a_name_that_timm_does_not_know_is_refused_with_one_that_comes_near() -> None:

@@ -12,10 +12,10 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from spaces.axes.distillation import Distillation, DistillationBatch
+from spaces.distillation import rkd
 from spaces.distillation.attention import Attention, attention
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.layerwise import Layerwise
-from spaces.distillation import rkd
 from spaces.distillation.rkd import RKD, angle_loss, angles, distances
 from spaces.features import Feature
 

@@ -70,7 +70,7 @@ class Cutter:
     """Pruning of a network in place, step by step.
 
     Args:
-        network: a timm classifier. Its last layer keeps all outputs.
+        network: a classifier. The layers that compute its logits keep all outputs.
         example: one input, [1, channels, height, width].
         importance: computes the scores of a group's channels.
         plan: the ratio, the steps and the scope of the pruning.

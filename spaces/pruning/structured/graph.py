@@ -20,6 +20,7 @@ from torch_pruning.dependency.shape_infer import (
 )
 from torch_pruning.ops import OPTYPE
 
+from spaces.pruning.structured.classifier import classifier_layers
 from spaces.unfit import UNFIT
 
 # Autograd stores a negative dimension modulo this number.
@@ -150,8 +151,9 @@ def build_pruner(
             out_channel_groups={},
             **settings,
         )
-    whole = [layer for head in classifiers(network) for layer in head.modules()]
-    pruner.ignored_layers = whole + [network.get_submodule(name) for name in kept]
+    pruner.ignored_layers = classifier_layers(network, example) + [
+        network.get_submodule(name) for name in kept
+    ]
     return pruner
 
 
@@ -217,12 +219,6 @@ def _flattens(graph: torch_pruning.DependencyGraph, node: Node) -> bool:
     inputs = [infer_out_channels_recursively(graph, one, [0]) for one in node.inputs]
     outputs = [infer_in_channels_recursively(graph, one, [0]) for one in node.outputs]
     return inputs == [channels] and set(outputs) == {channels * height * width}
-
-
-def classifiers(model: nn.Module) -> list[nn.Module]:
-    """Return the last layers, which compute the logits."""
-    heads = model.get_classifier()  # type: ignore[operator]  # timm's models have it
-    return list(heads) if isinstance(heads, tuple) else [heads]
 
 
 def settle(model: nn.Module) -> None:

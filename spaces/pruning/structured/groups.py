@@ -8,7 +8,8 @@ import torch_pruning
 from torch import Tensor, nn
 from torch_pruning.pruner import function
 
-from spaces.pruning.structured.graph import classifiers, dependency_graph, traced
+from spaces.pruning.structured.classifier import classifier_layers
+from spaces.pruning.structured.graph import dependency_graph, traced
 from spaces.pruning.structured.protection import protected_layers
 
 _OUTPUTS = (
@@ -70,10 +71,10 @@ def find_groups(network: nn.Module, example: Tensor) -> list[Group]:
     with traced(network):
         kept = [network.get_submodule(name) for name in protected_layers(network, example)]
         graph = dependency_graph(network, example)
-        ignored = kept + [layer for head in classifiers(network) for layer in head.modules()]
+        classes = classifier_layers(network, example)
         found = [
             Group(len(group[0].idxs), tuple(_members(group)))
-            for group in graph.get_all_groups(ignored_layers=ignored)
+            for group in graph.get_all_groups(ignored_layers=[*kept, *classes])
         ]
     return [group for group in found if group.members]
 

@@ -25,10 +25,10 @@ import torch_pruning
 from torch import Tensor, nn
 from torch_pruning.dependency.dependency import Dependency
 
+from spaces.pruning.structured.classifier import classifier_layers
 from spaces.pruning.structured.graph import (
     as_value_errors,
     build_pruner,
-    classifiers,
     dependency_graph,
     run,
     settle,
@@ -169,9 +169,9 @@ class _Trials:
 def _roots(network: nn.Module, example: Tensor) -> tuple[list[str], list[str]]:
     """Return the root layers of the groups that can't be pruned, and those of the other groups."""
     names = {module: name for name, module in network.named_modules()}
-    classes = [layer for head in classifiers(network) for layer in head.modules()]
     unprunable: list[nn.Module] = []
     with traced(network):
+        classes = classifier_layers(network, example)
         graph = dependency_graph(network, example)
         # If a layer is ignored, another layer of its group may become the root.
         while True:
