@@ -45,9 +45,9 @@ class DKD(Distillation):
     If labels are shares of classes, the true class is the class with the largest share.
 
     The defaults are the authors' for CIFAR-100. For some pairs of teacher and student they choose a
-    smaller `others_weight`: 2 on CIFAR-100, 0.5 on ImageNet. They multiply the divergence by epoch / 20 in the
-    first 20 of 240 epochs. Trainings here are shorter, so the divergence grows linearly over the
-    same share of the steps: the first twelfth of each phase of training.
+    smaller `others_weight`: 2 on CIFAR-100, 0.5 on ImageNet. They multiply the divergence by
+    epoch / 20 in the first 20 of 240 epochs. Trainings here are shorter, so the divergence grows
+    linearly over the same share of the steps: the first twelfth of each phase of training.
 
     Source: Zhao et al. 2022, arXiv:2203.08679, equation 7; https://github.com/megvii-research/mdistiller.
     """
