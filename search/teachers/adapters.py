@@ -13,7 +13,7 @@ from search.training.ensemble import ensemble_logits
 from spaces.features import intermediates
 
 # Bump it when a teacher receives other pixels for the students' images.
-VERSION = 1
+VERSION = 2
 
 
 class AdaptedTeacher(nn.Module):
@@ -21,6 +21,7 @@ class AdaptedTeacher(nn.Module):
 
     Args:
         network: a network that returns logits.
+        given_size: the height and width of the students' images.
         image_size: the height and width of the network's images.
         scale: the factor for the students' normalised pixels, one number for each channel.
         offset: the number that is added to the product, one for each channel.
@@ -28,13 +29,23 @@ class AdaptedTeacher(nn.Module):
 
     scale: Tensor
     offset: Tensor
+    resizing: Tensor
 
     def __init__(
-        self, network: nn.Module, *, image_size: int, scale: np.ndarray, offset: np.ndarray
+        self,
+        network: nn.Module,
+        *,
+        given_size: int,
+        image_size: int,
+        scale: np.ndarray,
+        offset: np.ndarray,
     ) -> None:
         super().__init__()
         self.network = network
         self.size = (image_size, image_size)
+        self.reduces = image_size < given_size
+        # Not among the weights: the sizes determine it, and files of earlier versions lack it.
+        self.register_buffer("resizing", _resizing(given_size, image_size), persistent=False)
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("offset", torch.tensor(offset, dtype=torch.float32).view(1, -1, 1, 1))
 
@@ -50,12 +61,15 @@ class AdaptedTeacher(nn.Module):
         return intermediates(self.network, self._adapted(images), indices)
 
     def _adapted(self, images: Tensor) -> Tensor:
-        resized = functional.interpolate(images, self.size, mode="bilinear")
-        return resized * self.scale + self.offset
+        if self.resizing.shape[0] != self.resizing.shape[1]:
+            # [image_size, given_size] × [given_size, given_size] × [given_size, image_size]
+            images = self.resizing @ images @ self.resizing.T
+        return images * self.scale + self.offset
 
     def extra_repr(self) -> str:
         """Return the image size for the digest: it changes the outputs, but is in no tensor."""
-        return f"size={self.size}"
+        # Earlier versions did not antialias; larger images are what they were.
+        return f"size={self.size}{', antialias=True' if self.reduces else ''}"
 
 
 class Ensemble(nn.Module):
@@ -68,6 +82,20 @@ class Ensemble(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [batch, classes]."""
         return ensemble_logits(torch.stack([member(images) for member in self.members]))
+
+
+def _resizing(given: int, wanted: int) -> Tensor:
+    """Return the matrix that resizes a column of pixels, [wanted, given].
+
+    It resizes as Pillow resizes files: bilinearly, with antialiasing. Without antialiasing, most
+    pixels of a larger image would be skipped. It is a matrix because torch's ONNX exporter has no
+    operator for antialiased resizing; bilinear resizing treats rows and columns separately.
+    """
+    columns = torch.eye(given)[None, None]
+    resized = functional.interpolate(
+        columns, (wanted, given), mode="bilinear", align_corners=False, antialias=True
+    )
+    return resized[0, 0]
 
 
 def adapt(
@@ -86,4 +114,6 @@ def adapt(
     scale, offset = np.array(info.std) / std, (np.array(info.mean) - mean) / std
     if image_size == info.image_size and np.allclose(scale, 1) and np.allclose(offset, 0):
         return network
-    return AdaptedTeacher(network, image_size=image_size, scale=scale, offset=offset)
+    return AdaptedTeacher(
+        network, given_size=info.image_size, image_size=image_size, scale=scale, offset=offset
+    )

@@ -178,10 +178,14 @@ def _mixed(_: Path) -> Numbers:
 
 
 def _adapted(_: Path) -> Numbers:
-    adapted = AdaptedTeacher(
-        network(), image_size=40, scale=np.array([0.7]), offset=np.array([0.2])
-    )
-    return {"logits": outputs(adapted), "both": outputs(Ensemble([adapted, network(seed=1)]))}
+    pixels = {"given_size": SIZE, "scale": np.array([0.7]), "offset": np.array([0.2])}
+    adapted = AdaptedTeacher(network(), image_size=40, **pixels)
+    reduced = AdaptedTeacher(network(), image_size=12, **pixels)
+    return {
+        "logits": outputs(adapted),
+        "reduced": outputs(reduced),
+        "both": outputs(Ensemble([adapted, network(seed=1)])),
+    }
 
 
 def _finetuned(folder: Path) -> Numbers:
