@@ -41,6 +41,23 @@ def _as_factory(factory: str) -> str:
 
 Factory = Annotated[str, AfterValidator(_as_factory)]
 
+NATURAL, SORTED = "natural", "sorted"
+
+
+def class_order(given: object) -> object:
+    """Return the order of a teacher's classes: natural, sorted, a file's path, or the names."""
+    if isinstance(given, str):
+        return given if given in (NATURAL, SORTED) else expanded(given)
+    if isinstance(given, list) and given and all(isinstance(name, str) for name in given):
+        return given
+    raise ValueError(
+        f"must be {NATURAL}, {SORTED}, a file with one class name a line, or a list of class names "
+        f"(numbers in quotes), but got {given!r}"
+    )
+
+
+ClassOrder = Annotated[str | list[str], BeforeValidator(class_order)]
+
 
 def is_group_rule(rule: str) -> str:
     """Return a rule for groups of images, if it names a way or is a regular expression."""

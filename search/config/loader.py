@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from search.config.error_messages import complain, mask_urls
+from search.config.fields import NATURAL, SORTED
 from search.config.study import Study
 from search.config.yaml_document import Place, YamlDocument, dotted, read_document
 from search.errors import StudyFileError
@@ -19,7 +20,7 @@ _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTAL
 
 # Paths that a study file may give relative to its own folder.
 _DATA_PATHS = ("path", "unlabelled")
-_TEACHER_PATHS = ("checkpoint", "exported", "factory")
+_TEACHER_PATHS = ("checkpoint", "exported", "factory", "classes")
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -152,6 +153,8 @@ def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
     given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
     if "factory" in given and not given["factory"].rpartition(":")[0].endswith(".py"):
         del given["factory"]  # an installed module
+    if given.get("classes") in (NATURAL, SORTED):
+        del given["classes"]  # an order, not a file
     return section | {key: _beside(folder, path) for key, path in given.items()}
 
 

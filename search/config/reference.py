@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
+from search.config.fields import class_order
 from search.config.study import Study
 from search.objectives.limits import limits
 from search.objectives.units import format_bytes, parse_bytes, parse_room, parse_seconds
@@ -19,6 +20,7 @@ _QUANTITIES = {
     parse_bytes: "bytes, such as 2MB",
     parse_room: "bytes, such as 2GB, or 0",
     parse_seconds: "time, such as 2h",
+    class_order: "natural, sorted, a path, or a list of names",
     **{limit.parse: limit.takes for limit in limits().values()},
 }
 _KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float, "number"))

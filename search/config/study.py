@@ -13,6 +13,7 @@ from pydantic import (
 from search.config.fields import (
     Address,
     AnyPath,
+    ClassOrder,
     Factory,
     GroupRule,
     Section,
@@ -147,6 +148,13 @@ class TeacherSettings(Section):
     train: TeacherTraining | None = Field(
         None, description="train the teacher on these data, starting from its weights if it has any"
     )
+    classes: ClassOrder | None = Field(
+        None,
+        description="the class of each output of a teacher that was trained elsewhere: natural "
+        "(as timm orders folders), sorted (as torchvision does), a list of names, or a file with "
+        "one name a line, relative to the study file's folder; null: as the weights' own "
+        "configuration states, or else the data's order",
+    )
     image_size: int | None = Field(
         None,
         ge=8,
@@ -179,10 +187,10 @@ class TeacherSettings(Section):
             raise ValueError(
                 "an exported teacher is used unchanged: leave out train, image_size, mean and std"
             )
-        if self.train and (self.mean or self.image_size):
+        if self.train and (self.mean or self.image_size or self.classes):
             raise ValueError(
-                "a teacher that is trained here takes the data's images: leave out image_size, "
-                "mean and std"
+                "a teacher that is trained here takes the data's images and classes: leave out "
+                "image_size, mean, std and classes"
             )
         if self.model and not (self.pretrained or self.checkpoint or self.train):
             raise ValueError(

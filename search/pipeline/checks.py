@@ -9,6 +9,7 @@ from search.errors import BadInput, TeacherError
 from search.files.filestore import FolderStore
 from search.targets.agent_client import describe_agent
 from search.targets.registry import runtime
+from search.teachers.class_order import classes_file
 from search.teachers.factory import factory_file
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
@@ -41,6 +42,7 @@ def check_study(study: Study) -> None:
             ("checkpoint", teacher.checkpoint),
             ("exported", teacher.exported),
             ("factory", factory_file(teacher.factory)),
+            ("classes", classes_file(teacher)),
         ):
             if path and not path.expanduser().exists():
                 raise TeacherError(

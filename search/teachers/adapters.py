@@ -1,4 +1,4 @@
-"""Adapters: teachers with another image size or normalisation, and ensembles of teachers."""
+"""Adapters: teachers with other images or another order of classes, and ensembles of teachers."""
 
 from collections.abc import Sequence
 
@@ -70,6 +70,37 @@ class AdaptedTeacher(nn.Module):
         """Return the image size for the digest: it changes the outputs, but is in no tensor."""
         # Earlier versions did not antialias; larger images are what they were.
         return f"size={self.size}{', antialias=True' if self.reduces else ''}"
+
+
+class OrderedTeacher(nn.Module):
+    """Teacher whose outputs stand in another order than the data's classes.
+
+    This is the only place that reorders logits: whatever calls the teacher gets the data's order.
+
+    Args:
+        network: a network that returns logits.
+        names: the class of each output of the network.
+        columns: the output of each class of the data.
+    """
+
+    columns: Tensor
+
+    def __init__(self, network: nn.Module, *, names: Sequence[str], columns: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.names = tuple(names)
+        self.register_buffer("columns", torch.tensor(columns))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of the data's classes, [batch, classes]."""
+        logits: Tensor = self.network(images)
+        return logits.index_select(1, self.columns)
+
+    def forward_intermediates(
+        self, images: Tensor, indices: Sequence[int] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the network's feature maps, which have no classes."""
+        return intermediates(self.network, images, indices)
 
 
 class Ensemble(nn.Module):

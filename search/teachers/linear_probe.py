@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from search.data.dataset import normalize
 from search.errors import TeacherError
-from search.teachers.adapters import AdaptedTeacher
+from search.teachers.adapters import AdaptedTeacher, OrderedTeacher
 from search.teachers.setting import TeacherContext
 
 _MAX_IMAGES = 20_000
@@ -81,7 +81,9 @@ def probed(network: nn.Module, context: TeacherContext) -> nn.Module:
 
 
 def _without_adapter(network: nn.Module) -> nn.Module:
-    return network.network if isinstance(network, AdaptedTeacher) else network
+    while isinstance(network, AdaptedTeacher | OrderedTeacher):
+        network = network.network
+    return network
 
 
 def _classifier(network: nn.Module) -> nn.Linear | None:

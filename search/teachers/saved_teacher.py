@@ -17,7 +17,8 @@ from search.errors import TeacherError
 from search.evaluation.artifact import load_network, write_weights
 from search.files.atomic import damaged_files
 from search.files.filestore import FolderStore
-from search.teachers.adapters import adapt
+from search.teachers.adapters import OrderedTeacher, adapt
+from search.teachers.class_order import in_data_order, stated_names
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.linear_probe import with_classes
 from search.teachers.sources import preprocessing, timm_network
@@ -41,7 +42,10 @@ def save_teacher(
         {
             "digest": teacher.digest,
             "data": info.to_json(),
-            "members": [settings.model_dump(mode="json") for settings in members],
+            "members": [
+                _with_names(settings, network).model_dump(mode="json")
+                for settings, network in zip(members, teacher.members, strict=True)
+            ],
             "code": [factory_digest(settings.factory) for settings in members],
         },
         indent=1,
@@ -94,16 +98,18 @@ def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool)
     Raises:
         TeacherError: the network can't be built, or a factory's code is not allowed to run.
     """
+    names = stated_names(settings, info) or info.classes
     if settings.exported:
         network = load_network(settings.exported)
     elif settings.factory:
         network = from_factory(settings.factory, info, allow_code=allow_code)
     else:
-        network = timm_network(settings, info, classes=len(info.classes), blank=True)
+        network = timm_network(settings, info, classes=len(names), blank=True)
     if settings.train:
         return network
-    network = with_classes(network, len(info.classes))
-    return adapt(network, info, *preprocessing(settings, network, info))
+    network = with_classes(network, len(names))
+    network = adapt(network, info, *preprocessing(settings, network, info))
+    return in_data_order(network, names, info)
 
 
 def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -> None:
@@ -116,6 +122,12 @@ def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -
             f"the teacher must provide its feature maps, but can't: {error}. Leave out the "
             "distillation methods that need them, or choose a timm model as the teacher"
         ) from error
+
+
+def _with_names(settings: TeacherSettings, network: nn.Module) -> TeacherSettings:
+    """Return the settings with the class of each output: a file or a folder states it only here."""
+    names = list(network.names) if isinstance(network, OrderedTeacher) else None
+    return settings.model_copy(update={"classes": names})
 
 
 def _check_code(settings: TeacherSettings, digest: str) -> None:

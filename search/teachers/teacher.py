@@ -10,17 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from search.config.study import TeacherSettings
-from search.errors import TeacherError
 from search.evaluation.artifact import load_network
-from search.objectives.metrics import ACCURACY
-from search.objectives.predictions import Predictions
-from search.teachers.adapters import Ensemble, adapt
+from search.teachers.adapters import Ensemble, OrderedTeacher, adapt
+from search.teachers.class_order import Names, in_data_order, names_of_weights, stated_names
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.finetune import trained
 from search.teachers.linear_probe import outputs_of, probed
+from search.teachers.order_check import check_order
+from search.teachers.outputs import check_outputs, told_accuracy
 from search.teachers.setting import TeacherContext, network_digest
 from search.teachers.sources import from_timm, preprocessing
-from search.training.validation import predictions_of
 from spaces.counting import count_parameters
 
 # The maximum number of parameters of a teacher that is copied in double precision, 8 bytes each.
@@ -59,15 +58,42 @@ def prepare_teacher(members: Sequence[TeacherSettings], context: TeacherContext)
     """
     # Different seeds, so that members with the same settings differ.
     contexts = [replace(context, seed=context.seed + number) for number in range(len(members))]
-    pairs = zip(members, contexts, strict=True)
-    networks = [_member(settings, own).to(context.device).eval() for settings, own in pairs]
-    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
-    _check_outputs(network, context)
-    _warn_of_chance(network, context)
-    names = [str(s.model or s.exported or s.factory) for s in members]
-    name = names[0] if len(names) == 1 else f"ensemble of {', '.join(names)}"
+    keys = _keys(members)
+    networks = [
+        _checked(settings, own, key)
+        for settings, own, key in zip(members, contexts, keys, strict=True)
+    ]
+    names = [_name(settings) for settings in members]
+    network, name = networks[0], names[0]
+    if len(networks) > 1:
+        network, name = Ensemble(networks).eval(), f"ensemble of {', '.join(names)}"
+        told_accuracy(network, name, context)
     digest = _digest(network, context, code=[factory_digest(s.factory) for s in members])
     return Teacher(name, network.requires_grad_(False), digest, context.device)
+
+
+def _keys(members: Sequence[TeacherSettings]) -> list[str]:
+    """Return the study file's key of each member."""
+    if len(members) == 1:
+        return ["teacher"]
+    return [f"teacher.{number}" for number in range(len(members))]
+
+
+def _name(settings: TeacherSettings) -> str:
+    return str(settings.model or settings.exported or settings.factory)
+
+
+def _checked(settings: TeacherSettings, context: TeacherContext, key: str) -> nn.Module:
+    """Return a member that predicts the data's classes, in their order; report its accuracy."""
+    info = context.dataset.info
+    network = _member(settings, context).to(context.device).eval()
+    check_outputs(network, info, device=context.device)
+    found = told_accuracy(network, _name(settings), context)
+    # One that was trained here has the data's order, and features have no classes.
+    if settings.train is None and not context.features_alone:
+        names = network.names if isinstance(network, OrderedTeacher) else None
+        check_order(found, info.classes, names, key=f"{key}.classes")
+    return network
 
 
 def _member(settings: TeacherSettings, context: TeacherContext) -> nn.Module:
@@ -81,7 +107,12 @@ def _member(settings: TeacherSettings, context: TeacherContext) -> nn.Module:
         network = from_timm(settings, info)
     if settings.train:
         return trained(network, settings.train, context, code=factory_digest(settings.factory))
-    network = adapt(network, info, *preprocessing(settings, network, info))
+    names = _class_names(settings, network, context)
+    # In evaluation mode, since an example must not change the statistics of its normalisation.
+    network = adapt(network, info, *preprocessing(settings, network, info)).eval()
+    if names:
+        check_outputs(network, info, outputs=len(names))
+        return in_data_order(network, names, info)
     if context.features_alone and outputs_of(network) not in (None, len(info.classes)):
         context.progress(
             f"the teacher has {outputs_of(network)} classes, but the data have "
@@ -92,44 +123,20 @@ def _member(settings: TeacherSettings, context: TeacherContext) -> nn.Module:
     return network
 
 
-@torch.inference_mode()
-def _check_outputs(network: nn.Module, context: TeacherContext) -> None:
+def _class_names(
+    settings: TeacherSettings, network: nn.Module, context: TeacherContext
+) -> Names | None:
+    """Return the class of each output as the study states it, or else the weights."""
     info = context.dataset.info
-    example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=context.device)
-    try:
-        shape = tuple(network(example).shape)
-    except (RuntimeError, AssertionError) as error:
-        raise TeacherError(
-            f"the teacher must accept images with {info.channels} channels and "
-            f"{info.image_size} pixels, but fails: {error}"
-        ) from error
-    if shape != (2, len(info.classes)):
-        raise TeacherError(
-            f"the teacher must predict the {len(info.classes)} classes of the data, but its "
-            f"outputs for 2 images have the shape {list(shape)}: fine-tune it with `train: {{}}`, "
-            "or open only distillation methods that need only its features"
-        )
-
-
-def _warn_of_chance(network: nn.Module, context: TeacherContext) -> None:
-    """Warn if the teacher is not significantly better than always predicting the commonest class.
-
-    This check uses the accuracy, whatever metric the study maximises.
-    """
-    validation = context.dataset.validation
-    found = predictions_of(network, validation, context.dataset, device=context.device)
-    guess = Predictions(
-        labels=validation.labels,
-        classes=np.full_like(validation.labels, np.bincount(validation.labels).argmax()),
-        confidence=np.ones(len(validation), np.float32),
-    )
-    right, chance = (ACCURACY.compute(one, validation.labels) for one in (found, guess))
-    if right <= chance + 3 * ACCURACY.standard_error(guess, validation.labels):
+    if (stated := stated_names(settings, info)) is not None:
+        return stated
+    own = names_of_weights(settings, network, info, outputs=outputs_of(network))
+    if own is not None and own != info.classes:
         context.progress(
-            f"warning: the teacher's validation {ACCURACY.label} of {ACCURACY.format(right)} is "
-            f"not significantly above chance ({ACCURACY.format(chance)}): check its preprocessing "
-            "and the order of its classes"
+            f"the weights of {_name(settings)} state the order of their classes, which is not the "
+            "data's: its outputs are reordered"
         )
+    return own
 
 
 def _digest(network: nn.Module, context: TeacherContext, *, code: Sequence[str]) -> str:

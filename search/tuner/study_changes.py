@@ -25,7 +25,7 @@ _FREE = (
     "data.unlabelled",
     "space",
 )
-_PATHS = ("checkpoint", "exported")
+_PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
     "search.trials, max_time, sampler, stopping, branches and warm_start, all keys of run except "
     "artifacts, and space if it still contains the recipe of every trial"

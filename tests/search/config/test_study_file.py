@@ -289,6 +289,25 @@ def test_a_factorys_file_is_relative_to_the_study_file_and_a_module_is_none(
     assert factory("~/nets.py:make") == "/home/someone/nets.py:make"
 
 
+def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(path: Path) -> None:
+    def classes(given: str) -> object:
+        teacher = f"checkpoint: w.pth\n  classes: {given}"
+        path.write_text(STUDY.replace("train: {epochs: 2}", teacher))
+        study = load_study(path)
+        assert study_from_dict(dump_study(study)).teachers == study.teachers
+        return study.teachers[0].classes
+
+    assert classes("natural") == "natural"
+    assert classes("sorted") == "sorted"
+    assert classes('[ant, "7"]') == ["ant", "7"]
+    assert classes("names.txt") == f"{path.parent}/names.txt"
+    for wrong in ("3", "[1, 2]", "[]", "{a: b}"):
+        text = STUDY.replace("train: {epochs: 2}", f"checkpoint: w.pth\n  classes: {wrong}")
+        assert naming("teacher.classes", "natural", "sorted").search(complaint(path, text))
+    text = STUDY.replace("train: {epochs: 2}", "train: {epochs: 2}\n  classes: natural")
+    assert naming("train", "classes").search(complaint(path, text))
+
+
 def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:
     path.write_text(STUDY + "run:\n  artifacts: out\n")
     assert load_study(path).run.artifacts == "out"
