@@ -36,6 +36,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Settings that replace the study's own, such as search.trials=50."),
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Allow the code of a teacher's `factory:` to run.")
+]
 
 _DEMO = Path("retort-demo")
 
@@ -85,7 +88,13 @@ def init(
     say(f"wrote {path}; next:\n  retort plan {quoted}\n  retort run {quoted}")
 
 
-def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False) -> None:
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    *,
+    as_json: Json = False,
+    allow_code: AllowCode = False,
+) -> None:
     """Check a study file; estimate what fits the budget, the time and the disk space."""
     typed = load_study(study, overrides or [])
     # Torch takes seconds to import; `retort --help` and commands that only read a store avoid it.
@@ -93,7 +102,9 @@ def plan(study: StudyFile, overrides: Overrides = None, *, as_json: Json = False
     from search.tuner.plan import plan_study
 
     with out.status("reading the data") as spinner:
-        planned = plan_study(typed, progress=lambda text: spinner.update(escape(text)))
+        planned = plan_study(
+            typed, progress=lambda text: spinner.update(escape(text)), allow_code=allow_code
+        )
     if as_json:
         write_json(planned.to_json())
     else:
@@ -110,9 +121,7 @@ def run(
     max_time: Annotated[
         str | None, typer.Option(help="Start no trial after this time, such as 2h.")
     ] = None,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Allow the code of a teacher's `factory:` to run.")
-    ] = False,
+    allow_code: AllowCode = False,
 ) -> None:
     """Search for the best student that fits the budget."""
     changes = list(overrides or [])
@@ -136,9 +145,7 @@ def resume(
     overrides: Overrides = None,
     *,
     store: StoreUrl = DEFAULT_STORE,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Allow the code of a teacher's `factory:` to run.")
-    ] = False,
+    allow_code: AllowCode = False,
     take_over: Annotated[
         bool,
         typer.Option(

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -151,11 +152,30 @@ def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:
     if not isinstance(section, dict):
         return section
     given = {key: section[key] for key in keys if isinstance(section.get(key), str)}
-    if "factory" in given and not given["factory"].rpartition(":")[0].endswith(".py"):
-        del given["factory"]  # an installed module
+    if "factory" in given:
+        if file := _factory_file(folder, given["factory"]):
+            given["factory"] = file
+        else:
+            del given["factory"]  # an installed module
     if given.get("classes") in (NATURAL, SORTED):
         del given["classes"]  # an order, not a file
     return section | {key: _beside(folder, path) for key, path in given.items()}
+
+
+def _factory_file(folder: Path, factory: str) -> str | None:
+    """Return `file.py:function` for a factory in a file; None for one in an installed module.
+
+    `nets:make` is the function in nets.py beside the study file, if that exists. A package that is
+    installed is not taken from a folder of its name: its modules may import one another.
+    """
+    module, _, function = factory.rpartition(":")
+    if module.endswith(".py"):
+        return factory
+    package, dot, _ = module.partition(".")
+    if not all(part.isidentifier() for part in module.split(".")) or (dot and find_spec(package)):
+        return None
+    file = f"{module.replace('.', '/')}.py"
+    return f"{file}:{function}" if (folder / file).is_file() else None
 
 
 def _beside(folder: Path, path: str) -> str:

@@ -1,6 +1,6 @@
 """The settings of a study file, read from its types, for the command and the documentation."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -16,7 +16,7 @@ from search.objectives.limits import limits
 from search.objectives.units import format_bytes, parse_bytes, parse_room, parse_seconds
 
 _BYTES = (parse_bytes, parse_room)
-_QUANTITIES = {
+_QUANTITIES: Mapping[Callable[..., Any], str] = {
     parse_bytes: "bytes, such as 2MB",
     parse_room: "bytes, such as 2GB, or 0",
     parse_seconds: "time, such as 2h",

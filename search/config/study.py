@@ -13,8 +13,6 @@ from pydantic import (
 from search.config.fields import (
     Address,
     AnyPath,
-    ClassOrder,
-    Factory,
     GroupRule,
     Section,
     Share,
@@ -22,6 +20,7 @@ from search.config.fields import (
     is_name,
 )
 from search.config.target_settings import TargetSettings
+from search.config.teacher_settings import TeacherSettings
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
 from search.objectives.limits import limit_of
@@ -112,90 +111,6 @@ class DataSettings(Section):
             raise ValueError(
                 "follow_links needs a folder of images: leave it out, or set source: folder or "
                 "unlabelled"
-            )
-        return self
-
-
-class TeacherTraining(Section):
-    """The training of the teacher here, on this data."""
-
-    epochs: int = Field(20, ge=1, description="the most passes over the training images")
-    learning_rate: float = Field(3e-3, gt=0, description="the highest learning rate, after warm-up")
-    batch_size: int = Field(128, ge=1, description="images in a batch")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay, as in AdamW")
-    patience: int = Field(5, ge=1, description="stop after this many epochs without improvement")
-
-
-class TeacherSettings(Section):
-    """One teacher, which exactly one of `model`, `exported` and `factory` names."""
-
-    model: str | None = Field(None, description="name of a timm model")
-    pretrained: bool = Field(False, description="load timm's pretrained weights of the model")
-    checkpoint: AnyPath | None = Field(
-        None,
-        description="the model's weights, as safetensors or a plain state dict, relative to the "
-        "study file's folder",
-    )
-    exported: AnyPath | None = Field(
-        None,
-        description="folder of a student that retort exported, relative to the study file's folder",
-    )
-    factory: Factory | None = Field(
-        None,
-        description="function that returns the teacher: file.py:function, relative to the study "
-        "file's folder, or package.module:function of an installed package; needs --allow-code",
-    )
-    train: TeacherTraining | None = Field(
-        None, description="train the teacher on these data, starting from its weights if it has any"
-    )
-    classes: ClassOrder | None = Field(
-        None,
-        description="the class of each output of a teacher that was trained elsewhere: natural "
-        "(as timm orders folders), sorted (as torchvision does), a list of names, or a file with "
-        "one name a line, relative to the study file's folder; null: as the weights' own "
-        "configuration states, or else the data's order",
-    )
-    image_size: int | None = Field(
-        None,
-        ge=8,
-        le=1024,
-        description="height and width of the teacher's input, in pixels; null: as timm's weights "
-        "need, or else data.image_size",
-    )
-    mean: list[float] | None = Field(
-        None, description="mean that normalises the teacher's input, per channel"
-    )
-    std: list[Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="standard deviation that belongs to mean, per channel"
-    )
-
-    @model_validator(mode="after")
-    def _has_one_origin(self) -> Self:
-        origins = [key for key in ("model", "exported", "factory") if getattr(self, key)]
-        if len(origins) != 1:
-            given = ", ".join(origins) or "none"
-            raise ValueError(
-                f"a teacher must have exactly one of model, exported and factory, but got {given}"
-            )
-        if self.model is None and (self.pretrained or self.checkpoint):
-            raise ValueError("pretrained and checkpoint need a model: set model, or leave them out")
-        if self.pretrained and self.checkpoint:
-            raise ValueError("pretrained and checkpoint exclude each other: leave one out")
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("mean and std must be given together: set both or none")
-        if self.exported and (self.train or self.mean or self.image_size):
-            raise ValueError(
-                "an exported teacher is used unchanged: leave out train, image_size, mean and std"
-            )
-        if self.train and (self.mean or self.image_size or self.classes):
-            raise ValueError(
-                "a teacher that is trained here takes the data's images and classes: leave out "
-                "image_size, mean, std and classes"
-            )
-        if self.model and not (self.pretrained or self.checkpoint or self.train):
-            raise ValueError(
-                "a teacher must have weights or be trained: set pretrained: true, a checkpoint, or "
-                "train: {}"
             )
         return self
 

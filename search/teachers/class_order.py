@@ -10,7 +10,7 @@ from unicodedata import normalize
 from torch import nn
 
 from search.config.fields import NATURAL, SORTED
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
 from search.evaluation.artifact import read_provenance

@@ -3,7 +3,7 @@
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from search.config.study import TeacherTraining
+from search.config.teacher_settings import TeacherTraining
 from search.data.views import View
 from search.errors import TeacherError, TrialError
 from search.evaluation.artifact import write_weights

@@ -124,7 +124,7 @@ def _halves(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def _swaps(confusion: Columns) -> list[tuple[int, int]]:
     """Return the pairs of classes of which each is mostly taken for the other."""
     mostly = 2 * confusion > confusion.sum(axis=1, keepdims=True)
-    pairs: list[tuple[int, int]] = np.argwhere(np.triu(mostly & mostly.T, 1)).tolist()
+    pairs: list[list[int]] = np.argwhere(np.triu(mostly & mostly.T, 1)).tolist()
     return [
         (one, other)
         for one, other in pairs

@@ -8,13 +8,19 @@ from search.data.dataset import DataInfo
 from search.errors import TeacherError
 from search.objectives.metrics import ACCURACY
 from search.objectives.predictions import Predictions
+from search.teachers.factory import own_code
 from search.teachers.setting import TeacherContext
 from search.training.validation import predictions_of
 
 
 @torch.inference_mode()
 def check_outputs(
-    network: nn.Module, info: DataInfo, *, outputs: int | None = None, device: str = "cpu"
+    network: nn.Module,
+    info: DataInfo,
+    *,
+    outputs: int | None = None,
+    factory: str | None = None,
+    device: str = "cpu",
 ) -> None:
     """Raise TeacherError unless the network takes the data's images and has these outputs.
 
@@ -22,16 +28,16 @@ def check_outputs(
         network: takes the students' normalised images.
         info: the description of the data.
         outputs: the number of outputs that the stated classes need; None: the data's classes.
+        factory: the factory that built the network; None if its code is not a person's.
         device: the network's device.
     """
     example = torch.zeros(2, info.channels, info.image_size, info.image_size, device=device)
+    accept = f"accept images with {info.channels} channels and {info.image_size} pixels"
     try:
-        found = network(example)
+        with own_code(factory, accept):
+            found = network(example)
     except (RuntimeError, AssertionError) as error:
-        raise TeacherError(
-            f"the teacher must accept images with {info.channels} channels and "
-            f"{info.image_size} pixels, but fails: {error}"
-        ) from error
+        raise TeacherError(f"the teacher must {accept}, but fails: {error}") from error
     if not isinstance(found, Tensor):
         raise TeacherError(
             "the teacher must return a tensor of logits, [batch, classes], but returns "

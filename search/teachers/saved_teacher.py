@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError
 from search.evaluation.artifact import load_network, write_weights
@@ -92,8 +92,16 @@ def open_teachers(folder: Path, *, allow_code: bool) -> tuple[nn.Module, ...]:
     return tuple(networks)
 
 
-def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool) -> nn.Module:
+def architecture(
+    settings: TeacherSettings, info: DataInfo, *, allow_code: bool, fit_classes: bool = True
+) -> nn.Module:
     """Build a teacher's network for the students' images, without its final weights.
+
+    Args:
+        settings: the teacher's settings.
+        info: the description of the data.
+        allow_code: whether a factory's code may run.
+        fit_classes: whether a classifier of other classes is replaced, as a linear probe does.
 
     Raises:
         TeacherError: the network can't be built, or a factory's code is not allowed to run.
@@ -107,7 +115,8 @@ def architecture(settings: TeacherSettings, info: DataInfo, *, allow_code: bool)
         network = timm_network(settings, info, classes=len(names), blank=True)
     if settings.train:
         return network
-    network = with_classes(network, len(names))
+    if fit_classes:
+        network = with_classes(network, len(names))
     network = adapt(network, info, *preprocessing(settings, network, info))
     return in_data_order(network, names, info)
 

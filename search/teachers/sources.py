@@ -1,7 +1,8 @@
 """The sources of a teacher's weights: timm's pretrained weights, or a checkpoint."""
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
 from search.evaluation.artifact import read_provenance
@@ -18,6 +19,9 @@ from search.files.reading import check_archive
 from search.teachers.linear_probe import classifier_name, with_classes
 from search.training.checkpoint import UNLOADABLE
 from spaces.students.timm_model import Timm
+
+# Lightning's modules by the names that people give the network, DataParallel, torch.compile.
+_WRAPPERS = ("model.", "net.", "module.", "_orig_mod.")
 
 _ALTERNATIVES = (
     "There are three ways to get a teacher: set `checkpoint:` to a local file; download the "
@@ -72,7 +76,7 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
     """Load the checkpoint's weights; unless `strict`, skip tensors whose shapes differ."""
     try:
         check_archive(path)
-        weights = load_state_dict(str(path), weights_only=True)
+        weights = _without_prefix(load_state_dict(str(path), weights_only=True), network)
         if strict:
             _set_outputs(network, weights)
         else:
@@ -97,6 +101,36 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         raise TeacherError(
             f"{path} must contain weights of the teacher's network, but can't be loaded: {reason}"
         ) from error
+
+
+def _without_prefix(weights: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+    """Return the network's weights without the prefix that a training framework gave them.
+
+    Lightning names weights by the attribute that holds the network, and stores the weights of other
+    attributes, such as a loss, beside them. Wrappers such as `torch.compile` add their own.
+    """
+    known = network.state_dict().keys()
+    found = Counter(
+        name[:end]
+        for name in map(str, weights)
+        for end in _prefix_ends(name)
+        if name[end:] in known
+    )
+    if not found:
+        return weights
+    prefix, _ = found.most_common(1)[0]
+    return {
+        name[len(prefix) :]: weight for name, weight in weights.items() if name.startswith(prefix)
+    }
+
+
+def _prefix_ends(name: str) -> Iterator[int]:
+    """Yield the length of each prefix of known wrappers; the first is 0, without a prefix."""
+    end = 0
+    yield end
+    while wrapper := next((one for one in _WRAPPERS if name.startswith(one, end)), None):
+        end += len(wrapper)
+        yield end
 
 
 def _set_outputs(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

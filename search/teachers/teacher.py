@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.evaluation.artifact import load_network
 from search.teachers.adapters import Ensemble, OrderedTeacher, adapt
 from search.teachers.class_order import Names, in_data_order, names_of_weights, stated_names
@@ -87,7 +87,7 @@ def _checked(settings: TeacherSettings, context: TeacherContext, key: str) -> nn
     """Return a member that predicts the data's classes, in their order; report its accuracy."""
     info = context.dataset.info
     network = _member(settings, context).to(context.device).eval()
-    check_outputs(network, info, device=context.device)
+    check_outputs(network, info, factory=settings.factory, device=context.device)
     found = told_accuracy(network, _name(settings), context)
     # One that was trained here has the data's order, and features have no classes.
     if settings.train is None and not context.features_alone:
@@ -111,7 +111,7 @@ def _member(settings: TeacherSettings, context: TeacherContext) -> nn.Module:
     # In evaluation mode, since an example must not change the statistics of its normalisation.
     network = adapt(network, info, *preprocessing(settings, network, info)).eval()
     if names:
-        check_outputs(network, info, outputs=len(names))
+        check_outputs(network, info, outputs=len(names), factory=settings.factory)
         return in_data_order(network, names, info)
     if context.features_alone and outputs_of(network) not in (None, len(info.classes)):
         context.progress(

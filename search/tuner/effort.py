@@ -11,7 +11,8 @@ from torch import nn
 
 from search.config.resources import parallel_trials
 from search.config.student_spec import StudentRequirements
-from search.config.study import Study, TeacherSettings
+from search.config.study import Study
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.objectives.limits import PARAMETERS, SIZE

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from search.config.student_spec import StudentRequirements
-from search.config.study import Study, TeacherSettings
+from search.config.study import Study
+from search.config.teacher_settings import TeacherSettings
 from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
@@ -29,6 +30,7 @@ from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import requirements_of
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
+from search.teachers.outputs import check_outputs
 from search.teachers.saved_teacher import architecture, check_features
 from search.tuner.branching import branches_of
 from search.tuner.effort import (
@@ -131,8 +133,16 @@ class StudyPlan:
         return values
 
 
-def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
+def plan_study(
+    study: Study, *, progress: Callable[[str], None], allow_code: bool = False
+) -> StudyPlan:
     """Plan a study without running it.
+
+    Args:
+        study: the study.
+        progress: receives lines about the current step.
+        allow_code: whether a teacher's factory may run its code. Otherwise the plan lacks the
+            teacher's time, and does not check the teacher.
 
     Raises:
         BadInput: the study can't be run.
@@ -141,7 +151,7 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     cache, artifacts = FolderStore.of(study.run.cache), FolderStore.of(study.run.artifacts)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
     requirements = requirements_of(study, dataset.info)
-    teachers = _teachers(study, dataset, progress)
+    teachers = _teachers(study, dataset, progress, allow_code=allow_code)
     with torch_threads(study.run.cpus):
         draws = tuple(_draws(study, requirements, dataset, teachers, progress))
     # `check_study` has made sure that the space has recipes without a contradiction.
@@ -178,21 +188,31 @@ def plan_study(study: Study, *, progress: Callable[[str], None]) -> StudyPlan:
     )
 
 
-def _teachers(study: Study, dataset: Dataset, progress: Callable[[str], None]) -> _Teachers:
+def _teachers(
+    study: Study, dataset: Dataset, progress: Callable[[str], None], *, allow_code: bool
+) -> _Teachers:
     """Return the teachers' networks without trained weights, which do not change their duration.
 
     Raises:
-        TeacherError: a method needs the features of a teacher that does not provide them.
+        TeacherError: a method needs the features of a teacher that does not provide them, or a
+            factory's code fails.
     """
-    found = []
+    found, needed = [], needs_of(study)
+    features_alone = Needs.FEATURES in needed and Needs.LOGITS not in needed
     for settings in study.teachers:
-        if settings.factory:
+        if settings.factory and not allow_code:
             progress(
-                f"a plan does not run {settings.factory}: the estimate lacks this teacher's time"
+                f"a plan runs {settings.factory} only with --allow-code: without it, the estimate "
+                "lacks this teacher's time"
             )
             continue
-        network = architecture(settings, dataset.info, allow_code=False).eval()
-        if Needs.FEATURES in needs_of(study):
+        may_fit = features_alone or not settings.factory
+        network = architecture(
+            settings, dataset.info, allow_code=allow_code, fit_classes=may_fit
+        ).eval()
+        if settings.factory:
+            check_outputs(network, dataset.info, factory=settings.factory)
+        if Needs.FEATURES in needed:
             check_features(network, dataset.info)
         found.append((settings, network))
     return tuple(found)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from search.config.loader import dump_study
-from search.config.study import Study, TeacherSettings
+from search.config.study import Study
+from search.config.teacher_settings import TeacherSettings
 from search.errors import BadInput, Interrupted, StoreError
 from search.records import Outcome, StudyState, TrialState
 from search.run import resume_study, run_study

@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import nn
 
 import search.versions
-from search.config.study import DataSettings, TeacherTraining
+from search.config.study import DataSettings
+from search.config.teacher_settings import TeacherTraining
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import shape_of
 from search.data.prepare import prepared_key

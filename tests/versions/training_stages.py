@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from search.config.study import DataSettings, TeacherTraining
+from search.config.study import DataSettings
+from search.config.teacher_settings import TeacherTraining
 from search.data.dataset import normalize
 from search.data.images import decode, square
 from search.data.joined import JoinedPart

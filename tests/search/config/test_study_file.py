@@ -283,10 +283,24 @@ def test_a_factorys_file_is_relative_to_the_study_file_and_a_module_is_none(
 
     assert factory("code/nets.py:make") == f"{path.parent}/code/nets.py:make"
     assert factory("installed.nets:make") == "installed.nets:make"
+    (path.parent / "code").mkdir()
+    for file in ("nets.py", "code/nets.py", "torch.py", "torch/nn.py"):
+        (path.parent / file).parent.mkdir(exist_ok=True)
+        (path.parent / file).touch()
+    assert factory("nets:make") == f"{path.parent}/nets.py:make"
+    assert factory("code_of_mine.nets:make") == "code_of_mine.nets:make"
+    (path.parent / "code").rename(path.parent / "code_of_mine")
+    assert factory("code_of_mine.nets:make") == f"{path.parent}/code_of_mine/nets.py:make"
+    assert factory("torch.nn:Identity") == "torch.nn:Identity"
     monkeypatch.chdir(path.parent.parent)
     assert factory("a:b", "teacher.factory=nets.py:make") == f"{path.parent.parent}/nets.py:make"
     monkeypatch.setenv("HOME", "/home/someone")
     assert factory("~/nets.py:make") == "/home/someone/nets.py:make"
+
+
+def test_a_checkpoint_alone_is_refused_with_what_is_missing(path: Path) -> None:
+    alone = STUDY.replace("model: resnet18\n  train: {epochs: 2}", "checkpoint: w.pth")
+    assert naming("teacher", "checkpoint", "model", "factory").search(complaint(path, alone))
 
 
 def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(path: Path) -> None:
@@ -305,7 +319,7 @@ def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(pat
         text = STUDY.replace("train: {epochs: 2}", f"checkpoint: w.pth\n  classes: {wrong}")
         assert naming("teacher.classes", "natural", "sorted").search(complaint(path, text))
     text = STUDY.replace("train: {epochs: 2}", "train: {epochs: 2}\n  classes: natural")
-    assert naming("train", "classes").search(complaint(path, text))
+    assert naming("image_size", "classes").search(complaint(path, text))
 
 
 def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:

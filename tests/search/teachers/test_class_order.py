@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from search.config.study import Study, TeacherSettings
+from search.config.study import Study
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import DataInfo, Dataset, normalize
 from search.errors import TeacherError
 from search.evaluation.artifact import Provenance, write_student

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.filestore import FolderStore
@@ -101,3 +101,108 @@ def test_a_file_that_does_not_run_is_named_and_leaves_no_module(
     with pytest.raises(TeacherError, match=naming(f"{nets}:make")):
         from_factory(f"{nets}:make", stripes.info, allow_code=True)
     assert not [name for name in set(sys.modules) - before if name.startswith("_retort_factory")]
+
+
+def _refused(nets: Path, code: str, stripes: Dataset, name: str = "make") -> str:
+    nets.write_text(code)
+    with pytest.raises(TeacherError, match=naming(f"{nets}:{name}")) as caught:
+        from_factory(f"{nets}:{name}", stripes.info, allow_code=True)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_an_error_of_the_persons_code_is_one_line_with_its_place(
+    nets: Path, stripes: Dataset
+) -> None:
+    code = "import torch\ndef make(*, classes, channels, image_size):\n    {}\n"
+    text = _refused(nets, code.format("torch.zeros(2) @ torch.zeros(3)"), stripes)
+    assert naming(f"{nets}:3", "RuntimeError").search(text)
+    assert naming(f"{nets}:3", "SystemExit").search(
+        _refused(nets, code.format("raise SystemExit(4)"), stripes)
+    )
+    assert naming(f"{nets}:1", "ZeroDivisionError").search(_refused(nets, "1 / 0\n", stripes))
+    assert naming(f"{nets}:2", "SyntaxError").search(_refused(nets, "x = 1\ndef make(", stripes))
+    assert naming(f"{nets}:1", "nowhere_at_all").search(
+        _refused(nets, "import nowhere_at_all\n", stripes)
+    )
+
+
+def test_the_place_may_be_in_a_file_beside_the_factorys(nets: Path, stripes: Dataset) -> None:
+    path = list(sys.path)
+    beside = nets.with_name("blocks_of_this_test.py")
+    beside.write_text("def block():\n    raise KeyError('width')\n")
+    code = "def make(**_):\n    from blocks_of_this_test import block\n    return block()\n"
+    try:
+        text = _refused(nets, code, stripes)
+    finally:
+        sys.modules.pop(beside.stem, None)
+    assert naming(f"{beside}:2", "KeyError").search(text)
+    assert sys.path == path
+
+
+@pytest.mark.parametrize(
+    ("signature", "fact"),
+    [
+        ("classes", "channels"),
+        ("*, classes, channels, image_size, width", "width"),
+        ("", "classes"),
+    ],
+)
+def test_a_function_of_other_keywords_is_refused_with_its_place(
+    signature: str, fact: str, nets: Path, stripes: Dataset
+) -> None:
+    text = _refused(nets, f"\ndef make({signature}):\n    return None\n", stripes)
+    assert naming("classes", "channels", "image_size", f"{nets}:2", fact).search(text)
+
+
+def test_what_a_function_returns_instead_of_a_network_is_named(
+    nets: Path, stripes: Dataset
+) -> None:
+    text = _refused(nets, "def make(**_):\n    return {}\n", stripes)
+    assert naming("dict", f"{nets}:1").search(text)
+
+
+def test_a_function_that_is_missing_is_refused_with_one_of_its_name(
+    nets: Path, stripes: Dataset
+) -> None:
+    assert naming("'make'").search(_refused(nets, NETS, stripes, name="mke"))
+    assert naming("make").search(_refused(nets, NETS, stripes, name="teacher"))
+
+
+@pytest.mark.parametrize("factory", ["nets", "nets.py", ":make", "nets:"])
+def test_a_factory_without_a_function_is_refused_with_the_form(
+    factory: str, stripes: Dataset
+) -> None:
+    with pytest.raises(TeacherError, match=naming(factory, "module:function")):
+        from_factory(factory, stripes.info, allow_code=True)
+
+
+def test_a_module_that_is_nowhere_is_refused_with_what_was_tried(stripes: Dataset) -> None:
+    with pytest.raises(
+        TeacherError, match=naming("nowhere.nets:make", "nowhere/nets.py", sys.executable)
+    ):
+        from_factory("nowhere.nets:make", stripes.info, allow_code=True)
+
+
+WRONG_FORWARD = """
+from torch import nn
+class Net(nn.Module):
+    def forward(self, images):
+        return {}
+def make(**_):
+    return Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "facts"), [("images['x']", ("{nets}:5", "TypeError")), ("(images,)", ("tuple",))]
+)
+def test_a_network_that_fails_on_the_images_is_refused_in_one_line(
+    returned: str, facts: tuple[str, ...], nets: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    nets.write_text(WRONG_FORWARD.format(returned))
+    known = [fact.format(nets=nets) for fact in facts]
+    with pytest.raises(TeacherError, match=naming(*known)) as caught:
+        _taught(TeacherSettings(factory=f"{nets}:make"), stripes, tmp_path / "cache")
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from search.config.study import Study, TeacherSettings
+from search.config.study import Study
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.files.filestore import FolderStore

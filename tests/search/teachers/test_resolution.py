@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from search.config.study import DataSettings, TeacherSettings, TeacherTraining
+from search.config.study import DataSettings
+from search.config.teacher_settings import TeacherSettings, TeacherTraining
 from search.data.dataset import Dataset, normalize
 from search.data.prepare import prepare
 from search.files.filestore import FolderStore

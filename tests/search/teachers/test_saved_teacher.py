@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.evaluation.artifact import Provenance, write_student

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings, TeacherTraining
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.teachers.sources import from_timm, preprocessing
@@ -29,6 +29,41 @@ def test_a_pretrained_teacher_of_colours_sees_grey_images_as_three_equal_colours
     assert size == 64
     assert mean == [pytest.approx(0.5)]
     assert std == [pytest.approx(0.2)]
+
+
+@pytest.mark.parametrize("train", [None, TeacherTraining()])
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.model.", "model._orig_mod."])
+def test_prefixes_of_training_frameworks_are_dropped(
+    prefix: str, train: object, schooled: nn.Module, stripes: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "last.ckpt"
+    weights = {f"{prefix}{key}": value for key, value in schooled.state_dict().items()}
+    # As Lightning writes it, with the weights of a loss beside the network's.
+    content = {"epoch": 3, "state_dict": {**weights, "loss.weight": torch.ones(3)}}
+    torch.save(content, path)
+    settings = TeacherSettings(model="test_resnet", checkpoint=path, train=train)  # type: ignore[arg-type]
+    found = from_timm(settings, stripes.info).state_dict()
+    assert all(torch.equal(found[key], value) for key, value in schooled.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module._orig_mod.module."])
+def test_prefixes_of_wrappers_are_dropped(
+    prefix: str, schooled: nn.Module, stripes: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "wrapped.pth"
+    torch.save({f"{prefix}{key}": value for key, value in schooled.state_dict().items()}, path)
+    found = from_timm(TeacherSettings(model="test_resnet", checkpoint=path), stripes.info)
+    assert torch.equal(found.fc.weight, schooled.fc.weight)
+
+
+def test_a_prefix_of_no_known_wrapper_is_refused(
+    schooled: nn.Module, stripes: Dataset, tmp_path: Path
+) -> None:
+    weights = {f"teacher.{key}": value for key, value in schooled.state_dict().items()}
+    torch.save(weights, tmp_path / "a.pth")
+    settings = TeacherSettings(model="test_resnet", checkpoint=tmp_path / "a.pth")
+    with pytest.raises(TeacherError, match=naming(tmp_path / "a.pth")):
+        from_timm(settings, stripes.info)
 
 
 def _checkpoint(path: Path, pickled: bytes, *, padding: int = 0) -> TeacherSettings:

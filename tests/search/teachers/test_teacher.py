@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset, normalize
 from search.errors import TeacherError
 from search.evaluation.artifact import Provenance, write_student
@@ -148,7 +148,7 @@ PRETRAINED = """
 import sys
 from pathlib import Path
 import torch
-from search.config.study import TeacherSettings
+from search.config.teacher_settings import TeacherSettings
 from search.data.prepare import open_dataset
 from search.errors import TeacherError
 from search.files.filestore import FolderStore

@@ -148,6 +148,23 @@ def test_a_factory_is_not_run_and_said_to_be_left_out(stripes_file: Path, tmp_pa
     assert any(naming("nowhere:make").search(line) for line in said)
 
 
+def test_a_plan_runs_a_factory_where_code_is_allowed(stripes_file: Path, tmp_path: Path) -> None:
+    nets = tmp_path / "nets.py"
+    nets.write_text(
+        "import timm\n"
+        "def make(*, classes, channels, image_size):\n"
+        "    return timm.create_model('test_resnet', num_classes=classes, in_chans=channels)\n"
+        "def make_wider(*, classes, channels, image_size):\n"
+        "    return make(classes=classes + 1, channels=channels, image_size=image_size)\n"
+    )
+    study = _study(tmp_path, stripes_file, {"factory": f"{nets}:make"}, "soft_targets")
+    assert plan_study(study, progress=print).teacher_s == 0
+    assert plan_study(study, progress=print, allow_code=True).teacher_s > 0
+    wider = _study(tmp_path, stripes_file, {"factory": f"{nets}:make_wider"}, "soft_targets")
+    with pytest.raises(TeacherError, match=naming(3, "[2, 4]")):
+        plan_study(wider, progress=print, allow_code=True)
+
+
 def test_a_plan_counts_contradictions_and_refusals_by_reason(
     teacher: dict[str, object], stripes_file: Path, tmp_path: Path
 ) -> None:
