@@ -136,7 +136,8 @@ def test_what_was_made_ready_is_found_again_with_the_same_teacher(
     again, same = prepare_context(study, recorder)
     assert again == spec
     assert (same.digest, same.quality) == (teacher.digest, teacher.quality)
-    assert recorder.said == ["teacher: uses the weights that an earlier run trained"]
+    assert recorder.said[0] == "teacher: uses the weights that an earlier run trained"
+    assert len(recorder.said) == 2  # and its accuracy
 
 
 def test_soft_targets_are_computed_only_where_a_method_asks_for_them(
