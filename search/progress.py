@@ -1,9 +1,16 @@
 """The interface of callbacks, which receive a run's events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from search.records import EpochRecord, Outcome, Scalar
+
+Step = Callable[[str], None]
+"""Receives what the preparation does now, such as `teacher's logits: view 2 of 4`."""
+
+
+def no_step(_: str) -> None:
+    """Ignore a step."""
 
 
 class Callback(Protocol):
@@ -14,6 +21,9 @@ class Callback(Protocol):
 
     def note(self, text: str) -> None:
         """Receive one line that the person must be able to read later, such as a warning."""
+
+    def on_step(self, text: str) -> None:
+        """Receive what the preparation does now, and how far it is; often, and not for a log."""
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None: ...
 
@@ -32,6 +42,8 @@ class SilentCallback:
     def log(self, text: str) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def on_step(self, text: str) -> None: ...
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None: ...
 

@@ -279,7 +279,8 @@ class StudyRecord:
     together. `lease` is the lease of the process that runs it; that process may have died.
     `identity` distinguishes the study from all other studies in all stores; a copy of the store has
     the same identity. `claims` are the lease tokens with which the study claimed its artifacts
-    folder.
+    folder. `activity` is what its run does now, such as `training the teacher: epoch 3 of 20`; None
+    while trials run. `failure` is why its last run failed; None if it did not fail.
     """
 
     name: str
@@ -294,3 +295,5 @@ class StudyRecord:
     lease: Lease | None = None
     identity: str = ""
     claims: tuple[str, ...] = ()
+    activity: str | None = None
+    failure: str | None = None

@@ -13,7 +13,14 @@ from dashboard.charts.measures import (
 from dashboard.panels.messages import show_text
 from dashboard.queries import StudyView
 from search.objectives.goal import Goal
-from search.records import Quality, StudyState, TeacherRecord, TrialRecord, TrialState
+from search.records import (
+    Quality,
+    StudyRecord,
+    StudyState,
+    TeacherRecord,
+    TrialRecord,
+    TrialState,
+)
 from search.storage.leases import standing, standing_counts
 
 _STUDY_COLOURS = {
@@ -36,6 +43,16 @@ def show_states(view: StudyView) -> None:
     """Show the study's state and the number of trials in each state."""
     with st.container(horizontal=True, vertical_alignment="center"):
         show_badges(standing(view.study), view.counts)
+    show_activity(view.study)
+
+
+def show_activity(study: StudyRecord) -> None:
+    """Show what the study's run does now while it prepares, or why its last run failed."""
+    if standing(study) is StudyState.RUNNING:
+        if study.activity:
+            show_text(study.activity)
+    elif study.failure:
+        show_text(f"The last run failed: {study.failure}")
 
 
 def show_badges(state: StudyState, counts: Mapping[TrialState, int]) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.charts.measures import objective_measures
 from dashboard.charts.palette import BUDGET, CLOUD, FRONTIER, LOOKS
-from dashboard.panels.headline import beside_in_words, show_badges
+from dashboard.panels.headline import beside_in_words, show_activity, show_badges
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
@@ -61,6 +61,7 @@ def _show_study(summary: Summary) -> None:
                 icon=":material/arrow_forward:",
                 query_params={"study": study.name},
             )
+        show_activity(study)
         _show_bar(counts)
         with st.container(horizontal=True):
             _show_best(summary)

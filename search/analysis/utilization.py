@@ -17,8 +17,7 @@ class WorkerOccupancy:
 
     Attributes:
         workers: the number of parallel trials.
-        elapsed_s: seconds from the beginning of the search, including the start of the workers, to
-            its end.
+        elapsed_s: seconds from the first trial to the end of the search.
         busy_s: seconds in trials, over all workers: training, compressing and measuring. For trials
             that were stopped or died, this is their whole duration.
         around_s: the median over trials of a worker's seconds that belong to no work: from the end

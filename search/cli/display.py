@@ -54,6 +54,9 @@ class PlainLines:
     def note(self, text: str) -> None:
         self.log(text)
 
+    def on_step(self, text: str) -> None:
+        """Print nothing: the steps of a preparation are many."""
+
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.log(f"trial {number} started: {recipe_text(params)}")
 
@@ -78,6 +81,7 @@ class LiveDisplay:
     elapsed_before_s: float = 0.0
     first_trial: float | None = None
     news: str = "starting"
+    step: str = ""
     trained: int = 0
     trained_before: int = 0
     states: Counter[TrialState] = field(default_factory=Counter)
@@ -92,10 +96,13 @@ class LiveDisplay:
     def note(self, text: str) -> None:
         say(text)  # above the display, where it stays
 
+    def on_step(self, text: str) -> None:
+        self.step = text
+
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.first_trial = self.first_trial or time.monotonic()
         self.running[number] = recipe_text(params)
-        self.news = ""
+        self.news = self.step = ""
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None:
         self.points[number] = point
@@ -127,8 +134,7 @@ class LiveDisplay:
     def render(self) -> RenderableType:
         """Return what the terminal shows now."""
         parts: list[RenderableType] = [self._header()]
-        if self.news:
-            parts.append(Text(self.news, style="dim"))
+        parts += [Text(line, style="dim") for line in (self.step, self.news) if line]
         if self.running:
             parts.append(self._running_table())
         if self.best_so_far:

@@ -77,12 +77,12 @@ def _readable(store: Store) -> tuple[list[_Overview], list[DamagedRow | BadInput
 def _show_status(found: Sequence[_Overview]) -> None:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("study", "state", "trials", "best student", "on the frontier", "last change"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for one in found:
         best = one.best
         table.add_row(
             escape(one.study.name),
-            standing(one.study),
+            escape(_state_text(one.study)),
             "  ".join(
                 f"{state_text(state)} {count}" for state, count in sorted(one.states.items())
             ),
@@ -101,12 +101,22 @@ def _quality_lines(best: TrialRecord, goal: Goal) -> str:
     return "\n".join(f"{metric_text(metric, quality)} {metric.label}" for metric in shown)
 
 
+def _state_text(study: StudyRecord) -> str:
+    """Return the study's state, with what it does now or why it failed."""
+    state = standing(study)
+    detail = study.activity if state is StudyState.RUNNING else study.failure
+    return f"{state}: {detail}" if detail else str(state)
+
+
 def _to_json(one: _Overview) -> dict[str, Any]:
     study, best = one.study, one.best
+    is_running = standing(study) is StudyState.RUNNING
     return {
         "study": study.name,
         "state": str(standing(study)),
-        "held_by": str(study.lease) if standing(study) is StudyState.RUNNING else None,
+        "held_by": str(study.lease) if is_running else None,
+        "activity": study.activity if is_running else None,
+        "failure": None if is_running else study.failure,
         "searched_s": study.elapsed_s,
         "trials": {str(state): n for state, n in one.states.items()},
         "best_trial": best.number if best else None,

@@ -26,6 +26,7 @@ from search.data.split import SplitOff, limit, split_off
 from search.data.summary import Findings, summarize
 from search.errors import ArtifactError, DataError, DiskError, FolderStoreError
 from search.files.filestore import FolderStore
+from search.progress import Step, no_step
 
 __all__ = ["open_dataset", "prepare"]
 
@@ -36,7 +37,12 @@ VERSION = 2
 
 
 def prepare(
-    settings: DataSettings, *, seed: int, cache: FolderStore, progress: Progress = lambda _: None
+    settings: DataSettings,
+    *,
+    seed: int,
+    cache: FolderStore,
+    progress: Progress = lambda _: None,
+    step: Step = no_step,
 ) -> Dataset:
     """Return a data set with its three parts, from the cache or newly prepared.
 
@@ -49,6 +55,7 @@ def prepare(
         seed: the seed of the split into parts.
         cache: the folder of all prepared data sets.
         progress: called with a line of text about the current step.
+        step: called often with the number of images that are prepared.
 
     Raises:
         DataError: the data are missing, unreadable or unsuitable, or the cache is not a folder.
@@ -62,7 +69,7 @@ def prepare(
     with folder_store.making(key, progress):
         if found := _prepared(folder_store, key, progress):
             return found
-        _prepare(folder_store, key, settings, seed, progress)
+        _prepare(folder_store, key, settings, seed, progress, step)
     return open_dataset(folder_store.folder / key)
 
 
@@ -76,12 +83,17 @@ def prepared_key(settings: DataSettings, seed: int) -> str:
 
 
 def _prepare(
-    folder_store: FolderStore, key: str, settings: DataSettings, seed: int, progress: Progress
+    folder_store: FolderStore,
+    key: str,
+    settings: DataSettings,
+    seed: int,
+    progress: Progress,
+    step: Step,
 ) -> None:
     source = _read(settings, progress)
     try:
         with folder_store.writing(key) as temporary:
-            _write(temporary, source, settings, seed, progress)
+            _write(temporary, source, settings, seed, progress, step)
     except DiskError:
         raise
     except OSError as error:
@@ -119,7 +131,12 @@ def _unreadable(settings: DataSettings, error: OSError) -> DataError:
 
 
 def _write(
-    folder: Path, source: Source, settings: DataSettings, seed: int, progress: Progress
+    folder: Path,
+    source: Source,
+    settings: DataSettings,
+    seed: int,
+    progress: Progress,
+    step: Step,
 ) -> None:
     pools = dict(_divided(source, settings, seed))
     unused = Counter(source.unused)
@@ -132,7 +149,9 @@ def _write(
     keep = _bytes(pools, settings.image_size) <= settings.in_memory
     progress("pixels are kept in memory" if keep else "images are decoded whenever they are used")
     for part, pool in pools.items():
-        scans[part], contents[part] = _scanned(part, pool, settings, keep=keep, progress=progress)
+        scans[part], contents[part] = _scanned(
+            part, pool, settings, keep=keep, progress=progress, step=step
+        )
         write_part(folder, part, contents[part])
     _check_damage(scans, settings)
     _check_classes_left(contents["training"], source.classes)
@@ -186,9 +205,10 @@ def _bytes(pools: Pools, size: int) -> int:
 
 
 def _scanned(
-    part: str, pool: Pool, settings: DataSettings, *, keep: bool, progress: Progress
+    part: str, pool: Pool, settings: DataSettings, *, keep: bool, progress: Progress, step: Step
 ) -> tuple[Scan, PartContent]:
-    found = scan(pool.pictures, settings.image_size, keep=keep, progress=progress, what=part)
+    size = settings.image_size
+    found = scan(pool.pictures, size, keep=keep, progress=progress, what=part, step=step)
     sound = pool.take(np.flatnonzero(found.sound))
     content = PartContent(labels=sound.labels, pixels=found.pixels, pictures=sound.pictures)
     return found, content

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from search.data.images import Pixels, square
 from search.data.pictures import Pictures
 from search.errors import DataError
+from search.progress import Step, no_step
 
 Progress = Callable[[str], None]
 
@@ -55,7 +56,15 @@ class _Chunk:
     reasons: dict[int, str]
 
 
-def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what: str) -> Scan:
+def scan(
+    pictures: Pictures,
+    size: int,
+    *,
+    keep: bool,
+    progress: Progress,
+    what: str,
+    step: Step = no_step,
+) -> Scan:
     """Decode all images, in several threads if their kind supports that.
 
     Args:
@@ -64,10 +73,11 @@ def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what:
         keep: whether to return the pixels.
         progress: called every few seconds with the number of decoded images.
         what: the part's name, for these messages.
+        step: called often with the number of decoded images.
     """
     shape = (len(pictures), pictures.channels, size, size)
     pixels = np.empty(shape, dtype=np.uint8) if keep else None
-    chunks = list(_scanned(pictures, size, pixels, progress, what))
+    chunks = list(_scanned(pictures, size, pixels, progress, what, step))
     reasons = {index: text for chunk in chunks for index, text in chunk.reasons.items()}
     sound = np.ones(len(pictures), dtype=bool)
     sound[list(reasons)] = False
@@ -84,19 +94,29 @@ def scan(pictures: Pictures, size: int, *, keep: bool, progress: Progress, what:
 
 
 def _scanned(
-    pictures: Pictures, size: int, pixels: Pixels | None, progress: Progress, what: str
+    pictures: Pictures,
+    size: int,
+    pixels: Pixels | None,
+    progress: Progress,
+    what: str,
+    step: Step,
 ) -> Iterator[_Chunk]:
     """Yield chunks in order. Threads are useful, since Pillow releases the GIL while it decodes."""
     threads = min(os.cpu_count() or 1, _MOST_THREADS) if pictures.parallel else 1
     starts = range(0, len(pictures), _CHUNK)
-    reported_at = time.monotonic()
-    with ThreadPoolExecutor(threads) as pool:
+    reported_at, images = time.monotonic(), len(pictures)
+    pool = ThreadPoolExecutor(threads)
+    try:
         chunks = pool.map(lambda start: _scan_chunk(pictures, size, pixels, start), starts)
         for done, chunk in zip(count(_CHUNK, _CHUNK), chunks, strict=False):
+            step(f"preparing {what} images: {min(done, images):,} of {images:,}")
             if time.monotonic() - reported_at > _SECONDS_BETWEEN_REPORTS:
                 reported_at = time.monotonic()
-                progress(f"decoded {min(done, len(pictures))} of {len(pictures)} {what} images")
+                progress(f"decoded {min(done, images)} of {images} {what} images")
             yield chunk
+    finally:
+        # After Ctrl-C, the chunks that wait must not be decoded first.
+        pool.shutdown(cancel_futures=True)
 
 
 def _scan_chunk(pictures: Pictures, size: int, pixels: Pixels | None, start: int) -> _Chunk:

@@ -28,7 +28,7 @@ from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.lineage import Lineage
 from search.pipeline.study_context import StudyContextSpec
-from search.progress import Callback
+from search.progress import Callback, Step, no_step
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
 from search.targets.agent_client import describe_agent
@@ -49,7 +49,12 @@ _LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
 
 
 def prepare_context(
-    study: Study, callback: Callback, *, allow_code: bool = False, hold: str = ""
+    study: Study,
+    callback: Callback,
+    *,
+    allow_code: bool = False,
+    hold: str = "",
+    step: Step = no_step,
 ) -> tuple[StudyContextSpec, TeacherRecord]:
     """Prepare everything that the trials share, and measure the teacher like a student.
 
@@ -59,6 +64,7 @@ def prepare_context(
         allow_code: whether a teacher's factory may run its code.
         hold: the token of this process's lease on the study; the artifacts folder must belong to
             it or to no study.
+        step: receives what the preparation does now.
 
     Raises:
         ArtifactsHeld: the artifacts folder belongs to another study, store or process.
@@ -71,24 +77,38 @@ def prepare_context(
     claim = Claim(FolderStore.of(study.run.artifacts) / study.study, hold)
     cache = FolderStore.of(study.run.cache)
     here = _device_here(study.run, callback)
-    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log)
-    for line in notes(dataset.info):
-        callback.note(line)
-    if warning := ClassBalance.of(dataset).warning(study.goal):
-        callback.note(f"warning: {warning}")
-    teacher = _teacher(study, dataset, device=here, callback=callback, allow_code=allow_code)
+    dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log, step=step)
+    _note_data(dataset, study, callback)
+    step("preparing the teacher")
+    context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
+    teacher = prepare_teacher(study.teachers, context)
     spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
-    spec = _with_teacher_outputs(spec, study, teacher, dataset, callback)
+    spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
+    step("measuring the teacher")
     record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
     _free_gpu(teacher, here)
     return spec, record
 
 
-def _teacher(
-    study: Study, dataset: Dataset, *, device: str, callback: Callback, allow_code: bool
-) -> Teacher:
+def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:
+    """Report what the data are, and what may be wrong with them."""
+    for line in notes(dataset.info):
+        callback.note(line)
+    if warning := ClassBalance.of(dataset).warning(study.goal):
+        callback.note(f"warning: {warning}")
+
+
+def _teacher_context(
+    study: Study,
+    dataset: Dataset,
+    device: str,
+    callback: Callback,
+    *,
+    allow_code: bool,
+    step: Step,
+) -> TeacherContext:
     needed = needs_of(study)
-    context = TeacherContext(
+    return TeacherContext(
         dataset=dataset,
         cache=FolderStore.of(study.run.cache),
         seed=study.seed,
@@ -96,9 +116,9 @@ def _teacher(
         metric=study.goal.metric,
         allow_code=allow_code,
         progress=callback.log,
+        step=step,
         features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
     )
-    return prepare_teacher(study.teachers, context)
 
 
 def _spec(
@@ -130,12 +150,23 @@ def _spec(
 
 
 def _with_teacher_outputs(
-    spec: StudyContextSpec, study: Study, teacher: Teacher, dataset: Dataset, callback: Callback
+    spec: StudyContextSpec,
+    study: Study,
+    teacher: Teacher,
+    dataset: Dataset,
+    context: TeacherContext,
 ) -> StudyContextSpec:
     """Cache the teachers' logits and networks that methods of the study need."""
     needed, cache = needs_of(study), spec.cache
     if Needs.LOGITS in needed:
-        folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=callback.log)
+        folder = soft_targets(
+            teacher,
+            dataset,
+            spec.views,
+            cache=cache,
+            progress=context.progress,
+            step=context.step,
+        )
         spec = replace(spec, targets=_name_in(cache, folder))
     if Needs.FEATURES in needed:
         folder = save_teacher(teacher, study.teachers, dataset.info, cache=cache)

@@ -1,8 +1,11 @@
-"""Signal handling: SIGTERM and SIGHUP end a process like Ctrl-C, with a clean-up."""
+"""Signal handling: SIGTERM, SIGHUP and `retort stop` end a process like Ctrl-C, with a clean-up."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from search.storage.leases import Heartbeat
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -42,3 +45,34 @@ def blocked(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def ending_when_asked(heartbeat: Heartbeat) -> Iterator[None]:
+    """Let `retort stop` raise KeyboardInterrupt in the block, as Ctrl-C does.
+
+    So it ends any work, however long: the next image, batch or download is not begun. If another
+    process takes the study over, the block ends in the same way. The signal is SIGUSR1, because
+    SIGINT is ignored in a shell's background process. This must be the main thread.
+
+    Raises:
+        StudyHeld: another process has taken the study over.
+    """
+    here = threading.get_ident()
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # raise only once
+        raise KeyboardInterrupt
+
+    def end(_: object) -> None:
+        signal.pthread_kill(here, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with heartbeat.listening(end, end):
+            yield
+    except KeyboardInterrupt:
+        heartbeat.check()
+        raise
+    finally:
+        signal.signal(signal.SIGUSR1, before)

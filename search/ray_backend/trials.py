@@ -57,17 +57,17 @@ def run_trials(
         store=store,
         callback=callback,
         feasibility=feasibility,
-        elapsed_s=heartbeat.elapsed_s,
+        clock=heartbeat.clock,
     )
     survey = Survey(study.search_space(), feasibility, seed=study.seed)
-    heartbeat.begin_search(tuner.interrupt, tuner.on_lease_lost)
-    try:
-        if not tuner.is_over:
-            callback.log("starting the workers, and measuring costs of students meanwhile")
-            with ending_like_ctrl_c(), ray_of(study.run, log=callback.log), draining(tuner):
-                run_on_ray(tuner, study.run, spec, meanwhile=partial(_measure_next, survey))
-    finally:
-        heartbeat.end_search()
+    with heartbeat.listening(tuner.interrupt, tuner.on_lease_lost):
+        try:
+            if not tuner.is_over:
+                callback.log("starting the workers, and measuring costs of students meanwhile")
+                with ending_like_ctrl_c(), ray_of(study.run, log=callback.log), draining(tuner):
+                    run_on_ray(tuner, study.run, spec, meanwhile=partial(_measure_next, survey))
+        finally:
+            heartbeat.clock.stop()
     _check_ending(tuner, study, callback)
 
 

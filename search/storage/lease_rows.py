@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from search.errors import StudyHeld
 from search.records import Lease, TrialState
 from search.storage.connection import Database
-from search.storage.queries import changing, find_study
+from search.storage.queries import changing, find_study, mark_changed
 from search.storage.reader import StudyReader
 from search.storage.rows import hold_row, study_record
 from search.storage.tables import LeaseRow, StudyRow, TrialRow
@@ -42,10 +42,10 @@ class LeasedStore(StudyReader):
             row.hold = hold_row(lease)
         self._tokens[study] = lease.token
 
-    def beat(self, study: str, *, elapsed_s: float) -> bool:
+    def beat(self, study: str, *, elapsed_s: float, activity: str | None = None) -> bool:
         """Record a heartbeat and the study's search time; return whether the study must stop.
 
-        This does not update the study's time of change.
+        Only a changed activity updates the study's time of change.
 
         Raises:
             StudyHeld: this process no longer holds the study.
@@ -54,6 +54,10 @@ class LeasedStore(StudyReader):
             row = self._own_hold(session, study)
             row.beats += 1
             _keep_elapsed(session, row, elapsed_s)
+            owner = find_study(session, study)
+            if owner.activity != activity:
+                owner.activity = activity
+                mark_changed(owner)
             return row.stopping
 
     def release(self, study: str, *, elapsed_s: float) -> None:
@@ -64,6 +68,7 @@ class LeasedStore(StudyReader):
             except StudyHeld:
                 return
             _keep_elapsed(session, row, elapsed_s)
+            find_study(session, study).activity = None
             session.delete(row)
         del self._tokens[study]
 

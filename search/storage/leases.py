@@ -17,6 +17,7 @@ import psutil
 
 from search.errors import StoreError, StudyHeld
 from search.records import Lease, StudyRecord, StudyState, TrialState
+from search.search_clock import SearchClock
 from search.storage.storage import Store
 
 BEAT_S = 5.0
@@ -98,7 +99,7 @@ def take(
 
 
 class Heartbeat:
-    """A thread that records every few seconds that this process is alive.
+    """A thread that records every few seconds that this process is alive, and what it does.
 
     Args:
         store: the store to write to.
@@ -107,46 +108,49 @@ class Heartbeat:
         beat_s: the time between two heartbeats, in seconds.
     """
 
+    activity: str | None = None
+    """What the run does now; the next heartbeat stores it."""
+
     def __init__(
         self, store: Store, study: str, *, elapsed_s: float = 0.0, beat_s: float = BEAT_S
     ) -> None:
+        self.clock = SearchClock(elapsed_s)
         self._store = store
         self._study = study
         self._beat_s = beat_s
         self._ended = threading.Event()
-        self._before_s = elapsed_s
-        self._search_began: float | None = None
         self._stopped_for: str | None = None
         self._lost: StudyHeld | None = None
-        self._on_stop: Callable[[str], None] = lambda why: None
-        self._on_loss: Callable[[StudyHeld], None] = lambda error: None
+        # Held during a call, so that no listener is called after `listening` has ended.
+        self._listening = threading.Lock()
+        self._on_stop: Callable[[str], None] = _ignore
+        self._on_loss: Callable[[StudyHeld], None] = _ignore
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    @property
-    def elapsed_s(self) -> float:
-        """The search time of all runs of the study together, in seconds."""
-        began = self._search_began
-        return self._before_s + (0.0 if began is None else time.monotonic() - began)
-
-    def begin_search(
+    @contextmanager
+    def listening(
         self, on_stop: Callable[[str], None], on_loss: Callable[[StudyHeld], None]
-    ) -> None:
-        """Start to count the search time.
+    ) -> Iterator[None]:
+        """Call one of the functions if the run must end; at once, if that was known before.
 
         Args:
-            on_stop: called in another thread with the reason why the search must stop.
-            on_loss: called in another thread with the error that names the new holder.
+            on_stop: called with the reason why the run must stop, usually in another thread.
+            on_loss: called with the error that names the new holder, usually in another thread.
         """
-        self._on_stop, self._on_loss = on_stop, on_loss
-        self._search_began = time.monotonic()
-        if self._lost:
-            on_loss(self._lost)
-        elif self._stopped_for:
-            on_stop(self._stopped_for)
+        try:
+            with self._listening:
+                self._on_stop, self._on_loss = on_stop, on_loss
+                self._tell()
+            yield
+        finally:
+            self._on_stop = self._on_loss = _ignore
+            with self._listening:  # wait for a call in progress
+                pass
 
-    def end_search(self) -> None:
-        """Stop counting the search time: later work is not part of the search."""
-        self._before_s, self._search_began = self.elapsed_s, None
+    def check(self) -> None:
+        """Raise StudyHeld if another process has taken the study over."""
+        if self._lost:
+            raise self._lost
 
     def start(self) -> None:
         self._thread.start()
@@ -156,7 +160,7 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
         try:
-            self._store.release(self._study, elapsed_s=self.elapsed_s)
+            self._store.release(self._study, elapsed_s=self.clock.elapsed_s)
         except StoreError:
             # The lease stays; the next process will find that its holder is dead.
             return
@@ -164,26 +168,39 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._ended.wait(self._beat_s):
             try:
-                if self._store.beat(self._study, elapsed_s=self.elapsed_s):
-                    self._stop("`retort stop` requested it")
+                must_stop = self._store.beat(
+                    self._study, elapsed_s=self.clock.elapsed_s, activity=self.activity
+                )
             except StudyHeld as error:
-                self._lost = error
-                self._on_loss(error)
+                with self._listening:
+                    self._lost = error
+                    self._tell()
                 return
             except StoreError:
                 # The store can't be reached now. The driver's own writes report this.
                 continue
+            if must_stop and self._stopped_for is None:
+                with self._listening:
+                    self._stopped_for = "`retort stop` requested it"
+                    self._tell()
 
-    def _stop(self, why: str) -> None:
-        if self._stopped_for is None:
-            self._stopped_for = why
-            self._on_stop(why)
+    def _tell(self) -> None:
+        if self._lost:
+            self._on_loss(self._lost)
+        elif self._stopped_for:
+            self._on_stop(self._stopped_for)
+
+
+def _ignore(_: object) -> None:
+    """Do nothing: nobody listens."""
 
 
 @contextmanager
 def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Heartbeat]:
     """Record heartbeats while the block runs; release the study at its end."""
-    heartbeat = Heartbeat(store, study, elapsed_s=store.study(study).elapsed_s, beat_s=beat_s)
+    record = store.study(study)
+    heartbeat = Heartbeat(store, study, elapsed_s=record.elapsed_s, beat_s=beat_s)
+    heartbeat.activity = record.activity
     heartbeat.start()
     try:
         yield heartbeat

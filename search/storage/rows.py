@@ -46,6 +46,8 @@ def study_record(row: StudyRow) -> StudyRecord:
         identity=row.identity,
         claims=tuple(claim for claim in (row.claim, row.claim_before) if claim),
         lease=None if row.hold is None else _like(Lease, row.hold),
+        activity=row.activity,
+        failure=row.failure,
     )
 
 
@@ -108,9 +110,6 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
 def storable(outcome: Outcome) -> Outcome:
     """Check an outcome, and return it with texts that a database accepts.
 
-    Messages of other programs may contain NUL and lone surrogates, which databases refuse. These
-    are escaped.
-
     Raises:
         StoreError: its state is running, it is complete without a cost or a quality, or it
             contains a number that is not finite.
@@ -123,8 +122,9 @@ def storable(outcome: Outcome) -> Outcome:
     check_measured(outcome.quality, outcome.cost or {})
     failure = outcome.failure
     if failure is not None:
-        failure = FailureRecord(**{key: _text(value) for key, value in asdict(failure).items()})
-    reason = None if outcome.reason is None else _text(outcome.reason)
+        texts = {key: storable_text(value) for key, value in asdict(failure).items()}
+        failure = FailureRecord(**texts)
+    reason = None if outcome.reason is None else storable_text(outcome.reason)
     return replace(outcome, failure=failure, reason=reason)
 
 
@@ -173,7 +173,8 @@ def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
         yield place, value
 
 
-def _text(text: str) -> str:
+def storable_text(text: str) -> str:
+    """Escape NUL and lone surrogates: other programs' messages have them, databases refuse them."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 

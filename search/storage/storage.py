@@ -45,6 +45,7 @@ from search.storage.rows import (
     put_outcome,
     quality_values,
     storable,
+    storable_text,
     teacher_row,
     trial_record,
 )
@@ -109,6 +110,7 @@ class Store(LeasedStore):
         artifacts: str,
         data_digest: str | None = None,
         lease: Lease | None = None,
+        activity: str | None = None,
     ) -> None:
         """Add a running study.
 
@@ -118,6 +120,7 @@ class Store(LeasedStore):
             artifacts: the folder of its artifacts.
             data_digest: the digest of the prepared data.
             lease: the process that runs it.
+            activity: what its run does first.
         """
         check_finite(config)
         now = datetime.now(UTC)
@@ -141,25 +144,41 @@ class Store(LeasedStore):
                     identity=uuid.uuid4().hex,
                     claim=None if lease is None else lease.token,
                     hold=None if lease is None else hold_row(lease),
+                    activity=activity,
                 )
             )
         if lease is not None:
             self._tokens[name] = lease.token
 
-    def reopen_study(
-        self, study: str, *, config: Mapping[str, object], data_digest: str | None
-    ) -> None:
-        """Set a study to running again, with a new configuration and data digest."""
+    def renew_study(self, study: str, *, config: Mapping[str, object], artifacts: str) -> None:
+        """Replace the configuration and the artifacts folder of a study that has no trial yet."""
         check_finite(config)
         with self._database.writing() as session:
             row = self._changing(session, study)
-            row.state = StudyState.RUNNING.value
-            row.config = _storable_config(config)
-            row.data_digest = data_digest
+            row.config, row.artifacts = _storable_config(config), artifacts
 
-    def set_study_state(self, study: str, state: StudyState) -> None:
+    def begin_run(self, study: str, *, activity: str) -> None:
+        """Set a study to running; `activity` is what its run does first."""
         with self._database.writing() as session:
-            self._changing(session, study).state = state.value
+            row = self._changing(session, study)
+            row.state = StudyState.RUNNING.value
+            row.activity, row.failure = activity, None
+
+    def record_data(
+        self, study: str, *, config: Mapping[str, object], data_digest: str | None
+    ) -> None:
+        """Store the configuration and the data digest with which trials will run."""
+        check_finite(config)
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.config, row.data_digest = _storable_config(config), data_digest
+
+    def set_study_state(self, study: str, state: StudyState, *, failure: str | None = None) -> None:
+        """Store the state in which a run ends, and why it failed."""
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.state = state.value
+            row.failure = None if failure is None else storable_text(failure)
 
     def record_teacher(self, study: str, teacher: TeacherRecord) -> None:
         """Store the study's teacher; it replaces an earlier record."""

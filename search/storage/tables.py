@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from search.records import StudyState, TrialState
 from search.storage.columns import Flag, UtcTime
 
-SCHEMA = "0008"
+SCHEMA = "0009"
 """The newest revision in `migrations/versions`; a newer revision has a greater number."""
 
 VERSION_TABLE = "retort_schema"
@@ -72,6 +72,8 @@ class StudyRow(Table):
     identity: Mapped[str] = mapped_column(server_default="")
     claim: Mapped[str | None]
     claim_before: Mapped[str | None]
+    activity: Mapped[str | None]
+    failure: Mapped[str | None]
     teacher: Mapped["TeacherRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
     hold: Mapped["LeaseRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
 

@@ -70,6 +70,7 @@ def _fit(network: nn.Module, training: TeacherTraining, context: TeacherContext)
     plan, metric = _plan(training, context), context.metric
     peak: EpochRecord | None = None
     best: dict[str, Tensor] = {}
+    _tell_epoch(1, training, context)
     try:
         for point in train(network, context.dataset, plan):
             if peak is None or plan.validation.is_better(point.score, peak.score):
@@ -82,9 +83,14 @@ def _fit(network: nn.Module, training: TeacherTraining, context: TeacherContext)
             )
             if point.epoch - peak.epoch >= training.patience:
                 break
+            _tell_epoch(point.epoch + 2, training, context)
     except TrialError as error:
         raise TeacherError(f"the teacher could not be trained: {error}") from error
     network.load_state_dict(best)
+
+
+def _tell_epoch(epoch: int, training: TeacherTraining, context: TeacherContext) -> None:
+    context.step(f"training the teacher: epoch {min(epoch, training.epochs)} of {training.epochs}")
 
 
 def _plan(training: TeacherTraining, context: TeacherContext) -> TrainingPlan:

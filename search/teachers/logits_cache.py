@@ -7,7 +7,7 @@ temperature.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from search.data.joined import for_learning
 from search.data.views import View
 from search.files.arrays import mapped
 from search.files.filestore import FolderStore
+from search.progress import Step, no_step
 from search.teachers import adapters
 from search.teachers.teacher import Teacher
 from search.versions import TRAINING_LIBRARIES, Versions, image_stages
@@ -49,13 +50,14 @@ def soft_targets(
     *,
     cache: FolderStore,
     progress: Callable[[str], None],
+    step: Step = no_step,
 ) -> Path:
     """Return the folder with the teachers' logits; compute them unless they are cached."""
     folder_store, name = cache / "soft_targets", logits_key(teacher, dataset, views)
     with folder_store.making(name, progress):
         if folder_store.kept(name) is None:
             with folder_store.writing(name) as temporary:
-                _compute(temporary / _FILE, teacher, dataset, views, progress=progress)
+                _compute(temporary / _FILE, teacher, dataset, views, progress=progress, step=step)
     return folder_store.folder / name
 
 
@@ -77,6 +79,7 @@ def _compute(
     views: Sequence[View],
     *,
     progress: Callable[[str], None],
+    step: Step,
 ) -> None:
     learning_data = for_learning(dataset, by_labels=False)
     images, classes = len(learning_data.training), len(dataset.info.classes)
@@ -85,7 +88,9 @@ def _compute(
     _reserve(file)
     for number, view in enumerate(views):
         progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-        _fill(logits[:, number], teacher, learning_data, view)
+        what = f"teacher's logits: view {number + 1} of {len(views)}"
+        for done in _fill(logits[:, number], teacher, learning_data, view):
+            step(f"{what}, {done:,} of {images:,} images")
     logits.flush()
 
 
@@ -111,9 +116,12 @@ def open_soft_targets(folder: Path) -> CachedLogits:
 
 
 @torch.inference_mode()
-def _fill(logits: np.ndarray, teacher: Teacher, dataset: Dataset, view: View) -> None:
-    limit = float(np.finfo(np.float16).max)
+def _fill(logits: np.ndarray, teacher: Teacher, dataset: Dataset, view: View) -> Iterator[int]:
+    """Compute the logits of one view; yield the number of images after each batch."""
+    limit, done = float(np.finfo(np.float16).max), 0
     for batch in dataset.training.batches(_BATCH, view=view, device=teacher.device):
         images = normalize(batch.images, dataset.info.mean, dataset.info.std)
         outputs = torch.stack([member(images).float() for member in teacher.members])
         logits[:, batch.indices.numpy()] = outputs.clamp(-limit, limit).cpu().numpy()
+        done += len(batch.indices)
+        yield done

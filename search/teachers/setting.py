@@ -9,6 +9,7 @@ from torch import nn
 from search.data.dataset import Dataset
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
+from search.progress import Step, no_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class TeacherContext:
         metric: the study's metric; it selects the best weights of a trained teacher.
         allow_code: whether a teacher's factory may run its code.
         progress: receives lines about the progress.
+        step: receives what the preparation does now.
         features_alone: whether the study uses only the teachers' features, so that a teacher may
             have other classes than the data.
     """
@@ -35,6 +37,7 @@ class TeacherContext:
     allow_code: bool
     progress: Callable[[str], None]
     features_alone: bool = False
+    step: Step = no_step
 
 
 def network_digest(network: nn.Module) -> str:

@@ -9,6 +9,7 @@ from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Sampler
+from search.search_clock import SearchClock
 from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
 from search.tuner.early_stopping import EarlyStopping
@@ -25,7 +26,7 @@ def open_tuner(
     store: Store,
     callback: Callback,
     feasibility: Feasibility,
-    elapsed_s: float,
+    clock: SearchClock,
 ) -> Tuner:
     """Make a tuner that has learned from the stored trials of this study and of its warm start.
 
@@ -35,7 +36,7 @@ def open_tuner(
         store: the store that contains the study.
         callback: receives the events of the search.
         feasibility: decides by cost which recipes may be trained.
-        elapsed_s: the seconds that earlier runs searched.
+        clock: the clock of the search time of all its runs.
 
     Raises:
         StoreError: the store can't be read, or contains a recipe that this version does not know.
@@ -54,7 +55,7 @@ def open_tuner(
         writer=writer,
         callback=callback,
         past=learners.recall(trials),
-        elapsed_s=elapsed_s,
+        clock=clock,
     )
 
 

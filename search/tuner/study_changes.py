@@ -32,8 +32,16 @@ _FREE_TEXT = (
 )
 
 
-def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecord]) -> list[str]:
+def check_changes(
+    record: StudyRecord, study: Study, trials: Sequence[TrialRecord], *, has_begun: bool = True
+) -> list[str]:
     """Return the differences from the study's last run, one line for each.
+
+    Args:
+        record: the study, as its last run stored it.
+        study: the study with its changes.
+        trials: its trials.
+        has_begun: whether its search has begun; before that, everything but the folder may change.
 
     Raises:
         BadInput: after a change, new trials could not be compared with earlier ones; the message
@@ -43,7 +51,7 @@ def check_changes(record: StudyRecord, study: Study, trials: Sequence[TrialRecor
     changes = list(_differences(before, dump_study(study)))
     refused = [line for place, line in changes if not _is_free(place)]
     refused += _outside_space(study, trials)
-    if refused:
+    if refused and has_begun:
         raise BadInput(
             f"{study.study} can't be resumed with these changes, because its trials could then not "
             "be compared:\n  "

@@ -3,7 +3,7 @@
 It is plain Python. `search.ray_backend` lets Ray call it, in one process, one call at a time.
 """
 
-import time
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from search.errors import DiskError, ImpossibleValue, StoreError, StudyHeld
 from search.pipeline.failures import DISK_FAULT
 from search.progress import Callback
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
+from search.search_clock import SearchClock
 from search.storage.retrying_writer import RetryingWriter
 from search.tuner.branching import expected_branches
 from search.tuner.learners import EarlierRuns, Learners
@@ -32,7 +33,7 @@ class Tuner:
         writer: writes all records to the store.
         callback: receives the events of the search.
         past: the results of earlier runs; the learners have already learned from them.
-        elapsed_s: the seconds that earlier runs searched.
+        clock: the clock of the search time; by default a new one, for a study without earlier runs.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Tuner:
         writer: RetryingWriter,
         callback: Callback,
         past: EarlierRuns = EarlierRuns(),  # noqa: B008  frozen
-        elapsed_s: float = 0.0,
+        clock: SearchClock | None = None,
     ) -> None:
         self._study = study
         self._learners = learners
@@ -55,7 +56,7 @@ class Tuner:
         self._trials = {trial.number: trial for trial in past.interrupted}
         self._trained = past.trained
         self._proposer = Proposer(self._sampler, callback, is_ending=lambda: self._is_ending)
-        self._deadline = time.monotonic() + (study.search.max_time or float("inf")) - elapsed_s
+        self._clock = clock or SearchClock()
         self.draining = False
         self.interrupted = False
         self.fault: StoreError | DiskError | None = None
@@ -79,12 +80,17 @@ class Tuner:
     @property
     def left_by_time(self) -> int:
         """The number of missing trials after the time limit; 0 before it."""
-        return self.missing if time.monotonic() > self._deadline else 0
+        return self.missing if self._is_late else 0
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether the search time is used up."""
+        return self._clock.elapsed_s > (self._study.search.max_time or math.inf)
 
     @property
     def _is_ending(self) -> bool:
         """Whether the search ends: running trials end, and make no further branches."""
-        return self.draining or time.monotonic() > self._deadline
+        return self.draining or self._is_late
 
     @property
     def _is_lost(self) -> bool:
@@ -114,7 +120,11 @@ class Tuner:
         self.draining = True
 
     def next(self) -> Trial | None:
-        """Start and return the next trial; None if there is none at present, or none at all."""
+        """Start and return the next trial; None if there is none at present, or none at all.
+
+        The first call starts the clock of the search.
+        """
+        self._clock.start()
         if not self._wants_more:
             return None
         try:

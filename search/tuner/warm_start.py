@@ -48,7 +48,8 @@ def warm_start_sampler(study: Study, sampler: Sampler, store: Store) -> int:
 
     Their costs are compared with this study's budget. Recipes outside of the space are left out,
     and so are learning curves of another metric. The sampler may propose the same recipes again,
-    because their students belong to the other study.
+    because their students belong to the other study. Such a trial does not train again: the stage
+    cache holds the student by recipe, data, teacher, metric and seed, not by study.
     """
     reported, space = 0, study.search_space()
     for name in study.search.warm_start:

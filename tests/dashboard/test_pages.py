@@ -17,7 +17,8 @@ from search.analysis.pareto import best
 from search.analysis.recommend import advise
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL
-from search.records import TrialState
+from search.records import StudyState, TrialState
+from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
 from tests.dashboard.made_studies import add_study
@@ -75,6 +76,27 @@ def test_a_page_says_something_whatever_the_store_holds(
     assert not app.error or state in ("all failed", "strange names")
     # More than a title: a blank page has no word but that.
     assert len(said(app)) > 60 or app.dataframe
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_page_says_what_is_prepared_and_why_a_run_failed(
+    make_store: MakeStore, run_app: RunApp, view: str
+) -> None:
+    doing, why = "training the teacher: epoch 3 of 20", "data.path must be readable"
+
+    def prepare(store: Store) -> None:
+        lease = this_process()
+        store.create_study("new", config={}, artifacts="a", lease=lease, activity=doing)
+
+    def fail(store: Store) -> None:
+        store.set_study_state("new", StudyState.FAILED, failure=why)
+
+    app = run_app(make_store(prepare), page=view)
+    assert not app.exception
+    assert doing in said(app)
+    app = run_app(make_store(fail), page=view)
+    assert not app.exception
+    assert why in said(app)
 
 
 @pytest.mark.parametrize("view", VIEWS)

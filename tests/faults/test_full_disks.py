@@ -22,7 +22,7 @@ from search.export.exporting import export_student
 from search.files.atomic import CHECKSUMS, file_written_whole, written_whole
 from search.files.disk import scratch
 from search.files.filestore import FolderStore
-from search.records import TrialState
+from search.records import StudyState, TrialState
 from search.run import resume_study, run_study
 from search.storage.integrity import check_store
 from search.storage.storage import Store
@@ -177,7 +177,9 @@ def test_fault_08_a_cache_without_room_is_refused_before_the_teacher_is_trained(
             with pytest.raises(DiskError, match=rf"{disk.path}/cache/\w+ can't be written.*free"):
                 run_study(study, store, recorder)
             assert not any(said.startswith("teacher: epoch") for said in recorder.said)
-            assert store.studies() == []
+            record = store.study("stripes")
+            assert record.state is StudyState.FAILED
+            assert str(disk.path) in (record.failure or "")
             assert _left_in(disk.path) == []
 
 

@@ -282,7 +282,39 @@ def test_a_warm_start_from_an_unlike_study_is_refused_with_the_reason(
     with Store.open(f"sqlite:///{ended / 'retort.db'}") as store:
         with pytest.raises(BadInput, match=rf"search\.warm_start .* stripes: {told}"):
             run_study(study, store, TrialRecorder())  # type: ignore[arg-type]
-        assert store.names() == ["stripes"]
+        assert store.study("second").state is StudyState.FAILED
+        assert store.trials("second") == []
+
+
+def test_a_warm_start_trains_nothing_again_that_its_study_has_trained(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    """The same recipes are tried, since another budget may admit others; no student is trained."""
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": [0.001, 0.01]}
+    space = {
+        "student": {"timm": {"model": "test_resnet"}},
+        "training": {"standard": training},
+        "distillation": ["labels", "soft_targets"],
+        "pruning": {"none": {}, "magnitude": {"ratio": 0.3}},
+    }
+    search = {"trials": 8, "branches": 0}
+    first = study_of(tmp_path, stripes_file, space=space, search=search)
+    more = {**search, "warm_start": ["stripes"], "sampler": "gp"}
+    second = _beside(
+        tmp_path, stripes_file, space=space, search=more, budget={"latency": "1s", "size": "9MB"}
+    )
+    with Store.open(first.run.storage) as store:
+        run_study(first, store, TrialRecorder())
+        run_study(second, store, TrialRecorder())
+        before = {tuple(one.params.items()) for one in store.trials("stripes")}
+        trials = store.trials("second", whole=True)
+    known = [one for one in trials if tuple(one.params.items()) in before]
+    assert known
+    for trial in known:
+        assert trial.outcome is not None
+        trained = [one for one in trial.outcome.stages if one.name in ("distil", "prune")]
+        assert trained
+        assert all(stage.reused for stage in trained), trial
 
 
 def test_a_warm_start_from_a_study_of_another_metric_leaves_its_curves_out(

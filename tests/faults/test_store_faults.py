@@ -307,8 +307,10 @@ def test_a_heartbeat_tells_that_its_process_was_asked_to_stop(tmp_path: Path) ->
     with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
         store.create_study("digits", config={}, artifacts="a", lease=this_process())
         asked = threading.Event()
-        with beating(store, "digits", beat_s=0.02) as heartbeat:
-            heartbeat.begin_search(lambda why: asked.set(), lambda error: None)
+        with (
+            beating(store, "digits", beat_s=0.02) as heartbeat,
+            heartbeat.listening(lambda why: asked.set(), lambda error: None),
+        ):
             assert store.ask_to_stop("digits")
             assert asked.wait(300)
         assert store.study("digits").lease is None
@@ -328,8 +330,10 @@ def test_a_heartbeat_tells_who_has_taken_its_study_over(tmp_path: Path) -> None:
             lost.append(error)
             heard.set()
 
-        with beating(first, "digits", beat_s=0.02) as heartbeat:
-            heartbeat.begin_search(pytest.fail, lose)
+        with (
+            beating(first, "digits", beat_s=0.02) as heartbeat,
+            heartbeat.listening(pytest.fail, lose),
+        ):
             second.hold("digits", this_process(), in_place_of=mine)
             assert heard.wait(300)
         assert "was taken over by process" in str(lost[0])
@@ -351,8 +355,8 @@ def test_fault_16_an_older_store_is_upgraded_after_a_backup(tmp_path: Path, revi
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
             assert found == (revision,)
-            accuracies = kept.execute("SELECT accuracy FROM trials ORDER BY number").fetchall()
-            assert accuracies == [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
+            now = [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
+            assert _accuracies(kept, revision) == now
     with Store.open(f"sqlite:///{path}") as store:
         assert store.backup is None
     assert len(list(tmp_path.glob("*.bak.db"))) == 1
@@ -391,8 +395,14 @@ def test_fault_16_an_older_store_in_postgresql_is_upgraded_after_a_backup(
         with closing(sqlite3.connect(store.backup)) as kept:
             found = kept.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
             assert found == (revision,)
-            accuracies = kept.execute("SELECT accuracy FROM trials ORDER BY number").fetchall()
-            assert accuracies == [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
+            now = [(DEFAULT_GOAL.value(trial.outcome),) for trial in trials]
+            assert _accuracies(kept, revision) == now
+
+
+def _accuracies(store: sqlite3.Connection, revision: str) -> list[tuple[float | None]]:
+    """Each trial's accuracy, by its number, in a store of this schema."""
+    column = "accuracy" if revision < "0008" else "json_extract(quality, '$.accuracy.value')"
+    return store.execute(f"SELECT {column} FROM trials ORDER BY number").fetchall()  # noqa: S608
 
 
 def _fill_as_of(url: str, revision: str, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The tuner of a search: real store, real sampler, real networks; no Ray."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -387,6 +388,16 @@ def test_a_space_that_is_used_up_ends_the_search_and_says_so(stage: NewStage) ->
     assert len(given.store.trials("digits")) == 12
     (said,) = given.notebook.said
     assert naming("recipe").search(said)
+
+
+def test_the_time_before_the_first_trial_does_not_count(stage: NewStage) -> None:
+    given = stage(max_time="0.2s")
+    time.sleep(0.3)  # workers start
+    assert not given.tuner.is_over
+    assert given.tuner.next() is not None
+    time.sleep(0.3)
+    assert given.tuner.is_over
+    assert given.tuner.left_by_time == given.tuner.missing > 0
 
 
 def test_after_the_time_is_up_nothing_starts(stage: NewStage) -> None:
