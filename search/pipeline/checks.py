@@ -11,11 +11,13 @@ from search.targets.agent_client import describe_agent
 from search.targets.registry import runtime
 from search.teachers.class_order import classes_file
 from search.teachers.factory import factory_file
+from search.teachers.sources import WEIGHTS_ADVICE
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
 from spaces.axes.quantization import Quantization
 from spaces.distributions import OneOf
 from spaces.students.timm_model import check_model_name
+from spaces.students.weights import WeightsUnavailable, check_weights
 
 
 def student_models(study: Study) -> tuple[str, ...]:
@@ -30,13 +32,15 @@ def check_study(study: Study) -> None:
     Raises:
         BadInput: timm does not know a student or teacher (one line for each, with similar names);
             the target's runtime can't run a number format (one line for each); every recipe
-            contradicts itself; a teacher's file is missing; there are too few cores or no GPU;
-            or the file system of a URL is not installed.
+            contradicts itself; pretrained weights are neither in the cache nor can be downloaded;
+            a teacher's file is missing; there are too few cores or no GPU; or the file system of a
+            URL is not installed.
         ArtifactError: the target's runtime can't run on the target's device of this machine.
         FolderStoreError: a URL does not answer.
         DiskError: the artifacts folder can't be written.
     """
     _check_space(study)
+    _check_weights(study)
     for teacher in study.teachers:
         for key, path in (
             ("checkpoint", teacher.checkpoint),
@@ -80,6 +84,26 @@ def _check_space(study: Study) -> None:
             "data.unlabelled needs a distillation method that uses no labels, but the study opens "
             "none: open label_free in space.distillation, or leave data.unlabelled out"
         )
+
+
+def _check_weights(study: Study) -> None:
+    """Check the pretrained weights of the teachers and, if trials run here, of the students.
+
+    Raises:
+        BadInput: has a line for each model whose weights are missing.
+    """
+    models = [teacher.model for teacher in study.teachers if teacher.pretrained]
+    opened = study.search_space().distributions().get("student.timm.pretrained")
+    if study.run.ray == "local" and opened is not None and opened.contains(True):
+        models += student_models(study)
+    missing = []
+    for model in dict.fromkeys(models):
+        try:
+            check_weights(model or "")
+        except WeightsUnavailable as error:
+            missing.append(str(error))
+    if missing:
+        raise BadInput("\n".join([*missing, WEIGHTS_ADVICE]))
 
 
 def _unserved(study: Study) -> list[str]:

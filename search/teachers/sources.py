@@ -23,11 +23,12 @@ from spaces.students.timm_model import Timm
 # Lightning's modules by the names that people give the network, DataParallel, torch.compile.
 _WRAPPERS = ("model.", "net.", "module.", "_orig_mod.")
 
-_ALTERNATIVES = (
-    "There are three ways to get a teacher: set `checkpoint:` to a local file; download the "
-    "weights on a machine that reaches the hub, and copy the folder named by HF_HOME to this "
-    "machine; or train the teacher with `train: {}`"
+WEIGHTS_ADVICE = (
+    "Without a network there are three ways: download the weights on a machine that reaches the "
+    "hub, and copy the folder named by HF_HOME to this machine; set `pretrained: false`, and for a "
+    "teacher `train: {}`; or set a teacher's `checkpoint:` to a local file"
 )
+"""What to do if pretrained weights can't be downloaded."""
 
 
 def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
@@ -51,7 +52,7 @@ def timm_network(
         )
     except OSError as error:
         raise TeacherError(
-            f"the weights of {settings.model} can't be downloaded: {error}. {_ALTERNATIVES}"
+            f"the weights of {settings.model} can't be downloaded: {error}. {WEIGHTS_ADVICE}"
         ) from error
     except (ValueError, RuntimeError) as error:
         raise TeacherError(f"teacher.model {error}") from error

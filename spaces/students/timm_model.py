@@ -1,6 +1,7 @@
 """Any timm image classifier. https://github.com/huggingface/pytorch-image-models."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,7 @@ from spaces.axes.student import Student
 from spaces.method import AnyName, OneOf, param
 from spaces.students.stem import keep_resolution
 from spaces.students.wanted import named_models, near_model
+from spaces.students.weights import reading_weights
 from spaces.unfit import UNFIT
 
 if TYPE_CHECKING:
@@ -70,14 +72,12 @@ class Timm(Student):
         cfg = timm.get_pretrained_cfg(self.model)
         has_fixed_size = cfg is not None and cfg.fixed_input_size
         size: dict[str, Any] = {"img_size": image_size} if has_fixed_size else {}
+        loads = self.pretrained and not blank
         try:
-            network = timm.create_model(
-                self.model,
-                pretrained=self.pretrained and not blank,
-                num_classes=classes,
-                in_chans=channels,
-                **size,
-            )
+            with reading_weights(self.model) if loads else nullcontext():
+                network = timm.create_model(
+                    self.model, pretrained=loads, num_classes=classes, in_chans=channels, **size
+                )
         except UNFIT as error:
             raise ValueError(
                 f"{self.model} must support images of {image_size} pixels, but fails: {error}. "

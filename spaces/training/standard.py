@@ -25,7 +25,8 @@ _SCHEDULES: dict[str, dict[str, Any]] = {
 class Standard(Training):
     """Mini-batch training with timm's optimizers and schedules, augmentation, and weight averaging.
 
-    The learning rate rises in a warm-up and then falls to 0. `schedule` selects its decay: a cosine
+    The learning rate rises in a warm-up and then falls to 0; a training of one epoch has no
+    warm-up. `schedule` selects its decay: a cosine
     (`cosine`), a line (`linear`), or a constant rate with a decay over the last 30% of the epochs
     (`wsd`: warm-up, stable, decay).
 
@@ -50,7 +51,8 @@ class Standard(Training):
     ema: float = param(0.0, FloatRange(0.0, 0.9999))
 
     def conflict(self, recipe: "Recipe") -> str | None:
-        if self.warmup_epochs >= self.epochs:
+        # A training of one epoch has no warm-up, so the default of 1 is no conflict: see `fit`.
+        if self.warmup_epochs >= max(self.epochs, 2):
             return (
                 f"warmup_epochs must be below epochs ({self.epochs}), but got {self.warmup_epochs}"
             )

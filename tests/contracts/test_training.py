@@ -1,6 +1,6 @@
 """What every training promises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional
 from spaces import registry
 from spaces.axes.training import Training
 from spaces.distributions import OneOf
+from spaces.recipe import Recipe
 from spaces.training.standard import Standard
 
 STEPS = 10
@@ -49,6 +50,17 @@ def _fitted(training: Training, *, epochs: int) -> tuple[list[float], list[float
 def test_fitting_lowers_the_loss(training: Training) -> None:
     losses, _ = _fitted(training, epochs=8)
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_one_epoch_is_no_contradiction_and_has_no_warm_up(
+    recipe: Callable[..., Recipe],
+) -> None:
+    training = Standard(epochs=1)
+    assert training.conflict(recipe(training=training)) is None
+    _, rates = _fitted(training, epochs=1)
+    assert rates[0] == pytest.approx(training.learning_rate)
+    longer = Standard(epochs=1, warmup_epochs=2)
+    assert "warmup_epochs" in (longer.conflict(recipe(training=longer)) or "")
 
 
 @over_trainings
