@@ -30,7 +30,7 @@ from search.cli.options import (
     named_or_latest,
     store_option,
 )
-from search.cli.tables import add_figures, trial_table
+from search.cli.tables import add_figures, reason_of, trial_table
 from search.cli.terminal import out, say, write_csv, write_json
 from search.config.single_trial import study_of_trial
 from search.objectives.budget import Budget, cost_texts, stored_budget
@@ -160,7 +160,7 @@ def flat(trial: TrialRecord) -> dict[str, Any]:
         **dict.fromkeys(costs),
         **(outcome.cost or {}),
         "duration_s": outcome.duration_s,
-        "reason": outcome.reason,
+        "reason": reason_of(outcome),
         "no_op": outcome.no_op,
         "failure": outcome.failure.kind if outcome.failure else None,
         "artifact": outcome.artifact.path if outcome.artifact else None,

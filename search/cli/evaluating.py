@@ -1,4 +1,4 @@
-"""Commands that check and measure students: verify, predict, evaluate, profile, agent."""
+"""Commands that check and measure students: verify, evaluate, profile, agent."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -94,38 +94,6 @@ def _print_check(check: "Check") -> None:
     mark = _MARKS[check.holds]
     name = f"[bold]{escape(f'{check.name:<18}')}[/]"
     out.print(f"{mark} {name} {escape(check.found)}", highlight=False, soft_wrap=True)
-
-
-def predict(
-    folder: Folder,
-    images: Annotated[
-        list[Path], typer.Argument(help="Image files.", show_default=False, parser=path)
-    ],
-    *,
-    top: Annotated[
-        int, typer.Option(min=1, help="The number of classes to print for each image.")
-    ] = 3,
-    as_json: Json = False,
-) -> None:
-    """Predict the classes of images, and print their probabilities."""
-    from search.export.predict import predict as predict_images
-
-    found = [(image, classes[:top]) for image, classes in predict_images(folder, images)]
-    if as_json:
-        write_json(
-            [
-                {
-                    "image": str(image),
-                    "classes": [{"label": each.label, "probability": each.probability}
-                                for each in classes],
-                }
-                for image, classes in found
-            ]
-        )  # fmt: skip
-        return
-    for image, classes in found:
-        shown = ", ".join(f"{each.label} {each.probability:.2%}" for each in classes)
-        say(f"{image}: {shown}")
 
 
 def evaluate(

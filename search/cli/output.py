@@ -67,5 +67,5 @@ def _text(file: DroppingFile, like: TextIO | None) -> io.TextIOWrapper:
         io.BufferedWriter(file),
         encoding=like.encoding if like else "utf-8",
         errors=like.errors if like else "backslashreplace",
-        line_buffering=file.isatty() or file.fileno() == 2,
+        line_buffering=True,  # who follows a file or a pipe sees each line at once
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from search.cli.display import watching
 from search.cli.options import (
@@ -20,7 +19,7 @@ from search.cli.options import (
     store_option,
 )
 from search.cli.summary import print_ending
-from search.cli.terminal import out, say, write_json
+from search.cli.terminal import out, progress, say, write_json
 from search.config.loader import load_study, study_from_dict
 from search.config.presets import preset_names, preset_summary, preset_text
 from search.config.study import Study
@@ -101,10 +100,8 @@ def plan(
     from search.cli.planning import print_plan
     from search.tuner.plan import plan_study
 
-    with out.status("reading the data") as spinner:
-        planned = plan_study(
-            typed, progress=lambda text: spinner.update(escape(text)), allow_code=allow_code
-        )
+    with progress("reading the data") as update:
+        planned = plan_study(typed, progress=update, allow_code=allow_code)
     if as_json:
         write_json(planned.to_json())
     else:
@@ -180,14 +177,18 @@ def stop(
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
 ) -> None:
-    """Ask a running search to stop once its running trials have ended. It can be resumed."""
+    """Ask a run to stop: at once while it prepares, else after its running trials.
+
+    It can be resumed.
+    """
     with Store.open(store) as opened:
         name = named_or_latest(opened, study)
         lease = opened.ask_to_stop(name)
     if lease is None or lives(lease) is False:
         raise BadInput(f"{name} is not running, so it can't be stopped")
     say(
-        f"asked {lease} to stop {name} once its running trials have ended; to resume it:\n"
+        f"asked {lease} to stop {name}: at once while it prepares data and teacher, else once its "
+        "running trials have ended; to resume it:\n"
         f"  retort resume {name}{store_option(store)}"
     )
 

@@ -15,6 +15,8 @@ from search.objectives.metric import Metric
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
 
 _RECIPE = 12  # characters: the smallest width of the column of recipes
+_WHY = 12
+_LONGEST_WHY = 120
 
 _STYLES = {
     TrialState.RUNNING: "cyan",
@@ -67,8 +69,9 @@ def trial_table(
     """Return a table with a row per trial, and the teacher in the last row.
 
     The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    if the terminal is wide enough. The column of states is left out if all trials are complete;
-    then there is always room for the metrics that stand beside the goal's own.
+    if the terminal is wide enough. The column of states is left out if all trials are complete, and
+    that of reasons if no trial has one. Without states there is always room for the metrics that
+    stand beside the goal's own.
     """
     rows = [_figures(goal, quality_of(trial), trial.test, _outcome(trial).cost or {})
             for trial in trials]  # fmt: skip
@@ -76,17 +79,20 @@ def trial_table(
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
     recipes = [recipe_text(trial.params) for trial in trials]
     taken = len("  teacher   ") + (len("interrupted   ") if states else 0)
+    reasons = [reason_of(trial.outcome) for trial in trials]
+    taken += _WHY + 3 if any(reasons) else 0
     room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
     titles = list(_figures(goal, {}, {}, {}))
     shown = [row for row in (*rows, last) if row]
     beside = goal.beside(*([teacher.quality] if teacher else []), *map(quality_of, trials))
     needed = 2 + len(goal.costs) + (0 if states else len(beside))
     names = titles[: fitting(titles, shown, needed=needed, room=room)]
-    table = _empty_table(title, names, states=states)
-    for trial, recipe, row in zip(trials, recipes, rows, strict=True):
+    table = _empty_table(title, names, states=states, reasons=any(reasons))
+    for trial, recipe, row, reason in zip(trials, recipes, rows, reasons, strict=True):
         state = [state_text(trial.state)] if states else []
         recipe_cell = escape(recipe) + _no_op_mark(trial.outcome)
-        table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell)
+        why = [escape(_cut(reason or ""))] if any(reasons) else []
+        table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell, *why)
     if teacher:
         table.add_section()
         state = [""] if states else []
@@ -125,7 +131,7 @@ def add_figures(table: Table, names: Iterable[str]) -> None:
         table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
 
 
-def _empty_table(title: str, names: Iterable[str], *, states: bool) -> Table:
+def _empty_table(title: str, names: Iterable[str], *, states: bool, reasons: bool) -> Table:
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
     )
@@ -133,6 +139,8 @@ def _empty_table(title: str, names: Iterable[str], *, states: bool) -> Table:
     if states:
         table.add_column("state", no_wrap=True)
     table.add_column("recipe", overflow="fold", min_width=_RECIPE)
+    if reasons:
+        table.add_column("why", overflow="fold", min_width=_WHY)
     return table
 
 
@@ -147,6 +155,17 @@ def _figures(goal: Goal, quality: Quality, test: Quality, cost: Cost) -> dict[st
         **{metric.label: metric_text(metric, quality) for metric in others},
         **{limit.label: costs[limit.label] for limit in goal.all_limits},
     }
+
+
+def reason_of(outcome: Outcome | None) -> str | None:
+    """Return why a trial is infeasible, was stopped early or failed; None for any other."""
+    if outcome is not None and outcome.failure is not None:
+        return f"{outcome.failure.kind}: {outcome.failure.message}"
+    return None if outcome is None else outcome.reason
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST_WHY else f"{reason[: _LONGEST_WHY - 1]}…"
 
 
 def _outcome(trial: TrialRecord) -> Outcome:

@@ -1,9 +1,11 @@
 """The consoles, and output for scripts: JSON and CSV."""
 
 import csv
+import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -46,20 +48,50 @@ def say(line: str) -> None:
     out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def progress(first: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done, on standard error: a spinner on a terminal, else a line each time.
+
+    So standard output holds the results alone, and may be a file.
+    """
+    if err.is_terminal:
+        with err.status(escape(first)) as spinner:
+            yield lambda text: spinner.update(escape(text))
+        return
+
+    def line(text: str) -> None:
+        err.print(escape(text), highlight=False, soft_wrap=True)
+
+    line(first)
+    yield line
+
+
 def write_json(value: object) -> None:
     """Write JSON to standard output, unformatted."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON, with a line end."""
+    return json.dumps(value, indent=2, default=str, allow_nan=False) + "\n"
 
 
 def write_csv(rows: Sequence[Mapping[str, object]]) -> None:
     """Write CSV to standard output; its columns are all keys that occur in a row."""
+    sys.stdout.write(csv_text(rows))
+
+
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows as CSV; its columns are all keys that occur in a row."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if not columns:
-        return
-    writer = csv.DictWriter(sys.stdout, [visible(name) for name in columns], lineterminator="\n")
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [visible(name) for name in columns], lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({visible(key): _cell(value) for key, value in row.items()})
+    return text.getvalue()
 
 
 def _cell(value: object) -> object:

@@ -153,8 +153,8 @@ class SearchSettings(Section):
     )
     max_time: Seconds | None = Field(
         None,
-        description="start no trial and make no branch after this time, such as 2h; all runs of "
-        "the study count together",
+        description="start no trial and make no branch after this time, such as 2h; it counts "
+        "from the first trial of each run, and all runs of the study count together",
     )
     stopping: bool = Field(
         True,
@@ -169,7 +169,9 @@ class SearchSettings(Section):
         "student, with every quantization that needs no training; 0: no branches",
     )
     warm_start: list[Annotated[str, AfterValidator(is_name)]] = Field(
-        [], description="similar studies in the same store; the sampler learns from their trials"
+        [],
+        description="similar studies in the same store; the sampler learns from their trials, and "
+        "students that they trained are taken from run.cache",
     )
     views: int = Field(4, ge=1, le=64, description="the number of augmented views of each image")
 

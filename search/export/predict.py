@@ -1,13 +1,16 @@
 """The predictions of an exported student for image files."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from search.data.image_kinds import SUFFIXES
 from search.data.images import load_image
 from search.data.preprocess import normalized
+from search.errors import BadInput, DataError
 from search.evaluation.artifact import read_provenance
 
 
@@ -19,12 +22,53 @@ class ClassPrediction:
     probability: float
 
 
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths, with the image files below it in place of each folder, sorted.
+
+    Hidden files and folders, and links to folders, are left out.
+
+    Raises:
+        BadInput: a folder contains no image file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        images = sorted(_below(path))
+        if not images:
+            raise BadInput(
+                f"{path} must contain image files ({', '.join(sorted(SUFFIXES))}), but contains "
+                "none: name another folder"
+            )
+        found += images
+    return found
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(place, name)
+
+
+def _raised(error: DataError) -> None:
+    raise error
+
+
 def predict(
-    folder: Path, images: Sequence[Path]
+    folder: Path, images: Sequence[Path], *, on_damage: Callable[[DataError], None] = _raised
 ) -> Iterator[tuple[Path, tuple[ClassPrediction, ...]]]:
     """Yield each image with its probabilities for all classes, the most probable first.
 
     The measured file computes the predictions.
+
+    Args:
+        folder: an exported student.
+        images: image files.
+        on_damage: called with the error of a damaged image, which is then left out; by default, the
+            error is raised.
 
     Raises:
         ArtifactError: the folder is damaged, or a newer retort wrote it; or its runtime is not
@@ -35,7 +79,11 @@ def predict(
     data, runtime = provenance.data, provenance.served_by
     served = runtime.load(folder / runtime.file, threads=1)
     for path in images:
-        pixels = load_image(path, data.image_size, data.channels)
+        try:
+            pixels = load_image(path, data.image_size, data.channels)
+        except DataError as error:
+            on_damage(error)
+            continue
         (logits,) = served.predict(normalized(pixels, data.mean, data.std)[None])
         exponentials = np.exp(logits - logits.max())
         probabilities = exponentials / exponentials.sum()

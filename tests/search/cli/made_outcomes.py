@@ -53,6 +53,7 @@ INFEASIBLE = Outcome(
     reason="size 450 KB is above 300 KB",
     violations={"size_bytes": 0.5},
 )
+STOPPED = Outcome(state=TrialState.STOPPED, reason="worse than half of the trials at epoch 2")
 FAILED = Outcome(
     state=TrialState.FAILED,
     failure=FailureRecord(kind="non_finite", message="the loss is nan", traceback="Traceback [0]"),

@@ -13,6 +13,9 @@ from search.errors import BadInput, NoStudentFits, StoreError
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
+from search.records import Outcome, StudyState
+from search.storage.leases import this_process
+from search.storage.storage import Store
 from tests.measured import quality
 from tests.messages import naming
 from tests.search.cli.conftest import AddStudy, Retort
@@ -23,6 +26,7 @@ from tests.search.cli.made_outcomes import (
     NO_FASTER,
     PRUNED,
     SMALLER,
+    STOPPED,
     WORSE,
 )
 
@@ -80,6 +84,38 @@ def test_status_shows_each_study_as_a_row(retort: Retort, add_study: AddStudy) -
     row = next(line for line in retort("status").stdout.splitlines() if "digits" in line)
     assert "finished" in row
     assert "90.00%" in row
+
+
+def test_status_tells_what_a_study_prepares_and_why_a_run_failed(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study()
+    doing, why = "training the teacher: epoch 3 of 20", "data.path [none] must be readable"
+    with Store.open("sqlite:///retort.db") as store:
+        store.set_study_state("digits", StudyState.FAILED, failure=why)
+        store.create_study("new", config={}, artifacts="a", lease=this_process(), activity=doing)
+    failed, running = json.loads(retort("status", "--json").stdout)
+    assert (failed["state"], failed["activity"], failed["failure"]) == ("failed", None, why)
+    assert (running["state"], running["activity"], running["failure"]) == ("running", doing, None)
+    shown = " ".join(retort("status").stdout.split())
+    assert "epoch" in shown
+    assert "[none]" in shown
+
+
+@pytest.mark.parametrize("outcome", [FAILED, INFEASIBLE, STOPPED])
+def test_trials_says_why_a_trial_has_no_student(
+    retort: Retort, add_study: AddStudy, outcome: Outcome
+) -> None:
+    add_study(outcome)
+    failure = outcome.failure
+    why = f"{failure.kind}: {failure.message}" if failure else outcome.reason
+    (row,) = json.loads(retort("trials", "--format", "json").stdout)
+    assert row["reason"] == why
+    (row,) = csv.DictReader(io.StringIO(retort("trials", "--format", "csv").stdout))
+    assert row["reason"] == why
+    shown = retort("trials").stdout
+    assert "why" in shown
+    assert str(why).split()[1] in shown
 
 
 def test_show_tells_why_a_trial_failed(retort: Retort, add_study: AddStudy) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from search.cli.app import app
-from search.errors import BadInput, DataError
+from search.errors import BadInput
 from search.export.exporting import export_student
 from search.objectives.limits import SIZE
 from search.targets.agent_client import describe_agent
@@ -80,8 +80,33 @@ def test_predict_prints_a_line_for_each_image(student: Path, retort: Retort) -> 
 
 def test_predict_of_a_damaged_image_is_refused_by_name(student: Path, retort: Retort) -> None:
     Path("text.jpg").write_text("no image")
-    with pytest.raises(DataError, match=naming("'text.jpg'")):
-        retort("predict", "student", "text.jpg")
+    _picture(Path("whole.png"))
+    result = retort("predict", "student", "text.jpg", "whole.png")
+    assert result.exit_code == 1
+    assert naming("'text.jpg'").search(result.stderr)
+    assert result.stdout.startswith("whole.png: ")
+
+
+def test_predict_reads_folders_and_writes_csv(student: Path, retort: Retort) -> None:
+    for name in ("b.png", "in/a.JPG", "in/deep/c.png", ".hidden.png"):
+        Path("many", name).parent.mkdir(parents=True, exist_ok=True)
+        _picture(Path("many", name))
+    Path("many/notes.txt").write_text("no image")
+    command = ("predict", "student", "many", "--top", "2")
+    rows = list(csv.DictReader(io.StringIO(retort(*command, "--format", "csv").stdout)))
+    assert [row["image"] for row in rows] == ["many/b.png", "many/in/a.JPG", "many/in/deep/c.png"]
+    assert [*rows[0]] == ["image", "label", "probability", "label_2", "probability_2"]
+    assert 1 >= float(rows[0]["probability"]) >= float(rows[0]["probability_2"]) >= 0
+    retort(*command, "--output", "found.csv")
+    assert list(csv.DictReader(io.StringIO(Path("found.csv").read_text()))) == rows
+    retort(*command, "-o", "found.json")
+    told = json.loads(Path("found.json").read_text())
+    assert [one["classes"][0]["label"] for one in told] == [row["label"] for row in rows]
+    with pytest.raises(BadInput, match=naming("--output", "found.txt")):
+        retort(*command, "--output", "found.txt")
+    Path("empty").mkdir()
+    with pytest.raises(BadInput, match="empty"):
+        retort("predict", "student", "empty")
 
 
 def test_evaluate_writes_a_table_json_and_csv(student: Path, retort: Retort) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,27 @@ def test_every_command_has_help(retort: Retort, command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
     assert re.search(rf"\bretort {command}\b", README.read_text())
+
+
+def test_the_version_is_that_of_the_installed_package(retort: Retort) -> None:
+    assert retort("--version").stdout.split() == ["retort", version("retort")]
+
+
+def test_output_to_a_file_is_written_line_by_line(tmp_path: Path) -> None:
+    script = "from search.cli.output import lasting_output; lasting_output(); print('one'); "
+    with (tmp_path / "out").open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{script} import time; time.sleep(600)"], stdout=file
+        )
+    try:
+        end = time.monotonic() + 300
+        while not (tmp_path / "out").read_text() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert (tmp_path / "out").read_text() == "one\n"
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_console_script_answers() -> None:

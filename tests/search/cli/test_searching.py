@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from huggingface_hub import constants
 from PIL import Image
 
 from search.config.presets import preset_names
@@ -196,6 +197,41 @@ def test_fault_25_a_runtime_that_does_not_serve_on_the_target_is_refused_before_
     with pytest.raises(ArtifactError, match=naming(*facts)):
         retort(command, str(write_study()), "budget.target.device=cuda")
     assert not (home / "cache").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize(
+    "override",
+    ["teacher={model: test_resnet, pretrained: true}", "space.student.timm.pretrained=true"],
+)
+def test_pretrained_weights_that_cannot_be_had_are_refused_before_any_work(
+    retort: Retort,
+    write_study: WriteStudy,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    override: str,
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    facts = ("test_resnet", home / "hub", "HF_HUB_OFFLINE", "pretrained: false")
+    with pytest.raises(BadInput, match=naming(*facts)):
+        retort(command, str(write_study()), override)
+    assert not (home / "cache").exists()
+
+
+def test_one_epoch_alone_is_a_training(retort: Retort, write_study: WriteStudy) -> None:
+    space = {"student": {"timm": {"model": "test_resnet"}}, "distillation": ["labels"]}
+    file = write_study(space=space | {"training": {"standard": {"epochs": 1}}})
+    plan = json.loads(retort("plan", str(file), "--json").stdout)
+    assert plan["share_that_fits"] == 1
+    assert plan["contradictions"] == {}
+
+
+def test_plan_tells_its_progress_beside_its_output(retort: Retort, write_study: WriteStudy) -> None:
+    result = retort("plan", str(write_study()), "--json")
+    assert "recipe 1 of" in result.stderr
+    json.loads(result.stdout)
 
 
 def test_fault_25_a_student_that_cannot_take_the_images_is_refused_at_plan(
