@@ -51,6 +51,7 @@ from search.files.atomic import remove_abandoned, written_whole
 from search.files.filestore import FolderStore
 from search.objectives.goal import stored_goal
 from search.records import ArtifactRecord, StudyRecord, TrialRecord, TrialState
+from search.targets.registry import runtime_of_file
 from search.targets.target import ServedModel
 
 TEACHER_PREDICTIONS = "teacher_predictions.npz"
@@ -126,8 +127,22 @@ def _write_findings(
         student=own.get("test"),
         teacher=teacher_predictions.get("test"),
         formats=formats,
+        loaded_by=_loaded_by(folder, provenance, formats),
     )
     (folder / "README.md").write_text(model_card(report), encoding="utf-8")
+
+
+def _loaded_by(
+    folder: Path, provenance: Provenance, formats: Collection[ExportFormat]
+) -> dict[str, str]:
+    """Return the runtime that loads each file, with its oldest version, where that is known."""
+    others = [(folder / each.file, runtime_of_file(folder / each.file)) for each in formats]
+    measured = folder / provenance.served_by.file
+    found = {}
+    for path, runtime in ((measured, provenance.served_by), *others):
+        if path.suffix == runtime.suffix and (version := runtime.least_version(path)):
+            found[path.name] = f"{runtime.title} {version}"
+    return found
 
 
 class Transform:

@@ -55,6 +55,8 @@ class Report:
         student: the student's predictions for the test images; None if it was not tested.
         teacher: the teacher's predictions for the test images; None if there are none.
         formats: the further formats in the folder.
+        loaded_by: by a file's name, the runtime and its oldest version that loads the file. A file
+            without a known version is absent.
     """
 
     study: str
@@ -65,6 +67,7 @@ class Report:
     student: Predictions | None
     teacher: Predictions | None
     formats: tuple[ExportFormat, ...]
+    loaded_by: Mapping[str, str]
 
     @property
     def data(self) -> DataInfo:
@@ -86,6 +89,8 @@ class _Card:
         formats: rows of a further file in the folder, and its description.
         snippet: Python code that runs the student without retort; None if there is none.
         runtime: the runtime that served the student when it was measured.
+        least_runtime: the oldest version of the runtime that loads the served file, with its name;
+            None if it is unknown.
         is_annotated: whether the served file contains its classes as metadata.
         augmentation: how training images were changed.
         unused: the files of the data that were not used.
@@ -102,6 +107,7 @@ class _Card:
     formats: list[tuple[str, str]]
     snippet: str | None
     runtime: Runtime
+    least_runtime: str | None
     is_annotated: bool
     augmentation: str
     unused: str
@@ -118,7 +124,8 @@ def model_card(report: Report) -> str:
         provenance=report.provenance,
         figures=_figures(report),
         classes=_classes(report),
-        formats=[(each.file, _FORMATS[each]) for each in report.formats],
+        formats=[(each.file, _described(each, report)) for each in report.formats],
+        least_runtime=report.loaded_by.get(runtime.file),
         snippet=snippet(runtime),
         runtime=runtime,
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
@@ -134,6 +141,12 @@ def model_card(report: Report) -> str:
     environment.filters |= {"cell": _cell, "code": _code, "grouped": "{:,}".format}
     text = (resources.files("search.export") / "model_card.md.jinja").read_text(encoding="utf-8")
     return environment.from_string(text).render(vars(card))
+
+
+def _described(each: ExportFormat, report: Report) -> str:
+    """Return the description of a further file, with the oldest runtime that loads it."""
+    least = report.loaded_by.get(each.file)
+    return _FORMATS[each] + (f"; needs {least} or newer" if least else "")
 
 
 def _head(report: Report, licence: str | None) -> str:

@@ -50,6 +50,7 @@ class OnnxRuntime(Runtime):
     file: ClassVar[str] = SERVED
     library: ClassVar[str] = "onnx"
     loading_code: ClassVar[str | None] = _LOADING_CODE
+    file_version: ClassVar[int] = 2
 
     def version(self) -> str:
         return str(onnxruntime.__version__)
@@ -69,13 +70,24 @@ class OnnxRuntime(Runtime):
         quantization: Quantization,
         calibration: Iterable[np.ndarray],
     ) -> None:
+        # These import onnx, which is not installed on a board.
+        from search.targets.onnx_imports import remove_unused_imports
+
         quantization.convert(student.onnx, destination, calibration=calibration)
         if student.pruning.leaves_zeros:
-            import onnx  # not installed on a board
+            import onnx
 
             from spaces.quantization.weight_compression.packed import pack_sparse
 
             onnx.save(pack_sparse(onnx.load(destination)), destination)
+        remove_unused_imports(destination)
+
+    def least_version(self, path: Path) -> str | None:
+        import onnx
+
+        from search.targets.onnx_imports import least_onnxruntime
+
+        return least_onnxruntime(onnx.load(path))
 
     def load(self, path: Path, *, threads: int, device: str = "cpu") -> ServedModel:
         return Session(path, threads=threads, device=device)

@@ -189,6 +189,11 @@ class Runtime(ABC):
             TargetError: the device does not start.
         """
 
+    def least_version(self, path: Path) -> str | None:
+        """Return the oldest version of the library that loads the file; None if it is unknown."""
+        del path
+        return None
+
     def annotate(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Add metadata to the file, and change nothing else in it.
 

@@ -9,7 +9,6 @@ import numpy as np
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from spaces.axes.quantization import Quantization
-from spaces.processor import multiplies_int8_exactly
 from spaces.quantization.ptq.int8 import prepared
 from spaces.shrinks import SIZE_ONLY, Shrinks
 
@@ -23,15 +22,16 @@ class Int8Dynamic(Quantization):
     reduce the latency. The range covers the whole batch, so an image's logits depend slightly on
     the other images of its batch.
 
-    Weights have one scale per tensor, because ONNX Runtime's ConvInteger supports only one scale. A
-    processor without VNNI adds pairs of unsigned-by-signed products in 16 bits, and the sums
-    saturate. On such a processor the weights are unsigned too, because products of unsigned numbers
-    are added in 32 bits.
+    Weights have one scale per tensor, because ONNX Runtime's ConvInteger supports only one scale.
+    They are unsigned, because ConvInteger of ONNX Runtime 1.17 takes no signed weights. Products of
+    unsigned numbers are also added in 32 bits by a processor without VNNI, which would add
+    unsigned-by-signed products in 16 bits, and these sums saturate.
 
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
     """
 
     name: ClassVar[str] = "int8_dynamic"
+    version: ClassVar[int] = 2
     shrinks: ClassVar[Shrinks] = SIZE_ONLY
     least_bits: ClassVar[float] = 8.0
 
@@ -44,5 +44,5 @@ class Int8Dynamic(Quantization):
                 path,
                 destination,
                 per_channel=False,
-                weight_type=QuantType.QInt8 if multiplies_int8_exactly() else QuantType.QUInt8,
+                weight_type=QuantType.QUInt8,
             )

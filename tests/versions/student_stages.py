@@ -26,10 +26,12 @@ from search.targets.onnx_runtime import OnnxRuntime, Session
 from spaces.axes.pruning import PruningSteps, TrainingPhase
 from spaces.counting import count_macs, count_parameters
 from spaces.pruning.magnitude import Magnitude
+from spaces.pruning.none import NoPruning
 from spaces.pruning.sparse_magnitude import SparseMagnitude
 from spaces.pruning.taylor import Taylor
 from spaces.quantization.float32 import Float32
 from spaces.quantization.int4_weights import Int4Weights
+from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.weight_compression.packed import unpacked
 from spaces.students.timm_model import Timm
 from tests.versions.problem import (
@@ -138,7 +140,7 @@ def _exported(folder: Path) -> Numbers:
 
 
 def _converted(folder: Path) -> Numbers:
-    """The served files of a student with zeros, and of one without."""
+    """The served files of a student with zeros, of one without, and of one in int8."""
     found: Numbers = {}
     for pruning in (Magnitude(), SparseMagnitude()):
         place = folder / pruning.name
@@ -148,6 +150,11 @@ def _converted(folder: Path) -> Numbers:
         student = FloatStudent(given, place / "floats", SHAPE, pruning=pruning)
         OnnxRuntime().make(student, served, quantization=Float32(), calibration=[])
         found |= _file(pruning.name, served)
+    quantized = folder / "int8.onnx"
+    student = FloatStudent(network(), folder / "int8", SHAPE, pruning=NoPruning())
+    calibration = [images(4).numpy()]
+    OnnxRuntime().make(student, quantized, quantization=Int8Static(), calibration=calibration)
+    found["imports"] = [len(onnx.load(quantized).opset_import)]
     return found
 
 

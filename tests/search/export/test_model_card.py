@@ -40,6 +40,7 @@ def _report(study: StudyRecord, trial: TrialRecord) -> Report:
         student=kept_predictions(artifacts, name).get("test"),
         teacher=kept_predictions(artifacts, TEACHER).get("test"),
         formats=(),
+        loaded_by={},
     )
 
 
@@ -221,4 +222,21 @@ def test_each_further_form_has_a_row(finished: FinishedTrials) -> None:
 def test_the_card_goes_with_the_folder(finished: FinishedTrials, tmp_path: Path) -> None:
     study, trial = finished()
     folder = export_student(study, trial, tmp_path / "student")
-    assert (folder / "README.md").read_text() == model_card(_report(study, trial))
+    report = replace(_report(study, trial), loaded_by={"model.onnx": "ONNX Runtime 1.12"})
+    assert (folder / "README.md").read_text() == model_card(report)
+
+
+def test_the_oldest_runtime_that_loads_each_file_is_told(
+    finished: FinishedTrials, tmp_path: Path
+) -> None:
+    formats = [ExportFormat.FP16, ExportFormat.UINT8]
+    card = (
+        export_student(*finished(), tmp_path / "student", formats=formats) / "README.md"
+    ).read_text()
+    for file in ("model.onnx", *(each.file for each in formats)):
+        (row,) = (line for line in card.splitlines() if line.startswith(f"| `{file}` |"))
+        assert naming("ONNX Runtime", 1.12).search(row)
+    report = _report(*finished())
+    assert "1.12" not in model_card(report)
+    later = replace(report, loaded_by={"model.onnx": "ONNX Runtime 1.18"})
+    assert naming("ONNX Runtime", 1.18).search(model_card(later))
