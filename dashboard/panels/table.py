@@ -103,7 +103,7 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
         **{axis: text(label(axis)) for axis in axes},
         **{name: _measure_column(measure) for name, measure in others.items()},
         **{
-            cost: number(label_of, format=_cost_format(limit))
+            cost: number(label_of, format=_cost_format(limit, cost))
             for limit in limits().values()
             for cost, label_of in limit.also.items()
         },
@@ -130,8 +130,10 @@ def _measure_column(measure: Measure, before: str = "") -> ColumnConfig:
     return st.column_config.NumberColumn(title, format=form)
 
 
-def _cost_format(limit: Limit) -> str:
-    """Return Streamlit's format of a cost; its stored name holds its unit."""
+def _cost_format(limit: Limit, cost: str = "") -> str:
+    """Return Streamlit's format of a limit's cost; the stored name holds the unit."""
+    if cost.endswith("_share"):
+        return "percent"
     if limit.cost.endswith("_bytes"):
         return "bytes"
     return "%.3g ms" if limit.cost.endswith("_ms") else "compact"

@@ -15,10 +15,11 @@ from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView, load_trials
 from search.files.filestore import FolderStore
 from search.files.text import visible
+from search.objectives.budget import doubt_text
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.objectives.units import format_duration
-from search.records import Cost, Quality, Scalar, StudyRecord, StudyState, TrialRecord
+from search.records import Cost, Outcome, Quality, Scalar, StudyRecord, StudyState, TrialRecord
 from search.storage.leases import standing
 
 
@@ -69,6 +70,11 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     if outcome.cost is not None and view.study.teacher is not None:
         st.caption(f"Teacher: {teacher_in_words(view.study.teacher, view.goal)}")
     show_measures(trial, view.study.teacher, view.goal)
+    _show_remarks(outcome)
+
+
+def _show_remarks(outcome: Outcome) -> None:
+    """Show the error, the reason, a doubtful latency, and stages without effect."""
     if outcome.failure is not None:
         show_problem("This trial failed.", f"{outcome.failure.kind}: {outcome.failure.message}")
         if outcome.failure.traceback:
@@ -76,6 +82,8 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
                 show_text(outcome.failure.traceback)
     if outcome.reason:
         show_text(outcome.reason)
+    if doubt := doubt_text(outcome.cost):
+        st.caption(doubt)
     if outcome.no_op:
         st.caption("A stage had no effect:")
         show_text(outcome.no_op)
@@ -155,12 +163,10 @@ def _costs(cost: Cost) -> dict[str, str]:
     for limit in limits().values():
         if limit.cost not in cost:
             continue
-        value = cost[limit.cost]
-        rows[limit_measure(limit).title] = limit.format(value)
+        rows[limit_measure(limit).title] = limit.text(cost)
         for name, label in limit.also.items():
-            if name in cost and value:
-                spread = cost[name] / value - 1
-                rows[label.capitalize()] = f"{limit.format(cost[name])} ({spread:+.0%})"
+            if name in cost:
+                rows[label.capitalize()] = limit.also_text(name, cost[name])
     return rows
 
 

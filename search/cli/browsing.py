@@ -39,6 +39,7 @@ from search.objectives.limits import limits
 from search.objectives.metrics import metrics
 from search.objectives.units import format_duration
 from search.records import (
+    Cost,
     Outcome,
     Quality,
     StageRecord,
@@ -185,9 +186,20 @@ def _show_outcome(outcome: Outcome, goal: Goal) -> None:
     if outcome.stages:
         out.print(_stage_table(outcome.stages, goal))
     if outcome.hardware:
-        out.print(_pairs("measured on", outcome.hardware))
+        measurement = _spread(outcome.cost or {})
+        out.print(_pairs("measured on", {**outcome.hardware, **measurement}))
     if outcome.artifact:
         out.print(f"[bold]artifact[/]  {escape(outcome.artifact.path)}")
+
+
+def _spread(cost: Cost) -> dict[str, str]:
+    """Return the costs that were measured along with a limit's value, by their labels."""
+    return {
+        label: limit.also_text(name, cost[name])
+        for limit in limits().values()
+        for name, label in limit.also.items()
+        if name in cost
+    }
 
 
 def _stage_table(stages: Sequence[StageRecord], goal: Goal) -> Table:

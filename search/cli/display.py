@@ -19,6 +19,7 @@ from search.cli.tables import objectives_text, recipe_text, state_text, trial_ta
 from search.cli.terminal import out, say
 from search.config.study import Study
 from search.errors import StoreError
+from search.objectives.budget import doubt_text
 from search.objectives.goal import Goal
 from search.objectives.units import format_duration
 from search.progress import Callback
@@ -66,6 +67,8 @@ class PlainLines:
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         result = _result(outcome, self.study.goal)
         self.log(f"trial {number} {outcome.state}: {result} ({recipe_text(params)})")
+        if doubt := doubt_text(outcome.cost):
+            self.log(f"trial {number}: {doubt}")
 
     def on_trial_exit(self, number: int) -> None:
         """Print nothing: `on_trial_end` has printed the trial and each of its branches."""
@@ -118,6 +121,8 @@ class LiveDisplay:
                 self.lacks_some = False
             except StoreError:  # the display is brought up to date later; the search must go on
                 self.lacks_some = True
+        if doubt := doubt_text(outcome.cost):
+            self.news = f"trial {number}: {doubt}"
         if outcome.state is TrialState.FAILED:
             self.news = f"trial {number} failed: {_result(outcome, self.study.goal)}"
 

@@ -13,6 +13,7 @@ from search.cli.options import Json, path, path_or_name
 from search.cli.terminal import out, say, write_json
 from search.errors import BadInput
 from search.files.atomic import file_written_whole
+from search.objectives.budget import doubt_text
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import LATENCY
 from search.objectives.units import format_bytes, parse_bytes
@@ -188,12 +189,17 @@ def profile(
 
 
 def _print_profile(found: "Profile", *, recorded_ms: float | None) -> None:
+    from search.targets.timing import timed_cost
+
+    cost = timed_cost(found.latency)
     say(f"machine    {found.machine.processor}, {found.threads} thread(s), {found.machine.runtime}")
+    p95, scatter = (LATENCY.format(one) for one in (found.latency.p95_ms, found.latency.scatter_ms))
     say(
-        f"latency    {LATENCY.format(found.latency.median_ms)}, 95th percentile "
-        f"{LATENCY.format(found.latency.p95_ms)}"
+        f"latency    {LATENCY.text(cost)}, 95th percentile {p95}, scatter {scatter}"
         + (f"; the search measured {LATENCY.format(recorded_ms)}" if recorded_ms else "")
     )
+    if doubt := doubt_text(cost):
+        say(doubt)
     say(
         f"memory     {format_bytes(found.model_memory_bytes)} for the student, "
         f"{format_bytes(found.process_memory_bytes)} with Python and the runtime"

@@ -12,7 +12,7 @@ from search.cli.browsing import OutputFormat
 from search.cli.class_tables import print_by_class, print_confusions, print_recalls
 from search.cli.tables import add_figures, fitting, metric_text
 from search.cli.terminal import out, write_csv, write_json
-from search.objectives.budget import cost_texts
+from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: st
     """Return a table with a row per model: the goal's columns, then others if they fit."""
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
-        padding=(0, 0, 0, 1), pad_edge=False,
+        padding=(0, 0, 0, 1), pad_edge=False, caption_justify="left",
     )  # fmt: skip
     rows = [_figures(each, goal) for each in found]
     titles, room = list(rows[0]), out.width - _MODEL - 2
@@ -85,6 +85,7 @@ def _results_table(found: Sequence["EvaluationResult"], goal: Goal, *, title: st
     add_figures(table, names)
     for each, row in zip(found, rows, strict=True):
         table.add_row(escape(each.model), *(row[name] for name in names))
+    table.caption = doubt_text(*(each.cost for each in found))
     return table
 
 

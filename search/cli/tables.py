@@ -9,7 +9,7 @@ from rich.table import Table
 
 from search.analysis.pareto import quality_of
 from search.cli.terminal import out
-from search.objectives.budget import cost_texts
+from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
 from search.objectives.metric import Metric
 from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
@@ -47,7 +47,7 @@ def quality_text(goal: Goal, quality: Quality) -> str:
 
 def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
     """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
-    costs = [f"{one.label} {one.format(cost[one.cost])}" for one in goal.costs if one.cost in cost]
+    costs = [f"{one.label} {one.text(cost)}" for one in goal.costs if one.cost in cost]
     return ", ".join([quality_text(goal, quality), *costs])
 
 
@@ -93,6 +93,9 @@ def trial_table(
         recipe_cell = escape(recipe) + _no_op_mark(trial.outcome)
         why = [escape(_cut(reason or ""))] if any(reasons) else []
         table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell, *why)
+    table.caption = doubt_text(
+        *(_outcome(trial).cost for trial in trials), teacher.cost if teacher else None
+    )
     if teacher:
         table.add_section()
         state = [""] if states else []
@@ -133,8 +136,9 @@ def add_figures(table: Table, names: Iterable[str]) -> None:
 
 def _empty_table(title: str, names: Iterable[str], *, states: bool, reasons: bool) -> Table:
     table = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
-    )
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
+        caption_justify="left",
+    )  # fmt: skip
     add_figures(table, ["trial", *names])
     if states:
         table.add_column("state", no_wrap=True)

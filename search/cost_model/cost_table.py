@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 
+from search.objectives.completion import completed
 from search.objectives.limits import LATENCY
 from search.records import Cost, Shape
 from spaces.method import Method
@@ -63,10 +64,10 @@ class CostTable:
         return self._costs.get(shape)
 
     def add(self, shape: Shape, cost: Cost) -> None:
-        """Add a cost; for a known shape, add only the unknown values."""
+        """Add a cost; for a known shape, add only the unknown values, and replace doubtful ones."""
         known = self._costs.get(shape, {})
-        if cost.keys() - known.keys():
-            whole = {**cost, **known}
+        whole = completed(known, cost)
+        if whole != known:
             self.put(shape, whole)
             self._on_add(shape, whole)
 
@@ -80,8 +81,12 @@ class CostTable:
         return [pair for curve in own for pair in curve.items()]
 
     def timed(self) -> list[tuple[Shape, Cost]]:
-        """Return all shapes with a known latency."""
-        return [pair for pair in self._costs.items() if LATENCY.cost in pair[1]]
+        """Return all shapes with a known latency that can be trusted."""
+        return [
+            (shape, cost)
+            for shape, cost in self._costs.items()
+            if LATENCY.cost in cost and not LATENCY.is_doubtful(cost)
+        ]
 
     def put(self, shape: Shape, cost: Cost) -> None:
         """Set the cost of a shape, without calling `on_add`."""

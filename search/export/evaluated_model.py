@@ -88,9 +88,10 @@ class EvaluatedModel:
         shape = (self.channels, self.image_size, self.image_size)
         if self.mean is not None:
             is_fixed = isinstance(self.served.input_shape[0], int)
-            return _Shaped(self._run if is_fixed else self.served.predict, shape)
+            serve = self._run if is_fixed else self.served.predict
+            return _Shaped(serve, shape, self.served.computes_in_caller)
         pixels = np.zeros((1, self.image_size, self.image_size, self.channels), np.uint8)
-        return _Shaped(lambda images: self._run(pixels), shape)
+        return _Shaped(lambda images: self._run(pixels), shape, self.served.computes_in_caller)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class _Shaped:
 
     serve: Callable[[np.ndarray], np.ndarray]
     image_shape: tuple[int, int, int]
+    computes_in_caller: bool
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         return self.serve(images)

@@ -17,7 +17,7 @@ from search.export.card_classes import CardClasses, card_classes
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
 from search.export.record import CARD_DIGITS, ExportedMeasurements
-from search.objectives.budget import cost_texts
+from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
 from search.objectives.intervals import interval_text
 from search.objectives.metric import Metric
@@ -89,6 +89,7 @@ class _Card:
         formats: rows of a further file in the folder, and its description.
         snippet: Python code that runs the student without retort; None if there is none.
         runtime: the runtime that served the student when it was measured.
+        doubt: the explanation of latencies that can't be trusted; None if all can.
         least_runtime: the oldest version of the runtime that loads the served file, with its name;
             None if it is unknown.
         is_annotated: whether the served file contains its classes as metadata.
@@ -107,6 +108,7 @@ class _Card:
     formats: list[tuple[str, str]]
     snippet: str | None
     runtime: Runtime
+    doubt: str | None
     least_runtime: str | None
     is_annotated: bool
     augmentation: str
@@ -116,6 +118,7 @@ class _Card:
 
 def model_card(report: Report) -> str:
     """Return Markdown that starts with the YAML metadata of the Hugging Face hub."""
+    teacher = report.measured.teacher
     licence, runtime = _pretrained_licence(report.provenance.params), report.provenance.served_by
     card = _Card(
         report=report,
@@ -125,6 +128,7 @@ def model_card(report: Report) -> str:
         figures=_figures(report),
         classes=_classes(report),
         formats=[(each.file, _described(each, report)) for each in report.formats],
+        doubt=doubt_text(report.measured.cost, teacher.cost if teacher else None),
         least_runtime=report.loaded_by.get(runtime.file),
         snippet=snippet(runtime),
         runtime=runtime,

@@ -20,7 +20,7 @@ from search.export.images import DEFAULT_CACHE, open_images
 from search.export.preprocess_file import preprocess_check
 from search.export.record import CARD_DIGITS, ExportRecord, read_export_record
 from search.files.reading import read_limited
-from search.objectives.budget import Budget
+from search.objectives.budget import Budget, doubt_text
 from search.objectives.counting import count_cost
 from search.objectives.intervals import interval_text
 from search.objectives.limits import LATENCY, limits
@@ -209,10 +209,13 @@ def _timed(file: Path, runtime: Runtime, record: ExportRecord) -> tuple[Check, C
         return Check(name=name, holds=None, found=f"not measured: {error}"), {}
     (latency,) = measure_latency([served])
     cost = timed_cost(latency)
-    text = f"{LATENCY.format(cost[LATENCY.cost])} here, {threads} thread(s)"
-    if (recorded := record.measured.cost.get(LATENCY.cost)) is not None:
+    text = f"{LATENCY.text(cost)} here, {threads} thread(s)"
+    recorded = record.measured.cost
+    if LATENCY.cost in recorded:
         processor = record.measured.hardware.get("processor", "another machine")
-        text += f"; {LATENCY.format(recorded)} is recorded, on {processor}"
+        text += f"; {LATENCY.text(recorded)} is recorded, on {processor}"
+    if doubt := doubt_text(cost, recorded):
+        text += f" ({doubt})"
     return Check(name=name, holds=None, found=text), cost
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from search.errors import BadInput
 from search.objectives.limit import Limit
-from search.objectives.limits import limit_on, limits
+from search.objectives.limits import LATENCY, limit_on, limits
 from search.records import Cost
 from spaces.names import expected
 
@@ -78,7 +78,7 @@ class Budget(
         """Return the limits that `cost` breaks, in words; empty where it breaks none."""
         bounds = self.limits()
         return "; ".join(
-            f"{limit.label} {limit.format(cost[name])} is above {limit.format(bounds[name])}"
+            f"{limit.label} {limit.text(cost)} is above {limit.format(bounds[name])}"
             for name, excess in self.violations(cost).items()
             if excess > 0
             for limit in [limit_on(name)]
@@ -88,9 +88,19 @@ class Budget(
 def cost_texts(cost: Cost | None) -> dict[str, str]:
     """Return the cost's values as text, by the limits' labels; a dash for an unknown value."""
     return {
-        limit.label: limit.format(cost[limit.cost]) if cost and limit.cost in cost else "–"
+        limit.label: limit.text(cost) if cost and limit.cost in cost else "–"
         for limit in limits().values()
     }
+
+
+def doubt_text(*costs: Cost | None) -> str | None:
+    """Return the explanation of the question mark behind a latency; None if no cost has one."""
+    if not any(LATENCY.is_doubtful(cost) for cost in costs if cost):
+        return None
+    return (
+        "? = other processes disturbed the measurement of this latency, so it can't be trusted: "
+        "measure it again on a quiet machine"
+    )
 
 
 def total_violation(violations: Mapping[str, float]) -> float:

@@ -54,7 +54,9 @@ class Limit:
         more: the word for a student that costs more.
         scaling: the quantity that the cost is proportional to.
         version: increase it with every change of `count`; stored costs are then counted again.
-        also: the labels of further costs that are measured with it, by stored name.
+        also: the labels of further costs that are measured with it, by stored name. The name ends
+            with `_share` if the cost is a share between 0 and 1; else it has the limit's unit.
+        doubt: the name in `also` of a share that is above 0 if the value can't be trusted.
 
     Raises:
         ValueError: a name can't be stored.
@@ -74,6 +76,7 @@ class Limit:
     scaling: Scaling = Scaling.SHAPES
     version: int = 1
     also: Mapping[str, str] = field(default_factory=dict)
+    doubt: str | None = None
 
     def __post_init__(self) -> None:
         check_stored_name("limit", self.name)
@@ -84,6 +87,18 @@ class Limit:
     def is_whole(self) -> bool:
         """Whether its bounds are integers."""
         return self.write is int
+
+    def is_doubtful(self, cost: Mapping[str, float]) -> bool:
+        """Return whether the value in `cost` can't be trusted."""
+        return self.doubt is not None and cost.get(self.doubt, 0.0) > 0
+
+    def text(self, cost: Mapping[str, float]) -> str:
+        """Return the value in `cost` for people; a question mark follows if it is doubtful."""
+        return self.format(cost[self.cost]) + (" ?" if self.is_doubtful(cost) else "")
+
+    def also_text(self, name: str, value: float) -> str:
+        """Return the value of a cost in `also` for people."""
+        return f"{value:.0%}" if name.endswith("_share") else self.format(value)
 
     @property
     def is_timed(self) -> bool:

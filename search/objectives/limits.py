@@ -61,7 +61,12 @@ LATENCY = Limit(
     less="faster",
     more="slower",
     scaling=Scaling.FILE,
-    also={"latency_p95_ms": "latency p95"},
+    also={
+        "latency_p95_ms": "latency p95",
+        "latency_scatter_ms": "latency scatter",
+        "latency_disturbed_share": "disturbed rounds",
+    },
+    doubt="latency_disturbed_share",
 )
 PARAMETERS = Limit(
     name="parameters",

@@ -53,12 +53,15 @@ def why_no_op(
         hardware: the hardware that runs the student.
 
     Returns:
-        Text; None if the method had all its intended effects, or has none.
+        Text; None if the method had all its intended effects, or has none. A disturbed latency is
+        not compared.
     """
     reasons = []
     if method.shrinks.size and after.cost[SIZE.cost] >= before.cost[SIZE.cost]:
         reasons.append(_no_smaller(method, before, after))
-    if set(method.shrinks.latency) & hardware and not is_faster(before.latency, after.latency):
+    is_known = not (before.latency.is_disturbed or after.latency.is_disturbed)
+    is_meant = bool(set(method.shrinks.latency) & hardware)
+    if is_meant and is_known and not is_faster(before.latency, after.latency):
         reasons.append(_no_faster(method, before, after))
     return "; ".join(reasons) or None
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from search.objectives.completion import completed
 from search.records import Cost, CostSetting, Shape
 from search.storage.soundness import damages
 from search.storage.tables import CostRow
@@ -25,12 +26,12 @@ def known_costs(session: Session, setting: CostSetting) -> dict[Shape, Cost]:
 
 
 def keep_cost(session: Session, setting: CostSetting, shape: Shape, cost: Cost) -> None:
-    """Add a row, or add missing costs to an existing one; safe for concurrent processes."""
+    """Add a row, or complete an existing one; safe for concurrent processes."""
     key = asdict(setting) | asdict(shape)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     insert = (sqlite.insert if is_sqlite else postgresql.insert)(CostRow)
     row = {**key, "cost": dict(cost), "measured_at": datetime.now(UTC)}
     session.execute(insert.values(**row).on_conflict_do_nothing(index_elements=_KEY))
     known = session.scalars(select(CostRow).filter_by(**key).with_for_update()).one()
-    if cost.keys() - known.cost.keys():
-        known.cost = {**cost, **known.cost}
+    if (whole := completed(known.cost, cost)) != known.cost:
+        known.cost = dict(whole)

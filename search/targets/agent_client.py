@@ -18,7 +18,7 @@ from search.files.text import visible
 from search.targets.agent_limits import BYTES_PER_S
 from search.targets.agent_request import TOKEN_VARIABLE
 from search.targets.http_exchange import MOST_BYTES, HttpAnswer, exchange
-from search.targets.latency import Latency
+from search.targets.latency import Latency, scattered_share
 from search.targets.registry import DEFAULT_RUNTIME
 
 _PATIENCE_S = 180.0
@@ -74,6 +74,8 @@ class Profile:
             "threads": self.threads,
             "latency_ms": self.latency.median_ms,
             "latency_p95_ms": self.latency.p95_ms,
+            "latency_scatter_ms": self.latency.scatter_ms,
+            "latency_disturbed_share": self.latency.disturbed,
             "model_memory_bytes": self.model_memory_bytes,
             "process_memory_bytes": self.process_memory_bytes,
         }
@@ -212,13 +214,17 @@ def _machine(answer: Mapping[str, Any]) -> AgentMachine:
 
 
 def _profile(answer: Mapping[str, Any]) -> Profile:
+    rounds_ms = _numbers("rounds_ms", answer["rounds_ms"])
+    # Older agents don't repeat disturbed rounds, nor report them; but their rounds scatter too.
+    disturbed = _number("disturbed", answer.get("disturbed", scattered_share(rounds_ms)))
     return Profile(
         machine=_machine(answer),
         threads=int(_number("threads", answer["threads"])),
         latency=Latency(
             median_ms=_number("median_ms", answer["median_ms"]),
             p95_ms=_number("p95_ms", answer["p95_ms"]),
-            rounds_ms=_numbers("rounds_ms", answer["rounds_ms"]),
+            rounds_ms=rounds_ms,
+            disturbed=min(disturbed, 1.0),
         ),
         model_memory_bytes=int(_number("model_memory_bytes", answer["model_memory_bytes"])),
         process_memory_bytes=int(_number("process_memory_bytes", answer["process_memory_bytes"])),
@@ -230,7 +236,7 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list):
+    if not isinstance(values, list) or not values:
         raise TypeError(f"{name} must be a list of numbers, but is {str(values)[:40]}")
     return tuple(_number(name, value) for value in values)
 

@@ -87,6 +87,7 @@ def _measured(model: Path, *, runtime: str, threads: int) -> dict[str, Any]:
         "median_ms": latency.median_ms,
         "p95_ms": latency.p95_ms,
         "rounds_ms": latency.rounds_ms,
+        "disturbed": latency.disturbed,
         "process_memory_bytes": after,
         "model_memory_bytes": after - before,
     }

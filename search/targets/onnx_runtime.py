@@ -132,6 +132,7 @@ class Session(ServedModel):
                 "budget.target.device: cpu"
             )
         self._input = self._session.get_inputs()[0]
+        self._device = device
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -143,6 +144,11 @@ class Session(ServedModel):
     def input_shape(self) -> tuple[int | str | None, ...]:
         """Shape of the model's input, the batch first; a free dimension has a name or None."""
         return tuple(self._input.shape)
+
+    @property
+    def computes_in_caller(self) -> bool:
+        """Whether the calling thread computes: on a GPU it may sleep meanwhile."""
+        return self._device == "cpu"
 
     @property
     def metadata(self) -> dict[str, str]:

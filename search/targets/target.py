@@ -72,6 +72,14 @@ class ServedModel(ABC):
         return False
 
     @property
+    def computes_in_caller(self) -> bool:
+        """Whether the thread that calls `predict` computes, or polls, until it returns.
+
+        If so, the processor time of that thread shows whether other processes disturbed a run.
+        """
+        return False
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """The file's own metadata; see `Runtime.annotate`."""
         return {}

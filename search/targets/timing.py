@@ -21,8 +21,8 @@ def time_cost(cost: Cost, path: Path, target: Target) -> Cost:
 
 def timed_cost(latency: Latency) -> Cost:
     """Return the timed costs of a student, under the names of stored costs."""
-    (p95,) = LATENCY.also
-    return {LATENCY.cost: latency.median_ms, p95: latency.p95_ms}
+    values = (latency.p95_ms, latency.scatter_ms, latency.disturbed)
+    return {LATENCY.cost: latency.median_ms, **dict(zip(LATENCY.also, values, strict=True))}
 
 
 def time_files(paths: Sequence[Path], target: Target) -> list[Latency]:
