@@ -5,7 +5,7 @@ import re
 
 from tests.faults.conftest import ROOT
 
-ROWS = (*range(1, 43), 44, 45)
+ROWS = range(1, 46)
 
 
 def test_every_fault_of_the_list_has_its_test() -> None:

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -104,3 +104,10 @@ def test_a_target_is_told_by_its_device_and_this_processor() -> None:
     assert Hardware.ANY_CPU in found
     assert (Hardware.INT8_CPU in found) == multiplies_int8_exactly()
     assert set(EVERYWHERE.latency) & found
+
+
+def test_fault_43_no_speed_is_denied_on_a_latency_that_can_not_be_trusted() -> None:
+    slower = _footprint(size=300, rounds=_times(1.5))
+    doubtful = Footprint(slower.cost, replace(slower.latency, disturbed=0.3))
+    assert why_no_op(Int8Static(), _footprint(), slower, CPU)
+    assert why_no_op(Int8Static(), _footprint(), doubtful, CPU) is None

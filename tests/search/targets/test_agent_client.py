@@ -224,3 +224,20 @@ def test_what_is_measured_over_ssh_is_checked_too(
     as_ssh(f"echo hello; echo '{json.dumps(FOUND | {'median_ms': -1})}'")
     with pytest.raises(TargetError, match=naming("ssh://board", "median_ms", "-1")):
         ask_over_ssh("ssh://board", model, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("told", "share"),
+    [
+        ({}, 0.0),
+        ({"rounds_ms": [1.0, 1.0, 2.0, 2.0]}, 0.5),  # of an older agent, which tells no share
+        ({"rounds_ms": [1.0, 2.0], "disturbed": 0.0}, 0.0),
+        ({"disturbed": 0.25}, 0.25),
+    ],
+)
+def test_fault_43_the_share_of_disturbed_rounds_is_read_from_every_agent(
+    told: dict[str, object], share: float
+) -> None:
+    profile = client.parsed_profile("http://board", json.dumps({**FOUND, **told}).encode())
+    assert profile.latency.disturbed == share
+    assert profile.to_json()["latency_disturbed_share"] == share
