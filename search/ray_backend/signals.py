@@ -4,8 +4,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from search.storage.leases import Heartbeat
+if TYPE_CHECKING:
+    # The command must start without the tables of metrics and limits, to which plugins add.
+    from search.storage.leases import Heartbeat
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -48,7 +51,7 @@ def blocked(number: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def ending_when_asked(heartbeat: Heartbeat) -> Iterator[None]:
+def ending_when_asked(heartbeat: "Heartbeat") -> Iterator[None]:
     """Let `retort stop` raise KeyboardInterrupt in the block, as Ctrl-C does.
 
     So it ends any work, however long: the next image, batch or download is not begun. If another

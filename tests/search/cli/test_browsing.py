@@ -104,7 +104,7 @@ def test_status_tells_what_a_study_prepares_and_why_a_run_failed(
 
 @pytest.mark.parametrize("outcome", [FAILED, INFEASIBLE, STOPPED])
 def test_trials_says_why_a_trial_has_no_student(
-    retort: Retort, add_study: AddStudy, outcome: Outcome
+    retort: Retort, add_study: AddStudy, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_study(outcome)
     failure = outcome.failure
@@ -113,6 +113,7 @@ def test_trials_says_why_a_trial_has_no_student(
     assert row["reason"] == why
     (row,) = csv.DictReader(io.StringIO(retort("trials", "--format", "csv").stdout))
     assert row["reason"] == why
+    monkeypatch.setattr(Console, "size", ConsoleDimensions(160, 25))
     shown = retort("trials").stdout
     assert "why" in shown
     assert str(why).split()[1] in shown

@@ -121,7 +121,7 @@ def test_plan_and_run_tell_that_data_are_imbalanced(
     study = _study(with_classes([120, 30, 30]), tmp_path / "teacher.safetensors")
     recorder = TrialRecorder()
     prepare_context(study, recorder)
-    assert any(SUGGESTION in line for line in recorder.said)
+    assert any(SUGGESTION in line for line in recorder.noted)
     plan = plan_study(study, progress=recorder.log)
     assert plan.to_json()["balance"]["training"] == asdict(plan.balance.training)
     print_plan(plan, study)

@@ -178,7 +178,7 @@ def test_the_same_seed_gives_the_same_student(
 def test_a_recipe_that_contradicts_itself_is_infeasible(
     context: StudyContext, recipe: NewRecipe
 ) -> None:
-    outcome = _run(recipe(training=Standard(epochs=1, warmup_epochs=1)), context)
+    outcome = _run(recipe(training=Standard(epochs=1, warmup_epochs=2)), context)
     assert outcome.state is TrialState.INFEASIBLE
     assert naming("training.standard", "warmup_epochs").search(str(outcome.reason))
     assert outcome.epochs == ()

@@ -20,6 +20,7 @@ from search.objectives.metrics import ACCURACY
 from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import open_context
 from search.pipeline.trial import finish, run_trial
+from search.progress import SilentCallback
 from search.records import TrialState
 from search.teachers.linear_probe import probed, with_classes
 from search.teachers.saved_teacher import open_teachers, save_teacher
@@ -152,11 +153,6 @@ def test_a_network_without_a_linear_classifier_is_refused(stripes: Dataset, tmp_
         probed(nn.Sequential(nn.Flatten(), nn.Linear(1024, 10)), _room(stripes, tmp_path))
 
 
-class _Quiet:
-    def log(self, text: str) -> None:
-        pass
-
-
 def test_a_student_learns_from_a_teacher_of_other_classes(
     checkpoint: Path, stripes_file: Path, tmp_path: Path, recipe
 ) -> None:
@@ -172,7 +168,7 @@ def test_a_student_learns_from_a_teacher_of_other_classes(
             "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
         }
     )
-    spec, teacher = prepare_context(study, _Quiet())  # type: ignore[arg-type]
+    spec, teacher = prepare_context(study, SilentCallback())  # type: ignore[arg-type]
     assert teacher.quality["accuracy"].value > 0.8  # the probe's
     trial = run_trial(
         recipe(student=Timm(), distillation=Attention()), open_context(spec), number=0, seed=0

@@ -171,13 +171,13 @@ def test_a_plan_counts_contradictions_and_refusals_by_reason(
     study = _study(tmp_path, stripes_file, teacher, "labels")
     space = {
         "student": {"timm": {"model": ["test_resnet", "test_vit?"], "stem": ["original", "small"]}},
-        "training": {"standard": {"epochs": [1, 2], "batch_size": 16}},
+        "training": {"standard": {"epochs": [2, 3], "warmup_epochs": 2, "batch_size": 16}},
         "distillation": ["labels"],
     }
     changed = Study.model_validate({**study.model_dump(mode="json"), "space": space})
     plan = plan_study(changed, progress=lambda text: None)
     assert plan.students == ("test_resnet", "test_vit2", "test_vit3", "test_vit4")
-    # Half of all recipes have one epoch, which the warm-up would fill.
+    # Half of all recipes have two epochs, which the warm-up would fill.
     ((reason, share),) = plan.contradictions.items()
     assert naming("training.standard", "warmup_epochs").search(reason)
     assert share == pytest.approx(0.5, abs=0.1)
