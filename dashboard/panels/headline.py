@@ -43,7 +43,9 @@ def show_states(view: StudyView) -> None:
     """Show the study's state and the number of trials in each state."""
     with st.container(horizontal=True, vertical_alignment="center"):
         show_badges(standing(view.study), view.counts)
-    show_activity(view.study)
+    # Its place is always taken: figures below would lose their zoom if they moved.
+    with st.empty():
+        show_activity(view.study)
 
 
 def show_activity(study: StudyRecord) -> None:

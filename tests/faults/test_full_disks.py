@@ -35,6 +35,8 @@ from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 STORES = Path(__file__).parent / "stores"
 COMPLETE, INTERRUPTED = TrialState.COMPLETE, TrialState.INTERRUPTED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_ray() -> Iterator[None]:

@@ -22,6 +22,8 @@ from search.tuner.warm_start import judged, warm_start_sampler
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.measured import cost, quality
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_ray() -> Iterator[None]:
