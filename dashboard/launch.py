@@ -19,6 +19,8 @@ _OPTIONS = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
     "client.toolbarMode": "viewer",
+    # Streamlit's welcome also invites to install its skills, by a card over the page.
+    "logger.hideWelcomeMessage": "true",
     "runner.magicEnabled": "false",
     "server.enableAgentApi": "false",
     "server.enableCORS": "true",
@@ -60,6 +62,9 @@ def launch(
     check_host(host, insist=insist)
     command = server_command(host=host, port=port, open_browser=open_browser)
     server = subprocess.Popen(command, env=server_environment(url, study=study))  # noqa: S603
+    name = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"dashboard: http://{name}:{port} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
     try:
         return server.wait()
     except KeyboardInterrupt:

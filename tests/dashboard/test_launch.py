@@ -55,6 +55,12 @@ def test_broken_secrets_are_refused_without_being_quoted() -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+def test_streamlit_invites_to_nothing_over_the_page() -> None:
+    command = server_command(host="127.0.0.1", port=8501, open_browser=True)
+    assert "--logger.hideWelcomeMessage=true" in command
+    assert "--browser.gatherUsageStats=false" in command
+
+
 def test_the_command_line_holds_no_secret() -> None:
     environment = server_environment(SECRET_URL, study="digits")
     command = server_command(host="127.0.0.1", port=8501, open_browser=False)
