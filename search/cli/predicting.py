@@ -10,7 +10,7 @@ import typer
 from search.cli.browsing import OutputFormat
 from search.cli.evaluating import Folder
 from search.cli.options import Json, path
-from search.cli.terminal import complain, csv_text, json_text, say
+from search.cli.terminal import complain, csv_text, err, json_text, say
 from search.errors import BadInput, DataError
 from search.files.atomic import file_written_whole
 
@@ -49,13 +49,17 @@ def predict(
 
     An image that can't be read is named, and the others are predicted; the exit code is then 1.
     """
+    from search.data.image_kinds import in_words
     from search.export.predict import image_files
     from search.export.predict import predict as predict_images
 
     form = _format(as_format, output, as_json=as_json)
     damaged: list[DataError] = []
     rows = []
-    for image, classes in predict_images(folder, image_files(images), on_damage=damaged.append):
+    files, unused = image_files(images)
+    if unused:
+        err.print(f"not used: {in_words(unused.items())}", markup=False, highlight=False)
+    for image, classes in predict_images(folder, files, on_damage=damaged.append):
         if form is OutputFormat.TABLE:
             say(_line(image, classes[:top]))
         else:

@@ -52,6 +52,11 @@ def suffix_of(name: str) -> str:
     return f".{suffix.lower()}" if is_suffix else NO_SUFFIX
 
 
+def in_words(counts: Iterable[tuple[str, int]]) -> str:
+    """Return the number of files and folders of each kind, such as `3 .txt, 1 broken links`."""
+    return ", ".join(f"{number} {kind}" for kind, number in counts) or "nothing"
+
+
 def advice(kinds: Iterable[str]) -> str:
     """Return what a person can do to use files of these kinds; empty if nothing is known."""
     found = list(kinds)

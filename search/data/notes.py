@@ -2,7 +2,7 @@
 
 from search.data.chirality import chiral_names
 from search.data.dataset import DataInfo
-from search.data.image_kinds import advice
+from search.data.image_kinds import advice, in_words
 
 _MOST_NAMES = 5
 
@@ -37,9 +37,7 @@ def augmentation_text(info: DataInfo) -> str:
 
 def unused_text(info: DataInfo) -> str:
     """Return the number of files and folders that are not used, by kind."""
-    if not info.unused:
-        return "nothing"
-    return ", ".join(f"{number} {kind}" for kind, number in info.unused)
+    return in_words(info.unused)
 
 
 def warnings(info: DataInfo) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """The predictions of an exported student for image files."""
 
-import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from search.data.image_kinds import SUFFIXES
+from search.data.image_files import LinkRules, find_images
+from search.data.image_kinds import SUFFIXES, in_words
 from search.data.images import load_image
 from search.data.preprocess import normalized
 from search.errors import BadInput, DataError
@@ -22,35 +23,29 @@ class ClassPrediction:
     probability: float
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths, with the image files below it in place of each folder, sorted.
+def image_files(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
+    """Return the paths, with the images below it in place of each folder, and what is not used.
 
-    Hidden files and folders, and links to folders, are left out.
+    The second value counts the other files and links in the folders, by kind.
 
     Raises:
         BadInput: a folder contains no image file.
     """
     found: list[Path] = []
+    unused: Counter[str] = Counter()
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        images = sorted(_below(path))
-        if not images:
+        inside = find_images(path, LinkRules(root=path.resolve(), follow=False))
+        if not inside.images:
             raise BadInput(
                 f"{path} must contain image files ({', '.join(sorted(SUFFIXES))}), but contains "
-                "none: name another folder"
+                f"{in_words(inside.unused.items())}: name another folder"
             )
-        found += images
-    return found
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(place, name)
+        found += map(Path, inside.images)
+        unused += inside.unused
+    return found, unused
 
 
 def _raised(error: DataError) -> None:

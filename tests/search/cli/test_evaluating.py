@@ -93,7 +93,9 @@ def test_predict_reads_folders_and_writes_csv(student: Path, retort: Retort) -> 
         _picture(Path("many", name))
     Path("many/notes.txt").write_text("no image")
     command = ("predict", "student", "many", "--top", "2")
-    rows = list(csv.DictReader(io.StringIO(retort(*command, "--format", "csv").stdout)))
+    result = retort(*command, "--format", "csv")
+    assert naming("1 .txt", "1 hidden").search(result.stderr)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["image"] for row in rows] == ["many/b.png", "many/in/a.JPG", "many/in/deep/c.png"]
     assert [*rows[0]] == ["image", "label", "probability", "label_2", "probability_2"]
     assert 1 >= float(rows[0]["probability"]) >= float(rows[0]["probability_2"]) >= 0
