@@ -59,7 +59,8 @@ def preprocess_check(folder: Path, info: DataInfo, *, trust: bool) -> Check:
             _run(path, images)
             found = [np.load(f"{image}.npy", allow_pickle=False) for image in images]
         except subprocess.CalledProcessError as error:
-            return _check(False, f"can't be run: {str(error.stderr).strip().splitlines()[-1:]}")
+            *_, reason = ["no reason given", *str(error.stderr).strip().splitlines()]
+            return _check(False, f"can't be run: {reason}")
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             return _check(False, f"can't be run: {shortened(error)}")
         expected = [_expected(image, info) for image in images]
