@@ -83,12 +83,14 @@ def _plans(context: StudyContext, teacher: nn.Module) -> Mapping[str, TrainingPl
         distillation=_LESSON,
         epochs=_EPOCHS,
         validation=context.validation,
-        views=tuple(replace(context.views[0], number=100 + epoch) for epoch in range(_EPOCHS)),
+        views=replace(context.views, first=100, count=None),
         targets=live_targets(teacher, context.dataset),
         seed=0,
     )
     cached = {
-        f"{count} views": replace(live, views=context.views[:count], targets=context.targets)
+        f"{count} views": replace(
+            live, views=replace(context.views, count=count), targets=context.targets
+        )
         for count in _VIEWS
     }
     clean = replace(live, targets=live_targets(teacher, context.dataset, clean=True))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from search.config.study import Study
 from search.data.dataset import Dataset, normalize
-from search.data.views import View
+from search.data.views.view import View
 from search.files.filestore import FolderStore
 from search.pipeline.study_context import StudyContextSpec
 from search.teachers.setting import TeacherContext

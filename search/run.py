@@ -1,6 +1,7 @@
 """A whole search: prepare, run trials, test the frontier, return the best student."""
 
 from dataclasses import replace
+from functools import partial
 
 from search.analysis.pareto import chosen, frontier
 from search.config.loader import dump_study
@@ -36,6 +37,7 @@ from search.storage.storage import Store
 from search.targets.registry import runtime
 from search.targets.this_machine import load_here
 from search.tuner.study_changes import check_changes, check_data_and_teacher
+from search.tuner.view_count import count_views
 from search.tuner.warm_start import check_comparable
 
 
@@ -146,7 +148,12 @@ def _search(
     with reaching_target(study):
         with ending_when_asked(heartbeat):
             spec, teacher = prepare_context(
-                study, callback, allow_code=allow_code, hold=claim.hold, step=step
+                study,
+                callback,
+                count_views=partial(count_views, log=callback.log),
+                allow_code=allow_code,
+                hold=claim.hold,
+                step=step,
             )
         check_data_and_teacher(record, data_digest=spec.data_digest, teacher=teacher)
         check_comparable(study, spec, teacher, store)

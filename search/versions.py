@@ -12,7 +12,8 @@ from importlib.metadata import version
 from typing import TypeAlias
 
 from search.config import student_spec
-from search.data import images, parts, views
+from search.data import images, parts
+from search.data.views import rendering
 from search.objectives.limits import limits
 from search.targets import onnx_export
 from search.targets.target import Runtime
@@ -52,7 +53,7 @@ class Versions:
 
 def image_stages() -> StageVersions:
     """Return the versions of the stages that prepare an image for a network."""
-    return {"images": images.VERSION, "views": views.VERSION, "batches": parts.VERSION}
+    return {"images": images.VERSION, "views": rendering.VERSION, "batches": parts.VERSION}
 
 
 def training_stages(training: Training) -> StageVersions:

@@ -19,7 +19,8 @@ from search.config.study import DataSettings
 from search.config.target_settings import TargetSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import Views
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.files.filestore import FolderStore
 from search.objectives.budget import Budget
@@ -77,12 +78,12 @@ def stripes(stripes_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
 
 
 @pytest.fixture(scope="session")
-def views() -> tuple[View, ...]:
-    return tuple(View(number=number, seed=0, shift=0.1, flip=False) for number in range(2))
+def views() -> Views:
+    return Views(seed=0, augmentation=Augmentation(shift=0.1), count=2)
 
 
 @pytest.fixture(scope="session")
-def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
+def schooled(stripes: Dataset, views: Views) -> nn.Module:
     """A test_resnet that knows the stripes; tests must not change it."""
     torch.manual_seed(0)
     network = Timm(model="test_resnet").build(classes=CLASSES, channels=1, image_size=SIZE)
@@ -102,12 +103,12 @@ def schooled(stripes: Dataset, views: tuple[View, ...]) -> nn.Module:
 
 
 @pytest.fixture
-def context(stripes: Dataset, views: tuple[View, ...], tmp_path: Path) -> StudyContext:
+def context(stripes: Dataset, views: Views, tmp_path: Path) -> StudyContext:
     """A task without a budget, whose teacher takes every image for the first class."""
     return task_in(tmp_path, stripes, views)
 
 
-def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyContext:
+def task_in(folder: Path, stripes: Dataset, views: Views) -> StudyContext:
     """The same, with its artifacts in a folder."""
     return StudyContext(
         requirements=StudentRequirements(
@@ -129,7 +130,7 @@ def task_in(folder: Path, stripes: Dataset, views: tuple[View, ...]) -> StudyCon
         origin={"study": "stripes"},
         lineage=Lineage(
             data="stripes",
-            views=repr(views),
+            views=views,
             teacher="constant",
             device="cpu",
             metric=ACCURACY.name,

@@ -74,11 +74,14 @@ def _loss(
 
 def _loader(dataset: Dataset, batch_size: int) -> DataLoader[tuple[Tensor, int]]:
     info = dataset.info
-    shift = round(info.shift * info.image_size)
+    augmentation = info.augmentation
+    assert not augmentation.crops, "only shifts and mirror images are written by hand here"
+    assert not augmentation.recolors
+    shift = round(augmentation.shift * info.image_size)
     augment = v2.Compose(
         [
             v2.RandomCrop(info.image_size, padding=shift, padding_mode="reflect"),
-            v2.RandomHorizontalFlip(0.5 if info.flip else 0.0),
+            v2.RandomHorizontalFlip(0.5 if augmentation.flip else 0.0),
         ]
     )
     assert isinstance(dataset.training, MemoryPart)

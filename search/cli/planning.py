@@ -30,6 +30,7 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         f"{plan.classes} classes",
         **({"groups": f"{plan.groups:,}, each in one part"} if plan.groups else {}),
         "augmentation": plan.augmentation,
+        **({"views": _views(plan.views)} if plan.views is not None else {}),
         "not used": ", ".join(f"{count} {kind}" for kind, count in plan.unused.items())
         or "nothing",
         "recipes": recipes,
@@ -54,6 +55,10 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     _print_shares("recipes whose methods conflict", plan.contradictions)
     _print_shares("recipes that the search would reject", plan.causes)
     _print_refusals(plan.draws)
+
+
+def _views(count: int) -> str:
+    return f"the teacher answers for {count} augmented versions of each image"
 
 
 def _print_shares(title: str, shares: Mapping[str, float]) -> None:

@@ -114,7 +114,12 @@ def _takes(leaves: Sequence[Any]) -> str:
             return _QUANTITIES[parser]
     for leaf in leaves:
         if get_origin(leaf) is Literal:
-            return f"one of {', '.join(get_args(leaf))}"
+            words = ", ".join(get_args(leaf))
+            return (
+                f"one of {words}, or a whole number{_bounds(leaves)}"
+                if int in leaves
+                else (f"one of {words}")
+            )
     if _section(leaves):
         return "the keys below, or a list of them" if list in leaves else "the keys below"
     if any(get_origin(leaf) is dict for leaf in leaves):

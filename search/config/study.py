@@ -10,6 +10,7 @@ from pydantic import (
     model_validator,
 )
 
+from search.config.augment_settings import AugmentSettings
 from search.config.fields import (
     Address,
     AnyPath,
@@ -84,17 +85,28 @@ class DataSettings(Section):
         0.01,
         description="the largest allowed share of damaged images, which are reported and skipped",
     )
-    shift: Share = Field(0.1, description="views are shifted by up to this share of their size")
-    flip: bool | None = Field(
-        None,
-        description="mirror views at random; null: true except for digits and MNIST. Set false "
-        "where left and right matter, as for signs, digits and text",
+    augment: AugmentSettings = Field(
+        AugmentSettings(), description="the random changes of training images"
     )
     in_memory: Bytes = Field(
         2 * 10**9,
         validate_default=False,
         description="data sets up to this size are kept in memory",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_earlier_keys(cls, given: Any) -> Any:
+        """Move `shift` and `flip` into `augment`: they stood beside it in version 0.2."""
+        if not isinstance(given, dict) or not (earlier := given.keys() & {"shift", "flip"}):
+            return given
+        if "augment" in given:
+            raise ValueError(
+                f"{' and '.join(sorted(earlier))} must be written below augment, but stand "
+                "beside it: move them there"
+            )
+        others = {key: value for key, value in given.items() if key not in earlier}
+        return others | {"augment": {key: given[key] for key in sorted(earlier)}}
 
     @model_validator(mode="after")
     def _has_what_its_source_needs(self) -> Self:
@@ -173,7 +185,17 @@ class SearchSettings(Section):
         description="similar studies in the same store; the sampler learns from their trials, and "
         "students that they trained are taken from run.cache",
     )
-    views: int = Field(4, ge=1, le=64, description="the number of augmented views of each image")
+    views: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto", "live"] = Field(
+        "auto",
+        description="the number of augmented views of each image for which the teacher's answers "
+        "are cached; auto: a new view for each epoch, as far as teacher_share allows; live: the "
+        "teacher answers in each training step, which suits GPUs",
+    )
+    teacher_share: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.1,
+        description="with views: auto, the teacher's answers may take this share of the search's "
+        "predicted time",
+    )
 
     @model_validator(mode="after")
     def _minimizes_each_once(self) -> Self:

@@ -15,7 +15,7 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
     """Return the name of the data set for these settings and files, without reading the files.
 
     The name depends on the name, size and time of change of every file, and on the kinds of images
-    that can be read here.
+    that can be read here. It does not depend on the augmentation, since that changes no file.
 
     Args:
         settings: the `data` section of a study file.
@@ -26,7 +26,7 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
         OSError: a folder can't be listed.
     """
     key = hashlib.sha256()
-    typed = settings.model_dump(mode="json")
+    typed = settings.model_dump(mode="json", exclude={"augment"})
     key.update(json.dumps([FORMAT, versions, seed, typed, sorted(SUFFIXES)]).encode())
     # The Hugging Face library changes files in its folder whenever it reads the data.
     if settings.path is not None and not (settings.name or "").lower().startswith("hfds/"):

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data.views import View
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import View
 
 Labels = NDArray[np.int64]
 # The label of an image without a known label; losses that use labels reject it.
@@ -37,8 +38,7 @@ class DataInfo:
         image_size: the side of the square images, in pixels.
         mean: each channel's mean over the training pixels, scaled to 0..1.
         std: each channel's standard deviation, likewise; never 0.
-        shift: the largest shift of a view, as a fraction of the image's size.
-        flip: whether views may be mirrored.
+        augmentation: the random changes of a view.
         digest: the sha256 of pixels, labels, sizes and split. It does not depend on whether the
             pixels are in memory.
         sizes: the number of images in each part.
@@ -58,8 +58,7 @@ class DataInfo:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    shift: float
-    flip: bool
+    augmentation: Augmentation
     digest: str
     sizes: PartSizes
     corrupt: tuple[str, ...] = ()
@@ -84,7 +83,17 @@ class DataInfo:
         lists = ("classes", "mean", "std", "corrupt")
         tuples: dict[str, Any] = {key: tuple(values[key]) for key in lists}
         tuples["unused"] = tuple((kind, number) for kind, number in values.get("unused", ()))
-        return cls(**{**values, **tuples, "sizes": PartSizes(**values["sizes"])})
+        others = {key: value for key, value in values.items() if key not in ("shift", "flip")}
+        more = {"sizes": PartSizes(**values["sizes"]), "augmentation": _augmentation(values)}
+        return cls(**{**others, **tuples, **more})
+
+
+def _augmentation(values: Mapping[str, Any]) -> Augmentation:
+    if "augmentation" in values:
+        return Augmentation.from_json(values["augmentation"])
+    # Version 0.2 and earlier only shifted and mirrored images.
+    level = "light" if values["shift"] or values["flip"] else "none"
+    return Augmentation(shift=values["shift"], flip=values["flip"], level=level)
 
 
 @dataclass(frozen=True)

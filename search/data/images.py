@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from search.data import preprocess
-from search.data.views import Crop
+from search.data.views.crops import Box, Crop
 from search.errors import DataError
 
 # Bump it when the decoding, the crop or the resizing of an image changes.
-VERSION = 2
+VERSION = 3
 Pixels = NDArray[np.uint8]
 
 
@@ -68,7 +68,9 @@ def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
     """
     if crop is None:
         return preprocess.square(image, size)
-    pixels = preprocess.square(image, size, _box(image.width, image.height, crop))
+    image, box = _with_reflected_edges(image, crop.box(image.width, image.height))
+    left, top, across, along = box
+    pixels = preprocess.square(image, size, (left, top, left + across, top + along))
     return np.ascontiguousarray(pixels[:, :, ::-1]) if crop.flip else pixels
 
 
@@ -77,11 +79,22 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _box(width: int, height: int, crop: Crop) -> tuple[float, float, float, float]:
-    """Return left, top, right and bottom of the crop in pixels, moved inside the image."""
-    shorter = min(width, height)
-    across, along = shorter * crop.width, shorter * crop.height
-    # Integer pixels, since a crop at half a pixel would blur the image.
-    left = int(min(max((width - across) / 2 + crop.right * width, 0), width - across))
-    top = int(min(max((height - along) / 2 + crop.down * height, 0), height - along))
-    return left, top, left + across, top + along
+def _with_reflected_edges(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
+    """Return an image that contains the whole box, and the box in that image."""
+    left, top, across, along = box
+    right, bottom = left + across, top + along
+    if min(left, top) >= 0 and right <= image.width and bottom <= image.height:
+        return image, box
+    rows = _reflected(np.arange(top, bottom), image.height)
+    columns = _reflected(np.arange(left, right), image.width)
+    pixels = np.asarray(image)[rows[:, None], columns]
+    return Image.fromarray(pixels), (0, 0, across, along)
+
+
+def _reflected(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """Return places inside a side for places that may lie up to a side beyond it."""
+    if side == 1:
+        return np.zeros_like(places)
+    places = np.abs(places)  # reflection at the first edge
+    within: NDArray[np.int64] = np.abs((side - 1) - np.abs((side - 1) - places))  # at the last edge
+    return within

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from search.data.dataset import Batch, Dataset, Labels, Part
-from search.data.views import View
+from search.data.views.view import View
 
 
 def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:

@@ -13,7 +13,7 @@ def notes(info: DataInfo) -> tuple[str, ...]:
     facts = [
         f"{sizes.training} training, {sizes.validation} validation and {sizes.test} test images "
         f"of {len(info.classes)} classes",
-        f"augmentation: {augmentation_text(info)}",
+        f"augmentation: {info.augmentation} (data.augment)",
         f"not used: {unused_text(info)}",
     ]
     if info.groups:
@@ -26,15 +26,6 @@ def notes(info: DataInfo) -> tuple[str, ...]:
     return (*facts, *(f"warning: {text}" for text in warnings(info)))
 
 
-def augmentation_text(info: DataInfo) -> str:
-    """Describe the views of the training images."""
-    parts = [f"shifted by up to {info.shift:.0%}"] if info.shift else []
-    parts += ["mirrored at random"] if info.flip else []
-    changes = " and ".join(parts) or "unchanged"
-    flip = "" if info.flip else ", never mirrored" if info.shift else ""
-    return f"training images are {changes}{flip} (data.shift, data.flip)"
-
-
 def unused_text(info: DataInfo) -> str:
     """Return the number of files and folders that are not used, by kind."""
     return in_words(info.unused)
@@ -45,11 +36,11 @@ def warnings(info: DataInfo) -> tuple[str, ...]:
     found = []
     if advised := advice(kind for kind, _ in info.unused):
         found.append(f"some files are not used, see above: {advised}")
-    if info.flip and (names := chiral_names(info.classes)):
+    if info.augmentation.flip and (names := chiral_names(info.classes)):
         shown = ", ".join(repr(name) for name in names[:_MOST_NAMES])
         found.append(
             f"images are mirrored, but left and right may matter to {len(names)} of the "
-            f"{len(info.classes)} classes ({shown}): set data.flip: false if they do"
+            f"{len(info.classes)} classes ({shown}): set data.augment.flip: false if they do"
         )
     if info.suggested_groups:
         found.append(

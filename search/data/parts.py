@@ -11,11 +11,13 @@ from torch.utils import data
 from search.data.dataset import Batch, Labels
 from search.data.images import Pixels, square
 from search.data.pictures import Pictures
-from search.data.views import Crop, View, crops_of, resize_batch, view_of
+from search.data.views.crops import Crop, crops_of
+from search.data.views.rendering import finished, resize_batch, view_of
+from search.data.views.view import View
 
 # Bump it when batches contain other images or labels, also of joined parts, or when their
 # normalisation changes.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +50,10 @@ class MemoryPart:
             # Indexing with an array copies, since torch can't use read-only memory.
             images = torch.from_numpy(self.pixels[indices.numpy()]).to(device)
             if view is not None:
-                images = view_of(images, indices, view)
-            yield _batch(self.labels, indices, images, image_size)
+                images = view_of(images, indices, view, size=image_size)
+            elif image_size is not None:
+                images = resize_batch(images, image_size)
+            yield _batch(self.labels, indices, images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +85,12 @@ class StreamedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; views are crops of the whole image before resizing."""
+        """Yield batches, see `Part.batches`; each crop of an image is resized once."""
         order = _order(order, len(self))
-        crops = None if view is None else crops_of(order, view)
+        crops = None if view is None else crops_of(order, view, size=self.size)
+        size = image_size or self.size
         loader = data.DataLoader(
-            _Decoded(pictures=self.pictures, indices=order, crops=crops, size=self.size),
+            _Decoded(pictures=self.pictures, indices=order, crops=crops, size=size),
             batch_size=batch_size,
             drop_last=drop_last,
             num_workers=self.workers,
@@ -93,7 +98,10 @@ class StreamedPart:
             generator=torch.Generator(),
         )
         for indices, images in loader:
-            yield _batch(self.labels, indices, images.to(device), image_size)
+            images = images.to(device)
+            if view is not None:
+                images = finished(images, indices, view)
+            yield _batch(self.labels, indices, images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +132,6 @@ def _divided(order: Tensor, batch_size: int, *, drop_last: bool) -> Iterator[Ten
             yield indices
 
 
-def _batch(labels: Labels, indices: Tensor, images: Tensor, size: int | None) -> Batch:
-    if size is not None:
-        images = resize_batch(images, size)
+def _batch(labels: Labels, indices: Tensor, images: Tensor) -> Batch:
     chosen = torch.from_numpy(np.asarray(labels[indices.numpy()]))
     return Batch(indices, images, chosen.to(images.device))

@@ -8,6 +8,7 @@ import numpy as np
 
 from search.config.study import DataSettings
 from search.data import images
+from search.data.augmented import augmentation_of
 from search.data.cache_key import cache_key
 from search.data.dataset import Dataset
 from search.data.prepared import (
@@ -67,7 +68,7 @@ def prepare(
         raise _unreadable(settings, error) from error
     folder_store = cache / "data"
     with folder_store.making(key, progress):
-        if found := _prepared(folder_store, key, progress):
+        if found := _prepared(folder_store, key, settings, progress):
             return found
         _prepare(folder_store, key, settings, seed, progress, step)
     return open_dataset(folder_store.folder / key)
@@ -103,11 +104,15 @@ def _prepare(
         ) from error
 
 
-def _prepared(folder_store: FolderStore, key: str, progress: Progress) -> Dataset | None:
+def _prepared(
+    folder_store: FolderStore, key: str, settings: DataSettings, progress: Progress
+) -> Dataset | None:
     """Open the data set that an earlier run prepared; None if it is missing or damaged."""
     try:
         folder = folder_store.fetched(key)
-        return open_dataset(folder) if folder.exists() else None
+        if not folder.exists():
+            return None
+        return open_dataset(folder, augmentation=augmentation_of(settings))
     except FolderStoreError:
         raise
     except (ArtifactError, DataError) as error:

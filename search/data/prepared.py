@@ -6,7 +6,7 @@ The folder is written atomically and never changed.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from search.data.images import Pixels
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import Pictures
 from search.data.sources.registry import KINDS
+from search.data.views.augmentation import Augmentation
 from search.errors import DataError
 from search.files.arrays import mapped
 from search.files.reading import read_json
@@ -59,11 +60,15 @@ def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -
     (folder / _INFO).write_text(text, encoding="utf-8")
 
 
-def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
+def open_dataset(
+    folder: Path, *, augmentation: Augmentation | None = None, workers: int = 0
+) -> Dataset:
     """Open a prepared data set, without reading its pixels.
 
     Args:
         folder: a folder that `prepare` has written.
+        augmentation: the augmentation of the training images; None is the one for which they were
+            prepared first.
         workers: the number of processes that decode images, if the pixels are not in memory.
 
     Raises:
@@ -74,6 +79,7 @@ def open_dataset(folder: Path, *, workers: int = 0) -> Dataset:
         if content["format"] != FORMAT:
             raise ValueError(f"its format must be {FORMAT}, but is {content['format']}")
         info = DataInfo.from_json(content["info"])
+        info = replace(info, augmentation=augmentation or info.augmentation)
         training, validation, test = (
             _part(folder, part, info, content["pictures"], workers) for part in PARTS
         )

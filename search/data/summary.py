@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 
 from search.config.study import DataSettings
+from search.data.augmented import augmentation_of
 from search.data.dataset import DataInfo, PartSizes
 from search.data.prepared import PARTS, UNLABELLED, PartContent
 from search.data.scan import Scan
-from search.data.sources.registry import has_mirror_images
 from search.data.sources.source import Pool, Source
 
 
@@ -68,8 +68,7 @@ def summarize(
         mean=tuple(mean.tolist()),
         # A channel that never changes must not be divided by 0.
         std=tuple(np.maximum(deviation, 1 / 255).tolist()),
-        shift=settings.shift,
-        flip=has_mirror_images(settings) if settings.flip is None else settings.flip,
+        augmentation=augmentation_of(settings),
         digest=_digest(settings, source, scans, contents),
         sizes=PartSizes(**{part: len(scans[part].digests) for part in PARTS}),
         corrupt=tuple(name for found in scans.values() for name in found.damaged),

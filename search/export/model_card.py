@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
 from search.data.dataset import DataInfo
-from search.data.notes import augmentation_text, unused_text
+from search.data.notes import unused_text
 from search.evaluation.artifact import Provenance
 from search.evaluation.onnx_metadata import metadata_bytes
 from search.export.card_classes import CardClasses, card_classes
@@ -133,7 +133,7 @@ def model_card(report: Report) -> str:
         snippet=snippet(runtime),
         runtime=runtime,
         is_annotated=bool(metadata_bytes(report.data, runtime.name)),
-        augmentation=augmentation_text(report.data),
+        augmentation=str(report.data.augmentation),
         unused=unused_text(report.data),
         licence=licence,
     )

@@ -1,8 +1,11 @@
 """The cache key of a stage: a hash of everything that the stage depends on."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from search.config import student_spec
+from search.data.views.view import Views
 from search.objectives.metrics import metric_of
 from search.pipeline import pruning_steps, student_builder
 from search.teachers import adapters, logits_cache
@@ -42,7 +45,7 @@ class Lineage:
     """
 
     data: str
-    views: str
+    views: Views
     teacher: str
     device: str
     metric: str
@@ -68,7 +71,7 @@ class Lineage:
         return frozenset(found)
 
     def _key(self, recipe: Recipe, seed: int, axes: tuple[str, ...], **more: int) -> str:
-        inputs = asdict(self) | more
+        inputs = asdict(self) | {"views": self._views_key(recipe, axes)} | more
         if recipe.distillation.needs is Needs.NOTHING and not metric_of(self.metric).uses_teacher:
             del inputs["teacher"]
         params = {
@@ -80,6 +83,19 @@ class Lineage:
             stages=_stages(recipe, axes, self.metric),
         )
         return versions.key(inputs, params, seed)[:32]
+
+    def _views_key(self, recipe: Recipe, axes: tuple[str, ...]) -> Mapping[str, object]:
+        """Return the key of the views that the recipe's student sees up to the last of `axes`."""
+        if recipe.distillation.needs is not Needs.LOGITS:
+            return self.views.key()
+        if self.views.count is None:
+            return {**self.views.key(), "live": True}
+        shares = [1.0]
+        if "pruning" in axes:
+            shares.append(recipe.pruning.training_share)
+        if "quantization" in axes:
+            shares.append(recipe.quantization.tuning_share)
+        return self.views.key(math.ceil(recipe.training.epochs * max(shares)))
 
 
 def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions:

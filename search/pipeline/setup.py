@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo, Dataset
 from search.data.notes import notes
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.view import Views
 from search.errors import TargetError
 from search.evaluation.measure import predictions, quality
 from search.evaluation.onnx_metadata import described, metadata_bytes
@@ -28,6 +28,7 @@ from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of
 from search.pipeline.lineage import Lineage
 from search.pipeline.study_context import StudyContextSpec
+from search.pipeline.view_numbers import repetition_warning, stated_views
 from search.progress import Callback, Step, no_step
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
@@ -37,13 +38,16 @@ from search.targets.registry import runtime
 from search.targets.this_machine import load_here
 from search.targets.timing import time_cost
 from search.teachers.logits_cache import soft_targets
-from search.teachers.saved_teacher import save_teacher
+from search.teachers.saved_teacher import check_members_features, save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
 from spaces.axes.distillation import Needs
 from spaces.processor import multiplies_int8_exactly
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
+
+# Returns the number of views with cached logits; None if the teacher runs in each step.
+CountViews = Callable[[Study, Teacher, Dataset], int | None]
 
 _LIBRARIES = ("retort", "torch", "timm", "torch-pruning")
 
@@ -52,6 +56,7 @@ def prepare_context(
     study: Study,
     callback: Callback,
     *,
+    count_views: CountViews = lambda study, _teacher, _dataset: stated_views(study),
     allow_code: bool = False,
     hold: str = "",
     step: Step = no_step,
@@ -61,6 +66,7 @@ def prepare_context(
     Args:
         study: the study.
         callback: receives lines about the progress.
+        count_views: returns the number of views with cached logits.
         allow_code: whether a teacher's factory may run its code.
         hold: the token of this process's lease on the study; the artifacts folder must belong to
             it or to no study.
@@ -82,7 +88,10 @@ def prepare_context(
     step("preparing the teacher")
     context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
     teacher = prepare_teacher(study.teachers, context)
-    spec = _spec(study, dataset, teacher, claim=claim, allow_code=allow_code)
+    views = views_of(study, dataset, count_views(study, teacher, dataset))
+    if warning := repetition_warning(study, views.count):
+        callback.note(f"warning: {warning}")
+    spec = _spec(study, dataset, teacher, views, claim=claim, allow_code=allow_code)
     spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
     step("measuring the teacher")
     record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
@@ -122,11 +131,16 @@ def _teacher_context(
 
 
 def _spec(
-    study: Study, dataset: Dataset, teacher: Teacher, *, claim: Claim, allow_code: bool
+    study: Study,
+    dataset: Dataset,
+    teacher: Teacher,
+    views: Views,
+    *,
+    claim: Claim,
+    allow_code: bool,
 ) -> StudyContextSpec:
     """Return the shared context of the trials, without the teacher's logits and networks."""
-    cache, views = FolderStore.of(study.run.cache), views_of(study, dataset)
-    device = training_device(study.run)
+    cache, device = FolderStore.of(study.run.cache), training_device(study.run)
     return StudyContextSpec(
         study=study.study,
         requirements=requirements_of(study, dataset.info),
@@ -138,7 +152,7 @@ def _spec(
         origin=_origin(study, dataset, teacher),
         lineage=Lineage(
             data=f"{dataset.info.digest}/{dataset.folder.name}",
-            views=repr(views),
+            views=views,
             teacher=teacher.digest,
             device=device,
             metric=study.goal.metric.name,
@@ -158,8 +172,9 @@ def _with_teacher_outputs(
 ) -> StudyContextSpec:
     """Cache the teachers' logits and networks that methods of the study need."""
     needed, cache = needs_of(study), spec.cache
-    if Needs.LOGITS in needed:
-        folder = soft_targets(
+    is_live = Needs.LOGITS in needed and spec.views.count is None
+    if Needs.LOGITS in needed and not is_live:
+        targets = soft_targets(
             teacher,
             dataset,
             spec.views,
@@ -167,8 +182,10 @@ def _with_teacher_outputs(
             progress=context.progress,
             step=context.step,
         )
-        spec = replace(spec, targets=_name_in(cache, folder))
+        spec = replace(spec, targets=targets.key)
     if Needs.FEATURES in needed:
+        check_members_features(teacher, dataset.info)
+    if Needs.FEATURES in needed or is_live:
         folder = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
         spec = replace(spec, teachers=_name_in(cache, folder))
     return spec
@@ -208,13 +225,15 @@ def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
     )
 
 
-def views_of(study: Study, dataset: Dataset) -> tuple[View, ...]:
-    """Return the augmented views of each training image that students see."""
-    info = dataset.info
-    return tuple(
-        View(number=number, seed=study.seed, shift=info.shift, flip=info.flip)
-        for number in range(study.search.views)
-    )
+def views_of(study: Study, dataset: Dataset, count: int | None) -> Views:
+    """Return the augmented views of each training image that students see.
+
+    Args:
+        study: the study.
+        dataset: the images.
+        count: the number of views with cached logits; None if the teacher runs in each step.
+    """
+    return Views(seed=study.seed, augmentation=dataset.info.augmentation, count=count)
 
 
 def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:

@@ -163,16 +163,17 @@ class StudentBuilder:
 
     def _plan(self, stage: str, recipe: Recipe, *, epochs: int) -> TrainingPlan:
         """Return a plan with this number of epochs of the recipe's training and distillation."""
-        needs = recipe.distillation.needs
+        needs, views = recipe.distillation.needs, self.context.views
+        takes_cached = needs is Needs.LOGITS and views.count is not None
         return TrainingPlan(
             stage=stage,
             training=recipe.training,
             distillation=recipe.distillation,
             epochs=epochs,
             validation=self.context.validation,
-            views=self.context.views,
-            targets=self.context.targets if needs is Needs.LOGITS else None,
-            teachers=self.context.teachers() if needs is Needs.FEATURES else (),
+            views=views if takes_cached else views.endless(),
+            targets=self.context.targets if takes_cached else None,
+            teachers=() if takes_cached or needs is Needs.NOTHING else self.context.teachers(),
             seed=self.seed,
             device=self.context.device,
         )
@@ -185,6 +186,6 @@ class StudentBuilder:
         """
         plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
         plan = replace(self._plan("weigh", recipe, epochs=1), training=plain)
-        if plan.teachers:
+        if recipe.distillation.needs is Needs.FEATURES:
             plan = replace(plan, distillation=Labels(), teachers=())
         return sample_losses(network, self.context.dataset, plan, batches=_IMPORTANCE_BATCHES)

@@ -13,7 +13,7 @@ from torch import nn
 from search.config.student_spec import StudentRequirements
 from search.data.dataset import Dataset
 from search.data.prepare import open_dataset
-from search.data.views import View
+from search.data.views.view import Views
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, read_predictions
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
@@ -39,9 +39,10 @@ class StudyContext:
         metric: the metric that the study maximises; it scores learning curves and stages.
         dataset: the images.
         views: the augmented views that students see.
-        targets: the teachers' logits for these views; None if no method of the study needs them.
-        teachers: returns the teachers' networks, for methods that need their features; the first
-            call loads them.
+        targets: the teachers' logits for these views; None if no method of the study needs them,
+            or the teachers run in each step.
+        teachers: returns the teachers' networks, for methods that need their features, and for
+            teachers that run in each step; the first call loads them.
         teacher_classes: the teacher's predictions for the validation images, [images], int64.
         device: the device on which students are trained.
         claim: the study's claim to its artifacts folder.
@@ -53,7 +54,7 @@ class StudyContext:
     requirements: StudentRequirements
     metric: Metric
     dataset: Dataset
-    views: tuple[View, ...]
+    views: Views
     targets: Targets | None
     teachers: Callable[[], tuple[nn.Module, ...]]
     teacher_classes: np.ndarray
@@ -86,8 +87,8 @@ class StudyContextSpec:
         stages: the cache of computed stages; if it is a URL, each machine has its own cache.
         stages_bytes: the limit of that cache, in bytes.
         allow_code: whether a teacher's factory may run.
-        targets: the folder of the teachers' logits, within `cache`; None if no method of the study
-            needs them.
+        targets: the key of the teachers' logits in the cache; None if no method of the study needs
+            them, or the teachers run in each step.
         teachers: the folder of the teachers' networks, within `cache`; None if no method of the
             study needs them.
     """
@@ -96,7 +97,7 @@ class StudyContextSpec:
     requirements: StudentRequirements
     cache: FolderStore
     dataset: str
-    views: tuple[View, ...]
+    views: Views
     device: str
     claim: Claim
     origin: tuple[tuple[str, Scalar], ...]
@@ -123,11 +124,15 @@ class StudyContextSpec:
 
     def open_dataset(self) -> Dataset:
         """Open the prepared images."""
-        return open_dataset(self.cache.fetched(self.dataset))
+        folder = self.cache.fetched(self.dataset)
+        return open_dataset(folder, augmentation=self.views.augmentation)
 
     def open_targets(self) -> Targets | None:
-        """Open the teachers' logits, mapped into memory."""
-        return open_soft_targets(self.cache.fetched(self.targets)).of if self.targets else None
+        """Return the teachers' logits, which are mapped into memory as they are used."""
+        if self.targets is None:
+            return None
+        classes = self.requirements.classes
+        return open_soft_targets(self.targets, classes=classes, cache=self.cache).of
 
 
 @cache

@@ -19,6 +19,8 @@ VERSION = 2
 class AdaptedTeacher(nn.Module):
     """Teacher with another image size or normalisation than the students; it converts their images.
 
+    Images that have the teacher's size already are only normalised.
+
     Args:
         network: a network that returns logits.
         given_size: the height and width of the students' images.
@@ -61,7 +63,7 @@ class AdaptedTeacher(nn.Module):
         return intermediates(self.network, self._adapted(images), indices)
 
     def _adapted(self, images: Tensor) -> Tensor:
-        if self.resizing.shape[0] != self.resizing.shape[1]:
+        if images.shape[2:] != self.size:
             # [image_size, given_size] × [given_size, given_size] × [given_size, image_size]
             images = self.resizing @ images @ self.resizing.T
         return images * self.scale + self.offset
@@ -113,6 +115,13 @@ class Ensemble(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [batch, classes]."""
         return ensemble_logits(torch.stack([member(images) for member in self.members]))
+
+
+def own_size(network: nn.Module) -> int | None:
+    """Return the side of the images that a teacher takes without resizing; None if any will do."""
+    while isinstance(network, OrderedTeacher):
+        network = network.network
+    return network.size[0] if isinstance(network, AdaptedTeacher) else None
 
 
 def _resizing(given: int, wanted: int) -> Tensor:

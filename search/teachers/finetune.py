@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from search.config.teacher_settings import TeacherTraining
-from search.data.views import View
+from search.data.views.view import Views
 from search.errors import TeacherError, TrialError
 from search.evaluation.artifact import write_weights
 from search.records import EpochRecord
@@ -16,7 +16,7 @@ from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
 # Bump it when the training plan of teachers changes, or the choice of the best epoch.
-VERSION = 1
+VERSION = 2
 _WEIGHTS = "model.safetensors"
 
 
@@ -58,9 +58,9 @@ def finetuned_key(
         stages=training_stages(plan.training)
         | {"finetune": VERSION, "score": context.metric.version},
     )
-    views = [context.seed, info.shift, info.flip]
     settings = training.model_dump(mode="json")
     # The metric decides which epoch's weights are used.
+    views = plan.views.key()
     inputs = (settings, info.digest, views, network_digest(network), code, context.metric.name)
     return versions.key(*inputs)[:24]
 
@@ -102,10 +102,7 @@ def _plan(training: TeacherTraining, context: TeacherContext) -> TrainingPlan:
         epochs=training.epochs,
         validation=Validation.of_teacher(context.metric, context.dataset),
         # The teacher trains on other views than those on which students use its logits.
-        views=tuple(
-            View(number=-1 - epoch, seed=context.seed, shift=info.shift, flip=info.flip)
-            for epoch in range(training.epochs)
-        ),
+        views=Views.of_teacher(seed=context.seed, augmentation=info.augmentation),
         targets=None,
         seed=context.seed,
         device=context.device,

@@ -3,125 +3,149 @@
 The logits of the original image are a wrong target for an augmented image (Beyer et al. 2021,
 arXiv:2106.05237). So the cache contains logits for each seeded view, and students are trained on
 the same views. It contains logits, not predictions, because each recipe chooses its own
-temperature.
+temperature. Each view is a folder of its own, so a study with more views finds those of an earlier
+one.
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache as once
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
-from search.data.views import View
-from search.files.arrays import mapped
+from search.data.views.view import View, Views
 from search.files.filestore import FolderStore
 from search.progress import Step, no_step
 from search.teachers import adapters
+from search.teachers.adapters import own_size
+from search.teachers.logits_file import ViewLogits
 from search.teachers.teacher import Teacher
 from search.versions import TRAINING_LIBRARIES, Versions, image_stages
 
-_FILE = "logits.npy"
 _BATCH = 256
-_BLOCK = 1 << 20  # bytes
-# Bump it when the content of the file changes, or its order.
-VERSION = 1
+# Bump it when the content of the files changes, or its order.
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class CachedLogits:
-    """Logits [teachers, views, images, classes], float16, mapped into memory from a file."""
+    """The teachers' logits for the views of a study; a view is mapped when it is first asked for.
 
-    logits: np.ndarray
+    Attributes:
+        folders: the folder store of all views.
+        key: the first part of the names of the study's folders.
+        classes: the number of classes.
+    """
+
+    folders: FolderStore
+    key: str
+    classes: int
 
     def of(self, view: View, indices: Tensor) -> Tensor:
         """Return the images' logits, [teachers, batch, classes], float32, on the CPU."""
-        return torch.from_numpy(self.logits[:, view.number, indices.numpy()].astype(np.float32))
+        return _opened(self.folders, _name(self.key, view), self.classes).of(indices)
+
+
+@once
+def _opened(folders: FolderStore, name: str, classes: int) -> ViewLogits:
+    return ViewLogits.open(folders.fetched(name), classes=classes)
 
 
 def soft_targets(
     teacher: Teacher,
     dataset: Dataset,
-    views: Sequence[View],
+    views: Views,
     *,
     cache: FolderStore,
     progress: Callable[[str], None],
     step: Step = no_step,
-) -> Path:
-    """Return the folder with the teachers' logits; compute them unless they are cached."""
-    folder_store, name = cache / "soft_targets", logits_key(teacher, dataset, views)
-    with folder_store.making(name, progress):
-        if folder_store.kept(name) is None:
-            with folder_store.writing(name) as temporary:
-                _compute(temporary / _FILE, teacher, dataset, views, progress=progress, step=step)
-    return folder_store.folder / name
+) -> CachedLogits:
+    """Return the teachers' logits for all views; compute those that are not cached.
+
+    Args:
+        teacher: the teacher.
+        dataset: the images.
+        views: the views; their number must be limited.
+        cache: the folder of all caches.
+        progress: called with a line of text when a view begins.
+        step: called often with the number of images that are done.
+    """
+    assert views.count is not None
+    learning_data = for_learning(dataset, by_labels=False)
+    key = logits_key(teacher, dataset, views)
+    found = open_soft_targets(key, classes=len(dataset.info.classes), cache=cache)
+    for number in range(views.count):
+        view, what = views.in_epoch(number), f"view {number + 1} of {views.count}"
+        name = _name(found.key, view)
+        with found.folders.making(name, progress):
+            if found.folders.kept(name) is None:
+                progress(f"teacher's soft targets: {what}")
+                for done in _computed(found.folders, name, teacher, learning_data, view):
+                    images = len(learning_data.training)
+                    step(f"teacher's logits: {what}, {done:,} of {images:,} images")
+    return found
 
 
-def logits_key(teacher: Teacher, dataset: Dataset, views: Sequence[View]) -> str:
-    """Return the folder name of the logits in the cache: a hash of all their inputs."""
+def open_soft_targets(key: str, *, classes: int, cache: FolderStore) -> CachedLogits:
+    """Return the logits with a key from `logits_key`, without reading them."""
+    return CachedLogits(cache / "soft_targets", key, classes)
+
+
+def logits_key(teacher: Teacher, dataset: Dataset, views: Views) -> str:
+    """Return a hash of all that the logits follow from, but for the numbers of the views."""
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         stages=image_stages() | {"adapt": adapters.VERSION, "logits": VERSION},
     )
     # The folder name too: for a streamed data set, the same view crops images differently.
-    data = [dataset.info.digest, dataset.folder.name, repr(views)]
-    return versions.key(teacher.digest, *data)[:24]
+    return versions.key(teacher.digest, dataset.info.digest, dataset.folder.name, views.key())[:24]
 
 
-def _compute(
-    file: Path,
-    teacher: Teacher,
-    dataset: Dataset,
-    views: Sequence[View],
-    *,
-    progress: Callable[[str], None],
-    step: Step,
-) -> None:
-    learning_data = for_learning(dataset, by_labels=False)
-    images, classes = len(learning_data.training), len(dataset.info.classes)
-    shape = len(teacher.members), len(views), images, classes
-    logits = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
-    _reserve(file)
-    for number, view in enumerate(views):
-        progress(f"teacher's soft targets: view {number + 1} of {len(views)}")
-        what = f"teacher's logits: view {number + 1} of {len(views)}"
-        for done in _fill(logits[:, number], teacher, learning_data, view):
-            step(f"{what}, {done:,} of {images:,} images")
-    logits.flush()
+def _name(key: str, view: View) -> str:
+    return f"{key}-{view.number:05d}"
 
 
-def _reserve(file: Path) -> None:
-    """Reserve the disk space of the whole file: on a full disk, a mapped write kills the process.
-
-    Raises:
-        OSError: the disk has too little space.
-    """
-    with file.open("r+b") as opened:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
-            return
-        # macOS lacks posix_fallocate. Overwrite the content with itself: the header and zeros.
-        while block := opened.read(_BLOCK):
-            opened.seek(-len(block), os.SEEK_CUR)
-            opened.write(block)
-
-
-def open_soft_targets(folder: Path) -> CachedLogits:
-    """Map the logits in `folder` into memory, in milliseconds; processes share the pages."""
-    return CachedLogits(mapped(folder / _FILE))
+def _computed(
+    folders: FolderStore, name: str, teacher: Teacher, dataset: Dataset, view: View
+) -> Iterator[int]:
+    """Write the logits of one view; yield the number of images after each batch."""
+    with folders.writing(name) as temporary:
+        logits = ViewLogits.create(
+            temporary,
+            teachers=len(teacher.members),
+            images=len(dataset.training),
+            classes=len(dataset.info.classes),
+        )
+        done = 0
+        for indices, outputs in _outputs(teacher, dataset, view):
+            logits.write(indices.numpy(), outputs)
+            done += len(indices)
+            yield done
+        logits.flush()
 
 
 @torch.inference_mode()
-def _fill(logits: np.ndarray, teacher: Teacher, dataset: Dataset, view: View) -> Iterator[int]:
-    """Compute the logits of one view; yield the number of images after each batch."""
-    limit, done = float(np.finfo(np.float16).max), 0
-    for batch in dataset.training.batches(_BATCH, view=view, device=teacher.device):
-        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-        outputs = torch.stack([member(images).float() for member in teacher.members])
-        logits[:, batch.indices.numpy()] = outputs.clamp(-limit, limit).cpu().numpy()
-        done += len(batch.indices)
-        yield done
+def _outputs(teacher: Teacher, dataset: Dataset, view: View) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the indices of each batch, and the logits [teachers, batch, classes], on the CPU.
+
+    Each member receives the view at its own resolution.
+    """
+    sizes = [own_size(member) or dataset.info.image_size for member in teacher.members]
+    streams = {
+        size: dataset.training.batches(_BATCH, view=view, device=teacher.device, image_size=size)
+        for size in dict.fromkeys(sizes)
+    }
+    for batches in zip(*streams.values(), strict=True):
+        images: Mapping[int, Tensor] = {
+            size: normalize(batch.images, dataset.info.mean, dataset.info.std)
+            for size, batch in zip(streams, batches, strict=True)
+        }
+        yield batches[0].indices, _stacked(teacher.members, [images[size] for size in sizes])
+
+
+def _stacked(members: Sequence[nn.Module], images: Sequence[Tensor]) -> Tensor:
+    pairs = zip(members, images, strict=True)
+    return torch.stack([member(given).float() for member, given in pairs]).cpu()

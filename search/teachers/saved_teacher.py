@@ -31,13 +31,7 @@ _DESCRIPTION = "teacher.json"
 def save_teacher(
     teacher: Teacher, members: Sequence[TeacherSettings], info: DataInfo, *, cache: FolderStore
 ) -> Path:
-    """Save each member's weights and settings, unless they are cached; return the folder.
-
-    Raises:
-        TeacherError: a member does not provide the features that methods of the study need.
-    """
-    for network in teacher.members:
-        check_features(network, info, device=teacher.device)
+    """Save each member's weights and settings, unless they are cached; return the folder."""
     description = json.dumps(
         {
             "digest": teacher.digest,
@@ -64,6 +58,16 @@ def save_teacher(
                 shutil.copytree(settings.exported.expanduser(), temporary / _export_copy(number))
         (temporary / _DESCRIPTION).write_text(description)
     return folder_store.folder / name
+
+
+def check_members_features(teacher: Teacher, info: DataInfo) -> None:
+    """Check that methods of the study can compare features with every member.
+
+    Raises:
+        TeacherError: a member does not provide them.
+    """
+    for network in teacher.members:
+        check_features(network, info, device=teacher.device)
 
 
 @cache

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from search.data.dataset import Batch, Dataset, normalize
 from search.data.joined import for_learning
-from search.data.views import View
+from search.data.views.view import View, Views
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
 from search.training.validation import Validation
-from spaces.axes.distillation import Distillation, DistillationBatch
+from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.axes.training import OptimizationSteps, Training
 
 # Bump it when the same plan leads to other weights, or to another curve.
@@ -39,12 +39,13 @@ class TrainingPlan:
         stage: the name of the stage in the learning curve.
         training: the training method: optimizer, schedule, batch size and augmentation.
         distillation: the distillation method, which computes the loss.
-        epochs: the number of passes over the training images; epoch e uses view e modulo the number
-            of views.
+        epochs: the number of passes over the training images.
         validation: scores the network after each epoch.
-        views: the augmented views, numbered from 0.
-        targets: the teachers' logits for these views; None if the loss needs no logits.
-        teachers: the teachers' networks, for a loss that needs their features.
+        views: the augmented view of each epoch.
+        targets: the teachers' logits for these views; None if the loss needs no logits, or the
+            teachers run in each step.
+        teachers: the teachers' networks, for a loss that needs their features, and for teachers
+            that run in each step.
         seed: the seed of the order of images, and of dropout.
         device: the device on which the network is trained.
         checkpoint: the checkpoint of the training; None writes no checkpoint.
@@ -57,7 +58,7 @@ class TrainingPlan:
     distillation: Distillation
     epochs: int
     validation: Validation
-    views: tuple[View, ...]
+    views: Views
     targets: Targets | None
     seed: int
     device: str = "cpu"
@@ -200,13 +201,13 @@ def sample_losses(
     network is moved back to the CPU.
     """
     distiller = _distiller(network.to(plan.device), dataset, plan)
-    batch_size = _batch_size(dataset, plan)
+    batch_size, view = _batch_size(dataset, plan), plan.views.in_epoch(0)
     order = _shuffled(len(dataset.training), seed=plan.seed, epoch=0)[: batches * batch_size]
     try:
         for batch in dataset.training.batches(
-            batch_size, order=order, view=plan.views[0], device=plan.device, drop_last=True
+            batch_size, order=order, view=view, device=plan.device, drop_last=True
         ):
-            yield _loss(distiller.eval(), batch, dataset, plan, view=plan.views[0], progress=1.0)
+            yield _loss(distiller.eval(), batch, dataset, plan, view=view, progress=1.0)
     finally:
         network.cpu()
 
@@ -228,7 +229,7 @@ def _epoch(
     """Train for one epoch; return the mean loss, in nats."""
     distiller, fit = run.distiller, run.fit
     distiller.train()
-    view = plan.views[epoch % len(plan.views)]
+    view = plan.views.in_epoch(epoch)
     # Batch normalisation fails with a batch of one image, so the last, smaller batch is dropped.
     # The next epoch drops other images, because it has another order.
     batch_size = _batch_size(dataset, plan)
@@ -293,6 +294,8 @@ def _loss(
         members = None if members is None else mixture.logits(members)
     # bfloat16, not float16: the range of float16 is too small without scaled gradients.
     with torch.autocast(plan.device, torch.bfloat16, enabled=plan.device == "cuda"):
+        if plan.targets is None and plan.distillation.needs is Needs.LOGITS:
+            members = _live_logits(plan.teachers, images)
         logits, maps = distiller(images)
     predicted = DistillationBatch(
         student=logits.float(),
@@ -303,6 +306,12 @@ def _loss(
         progress=progress,
     )
     return plan.distillation.loss(predicted, label_smoothing=training.label_smoothing)
+
+
+@torch.no_grad()
+def _live_logits(teachers: Sequence[nn.Module], images: Tensor) -> Tensor:
+    """Return the teachers' logits for the very images of a step, [teachers, batch, classes]."""
+    return torch.stack([teacher(images).float() for teacher in teachers])
 
 
 def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:

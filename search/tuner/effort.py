@@ -16,8 +16,8 @@ from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.objectives.limits import PARAMETERS, SIZE
-from search.pipeline.checks import needs_of
 from search.records import Cost
+from search.teachers.logits_file import bytes_of_view
 from search.training.distiller import Distiller
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.axes.student import Student
@@ -69,17 +69,15 @@ class TrialTimer:
 
 
 def teacher_seconds(
-    study: Study,
     settings: TeacherSettings,
     network: nn.Module,
     requirements: StudentRequirements,
     dataset: Dataset,
-) -> float:
-    """Predict the seconds to train the teacher, if its settings ask for that, and for its logits.
+) -> tuple[float, float]:
+    """Predict the seconds to train the teacher, and to answer for one view of all images.
 
     Args:
-        study: the study, with its methods and the number of views.
-        settings: the teacher's settings.
+        settings: the teacher's settings; without `train`, the training takes no time.
         network: the teacher's network, on the CPU.
         requirements: the shape of the images, and their classes.
         dataset: the images.
@@ -88,11 +86,9 @@ def teacher_seconds(
     distiller = Distiller(network, Labels(), (), requirements.example())
     step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
     steps = len(dataset.training) / batch_size
-    # A step is about three forward passes.
-    needs_logits = Needs.LOGITS in needs_of(study)
     images = len(for_learning(dataset, by_labels=False).training)
-    views = study.search.views * images / batch_size * step / 3 if needs_logits else 0.0
-    return views + (settings.train.epochs * steps * step if settings.train else 0.0)
+    training = settings.train.epochs * steps * step if settings.train else 0.0
+    return training, images / batch_size * step / 3  # a step is about three forward passes
 
 
 def search_seconds(study: Study, trials: Sequence[float]) -> float:
@@ -107,15 +103,18 @@ def search_seconds(study: Study, trials: Sequence[float]) -> float:
     return min(longest, mean(trials) * rounds) if trials else 0.0
 
 
-def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset) -> int:
+def disk_bytes(
+    study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset, *, views: int
+) -> int:
     """Predict the bytes of the students, their stages, the soft targets and the data.
 
     Each student's served file and its float32 weights are stored.
 
     Args:
-        study: the study, with the number of trials, teachers and views.
+        study: the study, with the number of trials and teachers.
         made: the number of students of some trials, and the cost of one of their students.
         dataset: the images.
+        views: the number of views with cached logits.
     """
     trials = study.search.trials
     served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
@@ -123,9 +122,11 @@ def disk_bytes(study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset)
     weights = trials * mean(float32_bytes) if made else 0
     stages = min(study.run.stages, weights)
     info = dataset.info
-    logits = len(study.teachers) * len(info.classes) if Needs.LOGITS in needs_of(study) else 0
-    images = info.sizes.training + info.unlabelled
-    targets = study.search.views * images * logits * 2
+    targets = views * bytes_of_view(
+        teachers=len(study.teachers),
+        images=info.sizes.training + info.unlabelled,
+        classes=len(info.classes),
+    )
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
     return round(served + weights + stages + targets + data)
 

@@ -21,13 +21,14 @@ from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
 from search.data.dataset import Dataset
-from search.data.notes import augmentation_text, warnings
+from search.data.notes import warnings
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import requirements_of
+from search.pipeline.view_numbers import repetition_warning, views_within
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.outputs import check_outputs
@@ -87,6 +88,7 @@ class StudyPlan:
         students: the timm models that the study names, with those that globs and filters matched.
         draws: recipes drawn at random.
         contradictions: the share of all recipes that contradict themselves, by reason.
+        views: the number of augmented views with cached logits of the teacher; None without any.
         teacher_s: seconds to train the teacher, if the study asks for that, and for its logits.
         trials_s: seconds for all trials and their branches, with parallel trials as configured.
         with_gpus: whether trials use GPUs, with which they take less time than predicted.
@@ -107,6 +109,7 @@ class StudyPlan:
     students: tuple[str, ...]
     draws: tuple[DrawnRecipe, ...]
     contradictions: Mapping[str, float]
+    views: int | None
     teacher_s: float
     trials_s: float
     with_gpus: bool
@@ -163,27 +166,29 @@ def plan_study(
         )
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
+    trials_s = search_seconds(study, [d.seconds for d in draws if d.seconds is not None])
+    training_s, view_s = _teacher_seconds(study, teachers, requirements, dataset)
+    views = views_within(study, view_s=view_s, search_s=trials_s) if view_s else None
+    repeated = repetition_warning(study, views)
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
         classes=len(dataset.info.classes),
         balance=balance,
         groups=dataset.info.groups,
-        augmentation=augmentation_text(dataset.info),
+        augmentation=f"{dataset.info.augmentation} (data.augment)",
         unused=dict(dataset.info.unused),
-        warnings=(*warnings(dataset.info), *filter(None, [balance.warning(study.goal)])),
+        warnings=(*warnings(dataset.info), *filter(None, [balance.warning(study.goal), repeated])),
         budget=study.budget.limits(),
         recipes=study.search_space().count(),
         students=student_models(study),
         draws=draws,
         contradictions=contradictions(study),
-        teacher_s=sum(
-            teacher_seconds(study, settings, network, requirements, dataset)
-            for settings, network in teachers
-        ),
-        trials_s=search_seconds(study, [d.seconds for d in draws if d.seconds is not None]),
+        views=views,
+        teacher_s=training_s + (views or 0) * view_s,
+        trials_s=trials_s,
         with_gpus=study.run.gpus > 0,
-        disk_bytes=disk_bytes(study, made, dataset),
+        disk_bytes=disk_bytes(study, made, dataset, views=views or 0),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
 
@@ -216,6 +221,19 @@ def _teachers(
             check_features(network, dataset.info)
         found.append((settings, network))
     return tuple(found)
+
+
+def _teacher_seconds(
+    study: Study, teachers: _Teachers, requirements: StudentRequirements, dataset: Dataset
+) -> tuple[float, float]:
+    """Predict the seconds to train all teachers, and to answer for a view, if methods need it."""
+    both = [
+        teacher_seconds(settings, network, requirements, dataset) for settings, network in teachers
+    ]
+    training = sum(training for training, _ in both)
+    if Needs.LOGITS not in needs_of(study):
+        return training, 0.0
+    return training, sum(view for _, view in both)
 
 
 def _draws(

@@ -17,7 +17,7 @@ from search.tuner.learners import recipe_of
 
 # Settings that two studies must share, besides data and teacher by their hashes.
 _SHARED = (
-    *("seed", "data.image_size", "data.train_images", "data.shift", "data.flip", "search.views"),
+    *("seed", "data.image_size", "data.train_images", "data.augment", "search.views"),
     "budget.target",
 )
 

@@ -16,7 +16,8 @@ import torch
 
 from search.config.study import Study
 from search.data.dataset import Dataset
-from search.data.views import View
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import Views
 from search.errors import DiskError, StoreError, StoreUnavailable
 from search.export.exporting import export_student
 from search.files.atomic import CHECKSUMS, file_written_whole, written_whole
@@ -200,7 +201,7 @@ def test_fault_08_soft_targets_without_room_are_an_error_and_no_crash(
     stripes: Dataset, tmp_path: Path
 ) -> None:
     teacher = Teacher("none", torch.nn.Identity(), "none", "cpu")
-    views = [View(number=number, seed=0, shift=0.0, flip=False) for number in range(100)]
+    views = Views(seed=0, augmentation=Augmentation(), count=100)
     with small_disk(tmp_path / "disk", "size=64k") as disk:
         with pytest.raises(DiskError, match=rf"{disk.path}/soft_targets can't be written"):
             soft_targets(teacher, stripes, views, cache=FolderStore.of(disk.path), progress=print)

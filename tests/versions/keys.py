@@ -26,7 +26,7 @@ from spaces.recipe import Recipe
 from spaces.training.standard import Standard
 from tests.versions.problem import VIEWS, dataset, recipe, requirements, teacher_context
 
-LINEAGE = Lineage(data="noise", views="two", teacher="teacher", device="cpu", metric="accuracy")
+LINEAGE = Lineage(data="noise", views=VIEWS, teacher="teacher", device="cpu", metric="accuracy")
 
 
 def all_keys() -> dict[str, str]:

@@ -13,7 +13,8 @@ from search.config.student_spec import StudentRequirements
 from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo, Dataset, PartSizes
 from search.data.parts import MemoryPart
-from search.data.views import View
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import Views
 from search.files.filestore import FolderStore
 from search.objectives.budget import Budget
 from search.objectives.metrics import ACCURACY
@@ -37,7 +38,8 @@ Numbers = dict[str, list[float]]
 CLASSES = 3
 SIZE = 32
 SHAPE = (1, SIZE, SIZE)
-VIEWS = tuple(View(number=number, seed=0, shift=0.1, flip=True) for number in range(2))
+AUGMENTATION = Augmentation(shift=0.1, flip=True)
+VIEWS = Views(seed=0, augmentation=AUGMENTATION, count=2)
 # Trained where results are compared: no kink, and no largest of a few, turns rounding into more.
 SMOOTH = "test_vit"
 # Plain steps: where gradients are next to nothing, others move a weight by how it was rounded.
@@ -98,8 +100,7 @@ def dataset() -> Dataset:
         image_size=SIZE,
         mean=(0.5,),
         std=(0.25,),
-        shift=0.1,
-        flip=True,
+        augmentation=AUGMENTATION,
         digest="noise",
         sizes=PartSizes(training=24, validation=6, test=6),
     )
@@ -154,7 +155,7 @@ def context(folder: Path) -> StudyContext:
         claim=Claim(FolderStore.of(folder), hold=""),
         origin={},
         lineage=Lineage(
-            data="noise", views="two", teacher="teacher", device="cpu", metric="accuracy"
+            data="noise", views=VIEWS, teacher="teacher", device="cpu", metric="accuracy"
         ),
         stages=StageCache(folder, limit_bytes=0),
     )

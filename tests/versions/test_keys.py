@@ -63,7 +63,7 @@ FROM_METHODS: Mapping[type[Method], set[str]] = {
 FROM_STAGES: Mapping[str, set[str]] = {
     "search.config.student_spec.VERSION": STUDENTS | COSTS,
     "search.data.images.VERSION": STUDENTS | {"teacher", "logits", "data"},
-    "search.data.views.VERSION": STUDENTS | {"teacher", "logits"},
+    "search.data.views.rendering.VERSION": STUDENTS | {"teacher", "logits"},
     "search.data.parts.VERSION": STUDENTS | {"teacher", "logits"},
     "search.data.prepare.VERSION": {"data"},  # of whose name the others are made
     "search.training.trainer.VERSION": STUDENTS | {"teacher"},

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import ArrayPictures
 from search.data.prepare import prepare
 from search.data.preprocess import ORIENTATION
-from search.data.views import View, crops_of, resize_batch, view_of
+from search.data.views.augmentation import LEVELS, Augmentation
+from search.data.views.crops import crops_of
+from search.data.views.rendering import finished, resize_batch, view_of
+from search.data.views.view import View
 from search.files.filestore import FolderStore
 from search.teachers.adapters import AdaptedTeacher, Ensemble
 from search.teachers.finetune import trained
-from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.logits_cache import soft_targets
 from search.teachers.teacher import Teacher
 from search.training.distiller import Distiller
 from search.training.ema import MovingAverage
@@ -56,7 +60,7 @@ def _images(_: Path) -> Numbers:
     modes["transparent"] = Image.fromarray(np.dstack([noise, noise[..., :1]]))
     modes["turned"] = Image.fromarray(noise)
     modes["turned"].getexif()[ORIENTATION] = 6
-    (crop,) = crops_of(torch.tensor([3]), VIEWS[1])
+    (crop,) = crops_of(torch.tensor([3]), VIEWS.in_epoch(1), size=7)
     found: Numbers = {}
     for name, image in modes.items():
         file = io.BytesIO()
@@ -70,14 +74,20 @@ def _images(_: Path) -> Numbers:
 
 def _views(_: Path) -> Numbers:
     given, indices = torch.from_numpy(pixels(6)), torch.arange(6) + 40
-    view = View(number=3, seed=5, shift=0.2, flip=True)
-    crops = [[one.height, one.width, one.down, one.right] for one in crops_of(indices, view)]
-    return {
-        "views": numbers(view_of(given, indices, view).double()),
-        "crops": numbers(crops),
-        "flips": [int(one.flip) for one in crops_of(indices, view)],
+    shifted = View(3, 5, Augmentation(shift=0.2, flip=True))
+    found: Numbers = {
+        "views": numbers(view_of(given, indices, shifted).double()),
         "resized": numbers(resize_batch(given, 20).double()),
     }
+    for level in LEVELS:
+        knobs = {"rotation": 10.0} if level == "standard" else {}
+        augmentation = Augmentation.of_level(level, may_flip=True, knobs=knobs)
+        view = View(3, 5, augmentation)
+        crops = [astuple(one) for one in crops_of(indices, view, size=SIZE)]
+        found[f"{level} view"] = numbers(view_of(given, indices, view, size=24).double())
+        found[f"{level} finished"] = numbers(finished(given, indices, view).double())
+        found[f"{level} crops"] = numbers([[part or 0.0 for part in crop] for crop in crops])
+    return found
 
 
 def _batches(_: Path) -> Numbers:
@@ -93,7 +103,9 @@ def _batches(_: Path) -> Numbers:
         ("streamed", streamed),
         ("both", JoinedPart(held, streamed)),
     ):
-        batches = list(part.batches(4, order=order % len(part), view=VIEWS[1], drop_last=True))
+        batches = list(
+            part.batches(4, order=order % len(part), view=VIEWS.in_epoch(1), drop_last=True)
+        )
         shown = torch.cat([normalize(one.images, (0.4,), (0.3,)) for one in batches])
         found[name] = numbers(shown)
         found[f"{name} labels"] = [int(label) for one in batches for label in one.labels]
@@ -202,14 +214,14 @@ def _logits(folder: Path) -> Numbers:
     cache = FolderStore.of(folder)
     kept = soft_targets(teacher, dataset(), VIEWS, cache=cache, progress=lambda said: None)
     return {
-        f"view {view.number}": numbers(open_soft_targets(kept).of(view, torch.arange(24)))
-        for view in VIEWS
+        f"view {view.number}": numbers(kept.of(view, torch.arange(24)))
+        for view in map(VIEWS.in_epoch, range(2))
     }
 
 
 STAGES: Mapping[str, Callable[[Path], Numbers]] = {
     "search.data.images.VERSION": _images,
-    "search.data.views.VERSION": _views,
+    "search.data.views.rendering.VERSION": _views,
     "search.data.parts.VERSION": _batches,
     "search.data.prepare.VERSION": _prepared,
     "search.training.trainer.VERSION": _trained,

@@ -24,7 +24,7 @@ import pytest
 from dashboard.launch import server_command, server_environment
 from search.config.presets import preset_text
 from search.data.dataset import Dataset
-from search.data.views import View
+from search.data.views.view import Views
 from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
 from search.objectives.predictions import Predictions
 from search.pipeline.trial import finish, run_trial
@@ -79,7 +79,7 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def served(
-    tmp_path_factory: pytest.TempPathFactory, stripes: Dataset, views: tuple[View, ...]
+    tmp_path_factory: pytest.TempPathFactory, stripes: Dataset, views: Views
 ) -> Iterator[Served]:
     """The dashboard, as it is served from some other folder."""
     folder = tmp_path_factory.mktemp("served")
@@ -125,7 +125,7 @@ def _serving(url: str, folder: Path) -> Iterator[Served]:
         server.wait(60)
 
 
-def _add_stripes(store: Store, dataset: Dataset, views: tuple[View, ...], artifacts: Path) -> None:
+def _add_stripes(store: Store, dataset: Dataset, views: Views, artifacts: Path) -> None:
     """Students that were trained for seconds, their teacher's predictions and the images beside."""
     labels = dataset.validation.labels
     # A teacher that takes every fifth image for another class.

@@ -101,7 +101,9 @@ def test_fault_39_plan_tells_augmentation_unused_files_and_warnings(
     plan = json.loads(retort("plan", str(file), "--json").stdout)
     assert plan["unused"] == {".heic": 1}
     assert "mirrored at random" in plan["augmentation"]
-    assert any(naming("'left'", "'right'", "data.flip").search(line) for line in plan["warnings"])
+    assert any(
+        naming("'left'", "'right'", "data.augment.flip").search(line) for line in plan["warnings"]
+    )
     shown = " ".join(retort("plan", str(file)).stdout.split())
     assert naming("mirrored at random", "1 .heic", "'left'", "10%").search(shown)
 

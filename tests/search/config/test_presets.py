@@ -55,8 +55,8 @@ def test_a_preset_is_sound_and_says_what_it_is_for(name: str, tmp_path: Path) ->
     assert study.budget.limits()
     assert len(student_models(study)) > 3
     assert preset_summary(name).endswith(".")
-    assert study.data.flip is not None
-    assert re.search(r"^  flip: (true|false) +# \w+", preset_text(name), re.MULTILINE)
+    assert study.data.augment.flip is not None
+    assert re.search(r"^    flip: (true|false) +# \w+", preset_text(name), re.MULTILINE)
 
 
 def test_the_students_for_phones_are_small_as_timm_counts(tmp_path: Path) -> None:

@@ -412,3 +412,44 @@ KEYS = (
 @given(key=st.sampled_from(KEYS.split()) | st.text(), value=PIECES | st.text())
 def test_fuzz_an_override_is_taken_or_refused(folder: Path, key: str, value: str) -> None:
     _load_or_refuse(folder, STUDY.encode(), f"{key}={value}")
+
+
+@pytest.mark.parametrize(
+    ("written", "knobs"),
+    [
+        ("", {"level": "light"}),
+        ("  augment: strong\n", {"level": "strong"}),
+        ("  augment: none\n", {"level": "none"}),
+        ("  augment: {level: standard, scale: [0.5, 1], flip: false}\n", {"scale": [0.5, 1]}),
+        # As version 0.2 wrote them.
+        ("  shift: 0.2\n  flip: false\n", {"level": "light", "shift": 0.2, "flip": False}),
+        ("  flip: true\n", {"shift": None, "flip": True}),
+    ],
+)
+def test_an_augmentation_is_a_level_and_knobs(
+    path: Path, written: str, knobs: dict[str, object]
+) -> None:
+    path.write_text(STUDY.replace("  source: digits\n", f"  source: digits\n{written}"))
+    study = load_study(path)
+    found = study.data.augment.model_dump()
+    assert {key: found[key] for key in knobs} == knobs
+    stored = study_from_dict(json.loads(json.dumps(dump_study(study))))
+    assert stored.data == study.data
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("  augment: wild\n", "data.augment.level"),
+        ("  augment: {scale: [0, 1]}\n", "data.augment.scale"),
+        ("  augment: {scale: [1, 0.5]}\n", "scale"),
+        ("  augment: {ratio: [0.5]}\n", "data.augment.ratio"),
+        ("  augment: {rotation: 200}\n", "data.augment.rotation"),
+        ("  augment: {magnitude: 5}\n", "policy: rand"),
+        ("  augment: {policy: auto}\n", "data.augment.policy"),
+        ("  shift: 0.1\n  augment: light\n", "shift"),
+    ],
+)
+def test_an_impossible_augmentation_is_named(path: Path, written: str, named: str) -> None:
+    text = STUDY.replace("  source: digits\n", f"  source: digits\n{written}")
+    assert naming(named).search(complaint(path, text))

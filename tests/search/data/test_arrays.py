@@ -27,7 +27,7 @@ def ten_labels(number: int) -> np.ndarray:
 def test_digits_need_no_file(prepared):
     data = prepared(source="digits", image_size=16)
     assert len(data.info.classes) == 10
-    assert (data.info.channels, data.info.flip) == (1, False)
+    assert (data.info.channels, data.info.augmentation.flip) == (1, False)
     assert sum(vars(data.info.sizes).values()) == 1797
     assert next(data.test.batches(5)).images.shape == (5, 1, 16, 16)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from search.data.dataset import DataInfo, PartSizes, normalize
+from search.data.views.augmentation import Augmentation
 
 
 def test_information_survives_json():
@@ -14,8 +15,7 @@ def test_information_survives_json():
         image_size=8,
         mean=(0.1, 0.2, 0.3),
         std=(1.0, 2.0, 3.0),
-        shift=0.1,
-        flip=True,
+        augmentation=Augmentation(shift=0.1, flip=True, scale=(0.5, 1.0)),
         digest="0f",
         sizes=PartSizes(training=3, validation=2, test=1),
         corrupt=("a.png",),

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image
 
 from search.data.images import decode, load_image, square
 from search.data.preprocess import ORIENTATION, upright
-from search.data.views import Crop
+from search.data.views.crops import Crop
 from search.errors import DataError
 from tests.messages import naming
 
@@ -264,13 +265,42 @@ def test_resizing_is_torchvisions_resize_and_centre_crop():
     assert np.abs(difference).max() <= 1
 
 
-def test_a_crop_without_shift_is_the_centre_square():
+CENTRE = Crop(area=None, ratio=1, top=0, left=0, down=0, right=0, flip=False)
+CORNER = Crop(area=0.25, ratio=1, top=1, left=0, down=0, right=0, flip=False)
+
+
+def test_a_crop_without_changes_is_the_centre_square():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 11), dtype=np.uint8)
     image = Image.fromarray(pixels)
-    mirrored = square(image, 8, Crop(1, 1, 0, 0, flip=True))
+    mirrored = square(image, 8, replace(CENTRE, flip=True))
     assert np.array_equal(mirrored[:, :, ::-1], square(image, 8))
 
 
-@pytest.mark.parametrize("crop", [Crop(0.5, 1, 0.9, -0.9, flip=False), Crop(1, 0.01, -1, 1, True)])
-def test_a_crop_stays_inside_the_image(crop):
-    assert (square(Image.new("L", (13, 9), 50), 8, crop) == 50).all()
+def test_a_crop_is_a_share_of_the_image_at_its_place():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 12), dtype=np.uint8)
+    # 24 of 96 pixels, as high as wide, at the lower left.
+    assert CORNER.box(12, 8) == (0, 3, 5, 5)
+    assert np.array_equal(square(Image.fromarray(pixels), 5, CORNER)[0], pixels[3:8, :5])
+
+
+def test_a_moved_crop_sees_the_image_and_beyond_it_its_reflection():
+    pixels = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    moved = replace(CENTRE, right=0.5, down=-0.25)
+    found = square(Image.fromarray(pixels), 4, moved)[0]
+    assert np.array_equal(found[:, :4], pixels[[1, 0, 1, 2]][:, 4:8])
+    far = square(Image.fromarray(pixels), 4, replace(CENTRE, right=1.0))[0]
+    assert np.array_equal(far, pixels[:, [6, 7, 6, 5]])
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [
+        replace(CENTRE, right=0.9, down=-0.9),
+        replace(CORNER, ratio=100.0),
+        replace(CORNER, area=1e-6),
+    ],
+)
+def test_any_crop_of_any_image_has_its_colour(crop):
+    for size in ((13, 9), (1, 50), (1, 1)):
+        assert (square(Image.new("L", size, 50), 8, crop) == 50).all()
+        assert (square(Image.new("RGB", size, (50, 50, 50)), 8, crop) == 50).all()

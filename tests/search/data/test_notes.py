@@ -6,7 +6,8 @@ import pytest
 
 from search.data.chirality import chiral_names
 from search.data.dataset import DataInfo, Dataset
-from search.data.notes import augmentation_text, notes, warnings
+from search.data.notes import notes, warnings
+from search.data.views.augmentation import Augmentation
 from tests.messages import naming
 
 
@@ -30,21 +31,28 @@ def test_names_of_sides_and_characters_are_chiral(classes: tuple[str, ...], chir
     assert len(chiral_names(classes)) == chiral
 
 
+FLIPPED = Augmentation(flip=True)
+
+
 @pytest.fixture
 def info(stripes: Dataset) -> DataInfo:
-    return replace(stripes.info, classes=("left", "right", "ahead"), flip=True)
+    return replace(stripes.info, classes=("left", "right", "ahead"), augmentation=FLIPPED)
 
 
 def test_chiral_classes_are_told_while_images_are_mirrored(info: DataInfo) -> None:
-    assert any(naming("data.flip", 2, 3, "'left'").search(line) for line in warnings(info))
-    assert warnings(replace(info, flip=False)) == ()
+    assert any(naming("data.augment.flip", 2, 3, "'left'").search(line) for line in warnings(info))
+    assert warnings(replace(info, augmentation=Augmentation(shift=0.1))) == ()
     assert warnings(replace(info, classes=("ant", "bee", "cat"))) == ()
 
 
 def test_the_augmentation_that_is_on_is_told(info: DataInfo) -> None:
     for flip in (True, False):
         for shift in (0.0, 0.25):
-            text = augmentation_text(replace(info, flip=flip, shift=shift))
-            assert ("mirrored at random" in text) is flip
-            assert ("25%" in text) is (shift > 0)
-            assert any(text in line for line in notes(replace(info, flip=flip, shift=shift)))
+            augmentation = Augmentation(flip=flip, shift=shift)
+            told = [
+                line
+                for line in notes(replace(info, augmentation=augmentation))
+                if "data.augment" in line
+            ]
+            assert ("mirrored at random" in told[0]) is flip
+            assert ("25%" in told[0]) is (shift > 0)

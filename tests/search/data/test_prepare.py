@@ -9,12 +9,14 @@ import torch
 
 from search.config.study import DataSettings
 from search.data.prepare import open_dataset, prepare
-from search.data.views import View, view_of
+from search.data.views.augmentation import Augmentation
+from search.data.views.rendering import view_of
+from search.data.views.view import View
 from search.errors import DataError
 from search.files.filestore import FolderStore
 from tests.messages import naming
 
-VIEW = View(number=0, seed=0, shift=0.25, flip=True)
+VIEW = View(0, 0, Augmentation(shift=0.25, flip=True))
 WAYS = pytest.mark.parametrize("in_memory", ["1MB", "1B"], ids=["in memory", "streamed"])
 
 
@@ -232,7 +234,7 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path, prepared, folder):
 
 
 def test_views_flip_as_the_source_allows_or_as_told(prepared, folder):
-    assert prepared(source="folder", path=folder).info.flip is True
-    assert prepared(source="folder", path=folder, flip=False).info.flip is False
-    assert prepared(source="digits").info.flip is False
-    assert prepared(source="digits", flip=True).info.flip is True
+    assert prepared(source="folder", path=folder).info.augmentation.flip is True
+    assert prepared(source="folder", path=folder, flip=False).info.augmentation.flip is False
+    assert prepared(source="digits").info.augmentation.flip is False
+    assert prepared(source="digits", flip=True).info.augmentation.flip is True

@@ -13,14 +13,15 @@ from search.config.study import DataSettings, Study
 from search.data.dataset import NO_LABEL, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import View, Views
 from search.errors import BadInput, DataError
 from search.files.filestore import FolderStore
 from search.pipeline.checks import check_study
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
-from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.logits_cache import soft_targets
 from search.teachers.teacher import Teacher
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
@@ -88,7 +89,7 @@ def test_images_to_learn_from_come_in_the_order_asked_for_from_both_parts(
 ) -> None:
     both = _prepared(stripes_file, unlabelled, tmp_path, in_memory=in_memory)
     learned = for_learning(both, by_labels=False).training
-    view = View(number=1, seed=0, shift=0.1, flip=False)
+    view = View(1, 0, Augmentation(shift=0.1))
     training = len(both.training)
     assert len(learned) == training + IMAGES
     order = torch.randperm(len(learned), generator=torch.Generator().manual_seed(0))
@@ -160,24 +161,22 @@ def test_a_study_that_opens_no_method_without_labels_is_refused(
 def test_label_free_learns_from_them_by_the_teachers_logits_for_them(
     both: Dataset,
     schooled: nn.Module,
-    views: tuple[View, ...],
+    views: Views,
     context: StudyContext,
     recipe,
     tmp_path: Path,
 ) -> None:
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
-    folder = soft_targets(
+    targets = soft_targets(
         teacher, both, views, cache=FolderStore.of(tmp_path / "soft"), progress=lambda _: None
     )
-    targets = open_soft_targets(folder)
     training = len(both.training)
-    assert targets.logits.shape == (1, len(views), training + IMAGES, 3)
     assert both.unlabelled is not None
-    (batch,) = both.unlabelled.batches(IMAGES, view=views[1])
+    (batch,) = both.unlabelled.batches(IMAGES, view=views.in_epoch(1))
     with torch.inference_mode():
         live = schooled(normalize(batch.images, both.info.mean, both.info.std))
     assert torch.allclose(
-        targets.of(views[1], batch.indices + training)[0], live, rtol=1e-3, atol=2e-3
+        targets.of(views.in_epoch(1), batch.indices + training)[0], live, rtol=1e-3, atol=2e-3
     )
 
     asked: list[int] = []

@@ -18,7 +18,7 @@ from search.data.images import load_image
 from search.data.parts import StreamedPart
 from search.data.pictures import FilePictures
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.view import Views
 from search.export.exporting import export_student, load
 from search.export.formats import ExportFormat
 from search.export.loading_snippet import snippet
@@ -126,7 +126,7 @@ def _prepared(files: Path, cache: Path, *, in_memory: str) -> Dataset:
 
 
 @pytest.fixture
-def context(held: Dataset, views: tuple[View, ...], tmp_path: Path) -> StudyContext:
+def context(held: Dataset, views: Views, tmp_path: Path) -> StudyContext:
     """In place of the task on stripes: the same on files, with three channels."""
     grey = task_in(tmp_path, held, views)
     return replace(grey, requirements=replace(grey.requirements, channels=3))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from search.data.views.augmentation import Augmentation
 from search.evaluation.artifact import read_provenance
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.export.exporting import export_student
@@ -208,7 +209,8 @@ def test_fault_39_the_card_says_how_images_were_changed_and_which_were_not_used(
 ) -> None:
     report = _report(*tested())
     assert "never mirrored" in model_card(report)
-    data = replace(report.data, flip=True, unused=((".heic", 7), ("in a|b/, which is no part", 2)))
+    unused = ((".heic", 7), ("in a|b/, which is no part", 2))
+    data = replace(report.data, augmentation=Augmentation(flip=True), unused=unused)
     card = model_card(replace(report, provenance=replace(report.provenance, data=data)))
     assert "mirrored at random" in card
     assert "7 .heic, 2 in a\\|b/, which is no part." in card

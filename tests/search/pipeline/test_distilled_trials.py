@@ -12,7 +12,7 @@ from search.files.filestore import FolderStore
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
-from search.teachers.logits_cache import open_soft_targets, soft_targets
+from search.teachers.logits_cache import soft_targets
 from search.teachers.teacher import Teacher
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
@@ -31,14 +31,14 @@ def taught(context: StudyContext, schooled: nn.Module, tmp_path: Path) -> StudyC
     """The task with a teacher that knows the stripes: its cached logits, and itself."""
     schooled = copy.deepcopy(schooled).requires_grad_(requires_grad=False)
     teacher = Teacher("schooled", schooled, "schooled", "cpu")
-    folder = soft_targets(
+    targets = soft_targets(
         teacher,
         context.dataset,
         context.views,
         cache=FolderStore.of(tmp_path / "cache"),
         progress=lambda _: None,
     )
-    return replace(context, targets=open_soft_targets(folder).of, teachers=lambda: (schooled,))
+    return replace(context, targets=targets.of, teachers=lambda: (schooled,))
 
 
 def _run(context: StudyContext, recipe, **methods: object) -> Outcome:

@@ -36,7 +36,7 @@ def test_a_clusters_driver_without_a_gpu_prepares_trials_that_have_one(
     assert spec.device == spec.lineage.device == "cuda"
     assert teacher.cost["size_bytes"] > 0
     assert any(naming("GPU", "cluster").search(said) for said in recorder.said)
-    facts = ("augmentation", "mirrored at random", "data.flip")
+    facts = ("augmentation", "mirrored at random", "data.augment")
     assert any(naming(*facts).search(said) for said in recorder.noted)
     assert any(naming("not used", "nothing").search(said) for said in recorder.noted)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from search.data.views.augmentation import Augmentation
+from search.data.views.view import Views
 from search.evaluation.artifact import load_network
 from search.files.atomic import CHECKSUMS
 from search.objectives.goal import DEFAULT_GOAL
@@ -19,6 +21,7 @@ from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import EpochRecord, Measurement, Outcome, StageRecord, TrialState
 from search.tuner.pinning import FrontierPins
+from spaces.axes.distillation import Distillation
 from spaces.axes.pruning import CutSide
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
@@ -30,7 +33,8 @@ from spaces.training.standard import Standard
 
 NewRecipe = Callable[..., Recipe]
 
-LINEAGE = Lineage(data="d", views="v", teacher="t", device="cpu", metric=ACCURACY.name)
+VIEWS = Views(seed=0, augmentation=Augmentation(), count=4)
+LINEAGE = Lineage(data="d", views=VIEWS, teacher="t", device="cpu", metric=ACCURACY.name)
 
 
 def _stage(numbers: int = 4) -> Stage:
@@ -144,11 +148,23 @@ def test_the_key_tells_all_that_a_training_follows_from(recipe: NewRecipe) -> No
         LINEAGE.training_key(recipe(distillation=SoftTargets()), 0),
         *(
             replace(LINEAGE, **{name: "other"}).training_key(plain, 0)
-            for name in ("data", "views", "device")
+            for name in ("data", "device")
         ),
+        replace(LINEAGE, views=replace(VIEWS, seed=1)).training_key(plain, 0),
         replace(LINEAGE, metric=BALANCED_ACCURACY.name).training_key(plain, 0),
     ]
     assert len({key, *others}) == len(others) + 1
+
+
+def test_the_number_of_views_counts_where_epochs_repeat_cached_ones(recipe: NewRecipe) -> None:
+    def key(count: int, epochs: int, distillation: Distillation) -> str:
+        lineage = replace(LINEAGE, views=replace(VIEWS, count=count))
+        short = recipe(training=Standard(epochs=epochs), distillation=distillation)
+        return lineage.training_key(short, 0)
+
+    assert key(4, 6, SoftTargets()) != key(5, 6, SoftTargets())
+    assert key(4, 4, SoftTargets()) == key(5, 4, SoftTargets())
+    assert key(4, 6, Labels()) == key(5, 6, Labels())
 
 
 def test_what_comes_later_does_not_change_the_key(recipe: NewRecipe) -> None:

@@ -31,7 +31,7 @@ from search.teachers.class_order import (
     sorted_order,
     stated_names,
 )
-from search.teachers.logits_cache import logits_key, open_soft_targets, soft_targets
+from search.teachers.logits_cache import logits_key, soft_targets
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import Teacher, prepare_teacher
@@ -109,7 +109,7 @@ def test_fault_40_the_key_puts_every_output_in_the_datas_order(
     assert naming("accuracy", "100.00%").search(said[-1])
     cache = FolderStore.of(tmp_path / "cache")
     kept = soft_targets(teacher, stripes, views, cache=cache, progress=print)
-    taught = open_soft_targets(kept).of(views[0], torch.arange(len(stripes.training)))
+    taught = kept.of(views.in_epoch(0), torch.arange(len(stripes.training)))
     assert (taught[0].argmax(dim=1).numpy() == stripes.training.labels).mean() > 0.95
     members = [TeacherSettings(model="test_resnet", **settings)]
     (opened,) = open_teachers(

@@ -18,7 +18,7 @@ from search.evaluation.artifact import Provenance, write_student
 from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
-from search.teachers.saved_teacher import open_teachers, save_teacher
+from search.teachers.saved_teacher import check_members_features, open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
 from spaces.features import features_of, maps_alone
@@ -76,6 +76,7 @@ def saved(stripes: Dataset, tmp_path: Path) -> Callable[..., tuple[tuple[nn.Modu
         )
         settings = [TeacherSettings(**member) for member in members]  # type: ignore[arg-type]
         teacher = prepare_teacher(settings, room)
+        check_members_features(teacher, stripes.info)
         return teacher.members, save_teacher(teacher, settings, stripes.info, cache=room.cache)
 
     return save

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from search.data.dataset import Dataset, normalize
-from search.data.views import View
+from search.data.views.view import View, Views
 from search.errors import TrialError
 from search.objectives.metrics import ACCURACY, AGREEMENT
 from search.records import EpochRecord
@@ -32,7 +32,7 @@ def _linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 3))
 
 
-def _course(views: tuple[View, ...], **changes: object) -> TrainingPlan:
+def _course(views: Views, **changes: object) -> TrainingPlan:
     plan = TrainingPlan(
         stage="distil",
         training=Standard(epochs=3, batch_size=32, learning_rate=1e-3),
@@ -50,9 +50,7 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> list[Epo
     return list(train(network, dataset, plan))
 
 
-def test_the_loss_falls_and_each_epoch_is_reported(
-    stripes: Dataset, views: tuple[View, ...]
-) -> None:
+def test_the_loss_falls_and_each_epoch_is_reported(stripes: Dataset, views: Views) -> None:
     points = _curve(_linear(), stripes, _course(views))
     assert [(point.stage, point.epoch) for point in points] == [
         ("distil", 0),
@@ -64,7 +62,7 @@ def test_the_loss_falls_and_each_epoch_is_reported(
 
 
 def test_the_reported_score_is_the_metric_of_the_validation_images(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     network = _linear()
     points = _curve(network, stripes, _course(views))
@@ -76,7 +74,7 @@ def test_the_reported_score_is_the_metric_of_the_validation_images(
     assert point.score == np.mean(found.classes == 0)
 
 
-def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[View, ...]) -> None:
+def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: Views) -> None:
     weights = []
     for seed in (0, 0, 1):
         network = nn.Sequential(_linear(), nn.Dropout(0.5))
@@ -86,9 +84,7 @@ def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: tuple[Vie
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_training_goes_no_further_than_it_is_asked_to(
-    stripes: Dataset, views: tuple[View, ...]
-) -> None:
+def test_training_goes_no_further_than_it_is_asked_to(stripes: Dataset, views: Views) -> None:
     network = _linear()
     curve = train(network, stripes, _course(views))
     next(curve)
@@ -97,9 +93,7 @@ def test_training_goes_no_further_than_it_is_asked_to(
     assert torch.equal(network[1].weight, after_one)
 
 
-def test_fault_09_a_loss_that_is_not_finite_ends_the_trial(
-    stripes: Dataset, views: tuple[View, ...]
-) -> None:
+def test_fault_09_a_loss_that_is_not_finite_ends_the_trial(stripes: Dataset, views: Views) -> None:
     network = _linear()
     with torch.no_grad():
         network[1].weight.fill_(1e38)
@@ -121,7 +115,7 @@ class _Cliff(Distillation):
 
 
 def test_weights_that_become_infinite_in_the_last_step_end_the_trial(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     plan = _course(
         views,
@@ -151,7 +145,7 @@ class _Notebook(Distillation):
 
 
 def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     asked: list[tuple[int, list[int]]] = []
 
@@ -169,6 +163,23 @@ def test_each_epoch_asks_for_the_logits_of_its_own_view_and_images(
         assert batch.labels.tolist() == stripes.training.labels[indices].tolist()
 
 
+@pytest.mark.parametrize("options", [{}, {"mixup": 0.8, "erasing": 1.0}], ids=["plain", "mixed"])
+def test_a_live_teacher_answers_for_the_very_images_of_the_step(
+    options: dict[str, float], stripes: Dataset, views: Views
+) -> None:
+    student, teacher, recorder = _Witness(), _Witness(), _Notebook()
+    training = Standard(batch_size=32, **options)  # type: ignore[arg-type]
+    live = views.endless()
+    plan = _course(live, distillation=recorder, teachers=(teacher,), training=training)
+    _curve(student, stripes, plan)
+    shown = [images for images in student.seen if len(images) == 32]
+    assert len(recorder.batches) == len(shown)  # type: ignore[attr-defined]
+    for images, batch in zip(shown, recorder.batches, strict=True):  # type: ignore[attr-defined]
+        with torch.no_grad():
+            assert torch.allclose(batch.teacher, teacher.network(images), atol=1e-6)
+        assert not batch.members.requires_grad
+
+
 @dataclass(frozen=True)
 class _Clock(Distillation):
     """Takes down how far the training is."""
@@ -183,7 +194,7 @@ class _Clock(Distillation):
 
 
 def test_each_step_is_told_the_share_of_the_training_that_it_completes(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     _Clock.noted.clear()
     plan = _course(views, distillation=_Clock(), epochs=2)
@@ -193,7 +204,7 @@ def test_each_step_is_told_the_share_of_the_training_that_it_completes(
 
 
 def test_several_teachers_are_given_each_and_as_their_mean_prediction(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     generator = torch.Generator().manual_seed(0)
 
@@ -223,7 +234,7 @@ class _Witness(nn.Module):
 
 
 def test_each_epoch_shows_its_view_of_every_image_in_another_order(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     asked: list[Tensor] = []
 
@@ -236,23 +247,19 @@ def test_each_epoch_shows_its_view_of_every_image_in_another_order(
     plan = _course(views, training=training, distillation=_Notebook(), targets=targets)
     _curve(witness, stripes, plan)
     for epoch, (indices, seen) in enumerate(zip(asked, witness.seen, strict=True)):
-        view = views[epoch % 2]
+        view = views.in_epoch(epoch)
         (batch,) = stripes.training.batches(168, order=indices, view=view)
         assert torch.equal(seen, normalize(batch.images, stripes.info.mean, stripes.info.std))
         assert sorted(indices.tolist()) == list(range(168))
     assert not torch.equal(asked[0], asked[2])
 
 
-def test_a_batch_larger_than_the_data_is_the_data(
-    stripes: Dataset, views: tuple[View, ...]
-) -> None:
+def test_a_batch_larger_than_the_data_is_the_data(stripes: Dataset, views: Views) -> None:
     training = Standard(epochs=1, batch_size=4096, warmup_epochs=0)
     assert len(_curve(_linear(), stripes, _course(views, training=training, epochs=1))) == 1
 
 
-def test_trained_weights_are_laid_out_as_they_were(
-    stripes: Dataset, views: tuple[View, ...]
-) -> None:
+def test_trained_weights_are_laid_out_as_they_were(stripes: Dataset, views: Views) -> None:
     network = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 28 * 28, 3)
     )
@@ -287,7 +294,7 @@ def _always(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Checkpoint:
 def test_a_training_that_was_cut_off_ends_with_the_same_weights(
     options: dict[str, object],
     stripes: Dataset,
-    views: tuple[View, ...],
+    views: Views,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -310,7 +317,7 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights(
 def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
     damage: bytes | None,
     stripes: Dataset,
-    views: tuple[View, ...],
+    views: Views,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -322,7 +329,7 @@ def test_fault_12_a_damaged_checkpoint_starts_the_training_again(
 
 
 def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
-    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stripes: Dataset, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def narrow() -> nn.Module:
         torch.manual_seed(0)
@@ -334,7 +341,7 @@ def test_the_checkpoint_of_a_network_of_other_shapes_is_left_alone(
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_no_training(
-    stripes: Dataset, views: tuple[View, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stripes: Dataset, views: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     plan = _course(views, checkpoint=_always(tmp_path / "file" / "part", monkeypatch))
@@ -342,7 +349,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_no_training(
 
 
 def test_a_quick_training_writes_no_checkpoint(
-    stripes: Dataset, views: tuple[View, ...], tmp_path: Path
+    stripes: Dataset, views: Views, tmp_path: Path
 ) -> None:
     _curve(_linear(), stripes, _course(views, checkpoint=Checkpoint(tmp_path / "part")))
     assert not (tmp_path / "part").exists()
@@ -362,7 +369,7 @@ class _Recorded(FitNets):
 
 
 def test_what_a_method_learns_is_trained_with_the_student(
-    stripes: Dataset, views: tuple[View, ...], schooled: nn.Module
+    stripes: Dataset, views: Views, schooled: nn.Module
 ) -> None:
     network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
     plan = _course(views, distillation=_Recorded(), teachers=(schooled,))
@@ -374,7 +381,7 @@ def test_what_a_method_learns_is_trained_with_the_student(
 
 def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
     stripes: Dataset,
-    views: tuple[View, ...],
+    views: Views,
     schooled: nn.Module,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -390,7 +397,7 @@ def test_what_a_method_learns_goes_on_from_the_checkpoint_too(
     assert _curve(network(), stripes, plan) == points
 
 
-def _steps_of_sgd(dataset: Dataset, views: tuple[View, ...], **options: float) -> TrainingPlan:
+def _steps_of_sgd(dataset: Dataset, views: Views, **options: float) -> TrainingPlan:
     training = Standard(
         epochs=2, batch_size=56, optimizer="sgd", learning_rate=0.01, warmup_epochs=0, **options
     )
@@ -411,7 +418,7 @@ class _Diary(_Witness):
 
 
 def test_the_average_of_the_weights_is_what_was_trained_and_reported(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     plain, averaged = _Diary(), _Diary()
     _curve(plain, stripes, _steps_of_sgd(stripes, views))
@@ -430,7 +437,7 @@ def test_the_average_of_the_weights_is_what_was_trained_and_reported(
 
 
 def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
-    stripes: Dataset, views: tuple[View, ...]
+    stripes: Dataset, views: Views
 ) -> None:
     network = _linear()
     curve = train(network, stripes, _steps_of_sgd(stripes, views, ema=0.9))
@@ -441,7 +448,7 @@ def test_whoever_stops_asking_is_left_with_the_average_that_was_reported(
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_images_labels_and_predictions_are_mixed_alike(
-    kind: str, stripes: Dataset, views: tuple[View, ...]
+    kind: str, stripes: Dataset, views: Views
 ) -> None:
     asked: list[Tensor] = []
 
@@ -461,7 +468,7 @@ def test_images_labels_and_predictions_are_mixed_alike(
         assert learned.labels.shape == (56, 3)
         assert torch.allclose(learned.labels.sum(dim=1), torch.ones(56))
         assert torch.allclose(learned.teacher.softmax(dim=1), learned.labels, atol=1e-5)
-        view = views[step // 3 % 2]
+        view = views.in_epoch(step // 3)
         (batch,) = stripes.training.batches(56, order=indices, view=view)
         own = normalize(batch.images, stripes.info.mean, stripes.info.std)
         mixed += not torch.allclose(seen, own)
@@ -481,7 +488,7 @@ def test_images_labels_and_predictions_are_mixed_alike(
     ],
 )
 def test_a_student_learns_whatever_is_mixed_and_averaged(
-    options: dict[str, float], stripes: Dataset, views: tuple[View, ...]
+    options: dict[str, float], stripes: Dataset, views: Views
 ) -> None:
     torch.manual_seed(0)
     network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)

@@ -1,0 +1,1 @@
+"""Views: reproducible augmented images, which the teacher and every student see alike."""

@@ -1,0 +1,96 @@
+"""How many views there are: what the study states, the epochs, and the teacher's time."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search.config.study import Study
+from search.data.dataset import Dataset
+from search.pipeline.view_numbers import LEAST_VIEWS, repetition_warning, stated_views, views_within
+from search.teachers.teacher import Teacher
+from search.tuner import view_count
+from search.tuner.view_count import count_views
+from tests.messages import naming
+
+
+def _study(data: Path, *, views: object = "auto", epochs: object = 12, **more: object) -> Study:
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "npz", "path": data, "image_size": 32},
+            "teacher": {"model": "test_resnet", "train": {}},
+            "space": {
+                "student": {"timm": {"model": "test_resnet"}},
+                "training": {"standard": {"epochs": epochs, "batch_size": 16}},
+                "distillation": more.pop("methods", ["soft_targets", "labels"]),
+            },
+            "search": {"views": views, "trials": 2, **more},
+        }
+    )
+
+
+class _Slow(nn.Module):
+    """A teacher that takes a tenth of a second for each batch."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        time.sleep(0.1)
+        return torch.zeros(len(images), 3)
+
+
+SLOW = Teacher("slow", _Slow(), "slow", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("views", "epochs", "count"),
+    [
+        *((7, 12, 7), ("live", 12, None), ("auto", 12, 12)),
+        ("auto", {"low": 4, "high": 30, "log": True}, 30),
+        ("auto", [3, 9, 5], 9),
+    ],
+)
+def test_a_study_states_its_views(
+    views: object, epochs: object, count: int | None, stripes_file: Path
+) -> None:
+    assert stated_views(_study(stripes_file, views=views, epochs=epochs)) == count
+
+
+def test_the_teachers_share_of_the_time_limits_the_views(stripes_file: Path) -> None:
+    study = _study(stripes_file, epochs=50, teacher_share=0.2)
+    assert views_within(study, view_s=1.0, search_s=100.0) == 20
+    assert views_within(study, view_s=1.0, search_s=10_000.0) == 50
+    assert views_within(study, view_s=1.0, search_s=1.0) == LEAST_VIEWS
+    stated = _study(stripes_file, views=30, epochs=50)
+    assert views_within(stated, view_s=1.0, search_s=1.0) == 30
+
+
+def test_a_slow_teacher_answers_for_fewer_views_and_this_is_told(
+    stripes: Dataset, stripes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_count, "_NEGLIGIBLE_S", 0.0)
+    told: list[str] = []
+    study = _study(stripes_file, epochs=400, teacher_share=1e-6)
+    assert count_views(study, SLOW, stripes, log=told.append) == LEAST_VIEWS
+    assert naming(LEAST_VIEWS, 400, "search.teacher_share").search(told[0])
+
+
+def test_a_quick_teacher_answers_for_every_epoch(stripes: Dataset, stripes_file: Path) -> None:
+    assert count_views(_study(stripes_file, epochs=40), SLOW, stripes, log=pytest.fail) == 40
+
+
+def test_without_a_method_that_needs_logits_the_teacher_is_not_timed(
+    stripes: Dataset, stripes_file: Path
+) -> None:
+    study = _study(stripes_file, methods=["labels"])
+    refusing = Teacher("none", nn.Linear(1, 1), "none", "cpu")
+    assert count_views(study, refusing, stripes, log=pytest.fail) == 12
+
+
+def test_many_epochs_of_each_view_are_warned_of(stripes_file: Path) -> None:
+    study = _study(stripes_file, epochs=300)
+    assert naming(4, "75 epochs", "search.views").search(repetition_warning(study, 4) or "")
+    assert repetition_warning(study, 100) is None
+    assert repetition_warning(study, None) is None
+    assert repetition_warning(_study(stripes_file, epochs=300, methods=["labels"]), 4) is None
