@@ -36,7 +36,7 @@ class _Reduction:
         return self.name.partition(".")[0]
 
 
-def keep_resolution(network: nn.Module, example: Tensor) -> None:
+def keep_resolution(network: nn.Module, example: Tensor, *, pools: bool = False) -> None:
     """Set the first convolution's stride to one pixel, and remove the stem's pooling.
 
     Stems for ImageNet halve the resolution of images of 224 pixels once or twice. With images of
@@ -47,15 +47,19 @@ def keep_resolution(network: nn.Module, example: Tensor) -> None:
     Args:
         network: changed in place.
         example: one input, [1, channels, height, width].
+        pools: whether the stem keeps its pooling, which halves the resolution.
 
     Raises:
         ValueError: the network does not begin with such layers, or can't run without them.
     """
-    for layer in _stem(network, example):
-        if layer.is_pooling:
-            network.set_submodule(layer.name, nn.Identity())
-        else:
+    stem = _stem(network, example)
+    if pools and not (stem[-1].is_pooling and len(stem) > 1):
+        raise ValueError("its stem must have a pooling after the convolution, but has none")
+    for layer in stem:
+        if not layer.is_pooling:
             _set_stride_to_one(layer)
+        elif not pools:
+            network.set_submodule(layer.name, nn.Identity())
     _check_forward(network, example)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spaces.recipe import Recipe
 
 _UNFIT_STEM: tuple[type[Exception], ...] = (ValueError, *UNFIT)
-_SMALL = "small"
+_SMALL, _HALF = "small", "half"
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class Timm(Student):
     """A timm model by its name, with timm's pretrained weights or with random weights.
 
     `stem` is `original`, or `small` for images of up to about 64 pixels: the first convolution has
-    the stride 1, and no pooling follows it. A small stem multiplies the MACs by 4 to 16.
+    the stride 1, and no pooling follows it. A small stem multiplies the MACs by 4 to 16. `half`
+    keeps the pooling that follows in some networks, such as ResNets; it multiplies them by about 3.
     """
 
     name: ClassVar[str] = "timm"
     model: str = param("test_resnet", AnyName("timm model"))
     pretrained: bool = param(False, OneOf((False, True)))
-    stem: str = param("original", OneOf(("original", _SMALL)))
+    stem: str = param("original", OneOf(("original", _SMALL, _HALF)))
 
     @classmethod
     def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
@@ -83,16 +84,16 @@ class Timm(Student):
                 f"{self.model} must support images of {image_size} pixels, but fails: {error}. "
                 "Choose another model or image_size"
             ) from error
-        if self.stem == _SMALL:
+        if self.stem != "original":
             self._adapt_stem(network, torch.zeros(1, channels, image_size, image_size))
         return network
 
     def _adapt_stem(self, network: nn.Module, example: torch.Tensor) -> None:
         try:
-            keep_resolution(network, example)
+            keep_resolution(network, example, pools=self.stem == _HALF)
         except _UNFIT_STEM as error:
             raise ValueError(
-                f"{self.model} can't have a small stem: {error}. Set stem: original"
+                f"{self.model} can't have a {self.stem} stem: {error}. Set stem: original"
             ) from error
 
 

@@ -51,6 +51,21 @@ def test_a_small_stem_has_the_weights_and_keeps_the_resolution_that_the_original
         assert torch.equal(value, small.state_dict()[key])
 
 
+@pytest.mark.parametrize(
+    "model", [model for model, factor in BY_BEGINNING.items() if "net" in model and factor == 4]
+)
+def test_half_a_stem_gives_away_half_of_the_resolution(model: str) -> None:
+    original, half = _build(model, "original"), _build(model, "half")
+    assert _map_side(half) == pytest.approx(2 * _map_side(original), abs=1)
+    half.load_state_dict(original.state_dict())
+
+
+@pytest.mark.parametrize("model", ["test_efficientnet", "poolformer_s12"])
+def test_half_a_stem_needs_a_pooling(model: str) -> None:
+    with pytest.raises(ValueError, match=naming(model, "half", "pooling")):
+        _build(model, "half")
+
+
 def test_the_stem_of_a_resnet_is_that_of_its_variant_for_cifar() -> None:
     small = _build("resnet18", "small")
     assert small.conv1.stride == (1, 1)
