@@ -31,6 +31,26 @@ class TrialState(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class TrialKind(StrEnum):
+    """The purpose of a trial; the values are stored names."""
+
+    SEARCH = "search"  # a recipe that the sampler proposed, or a branch of it
+    FINAL = "final"  # a recipe of the search, trained for the final number of epochs
+    REFIT = "refit"  # the chosen final, trained on training and validation images together
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """The kind of a trial, and the number of the trial whose recipe it trains again, if any."""
+
+    kind: TrialKind
+    repeats: int | None = None
+
+
+IN_SEARCH = Purpose(TrialKind.SEARCH)
+"""The purpose of a trial of the search, which repeats no other."""
+
+
 Cost = Mapping[str, float]
 """The costs of a student, measured on its served file.
 
@@ -170,7 +190,9 @@ class TrialRecord:
     `number` counts from 0 within the study. `parent` is the number of the trial that trained the
     student; None if this trial trained it. `test` is the quality of its artifact on the test
     images, which the search never uses. `attempts` counts the starts: a trial starts again after an
-    interruption, or after its process died.
+    interruption, or after its process died. `repeats` is the number of the trial whose recipe this
+    trial trains again: of the search for a final, of the final for a refit; None in the search. A
+    refit has no quality on validation images, because it was trained on them.
     """
 
     study: str
@@ -184,6 +206,8 @@ class TrialRecord:
     test: Quality = field(default_factory=dict)
     parent: int | None = None
     attempts: int = 1
+    kind: TrialKind = TrialKind.SEARCH
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,11 +300,11 @@ class StudyRecord:
 
     `config` is the whole study as JSON values. `data_digest` is the digest of the prepared data;
     None in a study of an older version of retort. `elapsed_s` is the search time of all its runs
-    together. `lease` is the lease of the process that runs it; that process may have died.
+    together, and `finals_s` the time in which they trained finalists. `lease` is the lease of the process that runs it; that process may have died.
     `identity` distinguishes the study from all other studies in all stores; a copy of the store has
     the same identity. `claims` are the lease tokens with which the study claimed its artifacts
     folder. `activity` is what its run does now, such as `training the teacher: epoch 3 of 20`; None
-    while trials run. `failure` is why its last run failed; None if it did not fail.
+    while trials of the search run. `failure` is why its last run failed; None if it did not fail.
     """
 
     name: str
@@ -297,3 +321,4 @@ class StudyRecord:
     claims: tuple[str, ...] = ()
     activity: str | None = None
     failure: str | None = None
+    finals_s: float = 0.0

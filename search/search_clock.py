@@ -1,4 +1,4 @@
-"""The clock of a study's search time, which `search.max_time` limits."""
+"""The clock of a study's search time, which `search.max_time` limits, and of its finals' time."""
 
 import time
 
@@ -7,7 +7,8 @@ class SearchClock:
     """Clock of the search time of all runs of a study.
 
     It runs from the first trial of a run to the end of its search: the time to prepare data and
-    teacher, to start Ray and to measure costs meanwhile does not count.
+    teacher, to start Ray and to measure costs meanwhile does not count. A second clock runs in the
+    same way while finalists are trained; `final.max_time` limits it.
 
     Args:
         elapsed_s: the search time of the study's earlier runs, in seconds.

@@ -15,7 +15,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Integer, Table, Text
 from search.errors import BadInput
 from search.objectives.budget import stored_budget
 from search.objectives.metrics import metrics
-from search.records import StudyState, TrialState
+from search.records import StudyState, TrialKind, TrialState
 from search.storage.columns import Flag, UtcTime
 from search.storage.tables import Table as TableRow
 
@@ -153,9 +153,9 @@ def _is_name(name: object) -> bool:
     return _is_text(name) and name != ""
 
 
-def _one_of(states: type[StudyState] | type[TrialState]) -> ColumnRule:
-    values = frozenset(state.value for state in states)
-    return ColumnRule(f"one of {', '.join(state.value for state in states)}", values.__contains__)
+def _one_of(names: type[StudyState] | type[TrialState] | type[TrialKind]) -> ColumnRule:
+    values = tuple(name.value for name in names)
+    return ColumnRule(f"one of {', '.join(values)}", frozenset(values).__contains__)
 
 
 _TEXT = ColumnRule("text in UTF-8, without NUL", _is_text)
@@ -177,12 +177,12 @@ _BY_NAME: Mapping[str, ColumnRule] = {
     **dict.fromkeys(("quality", "test"), _QUALITY),
     "cost": _COST,
     **dict.fromkeys(
-        ("number", "parent", "position", "epoch", "attempts", "beats", "pid", "channels",
+        ("number", "parent", "repeats", "position", "epoch", "attempts", "beats", "pid", "channels",
          "image_size", "classes", "threads"),
         _COUNT,
     ),
     **dict.fromkeys(
-        ("duration_s", "seconds", "elapsed_s", "learning_rate"),
+        ("duration_s", "seconds", "elapsed_s", "finals_s", "learning_rate"),
         _MEASURE,
     ),
     "violations": ColumnRule("a JSON object of finite numbers", _are_excesses),
@@ -196,6 +196,7 @@ _BY_NAME: Mapping[str, ColumnRule] = {
 _OF_ONE_TABLE: Mapping[tuple[str, str], ColumnRule] = {
     ("studies", "state"): _one_of(StudyState),
     ("trials", "state"): _one_of(TrialState),
+    ("trials", "kind"): _one_of(TrialKind),
     ("studies", "name"): ColumnRule("text that is not empty", _is_name),
 }
 

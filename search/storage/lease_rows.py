@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from search.errors import StudyHeld
@@ -42,8 +42,10 @@ class LeasedStore(StudyReader):
             row.hold = hold_row(lease)
         self._tokens[study] = lease.token
 
-    def beat(self, study: str, *, elapsed_s: float, activity: str | None = None) -> bool:
-        """Record a heartbeat and the study's search time; return whether the study must stop.
+    def beat(
+        self, study: str, *, elapsed_s: float, finals_s: float = 0.0, activity: str | None = None
+    ) -> bool:
+        """Record a heartbeat and the time of search and finals; return whether the study must stop.
 
         Only a changed activity updates the study's time of change.
 
@@ -53,21 +55,21 @@ class LeasedStore(StudyReader):
         with self._database.writing() as session:
             row = self._own_hold(session, study)
             row.beats += 1
-            _keep_elapsed(session, row, elapsed_s)
+            _keep_elapsed(session, row, elapsed_s, finals_s)
             owner = find_study(session, study)
             if owner.activity != activity:
                 owner.activity = activity
                 mark_changed(owner)
             return row.stopping
 
-    def release(self, study: str, *, elapsed_s: float) -> None:
+    def release(self, study: str, *, elapsed_s: float, finals_s: float = 0.0) -> None:
         """Release the study, unless another process holds it now."""
         with self._database.writing() as session:
             try:
                 row = self._own_hold(session, study)
             except StudyHeld:
                 return
-            _keep_elapsed(session, row, elapsed_s)
+            _keep_elapsed(session, row, elapsed_s, finals_s)
             find_study(session, study).activity = None
             session.delete(row)
         del self._tokens[study]
@@ -142,8 +144,12 @@ def held_message(study: str, lease: Lease) -> str:
     )
 
 
-def _keep_elapsed(session: Session, row: LeaseRow, elapsed_s: float) -> None:
-    # The time must never decrease; a run that has just started reports 0.
+def _keep_elapsed(session: Session, row: LeaseRow, elapsed_s: float, finals_s: float) -> None:
+    # Neither time must ever decrease; a run that has just started reports 0.
     own = StudyRow.id == row.study_id
-    known = session.scalar(select(func.max(StudyRow.elapsed_s)).where(own)) or 0.0
-    session.execute(update(StudyRow).where(own).values(elapsed_s=max(known, elapsed_s)))
+    known = session.execute(select(StudyRow.elapsed_s, StudyRow.finals_s).where(own)).one()
+    times = {
+        "elapsed_s": max(known.elapsed_s or 0.0, elapsed_s),
+        "finals_s": max(known.finals_s or 0.0, finals_s),
+    }
+    session.execute(update(StudyRow).where(own).values(**times))

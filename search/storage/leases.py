@@ -105,6 +105,7 @@ class Heartbeat:
         store: the store to write to.
         study: a study that this process holds.
         elapsed_s: the search time of the study's earlier runs, in seconds.
+        finals_s: the time in which earlier runs trained finalists, in seconds.
         beat_s: the time between two heartbeats, in seconds.
     """
 
@@ -112,9 +113,16 @@ class Heartbeat:
     """What the run does now; the next heartbeat stores it."""
 
     def __init__(
-        self, store: Store, study: str, *, elapsed_s: float = 0.0, beat_s: float = BEAT_S
+        self,
+        store: Store,
+        study: str,
+        *,
+        elapsed_s: float = 0.0,
+        finals_s: float = 0.0,
+        beat_s: float = BEAT_S,
     ) -> None:
         self.clock = SearchClock(elapsed_s)
+        self.finals_clock = SearchClock(finals_s)
         self._store = store
         self._study = study
         self._beat_s = beat_s
@@ -160,7 +168,7 @@ class Heartbeat:
         self._ended.set()
         self._thread.join()
         try:
-            self._store.release(self._study, elapsed_s=self.clock.elapsed_s)
+            self._store.release(self._study, **self._times())
         except StoreError:
             # The lease stays; the next process will find that its holder is dead.
             return
@@ -168,9 +176,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._ended.wait(self._beat_s):
             try:
-                must_stop = self._store.beat(
-                    self._study, elapsed_s=self.clock.elapsed_s, activity=self.activity
-                )
+                must_stop = self._store.beat(self._study, activity=self.activity, **self._times())
             except StudyHeld as error:
                 with self._listening:
                     self._lost = error
@@ -183,6 +189,9 @@ class Heartbeat:
                 with self._listening:
                     self._stopped_for = "`retort stop` requested it"
                     self._tell()
+
+    def _times(self) -> dict[str, float]:
+        return {"elapsed_s": self.clock.elapsed_s, "finals_s": self.finals_clock.elapsed_s}
 
     def _tell(self) -> None:
         if self._lost:
@@ -199,7 +208,9 @@ def _ignore(_: object) -> None:
 def beating(store: Store, study: str, *, beat_s: float = BEAT_S) -> Iterator[Heartbeat]:
     """Record heartbeats while the block runs; release the study at its end."""
     record = store.study(study)
-    heartbeat = Heartbeat(store, study, elapsed_s=record.elapsed_s, beat_s=beat_s)
+    heartbeat = Heartbeat(
+        store, study, elapsed_s=record.elapsed_s, finals_s=record.finals_s, beat_s=beat_s
+    )
     heartbeat.activity = record.activity
     heartbeat.start()
     try:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session, defer, selectinload
 
 from search.errors import StoreError
-from search.records import TRAINING, Scalar, TrainingDone, TrialState
+from search.records import IN_SEARCH, TRAINING, Purpose, Scalar, TrainingDone, TrialState
 from search.storage.soundness import check_study, check_trial
 from search.storage.tables import EpochRow, StageRow, StudyRow, TrialRow
 from spaces.names import suggestion
@@ -24,6 +24,7 @@ def new_trial(
     seed: int,
     parent: int | None = None,
     key: str | None = None,
+    purpose: Purpose = IN_SEARCH,
 ) -> TrialRow:
     """Create a running trial's row, with the study's next number."""
     newest = session.scalar(select(func.max(TrialRow.number)).where(TrialRow.study_id == study.id))
@@ -32,6 +33,8 @@ def new_trial(
         number=0 if newest is None else newest + 1,
         parent=parent,
         key=key,
+        kind=purpose.kind.value,
+        repeats=purpose.repeats,
         attempts=1,
         state=TrialState.RUNNING.value,
         params=dict(params),

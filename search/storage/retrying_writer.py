@@ -8,7 +8,7 @@ from typing import TypeVar
 from search.errors import StoreUnavailable
 from search.files.disk import disk_fault
 from search.files.filestore import FolderStore
-from search.records import Outcome, Scalar
+from search.records import IN_SEARCH, Outcome, Purpose, Scalar
 from search.storage.artifact_owner import Claim
 from search.storage.journal import Journal
 from search.storage.storage import Store
@@ -41,11 +41,15 @@ class RetryingWriter:
         self._study = study
         self._journal = journal_of(store, claim.artifacts)
 
-    def start(self, params: Mapping[str, Scalar], seed: int) -> int:
+    def start(
+        self, params: Mapping[str, Scalar], seed: int, *, purpose: Purpose = IN_SEARCH
+    ) -> int:
         """Add a running trial and return its number."""
         key = uuid.uuid4().hex
         return self._write(
-            lambda: self._store.start_trial(self._study, params=params, seed=seed, key=key)
+            lambda: self._store.start_trial(
+                self._study, params=params, seed=seed, key=key, purpose=purpose
+            )
         )
 
     def restart(self, number: int, params: Mapping[str, Scalar]) -> None:

@@ -22,6 +22,7 @@ from search.records import (
     StudyRecord,
     StudyState,
     TeacherRecord,
+    TrialKind,
     TrialRecord,
     TrialState,
 )
@@ -48,6 +49,7 @@ def study_record(row: StudyRow) -> StudyRecord:
         lease=None if row.hold is None else _like(Lease, row.hold),
         activity=row.activity,
         failure=row.failure,
+        finals_s=row.finals_s,
     )
 
 
@@ -84,6 +86,8 @@ def trial_record(row: TrialRow | Row[Any], *, study: str, whole: bool) -> TrialR
         test=quality_of(row.test),
         parent=row.parent,
         attempts=row.attempts,
+        kind=TrialKind(row.kind),
+        repeats=row.repeats,
     )
 
 
@@ -96,6 +100,8 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
     row.violations = dict(outcome.violations)
     row.hardware = dict(outcome.hardware)
     row.quality = quality_values(outcome.quality)
+    if outcome.state is TrialState.COMPLETE and not outcome.quality:
+        row.quality = {}  # of a refit: NULL would mean that a complete trial lacks a measurement
     row.cost = None if outcome.cost is None else dict(outcome.cost)
     if outcome.artifact is not None:
         row.artifact_path, row.artifact_sha256 = outcome.artifact.path, outcome.artifact.sha256
@@ -107,16 +113,22 @@ def put_outcome(row: TrialRow, outcome: Outcome) -> None:
     row.epochs = [EpochRow(position=i, **asdict(epoch)) for i, epoch in enumerate(outcome.epochs)]
 
 
-def storable(outcome: Outcome) -> Outcome:
+def storable(outcome: Outcome, *, kind: TrialKind = TrialKind.SEARCH) -> Outcome:
     """Check an outcome, and return it with texts that a database accepts.
 
     Raises:
-        StoreError: its state is running, it is complete without a cost or a quality, or it
-            contains a number that is not finite.
+        StoreError: its state is running, it is complete without a cost or a quality, it is of a
+            refit with a quality, or it contains a number that is not finite.
     """
     if outcome.state is TrialState.RUNNING:
         raise StoreError("a trial's outcome must have a final state, but has the state running")
-    if outcome.state is TrialState.COMPLETE and not (outcome.cost and outcome.quality):
+    if kind is TrialKind.REFIT and outcome.quality:
+        raise StoreError(
+            "a refit must have no quality on validation images, because it was trained on them, "
+            f"but has {', '.join(outcome.quality)}"
+        )
+    is_measured = bool(outcome.cost) and (bool(outcome.quality) or kind is TrialKind.REFIT)
+    if outcome.state is TrialState.COMPLETE and not is_measured:
         raise StoreError("a complete trial must have a cost and a quality")
     check_finite(asdict(outcome))
     check_measured(outcome.quality, outcome.cost or {})

@@ -138,9 +138,11 @@ def _contradictions(trial: _Values) -> Iterator[tuple[str, str]]:
     if is_running != (trial["finished_at"] is None):
         rule = "be NULL in a running trial" if is_running else "have a value in an ended trial"
         yield "finished_at", f"must {rule}, but is {_shown(trial['finished_at'])}"
-    number, parent = trial["number"], trial["parent"]
-    if isinstance(number, int) and isinstance(parent, int) and parent >= number:
-        yield "parent", f"must be an earlier trial, but is {parent}"
+    number = trial["number"]
+    for name in ("parent", "repeats"):
+        other = trial[name]
+        if isinstance(number, int) and isinstance(other, int) and other >= number:
+            yield name, f"must be an earlier trial, but is {other}"
     if trial["state"] == TrialState.COMPLETE.value:
         for name in _MEASURED:
             if trial[name] is None:

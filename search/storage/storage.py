@@ -18,15 +18,18 @@ from sqlalchemy import select
 
 from search.errors import StoreError
 from search.records import (
+    IN_SEARCH,
     Cost,
     CostSetting,
     Lease,
     Outcome,
+    Purpose,
     Quality,
     Scalar,
     Shape,
     StudyState,
     TeacherRecord,
+    TrialKind,
     TrialState,
 )
 from search.storage.branch_rows import keep_branches
@@ -192,7 +195,13 @@ class Store(LeasedStore):
             row.teacher = teacher_row(teacher)
 
     def start_trial(
-        self, study: str, *, params: Mapping[str, Scalar], seed: int, key: str | None = None
+        self,
+        study: str,
+        *,
+        params: Mapping[str, Scalar],
+        seed: int,
+        key: str | None = None,
+        purpose: Purpose = IN_SEARCH,
     ) -> int:
         """Add a running trial and return its number; the trial is durable at the return.
 
@@ -201,12 +210,13 @@ class Store(LeasedStore):
             params: the recipe, flat.
             seed: the seed of weights, order and dropout.
             key: identifies this request, so that a repeated request adds no second trial.
+            purpose: whether the search proposed the recipe, or which trial's recipe is repeated.
         """
         check_finite(params)
         with self._database.writing() as session:
             owner = self._changing(session, study)
             row = keyed_trial(session, owner, key) or new_trial(
-                session, owner, params=params, seed=seed, key=key
+                session, owner, params=params, seed=seed, key=key, purpose=purpose
             )
             return row.number
 
@@ -252,10 +262,10 @@ class Store(LeasedStore):
         branches. A different outcome is refused, but any outcome may replace an interruption.
         """
         branches = [replace(one, outcome=storable(one.outcome)) for one in outcome.branches]
-        outcome = storable(replace(outcome, branches=()))
         with self._database.writing() as session:
             owner = self._changing(session, study)
             row = find_trial(session, owner, number, whole=True)
+            outcome = storable(replace(outcome, branches=()), kind=TrialKind(row.kind))
             known = trial_record(row, study=study, whole=True).outcome
             if known is None or known.state is TrialState.INTERRUPTED:
                 put_outcome(row, outcome)

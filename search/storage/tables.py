@@ -16,10 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from search.records import StudyState, TrialState
+from search.records import StudyState, TrialKind, TrialState
 from search.storage.columns import Flag, UtcTime
 
-SCHEMA = "0009"
+SCHEMA = "0010"
 """The newest revision in `migrations/versions`; a newer revision has a greater number."""
 
 VERSION_TABLE = "retort_schema"
@@ -69,6 +69,7 @@ class StudyRow(Table):
     changed_at: Mapped[datetime]
     data_digest: Mapped[str | None]
     elapsed_s: Mapped[float] = mapped_column(server_default="0")
+    finals_s: Mapped[float] = mapped_column(server_default="0")
     identity: Mapped[str] = mapped_column(server_default="")
     claim: Mapped[str | None]
     claim_before: Mapped[str | None]
@@ -124,6 +125,8 @@ class TrialRow(Table):
     parent: Mapped[int | None]
     key: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default="1")
+    kind: Mapped[str] = mapped_column(server_default=TrialKind.SEARCH.value)
+    repeats: Mapped[int | None]
     state: Mapped[str]
     params: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,18 @@
+"""Kinds of trials: those of the search, finalists and refits; and the time to train finalists.
+
+The columns of this revision; they are independent of `search.storage.tables`.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    kind = sa.Column("kind", sa.Text(), nullable=False, server_default="search")
+    op.add_column("trials", kind)
+    op.add_column("trials", sa.Column("repeats", sa.Integer(), nullable=True))
+    finals_s = sa.Column("finals_s", sa.Double(), nullable=False, server_default="0")
+    op.add_column("studies", finals_s)
