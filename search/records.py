@@ -300,11 +300,12 @@ class StudyRecord:
 
     `config` is the whole study as JSON values. `data_digest` is the digest of the prepared data;
     None in a study of an older version of retort. `elapsed_s` is the search time of all its runs
-    together, and `finals_s` the time in which they trained finalists. `lease` is the lease of the process that runs it; that process may have died.
-    `identity` distinguishes the study from all other studies in all stores; a copy of the store has
-    the same identity. `claims` are the lease tokens with which the study claimed its artifacts
-    folder. `activity` is what its run does now, such as `training the teacher: epoch 3 of 20`; None
-    while trials of the search run. `failure` is why its last run failed; None if it did not fail.
+    together, and `finals_s` the time in which they trained finalists. `lease` is the lease of the
+    process that runs it; that process may have died. `identity` distinguishes the study from all
+    other studies in all stores; a copy of the store has the same identity. `claims` are the lease
+    tokens with which the study claimed its artifacts folder. `activity` is what its run does now,
+    such as `training the teacher: epoch 3 of 20`; None while trials of the search run. `failure` is
+    why its last run failed; None if it did not fail.
     """
 
     name: str

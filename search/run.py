@@ -1,25 +1,19 @@
-"""A whole search: prepare, run trials, test the frontier, return the best student."""
+"""A whole search: prepare, run trials, train finalists, test, return the best student."""
 
 from dataclasses import replace
 from functools import partial
 
-from search.analysis.pareto import chosen, frontier
+from search.analysis.pareto import chosen
 from search.config.loader import dump_study
 from search.config.study import Study
-from search.data.dataset import Dataset
-from search.errors import ArtifactError, FolderStoreError, TargetError
-from search.evaluation.artifact import check_own, check_whole
-from search.evaluation.measure import predictions, quality
-from search.evaluation.predictions_file import TEACHER, keep_test
 from search.files.filestore import FolderStore
-from search.objectives.goal import Goal
-from search.objectives.predictions import Predictions
+from search.finals import FinalRound
+from search.grading import grade
 from search.pipeline.checks import check_study
 from search.pipeline.setup import prepare_context
-from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.signals import ending_when_asked
-from search.ray_backend.trials import reaching_target, run_trials
+from search.ray_backend.trials import keeping_ray, reaching_target, run_trials
 from search.records import StudyRecord, StudyState, TeacherRecord, TrialRecord
 from search.run_record import (
     FIRST_ACTIVITY,
@@ -34,8 +28,6 @@ from search.storage.integrity import sweep
 from search.storage.leases import Heartbeat, Log, beating, take
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
-from search.targets.registry import runtime
-from search.targets.this_machine import load_here
 from search.tuner.study_changes import check_changes, check_data_and_teacher
 from search.tuner.view_count import count_views
 from search.tuner.warm_start import check_comparable
@@ -138,7 +130,7 @@ def _search(
     *,
     allow_code: bool,
 ) -> None:
-    """Prepare data and teacher, run trials and test the frontier; this process has the lease."""
+    """Prepare data and teacher, run trials and finalists, and test; this process has the lease."""
     heartbeat.activity, record = FIRST_ACTIVITY, store.study(study.study)
 
     def step(text: str) -> None:
@@ -161,9 +153,21 @@ def _search(
         store.record_data(study.study, config=config, data_digest=spec.data_digest)
         store.record_teacher(study.study, _with_earlier_test(teacher, record.teacher))
         heartbeat.activity = None
-        run_trials(study, spec, store, callback, heartbeat)
+        with keeping_ray() as ray:
+            run_trials(study, spec, store, callback, heartbeat, ray)
+            if study.final is not None:
+                finals = FinalRound(
+                    study=study,
+                    settings=study.final,
+                    store=store,
+                    callback=callback,
+                    heartbeat=heartbeat,
+                    ray=ray,
+                    allow_code=allow_code,
+                )
+                finals.run(spec)
         heartbeat.activity = "testing the students on the frontier"
-        grade_frontier(spec, teacher, store, callback, goal=study.goal)
+        grade(spec, teacher, store, callback, goal=study.goal)
 
 
 def _with_earlier_test(teacher: TeacherRecord, before: TeacherRecord | None) -> TeacherRecord:
@@ -179,48 +183,3 @@ def _with_absolute_folders(study: Study) -> Study:
         key: FolderStore.of(getattr(study.run, key)).address for key in ("artifacts", "cache")
     }
     return study.model_copy(update={"run": study.run.model_copy(update=folder_stores)})
-
-
-def grade_frontier(
-    spec: StudyContextSpec, teacher: TeacherRecord, store: Store, callback: Callback, *, goal: Goal
-) -> None:
-    """Measure the teacher and each student on the frontier on the test images."""
-    dataset = spec.open_dataset()
-    if not len(dataset.test):
-        callback.log("no student is tested, because there are no test images: data.test_share is 0")
-        return
-    teacher_predictions = _test(TEACHER, spec, dataset)
-    store.record_teacher(
-        spec.study,
-        replace(teacher, test=quality(teacher_predictions, teacher=teacher_predictions.classes)),
-    )
-    students = frontier(store.trials(spec.study), goal)
-    callback.log(
-        f"testing {len(students)} students on {len(dataset.test)} images that the search never used"
-    )
-    for student in students:
-        assert student.outcome is not None
-        artifact = student.outcome.artifact
-        assert artifact is not None
-        try:
-            check_own(spec.artifacts.fetched(artifact.path), artifact)
-            found = _test(artifact.path, spec, dataset)
-        except FolderStoreError:
-            raise
-        except (ArtifactError, TargetError) as error:
-            callback.log(f"trial {student.number} is not tested: {error}")
-            continue
-        store.record_test(
-            spec.study, student.number, quality(found, teacher=teacher_predictions.classes)
-        )
-
-
-def _test(name: str, spec: StudyContextSpec, dataset: Dataset) -> Predictions:
-    """Predict the test images with the network in the folder `name`, and store the predictions."""
-    folder = spec.artifacts.fetched(name)
-    check_whole(folder)
-    target = spec.requirements.target
-    served = load_here(folder / runtime(target.runtime).file, target)
-    found = predictions(served, dataset.test, dataset)
-    keep_test(spec.claim.writing, name, found)
-    return found

@@ -8,11 +8,12 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from search.analysis.finals import of_kind
 from search.analysis.pareto import Point, cost_of, point_of, value_of
 from search.objectives.budget import Budget
 from search.objectives.dominance import hypervolume, non_dominated
 from search.objectives.goal import Goal
-from search.records import TrialRecord
+from search.records import TrialKind, TrialRecord
 
 # The maximum number of points, since a picture can't show more.
 _MAX_POINTS = 200
@@ -53,6 +54,8 @@ class _Joined:
 def history(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[HistoryPoint]:
     """Return a point for each student that joined the frontier, and one for the last trial.
 
+    Only trials of the search count: finalists are trained longer.
+
     With more than 200 such students, consecutive students share a point.
 
     Args:
@@ -61,6 +64,7 @@ def history(trials: Sequence[TrialRecord], budget: Budget, goal: Goal) -> list[H
             students that were ever on the frontier.
         goal: the study's goal.
     """
+    trials = of_kind(trials, TrialKind.SEARCH)
     ended = sorted(
         (trial for trial in trials if trial.finished_at is not None),
         key=lambda trial: (trial.finished_at, trial.number),

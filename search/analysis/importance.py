@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median_low, mode
 from typing import TYPE_CHECKING
 
+from search.analysis.finals import of_kind
 from search.objectives.goal import Goal
-from search.records import Scalar, TrialRecord
+from search.records import Scalar, TrialKind, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -29,7 +30,7 @@ def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> di
     distillation are left out.
 
     Args:
-        trials: the trials of one study.
+        trials: the trials of one study; only those of the search are used.
         goal: the study's goal.
         objective: the name of the goal's metric, or the stored name of a cost.
 
@@ -44,7 +45,7 @@ def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> di
     """
     measured = [
         (_relevant_params(trial.params, goal, objective), value)
-        for trial in trials
+        for trial in of_kind(trials, TrialKind.SEARCH)
         if (value := _value(trial, goal, objective)) is not None
     ]
     if len(measured) > _MAX_TRIALS:
@@ -57,10 +58,10 @@ def importances(trials: Sequence[TrialRecord], goal: Goal, objective: str) -> di
 
 
 def trained_students(trials: Sequence[TrialRecord], goal: Goal) -> int:
-    """Count the trials that trained their own student and have a value of the metric."""
+    """Count the search's trials that trained their student and have a value of the metric."""
     return sum(
         trial.parent is None and _value(trial, goal, goal.metric.name) is not None
-        for trial in trials
+        for trial in of_kind(trials, TrialKind.SEARCH)
     )
 
 

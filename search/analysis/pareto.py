@@ -3,7 +3,10 @@
 These are pure functions on records. The command line, the dashboard and the report all use them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,10 +14,11 @@ from search.errors import NoStudentFits
 from search.objectives.budget import Budget, total_violation
 from search.objectives.dominance import non_dominated
 from search.objectives.goal import Goal
-from search.records import Cost, Quality, TrialRecord, TrialState
+from search.records import Cost, Quality, Scalar, TrialKind, TrialRecord, TrialState
 
 Point = tuple[float, ...]
 """The objectives of a trial: 1 - utility, then the goal's costs; less is better in each."""
+_RecipeKey: TypeAlias = tuple[TrialKind | tuple[str, Scalar], ...]
 
 
 def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
@@ -43,8 +47,10 @@ def best(
 ) -> TrialRecord | None:
     """Return the complete trial within the budget with the best metric; None if there is none.
 
-    Among equally good trials, the result is the cheapest by the goal's costs in their order, then
-    the earliest.
+    If finalists are within the budget, the result is one of them: of the recipe with the best mean
+    over its seeds, the best seed. Among equally good trials, the result is the cheapest by the
+    goal's costs in their order, then the earliest. A refit has no value on validation images, so it
+    is never the result; `search.analysis.finals.shipped` returns the refit of the result.
 
     Args:
         trials: the trials of one study.
@@ -53,16 +59,32 @@ def best(
         floor: the worst acceptable value of the goal's metric; None accepts any.
     """
     least = 0.0 if floor is None else goal.metric.utility(floor)
+    complete = [(point, trial) for trial in trials if (point := point_of(trial, goal)) is not None]
+    means = _mean_losses(complete)
     candidates = sorted(
         (
-            (point, trial.number, trial)
-            for trial in trials
-            if (point := point_of(trial, goal)) is not None and point[0] <= 1 - least
+            (means.get(_recipe(trial), point[0]), point, trial.number, trial)
+            for point, trial in complete
+            if point[0] <= 1 - least and budget.surely_admits(cost_of(trial))
         ),
-        key=lambda candidate: candidate[:2],
+        key=lambda candidate: candidate[:3],
     )
-    fitting = (trial for _, _, trial in candidates if budget.surely_admits(cost_of(trial)))
-    return next(fitting, None)
+    fitting = [candidate[3] for candidate in candidates]
+    finals = [trial for trial in fitting if trial.kind is TrialKind.FINAL]
+    return next(iter(finals or fitting), None)
+
+
+def _mean_losses(complete: Sequence[tuple[Point, TrialRecord]]) -> dict[_RecipeKey, float]:
+    """Return the mean of 1 - utility over the seeds of each finalist's recipe."""
+    losses = defaultdict(list)
+    for point, trial in complete:
+        if trial.kind is TrialKind.FINAL:
+            losses[_recipe(trial)].append(point[0])
+    return {recipe: fmean(values) for recipe, values in losses.items()}
+
+
+def _recipe(trial: TrialRecord) -> _RecipeKey:
+    return trial.kind, *sorted(trial.params.items())
 
 
 def chosen(

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from search.analysis.finals import SeedSpread, seed_spread, seeds_of, shipped
 from search.analysis.pareto import best, chosen, cost_of, point_of, value_of
 from search.errors import NoStudentFits
 from search.objectives.budget import Budget, total_violation
 from search.objectives.goal import Goal
 from search.objectives.limit import Limit
 from search.objectives.limits import limit_on
-from search.records import TrialRecord, TrialState
+from search.records import TrialKind, TrialRecord, TrialState
 
 # A cheaper student is shown if it costs at most this share of the chosen one.
 _CHEAPER = 0.75
@@ -31,8 +32,11 @@ class Advice:
     "Better" means a better value of the goal's metric.
 
     Attributes:
-        chosen: the best student within the budget.
-        runner_up: the second-best student within the budget; None if there is no other.
+        chosen: the best student within the budget; a finalist, if one is within it.
+        shipped: the student that is exported for it: its refit, or the chosen one itself.
+        spread: how the metric of a chosen finalist varies over its seeds; None without seeds.
+        runner_up: the second-best student within the budget; None if there is no other. Trials of
+            the chosen finalist's recipe are left out.
         cheaper: the best student that costs at most three quarters of the chosen one in the goal's
             first cost, and no more in the other costs; None if there is none.
         upgrades: better students outside of the budget. For each limit that is the only broken
@@ -43,10 +47,12 @@ class Advice:
     """
 
     chosen: TrialRecord
+    shipped: TrialRecord
     runner_up: TrialRecord | None
     cheaper: TrialRecord | None
     upgrades: tuple[Upgrade, ...]
     lost: TrialRecord | None = None
+    spread: SeedSpread | None = None
 
 
 def advise(
@@ -64,10 +70,13 @@ def advise(
     taken = best(complete, budget, goal, floor=floor)
     if taken is None:
         return None
-    others = [trial for trial in complete if trial.number != taken.number]
+    same = {trial.number for trial in seeds_of(taken, complete, goal)} | {taken.repeats}
+    others = [trial for trial in complete if trial.number not in same]
     smaller = [trial for trial in others if _is_cheaper(trial, taken, goal)]
     return Advice(
         chosen=taken,
+        shipped=shipped(taken, trials, budget),
+        spread=seed_spread(taken, complete, goal),
         runner_up=best(others, budget, goal, floor=floor),
         cheaper=best(smaller, budget, goal, floor=floor),
         upgrades=_upgrades(others, budget, goal, chosen=taken),
@@ -90,7 +99,10 @@ def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
     """Return sentences that compare the student with its neighbours and with a larger budget."""
     chosen, metric = advice.chosen, goal.metric
     within = f" within {budget}" if budget.limits() else "; the budget has no limit"
-    lines = [f"Trial {chosen.number} has the best {metric.label}{within}."]
+    lines = [
+        f"Trial {chosen.number} has the best {metric.label}{within}.",
+        *_final_lines(advice, goal),
+    ]
     if advice.runner_up is not None:
         lines.append(f"The runner-up is {_beside(advice.runner_up, chosen, goal)}.")
     if advice.cheaper is not None and advice.cheaper != advice.runner_up:
@@ -106,6 +118,24 @@ def reasons(advice: Advice, budget: Budget, goal: Goal) -> list[str]:
         )
     else:
         lines.append(f"No trial so far has a better {metric.label}, even with a larger budget.")
+    return lines
+
+
+def _final_lines(advice: Advice, goal: Goal) -> list[str]:
+    """Return sentences about a chosen finalist: its origin, its seeds and its refit."""
+    chosen, lines = advice.chosen, []
+    if chosen.kind is TrialKind.FINAL:
+        lines.append(
+            f"It is a finalist: the recipe of trial {chosen.repeats}, trained to the end. "
+            "Finalists are chosen before trials of the search."
+        )
+    if advice.spread is not None:
+        lines.append(f"Finalists are compared by the mean: {advice.spread.text(goal.metric)}.")
+    if advice.shipped != chosen:
+        lines.append(
+            f"Trial {advice.shipped.number} repeats its training with the validation images too, "
+            "and is exported in its place."
+        )
     return lines
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from search.analysis.finals import of_kind
 from search.objectives.units import format_duration
-from search.records import Scalar, TrainingDone, TrialRecord, TrialState
+from search.records import Scalar, TrainingDone, TrialKind, TrialRecord, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,14 @@ class Savings:
 
 
 def savings(trials: Sequence[TrialRecord], done: Mapping[int, TrainingDone]) -> Savings:
-    """Count the epochs that a study saved.
+    """Count the epochs that a search saved.
 
     Args:
-        trials: all trials of the study.
+        trials: all trials of the study; finalists are no part of its search.
         done: the trained epochs of each trained trial, by trial number.
     """
-    ended = [trial for trial in trials if trial.state is not TrialState.RUNNING]
+    searched = of_kind(trials, TrialKind.SEARCH)
+    ended = [trial for trial in searched if trial.state is not TrialState.RUNNING]
     own = [trial for trial in ended if _is_own(trial, done)]
     return Savings(
         trained=sum(done[trial.number].epochs for trial in own if trial.number in done),

@@ -14,7 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.analysis.finals import of_kind
 from search.analysis.pareto import frontier
+from search.analysis.savings import epochs_asked
 from search.cli.tables import objectives_text, recipe_text, state_text, trial_table
 from search.cli.terminal import out, say
 from search.config.study import Study
@@ -22,8 +24,16 @@ from search.errors import StoreError
 from search.objectives.budget import doubt_text
 from search.objectives.goal import Goal
 from search.objectives.units import format_duration
-from search.progress import Callback
-from search.records import EpochRecord, Outcome, Scalar, TrialRecord, TrialState
+from search.progress import Callback, FinalPlace
+from search.records import (
+    TRAINING,
+    EpochRecord,
+    Outcome,
+    Scalar,
+    TrialKind,
+    TrialRecord,
+    TrialState,
+)
 from search.storage.storage import Store
 
 _MOST_ROWS = 8
@@ -61,6 +71,11 @@ class PlainLines:
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.log(f"trial {number} started: {recipe_text(params)}")
 
+    def on_final_start(self, number: int, params: Mapping[str, Scalar], place: FinalPlace) -> None:
+        epochs = epochs_asked(params)
+        lasts = f" for {epochs} epochs" if epochs else ""
+        self.log(f"trial {number} started{lasts}: {place}, {recipe_text(params)}")
+
     def on_trial_report(self, number: int, point: EpochRecord) -> None:
         """Print nothing: one line per epoch would hide the other lines."""
 
@@ -90,6 +105,8 @@ class LiveDisplay:
     states: Counter[TrialState] = field(default_factory=Counter)
     running: dict[int, str] = field(default_factory=dict)
     points: dict[int, EpochRecord] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    finals: dict[int, FinalPlace] = field(default_factory=dict)
     best_so_far: list[TrialRecord] = field(default_factory=list)
     lacks_some: bool = True
 
@@ -104,7 +121,15 @@ class LiveDisplay:
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.first_trial = self.first_trial or time.monotonic()
+        self._on_start(number, params)
+
+    def on_final_start(self, number: int, params: Mapping[str, Scalar], place: FinalPlace) -> None:
+        self.finals[number] = place
+        self._on_start(number, params)
+
+    def _on_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.running[number] = recipe_text(params)
+        self.epochs[number] = epochs_asked(params)
         self.news = self.step = ""
 
     def on_trial_report(self, number: int, point: EpochRecord) -> None:
@@ -112,7 +137,8 @@ class LiveDisplay:
 
     def on_trial_end(self, number: int, params: Mapping[str, Scalar], outcome: Outcome) -> None:
         # A rejected trial has not run, and a branch shares the run of its parent.
-        if number in self.running and outcome.state is not TrialState.INFEASIBLE:
+        is_searched = number in self.running and number not in self.finals
+        if is_searched and outcome.state is not TrialState.INFEASIBLE:
             self.trained += 1
         self.states[outcome.state] += 1
         if outcome.state is TrialState.COMPLETE:
@@ -158,6 +184,9 @@ class LiveDisplay:
             f"{elapsed} elapsed{self._left(trained, wanted)}",
         )
         counts = "  ".join(f"{state_text(state)} {n}" for state, n in sorted(self.states.items()))
+        if self.finals:
+            ended = len(self.finals.keys() - self.running.keys())
+            counts += f"  finalists ended {ended}"
         return Group(grid, counts) if counts else grid
 
     def _left(self, trained: int, wanted: int) -> str:
@@ -171,16 +200,27 @@ class LiveDisplay:
         return f", about {format_duration(left)} left"
 
     def _running_table(self) -> Table:
-        metric = self.study.goal.metric
         table = Table.grid(padding=(0, 2))
         for number, recipe in sorted(self.running.items()):
-            point = self.points.get(number)
-            where = "" if point is None else (
-                f"{escape(point.stage)}, epoch {point.epoch + 1}, "
-                f"{metric.label} {metric.format(point.score)}"
-            )  # fmt: skip
-            table.add_row(f"[cyan]trial {number}[/]", escape(recipe), where)
+            table.add_row(f"[cyan]trial {number}[/]", escape(recipe), escape(self._where(number)))
         return table
+
+    def _where(self, number: int) -> str:
+        """Return text such as `finalist 2 of 3, distil, epoch 17 of 40, accuracy 97.31%`."""
+        metric, place, point = (
+            self.study.goal.metric,
+            self.finals.get(number),
+            self.points.get(number),
+        )
+        parts = [] if place is None else [str(place)]
+        if point is not None:
+            count, all_epochs = point.epoch + 1, self.epochs[number]
+            of_all = f" of {all_epochs}" if point.stage == TRAINING and all_epochs else ""
+            parts += [point.stage, f"epoch {count}{of_all}"]
+            # A refit is trained on the validation images, so its score there means nothing.
+            if place is None or place.refits is None:
+                parts.append(f"{metric.label} {metric.format(point.score)}")
+        return ", ".join(parts)
 
 
 def _earlier_runs(study: Study, store: Store) -> dict[str, Any]:
@@ -188,7 +228,8 @@ def _earlier_runs(study: Study, store: Store) -> dict[str, Any]:
     if study.study not in store.names():
         return {}
     counted = {TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED}
-    ended = [t for t in store.trials(study.study, states=counted) if t.parent is None]
+    searched = of_kind(store.trials(study.study, states=counted), TrialKind.SEARCH)
+    ended = [trial for trial in searched if trial.parent is None]
     elapsed_s = store.study(study.study).elapsed_s
     return {"trained_before": len(ended), "elapsed_before_s": elapsed_s}
 

@@ -26,6 +26,7 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         # The stored URL lacks its password: the person sets it in RETORT_STORE or in the file.
         run = {key: value for key, value in run.items() if key != "storage"}
     return config | {
+        "final": None,
         "study": study.name[: _LONGEST_NAME - len(ending)] + ending,
         "space": _space_of(trial),
         "search": config.get("search", {}) | once,

@@ -20,6 +20,7 @@ from search.config.fields import (
     StoreUrl,
     is_name,
 )
+from search.config.final_settings import FinalSettings
 from search.config.target_settings import TargetSettings
 from search.config.teacher_settings import TeacherSettings
 from search.objectives.budget import Budget
@@ -266,6 +267,10 @@ class Study(Section):
     )
     budget: BudgetSettings = Field(BudgetSettings(), description="limits on the costs of a student")
     search: SearchSettings = Field(SearchSettings(), description="how the space is searched")
+    final: FinalSettings | None = Field(
+        None,
+        description="the finalists, which are trained to the end after the search; null: none",
+    )
     run: RunSettings = Field(
         RunSettings(), description="where the search runs, and how many trials at a time"
     )

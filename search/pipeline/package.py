@@ -52,14 +52,14 @@ def ship(
         seed: the seed that selects the calibration images.
 
     Returns:
-        COMPLETE with the stored artifact; INFEASIBLE where the file breaks the budget.
+        COMPLETE with the stored artifact; INFEASIBLE where the file breaks the budget. The outcome
+        of a refit has no quality.
     """
     with scratch() as workspace:
         runtime = context.requirements.runtime
         file = _convert(student, workspace, recipe, context, seed=seed)
         recorder.end_stage("quantize")
-        predicted = _predict(file, context)
-        found = quality(predicted, teacher=context.teacher_classes)
+        predicted, found = _measured_quality(file, context)
         bare = file.stat().st_size
         runtime.annotate(file, described(context.dataset.info, found))
         metadata = file.stat().st_size - bare
@@ -71,7 +71,7 @@ def ship(
             recorder,
             unpruned=unpruned,
             metadata=metadata,
-            score=found[context.metric.name].value,
+            score=None if context.is_refit else found[context.metric.name].value,
         )
         recorder.end_stage("measure")
         if not context.requirements.budget.admits(cost):
@@ -98,7 +98,7 @@ def _store_artifact(
     student: FloatStudent,
     file: Path,
     provenance: Provenance,
-    predicted: Predictions,
+    predicted: Mapping[str, Predictions],
     context: StudyContext,
     *,
     name: str,
@@ -107,7 +107,7 @@ def _store_artifact(
     with context.claim.writing(name) as folder:
         shutil.copyfile(file, folder / file.name)
         write_student(folder, student.network, provenance)
-        write_predictions(folder / PREDICTIONS, {"validation": predicted})
+        write_predictions(folder / PREDICTIONS, predicted)
     listed = context.artifacts.folder / name / CHECKSUMS
     return ArtifactRecord(path=name, sha256=file_digest(listed))
 
@@ -139,14 +139,23 @@ def _convert(
     return folder / runtime.file
 
 
-def _predict(file: Path, context: StudyContext) -> Predictions:
+def _measured_quality(
+    file: Path, context: StudyContext
+) -> tuple[Mapping[str, Predictions], Quality]:
+    """Return the predictions for the validation images, by part, and the quality; empty: a refit's.
+
+    A refit's file is loaded too, so that a file that can't be served fails.
+    """
     served = load_here(file, context.requirements.target)
-    return predictions(served, context.dataset.validation, context.dataset)
+    if context.is_refit:
+        return {}, {}
+    found = predictions(served, context.dataset.validation, context.dataset)
+    return {"validation": found}, quality(found, teacher=context.teacher_classes)
 
 
 def _measure(
     student: FloatStudent, file: Path, recipe: Recipe, context: StudyContext,
-    recorder: TrialRecorder, *, unpruned: FloatStudent, metadata: int, score: float,
+    recorder: TrialRecorder, *, unpruned: FloatStudent, metadata: int, score: float | None,
 ) -> Cost:  # fmt: skip
     """Measure the served file; record the cost after each stage in `recorder`.
 
@@ -158,7 +167,7 @@ def _measure(
         recorder: the trial's recorder.
         unpruned: the network before pruning.
         metadata: bytes of metadata, which only the served file already contains.
-        score: the score of the served file.
+        score: the score of the served file; None for a refit.
 
     Returns:
         The cost of the served file.

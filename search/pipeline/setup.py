@@ -99,6 +99,28 @@ def prepare_context(
     return spec, record
 
 
+def with_teacher_outputs(
+    spec: StudyContextSpec,
+    study: Study,
+    dataset: Dataset,
+    callback: Callback,
+    *,
+    allow_code: bool,
+    step: Step,
+) -> StudyContextSpec:
+    """Return the spec with the teachers' outputs for other training images.
+
+    The teachers are loaded again; those that a study trains are in the cache.
+    """
+    here = preparing_device(study.run)
+    step("preparing the teacher")
+    context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
+    teacher = prepare_teacher(study.teachers, context)
+    spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
+    _free_gpu(teacher, here)
+    return spec
+
+
 def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:
     """Report what the data are, and what may be wrong with them."""
     for line in notes(dataset.info):

@@ -18,6 +18,7 @@ from search.evaluation.predictions_file import PREDICTIONS, TEACHER, read_predic
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
 from search.objectives.metrics import metric_of
+from search.pipeline.refit import refit_dataset
 from search.pipeline.stage_cache import StageCache
 from search.records import Scalar
 from search.storage.artifact_owner import Claim
@@ -49,6 +50,8 @@ class StudyContext:
         origin: hashes and versions, which each artifact records.
         lineage: the inputs of each stage of a trial, besides its recipe.
         stages: the cache of computed stages.
+        is_refit: whether the training images include the validation images, so that no quality on
+            these is recorded.
     """
 
     requirements: StudentRequirements
@@ -63,6 +66,7 @@ class StudyContext:
     origin: Mapping[str, Scalar]
     lineage: Lineage
     stages: StageCache
+    is_refit: bool = False
 
     @property
     def validation(self) -> Validation:
@@ -91,6 +95,7 @@ class StudyContextSpec:
             them, or the teachers run in each step.
         teachers: the folder of the teachers' networks, within `cache`; None if no method of the
             study needs them.
+        is_refit: whether the training images include the validation images.
     """
 
     study: str
@@ -107,6 +112,7 @@ class StudyContextSpec:
     allow_code: bool
     targets: str | None = None
     teachers: str | None = None
+    is_refit: bool = False
 
     @property
     def artifacts(self) -> FolderStore:
@@ -123,7 +129,12 @@ class StudyContextSpec:
         return StageCache(self.stages.folder, limit_bytes=self.stages_bytes)
 
     def open_dataset(self) -> Dataset:
-        """Open the prepared images."""
+        """Open the images that students are trained on and measured with."""
+        dataset = self.open_prepared()
+        return refit_dataset(dataset) if self.is_refit else dataset
+
+    def open_prepared(self) -> Dataset:
+        """Open the prepared images in their three parts."""
         folder = self.cache.fetched(self.dataset)
         return open_dataset(folder, augmentation=self.views.augmentation)
 
@@ -154,6 +165,7 @@ def open_context(spec: StudyContextSpec) -> StudyContext:
         origin=dict(spec.origin),
         lineage=spec.lineage,
         stages=spec.stage_cache(),
+        is_refit=spec.is_refit,
     )
 
 

@@ -10,6 +10,7 @@ from search.files.disk import disk_fault, scratch
 from search.pipeline.branch_builder import BranchBuilder
 from search.pipeline.failures import failed_outcome
 from search.pipeline.package import over_budget
+from search.pipeline.refit import without_validation
 from search.pipeline.student_builder import StudentBuilder
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder, WorkClock
@@ -58,9 +59,10 @@ def run_trial(
             return recorder.attach_to(refusal)
         builder, name = StudentBuilder(context, seed), f"trial-{number:05d}"
         stages = _stages(recipe, builder, recorder, name=name, branches=branches, doubtful=doubtful)
-        return (yield from clock.timed(stages))
+        outcome = yield from clock.timed(stages)
     except Exception as error:  # noqa: BLE001  the trial's boundary: the search continues
-        return recorder.attach_to(failed_outcome(error))
+        outcome = recorder.attach_to(failed_outcome(error))
+    return without_validation(outcome) if context.is_refit else outcome
 
 
 def finish(trial: Progress) -> Outcome:

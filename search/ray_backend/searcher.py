@@ -22,7 +22,7 @@ from search.ray_backend.watchdog import note_of, take_note
 from search.ray_backend.worker import EPOCH, OUTCOME, TRIAL, Worker
 from search.records import FailureRecord
 from search.storage.artifact_owner import Claim
-from search.tuner.tuner import Tuner
+from search.tuner.trial_runner import TrialRunner
 
 # How long the first started process waits for the others to start, in seconds.
 _LATE_S = 10.0
@@ -31,7 +31,7 @@ _RAY_DETAILS = re.compile(r"\s*\n\s*(?:class_name|actor_id|pid|namespace|ip|name
 
 
 def run_on_ray(
-    tuner: Tuner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
+    tuner: TrialRunner, run: RunSettings, spec: StudyContextSpec, *, meanwhile: Callable[[], None]
 ) -> None:
     """Let Ray run the tuner's trials until the search is over.
 
@@ -79,7 +79,7 @@ class RaySearcher(Searcher):
         meanwhile: is called repeatedly while the workers start.
     """
 
-    def __init__(self, tuner: Tuner, parallel: int, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, tuner: TrialRunner, parallel: int, meanwhile: Callable[[], None]) -> None:
         super().__init__()
         self._tuner = tuner
         self._parallel = parallel

@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 # Ray reads these variables when it is imported or started. They turn off usage statistics and
@@ -29,19 +29,41 @@ from search.progress import Callback
 from search.ray_backend.cluster import check_target, ray_of
 from search.ray_backend.searcher import run_on_ray
 from search.ray_backend.signals import ending_like_ctrl_c
+from search.search_clock import SearchClock
 from search.storage.leases import Heartbeat
 from search.storage.storage import Store
+from search.tuner.finals import FinalTuner
 from search.tuner.setup import open_tuner
-from search.tuner.tuner import Tuner
+from search.tuner.trial_runner import TrialRunner
+
+
+@contextmanager
+def keeping_ray() -> Iterator[ExitStack]:
+    """Yield a stack that keeps Ray running from the first trial until the end of the block."""
+    with ending_like_ctrl_c(), ExitStack() as ray:
+        yield ray
 
 
 def run_trials(
-    study: Study, spec: StudyContextSpec, store: Store, callback: Callback, heartbeat: Heartbeat
+    study: Study,
+    spec: StudyContextSpec,
+    store: Store,
+    callback: Callback,
+    heartbeat: Heartbeat,
+    ray: ExitStack | None = None,
 ) -> None:
     """Run trials until their number is reached, the time is used up, or the space is exhausted.
 
     The tuner first learns from the trials of earlier runs in the store. It runs interrupted trials
     again.
+
+    Args:
+        study: the study.
+        spec: the context of its trials.
+        store: the store that contains it.
+        callback: receives the events of the search.
+        heartbeat: the heartbeat of this process, with the clock of the search time.
+        ray: keeps Ray running after the search; None ends it with the search.
 
     Raises:
         Interrupted: the user pressed Ctrl-C or `retort stop` ended the search. Finished trials are
@@ -60,15 +82,74 @@ def run_trials(
         clock=heartbeat.clock,
     )
     survey = Survey(study.search_space(), feasibility, seed=study.seed)
+    with _kept(ray) as ray, _clocked(tuner, heartbeat, heartbeat.clock):
+        if not tuner.is_over:
+            callback.log("starting the workers, and measuring costs of students meanwhile")
+            _run(tuner, study, spec, callback, ray, meanwhile=partial(_measure_next, survey))
+    _check_ending(tuner)
+    if left := tuner.left_by_time:
+        callback.log(
+            f"search.max_time is used up, and {left} of {study.search.trials} trials were not run: "
+            f"continue with `retort resume {study.study} search.max_time=…`"
+        )
+
+
+def run_finals(
+    tuner: FinalTuner,
+    study: Study,
+    spec: StudyContextSpec,
+    callback: Callback,
+    heartbeat: Heartbeat,
+    ray: ExitStack,
+) -> None:
+    """Run the tuner's finalists to their end, or until `final.max_time` is used up.
+
+    Raises:
+        Interrupted, StoreError, DiskError, RayUnavailable: for the same reasons as `run_trials`.
+    """
+    with _clocked(tuner, heartbeat, heartbeat.finals_clock):
+        if not tuner.is_over:
+            _run(tuner, study, spec, callback, ray, meanwhile=lambda: None)
+    _check_ending(tuner)
+    if left := tuner.left_by_time:
+        callback.log(
+            f"final.max_time is used up, and {left} finalists were not trained: continue with "
+            f"`retort resume {study.study} final.max_time=…`"
+        )
+
+
+def _run(
+    tuner: TrialRunner,
+    study: Study,
+    spec: StudyContextSpec,
+    callback: Callback,
+    ray: ExitStack,
+    *,
+    meanwhile: Callable[[], None],
+) -> None:
+    """Start Ray, unless the stack keeps it already, and let it run the tuner's trials."""
+    ray.enter_context(ray_of(study.run, log=callback.log))
+    with draining(tuner):
+        run_on_ray(tuner, study.run, spec, meanwhile=meanwhile)
+
+
+@contextmanager
+def _kept(ray: ExitStack | None) -> Iterator[ExitStack]:
+    if ray is not None:
+        yield ray
+        return
+    with keeping_ray() as own:
+        yield own
+
+
+@contextmanager
+def _clocked(tuner: TrialRunner, heartbeat: Heartbeat, clock: SearchClock) -> Iterator[None]:
+    """Let `retort stop` and a lost lease end the tuner's run; stop the clock at the end."""
     with heartbeat.listening(tuner.interrupt, tuner.on_lease_lost):
         try:
-            if not tuner.is_over:
-                callback.log("starting the workers, and measuring costs of students meanwhile")
-                with ending_like_ctrl_c(), ray_of(study.run, log=callback.log), draining(tuner):
-                    run_on_ray(tuner, study.run, spec, meanwhile=partial(_measure_next, survey))
+            yield
         finally:
-            heartbeat.clock.stop()
-    _check_ending(tuner, study, callback)
+            clock.stop()
 
 
 def _measure_next(survey: Survey) -> None:
@@ -76,17 +157,12 @@ def _measure_next(survey: Survey) -> None:
         survey.measure_next()
 
 
-def _check_ending(tuner: Tuner, study: Study, callback: Callback) -> None:
-    """Raise the error that ended the search early; log if the time limit ended it."""
+def _check_ending(tuner: TrialRunner) -> None:
+    """Raise the error that ended the run early."""
     if tuner.fault:
         raise tuner.fault
     if tuner.interrupted:
         raise Interrupted("the search was stopped; finished trials are in the store")
-    if left := tuner.left_by_time:
-        callback.log(
-            f"search.max_time is used up, and {left} of {study.search.trials} trials were not run: "
-            f"continue with `retort resume {study.study} search.max_time=…`"
-        )
 
 
 @contextmanager
@@ -102,7 +178,7 @@ def reaching_target(study: Study) -> Iterator[None]:
 
 
 @contextmanager
-def draining(tuner: Tuner) -> Iterator[None]:
+def draining(tuner: TrialRunner) -> Iterator[None]:
     """Let running trials end at the first Ctrl-C; stop at once at a second, SIGTERM or SIGHUP."""
     pressed = 0
 

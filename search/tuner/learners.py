@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from search.analysis.finals import of_kind
 from search.cost_model.gate import CostGate
 from search.errors import StoreError
-from search.records import EpochRecord, Outcome, TrialRecord, TrialState
+from search.records import EpochRecord, Outcome, TrialKind, TrialRecord, TrialState
 from search.samplers.learning_curve import learning_curve
 from search.samplers.optuna_adapter import Sampler
 from search.tuner.early_stopping import EarlyStopping
@@ -47,9 +48,10 @@ class Learners:
     pins: FrontierPins | None = None
 
     def recall(self, trials: Sequence[TrialRecord]) -> EarlierRuns:
-        """Learn from all trials of the study in the store, in the order of their numbers.
+        """Learn from all trials of the search in the store, in the order of their numbers.
 
-        The sampler proposes none of these recipes again.
+        The sampler proposes none of these recipes again. Finalists and refits are no part of the
+        search.
 
         Args:
             trials: all trials of the study.
@@ -59,7 +61,7 @@ class Learners:
         """
         trained = 0
         interrupted: list[Trial] = []
-        for record in trials:
+        for record in of_kind(trials, TrialKind.SEARCH):
             recipe = recipe_of(record)
             self.sampler.expect(recipe)
             if record.state in _UNFINISHED:

@@ -2,11 +2,13 @@
 
 import hashlib
 
+from search.analysis.finals import of_kind
 from search.config.study import Study
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.gate import CostGate
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
+from search.records import TrialKind
 from search.samplers.candidates import CostSource
 from search.samplers.optuna_adapter import Sampler
 from search.search_clock import SearchClock
@@ -41,7 +43,7 @@ def open_tuner(
     Raises:
         StoreError: the store can't be read, or contains a recipe that this version does not know.
     """
-    trials = store.trials(study.study, whole=True)
+    trials = of_kind(store.trials(study.study, whole=True), TrialKind.SEARCH)
     writer = RetryingWriter(store, study.study, spec.claim)
     gate = CostGate(feasibility, writer=writer, seed=study.seed, callback=callback)
     sampler = _sampler(study, gate, earlier=len(trials))

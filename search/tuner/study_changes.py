@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from search.analysis.finals import of_kind
 from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
 from search.files.filestore import FolderStore
-from search.records import StudyRecord, TeacherRecord, TrialRecord, TrialState
+from search.records import StudyRecord, TeacherRecord, TrialKind, TrialRecord, TrialState
 from search.targets.timing import processor_of
 from spaces.distributions import Distribution, Scalar
 
@@ -15,6 +16,7 @@ from spaces.distributions import Distribution, Scalar
 # files.
 _FREE = (
     "run",
+    "final",
     "search.branches",
     "search.max_time",
     "search.sampler",
@@ -27,8 +29,8 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, all keys of run except "
-    "artifacts, and space if it still contains the recipe of every trial"
+    "search.trials, max_time, sampler, stopping, branches and warm_start, all keys of final, all "
+    "keys of run except artifacts, and space if it still contains the recipe of every trial"
 )
 
 
@@ -120,9 +122,9 @@ def _is_free(place: str) -> bool:
 
 
 def _outside_space(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
-    """Return a line for the first trial whose recipe is no longer in the space."""
+    """Return a line for the first trial of the search whose recipe is no longer in the space."""
     distributions = study.search_space().distributions()
-    for trial in trials:
+    for trial in of_kind(trials, TrialKind.SEARCH):
         for key, value in trial.params.items():
             if key not in distributions or not _contains(distributions[key], key, value):
                 now = f"contains {distributions[key]}" if key in distributions else "lacks this key"

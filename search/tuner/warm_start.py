@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from search.analysis.finals import of_kind
 from search.config.loader import dump_study, study_from_dict
 from search.config.study import Study
 from search.errors import BadInput
 from search.objectives.budget import Budget
 from search.objectives.goal import stored_goal
 from search.pipeline.study_context import StudyContextSpec
-from search.records import Outcome, StudyRecord, TeacherRecord, TrialRecord, TrialState
+from search.records import Outcome, StudyRecord, TeacherRecord, TrialKind, TrialRecord, TrialState
 from search.samplers.optuna_adapter import Sampler
 from search.storage.storage import Store
 from search.targets.timing import processor_of
@@ -46,6 +47,8 @@ def check_comparable(
 def warm_start_sampler(study: Study, sampler: Sampler, store: Store) -> int:
     """Report the finished trials of `search.warm_start` to the sampler; return their number.
 
+    Finalists are left out: their longer training would make other recipes look worse.
+
     Their costs are compared with this study's budget. Recipes outside of the space are left out,
     and so are learning curves of another metric. The sampler may propose the same recipes again,
     because their students belong to the other study. Such a trial does not train again: the stage
@@ -54,7 +57,7 @@ def warm_start_sampler(study: Study, sampler: Sampler, store: Store) -> int:
     reported, space = 0, study.search_space()
     for name in study.search.warm_start:
         metric = stored_goal(store.study(name).config).metric
-        for trial in store.trials(name, whole=True):
+        for trial in of_kind(store.trials(name, whole=True), TrialKind.SEARCH):
             outcome = trial.outcome and judged(trial.outcome, study.budget)
             if outcome and metric.name != study.search.objective:
                 outcome = replace(outcome, epochs=())

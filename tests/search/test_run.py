@@ -11,12 +11,13 @@ from search.config.study import Study
 from search.errors import StoreError, TeacherError
 from search.evaluation.artifact import load_network
 from search.evaluation.predictions_file import TEACHER
+from search.grading import grade
 from search.objectives.goal import DEFAULT_GOAL
 from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import open_context
 from search.progress import SilentCallback
 from search.records import EpochRecord, Outcome, Scalar, StudyState, TrialState
-from search.run import grade_frontier, run_study
+from search.run import run_study
 from search.storage.storage import Store
 from tests.messages import naming
 
@@ -112,7 +113,7 @@ def test_without_test_images_nothing_is_tested(stripes_file: Path, tmp_path: Pat
     spec, teacher = prepare_context(study, recorder)
     with Store.open(study.run.storage) as store:
         store.create_study("stripes", config={}, artifacts=str(spec.artifacts))
-        grade_frontier(spec, teacher, store, recorder, goal=DEFAULT_GOAL)
+        grade(spec, teacher, store, recorder, goal=DEFAULT_GOAL)
         assert store.study("stripes").teacher is None
     assert naming("data.test_share", 0).search(recorder.said[-1])
 

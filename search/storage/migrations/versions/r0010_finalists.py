@@ -11,8 +11,6 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    kind = sa.Column("kind", sa.Text(), nullable=False, server_default="search")
-    op.add_column("trials", kind)
+    op.add_column("trials", sa.Column("kind", sa.Text(), nullable=False, server_default="search"))
     op.add_column("trials", sa.Column("repeats", sa.Integer(), nullable=True))
-    finals_s = sa.Column("finals_s", sa.Double(), nullable=False, server_default="0")
-    op.add_column("studies", finals_s)
+    op.add_column("studies", sa.Column("finals_s", sa.Double(), nullable=False, server_default="0"))

@@ -1,0 +1,96 @@
+"""The finalists of a study: their seeds, the student that is shipped, and their words. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from search.analysis.pareto import cost_of, point_of, value_of
+from search.objectives.budget import Budget
+from search.objectives.goal import Goal
+from search.objectives.metric import Metric
+from search.records import TrialKind, TrialRecord, TrialState
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSpread:
+    """The metric's values of one recipe, which was trained with several seeds.
+
+    Attributes:
+        mean: the mean over the seeds.
+        deviation: their sample standard deviation.
+        seeds: the number of seeds whose training is complete, at least 2.
+    """
+
+    mean: float
+    deviation: float
+    seeds: int
+
+    def text(self, metric: Metric) -> str:
+        """Return text such as `mean 97.31% of 3 seeds, standard deviation 0.21 points`."""
+        deviation = metric.difference(self.mean + self.deviation, self.mean).lstrip("+")
+        mean = f"mean {metric.format(self.mean)} of {self.seeds} seeds"
+        return f"{mean}, standard deviation {deviation}"
+
+
+def of_kind(trials: Iterable[TrialRecord], *kinds: TrialKind) -> list[TrialRecord]:
+    """Return the trials of these kinds, in their order."""
+    return [trial for trial in trials if trial.kind in kinds]
+
+
+def seeds_of(trial: TrialRecord, trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
+    """Return the complete trials of the finalist's recipe, one for each seed; else the trial."""
+    if trial.kind is not TrialKind.FINAL:
+        return [trial]
+    return [
+        other
+        for other in of_kind(trials, TrialKind.FINAL)
+        if other.params == trial.params and point_of(other, goal) is not None
+    ]
+
+
+def seed_spread(trial: TrialRecord, trials: Iterable[TrialRecord], goal: Goal) -> SeedSpread | None:
+    """Return how the metric varies over the seeds of a finalist; None for fewer than two seeds."""
+    if trial.kind is not TrialKind.FINAL:
+        return None
+    values = [value_of(one, goal) for one in seeds_of(trial, trials, goal)]
+    if len(values) < 2:
+        return None
+    return SeedSpread(mean=fmean(values), deviation=stdev(values), seeds=len(values))
+
+
+def refit_of(trial: TrialRecord, trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the newest complete refit of a finalist; None if there is none."""
+    found = [
+        other
+        for other in of_kind(trials, TrialKind.REFIT)
+        if other.repeats == trial.number and other.state is TrialState.COMPLETE
+    ]
+    return found[-1] if found else None
+
+
+def shipped(student: TrialRecord, trials: Sequence[TrialRecord], budget: Budget) -> TrialRecord:
+    """Return the trial whose student is exported for a chosen one: its refit, or the trial itself.
+
+    Args:
+        student: the student that was chosen on the validation images.
+        trials: the trials of the study.
+        budget: the budget within which it was chosen. A refit that breaks it is not shipped.
+    """
+    refit = refit_of(student, trials)
+    fits = refit is not None and budget.surely_admits(cost_of(refit))
+    return refit if refit is not None and fits else student
+
+
+def kind_text(trial: TrialRecord) -> str:
+    """Return text such as `finalist, trains the recipe of trial 5`; empty for the search's trials.
+
+    A refit trains the chosen finalist once more.
+    """
+    if trial.kind is TrialKind.SEARCH:
+        return ""
+    if trial.kind is TrialKind.FINAL:
+        return f"finalist, trains the recipe of trial {trial.repeats} to the end"
+    return (
+        f"refit of trial {trial.repeats}, trained on training and validation images together: "
+        "only test images measure it"
+    )

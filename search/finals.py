@@ -1,0 +1,119 @@
+"""The finalists of a study: after the search, its best recipes are trained to the end."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from search.analysis.pareto import best
+from search.config.final_settings import FinalSettings
+from search.config.study import Study
+from search.pipeline.final_context import final_context, refit_context
+from search.pipeline.study_context import StudyContextSpec
+from search.progress import Callback
+from search.ray_backend.signals import ending_when_asked
+from search.ray_backend.trials import run_finals
+from search.records import TrialKind, TrialState
+from search.storage.leases import Heartbeat
+from search.storage.retrying_writer import RetryingWriter
+from search.storage.storage import Store
+from search.tuner.finalists import Finalist, choose_finalists, left_to_train, refit_finalist
+from search.tuner.finals import FinalTuner
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRound:
+    """The training of a study's finalists, and of the refit of the best one.
+
+    Attributes:
+        study: the study; its search has ended.
+        settings: its section `final`.
+        store: the store that contains it.
+        callback: receives the events.
+        heartbeat: the heartbeat of this process.
+        ray: keeps Ray running.
+        allow_code: whether a teacher's factory may run its code.
+    """
+
+    study: Study
+    settings: FinalSettings
+    store: Store
+    callback: Callback
+    heartbeat: Heartbeat
+    ray: ExitStack
+    allow_code: bool
+
+    def run(self, spec: StudyContextSpec) -> None:
+        """Train the finalists that no earlier run trained, and refit the best of all.
+
+        Finalists are chosen anew in each run, since the search may have found better recipes. Those
+        of earlier runs stay.
+
+        Args:
+            spec: the context of the search.
+
+        Raises:
+            Interrupted, StoreError, DiskError, RayUnavailable: as in `run_trials`.
+            TeacherError: for a refit, the teacher can't be loaded any more.
+        """
+        name = self.study.study
+        finalists = choose_finalists(self.study, self.store.trials(name))
+        if not finalists:
+            self.callback.log("no student of the search fits the budget: there are no finalists")
+            return
+        spec = self._context(final_context, spec)
+        count = "1 finalist" if len(finalists) == 1 else f"{len(finalists)} finalists"
+        self._train(finalists, spec, f"training {count}")
+        if self._has_only_failures(finalists):
+            self.callback.note(
+                "no finalist ended with a student within the budget, so the best student of the "
+                f"search is chosen: `retort trials --study {name} --kind final` shows the reasons"
+            )
+        elif self.settings.refit:
+            self._refit_best(spec)
+
+    def _refit_best(self, spec: StudyContextSpec) -> None:
+        study = self.study
+        student = best(self.store.trials(study.study), study.budget, study.goal)
+        if student is None or student.kind is not TrialKind.FINAL:
+            return  # its finalists are still to be trained
+        refit = (refit_finalist(student),)
+        if left_to_train(refit, self.store.trials(study.study)):
+            spec = self._context(refit_context, spec)
+            self._train(refit, spec, f"refitting trial {student.number}")
+
+    def _train(self, finalists: Sequence[Finalist], spec: StudyContextSpec, activity: str) -> None:
+        """Train those of the finalists that no earlier run finished."""
+        name = self.study.study
+        left = left_to_train(finalists, self.store.trials(name))
+        if not left:
+            return
+        self.heartbeat.activity = activity
+        self.callback.log(activity)
+        tuner = FinalTuner(
+            left,
+            writer=RetryingWriter(self.store, name, spec.claim),
+            callback=self.callback,
+            retries=self.study.run.retries,
+            clock=self.heartbeat.finals_clock,
+            max_time=self.settings.max_time,
+        )
+        run_finals(tuner, self.study, spec, self.callback, self.heartbeat, self.ray)
+
+    def _context(
+        self, make: Callable[..., StudyContextSpec], spec: StudyContextSpec
+    ) -> StudyContextSpec:
+        """Return the context of the finalists or of the refit; `retort stop` ends its making."""
+
+        def step(text: str) -> None:
+            self.heartbeat.activity = text
+            self.callback.on_step(text)
+
+        with ending_when_asked(self.heartbeat):
+            return make(spec, self.study, self.callback, allow_code=self.allow_code, step=step)
+
+    def _has_only_failures(self, finalists: Sequence[Finalist]) -> bool:
+        """Return whether all finalists have ended, and none with a student within the budget."""
+        trials = self.store.trials(self.study.study)
+        return not left_to_train(finalists, trials) and not any(
+            trial.kind is TrialKind.FINAL and trial.state is TrialState.COMPLETE for trial in trials
+        )

@@ -1,0 +1,164 @@
+"""Finalists of a small study: real Ray, a real store, real files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from search.analysis.finals import of_kind, shipped
+from search.config.final_settings import FinalSettings
+from search.config.study import Study
+from search.evaluation.artifact import read_provenance
+from search.evaluation.predictions_file import kept_predictions
+from search.export.exporting import export_student
+from search.export.record import read_export_record
+from search.files.filestore import FolderStore
+from search.progress import FinalPlace, SilentCallback
+from search.records import Scalar, StudyState, TrialKind, TrialState
+from search.run import resume_study, run_study
+from search.storage.storage import Store
+
+
+class _Notes(SilentCallback):
+    """Notes which trials of the search and which finalists begin, and what it is told."""
+
+    def __init__(self) -> None:
+        self.searched: list[int] = []
+        self.finals: list[str] = []
+        self.said: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.said.append(text)
+
+    note = log
+
+    def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
+        self.searched.append(number)
+
+    def on_final_start(
+        self, number: int, params: Mapping[str, Scalar], place: FinalPlace
+    ) -> None:
+        self.finals.append(str(place))
+
+
+def _study(folder: Path, data: Path, **final: object) -> Study:
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "npz", "path": data, "image_size": 32, "flip": False},
+            "teacher": {
+                "model": "test_resnet",
+                "train": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
+            },
+            "space": {
+                "student": {"timm": {"model": "test_resnet"}},
+                "training": {
+                    "standard": {"epochs": 1, "batch_size": 16, "learning_rate": [0.01, 0.002]}
+                },
+                "distillation": {"soft_targets": {}},
+                "pruning": {"magnitude": {"ratio": 0.3}},
+                "quantization": ["float32", "int8_static"],
+            },
+            "search": {"trials": 2, "views": 2, "sampler": "random", "branches": 1},
+            "final": {"students": 3, "epochs": 2, **final},
+            "run": {
+                "parallel": 1,
+                "cache": folder / "cache",
+                "artifacts": folder / "artifacts",
+                "storage": f"sqlite:///{folder / 'retort.db'}",
+            },
+        }
+    )
+
+
+def _with_final(study: Study, **changes: object) -> Study:
+    assert study.final is not None
+    final = FinalSettings.model_validate(study.final.model_dump() | changes)
+    return study.model_copy(update={"final": final})
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study, notes = _study(tmp_path, stripes_file, seeds=2, refit=True), _Notes()
+    with Store.open(study.run.storage) as store:
+        best = run_study(study, store, notes)
+        record, trials = store.study("stripes"), store.trials("stripes", whole=True)
+        done = store.training_done("stripes")
+    searched, finals, refits = (of_kind(trials, kind) for kind in TrialKind)
+
+    # There are only two trainings in the space, and each final repeats one trial of the search.
+    assert [trial.seed for trial in finals] == [0, 1, 0, 1]
+    sources = {trial.repeats: trials[trial.repeats or 0] for trial in finals}
+    assert len(sources) == 2
+    assert notes.finals[:2] == ["finalist 1 of 2, seed 1 of 2", "finalist 1 of 2, seed 2 of 2"]
+    assert len(notes.searched) == 2 < len(searched)  # the others are branches
+    for final in finals:
+        assert final.state is TrialState.COMPLETE
+        assert final.params == sources[final.repeats].params | {"training.standard.epochs": 2}
+        assert done[final.number].epochs == 2
+        assert final.test
+    assert record.finals_s > 0
+
+    # The best of the finalists is chosen, whatever the trials of the search reach.
+    assert best in finals or best.number in {trial.number for trial in finals}
+    (refit,) = refits
+    assert refit.repeats == best.number
+    assert (refit.params, refit.seed) == (best.params, best.seed)
+    assert shipped(best, trials, study.budget) == refit
+
+    # A refit is measured on test images alone.
+    assert refit.state is TrialState.COMPLETE
+    assert refit.outcome is not None
+    assert refit.test
+    assert refit.outcome.quality == {}
+    assert refit.outcome.epochs == ()
+    assert {stage.score for stage in refit.outcome.stages} == {None}
+    assert refit.outcome.artifact is not None
+    assert list(kept_predictions(FolderStore.of(record.artifacts), refit.outcome.artifact.path)) == [
+        "test"
+    ]
+    data = read_provenance(Path(record.artifacts) / refit.outcome.artifact.path).data
+    own = read_provenance(Path(record.artifacts) / "trial-00000").data
+    assert data.sizes.training == own.sizes.training + own.sizes.validation
+    assert (data.sizes.validation, data.digest) == (0, own.digest)
+
+    folder = export_student(record, refit, tmp_path / "student", trials=trials)
+    assert read_export_record(folder).measured.quality == {}
+    card = (folder / "README.md").read_text()
+    assert "training and validation images together" in card
+    assert "validation images |" not in card
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, students=1)
+    study = study.model_copy(update={"search": study.search.model_copy(update={"trials": 1})})
+    with Store.open(study.run.storage) as store:
+        run_study(study, store, _Notes())
+        before = of_kind(store.trials("stripes"), TrialKind.FINAL)
+
+        again = _Notes()
+        resume_study(study, store, again)
+        assert (again.searched, again.finals) == ([], [])
+
+        more = _with_final(study, students=2)
+        more = more.model_copy(update={"search": more.search.model_copy(update={"trials": 2})})
+        notes = _Notes()
+        resume_study(more, store, notes)
+        after = of_kind(store.trials("stripes"), TrialKind.FINAL)
+        assert len(notes.searched) == 1
+        assert len(notes.finals) == 1
+        assert after[0] == before[0]
+        assert len(after) == 2
+
+        limited = _Notes()
+        resume_study(_with_final(more, seeds=2, max_time=1e-6), store, limited)
+        assert limited.finals == []
+        assert any("final.max_time is used up, and 2 finalists" in line for line in limited.said)
+        assert store.study("stripes").state is StudyState.FINISHED
