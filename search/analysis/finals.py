@@ -1,6 +1,6 @@
 """The finalists of a study: their seeds, the student that is shipped, and their words. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -8,7 +8,7 @@ from search.analysis.pareto import cost_of, point_of, value_of
 from search.objectives.budget import Budget
 from search.objectives.goal import Goal
 from search.objectives.metric import Metric
-from search.records import TrialKind, TrialRecord, TrialState
+from search.records import Scalar, TrialKind, TrialRecord, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +82,45 @@ def shipped(student: TrialRecord, trials: Sequence[TrialRecord], budget: Budget)
 
 
 def kind_text(trial: TrialRecord) -> str:
-    """Return text such as `finalist, trains the recipe of trial 5`; empty for the search's trials.
-
-    A refit trains the chosen finalist once more.
-    """
+    """Return text such as `finalist of trial 5`; empty for a trial of the search."""
     if trial.kind is TrialKind.SEARCH:
         return ""
+    return f"{'finalist' if trial.kind is TrialKind.FINAL else 'refit'} of trial {trial.repeats}"
+
+
+def training_notes(trial: TrialRecord, trials: Sequence[TrialRecord], goal: Goal) -> list[str]:
+    """Return sentences that tell how a finalist or a refit was trained and compared.
+
+    Args:
+        trial: a trial of the study; for one of the search, the result is empty.
+        trials: the trials of the study, for the other seeds and the refitted trial.
+        goal: the study's goal.
+    """
+    metric = goal.metric
     if trial.kind is TrialKind.FINAL:
-        return f"finalist, trains the recipe of trial {trial.repeats} to the end"
-    return (
-        f"refit of trial {trial.repeats}, trained on training and validation images together: "
-        "only test images measure it"
-    )
+        epochs = epochs_asked(trial.params)
+        lasts = f", trained for {epochs} epochs" if epochs else ", trained to the end"
+        lines = [f"A finalist: the recipe of trial {trial.repeats}{lasts}."]
+        if spread := seed_spread(trial, trials, goal):
+            lines.append(f"Validation {metric.label} of this recipe: {spread.text(metric)}.")
+        return lines
+    if trial.kind is TrialKind.REFIT:
+        lines = [
+            f"A refit: trial {trial.repeats} once more, trained on training and validation images "
+            "together. Only the test images measure it."
+        ]
+        own = next((one for one in trials if one.number == trial.repeats), None)
+        if own is not None and point_of(own, goal) is not None:
+            value = metric.format(value_of(own, goal))
+            lines.append(
+                f"Trial {own.number}, which was not trained on them, has validation "
+                f"{metric.label} {value}."
+            )
+        return lines
+    return []
+
+
+def epochs_asked(params: Mapping[str, Scalar]) -> int:
+    """Return the planned epochs of a recipe; 0 if its training method has no parameter `epochs`."""
+    epochs = params.get(f"training.{params.get('training')}.epochs", 0)
+    return epochs if isinstance(epochs, int) else 0

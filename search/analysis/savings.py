@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from search.analysis.finals import of_kind
+from search.analysis.finals import epochs_asked, of_kind
 from search.objectives.units import format_duration
-from search.records import Scalar, TrainingDone, TrialKind, TrialRecord, TrialState
+from search.records import TrainingDone, TrialKind, TrialRecord, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +76,6 @@ def in_words(found: Savings) -> str:
         time = format_duration(found.saved * found.seconds_per_epoch)
         text += f" With the median duration of an epoch in this study, this saved about {time}."
     return text
-
-
-def epochs_asked(params: Mapping[str, Scalar]) -> int:
-    """Return the planned epochs of a recipe; 0 if its training method has no parameter `epochs`."""
-    epochs = params.get(f"training.{params.get('training')}.epochs", 0)
-    return epochs if isinstance(epochs, int) else 0
 
 
 def _is_own(trial: TrialRecord, done: Mapping[int, TrainingDone]) -> bool:

@@ -13,6 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.analysis.finals import of_kind, shipped, training_notes
 from search.analysis.pareto import chosen, frontier
 from search.cli.options import (
     DEFAULT_STORE,
@@ -43,6 +44,7 @@ from search.records import (
     Outcome,
     Quality,
     StageRecord,
+    TrialKind,
     TrialRecord,
 )
 from search.storage.storage import Store
@@ -66,6 +68,12 @@ def trials(
     frontier_only: Annotated[
         bool, typer.Option("--frontier", help="List only the trials on the frontier.")
     ] = False,
+    kind: Annotated[
+        TrialKind | None,
+        typer.Option(
+            help="List only trials of the search, finalists, or refits.", show_default=False
+        ),
+    ] = None,
     as_format: Annotated[
         OutputFormat, typer.Option("--format", help="The output format.")
     ] = OutputFormat.TABLE,
@@ -76,6 +84,7 @@ def trials(
         name = named_or_latest(opened, study)
         record, found = opened.study(name), opened.trials(name)
     goal = stored_goal(record.config)
+    found = found if kind is None else of_kind(found, kind)
     within = found if budget is None else [trial for trial in found if _fits(trial, budget)]
     shown = frontier(within, goal) if frontier_only else within
     if as_format is OutputFormat.JSON:
@@ -101,7 +110,7 @@ def show(
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.trial(name, trial)
-        owner = opened.study(name)
+        owner, others = opened.study(name), opened.trials(name)
     if as_study:
         sys.stdout.write(yaml.safe_dump(study_of_trial(owner, record), sort_keys=False))
         return
@@ -110,6 +119,8 @@ def show(
         return
     goal = stored_goal(owner.config)
     out.print(trial_table([record], title=f"trial {trial} of {record.study}", goal=goal))
+    for note in training_notes(record, others, goal):
+        say(note)
     out.print(_pairs("recipe", record.params))
     if record.outcome:
         _show_outcome(record.outcome, goal)
@@ -133,14 +144,19 @@ def best(
         record, found = opened.study(name), opened.trials(name)
     goal = stored_goal(record.config)
     floor = given_floor(goal, least, min_accuracy)
-    student = chosen(found, budget or stored_budget(record.config), goal, floor=floor)
+    within = budget or stored_budget(record.config)
+    student = chosen(found, within, goal, floor=floor)
+    exported = shipped(student, found, within)
     if as_json:
-        write_json(flat(student))
+        write_json(flat(exported))
         return
     title = f"best student of {name}"
-    out.print(trial_table([student], title=title, goal=goal, teacher=record.teacher))
+    shown = [student] if exported == student else [student, exported]
+    out.print(trial_table(shown, title=title, goal=goal, teacher=record.teacher))
+    for note in training_notes(exported, found, goal):
+        say(note)
     options = f"{store_option(store)} --study {shlex.quote(name)}"
-    say(f"export     retort export {student.number}{options} -o DIR")
+    say(f"export     retort export {exported.number}{options} -o DIR")
 
 
 def _fits(trial: TrialRecord, budget: Budget) -> bool:
@@ -149,13 +165,16 @@ def _fits(trial: TrialRecord, budget: Budget) -> bool:
 
 
 def flat(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as one row: its number and state, its measurements and its recipe."""
+    """Return a trial as one row: number, state, kind and seed, its measurements, its recipe."""
     outcome = trial.outcome or Outcome(state=trial.state)
     costs = [cost for limit in limits().values() for cost in (limit.cost, *limit.also)]
     return {
         "study": trial.study,
         "trial": trial.number,
         "state": str(trial.state),
+        "kind": str(trial.kind),
+        "repeats": trial.repeats,
+        "seed": trial.seed,
         **_flat_quality(outcome.quality),
         **_flat_quality(trial.test, "test_"),
         **dict.fromkeys(costs),

@@ -14,9 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.analysis.finals import of_kind
+from search.analysis.finals import epochs_asked, of_kind
 from search.analysis.pareto import frontier
-from search.analysis.savings import epochs_asked
 from search.cli.tables import objectives_text, recipe_text, state_text, trial_table
 from search.cli.terminal import out, say
 from search.config.study import Study

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from search.analysis.finals import shipped, training_notes
 from search.analysis.pareto import chosen
 from search.cli.options import (
     DEFAULT_STORE,
@@ -39,7 +40,7 @@ def export(
         typer.Argument(
             metavar="[STUDY] [TRIAL]",
             help="A study's name, a trial's number, or both; by default the best student within "
-            "the budget of the study that changed last.",
+            "the budget of the study that changed last: its refit, if there is one.",
         ),
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
@@ -76,11 +77,12 @@ def export(
     with Store.open(store, read_only=True) as opened:
         name = named_or_latest(opened, study)
         record = opened.study(name)
-        goal = stored_goal(record.config)
+        goal, trials = stored_goal(record.config), opened.trials(name)
         if trial is None:
             floor = given_floor(goal, least, min_accuracy)
             within = budget or stored_budget(record.config)
-            trial = chosen(opened.trials(name), within, goal, floor=floor).number
+            best = chosen(trials, within, goal, floor=floor)
+            trial = shipped(best, trials, within).number
         student = opened.trial(name, trial)
     # Torch takes seconds to import: import it only once there is something to export.
     from search.export.exporting import export_student
@@ -88,18 +90,20 @@ def export(
 
     if hub:
         check_hub_name(hub)
-    folder = export_student(record, student, destination, formats=formats or (), force=force)
+    folder = export_student(
+        record, student, destination, formats=formats or (), force=force, trials=trials
+    )
     pushed = push(folder, hub) if hub else None
     if as_json:
         result = {"study": name, "trial": student.number, "folder": str(folder)}
         write_json(result | ({"hub": pushed} if pushed else {}))
         return
-    _print_export(student, folder, goal)
+    _print_export(student, folder, goal, training_notes(student, trials, goal))
     if pushed:
         say(f"pushed to {pushed}")
 
 
-def _print_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
+def _print_export(trial: TrialRecord, folder: Path, goal: Goal, notes: Sequence[str]) -> None:
     from search.evaluation.artifact import read_provenance
     from search.export.loading_snippet import snippet
 
@@ -107,9 +111,12 @@ def _print_export(trial: TrialRecord, folder: Path, goal: Goal) -> None:
     assert outcome is not None
     tested = f"{quality_text(goal, trial.test)} on test images" if trial.test else "not tested"
     measured = objectives_text(goal, outcome.quality, outcome.cost or {})
+    on_validation = " on validation images" if outcome.quality else ""
     say(f"trial {trial.number} of {trial.study} is in {folder}")
     say(f"  {recipe_text(trial.params)}")
-    say(f"  {measured} on validation images; {tested}")
+    for note in notes:
+        say(f"  {note}")
+    say(f"  {measured}{on_validation}; {tested}")
     say(f"\nto check it again: retort verify {folder} --data recorded")
     provenance = read_provenance(folder)
     if code := snippet(provenance.served_by):

@@ -10,6 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from search.analysis.finals import kind_text, of_kind, shipped
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
@@ -18,7 +19,7 @@ from search.cli.terminal import complain, out, write_json
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import Budget, stored_budget
 from search.objectives.goal import Goal, stored_goal
-from search.records import StudyRecord, StudyState, TrialRecord, TrialState
+from search.records import StudyRecord, StudyState, TrialKind, TrialRecord, TrialState
 from search.storage.leases import standing, standing_counts
 from search.storage.storage import Store
 
@@ -86,19 +87,20 @@ def _show_status(found: Sequence[_Overview]) -> None:
             "  ".join(
                 f"{state_text(state)} {count}" for state, count in sorted(one.states.items())
             ),
-            _quality_lines(best, one.goal) if best else "–",
+            _best_lines(best, one.goal) if best else "–",
             str(len(frontier(one.trials, one.goal))),
             f"{one.study.changed_at:%Y-%m-%d %H:%M:%S} UTC",
         )
     out.print(table)
 
 
-def _quality_lines(best: TrialRecord, goal: Goal) -> str:
-    """Return a line for the goal's metric, and one for each metric that stands beside it."""
+def _best_lines(best: TrialRecord, goal: Goal) -> str:
+    """Return a line for the goal's metric, for each metric beside it, and for a finalist."""
     assert best.outcome is not None
     quality = best.outcome.quality
     shown = (goal.metric, *goal.beside(quality))
-    return "\n".join(f"{metric_text(metric, quality)} {metric.label}" for metric in shown)
+    lines = [f"{metric_text(metric, quality)} {metric.label}" for metric in shown]
+    return "\n".join([*lines, *filter(None, [kind_text(best)])])
 
 
 def _state_text(study: StudyRecord) -> str:
@@ -118,8 +120,11 @@ def _to_json(one: _Overview) -> dict[str, Any]:
         "activity": study.activity if is_running else None,
         "failure": None if is_running else study.failure,
         "searched_s": study.elapsed_s,
+        "finals_s": study.finals_s,
         "trials": {str(state): n for state, n in one.states.items()},
+        "finalists": len(of_kind(one.trials, TrialKind.FINAL)),
         "best_trial": best.number if best else None,
+        "shipped_trial": shipped(best, one.trials, one.budget).number if best else None,
         f"best_{one.goal.metric.name}": value_of(best, one.goal) if best else None,
         "frontier": len(frontier(one.trials, one.goal)),
         "changed_at": study.changed_at,

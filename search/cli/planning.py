@@ -9,6 +9,7 @@ from rich.table import Table
 
 from search.cli.tables import recipe_text
 from search.cli.terminal import out
+from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.objectives.goal import Goal
 from search.objectives.units import format_bytes, format_duration
@@ -41,6 +42,7 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         "time": f"teacher {format_duration(plan.teacher_s)}, trials up to "
         f"{format_duration(plan.trials_s)} (estimated from single training steps on this machine"
         f"{'; GPUs are faster' if plan.with_gpus else ''})",
+        **_finals_row(plan, study),
         "disk": f"up to {format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
     }
     facts = Table.grid(padding=(0, 2))
@@ -59,6 +61,20 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
 
 def _views(count: int) -> str:
     return f"the teacher answers for {count} augmented versions of each image"
+
+
+def _finals_row(plan: StudyPlan, study: Study) -> dict[str, str]:
+    """Return the row about the finalists; no row if the study has none."""
+    final = study.final
+    if final is None:
+        return {}
+    students = "1 student" if final.students == 1 else f"{final.students} students"
+    words = [students]
+    words += [f"{final.seeds} seeds each"] if final.seeds > 1 else []
+    words += ["a refit of the best"] if final.refit else []
+    epochs = f"{final.epochs} epochs" if final.epochs else f"{EPOCHS_FACTOR} times their epochs"
+    text = f"{', '.join(words)}: {epochs}, up to {format_duration(plan.finals_s)}"
+    return {"finalists": text}
 
 
 def _print_shares(title: str, shares: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from search.analysis.finals import shipped
 from search.cli.display import watching
 from search.cli.options import (
     DEFAULT_STORE,
@@ -153,7 +154,8 @@ def resume(
 ) -> None:
     """Resume an interrupted study, or give a study more trials or time.
 
-    Interrupted trials run first. Trials and time that were used before still count. If a study file
+    Interrupted trials run first. Trials and time that were used before still count. Finalists of
+    earlier runs are kept, and new ones trained if the search found better recipes. If a study file
     is given, its run.storage names the store.
     """
     changes = list(overrides or [])
@@ -236,6 +238,7 @@ def _export_demo(best: TrialRecord, study: Study) -> None:
     from search.export.exporting import export_student
 
     with Store.open(study.run.storage, read_only=True) as store:
-        record = store.study(study.study)
-    folder = export_student(record, best, _DEMO / "student", force=True)
+        record, trials = store.study(study.study), store.trials(study.study)
+    student = shipped(best, trials, study.budget)
+    folder = export_student(record, student, _DEMO / "student", force=True, trials=trials)
     say(f"exported   {folder.absolute()}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from search.analysis.finals import shipped, training_notes
 from search.analysis.pareto import frontier
 from search.analysis.utilization import occupancy, occupancy_text
 from search.cli.options import store_option
@@ -30,18 +31,23 @@ def print_ending(study: Study, store: Store, best: TrialRecord) -> None:
     found = frontier(trials, study.goal)
     table = trial_table(found, title="the frontier", goal=study.goal, teacher=record.teacher)
     out.print(table)
+    student = shipped(best, trials, study.budget)
     say(f"the chosen student: trial {best.number}, {recipe_text(best.params)}")
-    out.print(_comparison(best, record.teacher, study.goal))
+    for note in training_notes(student, trials, study.goal):
+        say(note)
+    # A refit has only test figures; beside them stand the validation figures of the chosen one.
+    out.print(_comparison(best, student, record.teacher, study.goal))
     out.print()
     options = f"{store_option(study.run.storage)} --study {study.study}"
     # A cluster may decide how many trials run at a time; then the number is not known here.
     is_known = study.run.ray == "local" or study.run.parallel
     workers = parallel_trials(study.run) if is_known else None
-    busy = occupancy(trials, elapsed_s=record.elapsed_s, workers=workers)
+    elapsed_s = record.elapsed_s + record.finals_s
+    busy = occupancy(trials, elapsed_s=elapsed_s, workers=workers)
     say(f"workers    {occupancy_text(busy)}")
     say(f"picture    {picture}")
     say(f"dashboard  retort dashboard{options}")
-    say(f"export     retort export {best.number}{options} -o DIR")
+    say(f"export     retort export {student.number}{options} -o DIR")
 
 
 def _draw_picture(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal) -> str:
@@ -56,22 +62,32 @@ def _draw_picture(trials: Sequence[TrialRecord], record: StudyRecord, goal: Goal
         return f"none: {error}"
 
 
-def _comparison(best: TrialRecord, teacher: TeacherRecord, goal: Goal) -> Table:
-    """Return a table of the student, the teacher, and the ratio of their costs."""
+def _comparison(
+    best: TrialRecord, student: TrialRecord, teacher: TeacherRecord, goal: Goal
+) -> Table:
+    """Return a table of the student, the teacher, and the ratio of their costs.
+
+    Args:
+        best: the trial that was chosen on the validation images.
+        student: the trial whose student is exported: `best`, or its refit.
+        teacher: the teacher.
+        goal: the study's goal.
+    """
     assert best.outcome is not None
+    assert student.outcome is not None
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for name in ("", "student", "teacher", "student ÷ teacher"):
         table.add_column(name, justify="left" if not name else "right")
     parts = {
         "validation": (best.outcome.quality, teacher.quality),
-        "test": (best.test, teacher.test),
+        "test": (student.test, teacher.test),
     }
     for metric in goal.all_metrics:
         for part, (own, other_quality) in parts.items():
             # Such a metric would compare the teacher with itself.
             other = "" if metric.uses_teacher else metric_text(metric, other_quality)
             table.add_row(f"{metric.label}, {part}", metric_text(metric, own), other, "")
-    own_cost, teacher_cost = best.outcome.cost or {}, teacher.cost
+    own_cost, teacher_cost = student.outcome.cost or {}, teacher.cost
     own_texts, teacher_texts = cost_texts(own_cost), cost_texts(teacher_cost)
     for limit in goal.all_limits:
         mine, theirs = own_cost.get(limit.cost), teacher_cost.get(limit.cost)

@@ -12,7 +12,7 @@ from search.cli.terminal import out
 from search.objectives.budget import cost_texts, doubt_text
 from search.objectives.goal import Goal
 from search.objectives.metric import Metric
-from search.records import Cost, Outcome, Quality, TeacherRecord, TrialRecord, TrialState
+from search.records import Cost, Outcome, Quality, TeacherRecord, TrialKind, TrialRecord, TrialState
 
 _RECIPE = 12  # characters: the smallest width of the column of recipes
 _WHY = 12
@@ -46,9 +46,9 @@ def quality_text(goal: Goal, quality: Quality) -> str:
 
 
 def objectives_text(goal: Goal, quality: Quality, cost: Cost) -> str:
-    """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`."""
+    """Return text such as `accuracy 97.31%, size 202 KB, latency 73.3 µs`; for a refit, costs."""
     costs = [f"{one.label} {one.text(cost)}" for one in goal.costs if one.cost in cost]
-    return ", ".join([quality_text(goal, quality), *costs])
+    return ", ".join([quality_text(goal, quality), *costs] if quality else costs)
 
 
 def recipe_text(params: Mapping[str, object]) -> str:
@@ -69,27 +69,30 @@ def trial_table(
     """Return a table with a row per trial, and the teacher in the last row.
 
     The goal's objectives and the metric on test images come first. Other metrics and costs follow
-    if the terminal is wide enough. The column of states is left out if all trials are complete, and
-    that of reasons if no trial has one. Without states there is always room for the metrics that
-    stand beside the goal's own.
+    if the terminal is wide enough. The column of states is left out if all trials are complete,
+    that of reasons if no trial has one, and that of kinds if all are of the search. Without states
+    there is always room for the metrics that stand beside the goal's own.
     """
     rows = [_figures(goal, quality_of(trial), trial.test, _outcome(trial).cost or {})
             for trial in trials]  # fmt: skip
     last = _figures(goal, teacher.quality, teacher.test, teacher.cost) if teacher else {}
     states = {trial.state for trial in trials} != {TrialState.COMPLETE}
+    kinds = [kind_cell(trial) for trial in trials]
     recipes = [recipe_text(trial.params) for trial in trials]
     taken = len("  teacher   ") + (len("interrupted   ") if states else 0)
     reasons = [reason_of(trial.outcome) for trial in trials]
     taken += _WHY + 3 if any(reasons) else 0
+    taken += max(map(cell_len, kinds)) + 3 if any(kinds) else 0
     room = out.width - taken - max([_RECIPE, *map(cell_len, recipes)])
     titles = list(_figures(goal, {}, {}, {}))
     shown = [row for row in (*rows, last) if row]
     beside = goal.beside(*([teacher.quality] if teacher else []), *map(quality_of, trials))
     needed = 2 + len(goal.costs) + (0 if states else len(beside))
     names = titles[: fitting(titles, shown, needed=needed, room=room)]
-    table = _empty_table(title, names, states=states, reasons=any(reasons))
+    table = _empty_table(title, names, states=states, kinds=any(kinds), reasons=any(reasons))
     for trial, recipe, row, reason in zip(trials, recipes, rows, reasons, strict=True):
         state = [state_text(trial.state)] if states else []
+        state += [kind_cell(trial)] if any(kinds) else []
         recipe_cell = escape(recipe) + _no_op_mark(trial.outcome)
         why = [escape(_cut(reason or ""))] if any(reasons) else []
         table.add_row(str(trial.number), *(row[name] for name in names), *state, recipe_cell, *why)
@@ -98,7 +101,7 @@ def trial_table(
     )
     if teacher:
         table.add_section()
-        state = [""] if states else []
+        state = [""] * (states + any(kinds))
         cells = (last[name] for name in names)
         table.add_row("teacher", *cells, *state, escape(teacher.name), style="dim")
     return table
@@ -134,7 +137,14 @@ def add_figures(table: Table, names: Iterable[str]) -> None:
         table.add_column("\n".join(name.split()), justify="right", no_wrap=True)
 
 
-def _empty_table(title: str, names: Iterable[str], *, states: bool, reasons: bool) -> Table:
+def kind_cell(trial: TrialRecord) -> str:
+    """Return `final of 5` or `refit of 30`; empty for a trial of the search."""
+    return "" if trial.kind is TrialKind.SEARCH else f"{trial.kind} of {trial.repeats}"
+
+
+def _empty_table(
+    title: str, names: Iterable[str], *, states: bool, kinds: bool, reasons: bool
+) -> Table:
     table = Table(
         title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
         caption_justify="left",
@@ -142,6 +152,8 @@ def _empty_table(title: str, names: Iterable[str], *, states: bool, reasons: boo
     add_figures(table, ["trial", *names])
     if states:
         table.add_column("state", no_wrap=True)
+    if kinds:
+        table.add_column("kind", no_wrap=True)
     table.add_column("recipe", overflow="fold", min_width=_RECIPE)
     if reasons:
         table.add_column("why", overflow="fold", min_width=_WHY)

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from search.records import StudyRecord, TrialRecord
+from search.errors import BadInput
+from search.records import StudyRecord, TrialKind, TrialRecord
 
 _LONGEST_NAME = 64
 _MASKED = "***"
 
 
 def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
-    """Return a study file, in JSON's types, with which `retort run` repeats the trial."""
+    """Return a study file, in JSON's types, with which `retort run` repeats the trial.
+
+    Raises:
+        BadInput: the trial is a refit, or has another seed than the data's split.
+    """
+    _check_can_be_repeated(study, trial)
     config: dict[str, Any] = dict(study.config)
     ending = f"-trial-{trial.number}"
     once = {
@@ -32,6 +38,21 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "search": config.get("search", {}) | once,
         "run": run,
     }
+
+
+def _check_can_be_repeated(study: StudyRecord, trial: TrialRecord) -> None:
+    if trial.kind is TrialKind.REFIT:
+        raise BadInput(
+            f"a study can't repeat a refit, which was trained on validation images too, but trial "
+            f"{trial.number} is one: repeat trial {trial.repeats}, which it refits"
+        )
+    seed = study.config.get("seed", trial.seed)
+    if trial.seed != seed:
+        raise BadInput(
+            f"a study repeats a trial with the seed that splits its images, {seed}, but trial "
+            f"{trial.number} has the seed {trial.seed}: repeat another finalist of trial "
+            f"{trial.repeats}"
+        )
 
 
 def _space_of(trial: TrialRecord) -> Mapping[str, Any]:

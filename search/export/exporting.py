@@ -5,7 +5,8 @@ config.json              of a timm network: its architecture, classes and prepro
 model.safetensors        the float32 weights, after pruning
 model.…                  the measured file of its runtime
 recipe.json              the recipe, the measurements, and their origin
-predictions.npz          the student's predictions for the validation and the test images
+predictions.npz          the student's predictions for the validation and the test images; for a
+                         refit, which was trained on the former, only for the test images
 teacher_predictions.npz  the teacher's predictions for the same images
 preprocess.py            reads an image file as the student's input; see `search.data.preprocess`
 SHA256SUMS               the checksums of the other files
@@ -14,7 +15,7 @@ and the student in the further formats that were requested; see `search.export.f
 """
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from search.analysis.finals import training_notes
 from search.data.dataset import DataInfo
 from search.data.preprocess import normalized, square, upright
 from search.errors import BadInput
@@ -64,6 +66,7 @@ def export_student(
     *,
     formats: Collection[ExportFormat] = (),
     force: bool = False,
+    trials: Sequence[TrialRecord] = (),
 ) -> Path:
     """Write a complete trial's student to the folder `destination`, completely or not at all.
 
@@ -73,6 +76,7 @@ def export_student(
         destination: the folder to write.
         formats: the formats to write in addition to the measured file.
         force: replace an earlier export.
+        trials: the trials of the study; the card of a finalist tells how its seeds vary.
 
     Raises:
         BadInput: the trial has no student; a format can't represent the student; the folder
@@ -98,7 +102,8 @@ def export_student(
         write_preprocess(folder)
         source = WriterSource(folder=folder, network=network, provenance=provenance)
         write_formats(source, formats, folder)
-        _write_findings(folder, study, trial, provenance, formats=formats)
+        notes = training_notes(trial, trials, stored_goal(study.config))
+        _write_findings(folder, study, trial, provenance, formats=formats, notes=notes)
     remove_abandoned(destination.absolute())
     return destination
 
@@ -110,6 +115,7 @@ def _write_findings(
     provenance: Provenance,
     *,
     formats: tuple[ExportFormat, ...],
+    notes: Sequence[str],
 ) -> None:
     """Write the predictions of student and teacher, and the model card."""
     artifacts = FolderStore.of(study.artifacts)
@@ -128,6 +134,7 @@ def _write_findings(
         teacher=teacher_predictions.get("test"),
         formats=formats,
         loaded_by=_loaded_by(folder, provenance, formats),
+        notes=tuple(notes),
     )
     (folder / "README.md").write_text(model_card(report), encoding="utf-8")
 

@@ -57,6 +57,7 @@ class Report:
         formats: the further formats in the folder.
         loaded_by: by a file's name, the runtime and its oldest version that loads the file. A file
             without a known version is absent.
+        notes: sentences on the training of a finalist or a refit.
     """
 
     study: str
@@ -68,6 +69,7 @@ class Report:
     teacher: Predictions | None
     formats: tuple[ExportFormat, ...]
     loaded_by: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def data(self) -> DataInfo:
@@ -206,6 +208,8 @@ def _figures(report: Report) -> list[tuple[str, str, str]]:
             "" if metric.uses_teacher else _with_interval(metric, teachers, count),
         )
         for part, count, own, teachers in parts
+        # A refit has no validation images, because it was trained on them.
+        if part == "test" or count
         for metric in report.goal.all_metrics
         if metric.name in own or metric.name == report.goal.metric.name
     ]

@@ -2,7 +2,8 @@
 
 An export adds three keys to the artifact's record (see `search.evaluation.artifact`):
 
-chosen    the study, the trial, its parent, its seed, and the time at which it ended
+chosen    the study, the trial, its kind, its parent, the trial that it repeats, its seed, and the
+          time at which it ended
 measured  cost; quality on the validation images, and test on the test images, with the value and
           the standard error of each metric; hardware; and the teacher's measurements
 study     the typed settings of the study file, without `run`
@@ -111,7 +112,9 @@ def write_export_record(folder: Path, study: StudyRecord, trial: TrialRecord) ->
         "chosen": {
             "study": study.name,
             "trial": trial.number,
+            "kind": trial.kind.value,
             "parent": trial.parent,
+            "repeats": trial.repeats,
             "seed": trial.seed,
             "finished_at": trial.finished_at.isoformat() if trial.finished_at else None,
         },

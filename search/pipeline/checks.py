@@ -15,6 +15,7 @@ from search.teachers.sources import WEIGHTS_ADVICE
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
 from spaces.axes.quantization import Quantization
+from spaces.axes.training import Training, most_epochs
 from spaces.distributions import OneOf
 from spaces.students.timm_model import check_model_name
 from spaces.students.weights import WeightsUnavailable, check_weights
@@ -40,6 +41,7 @@ def check_study(study: Study) -> None:
         DiskError: the artifacts folder can't be written.
     """
     _check_space(study)
+    _check_final_epochs(study)
     _check_weights(study)
     for teacher in study.teachers:
         for key, path in (
@@ -84,6 +86,23 @@ def _check_space(study: Study) -> None:
             "data.unlabelled needs a distillation method that uses no labels, but the study opens "
             "none: open label_free in space.distillation, or leave data.unlabelled out"
         )
+
+
+def _check_final_epochs(study: Study) -> None:
+    """Check that every training method of the space allows `final.epochs`.
+
+    Raises:
+        BadInput: a method allows fewer epochs.
+    """
+    if study.final is None or study.final.epochs is None:
+        return
+    for name in study.search_space().axes[Training.axis]:
+        most = most_epochs(registry.method(Training.axis, name))
+        if most is not None and study.final.epochs > most:
+            raise BadInput(
+                f"final.epochs must be at most {most}, the most epochs of training.{name}, but "
+                f"got {study.final.epochs}"
+            )
 
 
 def _check_weights(study: Study) -> None:

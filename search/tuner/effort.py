@@ -103,12 +103,35 @@ def search_seconds(study: Study, trials: Sequence[float]) -> float:
     return min(longest, mean(trials) * rounds) if trials else 0.0
 
 
+def final_count(study: Study) -> int:
+    """Return the number of trials after the search: finalists with all seeds, and the refit."""
+    if study.final is None:
+        return 0
+    return study.final.students * study.final.seeds + study.final.refit
+
+
+def finals_seconds(study: Study, finals: Sequence[float]) -> float:
+    """Predict the seconds to train all finalists, and then the refit.
+
+    Args:
+        study: the study, with the number of finalists and their time limit.
+        finals: the predicted seconds of some finalists; without any, the result is 0.
+    """
+    if study.final is None or not finals:
+        return 0.0
+    rounds = math.ceil(study.final.students * study.final.seeds / parallel_trials(study.run))
+    one, longest = mean(finals), study.final.max_time or math.inf
+    # No finalist starts after the time limit, but those that run then end.
+    return min(longest + one, one * (rounds + study.final.refit))
+
+
 def disk_bytes(
     study: Study, made: Sequence[tuple[int, Cost]], dataset: Dataset, *, views: int
 ) -> int:
     """Predict the bytes of the students, their stages, the soft targets and the data.
 
-    Each student's served file and its float32 weights are stored.
+    Each student's served file and its float32 weights are stored. A refit needs the teacher's
+    logits for training and validation images too.
 
     Args:
         study: the study, with the number of trials and teachers.
@@ -116,16 +139,17 @@ def disk_bytes(
         dataset: the images.
         views: the number of views with cached logits.
     """
-    trials = study.search.trials
-    served = trials * mean(count * cost[SIZE.cost] for count, cost in made) if made else 0
-    float32_bytes = [count * 4 * cost[PARAMETERS.cost] for count, cost in made]
-    weights = trials * mean(float32_bytes) if made else 0
+    trials, finals = study.search.trials, final_count(study)
+    counts = [(trials * count + finals, cost) for count, cost in made]
+    served = mean(count * cost[SIZE.cost] for count, cost in counts) if made else 0
+    weights = mean(count * 4 * cost[PARAMETERS.cost] for count, cost in counts) if made else 0
     stages = min(study.run.stages, weights)
     info = dataset.info
+    images = info.sizes.training + info.unlabelled
+    if study.final is not None and study.final.refit:
+        images += images + info.sizes.validation
     targets = views * bytes_of_view(
-        teachers=len(study.teachers),
-        images=info.sizes.training + info.unlabelled,
-        classes=len(info.classes),
+        teachers=len(study.teachers), images=images, classes=len(info.classes)
     )
     data = sum(file.stat().st_size for file in dataset.folder.iterdir())
     return round(served + weights + stages + targets + data)

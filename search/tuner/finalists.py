@@ -12,8 +12,7 @@ from search.records import Cost, Purpose, TrialKind, TrialRecord, TrialState
 from search.tuner.learners import recipe_of
 from spaces.axes.pruning import Pruning
 from spaces.axes.quantization import Quantization
-from spaces.axes.training import Training
-from spaces.distributions import IntRange
+from spaces.axes.training import most_epochs
 from spaces.recipe import Recipe
 
 _AFTER_TRAINING = (Pruning.axis, Quantization.axis)
@@ -115,12 +114,6 @@ def to_the_end(recipe: Recipe, epochs: int | None) -> Recipe:
     wanted = epochs or EPOCHS_FACTOR * training.epochs
     wanted = min(wanted, most_epochs(type(training)) or wanted)
     return replace(recipe, training=replace(training, epochs=wanted))
-
-
-def most_epochs(method: type[Training]) -> int | None:
-    """Return the most epochs that a training method allows; None if it states no limit."""
-    distribution = method.distributions().get("epochs")
-    return distribution.high if isinstance(distribution, IntRange) else None
 
 
 def _chosen(study: Study, trials: Sequence[TrialRecord]) -> Iterator[tuple[TrialRecord, Recipe]]:

@@ -37,10 +37,13 @@ from search.tuner.branching import branches_of
 from search.tuner.effort import (
     TrialTimer,
     disk_bytes,
+    final_count,
+    finals_seconds,
     search_seconds,
     teacher_seconds,
     torch_threads,
 )
+from search.tuner.finalists import to_the_end
 from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
 
@@ -58,6 +61,8 @@ class DrawnRecipe:
         cost: the predicted or measured cost of its student; None where it is unknown.
         refusal: why the recipe may not be trained; None if it may.
         seconds: the predicted duration of its trial, with all branches; None if refused.
+        final_s: the predicted duration of its training as a finalist; None if refused, or if the
+            study has no finalists.
         branches: the maximum number of branches of its trial.
         cause: the refusal without the recipe's own values, to count recipes by cause.
     """
@@ -66,6 +71,7 @@ class DrawnRecipe:
     cost: Cost | None
     refusal: str | None
     seconds: float | None
+    final_s: float | None = None
     branches: int = 0
     cause: str | None = None
 
@@ -91,6 +97,8 @@ class StudyPlan:
         views: the number of augmented views with cached logits of the teacher; None without any.
         teacher_s: seconds to train the teacher, if the study asks for that, and for its logits.
         trials_s: seconds for all trials and their branches, with parallel trials as configured.
+        finals: the number of finalists with all their seeds, and a refit, if the study asks for it.
+        finals_s: seconds to train them, with parallel trials as configured.
         with_gpus: whether trials use GPUs, with which they take less time than predicted.
         disk_bytes: bytes of the students, their stages, the soft targets and the prepared data.
         free_bytes: free bytes on the disk of the artifacts.
@@ -112,6 +120,8 @@ class StudyPlan:
     views: int | None
     teacher_s: float
     trials_s: float
+    finals: int
+    finals_s: float
     with_gpus: bool
     disk_bytes: int
     free_bytes: int
@@ -187,6 +197,8 @@ def plan_study(
         views=views,
         teacher_s=training_s + (views or 0) * view_s,
         trials_s=trials_s,
+        finals=final_count(study),
+        finals_s=finals_seconds(study, [d.final_s for d in draws if d.final_s is not None]),
         with_gpus=study.run.gpus > 0,
         disk_bytes=disk_bytes(study, made, dataset, views=views or 0),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
@@ -259,8 +271,16 @@ def _draws(
             refusal=verdict.reason or None,
             cause=None if verdict.admitted else cause_of(verdict, requirements),
             seconds=timer.seconds(recipe, branches) if verdict.admitted else None,
+            final_s=_final_seconds(recipe, study, timer) if verdict.admitted else None,
             branches=len(branches),
         )
+
+
+def _final_seconds(recipe: Recipe, study: Study, timer: TrialTimer) -> float | None:
+    """Predict the seconds of the recipe as a finalist; None if the study has no finalists."""
+    if study.final is None:
+        return None
+    return timer.seconds(to_the_end(recipe, study.final.epochs), ())
 
 
 def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:

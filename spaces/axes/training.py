@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from spaces.distributions import IntRange
 from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
@@ -51,3 +52,9 @@ class Training(Method, ABC):
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:
         """Return the optimizer and the schedule for `epochs` epochs of training of `model`."""
+
+
+def most_epochs(method: type[Method]) -> int | None:
+    """Return the most epochs that a training method allows; None if it states no limit."""
+    distribution = method.distributions().get("epochs")
+    return distribution.high if isinstance(distribution, IntRange) else None

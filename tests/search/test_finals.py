@@ -35,9 +35,7 @@ class _Notes(SilentCallback):
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.searched.append(number)
 
-    def on_final_start(
-        self, number: int, params: Mapping[str, Scalar], place: FinalPlace
-    ) -> None:
+    def on_final_start(self, number: int, params: Mapping[str, Scalar], place: FinalPlace) -> None:
         self.finals.append(str(place))
 
 
@@ -117,9 +115,8 @@ def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
     assert refit.outcome.epochs == ()
     assert {stage.score for stage in refit.outcome.stages} == {None}
     assert refit.outcome.artifact is not None
-    assert list(kept_predictions(FolderStore.of(record.artifacts), refit.outcome.artifact.path)) == [
-        "test"
-    ]
+    artifacts = FolderStore.of(record.artifacts)
+    assert list(kept_predictions(artifacts, refit.outcome.artifact.path)) == ["test"]
     data = read_provenance(Path(record.artifacts) / refit.outcome.artifact.path).data
     own = read_provenance(Path(record.artifacts) / "trial-00000").data
     assert data.sizes.training == own.sizes.training + own.sizes.validation
