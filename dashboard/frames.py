@@ -9,7 +9,7 @@ from search.analysis.pareto import frontier
 from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
-from search.records import Outcome, Quality, Scalar, TrialRecord, TrialState
+from search.records import Outcome, Quality, Scalar, TrialKind, TrialRecord, TrialState
 
 TESTED = "test_"
 """Prefix of the columns of metrics on the test images."""
@@ -17,7 +17,8 @@ TESTED = "test_"
 COSTS = tuple(cost for limit in limits().values() for cost in (limit.cost, *limit.also))
 METRICS = tuple(metrics())
 NUMBERS = (*METRICS, *(f"{TESTED}{name}" for name in METRICS), *COSTS, "duration_s")
-FIXED = ("number", "state", "on_frontier", "parent", *NUMBERS, "family", "note")
+_OF_TRIAL = ("number", "state", "on_frontier", "parent", "kind", "repeats", "seed")
+FIXED = (*_OF_TRIAL, *NUMBERS, "family", "note")
 """Columns of every study's frame; the recipe's columns follow."""
 
 # mobilenetv3_small_050 belongs to mobilenetv3, resnet10t to resnet, test_vit to test_vit.
@@ -38,11 +39,11 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     """Return a frame with one row per trial, in the given order.
 
     Columns: `number`, `state`, `on_frontier` and `parent` (NaN if the trial trained its own
-    student); each metric by its name, and with the prefix `test_` on the test images; each cost by
-    its stored name, and `duration_s` (NaN if not measured); the student's `family`; `note`, the
-    reason why the trial is not complete, or which stage had no effect. Then each axis of the recipe
-    as short text (`pruning`: magnitude 34%), its method alone (`pruning.method`: magnitude), and
-    each parameter by its own name.
+    student); `kind`, `repeats` (NaN for a trial of the search) and `seed`; each metric by its name,
+    and with the prefix `test_` on the test images; each cost by its stored name, and `duration_s`
+    (NaN if not measured); the student's `family`; `note`, the reason why the trial is not complete,
+    or which stage had no effect. Then each axis of the recipe as short text (`pruning`: magnitude
+    34%), its method alone (`pruning.method`: magnitude), and each parameter by its own name.
 
     Args:
         trials: the trials of one study.
@@ -55,6 +56,9 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
         "state": [trial.state.value for trial in trials],
         "on_frontier": [trial.number in members for trial in trials],
         "parent": [trial.parent for trial in trials],
+        "kind": [trial.kind.value for trial in trials],
+        "repeats": [trial.repeats for trial in trials],
+        "seed": [trial.seed for trial in trials],
     }
     for name in METRICS:
         columns[name] = [_value(found.quality, name) for found in outcomes]
@@ -68,9 +72,14 @@ def trial_frame(trials: Sequence[TrialRecord], goal: Goal = DEFAULT_GOAL) -> pd.
     columns["family"] = [family(trial.params) for trial in trials]
     columns["note"] = [_note(found) for found in outcomes]
     types = {"number": "int64", "on_frontier": "bool"} | dict.fromkeys(
-        ("parent", *NUMBERS), "float64"
+        ("parent", "repeats", *NUMBERS), "float64"
     )
     return pd.DataFrame({**columns, **_recipes(trials)}).astype(types)
+
+
+def searched(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the search's trials, without finalists and refits."""
+    return trials[trials["kind"] == TrialKind.SEARCH.value]
 
 
 def recipe_columns(trials: pd.DataFrame) -> list[str]:

@@ -92,8 +92,8 @@ class StudyView:
 
     @cached_property
     def options(self) -> Mapping[str, Sequence[str]]:
-        """The families and the methods of each axis that were chosen, if trials differ in them."""
-        columns = {"family": "family"}
+        """The kinds, families and methods of each axis, if trials differ in them."""
+        columns = {"kind": "kind", "family": "family"}
         columns |= {axis: f"{axis}.method" for axis in self.axes if axis != "student"}
         found = {
             name: sorted(self.trials[column].dropna().unique()) for name, column in columns.items()

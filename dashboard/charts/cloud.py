@@ -10,9 +10,9 @@ from dashboard.charts.drawn import frontier_line, thinned, within
 from dashboard.charts.figure import as_text, new_figure
 from dashboard.charts.ground import cost_range, draw_limits, lay_out, value_reach
 from dashboard.charts.measures import Measure
-from dashboard.charts.palette import CHOSEN, FRONTIER, LOOKS, RIM, TEACHER
+from dashboard.charts.palette import CHOSEN, FINALIST, FRONTIER, LOOKS, RIM, TEACHER
 from dashboard.frames import recipe_columns
-from search.records import TeacherRecord, TrialState
+from search.records import TeacherRecord, TrialKind, TrialState
 
 _BEYOND_LIMITS = 0.4
 
@@ -22,9 +22,11 @@ def cloud_points(
 ) -> pd.DataFrame:
     """Return the rows of a `trial_frame` to draw against this cost, with their `hover` text.
 
-    The frontier and at most 2,000 other trials are kept.
+    The frontier and at most 2,000 other trials are kept. Refits have no value on the validation
+    images, so they are not drawn.
     """
-    drawn = thinned(trials[trials[axis.column].notna()])
+    is_refit = trials["kind"] == TrialKind.REFIT.value
+    drawn = thinned(trials[trials[axis.column].notna() & ~is_refit])
     return drawn.assign(hover=list(_hover(drawn, objectives)))
 
 
@@ -49,8 +51,8 @@ def cloud_figure(
 
     Returns:
         A figure whose points carry the trial's number as `customdata[0]`. Trials with a known
-        cost and an unknown metric are ticks below the plot. If a few values are far worse than
-        the rest, the axis leaves them out, and a note gives their number.
+        cost and an unknown metric are ticks below the plot. Finalists are diamonds. If a few values
+        are far worse than the rest, the axis leaves them out, and a note gives their number.
     """
     drawn = points.assign(is_within=within(points, limits, score))
     trained = drawn[drawn[score.column].notna()]
@@ -84,7 +86,8 @@ def _cloud(trials: pd.DataFrame, axis: Measure, score: Measure) -> Iterator[go.S
         rows = trials[(trials["state"] == state.value) & ~trials["on_frontier"]]
         if rows.empty:
             continue
-        marker = {"color": look.colour, "symbol": look.symbol, "size": 8}
+        symbols = _symbols(rows, look.symbol) if state is TrialState.COMPLETE else look.symbol
+        marker: dict[str, object] = {"color": look.colour, "symbol": symbols, "size": 8}
         heights = rows[score.column]
         yield _points(rows, axis, heights, name=look.name, marker=marker, opacity=0.75)
 
@@ -113,8 +116,14 @@ def _frontier(trials: pd.DataFrame, axis: Measure, score: Measure) -> Iterator[g
         line={"color": FRONTIER, "width": 2, "shape": "hv"},
         hoverinfo="skip",
     )
-    marker = {"color": FRONTIER, "size": 11, "line": {"width": 1.5, "color": RIM}}
+    rim = {"width": 1.5, "color": RIM}
+    marker = {"color": FRONTIER, "symbol": _symbols(members, "circle"), "size": 11, "line": rim}
     yield _points(members, axis, members[score.column], name="Frontier", marker=marker)
+
+
+def _symbols(rows: pd.DataFrame, symbol: str) -> list[str]:
+    """Return the symbol of each row: a diamond for a finalist, else `symbol`."""
+    return [FINALIST if kind == TrialKind.FINAL.value else symbol for kind in rows["kind"]]
 
 
 def _ring(chosen: pd.DataFrame, axis: Measure, score: Measure) -> go.Scatter:
@@ -157,8 +166,8 @@ def _points(
 
 
 def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[str]:
-    names = (*objectives, *recipe_columns(rows), "note")
-    for *cells, note in zip(*(rows[name] for name in names), strict=True):
+    names = (*objectives, *recipe_columns(rows), "kind", "note")
+    for *cells, kind, note in zip(*(rows[name] for name in names), strict=True):
         values, choices = cells[: len(objectives)], cells[len(objectives) :]
         measured = [
             f"{measure.title.lower()} not known" if math.isnan(value) else measure.label(value)
@@ -167,7 +176,8 @@ def _hover(rows: pd.DataFrame, objectives: Mapping[str, Measure]) -> Iterator[st
         chosen = list(filter(None, choices))
         # Short lines, because a narrow chart cuts long ones off.
         recipe = [" · ".join(chosen[place : place + 3]) for place in range(0, len(chosen), 3)]
-        lines = [" · ".join(measured), *recipe, str(note)[:60]]
+        finalist = "finalist" if kind == TrialKind.FINAL.value else ""
+        lines = [" · ".join(measured), finalist, *recipe, str(note)[:60]]
         yield "<br>".join(as_text(line) for line in lines if line)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dashboard.charts.measures import Measure
 from dashboard.charts.palette import BUDGET, CHOSEN, FRONTIER, LOOKS, TEACHER
-from search.records import TrialState
+from search.records import TrialKind, TrialState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,14 @@ def legend(
     entries = []
     if trials["on_frontier"].any():
         entries.append(LegendEntry(name="Frontier", colour=FRONTIER, sign="●"))
+    is_finalist = trials["kind"] == TrialKind.FINAL.value
+    if (is_finalist & (trials["state"] == TrialState.COMPLETE.value)).any():
+        entries.append(LegendEntry(name="Finalist", colour=FRONTIER, sign="◆"))
     if has_chosen:
         entries.append(LegendEntry(name="Chosen", colour=CHOSEN, sign="◎"))
     score, *costs = objectives
-    shown = trials[trials[costs].notna().any(axis=1) & ~trials["on_frontier"]]
+    is_drawn = trials[costs].notna().any(axis=1) & (trials["kind"] != TrialKind.REFIT.value)
+    shown = trials[is_drawn & ~trials["on_frontier"]]
     is_ruled_out = (shown["state"] == TrialState.INFEASIBLE.value) & shown[score].isna()
     marked = set(shown.loc[~is_ruled_out, "state"])
     entries += [

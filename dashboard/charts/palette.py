@@ -9,6 +9,8 @@ CHOSEN = "#f43f5e"
 CLOUD = "#8796ab"
 BUDGET = "#d97706"
 TEACHER = "#8b5cf6"
+FINALIST = "diamond"
+"""The symbol of finalists with a student; others are circles."""
 LOSS = "#e11d48"
 RIM = "rgba(255, 255, 255, 0.7)"
 

@@ -17,7 +17,7 @@ def show_choice(
     if advice is None:
         explain_absence(view, reason)
         return
-    study, number = view.study, advice.chosen.number
+    study, number = view.study, advice.shipped.number
     with st.container(border=True):
         st.markdown(f"#### Take trial {number}")
         # Plain text, because others may have named the student.
@@ -36,7 +36,7 @@ def show_choice(
             st.markdown(
                 "**Get this student**", help="Weights, ONNX, recipe, model card, checksums."
             )
-            show_export(study, advice.chosen, url=url, key="choice.export")
+            show_export(study, advice.shipped, url=url, key="choice.export")
             st.page_link(
                 "views/trial.py",
                 label=f"Open trial {number}",

@@ -1,4 +1,4 @@
-"""Filters by the student's family and by the method on each axis of the recipe."""
+"""Filters by kind of trial, family of student, and the method on each axis of the recipe."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from dashboard.queries import Place, StudyView, load_numbers
 
 Choices = Mapping[str, Sequence[str]]
 
-_FAMILY = "family"
+_FAMILY, _KIND = "family", "kind"
 
 
 def pick_choices(here: PageContext, view: StudyView) -> Choices:
@@ -45,9 +45,11 @@ def matching(
     """Return the rows of trials that match the selection in every filtered column."""
     if not choices and not states:
         return view.trials
-    groups = [_parameters(view, name, values) for name, values in choices.items()]
-    numbers = load_numbers(place, states, groups)
-    return view.trials[view.trials["number"].isin(numbers)]
+    groups = [_parameters(view, name, values) for name, values in choices.items() if name != _KIND]
+    is_wanted = view.trials["number"].isin(load_numbers(place, states, groups))
+    if _KIND in choices:
+        is_wanted &= view.trials[_KIND].isin(choices[_KIND])
+    return view.trials[is_wanted]
 
 
 def _parameters(view: StudyView, name: str, values: Sequence[str]) -> Mapping[str, Sequence[str]]:

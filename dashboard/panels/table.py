@@ -99,6 +99,11 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
         "number": number("Trial", format="%d", pinned=True, width="small"),
         "state": text("State", width="small"),
         "on_frontier": text("Frontier", width="small", help="No other trial dominates it."),
+        "kind": text(
+            "Kind",
+            width="small",
+            help="final: a finalist, trained to the end; refit: on validation images too.",
+        ),
         **{name: _measure_column(measure) for name, measure in objectives.items()},
         **{axis: text(label(axis)) for axis in axes},
         **{name: _measure_column(measure) for name, measure in others.items()},
@@ -116,6 +121,8 @@ def columns(axes: Sequence[str], goal: Goal = DEFAULT_GOAL) -> dict[str, ColumnC
         "parent": number(
             "Branch of", format="%d", help="The trial whose trained student this trial uses."
         ),
+        "repeats": number("Repeats", format="%d", help="The trial whose recipe it trains again."),
+        "seed": number("Seed", format="%d"),
         "note": text(
             "Note", width="large", help="Why the trial ended, or which stage had no effect."
         ),

@@ -13,6 +13,7 @@ from dashboard.panels.marks import in_address, remark
 from dashboard.panels.messages import show_problem, show_text
 from dashboard.panels.page import PageContext
 from dashboard.queries import StudyView, load_trials
+from search.analysis.finals import kind_text
 from search.files.filestore import FolderStore
 from search.files.text import visible
 from search.objectives.budget import doubt_text
@@ -57,7 +58,8 @@ def show_end(trial: TrialRecord, view: StudyView) -> None:
     """Show how the trial ended: its measures and the teacher's, and the reason or the error."""
     is_member = bool(view.trials["on_frontier"].iloc[trial.number])
     state = ":green-badge[on the frontier]" if is_member else f":gray-badge[{trial.state}]"
-    st.markdown(f"#### Trial {trial.number} {state}")
+    kind = f":violet-badge[{kind_text(trial)}]" if kind_text(trial) else ""
+    st.markdown(f"#### Trial {trial.number} {state} {kind}")
     # Plain text, because others may have named the student.
     st.text(visible(recipe_in_words(trial.params)))
     outcome = trial.outcome
@@ -127,6 +129,8 @@ def _facts(trial: TrialRecord, study: StudyRecord) -> dict[str, str]:
     rows = {"Seed": str(trial.seed), "Started": f"{trial.started_at:%Y-%m-%d %H:%M} UTC"}
     if trial.parent is not None:
         rows["Branch of"] = f"trial {trial.parent}, whose trained student it uses"
+    if trial.repeats is not None:
+        rows["Kind"] = kind_text(trial)
     outcome = trial.outcome
     if outcome is None:
         return rows

@@ -19,6 +19,14 @@ from dashboard.charts.measures import (
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.frames import parameters_of, recipe_columns, trial_frame
+from dashboard.report.tables import (
+    MOST_ROWS,
+    ReportTable,
+    failure_table,
+    finals_table,
+    metric_cell,
+    no_op_table,
+)
 from search.analysis.history import history
 from search.analysis.importance import importances
 from search.analysis.pareto import cost_of, frontier, quality_of, value_of
@@ -26,10 +34,13 @@ from search.analysis.recommend import Advice, advice_or_refusal, reasons
 from search.analysis.savings import in_words, savings
 from search.objectives.budget import Budget, cost_texts, stored_budget
 from search.objectives.goal import Goal, stored_goal
-from search.objectives.metric import Metric
-from search.records import Quality, StudyRecord, TeacherRecord, TrainingDone, TrialRecord
-
-_MOST_ROWS = 200
+from search.records import (
+    Quality,
+    StudyRecord,
+    TeacherRecord,
+    TrainingDone,
+    TrialRecord,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +50,6 @@ class Drawn:
     name: str
     height: int
     data: Markup
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportTable:
-    """The first of `count` rows; each has numbers, aligned right, and then texts."""
-
-    names: Sequence[str]
-    rows: Sequence[tuple[Sequence[str], Sequence[str]]]
-    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ class Results:
         clouds: the metric against each cost that is minimised.
         legend: the legend of the clouds.
         members: the frontier.
+        finals: the finalists and refits.
         parallel: recipes and objectives, as parallel coordinates.
         importance: the importance of each parameter.
         course: the progress of the search.
@@ -99,6 +102,7 @@ class Results:
     clouds: Sequence[Drawn]
     legend: Sequence[LegendEntry]
     members: ReportTable
+    finals: ReportTable
     parallel: Drawn | None
     importance: Drawn | None
     course: Sequence[Drawn]
@@ -125,12 +129,13 @@ def results_of(
             frame, objectives, has_teacher=teacher is not None, has_chosen=advice is not None
         ),
         members=_members(trials, frame, goal),
+        finals=finals_table(trials, goal),
         parallel=None if lines is None else _drawn("parallel", lines),
         importance=_importance(trials, goal),
         course=_course(trials, budget, goal),
         savings=_savings(trials, done),
-        without_gain=_without_gain(trials),
-        failures=_failures(trials),
+        without_gain=no_op_table(trials),
+        failures=failure_table(trials),
     )
 
 
@@ -141,10 +146,11 @@ def _chosen(
     assert trial.outcome is not None
     theirs = teacher.quality if teacher else {}
     cards = _metric_cards(trial.outcome.quality, theirs, goal)
-    if trial.test:
-        cards += _metric_cards(trial.test, teacher.test if teacher else {}, goal, before="test ")
+    shipped = advice.shipped  # of a refit, only the test images are measured
+    if shipped.test:
+        cards += _metric_cards(shipped.test, teacher.test if teacher else {}, goal, before="test ")
     costs = cost_texts(teacher.cost if teacher else None)
-    cards += [(name, text, costs[name]) for name, text in cost_texts(cost_of(trial)).items()]
+    cards += [(name, text, costs[name]) for name, text in cost_texts(cost_of(shipped)).items()]
     return ChosenStudent(
         cards=[
             MeasureCard(name=name, value=value, teacher=beside) for name, value, beside in cards
@@ -158,7 +164,7 @@ def _metric_cards(
 ) -> list[tuple[str, str, str]]:
     """Return a label, the student's and the teacher's value of the metric and those beside it."""
     return [
-        (f"{before}{metric.label}", _value(metric, own), _value(metric, theirs))
+        (f"{before}{metric.label}", metric_cell(metric, own), metric_cell(metric, theirs))
         for metric in (goal.metric, *goal.beside(own, theirs))
     ]
 
@@ -203,13 +209,13 @@ def _members(trials: Sequence[TrialRecord], frame: pd.DataFrame, goal: Goal) -> 
             [
                 str(trial.number),
                 metric.format(value_of(trial, goal)),
-                *(_value(each, quality_of(trial)) for each in beside),
-                _value(metric, trial.test),
+                *(metric_cell(each, quality_of(trial)) for each in beside),
+                metric_cell(metric, trial.test),
                 *cost_texts(cost_of(trial)).values(),
             ],
             [str(frame[axis].iloc[trial.number]) for axis in axes],
         )
-        for trial in members[:_MOST_ROWS]
+        for trial in members[:MOST_ROWS]
     ]
     costs = [measure.name for measure in cost_measures().values()]
     names = ["trial", metric.label, *(each.label for each in beside), "test", *costs, *axes]
@@ -240,31 +246,6 @@ def _savings(
     if not found.trained + found.saved:
         return None
     return SavedTraining(text=in_words(found), figure=_drawn("savings", savings_figure(found)))
-
-
-def _without_gain(trials: Sequence[TrialRecord]) -> ReportTable:
-    found = [
-        ([str(trial.number)], [trial.outcome.no_op])
-        for trial in trials
-        if trial.outcome is not None and trial.outcome.no_op
-    ]
-    names = ["trial", "stage and likely cause"]
-    return ReportTable(names=names, rows=found[:_MOST_ROWS], count=len(found))
-
-
-def _failures(trials: Sequence[TrialRecord]) -> ReportTable:
-    found = [
-        ([str(trial.number)], [trial.outcome.failure.kind, trial.outcome.failure.message[:200]])
-        for trial in trials
-        if trial.outcome is not None and trial.outcome.failure is not None
-    ]
-    return ReportTable(
-        names=["trial", "kind", "message"], rows=found[:_MOST_ROWS], count=len(found)
-    )
-
-
-def _value(metric: Metric, quality: Quality) -> str:
-    return metric.format(quality[metric.name].value) if metric.name in quality else "–"
 
 
 def _drawn(name: str, figure: go.Figure) -> Drawn:

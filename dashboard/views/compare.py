@@ -18,6 +18,7 @@ from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.trial import measured_rows, recipe_rows
 from dashboard.queries import Place, StudyView, load_advice, load_study, load_trials
+from search.analysis.finals import kind_text
 from search.errors import RetortError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.files.filestore import FolderStore
@@ -128,7 +129,8 @@ def _show_differences(trials: Sequence[TrialRecord]) -> None:
 def _facts(trial: TrialRecord) -> Mapping[str, str]:
     """Return all facts in which trials can differ; a parameter has its method's name before it."""
     recipe = recipe_rows(trial.params, axes_of([trial]), whole_names=True)
-    return {"State": str(trial.state), **measured_rows(trial), **recipe}
+    kind = {"Kind": kind_text(trial) or "search", "Seed": str(trial.seed)}
+    return {"State": str(trial.state), **kind, **measured_rows(trial), **recipe}
 
 
 def _show_agreement(here: PageContext, view: StudyView, trials: Sequence[TrialRecord]) -> None:

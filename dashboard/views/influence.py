@@ -11,6 +11,7 @@ from dashboard.charts.measures import Measure, metric_measure, objective_measure
 from dashboard.charts.parallel import parallel_figure
 from dashboard.charts.progress import progress_figure, savings_figure
 from dashboard.charts.scale import short_name
+from dashboard.frames import searched
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
 from dashboard.panels.page import PageContext, open_study
@@ -138,14 +139,15 @@ def _pick(here: PageContext, name: str, label: str, options: Sequence[str], firs
 @st.cache_data(max_entries=64, show_spinner=False)
 def _slice(place: Place, across: str, objective: str) -> str | None:
     view = load_study(place)
-    figure = slice_figure(view.trials, across, objective_measures(view.goal)[objective])
+    figure = slice_figure(searched(view.trials), across, objective_measures(view.goal)[objective])
     return None if figure is None else str(figure.to_json())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _contour(place: Place, across: str, up: str, objective: str) -> str | None:
     view = load_study(place)
-    figure = contour_figure(view.trials, across, up, objective_measures(view.goal)[objective])
+    measure = objective_measures(view.goal)[objective]
+    figure = contour_figure(searched(view.trials), across, up, measure)
     return None if figure is None else str(figure.to_json())
 
 

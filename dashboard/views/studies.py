@@ -10,6 +10,7 @@ from dashboard.panels.headline import beside_in_words, show_activity, show_badge
 from dashboard.panels.messages import as_plain, show_problem, show_text
 from dashboard.panels.page import open_store
 from dashboard.queries import Summary, load_summaries, store_url
+from search.analysis.finals import kind_text
 from search.errors import BadInput, DamagedRow
 from search.objectives.budget import stored_budget
 from search.objectives.goal import stored_goal
@@ -89,10 +90,12 @@ def _show_best(summary: Summary) -> None:
     shown = beside_in_words(outcome.quality, goal)
     shown += [measure.label(value) for measure, value in values if value is not None]
     value = score.of(outcome)
+    kind = kind_text(summary.best)
+    named = [f"trial {summary.best.number}", f"({kind})" if kind else ""]
     _metric(
         "Best within the budget",
         "–" if value is None else score.label(value),
-        f"trial {summary.best.number}: {', '.join(shown)}",
+        f"{' '.join(filter(None, named))}: {', '.join(shown)}",
     )
 
 

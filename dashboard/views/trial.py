@@ -8,13 +8,15 @@ from dashboard.charts.stages import waterfall_figure
 from dashboard.panels.export import command, show_export
 from dashboard.panels.headline import show_states
 from dashboard.panels.marks import marked_trials, remark
+from dashboard.panels.messages import show_text
 from dashboard.panels.page import PageContext, open_study
 from dashboard.panels.plot import show_plot
 from dashboard.panels.predictions import show_predictions
 from dashboard.panels.trial import show_end, show_facts, show_recipe
 from dashboard.queries import Place, StudyView, load_study, load_trials
+from search.analysis.finals import training_notes
 from search.objectives.units import format_duration
-from search.records import StageRecord, TrialRecord
+from search.records import StageRecord, TrialKind, TrialRecord
 
 
 def show() -> None:
@@ -30,6 +32,8 @@ def show() -> None:
     number = _pick(here, view)
     trial = load_trials(here.place, (number,))[number]
     show_end(trial, view)
+    for note in training_notes(trial, view.records, view.goal):
+        show_text(note)
     _show_training(here, trial)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -117,6 +121,9 @@ def _in_words(stage: StageRecord) -> str:
 def _show_commands(view: StudyView, trial: TrialRecord, *, url: str) -> None:
     st.markdown("**Get this student**", help="Weights, ONNX, recipe, model card, checksums.")
     show_export(view.study, trial, url=url, key="trial.export")
+    has_other_seed = trial.seed != view.study.config.get("seed", trial.seed)
+    if trial.kind is TrialKind.REFIT or (trial.kind is TrialKind.FINAL and has_other_seed):
+        return  # no study file has this training
     st.markdown("**Repeat this trial**", help="Runs the same recipe and seed as a new study.")
     name = f"{trial.study}-trial-{trial.number}"
     lines = f"{command('show', trial, url=url)} --as-study > {name}.yaml\nretort run {name}.yaml"

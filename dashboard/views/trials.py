@@ -55,7 +55,9 @@ def _pick_columns(here: PageContext, view: StudyView) -> list[str]:
     ]
     score, *costs = objective_measures(view.goal)
     objectives = [score, *(metric.name for metric in view.beside), *costs]
-    wanted = ["number", "state", "on_frontier", *objectives, "student", "pruning", "quantization"]
+    kind = ["kind"] if view.trials["kind"].nunique() > 1 else []
+    recipe = ["student", "pruning", "quantization"]
+    wanted = ["number", "state", "on_frontier", *kind, *objectives, *recipe]
     first = [name for name in [*wanted, "duration_s", "note"] if name in options]
     key = bind(here.page, "columns", first, some_of(options))
     st.session_state[key] = [name for name in st.session_state[key] if name in options]

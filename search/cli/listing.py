@@ -118,7 +118,7 @@ def _origin(entry: Metric | Limit) -> str:
 def settings(
     part: Annotated[
         str | None,
-        typer.Argument(help="study, seed, data, teacher, space, budget, search or run."),
+        typer.Argument(help="study, seed, data, teacher, space, budget, search, final or run."),
     ] = None,
     *,
     as_json: Json = False,

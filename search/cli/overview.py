@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from search.analysis.finals import kind_text, of_kind, shipped
+from search.analysis.finals import of_kind, shipped
 from search.analysis.pareto import best as best_of
 from search.analysis.pareto import frontier, value_of
 from search.cli.options import DEFAULT_STORE, Json, StoreUrl
@@ -100,7 +100,7 @@ def _best_lines(best: TrialRecord, goal: Goal) -> str:
     quality = best.outcome.quality
     shown = (goal.metric, *goal.beside(quality))
     lines = [f"{metric_text(metric, quality)} {metric.label}" for metric in shown]
-    return "\n".join([*lines, *filter(None, [kind_text(best)])])
+    return "\n".join([*lines, *(["finalist"] if best.kind is TrialKind.FINAL else [])])
 
 
 def _state_text(study: StudyRecord) -> str:

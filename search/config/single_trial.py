@@ -14,7 +14,7 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     """Return a study file, in JSON's types, with which `retort run` repeats the trial.
 
     Raises:
-        BadInput: the trial is a refit, or has another seed than the data's split.
+        BadInput: the trial is a refit, or a finalist with another seed than the data's split.
     """
     _check_can_be_repeated(study, trial)
     config: dict[str, Any] = dict(study.config)
@@ -47,7 +47,7 @@ def _check_can_be_repeated(study: StudyRecord, trial: TrialRecord) -> None:
             f"{trial.number} is one: repeat trial {trial.repeats}, which it refits"
         )
     seed = study.config.get("seed", trial.seed)
-    if trial.seed != seed:
+    if trial.kind is TrialKind.FINAL and trial.seed != seed:
         raise BadInput(
             f"a study repeats a trial with the seed that splits its images, {seed}, but trial "
             f"{trial.number} has the seed {trial.seed}: repeat another finalist of trial "

@@ -21,7 +21,7 @@ from search.records import StudyState, TrialState
 from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.dashboard.conftest import MakeStore, RunApp, plots, said
-from tests.dashboard.made_studies import add_study
+from tests.dashboard.made_studies import add_finalists, add_study
 from tests.messages import naming
 
 VIEWS = sorted(
@@ -41,6 +41,7 @@ STATES: Mapping[str, tuple[Callable[[Store], object], ...]] = {
     "one trial": (partial(add_study, trials=1, only=TrialState.COMPLETE),),
     "no budget": (partial(add_study, trials=20, budget={}),),
     "several studies": (partial(add_study, name="old"), partial(add_study, name="new", trials=5)),
+    "finalists": (add_finalists,),
     "strange names": (partial(add_study, model=EVIL, message=EVIL),),
 }
 

@@ -8,10 +8,11 @@ from unittest.mock import patch
 from search.config.study import RunSettings, Study
 from search.pipeline.study_context import StudyContextSpec, open_context
 from search.pipeline.trial import run_trial
+from search.progress import FinalPlace
 from search.ray_backend import trials as tuning
 from search.records import EpochRecord, Outcome, Scalar
 from search.tuner.trial import Trial
-from search.tuner.tuner import Tuner
+from search.tuner.trial_runner import TrialRunner
 from tests import recorder
 
 STRIPES_SPACE = {
@@ -34,11 +35,16 @@ class TrialRecorder(recorder.TrialRecorder):
     def __init__(self, on_start: Callable[[int], None] = lambda number: None) -> None:
         super().__init__()
         self.started: list[int] = []
+        self.finals: list[str] = []
         self._on_start = on_start
 
     def on_trial_start(self, number: int, params: Mapping[str, Scalar]) -> None:
         self.started.append(number)
         self._on_start(number)
+
+    def on_final_start(self, number: int, params: Mapping[str, Scalar], place: FinalPlace) -> None:
+        self.finals.append(str(place))
+        self.on_trial_start(number, params)
 
 
 def study_of(folder: Path, file: Path, /, **sections: dict[str, object]) -> Study:
@@ -76,14 +82,14 @@ def _no_ray(run: RunSettings, **_: object) -> Iterator[None]:
     yield
 
 
-def _run_here(tuner: Tuner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:
+def _run_here(tuner: TrialRunner, run: RunSettings, spec: StudyContextSpec, **_: object) -> None:
     while not tuner.is_over:
         trial = tuner.next()
         if trial is not None:
             tuner.on_trial_end(trial.number, _outcome(tuner, trial, spec))
 
 
-def _outcome(tuner: Tuner, trial: Trial, spec: StudyContextSpec) -> Outcome | None:
+def _outcome(tuner: TrialRunner, trial: Trial, spec: StudyContextSpec) -> Outcome | None:
     progress = run_trial(
         trial.recipe,
         open_context(spec),

@@ -1,6 +1,6 @@
-"""Finalists of a small study: real Ray, a real store, real files."""
+"""Finalists of a small study: a real store, real networks and files; one test has a real Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,21 +8,26 @@ import pytest
 from search.analysis.finals import of_kind, shipped
 from search.config.final_settings import FinalSettings
 from search.config.study import Study
+from search.errors import BadInput, Interrupted
 from search.evaluation.artifact import read_provenance
 from search.evaluation.predictions_file import kept_predictions
 from search.export.exporting import export_student
 from search.export.record import read_export_record
 from search.files.filestore import FolderStore
+from search.pipeline.checks import check_study
 from search.progress import FinalPlace, SilentCallback
 from search.records import Scalar, StudyState, TrialKind, TrialState
 from search.run import resume_study, run_study
 from search.storage.storage import Store
+from tests.faults.without_ray import one_after_another
+from tests.messages import naming
 
 
 class _Notes(SilentCallback):
     """Notes which trials of the search and which finalists begin, and what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_final: Callable[[int], None] = lambda number: None) -> None:
+        self._on_final = on_final
         self.searched: list[int] = []
         self.finals: list[str] = []
         self.said: list[str] = []
@@ -37,6 +42,7 @@ class _Notes(SilentCallback):
 
     def on_final_start(self, number: int, params: Mapping[str, Scalar], place: FinalPlace) -> None:
         self.finals.append(str(place))
+        self._on_final(number)
 
 
 def _study(folder: Path, data: Path, **final: object) -> Study:
@@ -130,13 +136,12 @@ def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
 
 
 @pytest.mark.slow
-@pytest.mark.ray
 def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
     stripes_file: Path, tmp_path: Path
 ) -> None:
     study = _study(tmp_path, stripes_file, students=1)
     study = study.model_copy(update={"search": study.search.model_copy(update={"trials": 1})})
-    with Store.open(study.run.storage) as store:
+    with one_after_another(), Store.open(study.run.storage) as store:
         run_study(study, store, _Notes())
         before = of_kind(store.trials("stripes"), TrialKind.FINAL)
 
@@ -151,11 +156,61 @@ def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
         after = of_kind(store.trials("stripes"), TrialKind.FINAL)
         assert len(notes.searched) == 1
         assert len(notes.finals) == 1
-        assert after[0] == before[0]
-        assert len(after) == 2
+        assert [trial.params for trial in after[:1]] == [trial.params for trial in before]
+        assert [trial.attempts for trial in after] == [1, 1]
 
         limited = _Notes()
         resume_study(_with_final(more, seeds=2, max_time=1e-6), store, limited)
         assert limited.finals == []
         assert any("final.max_time is used up, and 2 finalists" in line for line in limited.said)
         assert store.study("stripes").state is StudyState.FINISHED
+
+
+@pytest.mark.slow
+def test_an_interrupted_finalist_runs_again_under_its_number(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    def interrupt(number: int) -> None:
+        raise KeyboardInterrupt
+
+    study = _study(tmp_path, stripes_file, students=1)
+    with one_after_another(), Store.open(study.run.storage) as store:
+        with pytest.raises(Interrupted):
+            run_study(study, store, _Notes(on_final=interrupt))
+        assert store.study("stripes").state is StudyState.INTERRUPTED
+        (final,) = of_kind(store.trials("stripes"), TrialKind.FINAL)
+        assert final.state is TrialState.INTERRUPTED
+
+        # The search is complete: no more trials of it are trained.
+        notes = _Notes()
+        best = resume_study(study, store, notes)
+        assert (notes.searched, notes.finals) == ([], ["finalist 1 of 1"])
+        assert best.number == final.number
+        assert best.attempts == 2
+
+
+@pytest.mark.slow
+def test_if_no_finalist_has_a_student_the_best_of_the_search_is_chosen(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study, notes = _study(tmp_path, stripes_file, students=2, epochs=1, refit=True), _Notes()
+    # With the warm-up of two epochs, a training of one epoch contradicts itself.
+    standard = {"epochs": 3, "warmup_epochs": 2, "batch_size": 16, "learning_rate": [0.01, 0.002]}
+    space = dict(study.space) | {"training": {"standard": standard}}
+    study = Study.model_validate(study.model_dump() | {"space": space})
+    with one_after_another(), Store.open(study.run.storage) as store:
+        best = run_study(study, store, notes)
+        trials = store.trials("stripes")
+    finals = of_kind(trials, TrialKind.FINAL)
+    assert [trial.state for trial in finals] == [TrialState.INFEASIBLE] * 2
+    assert best.kind is TrialKind.SEARCH
+    assert of_kind(trials, TrialKind.REFIT) == []
+    assert any("--kind final" in line for line in notes.said)
+
+
+def test_a_method_that_allows_fewer_epochs_refuses_the_final_ones(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, epochs=1001)
+    with pytest.raises(BadInput, match=naming("final.epochs", 1000, 1001)):
+        check_study(study)

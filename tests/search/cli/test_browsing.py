@@ -13,7 +13,8 @@ from search.errors import BadInput, NoStudentFits, StoreError
 from search.objectives.goal import DEFAULT_GOAL
 from search.objectives.limits import limits
 from search.objectives.metrics import metrics
-from search.records import Outcome, StudyState
+from search.pipeline.refit import without_validation
+from search.records import Outcome, Purpose, StudyState, TrialKind
 from search.storage.leases import this_process
 from search.storage.storage import Store
 from tests.measured import quality
@@ -24,6 +25,7 @@ from tests.search.cli.made_outcomes import (
     FAILED,
     INFEASIBLE,
     NO_FASTER,
+    PARAMS,
     PRUNED,
     SMALLER,
     STOPPED,
@@ -418,3 +420,54 @@ def test_tables_fit_eighty_columns(retort: Retort, add_study: AddStudy) -> None:
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert "labels" in shown  # of the recipes, which are folded and not cut off
+
+
+def _add_finals(accuracy: float = 0.85) -> None:
+    """Adds two seeds of a finalist of trial 0, and a refit of the better one, to the study."""
+    params = {**PARAMS, "training": "standard", "training.standard.epochs": 40}
+    with Store.open("sqlite:///retort.db") as store:
+        for seed in range(2):
+            purpose = Purpose(TrialKind.FINAL, repeats=0)
+            number = store.start_trial("digits", params=params, seed=seed, purpose=purpose)
+            measured = quality(accuracy=accuracy + seed / 100)
+            store.finish_trial("digits", number, replace(COMPLETE, quality=measured))
+        purpose = Purpose(TrialKind.REFIT, repeats=number)
+        refit = store.start_trial("digits", params=params, seed=1, purpose=purpose)
+        store.finish_trial("digits", refit, without_validation(COMPLETE))
+        store.record_test("digits", refit, quality(accuracy=0.875))
+
+
+def test_trials_lists_trials_of_one_kind(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE, SMALLER)
+    _add_finals()
+    rows = json.loads(retort("trials", "--kind", "final", "--format", "json").stdout)
+    assert [(row["trial"], row["kind"], row["repeats"], row["seed"]) for row in rows] == [
+        (2, "final", 0, 0),
+        (3, "final", 0, 1),
+    ]
+    assert _column(retort("trials", "--kind", "search").stdout, 0) == ["0", "1"]
+    assert naming("final of 0", "refit of 3").search(retort("trials").stdout)
+    assert "final" not in retort("trials", "--kind", "search").stdout
+
+
+def test_best_is_the_finalist_and_what_is_exported_is_its_refit(
+    retort: Retort, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE, SMALLER)  # COMPLETE is better than the finalists
+    _add_finals()
+    shown = retort("best").stdout
+    assert _column(shown, 0) == ["3", "4"]
+    assert naming("training and validation images", "retort export 4").search(shown)
+    row = json.loads(retort("best", "--json").stdout)
+    assert (row["trial"], row["accuracy"], row["test_accuracy"]) == (4, None, 0.875)
+    (status,) = json.loads(retort("status", "--json").stdout)
+    assert (status["best_trial"], status["shipped_trial"], status["finalists"]) == (3, 4, 2)
+    assert "finalist" in retort("status").stdout
+
+
+def test_show_tells_how_the_seeds_of_a_finalist_vary(retort: Retort, add_study: AddStudy) -> None:
+    add_study(COMPLETE)
+    _add_finals()
+    assert naming("trial 0", "40 epochs", "85.50%", "2 seeds").search(retort("show", "2").stdout)
+    with pytest.raises(BadInput, match=naming("trial 3", "trial 2")):
+        retort("show", "3", "--as-study")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -10,7 +11,8 @@ from rich.console import Console
 from search.cli.display import LiveDisplay, PlainLines
 from search.config.study import Study
 from search.errors import StoreError
-from search.records import EpochRecord, Outcome
+from search.progress import FinalPlace
+from search.records import EpochRecord, Outcome, Purpose, TrialKind
 from search.storage.storage import Store
 from tests.messages import naming
 from tests.search.cli.made_outcomes import (
@@ -166,3 +168,33 @@ def test_a_store_that_cannot_be_read_for_the_picture_ends_nothing(
     _end(picture, INFEASIBLE)
     _end(picture, SMALLER)
     assert naming("80.00%", "90.00%").search(_shown(picture))  # what it missed is there again
+
+
+def test_a_finalist_shows_its_place_and_its_epoch_of_all(picture: LiveDisplay) -> None:
+    _end(picture, COMPLETE)
+    params = {**PARAMS, "training": "standard", "training.standard.epochs": 40}
+    purpose = Purpose(TrialKind.FINAL, repeats=0)
+    number = picture.store.start_trial("digits", params=params, seed=0, purpose=purpose)
+    picture.on_final_start(number, params, FinalPlace(2, 3))
+    picture.on_trial_report(number, replace(POINT, epoch=16))
+    shown = _shown(picture, width=140)
+    assert "finalist 2 of 3, distil, epoch 17 of 40, accuracy 62.50%" in shown
+    picture.store.finish_trial("digits", number, COMPLETE)
+    picture.on_trial_end(number, params, COMPLETE)
+    picture.on_trial_exit(number)
+    shown = _shown(picture, width=140)
+    assert "1/4 trained" in shown  # the search does not count it
+    assert "finalists ended 1" in shown
+
+
+def test_a_refit_shows_no_score_on_images_that_it_is_trained_on(
+    picture: LiveDisplay, study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = FinalPlace(1, 1, refits=7)
+    picture.on_final_start(8, PARAMS, place)
+    picture.on_trial_report(8, POINT)
+    shown = _shown(picture, width=140)
+    assert "refit of trial 7, distil, epoch 2" in shown
+    assert "accuracy" not in shown
+    PlainLines(study).on_final_start(8, {**PARAMS, "training": "a", "training.a.epochs": 9}, place)
+    assert naming("trial 8", "9 epochs", "refit of trial 7").search(capsys.readouterr().out)

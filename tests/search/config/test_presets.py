@@ -11,7 +11,7 @@ from search.config.study import Study
 from search.errors import BadInput
 from search.pipeline.checks import student_models
 from search.progress import SilentCallback
-from search.records import TrialState
+from search.records import TrialKind, TrialState
 from search.run import run_study
 from search.storage.storage import Store
 from spaces.students.sizes import parameters_of
@@ -31,6 +31,7 @@ SHORTENED = (
     "space.training.standard.warmup_epochs=1",
     "budget={}",
     "search={trials: 3, views: 2, sampler: random, branches: 0}",
+    "final={students: 1, epochs: 3}",
     "run.parallel=1",
     "run.cpus=1",
     "run.gpus=0",
@@ -53,6 +54,7 @@ def test_there_is_one_for_each_purpose() -> None:
 def test_a_preset_is_sound_and_says_what_it_is_for(name: str, tmp_path: Path) -> None:
     study = _loaded(name, tmp_path)
     assert study.budget.limits()
+    assert study.final is not None
     assert len(student_models(study)) > 3
     assert preset_summary(name).endswith(".")
     assert study.data.augment.flip is not None
@@ -82,7 +84,8 @@ def test_a_preset_runs_in_short(name: str, stripes_file: Path, tmp_path: Path) -
     with one_after_another(), Store.open(study.run.storage) as store:
         run_study(study, store, SilentCallback())
         trials = store.trials(study.study, whole=True)
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3, [
+    assert [trial.kind for trial in trials] == [TrialKind.SEARCH] * 3 + [TrialKind.FINAL]
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4, [
         (trial.params, trial.outcome and (trial.outcome.reason, trial.outcome.failure))
         for trial in trials
     ]

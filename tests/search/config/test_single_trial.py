@@ -4,13 +4,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import yaml
 
 from search.config.loader import dump_study, load_study
 from search.config.presets import preset_text
 from search.config.single_trial import study_of_trial
-from search.records import StudyRecord, StudyState, TrialRecord, TrialState
+from search.errors import BadInput
+from search.records import StudyRecord, StudyState, TrialKind, TrialRecord, TrialState
 from spaces.recipe import Recipe
+from tests.messages import naming
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARAMS = {
@@ -88,3 +91,19 @@ def test_a_masked_password_is_not_taken_for_one(tmp_path: Path) -> None:
     study = _study(tmp_path, "run.storage=postgresql+psycopg://me:hunter2@host/db")
     again = load_study(_written(study, _trial(), tmp_path))
     assert again.run.storage == "sqlite:///retort.db"
+
+
+def test_it_has_no_finalists(tmp_path: Path) -> None:
+    final = replace(_trial(), kind=TrialKind.FINAL, repeats=3)
+    study = _study(tmp_path, f"seed={final.seed}", "final={students: 2}")
+    assert load_study(_written(study, final, tmp_path)).final is None
+
+
+def test_what_no_study_file_can_repeat_is_refused(tmp_path: Path) -> None:
+    study = _study(tmp_path, f"seed={_trial().seed}")
+    refit = replace(_trial(), kind=TrialKind.REFIT, repeats=9)
+    with pytest.raises(BadInput, match=naming("trial 12", "trial 9")):
+        study_of_trial(study, refit)
+    final = replace(_trial(), kind=TrialKind.FINAL, repeats=3, seed=_trial().seed + 1)
+    with pytest.raises(BadInput, match=naming("trial 12", "trial 3")):
+        study_of_trial(study, final)

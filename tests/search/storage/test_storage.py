@@ -1,6 +1,7 @@
 """What holds for a store of either kind: studies and trials are kept, whole or not at all."""
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,15 @@ from search.records import (
     FailureRecord,
     Measurement,
     Outcome,
+    Purpose,
     StageRecord,
     StudyState,
     TeacherRecord,
+    TrialKind,
     TrialState,
 )
 from search.storage import rows
+from search.storage.leases import beating, take
 from search.storage.storage import Store
 from search.storage.tables import StudyRow, Table
 from tests.measured import LOSS, cost, quality
@@ -408,3 +412,40 @@ class TestBranches:
         with pytest.raises(StoreError, match=r"quality\.accuracy\.value must be finite"):
             store.finish_trial("digits", number, outcome)
         assert [trial.state for trial in store.trials("digits")] == [TrialState.RUNNING]
+
+
+def test_a_trial_has_a_kind_and_may_repeat_an_earlier_one(store: Store) -> None:
+    first = store.start_trial("digits", params={}, seed=0)
+    purpose = Purpose(TrialKind.FINAL, repeats=first)
+    second = store.start_trial("digits", params={}, seed=1, purpose=purpose)
+    found = [(one.kind, one.repeats) for one in store.trials("digits")]
+    assert found == [(TrialKind.SEARCH, None), (TrialKind.FINAL, first)]
+    assert store.trial("digits", second).kind is TrialKind.FINAL
+
+
+def test_a_refit_is_complete_without_a_quality_and_refuses_one(store: Store) -> None:
+    first = store.start_trial("digits", params={}, seed=0)
+    purpose = Purpose(TrialKind.REFIT, repeats=first)
+    number = store.start_trial("digits", params={}, seed=0, purpose=purpose)
+    with pytest.raises(StoreError, match=naming("refit", "accuracy")):
+        store.finish_trial("digits", number, COMPLETE)
+    outcome = replace(COMPLETE, quality={}, stages=(), epochs=())
+    store.finish_trial("digits", number, outcome)
+    store.record_test("digits", number, quality(accuracy=0.8))
+    found = store.trial("digits", number)
+    assert found.state is TrialState.COMPLETE
+    assert found.outcome == outcome
+    assert found.test["accuracy"].value == 0.8
+    with pytest.raises(StoreError, match=naming("complete", "quality")):
+        store.finish_trial("digits", first, outcome)
+
+
+def test_the_time_of_finals_is_kept_beside_that_of_the_search(store: Store) -> None:
+    take(store, "digits", log=print)
+    with beating(store, "digits", beat_s=60) as heartbeat:
+        heartbeat.finals_clock.start()
+        time.sleep(0.02)
+        heartbeat.finals_clock.stop()
+    record = store.study("digits")
+    assert record.elapsed_s == 0
+    assert 0.02 <= record.finals_s < 60

@@ -11,6 +11,7 @@ from timm.models import register_model
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from search.config.final_settings import FinalSettings
 from search.config.study import Study
 from search.errors import TeacherError
 from search.tuner.plan import plan_study
@@ -185,3 +186,24 @@ def test_a_plan_counts_contradictions_and_refusals_by_reason(
     assert any(naming("stem", "patch_embed").search(cause) for cause in plan.causes)
     assert sum(plan.causes.values()) == pytest.approx(1 - len(plan.fitting) / len(plan.draws))
     assert plan.to_json()["share_refused"] == plan.causes
+
+
+def test_a_plan_counts_finalists_their_time_and_their_disk_space(
+    teacher: dict[str, object], stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, teacher, "labels")
+    run = study.run.model_copy(update={"parallel": 1, "stages": 0})
+    plain = study.model_copy(update={"run": run})
+    final = FinalSettings(students=2, seeds=2, epochs=20, refit=True)
+    with_finals = plain.model_copy(update={"final": final})
+    without, found = (plan_study(one, progress=print) for one in (plain, with_finals))
+    assert (without.finals, without.finals_s) == (0, 0.0)
+    assert found.finals == 5
+    one = found.fitting[0]
+    assert one.seconds is not None
+    assert one.final_s is not None
+    assert one.final_s > one.seconds
+    assert found.finals_s > 4 * one.final_s / 2
+    assert found.disk_bytes > without.disk_bytes
+    limited = with_finals.model_copy(update={"final": FinalSettings(max_time=0.001)})
+    assert plan_study(limited, progress=print).finals_s < found.finals_s
