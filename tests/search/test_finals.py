@@ -160,7 +160,7 @@ def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
         assert [trial.attempts for trial in after] == [1, 1]
 
         limited = _Notes()
-        resume_study(_with_final(more, seeds=2, max_time=1e-6), store, limited)
+        resume_study(_with_final(more, seeds=2, max_time="1ms"), store, limited)
         assert limited.finals == []
         assert any("final.max_time is used up, and 2 finalists" in line for line in limited.said)
         assert store.study("stripes").state is StudyState.FINISHED
