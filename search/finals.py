@@ -12,7 +12,7 @@ from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback
 from search.ray_backend.signals import ending_when_asked
 from search.ray_backend.trials import run_finals
-from search.records import TrialKind, TrialState
+from search.records import TrialKind, TrialRecord
 from search.storage.leases import Heartbeat
 from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
@@ -63,21 +63,20 @@ class FinalRound:
         spec = self._context(final_context, spec)
         count = "1 finalist" if len(finalists) == 1 else f"{len(finalists)} finalists"
         self._train(finalists, spec, f"training {count}")
-        if self._has_only_failures(finalists):
+        if left_to_train(finalists, self.store.trials(name)):
+            return  # final.max_time is used up
+        student = self._best()
+        if student is None:
             self.callback.note(
                 "no finalist ended with a student within the budget, so the best student of the "
                 f"search is chosen: `retort trials --study {name} --kind final` shows the reasons"
             )
         elif self.settings.refit:
-            self._refit_best(spec)
+            self._refit(student, spec)
 
-    def _refit_best(self, spec: StudyContextSpec) -> None:
-        study = self.study
-        student = best(self.store.trials(study.study), study.budget, study.goal)
-        if student is None or student.kind is not TrialKind.FINAL:
-            return  # its finalists are still to be trained
+    def _refit(self, student: TrialRecord, spec: StudyContextSpec) -> None:
         refit = (refit_finalist(student),)
-        if left_to_train(refit, self.store.trials(study.study)):
+        if left_to_train(refit, self.store.trials(self.study.study)):
             spec = self._context(refit_context, spec)
             self._train(refit, spec, f"refitting trial {student.number}")
 
@@ -111,9 +110,8 @@ class FinalRound:
         with ending_when_asked(self.heartbeat):
             return make(spec, self.study, self.callback, allow_code=self.allow_code, step=step)
 
-    def _has_only_failures(self, finalists: Sequence[Finalist]) -> bool:
-        """Return whether all finalists have ended, and none with a student within the budget."""
-        trials = self.store.trials(self.study.study)
-        return not left_to_train(finalists, trials) and not any(
-            trial.kind is TrialKind.FINAL and trial.state is TrialState.COMPLETE for trial in trials
-        )
+    def _best(self) -> TrialRecord | None:
+        """Return the best finalist; None if no finalist has a student within the budget."""
+        study = self.study
+        student = best(self.store.trials(study.study), study.budget, study.goal)
+        return student if student is not None and student.kind is TrialKind.FINAL else None

@@ -4,7 +4,7 @@ These are pure functions on records. The command line, the dashboard and the rep
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ from search.records import Cost, Quality, Scalar, TrialKind, TrialRecord, TrialS
 
 Point = tuple[float, ...]
 """The objectives of a trial: 1 - utility, then the goal's costs; less is better in each."""
-_RecipeKey: TypeAlias = tuple[TrialKind | tuple[str, Scalar], ...]
+_RecipeKey: TypeAlias = tuple[tuple[str, Scalar], ...]
 
 
 def frontier(trials: Iterable[TrialRecord], goal: Goal) -> list[TrialRecord]:
@@ -58,20 +58,32 @@ def best(
         goal: the study's goal.
         floor: the worst acceptable value of the goal's metric; None accepts any.
     """
+    fitting = ranked(trials, budget, goal, floor=floor)
+    finals = [trial for trial in fitting if trial.kind is TrialKind.FINAL]
+    return next(iter(finals or fitting), None)
+
+
+def ranked(
+    trials: Iterable[TrialRecord], budget: Budget, goal: Goal, *, floor: float | None = None
+) -> list[TrialRecord]:
+    """Return the complete trials within the budget, the best first; see `best`."""
     least = 0.0 if floor is None else goal.metric.utility(floor)
     complete = [(point, trial) for trial in trials if (point := point_of(trial, goal)) is not None]
     means = _mean_losses(complete)
     candidates = sorted(
         (
-            (means.get(_recipe(trial), point[0]), point, trial.number, trial)
+            (_mean_loss(trial, point, means), point, trial.number, trial)
             for point, trial in complete
             if point[0] <= 1 - least and budget.surely_admits(cost_of(trial))
         ),
         key=lambda candidate: candidate[:3],
     )
-    fitting = [candidate[3] for candidate in candidates]
-    finals = [trial for trial in fitting if trial.kind is TrialKind.FINAL]
-    return next(iter(finals or fitting), None)
+    return [candidate[3] for candidate in candidates]
+
+
+def _mean_loss(trial: TrialRecord, point: Point, means: Mapping[_RecipeKey, float]) -> float:
+    """Return 1 - utility: the mean over its recipe's seeds for a finalist, else the trial's own."""
+    return means[_recipe(trial)] if trial.kind is TrialKind.FINAL else point[0]
 
 
 def _mean_losses(complete: Sequence[tuple[Point, TrialRecord]]) -> dict[_RecipeKey, float]:
@@ -84,7 +96,7 @@ def _mean_losses(complete: Sequence[tuple[Point, TrialRecord]]) -> dict[_RecipeK
 
 
 def _recipe(trial: TrialRecord) -> _RecipeKey:
-    return trial.kind, *sorted(trial.params.items())
+    return tuple(sorted(trial.params.items()))
 
 
 def chosen(

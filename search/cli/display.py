@@ -189,7 +189,7 @@ class LiveDisplay:
         return Group(grid, counts) if counts else grid
 
     def _left(self, trained: int, wanted: int) -> str:
-        if not trained or self.first_trial is None:
+        if not trained or self.first_trial is None or self.finals:
             return ""
         elapsed = time.monotonic() - self.first_trial
         left = elapsed / trained * (wanted - self.trained_before - trained)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from search.config.study import Study
 from search.pipeline.refit import REFIT_DATA, refit_dataset
-from search.pipeline.setup import with_teacher_outputs
+from search.pipeline.setup import with_logits
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback, Step
 
@@ -49,4 +49,4 @@ def refit_context(
     if spec.targets is None:
         return spec
     dataset = refit_dataset(spec.open_prepared(), for_cache=True)
-    return with_teacher_outputs(spec, study, dataset, callback, allow_code=allow_code, step=step)
+    return with_logits(spec, study, dataset, callback, allow_code=allow_code, step=step)

@@ -99,26 +99,23 @@ def prepare_context(
     return spec, record
 
 
-def with_teacher_outputs(
-    spec: StudyContextSpec,
-    study: Study,
-    dataset: Dataset,
-    callback: Callback,
-    *,
-    allow_code: bool,
-    step: Step,
-) -> StudyContextSpec:
-    """Return the spec with the teachers' outputs for other training images.
+def with_logits(
+    spec: StudyContextSpec, study: Study, dataset: Dataset, callback: Callback, *,
+    allow_code: bool, step: Step,
+) -> StudyContextSpec:  # fmt: skip
+    """Return the spec with the teachers' logits for the training images of another data set.
 
-    The teachers are loaded again; those that a study trains are in the cache.
+    The teachers are loaded again; those that the study trained are in the cache.
     """
     here = preparing_device(study.run)
     step("preparing the teacher")
-    context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
+    prepared = spec.open_prepared()
+    context = _teacher_context(study, prepared, here, callback, allow_code=allow_code, step=step)
     teacher = prepare_teacher(study.teachers, context)
-    spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
+    progress, cache = callback.log, spec.cache
+    folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=progress, step=step)
     _free_gpu(teacher, here)
-    return spec
+    return replace(spec, targets=_name_in(cache, folder))
 
 
 def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:

@@ -113,8 +113,8 @@ def run_finals(
     _check_ending(tuner)
     if left := tuner.left_by_time:
         callback.log(
-            f"final.max_time is used up, and {left} finalists were not trained: continue with "
-            f"`retort resume {study.study} final.max_time=…`"
+            f"final.max_time is used up, and {left} of the trainings after the search were not "
+            f"run: continue with `retort resume {study.study} final.max_time=…`"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from search.analysis.finals import of_kind
-from search.analysis.pareto import best, cost_of
+from search.analysis.pareto import cost_of, ranked
 from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.progress import FinalPlace
@@ -119,18 +119,16 @@ def to_the_end(recipe: Recipe, epochs: int | None) -> Recipe:
 def _chosen(study: Study, trials: Sequence[TrialRecord]) -> Iterator[tuple[TrialRecord, Recipe]]:
     """Yield the best trials whose trainings differ, each with its recipe trained to the end."""
     assert study.final is not None
-    left = of_kind(trials, TrialKind.SEARCH)
+    searched = of_kind(trials, TrialKind.SEARCH)
     trainings: set[frozenset[tuple[str, object]]] = set()
-    while len(trainings) < study.final.students:
-        source = best(left, study.budget, study.goal)
-        if source is None:
+    for source in ranked(searched, study.budget, study.goal):
+        if len(trainings) == study.final.students:
             return
         recipe = to_the_end(recipe_of(source), study.final.epochs)
         training = _training_of(recipe)
         if training not in trainings:
             trainings.add(training)
             yield source, recipe
-        left = [trial for trial in left if trial.number != source.number]
 
 
 def _training_of(recipe: Recipe) -> frozenset[tuple[str, object]]:

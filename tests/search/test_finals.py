@@ -112,6 +112,9 @@ def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
     assert refit.repeats == best.number
     assert (refit.params, refit.seed) == (best.params, best.seed)
     assert shipped(best, trials, study.budget) == refit
+    # The teacher of the refit is that of the search, trained on the training part alone.
+    assert len([path for path in (tmp_path / "cache/teachers").iterdir() if path.is_dir()]) == 1
+    assert len([path for path in (tmp_path / "cache/soft_targets").iterdir() if path.is_dir()]) == 2
 
     # A refit is measured on test images alone.
     assert refit.state is TrialState.COMPLETE
@@ -162,7 +165,9 @@ def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
         limited = _Notes()
         resume_study(_with_final(more, seeds=2, max_time="1ms"), store, limited)
         assert limited.finals == []
-        assert any("final.max_time is used up, and 2 finalists" in line for line in limited.said)
+        assert any(
+            "final.max_time is used up, and 2 of the trainings" in line for line in limited.said
+        )
         assert store.study("stripes").state is StudyState.FINISHED
 
 
