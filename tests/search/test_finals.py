@@ -83,11 +83,28 @@ def _with_final(study: Study, **changes: object) -> Study:
 
 @pytest.mark.slow
 @pytest.mark.ray
+def test_finalists_and_their_refit_run_on_ray(stripes_file: Path, tmp_path: Path) -> None:
+    study, notes = _study(tmp_path, stripes_file, students=2, refit=True), _Notes()
+    with Store.open(study.run.storage) as store:
+        best = run_study(study, store, notes)
+        trials = store.trials("stripes")
+    later = of_kind(trials, TrialKind.FINAL, TrialKind.REFIT)
+    assert [trial.kind.value for trial in later] == ["final", "final", "refit"]
+    assert {trial.state for trial in later} == {TrialState.COMPLETE}
+    assert later[-1].repeats == best.number
+    assert notes.finals == [
+        "finalist 1 of 2",
+        "finalist 2 of 2",
+        f"refit of trial {best.number}",
+    ]
+
+
+@pytest.mark.slow
 def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
     stripes_file: Path, tmp_path: Path
 ) -> None:
     study, notes = _study(tmp_path, stripes_file, seeds=2, refit=True), _Notes()
-    with Store.open(study.run.storage) as store:
+    with one_after_another(), Store.open(study.run.storage) as store:
         best = run_study(study, store, notes)
         record, trials = store.study("stripes"), store.trials("stripes", whole=True)
         done = store.training_done("stripes")

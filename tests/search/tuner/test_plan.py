@@ -205,5 +205,7 @@ def test_a_plan_counts_finalists_their_time_and_their_disk_space(
     assert one.final_s > one.seconds
     assert found.finals_s > 4 * one.final_s / 2
     assert found.disk_bytes > without.disk_bytes
-    limited = with_finals.model_copy(update={"final": FinalSettings(max_time=0.001)})
+    limited = with_finals.model_copy(
+        update={"final": FinalSettings.model_validate({"max_time": "1ms"})}
+    )
     assert plan_study(limited, progress=print).finals_s < found.finals_s
