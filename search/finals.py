@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from search.analysis.pareto import best
 from search.config.final_settings import FinalSettings
@@ -16,8 +17,10 @@ from search.records import TrialKind, TrialRecord
 from search.storage.leases import Heartbeat
 from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
+from search.teachers.teacher import Teacher
 from search.tuner.finalists import Finalist, choose_finalists, left_to_train, refit_finalist
 from search.tuner.finals import FinalTuner
+from search.tuner.view_count import count_final_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +63,11 @@ class FinalRound:
         if not finalists:
             self.callback.log("no student of the search fits the budget: there are no finalists")
             return
-        spec = self._context(final_context, spec)
-        count = "1 finalist" if len(finalists) == 1 else f"{len(finalists)} finalists"
-        self._train(finalists, spec, f"training {count}")
+        count = partial(self._count_views, finalists, spec)
+        spec = self._context(partial(final_context, count_views=count), spec)
+        self.store.record_views(name, final_views=spec.views.count)
+        text = "1 finalist" if len(finalists) == 1 else f"{len(finalists)} finalists"
+        self._train(finalists, spec, f"training {text}")
         if left_to_train(finalists, self.store.trials(name)):
             return  # final.max_time is used up
         student = self._best()
@@ -73,6 +78,21 @@ class FinalRound:
             )
         elif self.settings.refit:
             self._refit(student, spec)
+
+    def _count_views(
+        self, finalists: Sequence[Finalist], spec: StudyContextSpec, teacher: Teacher
+    ) -> int:
+        """Return the number of views of the finalists; that of an earlier run, if there was one."""
+        known = self.store.study(self.study.study).final_views
+        if known is not None:
+            return known
+        return count_final_views(
+            self.study,
+            [finalist.recipe for finalist in finalists],
+            teacher,
+            spec.open_prepared(),
+            log=self.callback.log,
+        )
 
     def _refit(self, student: TrialRecord, spec: StudyContextSpec) -> None:
         refit = (refit_finalist(student),)

@@ -305,7 +305,9 @@ class StudyRecord:
     other studies in all stores; a copy of the store has the same identity. `claims` are the lease
     tokens with which the study claimed its artifacts folder. `activity` is what its run does now,
     such as `training the teacher: epoch 3 of 20`; None while trials of the search run. `failure` is
-    why its last run failed; None if it did not fail.
+    why its last run failed; None if it did not fail. `views` and `final_views` are the numbers of
+    augmented views with cached logits for the search and for its finalists; None until they are
+    counted, and if the teacher runs in each step.
     """
 
     name: str
@@ -323,3 +325,5 @@ class StudyRecord:
     activity: str | None = None
     failure: str | None = None
     finals_s: float = 0.0
+    views: int | None = None
+    final_views: int | None = None

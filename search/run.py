@@ -142,7 +142,7 @@ def _search(
             spec, teacher = prepare_context(
                 study,
                 callback,
-                count_views=partial(count_views, log=callback.log),
+                count_views=partial(count_views, log=callback.log, known=record.views),
                 allow_code=allow_code,
                 hold=claim.hold,
                 step=step,
@@ -151,6 +151,7 @@ def _search(
         check_comparable(study, spec, teacher, store)
         config = dump_study(study)
         store.record_data(study.study, config=config, data_digest=spec.data_digest)
+        store.record_views(study.study, views=spec.views.count)
         store.record_teacher(study.study, _with_earlier_test(teacher, record.teacher))
         heartbeat.activity = None
         with keeping_ray() as ray:

@@ -101,9 +101,9 @@ def prepare_context(
 
 def with_logits(
     spec: StudyContextSpec, study: Study, dataset: Dataset, callback: Callback, *,
-    allow_code: bool, step: Step,
+    count_views: Callable[[Teacher], int], allow_code: bool, step: Step,
 ) -> StudyContextSpec:  # fmt: skip
-    """Return the spec with the teachers' logits for the training images of another data set.
+    """Return the spec with the teachers' logits for other training images, or for more views.
 
     The teachers are loaded again; those that the study trained are in the cache.
     """
@@ -112,10 +112,12 @@ def with_logits(
     prepared = spec.open_prepared()
     context = _teacher_context(study, prepared, here, callback, allow_code=allow_code, step=step)
     teacher = prepare_teacher(study.teachers, context)
+    views = replace(spec.views, count=count_views(teacher))
     progress, cache = callback.log, spec.cache
-    folder = soft_targets(teacher, dataset, spec.views, cache=cache, progress=progress, step=step)
+    targets = soft_targets(teacher, dataset, views, cache=cache, progress=progress, step=step)
     _free_gpu(teacher, here)
-    return replace(spec, targets=_name_in(cache, folder))
+    lineage = replace(spec.lineage, views=views)
+    return replace(spec, views=views, lineage=lineage, targets=targets.key)
 
 
 def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:

@@ -43,8 +43,20 @@ def views_within(study: Study, *, view_s: float, search_s: float) -> int | None:
     stated = stated_views(study)
     if stated is None or study.search.views != "auto" or not view_s:
         return stated
-    allowed = int(study.search.teacher_share * search_s / view_s)
-    return min(stated, max(LEAST_VIEWS, allowed))
+    return auto_views(study, epochs=stated, view_s=view_s, training_s=search_s)
+
+
+def auto_views(study: Study, *, epochs: int, view_s: float, training_s: float) -> int:
+    """Return as many views as the teacher's share of the time allows, at most one for each epoch.
+
+    Args:
+        study: the study, with the teacher's share.
+        epochs: the largest number of epochs of a training.
+        view_s: the seconds in which the teacher answers for a view.
+        training_s: the predicted seconds of all trainings.
+    """
+    allowed = int(study.search.teacher_share * training_s / view_s)
+    return min(epochs, max(LEAST_VIEWS, allowed))
 
 
 def repetition_warning(study: Study, views: int | None) -> str | None:

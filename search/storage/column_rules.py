@@ -178,7 +178,7 @@ _BY_NAME: Mapping[str, ColumnRule] = {
     "cost": _COST,
     **dict.fromkeys(
         ("number", "parent", "repeats", "position", "epoch", "attempts", "beats", "pid", "channels",
-         "image_size", "classes", "threads"),
+         "image_size", "classes", "threads", "views", "final_views"),
         _COUNT,
     ),
     **dict.fromkeys(

@@ -50,6 +50,8 @@ def study_record(row: StudyRow) -> StudyRecord:
         activity=row.activity,
         failure=row.failure,
         finals_s=row.finals_s,
+        views=row.views,
+        final_views=row.final_views,
     )
 
 

@@ -176,6 +176,15 @@ class Store(LeasedStore):
             row = self._changing(session, study)
             row.config, row.data_digest = _storable_config(config), data_digest
 
+    def record_views(
+        self, study: str, *, views: int | None = None, final_views: int | None = None
+    ) -> None:
+        """Store the number of views of the search, or of its finalists; None changes nothing."""
+        with self._database.writing() as session:
+            row = self._changing(session, study)
+            row.views = row.views if views is None else views
+            row.final_views = row.final_views if final_views is None else final_views
+
     def set_study_state(self, study: str, state: StudyState, *, failure: str | None = None) -> None:
         """Store the state in which a run ends, and why it failed."""
         with self._database.writing() as session:

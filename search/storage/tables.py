@@ -70,6 +70,8 @@ class StudyRow(Table):
     data_digest: Mapped[str | None]
     elapsed_s: Mapped[float] = mapped_column(server_default="0")
     finals_s: Mapped[float] = mapped_column(server_default="0")
+    views: Mapped[int | None]
+    final_views: Mapped[int | None]
     identity: Mapped[str] = mapped_column(server_default="")
     claim: Mapped[str | None]
     claim_before: Mapped[str | None]

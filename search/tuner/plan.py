@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from search.config.final_settings import EPOCHS_FACTOR
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study
 from search.config.teacher_settings import TeacherSettings
@@ -28,7 +29,12 @@ from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of, student_models
 from search.pipeline.setup import requirements_of
-from search.pipeline.view_numbers import repetition_warning, views_within
+from search.pipeline.view_numbers import (
+    auto_views,
+    most_epochs,
+    repetition_warning,
+    views_within,
+)
 from search.records import Cost
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.outputs import check_outputs
@@ -178,7 +184,9 @@ def plan_study(
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     trials_s = search_seconds(study, [d.seconds for d in draws if d.seconds is not None])
     training_s, view_s = _teacher_seconds(study, teachers, requirements, dataset)
+    finals_s = finals_seconds(study, [d.final_s for d in draws if d.final_s is not None])
     views = views_within(study, view_s=view_s, search_s=trials_s) if view_s else None
+    most_views = _most_views(study, views, view_s=view_s, finals_s=finals_s)
     repeated = repetition_warning(study, views)
     return StudyPlan(
         study=study.study,
@@ -195,12 +203,12 @@ def plan_study(
         draws=draws,
         contradictions=contradictions(study),
         views=views,
-        teacher_s=training_s + (views or 0) * view_s,
+        teacher_s=training_s + most_views * view_s,
         trials_s=trials_s,
         finals=final_count(study),
-        finals_s=finals_seconds(study, [d.final_s for d in draws if d.final_s is not None]),
+        finals_s=finals_s,
         with_gpus=study.run.gpus > 0,
-        disk_bytes=disk_bytes(study, made, dataset, views=views or 0),
+        disk_bytes=disk_bytes(study, made, dataset, views=most_views),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
 
@@ -233,6 +241,14 @@ def _teachers(
             check_features(network, dataset.info)
         found.append((settings, network))
     return tuple(found)
+
+
+def _most_views(study: Study, views: int | None, *, view_s: float, finals_s: float) -> int:
+    """Return the number of views of the finalists, or of the search if it has more."""
+    if views is None or study.final is None or study.search.views != "auto":
+        return views or 0
+    epochs = study.final.epochs or EPOCHS_FACTOR * most_epochs(study)
+    return max(views, auto_views(study, epochs=epochs, view_s=view_s, training_s=finals_s))
 
 
 def _teacher_seconds(

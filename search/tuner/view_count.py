@@ -1,21 +1,24 @@
 """The number of augmented views that the teacher's time allows, measured before the search."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from statistics import median
 
 import torch
 
+from search.config.resources import parallel_trials
 from search.config.study import Study
 from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.pipeline.checks import needs_of
 from search.pipeline.setup import requirements_of
-from search.pipeline.view_numbers import stated_views, views_within
+from search.pipeline.view_numbers import auto_views, stated_views
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.teacher import Teacher
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
 from spaces.axes.distillation import Needs
+from spaces.recipe import Recipe
 
 _TIMED_BATCHES = 3
 _BATCH = 256
@@ -25,7 +28,12 @@ _NEGLIGIBLE_S = 20.0
 
 
 def count_views(
-    study: Study, teacher: Teacher, dataset: Dataset, *, log: Callable[[str], None]
+    study: Study,
+    teacher: Teacher,
+    dataset: Dataset,
+    *,
+    log: Callable[[str], None],
+    known: int | None = None,
 ) -> int | None:
     """Return the number of views with cached logits; None if the teacher runs in each step.
 
@@ -34,19 +42,63 @@ def count_views(
         teacher: the teacher, on the device on which it answers.
         dataset: the images.
         log: receives a line with the reason, if there are fewer views than epochs.
+        known: the number that an earlier run of the study found, if any. `auto` keeps it, since
+            another number would change what its students see.
     """
     stated = stated_views(study)
     if stated is None or study.search.views != "auto" or Needs.LOGITS not in needs_of(study):
         return stated
+    if known is not None:
+        return known
+    return _within_the_share(
+        study, teacher, dataset, epochs=stated, predict=_predicted_seconds, log=log
+    )
+
+
+def count_final_views(
+    study: Study,
+    finalists: Sequence[Recipe],
+    teacher: Teacher,
+    dataset: Dataset,
+    *,
+    log: Callable[[str], None],
+) -> int:
+    """Return the number of views of the finalists of a study with `views: auto`.
+
+    Args:
+        study: the study.
+        finalists: the recipe of each finalist and seed, with its final number of epochs.
+        teacher: the teacher, on the device on which it answers.
+        dataset: the images.
+        log: receives a line with the reason, if there are fewer views than epochs.
+    """
+
+    def predict(study: Study, dataset: Dataset) -> float:
+        return sum(_seconds_of(study, dataset, finalists)) / parallel_trials(study.run)
+
+    epochs = max(recipe.training.epochs for recipe in finalists)
+    return _within_the_share(study, teacher, dataset, epochs=epochs, predict=predict, log=log)
+
+
+def _within_the_share(
+    study: Study,
+    teacher: Teacher,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    predict: Callable[[Study, Dataset], float],
+    log: Callable[[str], None],
+) -> int:
+    """Return the number of views that the teacher's share of the predicted time allows."""
     view_s = _seconds_per_view(teacher, dataset)
-    if view_s * stated <= _NEGLIGIBLE_S:
-        return stated
-    search_s = _predicted_seconds(study, dataset)
-    count = views_within(study, view_s=view_s, search_s=search_s)
-    if count != stated:
+    if view_s * epochs <= _NEGLIGIBLE_S:
+        return epochs
+    training_s = predict(study, dataset)
+    count = auto_views(study, epochs=epochs, view_s=view_s, training_s=training_s)
+    if count != epochs:
         log(
-            f"{count} augmented views for up to {stated} epochs: the teacher takes {view_s:.1f} s "
-            f"for each, and the search about {search_s:.0f} s (search.teacher_share: "
+            f"{count} augmented views for up to {epochs} epochs: the teacher takes {view_s:.1f} s "
+            f"for each, and training about {training_s:.0f} s (search.teacher_share: "
             f"{study.search.teacher_share:g})"
         )
     return count
@@ -69,16 +121,16 @@ def _seconds_per_view(teacher: Teacher, dataset: Dataset) -> float:
 
 
 def _predicted_seconds(study: Study, dataset: Dataset) -> float:
-    """Predict the seconds of the search from single training steps of some random recipes."""
-    timer = TrialTimer(requirements_of(study, dataset.info), dataset, ())
+    """Predict the seconds of the search from some random recipes."""
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    found = []
+    recipes = [recipe for _ in range(_DRAWS) if (recipe := sampler.ask()) is not None]
+    return search_seconds(study, list(_seconds_of(study, dataset, recipes)))
+
+
+def _seconds_of(study: Study, dataset: Dataset, recipes: Sequence[Recipe]) -> Iterator[float]:
+    """Predict the seconds of each recipe's trial from single training steps."""
+    timer = TrialTimer(requirements_of(study, dataset.info), dataset, ())
     with torch_threads(study.run.cpus):
-        for _ in range(_DRAWS):
-            if (recipe := sampler.ask()) is None:
-                break
-            try:
-                found.append(timer.seconds(recipe, ()))
-            except (ValueError, RuntimeError):
-                continue  # a student that can't be built; the search refuses it too
-    return search_seconds(study, found)
+        for recipe in recipes:
+            with suppress(ValueError, RuntimeError):  # a student that can't be built
+                yield timer.seconds(recipe, ())
