@@ -29,6 +29,7 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
     rows = {
         "images": f"{training:,} training, {validation:,} validation, {test:,} test, "
         f"{plan.classes} classes",
+        **({"read": "\n".join(plan.read)} if plan.read else {}),
         **({"groups": f"{plan.groups:,}, each in one part"} if plan.groups else {}),
         "augmentation": plan.augmentation,
         **({"views": _views(plan.views)} if plan.views is not None else {}),

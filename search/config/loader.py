@@ -20,7 +20,7 @@ _MOST_BYTES = 10**6
 _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
 
 # Paths that a study file may give relative to its own folder.
-_DATA_PATHS = ("path", "unlabelled")
+_DATA_PATHS = ("path", "images", "class_names", "unlabelled")
 _TEACHER_PATHS = ("checkpoint", "exported", "factory", "classes")
 
 

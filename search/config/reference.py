@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from search.config.fields import class_order
 from search.config.study import Study
+from search.config.table_settings import class_names
 from search.objectives.limits import limits
 from search.objectives.units import format_bytes, parse_bytes, parse_room, parse_seconds
 
@@ -21,6 +22,7 @@ _QUANTITIES: Mapping[Callable[..., Any], str] = {
     parse_room: "bytes, such as 2GB, or 0",
     parse_seconds: "time, such as 2h",
     class_order: "natural, sorted, a path, or a list of names",
+    class_names: "a path, a list of names, or a mapping to names",
     **{limit.parse: limit.takes for limit in limits().values()},
 }
 _KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float, "number"))

@@ -21,6 +21,7 @@ from search.config.fields import (
     is_name,
 )
 from search.config.final_settings import FinalSettings
+from search.config.table_settings import ClassNames, TableColumns, check_table
 from search.config.target_settings import TargetSettings
 from search.config.teacher_settings import TeacherSettings
 from search.objectives.budget import Budget
@@ -29,6 +30,8 @@ from search.objectives.limits import limit_of
 from search.objectives.metrics import metric_of
 from search.objectives.units import Bytes, Room, Seconds
 from spaces.search_space import SearchSpace
+
+_OF_FILES = ("folder", "table")
 
 
 class DataSettings(Section):
@@ -42,12 +45,23 @@ class DataSettings(Section):
     """
 
     source: Literal[
-        "digits", "folder", "fashion_mnist", "mnist", "cifar10", "cifar100", "npz", "timm"
+        "digits", "folder", "table", "fashion_mnist", "mnist", "cifar10", "cifar100", "npz", "timm"
     ] = Field(description="where the images come from")
     path: AnyPath | None = Field(
         None,
-        description="folder or file of the images, relative to the study file's folder; `digits` "
-        "and `timm` need none",
+        description="folder or file of the images, relative to the study file's folder; a `table` "
+        "is a .csv, .tsv or .parquet file; `digits` and `timm` need none",
+    )
+    images: AnyPath | None = Field(
+        None,
+        description="folder below which a `table` names its images; null: the table's folder",
+    )
+    columns: TableColumns | None = Field(None, description="the columns of a `table`")
+    class_names: ClassNames | None = Field(
+        None,
+        description="names by which the classes are shown: a .json, .csv, .tsv or text file, a "
+        "mapping of classes (folders, labels) to names, or a list for classes that are numbers "
+        "from 0",
     )
     unlabelled: AnyPath | None = Field(
         None,
@@ -55,15 +69,15 @@ class DataSettings(Section):
     )
     follow_links: bool = Field(
         False,
-        description="use files and folders outside of path and unlabelled if links lead to them; "
-        "links inside are always followed",
+        description="use files and folders outside of path, images and unlabelled if links, or the "
+        "rows of a table, lead to them; links inside are always followed",
     )
     groups: GroupRule | None = Field(
         None,
-        description="how the path of an image below the class folders' folder names its group, "
-        "such as a scene, which a split keeps in one part: folder, prefix (the folder, and the "
-        "file's name up to its last number), or a regular expression whose parentheses match the "
-        "group",
+        description="how the path of an image, below the class folders' folder or `images`, names "
+        "its group, such as a scene, which a split keeps in one part: folder, prefix (the folder, "
+        "and the file's name up to its last number), or a regular expression whose parentheses "
+        "match the group",
     )
     name: str | None = Field(None, description="name of a timm data set, such as hfds/food101")
     image_size: int = Field(
@@ -115,16 +129,18 @@ class DataSettings(Section):
             raise ValueError("source timm needs the data set's name, such as name: hfds/food101")
         if self.source not in ("digits", "timm") and self.path is None:
             raise ValueError(f"source {self.source} needs a path")
-        if self.groups is not None and self.source != "folder":
+        if self.groups is not None and self.source not in _OF_FILES:
             raise ValueError(
-                "groups come from the paths of images, so they need source: folder, but the "
-                f"source is {self.source}: leave groups out"
+                "groups come from the paths of images, so they need source: folder or table, but "
+                f"the source is {self.source}: leave groups out"
             )
-        if self.follow_links and self.source != "folder" and self.unlabelled is None:
+        if self.follow_links and self.source not in _OF_FILES and self.unlabelled is None:
             raise ValueError(
-                "follow_links needs a folder of images: leave it out, or set source: folder or "
-                "unlabelled"
+                "follow_links needs files of images: leave it out, or set source: folder, source: "
+                "table or unlabelled"
             )
+        only_tables = {"images": self.images, "columns": self.columns}
+        check_table(self.source, groups=self.groups, only_tables=only_tables)
         return self
 
 

@@ -33,7 +33,7 @@ class DataInfo:
 
     Attributes:
         source: the source's name in a study file.
-        classes: the names of the classes, in the order of their labels.
+        classes: the names by which the classes are shown, in the order of their labels.
         channels: 1 or 3.
         image_size: the side of the square images, in pixels.
         mean: each channel's mean over the training pixels, scaled to 0..1.
@@ -50,6 +50,10 @@ class DataInfo:
         groups: the number of groups that a split keeps in one part; 0 if no groups are set.
         shared_groups: the number of groups with images in several parts, as the data define them.
         suggested_groups: the number of groups that file names suggest although none are set.
+        suggested_column: the column of a table that may hold groups although none are set; empty if
+            there is none.
+        read: what was read, such as the columns of a table, a line for each fact.
+        original_classes: the names of the classes in the data, if `classes` are others; else empty.
     """
 
     source: str
@@ -68,6 +72,14 @@ class DataInfo:
     groups: int = 0
     shared_groups: int = 0
     suggested_groups: int = 0
+    suggested_column: str = ""
+    read: tuple[str, ...] = ()
+    original_classes: tuple[str, ...] = ()
+
+    @property
+    def class_ids(self) -> tuple[str, ...]:
+        """What identifies the classes, in the order of their labels: their names in the data."""
+        return self.original_classes or self.classes
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, which `from_json` reads."""
@@ -82,6 +94,7 @@ class DataInfo:
         """
         lists = ("classes", "mean", "std", "corrupt")
         tuples: dict[str, Any] = {key: tuple(values[key]) for key in lists}
+        tuples |= {key: tuple(values.get(key, ())) for key in ("read", "original_classes")}
         tuples["unused"] = tuple((kind, number) for kind, number in values.get("unused", ()))
         others = {key: value for key, value in values.items() if key not in ("shift", "flip")}
         more = {"sizes": PartSizes(**values["sizes"]), "augmentation": _augmentation(values)}

@@ -11,6 +11,7 @@ def notes(info: DataInfo) -> tuple[str, ...]:
     """Return the facts that every run states, and then the warnings."""
     sizes = info.sizes
     facts = [
+        *info.read,
         f"{sizes.training} training, {sizes.validation} validation and {sizes.test} test images "
         f"of {len(info.classes)} classes",
         f"augmentation: {info.augmentation} (data.augment)",
@@ -47,6 +48,13 @@ def warnings(info: DataInfo) -> tuple[str, ...]:
             f"file names suggest {info.suggested_groups} groups, such as the frames of one scene. "
             "A random split puts the images of a group into several parts, so the figures may be "
             "too good: set data.groups: prefix"
+        )
+    if info.suggested_column:
+        found.append(
+            f"the table's column {info.suggested_column!r} may name groups of images that belong "
+            "together. A random split puts the images of a group into several parts, so the "
+            f"figures may be too good: set data.columns.group: {info.suggested_column}, or "
+            'data.columns.group: "" if it names none'
         )
     if info.shared_groups:
         found.append(

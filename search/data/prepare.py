@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from search.config.study import DataSettings
 from search.data import images
 from search.data.augmented import augmentation_of
 from search.data.cache_key import cache_key
+from search.data.class_names import Given, readable_names
 from search.data.dataset import Dataset
 from search.data.prepared import (
     PARTS,
@@ -123,9 +125,16 @@ def _prepared(
 def _read(settings: DataSettings, progress: Progress) -> Source:
     progress(f"reading {settings.source} from {settings.path or settings.name or 'its package'}")
     try:
-        return READERS[settings.source](settings)
+        source = READERS[settings.source](settings)
     except OSError as error:
         raise _unreadable(settings, error) from error
+    return source if settings.class_names is None else _named(source, settings.class_names)
+
+
+def _named(source: Source, given: Given) -> Source:
+    """Return the source with readable names of its classes."""
+    found = readable_names(given, source.classes)
+    return replace(source, names=found.names, read=(*source.read, found.fact))
 
 
 def _unreadable(settings: DataSettings, error: OSError) -> DataError:
@@ -160,7 +169,7 @@ def _write(
         write_part(folder, part, contents[part])
     _check_damage(scans, settings)
     _check_classes_left(contents["training"], source.classes)
-    found = Findings.of(pools, unused, source.suggested_groups)
+    found = Findings.of(pools, unused)
     write_info(folder, summarize(settings, source, scans, contents, found), contents)
 
 

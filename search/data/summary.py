@@ -24,16 +24,14 @@ class Findings:
         unused: the number of files and folders that are not used, by kind.
         groups: the number of groups; 0 if no groups are set.
         shared_groups: the number of groups with images in several parts.
-        suggested_groups: the number of groups that names suggest although none are set.
     """
 
     unused: Mapping[str, int]
     groups: int
     shared_groups: int
-    suggested_groups: int
 
     @classmethod
-    def of(cls, pools: Mapping[str, Pool], unused: Mapping[str, int], suggested: int) -> Self:
+    def of(cls, pools: Mapping[str, Pool], unused: Mapping[str, int]) -> Self:
         """Count the groups of these parts."""
         own = [np.unique(pool.groups) for pool in pools.values() if pool.groups is not None]
         parts = np.unique(np.concatenate(own), return_counts=True)[1] if own else np.zeros(0)
@@ -41,7 +39,6 @@ class Findings:
             unused=unused,
             groups=len(parts),
             shared_groups=int((parts > 1).sum()),
-            suggested_groups=suggested,
         )
 
 
@@ -62,7 +59,7 @@ def summarize(
     apart = scans["validation"].digests + scans["test"].digests
     return DataInfo(
         source=settings.source,
-        classes=source.classes,
+        classes=source.names or source.classes,
         channels=source.training.pictures.channels,
         image_size=settings.image_size,
         mean=tuple(mean.tolist()),
@@ -77,7 +74,10 @@ def summarize(
         unused=tuple(sorted(found.unused.items(), key=lambda kind: (-kind[1], kind[0]))),
         groups=found.groups,
         shared_groups=found.shared_groups,
-        suggested_groups=found.suggested_groups,
+        suggested_groups=source.suggested_groups,
+        suggested_column=source.suggested_column,
+        read=source.read,
+        original_classes=source.classes if source.names else (),
     )
 
 

@@ -228,7 +228,8 @@ def _check_classes(found: EvaluatedModel, info: DataInfo) -> None:
             f"of shape {list(outputs.shape)}"
         )
     labels = _stated(found.served, LABELS)
-    if isinstance(labels, list) and tuple(labels) != info.classes:
+    # A file that was made before the classes were renamed states their names in the data.
+    if isinstance(labels, list) and tuple(labels) not in (info.classes, info.class_ids):
         raise BadInput(
             f"{found.name} must have the data's classes in their order, {', '.join(info.classes)}, "
             f"but has {', '.join(map(str, labels))}"

@@ -1,5 +1,6 @@
 """The images on which a student is measured again: its study's images, or other ones."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,7 +104,25 @@ def _moved(given: Path | None, data: DataSettings) -> DataSettings:
             f"--data must be a study file or {RECORDED}, since the student's folder groups its "
             f"images by a regular expression, {data.groups!r}, but got {given}"
         )
-    return data.model_copy(update={**safe, "path": given.expanduser().absolute()})
+    path = given.expanduser().absolute()
+    return data.model_copy(update={**safe, "path": path, "images": _moved_images(path, data)})
+
+
+def _moved_images(table: Path, data: DataSettings) -> Path | None:
+    """Return the folder of a moved table's images, which is below the table's own folder.
+
+    Raises:
+        BadInput: it was elsewhere, and the student's folder must not choose a path.
+    """
+    if data.images is None or data.path is None:
+        return None
+    below = os.path.relpath(data.images, data.path.parent)
+    if os.pardir in Path(below).parts:
+        raise BadInput(
+            f"--data must be a study file or {RECORDED}, since the images of the student's table "
+            f"are not below its folder but in {str(data.images)!r}, but got {table}"
+        )
+    return table.parent / below
 
 
 def _recorded(data: DataSettings) -> DataSettings:
@@ -114,5 +133,5 @@ def _recorded(data: DataSettings) -> DataSettings:
 
 def _named(data: DataSettings) -> str:
     """Describe the data that would be opened, so that the person can decide."""
-    places = [data.name, data.path, data.unlabelled]
+    places = [data.name, data.path, data.images, data.unlabelled]
     return f"{data.source} from {', '.join(repr(str(place)) for place in places if place)}"

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 
 from search.config.study import DataSettings
 from search.config.target_settings import TargetSettings
+from search.data.dataset import DataInfo
 from search.errors import ArtifactError, BadInput, shortened
 from search.evaluation.artifact import RECIPE, read_recipe
 from search.objectives.budget import Budget, stored_budget
@@ -138,7 +139,7 @@ def read_export_record(folder: Path) -> ExportRecord:
             study=str(chosen["study"]),
             trial=int(chosen["trial"]),
             measured=_measured(document["measured"]),
-            data=DataSettings.model_validate(config["data"]) if "data" in config else None,
+            data=_data(config["data"], document["data"]) if "data" in config else None,
             seed=int(config.get("seed", 0)),
             budget=stored_budget(config),
             goal=stored_goal(config),
@@ -158,6 +159,19 @@ def read_export_record(folder: Path) -> ExportRecord:
     ) as error:
         reason = shortened(error)
         raise ArtifactError(f"{folder / RECIPE} can't be read: {reason}") from error
+
+
+def _data(stored: object, info: Mapping[str, Any]) -> DataSettings:
+    """Return the settings of the data; the classes have the names of the student's own record.
+
+    The settings may name a file of these names, which an export must not open and may not find.
+    """
+    settings = DataSettings.model_validate(stored)
+    own = DataInfo.from_json(info)
+    if not own.original_classes:
+        return settings.model_copy(update={"class_names": None})
+    names = dict(zip(own.class_ids, own.classes, strict=True))
+    return settings.model_copy(update={"class_names": names})
 
 
 def _measured(values: Mapping[str, Any]) -> ExportedMeasurements:

@@ -91,7 +91,7 @@ def _quality_checks(
             name="test part", holds=None, found="not measured: these data have no test part"
         )
         return
-    if dataset.info.classes != info.classes or dataset.info.channels != info.channels:
+    if dataset.info.class_ids != info.class_ids or dataset.info.channels != info.channels:
         found = "not measured: these data and the student's differ in classes or channels"
         yield Check(name="test part", holds=False, found=found)
         return

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -33,6 +33,18 @@ def sorted_order(classes: Sequence[str]) -> Names:
     return tuple(sorted(classes))
 
 
+def known_orders(classes: Names, class_ids: Names) -> Mapping[str, Names]:
+    """Return the classes in each order that has a name in study files.
+
+    Args:
+        classes: the names by which the classes are shown.
+        class_ids: their names in the data, by which they are sorted.
+    """
+    shown = dict(zip(class_ids, classes, strict=True))
+    orders = {NATURAL: natural_order(class_ids), SORTED: sorted_order(class_ids)}
+    return {name: tuple(shown[one] for one in order) for name, order in orders.items()}
+
+
 def stated_names(settings: TeacherSettings, info: DataInfo) -> Names | None:
     """Return the class of each output that the key `classes` states; None without this key.
 
@@ -42,10 +54,8 @@ def stated_names(settings: TeacherSettings, info: DataInfo) -> Names | None:
     """
     if settings.classes is None:
         return None
-    if settings.classes == NATURAL:
-        return natural_order(info.classes)
-    if settings.classes == SORTED:
-        return sorted_order(info.classes)
+    if settings.classes in (NATURAL, SORTED):
+        return known_orders(info.classes, info.class_ids)[settings.classes]
     file = classes_file(settings)
     names = _spelled(_read(file) if file else tuple(settings.classes), info)
     if fault := _fault(names, info):
@@ -76,8 +86,11 @@ def names_of_weights(
     Returns:
         The names; None if there are none, or if they are not names of the data's classes.
     """
-    names = _spelled(_own_names(settings, network) or (), info)
-    return None if _fault(names, info) or outputs not in (None, len(names)) else names
+    for found in _own_names(settings, network):
+        names = _spelled(found, info)
+        if not _fault(names, info) and outputs in (None, len(names)):
+            return names
+    return None
 
 
 def columns(names: Sequence[str], classes: Sequence[str]) -> list[int]:
@@ -110,15 +123,18 @@ def _read(file: Path) -> Names:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _own_names(settings: TeacherSettings, network: nn.Module) -> Names | None:
+def _own_names(settings: TeacherSettings, network: nn.Module) -> tuple[Names, ...]:
+    """Return the names of the outputs that the weights state; an export may state two for each."""
+    names = None
     if settings.exported:
-        return read_provenance(settings.exported).data.classes
+        data = read_provenance(settings.exported).data
+        return data.class_ids, data.classes
     if settings.pretrained:
-        return _listed((getattr(network, "pretrained_cfg", None) or {}).get("label_names"))
-    if settings.checkpoint:
+        names = _listed((getattr(network, "pretrained_cfg", None) or {}).get("label_names"))
+    elif settings.checkpoint:
         # timm writes it beside the weights of a folder that it saves for the hub.
-        return _names_in(settings.checkpoint.with_name("config.json"))
-    return None
+        names = _names_in(settings.checkpoint.with_name("config.json"))
+    return (names,) if names else ()
 
 
 def _names_in(config: Path) -> Names | None:
@@ -163,6 +179,14 @@ def _fault(names: Names, info: DataInfo) -> str | None:
 
 
 def _spelled(names: Names, info: DataInfo) -> Names:
-    """Return the names as the data spell them: macOS and archives decompose accents."""
-    spelling = {normalize("NFC", one): one for one in info.classes}
+    """Return the names by which the data's classes are shown.
+
+    A class may be named as it is shown, or as in the data. Accents may be decomposed, as macOS and
+    archives do.
+    """
+    spelling = {
+        normalize("NFC", one): shown
+        for own in (info.classes, info.class_ids)
+        for one, shown in zip(own, info.classes, strict=True)
+    }
     return tuple(spelling.get(normalize("NFC", name), name) for name in names)

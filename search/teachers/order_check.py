@@ -5,7 +5,7 @@ So no order is found by chance in a teacher that errs without a system.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 from search.errors import TeacherError
 from search.objectives.metrics import ACCURACY
 from search.objectives.predictions import Predictions
-from search.teachers.class_order import Names, columns, natural_order, sorted_order
+from search.teachers.class_order import Names, columns, known_orders
 
 # The probability at which a teacher whose order is right would be refused.
 _LEVEL = 0.01
@@ -36,7 +36,14 @@ class _Order:
     value: str | None
 
 
-def check_order(found: Predictions, classes: Names, names: Names | None, *, key: str) -> None:
+def check_order(
+    found: Predictions,
+    classes: Names,
+    names: Names | None,
+    *,
+    key: str,
+    class_ids: Names | None = None,
+) -> None:
     """Refuse a teacher whose outputs another order fits better than chance explains.
 
     Args:
@@ -44,6 +51,7 @@ def check_order(found: Predictions, classes: Names, names: Names | None, *, key:
         classes: the data's classes.
         names: the class of each output as the study or the weights state it; None: the data's.
         key: the study file's key for the order of the classes.
+        class_ids: the names of the classes in the data, by which orders sort; None: `classes`.
 
     Raises:
         TeacherError: a fitted order raises the accuracy significantly, or two classes are each
@@ -52,7 +60,8 @@ def check_order(found: Predictions, classes: Names, names: Names | None, *, key:
     better = better_columns(found, len(classes))
     if better is None:
         return
-    order = _named(found, classes, names or classes, better)
+    known = known_orders(classes, class_ids or classes)
+    order = _named(found, classes, names or classes, better, known)
     right = [
         ACCURACY.format(float((one == found.classes).mean()))
         for one in (found.labels, order.columns[found.labels])
@@ -143,10 +152,15 @@ def _is_significant(gained: int, lost: int) -> bool:
     return bool(test.pvalue < _LEVEL)
 
 
-def _named(found: Predictions, classes: Names, names: Names, better: Columns) -> _Order:
+def _named(
+    found: Predictions,
+    classes: Names,
+    names: Names,
+    better: Columns,
+    known: Mapping[str, Names],
+) -> _Order:
     """Return a known order of the classes if it fits as well, or else the fitted one."""
     after = better[found.labels] == found.classes
-    known = {"natural": natural_order(classes), "sorted": sorted_order(classes)}
     for value, order in known.items() if len(names) == len(classes) else ():
         # Output i is now read as names[i], and would be read as order[i].
         outputs = np.array(columns(classes, [names[i] for i in columns(order, classes)]))

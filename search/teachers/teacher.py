@@ -92,7 +92,7 @@ def _checked(settings: TeacherSettings, context: TeacherContext, key: str) -> nn
     # One that was trained here has the data's order, and features have no classes.
     if settings.train is None and not context.features_alone:
         names = network.names if isinstance(network, OrderedTeacher) else None
-        check_order(found, info.classes, names, key=f"{key}.classes")
+        check_order(found, info.classes, names, key=f"{key}.classes", class_ids=info.class_ids)
     return network
 
 

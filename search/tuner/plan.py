@@ -89,6 +89,7 @@ class StudyPlan:
     Attributes:
         study: the study's name.
         images: the number of images for training, validation and test.
+        read: what was read, such as the columns of a table, a line for each fact.
         classes: the number of classes.
         balance: the sizes of the largest and the smallest class.
         groups: the number of groups of images that a split keeps together; 0 if none are set.
@@ -112,6 +113,7 @@ class StudyPlan:
 
     study: str
     images: tuple[int, int, int]
+    read: tuple[str, ...]
     classes: int
     balance: ClassBalance
     groups: int
@@ -191,6 +193,7 @@ def plan_study(
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
+        read=dataset.info.read,
         classes=len(dataset.info.classes),
         balance=balance,
         groups=dataset.info.groups,

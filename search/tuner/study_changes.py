@@ -13,7 +13,7 @@ from search.targets.timing import processor_of
 from spaces.distributions import Distribution, Scalar
 
 # These keys, and the keys below them, may change. Paths may change because hashes compare the
-# files.
+# files. Names of classes are only shown.
 _FREE = (
     "run",
     "final",
@@ -24,6 +24,8 @@ _FREE = (
     "search.trials",
     "search.warm_start",
     "data.path",
+    "data.images",
+    "data.class_names",
     "data.unlabelled",
     "space",
 )

@@ -15,11 +15,9 @@ from search.data.image_kinds import BROKEN_LINK, EMPTY_FOLDER, HIDDEN, SUFFIXES,
 from search.data.images import printable
 from search.data.pictures import FilePictures
 from search.data.sources.class_folders import PartFolder, explained, read_parts
-from search.data.sources.source import Pool, Source
+from search.data.sources.source import HELD_OUT, TRAINING, Pool, Source
 from search.errors import DataError
 
-_TRAINING = ("train", "training")
-_HELD_OUT = (("val", "valid", "validation"), ("test",))
 _MOST_KINDS = 12
 
 
@@ -38,12 +36,12 @@ def read(settings: DataSettings) -> Source:
             "train/ and val/, or one folder for each class"
         )
     root = root.resolve()
-    training = _first(root, _TRAINING)
-    held_out = [folder for names in _HELD_OUT if (folder := _first(root, names))]
+    training = _first(root, TRAINING)
+    held_out = [folder for names in HELD_OUT if (folder := _first(root, names))]
     folders = [training, *held_out] if training else [root]
     parts, empty = read_parts(folders, LinkRules(root=root, follow=settings.follow_links))
     training_pool, *held_out_pools = _pools(root, parts, settings)
-    is_split = len(held_out_pools) < len(_HELD_OUT)
+    is_split = len(held_out_pools) < len(HELD_OUT)
     paths = _below(parts[0]) if is_split and settings.groups is None else []
     return Source(
         classes=tuple(printable(own.name) for own in parts[0].classes.values()),

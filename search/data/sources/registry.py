@@ -1,15 +1,16 @@
 """The registry of sources by their names in a study file, and of the kinds of pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from search.config.study import DataSettings
 from search.data.pictures import ArrayPictures, FilePictures, Pictures
-from search.data.sources import cifar, digits, folder, idx, npz, timm_readers
+from search.data.sources import cifar, digits, folder, idx, npz, table, timm_readers
 from search.data.sources.source import Source
 
 READERS: Mapping[str, Callable[[DataSettings], Source]] = {
     "digits": digits.read,
     "folder": folder.read,
+    "table": table.read,
     "mnist": idx.read_mnist,
     "fashion_mnist": idx.read_fashion_mnist,
     "cifar10": cifar.read_cifar10,
@@ -18,6 +19,9 @@ READERS: Mapping[str, Callable[[DataSettings], Source]] = {
     "timm": timm_readers.read,
 }
 """The reader of each source; a new one also needs its name in `DataSettings.source`."""
+
+NAMED_FILES: Mapping[str, Callable[[DataSettings], Iterator[str]]] = {"table": table.named_files}
+"""For a source whose files may lie anywhere: its files; those of the others are at `data.path`."""
 
 _UNMIRRORED = frozenset({"digits", "mnist", "kmnist", "qmnist"})
 

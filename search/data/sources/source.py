@@ -10,6 +10,12 @@ from search.data.groups import Groups
 from search.data.pictures import Pictures
 from search.errors import DataError
 
+TRAINING = ("train", "training")
+"""The names of the training part, of a folder or in a table."""
+
+HELD_OUT = (("val", "valid", "validation"), ("test",))
+"""The names of the validation part, and of the test part."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
@@ -46,6 +52,9 @@ class Source:
         unused: the number of files and folders that are not used, by kind.
         suggested_groups: the number of groups that the names of the images suggest, if no groups
             are set and a part is to be split off; else 0.
+        suggested_column: likewise a column of the table that may hold groups; else empty.
+        read: what was read, a line for each fact.
+        names: the names by which the classes are shown; empty: `classes`.
     """
 
     classes: tuple[str, ...]
@@ -53,6 +62,9 @@ class Source:
     held_out: tuple[Pool, ...] = ()
     unused: Mapping[str, int] = field(default_factory=dict)
     suggested_groups: int = 0
+    suggested_column: str = ""
+    read: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
