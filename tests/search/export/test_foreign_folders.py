@@ -169,6 +169,57 @@ def test_fault_32_images_that_come_with_a_library_bring_no_path_along(
     assert found.info.source == "digits"
 
 
+def test_fault_32_a_file_of_class_names_is_not_opened_for_names_that_are_known(
+    student: Path, rewrite: Rewrite, stripes_file: Path, tmp_path: Path
+) -> None:
+    def name(document: dict) -> None:  # type: ignore[type-arg]
+        document["study"]["data"]["class_names"] = str(tmp_path / "named.txt")
+        known = document["data"]["classes"]
+        document["data"] |= {"classes": ["lying", "upright", "slant"], "original_classes": known}
+
+    rewrite(RECIPE, name)
+    (tmp_path / "named.txt").write_text("never\nread\nhere")
+    with everything_opened() as opened:
+        found = open_images(stripes_file, read_export_record(student), cache=tmp_path / "cache")
+    assert [each for each in opened if "named.txt" in each] == []
+    assert found.info.classes == ("lying", "upright", "slant")
+    assert found.info.digest == read_provenance(student).data.digest
+
+
+def _table(folder: Path, images: str) -> Path:
+    """A table of a few images in the folder `images` beside it."""
+    (folder / images).mkdir(parents=True, exist_ok=True)
+    rows = ["path,label"]
+    for number in range(30):
+        pixels = np.full((32, 32), number, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / images / f"{number}.png")
+        rows.append(f"{number}.png,{number % 3}")
+    (folder / "table.csv").write_text("\n".join(rows))
+    return folder / "table.csv"
+
+
+def test_a_table_that_moved_takes_its_images_along(
+    student: Path, rewrite: Rewrite, tmp_path: Path
+) -> None:
+    data = {"source": "table", "path": "/nowhere/table.csv", "image_size": 32}
+    for images, told in ((None, "."), ("/nowhere", "."), ("/nowhere/im", "im")):
+        table = _table(tmp_path / f"moved{images}".replace("/", "_"), told)
+        own = data | {"images": images}
+        rewrite(RECIPE, lambda document, own=own: document["study"].update(data=own))
+        found = open_images(table, read_export_record(student), cache=tmp_path / "cache")
+        assert found.info.sizes.training == 21
+
+
+def test_fault_32_images_beside_the_folder_of_a_table_are_not_opened(
+    student: Path, rewrite: Rewrite, tmp_path: Path
+) -> None:
+    table = _table(tmp_path / "data", "im")
+    data = {"source": "table", "path": "/nowhere/table.csv", "images": "/home", "image_size": 32}
+    rewrite(RECIPE, lambda document: document["study"].update(data=data))
+    with pytest.raises(BadInput, match=naming("--data", "'/home'")):
+        open_images(table, read_export_record(student), cache=tmp_path / "cache")
+
+
 def test_fault_32_a_data_set_by_name_is_not_fetched_for_a_path(
     student: Path, rewrite: Rewrite, tmp_path: Path
 ) -> None:

@@ -238,6 +238,52 @@ def test_names_are_read_from_a_file_and_compared_in_any_normal_form(
     assert stated_names(settings, info) == ("caf\u00e9", "tea")
 
 
+def _renamed(stripes: Dataset) -> DataInfo:
+    """Folders that sort in another way than the names by which they are shown."""
+    shown, folders = ("snail", "cat", "Ant"), ("10", "9", "n2")
+    return replace(stripes.info, classes=shown, original_classes=folders)
+
+
+@pytest.mark.parametrize(
+    ("given", "stated"),
+    [
+        ("natural", ("cat", "snail", "Ant")),
+        ("sorted", ("snail", "cat", "Ant")),
+        (["n2", "9", "10"], ("Ant", "cat", "snail")),
+        (["Ant", "cat", "snail"], ("Ant", "cat", "snail")),
+        (["Ant", "9", "other", "snail"], ("Ant", "cat", "other", "snail")),
+    ],
+)
+def test_renamed_classes_are_stated_by_either_name_and_sorted_as_in_the_data(
+    given: str | list[str], stated: tuple[str, ...], stripes: Dataset
+) -> None:
+    settings = TeacherSettings(model="m", checkpoint=Path("w"), classes=given)
+    assert stated_names(settings, _renamed(stripes)) == stated
+
+
+def test_a_class_that_is_stated_by_both_of_its_names_is_refused(stripes: Dataset) -> None:
+    given = ["n2", "9", "10", "Ant"]
+    settings = TeacherSettings(model="m", checkpoint=Path("w"), classes=given)
+    with pytest.raises(TeacherError, match=naming("teacher.classes", "'Ant'", 2)):
+        stated_names(settings, _renamed(stripes))
+
+
+@pytest.mark.parametrize("renamed_before", [False, True])
+def test_an_exported_teacher_is_known_by_the_names_in_the_data(
+    renamed_before: bool, stripes: Dataset, recipe, schooled: nn.Module, tmp_path: Path
+) -> None:
+    known = replace(stripes.info, classes=tuple(ORDER))
+    if renamed_before:
+        known = replace(known, classes=("uno", "dos", "nil"), original_classes=tuple(ORDER))
+    provenance = Provenance(params=recipe().to_params(), cuts=(), data=known, origin={})
+    with written_whole(tmp_path / "student") as folder:
+        write_student(folder, schooled, provenance)
+    info = replace(stripes.info, classes=("a", "b", "c"), original_classes=stripes.info.classes)
+    settings = TeacherSettings(exported=tmp_path / "student")
+    assert names_of_weights(settings, schooled, info, outputs=3) == ("b", "c", "a")
+    assert names_of_weights(settings, schooled, stripes.info, outputs=3) == tuple(ORDER)
+
+
 @pytest.mark.parametrize(
     ("classes", "facts"),
     [

@@ -47,6 +47,17 @@ def test_fault_40_folders_of_numbers_in_natural_order_are_found() -> None:
         check_order(found, numbers, None, key=KEY)
 
 
+def test_fault_40_a_known_order_is_that_of_the_names_in_the_data() -> None:
+    numbers = tuple(sorted(str(number) for number in [*range(4), *range(10, 16)]))
+    shown = tuple(f"class {letter}" for letter in "jihgfedcba")
+    natural = natural_order(numbers)
+    found = _teacher([natural.index(name) for name in numbers], accuracy=0.99)
+    with pytest.raises(TeacherError, match=naming(f"{KEY}: natural", "class a")):
+        check_order(found, shown, None, key=KEY, class_ids=numbers)
+    with pytest.raises(TeacherError, match=naming(f'{KEY}: ["class j"')):
+        check_order(found, shown, None, key=KEY)
+
+
 def test_fault_40_two_swapped_classes_among_many_are_found() -> None:
     order = list(range(100))
     order[3], order[70] = 70, 3
