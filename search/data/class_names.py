@@ -135,8 +135,8 @@ def _of_lines(path: Path, known: _Classes) -> Iterator[tuple[str, str]]:
     except UnicodeDecodeError as error:
         raise DamagedFile(f"it must be UTF-8 text, but byte {error.start + 1} is not") from error
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    pairs = [(line.split(maxsplit=1)[0], line.partition(line.split()[0])[2]) for line in lines]
-    found = sum(known.find(key) is not None and bool(name.strip()) for key, name in pairs)
+    pairs = [(words[0], " ".join(words[1:])) for words in map(str.split, lines)]
+    found = sum(known.find(key) is not None and bool(name) for key, name in pairs)
     # A name such as `3 wheels` may begin with the number of another class.
     if 2 * found >= min(len(lines), len(known.by_name)):
         yield from pairs

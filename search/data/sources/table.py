@@ -59,18 +59,19 @@ def read(settings: DataSettings) -> Source:
     rows, unused = _rows(table, columns, settings)
     labels = _in_order({row.label for row in rows})
     by_part = _by_part(table, rows, labels)
-    is_split = len(by_part) <= len(HELD_OUT)
+    training, *held_out = _pools(by_part, labels, columns, settings)
     has_groups = settings.groups is not None or columns.group is not None
+    may_leak = len(held_out) < len(HELD_OUT) and not has_groups
     paths = [f"{row.label}/{row.name}" for row in by_part[0]]
-    is_open = is_split and not has_groups
-    column = settings.columns.group if settings.columns else None
+    is_said_none = settings.columns is not None and settings.columns.group == ""
+    column = "" if is_said_none else likely_group_column(table, columns)
     return Source(
         classes=tuple(printable(label) for label in labels),
-        training=(pools := list(_pools(by_part, labels, columns, settings)))[0],
-        held_out=tuple(pools[1:]),
+        training=training,
+        held_out=tuple(held_out),
         unused=unused,
-        suggested_groups=suggested_groups(paths) if is_open else 0,
-        suggested_column=likely_group_column(table, columns) if is_open and column is None else "",
+        suggested_groups=suggested_groups(paths) if may_leak else 0,
+        suggested_column=column if may_leak else "",
         read=(f"{len(table)} rows of {table.path.name}: {columns}",),
     )
 

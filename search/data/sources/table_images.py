@@ -2,7 +2,6 @@
 
 import os
 import posixpath
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -146,7 +145,7 @@ def _advice(root: Path, value: str, pattern: str) -> str:
             return f'set data.columns.image: "{folder}{pattern}{after}", which is found'
     return (
         "set data.images to the folder of the images, or data.columns.image to a pattern such as "
-        f'"images/{re.search(r"{[^{}]*}", pattern + "{id}")[0]}.jpg"; or remove the rows'  # type: ignore[index]
+        f'"images/{pattern}.jpg"; or remove the rows'
     )
 
 

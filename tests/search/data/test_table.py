@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from search.config.study import DataSettings
@@ -83,6 +85,19 @@ def test_columns_are_found_by_their_names_or_set(
     write: Write, header: str, columns: dict[str, str] | None
 ) -> None:
     assert len(_read(write(header, *_rows()), columns=columns).training.labels) == 12
+
+
+def test_a_table_may_be_a_parquet_file(write: Write) -> None:
+    table = write("path,label", *_rows())
+    columns = {"path": [f"im/{number}.png" for number in range(12)], "label": [0.0, 10.0] * 6}
+    parquet.write_table(pyarrow.table(columns), table.with_name("t.parquet"))
+    source = _read(table.with_name("t.parquet"))
+    assert source.classes == ("0", "10")
+    assert _names(source.training)[:2] == ["im/0.png", "im/10.png"]
+    columns["path"][3] = "gone.png"
+    parquet.write_table(pyarrow.table(columns), table.with_name("t.parquet"))
+    with pytest.raises(DataError, match=naming("row 4", "'gone.png'")):
+        _read(table.with_name("t.parquet"))
 
 
 def test_a_pattern_completes_what_a_table_leaves_out(write: Write) -> None:
