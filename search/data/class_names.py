@@ -99,7 +99,7 @@ def _pairs(given: Given, known: _Classes) -> Iterator[tuple[str, str]]:
 
 
 def _numbered(names: Sequence[str], known: _Classes) -> Iterator[tuple[str, str]]:
-    if not known.by_number:
+    if 0 not in known.by_number:  # a list for numbers from 1 would name each class like the next
         shown = ", ".join(map(repr, list(known.by_name)[:_MOST_SHOWN]))
         raise DataError(
             f"a list in data.class_names is for classes that are numbers from 0, but the classes "
@@ -122,7 +122,8 @@ def _of_table(path: Path, known: _Classes) -> Iterator[tuple[str, str]]:
         if len(cells) != 2:
             raise DamagedFile(
                 f"it must have two columns, the class and its name, but line {line} has "
-                f"{len(cells)} values: {cells[:_MOST_SHOWN]}"
+                f"{len(cells)} values: {cells[:_MOST_SHOWN]}; quote a name that contains the "
+                "separator"
             )
         if place or known.find(cells[0]) is not None:
             yield cells[0], cells[1]

@@ -100,19 +100,18 @@ def _rows(
     """Return the rows with a label and a file, one for each file; count the others."""
     labels = [normalize("NFC", label) for label in table.column(columns.label)]
     values = image_values(table, columns.image)
-    names = locate(table, values, columns.image, settings)
+    labelled = {index: value for index, value in enumerate(values) if labels[index]}
+    located = locate(table, labelled, columns.image, settings)
     parts = _parts(table, columns.part, labels)
     groups = [""] * len(table) if columns.group is None else table.column(columns.group)
     unused = Counter(
         {
             "rows without a label": labels.count(""),
-            "rows whose image is missing": len(names.missing),
+            "rows whose image is missing": len(located.missing),
         }
     )
     rows: dict[str, _Row] = {}
-    for index, name in enumerate(names.names):
-        if name is None or not labels[index]:
-            continue
+    for index, name in located.names.items():
         row = _Row(index, name, labels[index], parts[index], groups[index])
         if (first := rows.setdefault(name, row)) is not row:
             _check_same(table, first, row)

@@ -3,7 +3,7 @@
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,11 +24,11 @@ class LocatedImages:
     """The files of a table's rows.
 
     Attributes:
-        names: each file's path below the folder of the images; None if there is no such file.
+        names: by the index of the row, the file's path below the folder of the images.
         missing: the indices of the rows without a file.
     """
 
-    names: list[str | None]
+    names: dict[int, str]
     missing: list[int]
 
 
@@ -49,13 +49,13 @@ def images_folder(settings: DataSettings) -> Path:
 
 
 def locate(
-    table: Table, values: Sequence[str], pattern: str, settings: DataSettings
+    table: Table, values: Mapping[int, str], pattern: str, settings: DataSettings
 ) -> LocatedImages:
-    """Find the image file of each row.
+    """Find the image files of rows.
 
     Args:
         table: the table.
-        values: the path of each row's image, as the table names it.
+        values: by the index of the row, the path of its image, as the table names it.
         pattern: the pattern of these paths.
         settings: the `data` section of a study file.
 
@@ -81,19 +81,22 @@ def locate(
     return located
 
 
-def _found(values: Sequence[str], root: str, *, follow: bool) -> tuple[LocatedImages, list[int]]:
+def _found(
+    values: Mapping[int, str], root: str, *, follow: bool
+) -> tuple[LocatedImages, list[int]]:
     """Find each file; also return the indices of those outside that may not be followed."""
-    names: list[str | None] = []
+    names: dict[int, str] = {}
     missing: list[int] = []
     outside: list[int] = []
     real_folder: Callable[[str], str] = cache(os.path.realpath)  # many images share a folder
     inside = f"{root}{os.sep}".replace(os.sep * 2, os.sep)
-    for index, value in enumerate(values):
+    for index, value in values.items():
         path = _real_file(joined(root, value), real_folder)
-        names.append(None if path is None else path.named(root, inside))
         if path is None:
             missing.append(index)
-        elif not (follow or path.real.startswith(inside)):
+        elif follow or path.real.startswith(inside):
+            names[index] = path.named(root, inside)
+        else:
             outside.append(index)
     return LocatedImages(names=names, missing=missing), outside
 
@@ -131,7 +134,7 @@ def _real_file(path: str, real_folder: Callable[[str], str]) -> _File | None:
     return _File(path, real) if stat.S_ISREG(mode) else None
 
 
-def _rows(table: Table, values: Sequence[str], indices: Sequence[int]) -> str:
+def _rows(table: Table, values: Mapping[int, str], indices: Sequence[int]) -> str:
     shown = [f"{table.place(index)}: {printable(values[index])!r}" for index in indices]
     more = len(shown) - _MOST_SHOWN
     return "\n  ".join(shown[:_MOST_SHOWN]) + (f"\n  and {more} more" if more > 0 else "")
@@ -143,9 +146,10 @@ def _advice(root: Path, value: str, pattern: str) -> str:
         if _is_file(Path(joined(str(root / before), f"{value}{after}"))):
             folder = f"{before}/" if before else ""
             return f'set data.columns.image: "{folder}{pattern}{after}", which is found'
+    suffix = "" if Path(value).suffix.lower() in SUFFIXES else ".jpg"
     return (
         "set data.images to the folder of the images, or data.columns.image to a pattern such as "
-        f'"images/{pattern}.jpg"; or remove the rows'
+        f'"images/{pattern}{suffix}"; or remove the rows'
     )
 
 

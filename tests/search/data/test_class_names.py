@@ -95,6 +95,11 @@ def test_a_file_that_holds_no_names_is_refused(
         readable_names(str(tmp_path / file), WNIDS)
 
 
+def test_a_list_does_not_name_classes_that_are_numbered_from_1() -> None:
+    with pytest.raises(DataError, match=naming("data.class_names", "numbers from 0", "'1'")):
+        readable_names(["stop", "go", "turn"], ("1", "2", "3"))
+
+
 def test_classes_without_a_name_and_names_without_a_class_are_told() -> None:
     found = readable_names({"n01440764": "tench", "n00000001": "shark"}, WNIDS)
     assert found.names == ("tench", *WNIDS[1:])

@@ -207,11 +207,20 @@ def test_names_and_columns_that_suggest_groups_are_told_with_the_key_to_set(
 def test_what_is_not_used_is_counted(write: Write) -> None:
     rows = _rows()
     source = _read(
-        write("path,label", *rows, "u1.png,", "u2.png, ", rows[0], "./im/0.png,a", "gone.jpg,a"),
+        write(
+            "path,label",
+            *rows,
+            "u1.png,",
+            "u2.png, ",
+            rows[0],
+            "./im/0.png,a",
+            "gone.jpg,a",
+            "unknown.jpg,",
+        ),
         max_corrupt_share=0.1,
     )
     assert source.unused == {
-        "rows without a label": 2,
+        "rows without a label": 3,
         "rows that repeat another": 2,
         "rows whose image is missing": 1,
     }
