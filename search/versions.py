@@ -17,9 +17,11 @@ from search.data.views import rendering
 from search.objectives.limits import limits
 from search.targets import onnx_export
 from search.targets.target import Runtime
-from search.training import distiller, ema, erasing, mixup, trainer
+from search.training import balancing, distiller, drop_path, ema, erasing, mixup, trainer
 from spaces import counting
-from spaces.axes.training import Training
+from spaces.axes import label_loss
+from spaces.axes.label_loss import CROSS_ENTROPY, UNWEIGHTED
+from spaces.axes.training import UNIFORM, Training
 from spaces.pruning.structured import channels
 
 # The version of each stage, by the name of the stage.
@@ -65,6 +67,12 @@ def training_stages(training: Training) -> StageVersions:
         stages["erasing"] = erasing.VERSION
     if training.ema:
         stages["ema"] = ema.VERSION
+    if training.label_loss != CROSS_ENTROPY or training.class_weights != UNWEIGHTED:
+        stages["label loss"] = label_loss.VERSION
+    if training.sampling != UNIFORM or training.class_weights != UNWEIGHTED:
+        stages["balance"] = balancing.VERSION
+    if training.drop_path:
+        stages["drop path"] = drop_path.VERSION
     return stages
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from spaces.names import suggestion
@@ -31,16 +31,23 @@ def _is_integer(value: object) -> bool:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """Finite floats from `low` to `high`, both included; if `log`, on a log scale."""
+    """Finite floats from `low` to `high`, both included; if `log`, on a log scale.
+
+    `word` is a word that a parameter may have in place of a number, such as `auto`. It is never
+    suggested: a study's range holds numbers alone.
+    """
 
     low: float
     high: float
     log: bool = False
+    word: str | None = None
 
     def __post_init__(self) -> None:
         _check_bounds(self)
 
     def contains(self, value: object) -> bool:
+        if isinstance(value, str):
+            return value == self.word
         return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
     def edges(self) -> tuple[Scalar, ...]:
@@ -58,7 +65,8 @@ class FloatRange:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+        numbers = f"{self.low:g} to {self.high:g}" + (" (log)" if self.log else "")
+        return f"{numbers}, or {self.word}" if self.word else numbers
 
 
 @dataclass(frozen=True)
@@ -182,13 +190,17 @@ def _as_member(distribution: Distribution, value: object) -> Scalar:
         raise ValueError(
             f"must be {distribution}, but got {value!r}{_suggested_option(distribution, value)}"
         )
-    return float(value) if isinstance(distribution, FloatRange) else value  # type: ignore[arg-type, return-value]
+    if isinstance(distribution, FloatRange) and not isinstance(value, str):
+        return float(value)  # type: ignore[arg-type]
+    return value  # type: ignore[return-value]
 
 
 def _suggested_option(distribution: Distribution, value: object) -> str:
-    names = (
-        [str(option) for option in distribution.options] if isinstance(distribution, OneOf) else []
-    )
+    names: list[str] = []
+    if isinstance(distribution, OneOf):
+        names = [str(option) for option in distribution.options]
+    elif isinstance(distribution, FloatRange) and distribution.word:
+        names = [distribution.word]
     return suggestion(str(value), names)
 
 
@@ -201,6 +213,8 @@ def _narrow_range(distribution: Distribution, wanted: dict[object, object]) -> D
         raise ValueError(
             f"a range must have only low, high and log, but got {sorted(map(str, unknown))}"
         )
+    if isinstance(distribution, FloatRange):
+        distribution = replace(distribution, word=None)  # a range has numbers alone
     low = _as_member(distribution, wanted.get("low", distribution.low))
     high = _as_member(distribution, wanted.get("high", distribution.high))
     log = wanted.get("log", distribution.log)

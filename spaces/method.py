@@ -49,7 +49,7 @@ class Method:
                 raise ValueError(
                     f"{self.axis}.{self.name}.{key} must be {distribution}, but got {value!r}"
                 )
-            if isinstance(distribution, FloatRange):
+            if isinstance(distribution, FloatRange) and not isinstance(value, str):
                 # The values 1 and 1.0 must give the same recipe digest.
                 object.__setattr__(self, key, float(value))
 

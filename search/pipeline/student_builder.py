@@ -167,7 +167,7 @@ class StudentBuilder:
         takes_cached = needs is Needs.LOGITS and views.count is not None
         return TrainingPlan(
             stage=stage,
-            training=recipe.training,
+            training=recipe.training.prepared_for(recipe.student),
             distillation=recipe.distillation,
             epochs=epochs,
             validation=self.context.validation,
@@ -184,8 +184,8 @@ class StudentBuilder:
         After the training, the projectors that compare features no longer exist. A method that
         compares features is therefore replaced by the loss on the labels.
         """
-        plain = replace(recipe.training, mixup=0.0, cutmix=0.0, erasing=0.0)
-        plan = replace(self._plan("weigh", recipe, epochs=1), training=plain)
+        plan = self._plan("weigh", recipe, epochs=1)
+        plan = replace(plan, training=replace(plan.training, mixup=0.0, cutmix=0.0, erasing=0.0))
         if recipe.distillation.needs is Needs.FEATURES:
             plan = replace(plan, distillation=Labels(), teachers=())
         return sample_losses(network, self.context.dataset, plan, batches=_IMPORTANCE_BATCHES)

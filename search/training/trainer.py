@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -13,14 +13,17 @@ from search.data.joined import for_learning
 from search.data.views.view import View, Views
 from search.errors import TrialError
 from search.records import EpochRecord
+from search.training.balancing import epoch_order, label_loss_of
 from search.training.checkpoint import Checkpoint
 from search.training.distiller import Distiller
+from search.training.drop_path import drop_path
 from search.training.ema import MovingAverage
 from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
 from search.training.validation import Validation
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from spaces.axes.label_loss import LabelLoss
 from spaces.axes.training import OptimizationSteps, Training
 
 # Bump it when the same plan leads to other weights, or to another curve.
@@ -51,6 +54,8 @@ class TrainingPlan:
         checkpoint: the checkpoint of the training; None writes no checkpoint.
         penalty: returns a scalar in nats that is added to the loss of each step; None adds nothing.
         constraint: is called after each step to restore a constraint on the weights; None: none.
+        label_loss: the loss on the labels; None: as the training method chooses it, with weights
+            from the sizes of the classes.
     """
 
     stage: str
@@ -66,6 +71,7 @@ class TrainingPlan:
     teachers: tuple[nn.Module, ...] = ()
     penalty: Callable[[], Tensor] | None = None
     constraint: Callable[[], None] | None = None
+    label_loss: LabelLoss | None = None
 
 
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
@@ -81,12 +87,14 @@ def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[
         TrialError: `non_finite`: the loss or a weight became infinite or NaN.
     """
     dataset = for_learning(dataset, by_labels=plan.distillation.uses_labels)
+    plan = _with_label_loss(plan, dataset)
     torch.manual_seed(plan.seed)
     network.to(plan.device).to(memory_format=_memory_format(network))
     for teacher in plan.teachers:
         teacher.to(plan.device)
     try:
-        yield from _curve(network, dataset, plan)
+        with drop_path(network, _examples(dataset, plan, count=2), rate=plan.training.drop_path):
+            yield from _curve(network, dataset, plan)
     finally:
         network.to(memory_format=torch.contiguous_format)
 
@@ -134,7 +142,7 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
     for epoch in range(len(curve), plan.epochs):
         if epoch:
             run.swap_average()
-        order = _shuffled(len(dataset.training), seed=plan.seed, epoch=epoch)
+        order = _order(dataset, plan, epoch=epoch)
         loss = _epoch(run, dataset, plan, epoch=epoch, order=order)
         run.swap_average()
         point = EpochRecord(
@@ -142,16 +150,29 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
             epoch=epoch,
             loss=loss,
             score=plan.validation.score(network, dataset, device=plan.device),
-            learning_rate=run.fit.optimizer.param_groups[0]["lr"],
+            learning_rate=max(group["lr"] for group in run.fit.optimizer.param_groups),
         )
         curve.append(point)
         _save_checkpoint(run, plan, curve)
         yield point
 
 
+def _with_label_loss(plan: TrainingPlan, dataset: Dataset) -> TrainingPlan:
+    """Return the plan with the loss on the labels that its training method chooses."""
+    labels, classes = dataset.training.labels, len(dataset.info.classes)
+    loss = label_loss_of(plan.training, labels, classes=classes, device=plan.device)
+    return replace(plan, label_loss=plan.label_loss or loss)
+
+
+def _examples(dataset: Dataset, plan: TrainingPlan, *, count: int) -> Tensor:
+    """Return different images in the shape of the data set's, on the device of the plan."""
+    info, noise = dataset.info, torch.Generator().manual_seed(0)
+    shape = count, info.channels, info.image_size, info.image_size
+    return torch.randn(shape, generator=noise).to(plan.device)
+
+
 def _distiller(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Distiller:
-    info = dataset.info
-    example = torch.zeros(1, info.channels, info.image_size, info.image_size, device=plan.device)
+    example = torch.zeros_like(_examples(dataset, plan, count=1))
     return Distiller(network, plan.distillation, plan.teachers, example)
 
 
@@ -200,9 +221,10 @@ def sample_losses(
     Each loss has a gradient. The statistics of normalisations do not change. At the end, the
     network is moved back to the CPU.
     """
+    plan = _with_label_loss(plan, dataset)
     distiller = _distiller(network.to(plan.device), dataset, plan)
     batch_size, view = _batch_size(dataset, plan), plan.views.in_epoch(0)
-    order = _shuffled(len(dataset.training), seed=plan.seed, epoch=0)[: batches * batch_size]
+    order = _order(dataset, plan, epoch=0)[: batches * batch_size]
     try:
         for batch in dataset.training.batches(
             batch_size, order=order, view=view, device=plan.device, drop_last=True
@@ -245,6 +267,8 @@ def _epoch(
             loss = loss + plan.penalty()
         fit.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if plan.training.clip_norm:
+            nn.utils.clip_grad_norm_(distiller.parameters(), plan.training.clip_norm)
         fit.optimizer.step()
         if plan.constraint is not None:
             plan.constraint()
@@ -304,6 +328,7 @@ def _loss(
         members=members,
         maps=maps,
         progress=progress,
+        criterion=plan.label_loss or LabelLoss(),
     )
     return plan.distillation.loss(predicted, label_smoothing=training.label_smoothing)
 
@@ -314,6 +339,7 @@ def _live_logits(teachers: Sequence[nn.Module], images: Tensor) -> Tensor:
     return torch.stack([teacher(images).float() for teacher in teachers])
 
 
-def _shuffled(images: int, *, seed: int, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    return torch.randperm(images, generator=generator)
+def _order(dataset: Dataset, plan: TrainingPlan, *, epoch: int) -> Tensor:
+    return epoch_order(
+        dataset.training.labels, seed=plan.seed, epoch=epoch, sampling=plan.training.sampling
+    )

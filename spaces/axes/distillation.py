@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from spaces.axes.label_loss import LabelLoss
 from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from spaces.features import Feature, Pairing
+
+
+_CROSS_ENTROPY = LabelLoss()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class DistillationBatch:
             and the teacher's map without a gradient. Both are [batch, channels, height, width],
             with the same height and width. Empty if the method does not need them.
         progress: the share of the training's steps up to and including this one, above 0 to 1.
+        criterion: the loss on the labels that the training method chose; methods use `label_loss`.
     """
 
     student: Tensor
@@ -41,6 +46,15 @@ class DistillationBatch:
     members: Tensor | None = None
     maps: Sequence[tuple[Tensor, Tensor]] = ()
     progress: float = 1.0
+    criterion: LabelLoss = _CROSS_ENTROPY
+
+    def label_loss(self, smoothing: float = 0.0) -> Tensor:
+        """Return the loss on the labels, a scalar in nats; every method that uses labels adds it.
+
+        Args:
+            smoothing: share of each label to distribute over all classes.
+        """
+        return self.criterion(self.student, self.labels, smoothing=smoothing)
 
 
 class Needs(StrEnum):
@@ -103,16 +117,12 @@ class FeatureDistillation(Distillation):
         """Return the distance between the two maps of one pair, a scalar."""
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        """Return the cross-entropy with the labels plus `weight` times the mean mismatch."""
-        from torch.nn import functional
-
+        """Return the loss on the labels plus `weight` times the mean mismatch."""
         if not batch.maps:
             raise ValueError(
                 f"batch.maps must hold the features for {self.name}, but it is empty: "
                 "give it the maps of each pair of features"
             )
-        label_loss = functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        label_loss = batch.label_loss(label_smoothing)
         mismatches = [self.mismatch(student, teacher) for student, teacher in batch.maps]
         return label_loss + self.weight * sum(mismatches[1:], mismatches[0]) / len(mismatches)

@@ -30,6 +30,11 @@ class Student(Method, ABC):
         """Whether timm builds the same network from only the model's name."""
         return False
 
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the network starts with trained weights, so that its training is fine-tuning."""
+        return False
+
     @abstractmethod
     def build(
         self, *, classes: int, channels: int, image_size: int, blank: bool = False

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from spaces.axes.label_loss import CLASS_WEIGHTS, CROSS_ENTROPY, LOSSES, UNWEIGHTED
+from spaces.axes.student import Student
 from spaces.distributions import IntRange
-from spaces.method import Method
+from spaces.method import FloatRange, Method, OneOf, param
 from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
     from timm.scheduler.scheduler import Scheduler
     from torch import nn
     from torch.optim import Optimizer
+
+UNIFORM, BALANCED = "uniform", "balanced"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,15 @@ class Training(Method, ABC):
         erasing: probability of random erasing for an image; 0 disables it.
         ema: decay of the exponential moving average of the weights. If above 0, the result of the
             training is the average. 0 disables averaging.
+        label_loss: the loss on the true labels, `cross_entropy` or `bce`; see `LabelLoss`.
+        class_weights: the weight of a class in this loss, `none`, `inverse` or `effective`; see
+            `spaces.axes.label_loss.class_weights`.
+        sampling: the images of an epoch, `uniform` (each image once) or `balanced` (all classes
+            equally often).
+        clip_norm: the largest L2 norm of a step's gradient, over all weights; 0 does not clip.
+        drop_path: the probability that an image skips the residual branch of the last block, and
+            proportionally less in earlier blocks; 0 disables it. It has no effect on a student
+            without such branches.
     """
 
     axis: ClassVar[str] = "training"
@@ -48,6 +61,16 @@ class Training(Method, ABC):
     cutmix: float
     erasing: float
     ema: float
+    # Parameters of later versions have defaults, so that other trainings need not declare them.
+    label_loss: str = param(CROSS_ENTROPY, OneOf(LOSSES))
+    class_weights: str = param(UNWEIGHTED, OneOf(CLASS_WEIGHTS))
+    sampling: str = param(UNIFORM, OneOf((UNIFORM, BALANCED)))
+    clip_norm: float = param(0.0, FloatRange(0.0, 100.0))
+    drop_path: float = param(0.0, FloatRange(0.0, 0.9))
+
+    def prepared_for(self, student: Student) -> Self:
+        """Return this training for a student: with what depends on it, such as a learning rate."""
+        return self
 
     @abstractmethod
     def fit(self, model: nn.Module, *, epochs: int, steps_per_epoch: int) -> OptimizationSteps:

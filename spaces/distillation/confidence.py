@@ -63,7 +63,5 @@ class Confidence(Distillation):
             log_target=True,
         ).sum(dim=2)  # [teachers, batch]
         teacher_loss = (confidences(members, batch.labels) * divergences).sum(dim=0).mean()
-        label_loss = functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        label_loss = batch.label_loss(label_smoothing)
         return self.weight * teacher_loss * self.temperature**2 + (1 - self.weight) * label_loss

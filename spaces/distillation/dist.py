@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional
 
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.method import FloatRange, param
@@ -60,8 +59,6 @@ class DIST(Distillation):
         teacher = (batch.teacher.detach().float() / self.temperature).softmax(dim=1)
         inter = uncorrelated(student, teacher)
         intra = uncorrelated(student.T, teacher.T)
-        label_loss = functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        label_loss = batch.label_loss(label_smoothing)
         relations = self.inter_weight * inter + self.intra_weight * intra
         return label_loss + relations * self.temperature**2

@@ -33,7 +33,5 @@ class HardLabels(Distillation):
                 "give it the logits"
             )
         teacher_loss = functional.cross_entropy(batch.student, batch.teacher.argmax(dim=1))
-        label_loss = functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        label_loss = batch.label_loss(label_smoothing)
         return self.weight * teacher_loss + (1 - self.weight) * label_loss

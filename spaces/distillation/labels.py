@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional
 
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 
@@ -17,6 +16,4 @@ class Labels(Distillation):
     needs: ClassVar[Needs] = Needs.NOTHING
 
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
-        return functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        return batch.label_loss(label_smoothing)

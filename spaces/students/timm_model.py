@@ -57,6 +57,10 @@ class Timm(Student):
     def is_timms_own(self) -> bool:
         return self.stem == "original"
 
+    @property
+    def is_pretrained(self) -> bool:
+        return self.pretrained
+
     def conflict(self, recipe: "Recipe") -> str | None:
         if self.pretrained and not timm.is_model_pretrained(self.model):
             return (
