@@ -7,10 +7,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from search.training.distiller import Distiller
 from spaces import registry
 from spaces.axes.training import Training
+from spaces.distillation.labels import Labels
+from spaces.distillation.layerwise import Layerwise
 from spaces.distributions import OneOf
 from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
 STEPS = 10
@@ -124,9 +128,113 @@ def test_a_plateau_of_a_single_step_is_taken_at_the_top() -> None:
     assert fit.optimizer.param_groups[0]["lr"] == 1.0
 
 
-@pytest.mark.parametrize("parameter", ["mixup", "cutmix", "erasing", "ema"])
-def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(parameter, recipe) -> None:
+@pytest.mark.parametrize(
+    ("parameter", "off"),
+    [
+        ("mixup", 0),
+        ("cutmix", 0),
+        ("erasing", 0),
+        ("ema", 0),
+        ("label_loss", "cross_entropy"),
+        ("class_weights", "none"),
+        ("sampling", "uniform"),
+        ("clip_norm", 0),
+        ("drop_path", 0),
+        ("layer_decay", 1),
+    ],
+)
+def test_a_recipe_from_before_a_parameter_was_there_keeps_its_meaning(
+    parameter: str, off: float | str, recipe: Callable[..., Recipe]
+) -> None:
     params = recipe().to_params()
     del params[f"training.standard.{parameter}"]
     training = type(recipe()).from_params(params).training
-    assert getattr(training, parameter) == 0
+    assert getattr(training, parameter) == off
+
+
+def test_a_recipe_from_before_automatic_learning_rates_keeps_its_own(
+    recipe: Callable[..., Recipe],
+) -> None:
+    stored = recipe(training=Standard(learning_rate=0.01)).to_params()
+    training = Recipe.from_params({**stored, "training.standard.optimizer": "sgd"}).training
+    assert _highest(training) == 0.01
+    assert training.prepared_for(Timm(pretrained=True)) == training
+
+
+def _highest(training: Training) -> float:
+    return max(_fitted(training, epochs=4)[1])
+
+
+def test_an_automatic_learning_rate_follows_optimizer_batch_size_and_student() -> None:
+    def rate(*, pretrained: bool = False, **params: int | str) -> float:
+        return _highest(Standard(**params).prepared_for(Timm(pretrained=pretrained)))
+
+    assert _highest(Standard()) == rate() == pytest.approx(0.01)
+    assert rate(optimizer="sgd") == pytest.approx(0.1)
+    # By the square root of the batch size for Adam's kind, linearly for SGD.
+    assert rate(batch_size=256) == pytest.approx(0.02)
+    assert rate(optimizer="sgd", batch_size=256) == pytest.approx(0.4)
+    assert rate(batch_size=256, pretrained=True) == pytest.approx(0.002)
+    assert rate(optimizer="sgd", batch_size=4096) == 1.0
+
+
+def test_sgd_has_nesterovs_momentum() -> None:
+    fit = Standard(optimizer="sgd").fit(nn.Linear(2, 2), epochs=2, steps_per_epoch=2)
+    assert {(group["momentum"], group["nesterov"]) for group in fit.optimizer.param_groups} == {
+        (0.9, True)
+    }
+
+
+def _layer_rates(model: nn.Module, **params: float) -> dict[str, float]:
+    """The learning rate of each weight at the top of the schedule, as a share of the highest."""
+    fit = Standard(**params, learning_rate=0.5, warmup_epochs=0).fit(
+        model, epochs=2, steps_per_epoch=2
+    )
+    rates = {
+        id(w): group["lr"] / 0.5 for group in fit.optimizer.param_groups for w in group["params"]
+    }
+    return {name: rates[id(weight)] for name, weight in model.named_parameters()}
+
+
+def test_layer_decay_lowers_the_rate_of_a_timm_models_first_layers() -> None:
+    network = Timm(model="test_vit").build(classes=3, channels=1, image_size=32)
+    rates = _layer_rates(network, layer_decay=0.5)
+    # The head is a layer; the last normalisation belongs to the last of six blocks.
+    assert rates["head.weight"] == 1
+    assert rates["norm.weight"] == 0.5
+    for block in range(6):
+        share = 0.5 ** (6 - block)
+        assert rates[f"blocks.{block}.attn.qkv.weight"] == pytest.approx(share)
+        assert rates[f"blocks.{block}.norm1.bias"] == pytest.approx(share)
+    assert rates["patch_embed.proj.weight"] == pytest.approx(0.5**7)
+    assert set(_layer_rates(network, layer_decay=1.0).values()) == {1}
+
+
+def test_layer_decay_reaches_the_layers_of_a_student_in_distillation() -> None:
+    network = Timm(model="test_vit").build(classes=3, channels=1, image_size=32)
+    teacher = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+    alone = _layer_rates(network, layer_decay=0.5)
+    distiller = Distiller(network, Layerwise(), [teacher], torch.zeros(1, 1, 32, 32))
+    rates = _layer_rates(distiller, layer_decay=0.5)
+    projectors = {name: rate for name, rate in rates.items() if name.startswith("projectors.")}
+    assert set(projectors.values()) == {1}
+    assert rates == projectors | {f"student.{name}": rate for name, rate in alone.items()}
+
+
+def test_layer_decay_changes_nothing_for_a_student_that_names_no_layers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    distiller = Distiller(network, Labels(), [], torch.zeros(1, 2))
+    for model in (network, distiller):
+        assert set(_layer_rates(model, layer_decay=0.5).values()) == {1}
+    assert capsys.readouterr().err == ""
+
+
+def test_class_weights_and_balanced_sampling_contradict_each_other(
+    recipe: Callable[..., Recipe],
+) -> None:
+    both = Standard(class_weights="effective", sampling="balanced")
+    assert "class_weights" in (both.conflict(recipe(training=both)) or "")
+    for one in (Standard(class_weights="effective"), Standard(sampling="balanced")):
+        assert one.conflict(recipe(training=one)) is None

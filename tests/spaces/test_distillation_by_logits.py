@@ -18,6 +18,7 @@ from spaces.distillation.dkd import DKD, decoupled
 from spaces.distillation.hard_labels import HardLabels
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.soft_targets import SoftTargets
+from spaces.distillation.standardization import standardized
 
 GENERATOR = torch.Generator().manual_seed(0)
 STUDENT = torch.randn(6, 4, generator=GENERATOR)
@@ -115,12 +116,88 @@ def test_dkd_has_the_weights_of_its_authors_and_takes_a_twelfth_of_the_training_
     None
 ):
     # For CIFAR-100: alpha 1, beta 8, T 4, and 20 epochs of warm-up of 240.
-    assert DKD().params() == {"temperature": 4.0, "target_weight": 1.0, "others_weight": 8.0}
+    assert DKD() == DKD(
+        temperature=4.0, target_weight=1.0, others_weight=8.0, warmup=20 / 240, standardize=False
+    )
     batch = _batch(TEACHER)
     whole = (DKD().loss(batch) - TRUE).item()
     for epoch in (1, 10, 20, 240):
         found = DKD().loss(replace(batch, progress=epoch / 240)) - TRUE
         assert found.item() == pytest.approx(min(epoch / 20, 1) * whole, rel=1e-4)
+
+
+def test_dkd_warms_up_over_the_share_that_it_is_given() -> None:
+    whole = (DKD().loss(_batch(TEACHER)) - TRUE).item()
+    for warmup, expected in ((0.5, 0.2), (0.1, 1.0), (0.0, 1.0)):
+        found = DKD(warmup=warmup).loss(replace(_batch(TEACHER), progress=0.1)) - TRUE
+        assert found.item() == pytest.approx(expected * whole, rel=1e-4)
+
+
+def _z_scores(logits: np.ndarray) -> np.ndarray:
+    """Of each row, with the standard deviation of a sample: what Sun et al. 2024 compare."""
+    return np.stack([(row - row.mean()) / row.std(ddof=1) for row in logits])
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _dkd_of_the_authors(
+    student: np.ndarray, teacher: np.ndarray, *, alpha: float, beta: float, temperature: float
+) -> float:
+    """Zhao et al. 2022 image by image: by probabilities, where ours are logarithms."""
+    own, taught = _softmax(student / temperature), _softmax(teacher / temperature)
+    total = 0.0
+    for p, q, label in zip(own, taught, LABELS.tolist(), strict=True):
+        b, d = p[label], q[label]
+        target = d * math.log(d / b) + (1 - d) * math.log((1 - d) / (1 - b))
+        other = [k for k in range(len(p)) if k != label]
+        p_hat, q_hat = p[other] / (1 - b), q[other] / (1 - d)
+        total += alpha * target + beta * float((q_hat * np.log(q_hat / p_hat)).sum())
+    return temperature**2 * total / len(own)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 8.0), (1.0, 0.5), (0.5, 2.0)])
+def test_dkd_is_its_authors_sum_of_two_divergences(weights: tuple[float, float]) -> None:
+    alpha, beta = weights
+    student, teacher = STUDENT.double().numpy(), TEACHER.double().numpy()
+    expected = _dkd_of_the_authors(student, teacher, alpha=alpha, beta=beta, temperature=4.0)
+    found = DKD(target_weight=alpha, others_weight=beta).loss(_batch(TEACHER)) - TRUE
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_standardised_dkd_is_that_of_z_scores_nine_times() -> None:
+    student, teacher = (_z_scores(x.double().numpy()) for x in (STUDENT, TEACHER))
+    expected = 9 * _dkd_of_the_authors(student, teacher, alpha=1.0, beta=8.0, temperature=4.0)
+    found = DKD(standardize=True).loss(_batch(TEACHER)) - TRUE
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_standardised_soft_targets_are_those_of_z_scores_nine_times() -> None:
+    student, teacher = (_softmax(_z_scores(x.numpy()) / 2) for x in (STUDENT, TEACHER))
+    divergence = float((teacher * np.log(teacher / student)).sum() / 6)
+    # The authors' weights, 9 of the teacher and 0.1 of the labels, in the same ratio.
+    weight = 10 / 11
+    found = SoftTargets(temperature=2.0, weight=weight, standardize=True).loss(_batch(TEACHER))
+    expected = (9 * 4 * divergence + 0.1 * TRUE.item()) * (1 - weight) / 0.1
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_standardised_z_scores_by_hand() -> None:
+    # Deviations of -1, 0 and 1 from the mean, and a standard deviation of 1.
+    assert standardized(torch.tensor([[4.0, 5.0, 6.0]])).tolist() == [
+        pytest.approx([-1, 0, 1], abs=1e-6)
+    ]
+
+
+def test_standardised_losses_depend_on_no_scale_and_no_shift_of_the_logits() -> None:
+    for method in (SoftTargets(weight=1.0, standardize=True), DKD(standardize=True)):
+        losses = []
+        for scale, shift in ((1.0, 0.0), (0.1, 5.0)):
+            batch = DistillationBatch(STUDENT, LABELS, scale * TEACHER + shift)
+            losses.append(method.loss(batch).item())
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_dist_is_one_minus_numpys_correlations() -> None:

@@ -25,6 +25,9 @@ class Highest:
         return choices[-1]
 
 
+RATE = FloatRange(1e-5, 1.0, log=True, word="auto")
+
+
 @pytest.mark.parametrize("distribution", [SHARE, EPOCHS, FORMAT])
 def test_a_distribution_contains_its_edges(distribution: Distribution) -> None:
     assert [edge for edge in distribution.edges() if not distribution.contains(edge)] == []
@@ -180,3 +183,19 @@ def test_what_lies_outside_a_distribution_is_refused_with_its_bounds(
 ) -> None:
     with pytest.raises(ValueError, match=naming(*facts)):
         narrow(distribution, wanted)
+
+
+def test_a_range_may_have_a_word_in_place_of_a_number() -> None:
+    assert RATE.contains("auto")
+    assert not RATE.contains("autos")
+    assert not SHARE.contains("auto")
+    assert narrow(RATE, "auto") == OneOf(("auto",))
+    assert narrow(RATE, ["auto", 1]) == OneOf(("auto", 1.0))
+    assert narrow(RATE, {"low": 1e-3}) == FloatRange(1e-3, 1.0, log=True)
+    assert str(RATE) == "1e-05 to 1 (log), or auto"
+
+
+@pytest.mark.parametrize("wanted", ["auot", {"low": "auto"}])
+def test_a_range_takes_no_other_word_and_has_no_word_as_its_end(wanted: object) -> None:
+    with pytest.raises(ValueError, match=naming("1e-05 to 1", "auto")):
+        narrow(RATE, wanted)

@@ -43,6 +43,7 @@ def test_flat_parameters_hold_every_default() -> None:
         "student.timm.stem",
         "distillation.soft_targets.temperature",
         "distillation.soft_targets.weight",
+        "distillation.soft_targets.standardize",
         "quantization.int8_static.calibration",
     }
 

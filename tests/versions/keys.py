@@ -37,6 +37,10 @@ def all_keys() -> dict[str, str]:
         "with cutmix": recipe(training=Standard(cutmix=0.2)),
         "with erasing": recipe(training=Standard(erasing=0.2)),
         "with ema": recipe(training=Standard(ema=0.9)),
+        "with bce": recipe(training=Standard(label_loss="bce")),
+        "with class weights": recipe(training=Standard(class_weights="inverse")),
+        "with balanced sampling": recipe(training=Standard(sampling="balanced")),
+        "with drop path": recipe(training=Standard(drop_path=0.2)),
         "on logits": recipe(distillation=SoftTargets()),
         "on features": recipe(distillation=FitNets()),
     }

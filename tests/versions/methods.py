@@ -29,6 +29,7 @@ from spaces.pruning.depth import Depth
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.structured.channel_pruning import ChannelPruning
 from spaces.quantization.weight_compression.packed import unpacked
+from spaces.students.timm_model import Timm
 from tests.versions.problem import (
     CLASSES,
     SHAPE,
@@ -44,11 +45,18 @@ from tests.versions.problem import (
 # What a method is tried with beside its defaults and the edges of its distributions.
 _MORE: Mapping[str, tuple[dict[str, Scalar], ...]] = {
     "timm": ({"model": "test_vit"}, {"stem": "small"}),
-    "standard": ({"weight_decay": 1.0}, {"warmup_epochs": 0}),
+    "standard": (
+        {"weight_decay": 1.0},
+        {"warmup_epochs": 0},
+        {"batch_size": 256},
+        {"layer_decay": 0.5},
+    ),
     "int4_weights": ({"tuning": 0.5},),
 }
 # Of trainings that the defaults ask for too.
 _LENGTHS = ("recovery", "tuning")
+# What the trainer does for a training method: its stages have fingerprints of their own.
+_OF_THE_TRAINER = ("label_loss", "class_weights", "sampling")
 
 
 def fingerprint(method: type[Method]) -> Numbers:
@@ -71,7 +79,7 @@ def _others(method: type[Method]) -> Iterator[dict[str, Scalar]]:
     # What all prunings of channels share is tried with one of them.
     shared = ChannelPruning.distributions() if issubclass(method, ChannelPruning) else {}
     for key, distribution in method.distributions().items():
-        if (key in shared and method is not Magnitude) or key in _LENGTHS:
+        if (key in shared and method is not Magnitude) or key in (*_LENGTHS, *_OF_THE_TRAINER):
             continue
         others = [one for one in distribution.edges() if one != getattr(method(), key)]
         if isinstance(distribution, OneOf) and isinstance(others[0], str):
@@ -103,7 +111,10 @@ def _student(student: Student) -> Numbers:
 
 
 def _training(training: Training) -> Numbers:
-    """Losses and learning rates of twelve steps of a linear layer."""
+    """Losses and learning rates of twelve steps of a linear layer; other rates where they differ.
+
+    These are the rates of the layers of a network, and the rate of a pretrained student.
+    """
     torch.manual_seed(0)
     given = torch.randn(48, 4)
     labels = (given[:, 0] > 0).long() + (given[:, 1] > 0).long()
@@ -118,7 +129,21 @@ def _training(training: Training) -> Numbers:
         loss.backward()  # type: ignore[no-untyped-call]
         fit.optimizer.step()
         fit.scheduler.step_update(step + 1)
-    return {"losses": found[::3], "rates": rates[::2]}
+    layers = _top_rates(training, network("test_vit"))
+    pretrained = _top_rates(training.prepared_for(Timm(pretrained=True)), layer)
+    return {
+        "losses": found[::3],
+        "rates": rates[::2],
+        "layers": layers if len(layers) > 1 else [],
+        "pretrained": [] if pretrained == _top_rates(training, layer) else pretrained,
+    }
+
+
+def _top_rates(training: Training, given: nn.Module) -> list[float]:
+    """The different learning rates of the network's weights after the warm-up."""
+    fit = training.fit(given, epochs=4, steps_per_epoch=3)
+    fit.scheduler.step_update(3)
+    return sorted({group["lr"] for group in fit.optimizer.param_groups})
 
 
 def _distillation(distillation: Distillation) -> Numbers:

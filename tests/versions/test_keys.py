@@ -39,7 +39,10 @@ from tests.versions.table import STAGES
 
 ROOT = Path(__file__).parents[2]
 
-ON_LABELS = {"trained", "with mixup", "with cutmix", "with erasing", "with ema"}
+ON_LABELS = {
+    "trained", "with mixup", "with cutmix", "with erasing", "with ema", "with bce",
+    "with class weights", "with balanced sampling", "with drop path",
+}  # fmt: skip
 ON_FEATURES = {"on features", "pruned on features"}
 PRUNED = {"pruned", "pruned on features", "tuned"}
 STUDENTS = ON_LABELS | ON_FEATURES | PRUNED | {"on logits"}
@@ -68,6 +71,8 @@ FROM_STAGES: Mapping[str, set[str]] = {
     "search.data.prepare.VERSION": {"data"},  # of whose name the others are made
     "search.training.trainer.VERSION": STUDENTS | {"teacher"},
     "search.training.distiller.VERSION": STUDENTS | {"teacher"},
+    "search.training.balancing.VERSION": {"with class weights", "with balanced sampling"},
+    "search.training.drop_path.VERSION": {"with drop path"},
     "search.training.ema.VERSION": {"with ema"},
     "search.training.ensemble.VERSION": {"on logits"},
     "search.training.erasing.VERSION": {"with erasing"},
@@ -81,6 +86,7 @@ FROM_STAGES: Mapping[str, set[str]] = {
     "search.targets.onnx_runtime.OnnxRuntime.file_version": COSTS,
     "search.targets.onnx_export.VERSION": COSTS,
     "search.cost_model.dry_run.VERSION": COSTS,
+    "spaces.axes.label_loss.VERSION": {"with bce", "with class weights"},
     "spaces.counting.VERSION": STUDENTS | COSTS,
     "spaces.pruning.structured.channels.VERSION": PRUNED | COSTS,
 }

@@ -1,6 +1,8 @@
 """A few numbers of what the stages of data, training and teachers compute."""
 
 import io
+import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
@@ -8,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from timm.layers import DropPath
 from torch import Tensor, nn
+from torch.nn import functional
 
 from search.config.study import DataSettings
 from search.config.teacher_settings import TeacherTraining
-from search.data.dataset import normalize
+from search.data.dataset import NO_LABEL, normalize
 from search.data.images import decode, square
 from search.data.joined import JoinedPart
 from search.data.parts import MemoryPart, StreamedPart
@@ -28,14 +32,19 @@ from search.teachers.adapters import AdaptedTeacher, Ensemble
 from search.teachers.finetune import trained
 from search.teachers.logits_cache import soft_targets
 from search.teachers.teacher import Teacher
+from search.training.balancing import epoch_order, label_loss_of
 from search.training.distiller import Distiller
+from search.training.drop_path import drop_path
 from search.training.ema import MovingAverage
 from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
 from search.training.trainer import sample_losses, train
+from spaces.axes.label_loss import LOSSES, LabelLoss, class_weights
 from spaces.distillation.layerwise import Layerwise
+from spaces.training.standard import Standard
 from tests.versions.problem import (
+    CLASSES,
     SIZE,
     SMOOTH,
     VIEWS,
@@ -124,6 +133,43 @@ def _prepared(folder: Path) -> Numbers:
     }
     labels = {f"{name} labels": part.labels.tolist() for name, part in parts.items()}
     return shown | labels | {"mean": [*found.info.mean], "std": [*found.info.std]}
+
+
+def _balanced(_: Path) -> Numbers:
+    labels = np.array([0] * 12 + [1] * 3 + [2] + [NO_LABEL] * 2)
+    orders = [
+        epoch_order(labels, seed=1, epoch=epoch, sampling="balanced").tolist() for epoch in (0, 1)
+    ]
+    training = Standard(class_weights="inverse")
+    weights = label_loss_of(training, labels, classes=CLASSES, device="cpu").class_weights
+    assert weights is not None
+    return {"orders": [zlib.crc32(json.dumps(orders).encode())], "weights": weights.tolist()}
+
+
+def _label_losses(_: Path) -> Numbers:
+    """Of labels and of shares of classes, with smoothing."""
+    logits, labels = _noise(4, CLASSES), torch.tensor([0, 1, 2, 0])
+    shares = 0.7 * functional.one_hot(labels) + 0.3 * functional.one_hot(labels.flip(0))
+    weights = class_weights("effective", [900, 90, 9])
+    found: Numbers = {"effective weights": weights or []}
+    for kind in LOSSES:
+        for name, one in (("plain", None), ("weighted", torch.tensor(weights))):
+            loss = LabelLoss(kind, one)
+            found[f"{kind} {name}"] = [
+                loss(logits, given, smoothing=smoothing).item()
+                for given in (labels, shares)
+                for smoothing in (0.0, 0.1)
+            ]
+    return found
+
+
+def _dropped(_: Path) -> Numbers:
+    """A network with drop path in training mode."""
+    found = network()
+    with drop_path(found, images(2), rate=0.5), torch.no_grad():
+        torch.manual_seed(0)
+        rates = [one.drop_prob for one in found.modules() if isinstance(one, DropPath)]
+        return {"rates": rates, "logits": numbers(found.train()(images(4)))}
 
 
 def _trained(_: Path) -> Numbers:
@@ -226,7 +272,10 @@ STAGES: Mapping[str, Callable[[Path], Numbers]] = {
     "search.data.prepare.VERSION": _prepared,
     "search.training.trainer.VERSION": _trained,
     "search.training.distiller.VERSION": _distilled,
+    "search.training.balancing.VERSION": _balanced,
+    "search.training.drop_path.VERSION": _dropped,
     "search.training.ema.VERSION": _averaged,
+    "spaces.axes.label_loss.VERSION": _label_losses,
     "search.training.ensemble.VERSION": _ensemble,
     "search.training.erasing.VERSION": _erased,
     "search.training.mixup.VERSION": _mixed,

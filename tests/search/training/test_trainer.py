@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from search.data.dataset import Dataset, normalize
@@ -72,6 +73,130 @@ def test_the_reported_score_is_the_metric_of_the_validation_images(
     (*_, point) = _curve(network, stripes, plan)
     found = predictions_of(network, stripes.validation, stripes)
     assert point.score == np.mean(found.classes == 0)
+
+
+class _Steep(Distillation):
+    """A loss whose gradient is far above 1."""
+
+    name = "steep"
+    needs = Needs.NOTHING
+
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        return 1000 * batch.label_loss(label_smoothing)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.5])
+def test_a_steps_gradient_is_no_longer_than_it_may_be(
+    stripes: Dataset, views: Views, clip_norm: float
+) -> None:
+    network, lengths = _linear(), []
+    training = Standard(
+        epochs=1, batch_size=32, optimizer="sgd", learning_rate=1e-3, clip_norm=clip_norm
+    )
+
+    def note() -> None:
+        slopes = [weight.grad.flatten() for weight in network.parameters()]
+        lengths.append(torch.cat(slopes).norm().item())
+
+    plan = _course(views, training=training, distillation=_Steep(), epochs=1, constraint=note)
+    _curve(network, stripes, plan)
+    assert len(lengths) == len(stripes.training) // 32
+    if clip_norm:
+        assert lengths == pytest.approx([clip_norm] * len(lengths), rel=1e-4)
+    else:
+        assert min(lengths) > 1
+
+
+class _Glance(Distillation):
+    """Notes the labels, and the loss that is computed on them."""
+
+    name = "glance"
+    needs = Needs.NOTHING
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "batches", [])
+
+    def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
+        self.batches.append(batch)  # type: ignore[attr-defined]
+        return batch.label_loss(label_smoothing)
+
+
+def _uneven(dataset: Dataset) -> Dataset:
+    """The data set with three quarters of its training images of one class."""
+    labels = np.where(np.arange(len(dataset.training)) % 4 < 3, 0, dataset.training.labels)
+    return replace(dataset, training=replace(dataset.training, labels=labels))  # type: ignore[type-var]
+
+
+def test_balanced_sampling_shows_small_classes_as_often_with_their_own_logits(
+    stripes: Dataset, views: Views
+) -> None:
+    uneven, asked = _uneven(stripes), []
+
+    def targets(view: View, indices: Tensor) -> Tensor:
+        asked.append(indices)
+        return indices[None, :, None].expand(1, -1, 3).float()
+
+    shown = {}
+    for sampling in ("uniform", "balanced"):
+        notes = _Glance()
+        training = Standard(epochs=2, batch_size=32, learning_rate=1e-3, sampling=sampling)
+        plan = _course(views, training=training, distillation=notes, epochs=2, targets=targets)
+        _curve(_linear(), uneven, plan)
+        batches = notes.batches  # type: ignore[attr-defined]
+        assert len(batches) == 2 * (len(uneven.training) // 32)
+        shown[sampling] = torch.cat([batch.labels for batch in batches]).bincount(minlength=3)
+        for indices, batch in zip(asked, batches, strict=True):
+            assert batch.teacher[:, 0].tolist() == indices.tolist()
+            assert batch.labels.tolist() == uneven.training.labels[indices].tolist()
+        asked.clear()
+    images = int(shown["uniform"].sum())
+    assert shown["uniform"][0] > 0.7 * images
+    assert shown["balanced"].tolist() == pytest.approx([images / 3] * 3, rel=0.1)
+
+
+def test_the_loss_on_the_labels_is_the_one_that_the_training_chose(
+    stripes: Dataset, views: Views
+) -> None:
+    uneven, notes = _uneven(stripes), _Glance()
+    training = Standard(
+        epochs=1, batch_size=32, learning_rate=1e-3, label_loss="bce", class_weights="inverse"
+    )
+    _curve(_linear(), uneven, _course(views, training=training, distillation=notes, epochs=1))
+    criterion = notes.batches[0].criterion  # type: ignore[attr-defined]
+    counts = np.bincount(uneven.training.labels, minlength=3)
+    assert criterion.kind == "bce"
+    assert criterion.class_weights.tolist() == pytest.approx([*(counts.sum() / counts / 3)])
+
+
+def test_drop_path_is_in_the_network_for_its_training_alone(
+    stripes: Dataset, views: Views
+) -> None:
+    weights = []
+    for rate in (0.0, 0.8):
+        torch.manual_seed(0)
+        network = Timm(model="test_resnet").build(classes=3, channels=1, image_size=32)
+        training = Standard(epochs=1, batch_size=32, drop_path=rate)
+        curve = train(network, stripes, _course(views, training=training, epochs=1))
+        next(curve)
+        found = sum(isinstance(module, DropPath) for module in network.modules())
+        assert found == (4 if rate else 0)
+        curve.close()
+        assert not any(isinstance(module, DropPath) for module in network.modules())
+        weights.append(network.conv1[0].weight.detach().clone())
+    assert not torch.equal(*weights)
+
+
+def test_the_reported_learning_rate_is_the_last_layers(
+    stripes: Dataset, views: Views
+) -> None:
+    rates = []
+    for decay in (1.0, 0.5):
+        torch.manual_seed(0)
+        network = Timm(model="test_vit").build(classes=3, channels=1, image_size=32)
+        training = Standard(epochs=2, batch_size=64, learning_rate=1e-3, layer_decay=decay)
+        plan = _course(views, training=training, epochs=2)
+        rates.append([point.learning_rate for point in _curve(network, stripes, plan)])
+    assert rates[0] == pytest.approx(rates[1])
 
 
 def test_the_same_seed_gives_the_same_weights(stripes: Dataset, views: Views) -> None:
