@@ -1,4 +1,4 @@
-"""Comparison of recipes that differ in one thing: the harness of two benchmarks.
+"""Comparison of recipes that differ in one thing: the harness of three benchmarks.
 
 An arm replaces a few flat parameters of a base recipe; it is trained from several seeds, and
 everything else stays the same. Results are appended to a CSV as they arrive; arms that the CSV
@@ -48,7 +48,7 @@ class Arm:
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return the parser of both benchmarks' options."""
+    """Return the parser of the options that the benchmarks share."""
     options = argparse.ArgumentParser(description=doc)
     options.add_argument("data", type=Path, help="the folder of Fashion-MNIST's four files")
     options.add_argument("--out", type=Path, required=True, help="the CSV")
@@ -61,13 +61,26 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return options
 
 
-def run(arms: Iterable[Arm], options: argparse.Namespace, base: Mapping[str, Scalar]) -> None:
-    """Train the arms that the CSV lacks, and print its table."""
+def run(
+    arms: Iterable[Arm],
+    options: argparse.Namespace,
+    base: Mapping[str, Scalar],
+    *,
+    study_keys: Sequence[str] = (),
+) -> None:
+    """Train the arms that the CSV lacks, and print its table.
+
+    Args:
+        arms: the arms.
+        options: the options of `parser`.
+        base: the flat parameters of the recipe that each arm changes.
+        study_keys: further keys of the study, such as `search.views=8`.
+    """
     study = load_study(
         STUDY,
         [f"data.path={options.data}", f"data.train_images={options.images}",
          f"run.cache={options.cache}", f"run.artifacts={options.cache / 'artifacts'}",
-         "space.distillation=[labels, soft_targets, fitnets]", "budget={}"],
+         "space.distillation=[labels, soft_targets, fitnets]", "budget={}", *study_keys],
     )  # fmt: skip
     spec, _ = prepare_context(study, SilentCallback())
     context = open_context(spec)

@@ -79,6 +79,8 @@ class Distillation(Method, ABC):
     def loss(self, batch: DistillationBatch, *, label_smoothing: float = 0.0) -> Tensor:
         """Return the loss, a scalar averaged over the batch.
 
+        A method that uses the labels adds `batch.label_loss(label_smoothing)`.
+
         Raises:
             ValueError: the batch lacks an output that the method needs.
         """

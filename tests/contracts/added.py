@@ -75,7 +75,5 @@ class Logits(Distillation):
         if batch.teacher is None:
             raise ValueError("batch.teacher must hold the teacher's logits, but is None")
         taught = functional.mse_loss(batch.student, batch.teacher.detach())
-        true = functional.cross_entropy(
-            batch.student, batch.labels, label_smoothing=label_smoothing
-        )
+        true = batch.label_loss(label_smoothing)
         return self.weight * taught + (1 - self.weight) * true

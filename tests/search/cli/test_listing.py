@@ -43,7 +43,7 @@ def test_people_get_a_line_for_each_parameter(retort: Retort) -> None:
     done = retort("methods", "training")
     assert "training.standard" in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if "learning_rate" in line]
-    assert naming("1e-05", 1, "log", 0.01).search(line)
+    assert naming("1e-05", 1, "log", "auto").search(line)
 
 
 def test_an_axis_that_is_not_there_is_refused(retort: Retort) -> None:
