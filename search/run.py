@@ -28,6 +28,7 @@ from search.storage.integrity import sweep
 from search.storage.leases import Heartbeat, Log, beating, take
 from search.storage.retrying_writer import journal_of
 from search.storage.storage import Store
+from search.tuner.earlier_defaults import with_earlier_defaults
 from search.tuner.study_changes import check_changes, check_data_and_teacher
 from search.tuner.view_count import count_views
 from search.tuner.warm_start import check_comparable
@@ -94,7 +95,7 @@ def resume_study(
         record = store.study(name)
         study = _with_absolute_folders(study)
         claim = claim_artifacts(store, name, lease.token, take_over=take_over)
-        _prepare_resume(study, record, claim, store, callback.log)
+        study = _prepare_resume(study, record, claim, store, callback.log)
         with recorded_run(study, store, claim, callback, refused=_if_refused(record, store)):
             store.begin_run(name, activity=FIRST_ACTIVITY)
             _search(study, claim, store, callback, heartbeat, allow_code=allow_code)
@@ -103,14 +104,20 @@ def resume_study(
 
 def _prepare_resume(
     study: Study, record: StudyRecord, claim: Claim, store: Store, log: Log
-) -> None:
-    """Clean up after earlier runs of the study, and check the changes of the study."""
+) -> Study:
+    """Clean up after earlier runs of the study; return it with the defaults that it began with.
+
+    Raises:
+        BadInput: with the changes of the study, new trials could not be compared with earlier ones.
+    """
     read_back_journal(store, study.study, claim.artifacts, log)
     trials = store.trials(study.study)
+    study = with_earlier_defaults(study, [trial.params for trial in trials])
     for change in check_changes(record, study, trials, has_begun=has_begun(record, store)):
         log(f"changed: {change}")
     store.interrupt_running(study.study)
     sweep(claim, store.trials(study.study), log)
+    return study
 
 
 def _if_refused(record: StudyRecord, store: Store) -> StudyState:

@@ -1,0 +1,58 @@
+"""A resumed study keeps the defaults that it began with."""
+
+import pytest
+
+from search.config.study import Study
+from search.tuner.earlier_defaults import with_earlier_defaults
+from spaces.distributions import FloatRange, OneOf, Scalar
+from spaces.recipe import Recipe
+
+RATE = "training.standard.learning_rate"
+# As an earlier version stored it, whose default was a number.
+STORED = {
+    **Recipe.from_params(
+        {
+            "student": "timm", "training": "standard", "distillation": "labels",
+            "pruning": "none", "quantization": "float32",
+        }
+    ).to_params(),
+    RATE: 0.01,
+}  # fmt: skip
+
+
+def _study(training: object) -> Study:
+    space = {"student": {"timm": {"model": ["test_resnet"]}}, "distillation": ["labels"]}
+    return Study.model_validate(
+        {
+            "study": "stripes",
+            "data": {"source": "digits"},
+            "teacher": {"model": "test_resnet", "train": {}},
+            "space": space if training is None else {**space, "training": training},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "training", [None, "standard", ["standard"], {"standard": None}, {"standard": {"epochs": 8}}]
+)
+def test_a_default_that_has_changed_stays_as_the_trials_have_it(training: object) -> None:
+    study = _study(training)
+    assert not study.search_space().contains(STORED)
+    kept = with_earlier_defaults(study, [STORED]).search_space()
+    assert kept.contains(STORED)
+    assert kept.distributions()[RATE] == OneOf((0.01,))
+    before = {**study.search_space().distributions(), RATE: OneOf((0.01,))}
+    assert kept.distributions() == before
+
+
+def test_a_parameter_that_the_study_names_stays_as_it_is_named() -> None:
+    study = _study({"standard": {"learning_rate": {"low": 1e-3, "high": 5e-3}}})
+    kept = with_earlier_defaults(study, [STORED]).search_space()
+    assert kept.distributions()[RATE] == FloatRange(1e-3, 5e-3, log=True)
+
+
+def test_trials_within_the_space_change_nothing() -> None:
+    study = _study({"standard": {"epochs": 8}})
+    older: dict[str, Scalar] = {key: STORED[key] for key in STORED if key != RATE}
+    for recipes in ([], [older], [{**STORED, RATE: "auto"}]):
+        assert with_earlier_defaults(study, recipes) == study
