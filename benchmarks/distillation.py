@@ -40,6 +40,9 @@ def arms(epochs: int) -> Iterator[Arm]:
     yield _arm("dkd, beta 2", "dkd", others_weight=2.0)
     yield _arm("dkd, warm-up of 20 epochs", "dkd", warmup=min(1.0, 20 / epochs))
     yield _arm("dkd, standardized", "dkd", standardize=True)
+    yield _arm(
+        "dkd, standardized, 9 and 81 (Sun et al.)", "dkd", standardize=True, others_weight=9.0
+    )
     yield _arm("dist", "dist")
     yield _arm("hard_labels", "hard_labels")
     yield _arm("label_free", "label_free")

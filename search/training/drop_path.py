@@ -129,8 +129,10 @@ def _is_residual(block: nn.Module, name: str, call: _Call) -> bool:
 
 def _tells_images_apart(features: Tensor) -> bool:
     """Return whether the features of two images differ: the halves of the first dimension."""
-    halves = features.chunk(2)
-    return len(features) % 2 == 0 and not torch.equal(*halves)
+    if features.ndim == 0 or len(features) % 2:
+        return False
+    first, second = features.chunk(2)
+    return not torch.equal(first, second)
 
 
 def _put(block: nn.Module, name: str, module: nn.Module | None) -> None:

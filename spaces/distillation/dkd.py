@@ -52,7 +52,7 @@ class DKD(Distillation):
 
     `standardize` gives the logits of student and teacher mean 0 and standard deviation 1 before the
     temperature, and multiplies the divergence by 9, as in `soft_targets`. Sun et al. train with the
-    weights 9 and 81, and the temperature 4.
+    weights 9 and 81 and the temperature 4, so with an `others_weight` of 9.
 
     Source: Zhao et al. 2022, arXiv:2203.08679, equation 7, https://github.com/megvii-research/mdistiller;
     Sun et al. 2024, arXiv:2403.01427 (standardize).
