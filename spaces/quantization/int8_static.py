@@ -1,20 +1,13 @@
 """Static int8 with ONNX Runtime's quantizer. Jacob et al. 2018, arXiv:1712.05877."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
-from spaces.axes.quantization import Quantization
-from spaces.method import OneOf, param
-from spaces.quantization.ptq.int8 import CALIBRATIONS, prepared, quantize_int8
-from spaces.shrinks import Hardware, Shrinks
+from spaces.quantization.ptq.static_int8 import StaticInt8
 
 
 @dataclass(frozen=True)
-class Int8Static(Quantization):
+class Int8Static(StaticInt8):
     """Static int8: 8-bit weights and activations, with ranges calibrated on training images.
 
     Weights are signed, with a scale per channel. Activations are unsigned. A processor without VNNI
@@ -22,21 +15,21 @@ class Int8Static(Quantization):
     limited to 7 bits.
 
     `calibration` selects the range of an activation: from the smallest to the largest value
-    (`min_max`), the same without the outermost 0.001% of the values (`percentile`), or the range
-    with the least divergence between the quantized and the original distribution (`entropy`).
-    `percentile` and `entropy` are for activations with a few very large values.
+    (`min_max`), the same without the outermost 0.001% of the values (`percentile`), the range with
+    the least divergence between the quantized and the original distribution (`entropy`), or the
+    range with the least squared error (`mse`). All but `min_max` are for activations with a few
+    very large values.
+
+    The other parameters select techniques for networks that lose accuracy in int8; see
+    docs/quantization.md. `equalization` evens the ranges of the weights of consecutive layers.
+    `migration` is the strength with which scales move from activations after a layer normalisation
+    into the weights behind it, for transformers; 0 turns it off. `rounding: adaround` rounds each
+    weight up or down as the layer's output requires. `bias_correction` removes the mean shift of
+    each layer's output, from its weights' error (`fast`) or from its measured output (`full`).
 
     Source: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602, section 5.1
-    (calibration).
+    (calibration); Nagel et al. 2019, arXiv:1906.04721 (equalisation and bias correction); Nagel et
+    al. 2020, arXiv:2004.10568 (AdaRound); Xiao et al. 2022, arXiv:2211.10438 (migration).
     """
 
     name: ClassVar[str] = "int8_static"
-    shrinks: ClassVar[Shrinks] = Shrinks(size=True, latency=(Hardware.INT8_CPU,))
-    least_bits: ClassVar[float] = 8.0
-    calibration: str = param("min_max", OneOf(tuple(CALIBRATIONS)))
-
-    def convert(
-        self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
-    ) -> None:
-        with prepared(source) as path:
-            quantize_int8(path, destination, batches=calibration, calibration=self.calibration)

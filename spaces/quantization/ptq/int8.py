@@ -21,12 +21,15 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from spaces.processor import multiplies_int8_exactly
+from spaces.quantization.ptq.ranges import least_error_ranges
 
 # Recipes store the keys.
 CALIBRATIONS = {
     "min_max": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
     "percentile": CalibrationMethod.Percentile,
+    # The quantizer needs some method, but its ranges are then replaced.
+    "mse": CalibrationMethod.MinMax,
 }
 # The quantizer keeps the histograms of all activations of a chunk. Many images would use up memory.
 _HISTOGRAM_IMAGES = 128
@@ -73,23 +76,31 @@ def quantize_int8(
         calibration: rule for the ranges of activations, one of `CALIBRATIONS`.
         floats: names of the nodes that stay in float32.
     """
-    histograms = calibration != "min_max"
-    attention = _products_of_activations(onnx.load(source))
-    reader = _CalibrationReader(source, _chunks(batches) if histograms else batches)
+    model = onnx.load(source)
+    attention = _products_of_activations(model)
+    operators = ["Conv", "Gemm", "MatMul"] if attention else None
+    # In spite of its name, this option reads calibration data in chunks for any method.
+    options: dict[str, object] = {} if calibration == "min_max" else {"CalibStridedMinMax": 1}
+    chunks = batches if calibration == "min_max" else _chunks(batches)
+    if calibration == "mse" and isinstance(chunks, list) and chunks:
+        ranges = least_error_ranges(model, np.concatenate(chunks), operators=operators)
+        options["TensorQuantOverrides"] = {
+            name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+            for name, (low, high) in ranges.items()
+        }
     quantize_static(
         source,
         destination,
-        reader,
+        _CalibrationReader(source, chunks),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         reduce_range=not multiplies_int8_exactly(),
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CALIBRATIONS[calibration],
-        op_types_to_quantize=["Conv", "Gemm", "MatMul"] if attention else None,
+        op_types_to_quantize=operators,
         nodes_to_exclude=[*floats, *attention],
-        # In spite of its name, this option reads calibration data in chunks for any method.
-        extra_options={"CalibStridedMinMax": 1} if histograms else {},
+        extra_options=options,
     )
 
 

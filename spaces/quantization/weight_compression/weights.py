@@ -1,6 +1,6 @@
 """The weights of an ONNX model's layers, and their conversion to codes."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, NodeProto, numpy_helper
+from torch import Tensor
 
-from spaces.quantization.weight_compression.codes import Coder
+from spaces.quantization.weight_compression.codes import Coder, Codes
 from spaces.quantization.weight_compression.encodings import Encoded, coded
 from spaces.quantization.weight_compression.packed import pack
 
@@ -59,27 +60,46 @@ def code_weights(source: Path, destination: Path, coder: Coder, *, ends: bool) -
         ends: whether to code the first and the last layer too.
     """
     model = onnx.load(source)
+    found = codes_of_layers(model, coder, ends=ends)
+    onnx.save(packed_codes(model, found), destination)
+
+
+def codes_of_layers(model: ModelProto, coder: Coder, *, ends: bool) -> list[tuple[Layer, Codes]]:
+    """Return the layers whose codes save bytes, with the codes; see `code_weights`."""
     layers = weighted_layers(model)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    chosen = layers if ends else layers[1:-1]
-    found = {
-        layer.name: encoded
-        for layer in chosen
-        for encoded in _encoded(numpy_helper.to_array(tensors[layer.name]), layer, coder)
+    return [
+        (layer, coder(rows))
+        for layer in (layers if ends else layers[1:-1])
+        if (rows := _rows(numpy_helper.to_array(tensors[layer.name]), layer)) is not None
+    ]
+
+
+def packed_codes(model: ModelProto, found: Sequence[tuple[Layer, Codes]]) -> ModelProto:
+    """Return a copy of `model` with codes in place of these layers' weights."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    encoded = {
+        layer.name: _encoded(codes, layer, tuple(tensors[layer.name].dims))
+        for layer, codes in found
     }
-    onnx.save(pack(model, found), destination)
+    return pack(model, encoded)
 
 
-def _encoded(weights: np.ndarray, layer: Layer, coder: Coder) -> Iterator[Encoded]:
-    """Yield the coded weights, if codes save bytes."""
+def _rows(weights: np.ndarray, layer: Layer) -> Tensor | None:
+    """Return the weights, [channels, weights]; None if codes save no bytes."""
     ordered = np.moveaxis(weights, layer.channels, 0)
     channels = ordered.shape[0]
     if weights.dtype != np.float32 or not worth_coding(channels, weights.size // channels):
-        return
-    codes = coder(torch.from_numpy(np.array(ordered.reshape(channels, -1))))
-    indices = np.moveaxis(codes.indices.numpy().reshape(ordered.shape), 0, layer.channels)
-    scale = codes.scale.numpy().reshape(-1, *[1] * (weights.ndim - 1))
-    yield coded(indices, codes.levels.numpy(), np.moveaxis(scale, 0, layer.channels))
+        return None
+    return torch.from_numpy(np.array(ordered.reshape(channels, -1)))
+
+
+def _encoded(codes: Codes, layer: Layer, shape: tuple[int, ...]) -> Encoded:
+    """Return the encoded weights of this shape."""
+    order = np.moveaxis(np.empty(shape, np.int8), layer.channels, 0).shape
+    indices = np.moveaxis(codes.indices.numpy().reshape(order), 0, layer.channels)
+    scale = codes.scale.numpy().reshape(-1, *[1] * (len(shape) - 1))
+    return coded(indices, codes.levels.numpy(), np.moveaxis(scale, 0, layer.channels))
 
 
 def _channel_axis(node: NodeProto, dimensions: int) -> int:
