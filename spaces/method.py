@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from spaces.distributions import AnyName, Distribution, FloatRange, IntRange, OneOf, Scalar
 from spaces.shrinks import Shrinks
@@ -75,6 +75,11 @@ class Method:
     def params(self) -> dict[str, Scalar]:
         """Return the parameters' values, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def with_costless_defaults(self) -> Self:
+        """Return this method with the defaults of its costless parameters."""
+        own = {key: one for key, one in self.params().items() if key not in self.costless}
+        return type(self)(**own)
 
     def conflict(self, recipe: Recipe) -> str | None:
         """Return the reason why `recipe` can't contain this method; None if it can."""

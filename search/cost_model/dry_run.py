@@ -102,7 +102,8 @@ def measure_untrained(
         requirements.runtime.make(
             FloatStudent(network, folder / "floats", shape, pruning=recipe.pruning),
             served,
-            quantization=recipe.quantization,
+            # Others need up to a minute, such as a choice of weights, and change no cost.
+            quantization=recipe.quantization.with_costless_defaults(),
             calibration=[calibration_images.numpy()],
         )
         cost = grown(count_cost(network, served, shape), requirements.metadata_bytes)

@@ -23,7 +23,9 @@ class Quantization(Method, ABC):
     """The number format of the student's model file."""
 
     axis: ClassVar[str] = "quantization"
-    costless: ClassVar[frozenset[str]] = frozenset({"calibration", "tuning"})
+    costless: ClassVar[frozenset[str]] = frozenset(
+        {"calibration", "tuning", "equalization", "migration", "rounding", "bias_correction"}
+    )
     keeps_zeros: ClassVar[bool] = True
     """Whether zeros from pruning stay zero, so that the file can store them sparsely."""
     shrinks_steadily: ClassVar[bool] = True

@@ -42,6 +42,7 @@ class Int4Weights(TunedCodes):
     """
 
     name: ClassVar[str] = "int4_weights"
+    version: ClassVar[int] = 2
     least_bits: ClassVar[float] = 4.0
     tuning: float = param(0.0, FloatRange(0.0, 1.0))
     equalization: bool = param(False, OneOf((False, True)))
@@ -63,12 +64,10 @@ class Int4Weights(TunedCodes):
     def convert(
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
-        techniques = (self.equalization, self.rounding, self.bias_correction)
-        if techniques == (False, "nearest", "none"):
-            super().convert(source, destination, calibration=calibration)
-            return
-        images, _ = first_images(calibration, IMAGES)
         model = folded(onnx.load(source))
+        images = np.zeros(0, np.float32)
+        if (self.equalization, self.rounding, self.bias_correction) != (False, "nearest", "none"):
+            images, _ = first_images(calibration, IMAGES)
         if self.equalization:
             model = equalized(model, images)
         network = CodedNetwork(model, self.codes, ends=self.codes_ends)

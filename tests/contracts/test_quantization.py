@@ -19,10 +19,14 @@ from search.targets.onnx_runtime import Session
 from spaces import registry
 from spaces.axes.quantization import Quantization
 from spaces.processor import multiplies_int8_exactly
+from spaces.quantization.int4_weights import Int4Weights
 from spaces.quantization.int8_mixed import Int8Mixed
 from spaces.quantization.int8_static import Int8Static
+from spaces.quantization.ptq.int8 import CALIBRATIONS
 from spaces.quantization.weight_compression.packed import unpacked
+from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
+from tests.messages import naming
 
 METHODS = registry.methods("quantization")
 SMALLER = [name for name, method in METHODS.items() if method.shrinks.size]
@@ -222,7 +226,7 @@ def test_tuning_is_a_share_of_the_epochs(name: str) -> None:
     assert 0 <= method.tuning_share <= 1
 
 
-@pytest.mark.parametrize("calibration", ["min_max", "entropy", "percentile"])
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
 def test_every_calibration_keeps_the_predictions(
     calibration: str, exported: Path, stripes: Dataset, tmp_path: Path
 ) -> None:
@@ -237,12 +241,12 @@ def test_calibrations_give_different_ranges(
     exported: Path, converted: dict[str, Path], stripes: Dataset, tmp_path: Path
 ) -> None:
     ranges = [_scales(converted["int8_static"])]
-    for calibration in ("entropy", "percentile"):
+    for calibration in ("entropy", "percentile", "mse"):
         path = tmp_path / f"{calibration}.onnx"
         batches = calibration_batches(stripes, seed=0)
         Int8Static(calibration=calibration).convert(exported, path, calibration=batches)
         ranges.append(_scales(path))
-    assert len(set(ranges)) == 3
+    assert len(set(ranges)) == 4
 
 
 def test_the_layers_that_suffer_most_are_left_in_floats(
@@ -257,6 +261,77 @@ def test_the_layers_that_suffer_most_are_left_in_floats(
     assert len(kept[1]) == 1
     assert len(kept[3]) == 3
     assert kept[1] < kept[3]
+
+
+TECHNIQUES = [
+    Int8Static(equalization=True),
+    Int8Static(migration=0.5),
+    Int8Static(rounding="adaround", bias_correction="full"),
+    Int8Mixed(calibration="mse", bias_correction="fast"),
+    Int4Weights(equalization=True, bias_correction="fast"),
+    Int4Weights(rounding="adaround", bias_correction="full"),
+]
+
+
+@pytest.mark.parametrize("method", TECHNIQUES, ids=str)
+def test_a_technique_keeps_the_predictions_and_the_size_and_repeats_itself(
+    method: Quantization,
+    exported: Path,
+    converted: dict[str, Path],
+    stripes: Dataset,
+    tmp_path: Path,
+) -> None:
+    found = []
+    for path in (tmp_path / "served.onnx", tmp_path / "again.onnx"):
+        method.convert(exported, path, calibration=calibration_batches(stripes, seed=0))
+        found.append(_logits(path, stripes))
+    assert np.array_equal(*found)
+    floats = _logits(exported, stripes)
+    assert (found[0].argmax(axis=1) == floats.argmax(axis=1)).mean() >= 0.95
+    assert np.abs(found[0] - floats).mean() < 0.1 * floats.std()
+    size = converted[method.name].stat().st_size
+    assert path.stat().st_size == pytest.approx(size, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    "method", [Int8Static(rounding="adaround"), Int4Weights(rounding="adaround")], ids=str
+)
+def test_adapted_rounding_brings_the_logits_nearer_to_the_floats(
+    method: Quantization,
+    exported: Path,
+    converted: dict[str, Path],
+    stripes: Dataset,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "served.onnx"
+    method.convert(exported, path, calibration=calibration_batches(stripes, seed=0))
+    floats, nearest = _logits(exported, stripes), _logits(converted[method.name], stripes)
+    assert np.square(_logits(path, stripes) - floats).mean() < np.square(nearest - floats).mean()
+
+
+@pytest.mark.parametrize("name", ["int8_static", "int4_weights"])
+def test_a_technique_without_images_says_what_it_needs(
+    name: str, exported: Path, tmp_path: Path
+) -> None:
+    method = METHODS[name](bias_correction="full")
+    assert isinstance(method, Quantization)
+    with pytest.raises(ValueError, match="calibration images"):
+        method.convert(exported, tmp_path / "served.onnx", calibration=[])
+
+
+def test_tuned_weights_are_not_equalized() -> None:
+    recipe = Recipe.from_params(
+        {
+            "student": "timm",
+            "training": "standard",
+            "distillation": "labels",
+            "pruning": "none",
+            "quantization": "int4_weights",
+            "quantization.int4_weights.tuning": 0.5,
+            "quantization.int4_weights.equalization": True,
+        }
+    )
+    assert naming("tuning", "equalization").search(str(recipe.conflict()))
 
 
 def _float_layers(path: Path) -> set[str]:

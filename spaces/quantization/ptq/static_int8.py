@@ -48,6 +48,10 @@ class StaticInt8(Quantization):
         self, source: Path, destination: Path, *, calibration: Iterable[np.ndarray]
     ) -> None:
         images, batches = first_images(calibration, IMAGES)
+        if not len(images):
+            raise ValueError(
+                f"{self.name} needs calibration images, but got none: give at least one batch"
+            )
         with prepared(source) as path:
             self._ease(path, images)
             quantize_int8(

@@ -21,8 +21,8 @@ def _uneven(*shape: int, seed: int) -> np.ndarray:
 def _pair(between: str, **more: np.ndarray) -> ModelProto:
     """Two convolutions with an activation between them."""
     constants = {
-        "w1": _uneven(4, 3, 3, 3, seed=1), "b1": normal(4, seed=2), "w2": normal(5, 4, 1, 1, seed=3),
-        **more,
+        "w1": _uneven(4, 3, 3, 3, seed=1), "b1": normal(4, seed=2),
+        "w2": normal(5, 4, 1, 1, seed=3), **more,
     }  # fmt: skip
     return model_of(
         [
