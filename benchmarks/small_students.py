@@ -22,7 +22,7 @@ from search.config.study import DataSettings
 from search.data.dataset import Dataset
 from search.data.joined import JoinedPart
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.view import Views
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
 from search.targets.onnx_export import export_onnx
@@ -70,10 +70,9 @@ def open_images(data: Path, cache: Path) -> Dataset:
     """Return Fashion-MNIST; its training part holds all 60,000 images, its test part 10,000."""
     settings = DataSettings(
         source="fashion_mnist",
-        path=str(data),
+        path=data,
         image_size=SIZE,
         validation_share=_WATCHED_SHARE,
-        flip=True,
     )
     dataset = prepare(settings, seed=_SEED, cache=FolderStore.of(str(cache)))
     return replace(dataset, training=JoinedPart(dataset.training, dataset.validation))
@@ -106,7 +105,6 @@ def _trained(student: SmallStudent, dataset: Dataset, nets: Path) -> nn.Module:
 
 
 def _plan(student: SmallStudent, dataset: Dataset, nets: Path) -> TrainingPlan:
-    info = dataset.info
     return TrainingPlan(
         stage="train",
         training=Standard(
@@ -115,10 +113,7 @@ def _plan(student: SmallStudent, dataset: Dataset, nets: Path) -> TrainingPlan:
         distillation=Labels(),
         epochs=student.epochs,
         validation=Validation.of_teacher(ACCURACY, dataset),
-        views=tuple(
-            View(number=epoch, seed=_SEED, shift=info.shift, flip=info.flip)
-            for epoch in range(student.epochs)
-        ),
+        views=Views(seed=_SEED, augmentation=dataset.info.augmentation),
         targets=None,
         seed=_SEED,
         checkpoint=Checkpoint(nets / f"{student.model}.checkpoint"),

@@ -40,7 +40,7 @@ from search.config.loader import load_study
 from search.config.study import Study
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
-from search.data.views import View
+from search.data.views.view import Views
 from search.errors import TrialError
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
@@ -57,9 +57,9 @@ from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 
 STUDENTS = ("test_resnet", "mobilenetv3_small_050", "test_vit")
-_LEARNING_RATE, _SHIFT = "learning_rate", "shift"
+_LEARNING_RATE, _AUGMENT = "learning_rate", "augment"
 # The three levels of each parameter, from weak to strong. The learning rate is a multiple of the
-# automatic one. The shift of the views is a key of the data; all others are parameters of
+# automatic one. The level of augmentation is a key of the data; all others are parameters of
 # `standard`.
 FACTORS: Mapping[str, tuple[Scalar, Scalar, Scalar]] = {
     _LEARNING_RATE: (1 / 3, 1.0, 3.0),
@@ -72,7 +72,7 @@ FACTORS: Mapping[str, tuple[Scalar, Scalar, Scalar]] = {
     "batch_size": (32, 64, 128),
     "clip_norm": (0.0, 5.0, 1.0),
     "drop_path": (0.0, 0.05, 0.15),
-    _SHIFT: (0.05, 0.1, 0.2),
+    _AUGMENT: ("light", "standard", "strong"),
 }
 _RESULTS = ("accuracy", "loss", "seconds", "failure")
 COLUMNS = ("student", "run", "seed", "epochs", *FACTORS, *_RESULTS)
@@ -101,29 +101,29 @@ class Run:
     def recipe(self) -> Recipe:
         """The recipe of the training."""
         student = Timm(model=self.student)
-        params = {name: value for name, value in self.values.items() if name != _SHIFT}
+        params = {name: value for name, value in self.values.items() if name != _AUGMENT}
         automatic = Standard(batch_size=params["batch_size"]).prepared_for(student)  # type: ignore[arg-type]
         params[_LEARNING_RATE] = automatic.learning_rate * params[_LEARNING_RATE]  # type: ignore[operator]
         training = Standard(epochs=self.epochs, **params)  # type: ignore[arg-type]
         return Recipe(student, training, Labels(), NoPruning(), Float32())
 
-    def data(self) -> tuple[Study, Dataset, tuple[View, ...]]:
+    def data(self) -> tuple[Study, Dataset, Views]:
         """Return the study of the run, its images, and its views, as a search would see them."""
-        return _data((*self.study_keys, f"data.shift={self.values[_SHIFT]}"))
+        return _data((*self.study_keys, f"data.augment.level={self.values[_AUGMENT]}"))
 
 
 @cache
-def _data(study_keys: tuple[str, ...]) -> tuple[Study, Dataset, tuple[View, ...]]:
+def _data(study_keys: tuple[str, ...]) -> tuple[Study, Dataset, Views]:
     study = load_study(STUDY, study_keys)
     dataset = prepare(study.data, seed=study.seed, cache=FolderStore.of(study.run.cache))
-    return study, dataset, views_of(study, dataset)
+    return study, dataset, views_of(study, dataset, None)
 
 
 def runs_of(options: argparse.Namespace) -> list[Run]:
     """Return all runs: each row of the design for all students before the next row."""
     keys = (
         f"data.path={options.data}", f"data.train_images={options.images}",
-        f"run.cache={options.cache}", f"search.views={options.epochs}", *options.set,
+        f"run.cache={options.cache}", *options.set,
     )  # fmt: skip
     design = definitive_design(conference_matrix(11))[:, : len(FACTORS)]
     return [

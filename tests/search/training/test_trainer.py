@@ -168,9 +168,7 @@ def test_the_loss_on_the_labels_is_the_one_that_the_training_chose(
     assert criterion.class_weights.tolist() == pytest.approx([*(counts.sum() / counts / 3)])
 
 
-def test_drop_path_is_in_the_network_for_its_training_alone(
-    stripes: Dataset, views: Views
-) -> None:
+def test_drop_path_is_in_the_network_for_its_training_alone(stripes: Dataset, views: Views) -> None:
     weights = []
     for rate in (0.0, 0.8):
         torch.manual_seed(0)
@@ -186,9 +184,7 @@ def test_drop_path_is_in_the_network_for_its_training_alone(
     assert not torch.equal(*weights)
 
 
-def test_the_reported_learning_rate_is_the_last_layers(
-    stripes: Dataset, views: Views
-) -> None:
+def test_the_reported_learning_rate_is_the_last_layers(stripes: Dataset, views: Views) -> None:
     rates = []
     for decay in (1.0, 0.5):
         torch.manual_seed(0)
