@@ -35,12 +35,14 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         **({"views": _views(plan.views)} if plan.views is not None else {}),
         "not used": ", ".join(f"{count} {kind}" for kind, count in plan.unused.items())
         or "nothing",
+        "loading": _loading(plan),
         "recipes": recipes,
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
         "budget": str(study.budget),
         "fit the budget": f"{fits} of {len(plan.draws)} random recipes "
         f"({fits / len(plan.draws):.0%}); the search never trains the others",
-        "time": f"teacher {format_duration(plan.teacher_s)}, trials up to "
+        "time": f"data {format_duration(plan.prepared_s)} (done), "
+        f"teacher {format_duration(plan.teacher_s)}, trials up to "
         f"{format_duration(plan.trials_s)} (estimated from single training steps on this machine"
         f"{'; GPUs are faster' if plan.with_gpus else ''})",
         **_finals_row(plan, study),
@@ -76,6 +78,13 @@ def _finals_row(plan: StudyPlan, study: Study) -> dict[str, str]:
     epochs = f"{final.epochs} epochs" if final.epochs else f"{EPOCHS_FACTOR} times their epochs"
     text = f"{', '.join(words)}: {epochs}, up to {format_duration(plan.finals_s)}"
     return {"finalists": text}
+
+
+def _loading(plan: StudyPlan) -> str:
+    """Describe where images are read, and how long that takes."""
+    by = "1 process" if plan.decoding == 1 else f"{plan.decoding} processes"
+    ahead = f", ahead by {by} for each trial" if plan.decoding else ""
+    return f"{plan.storage}; {plan.image_s * 1e3:.2g} ms for each training image{ahead}"
 
 
 def _print_shares(title: str, shares: Mapping[str, float]) -> None:

@@ -4,8 +4,10 @@ import os
 
 import torch
 
-from search.config.study import RunSettings
+from search.config.study import DataSettings, RunSettings
 from search.errors import BadInput
+
+_MOST_DECODING = 16
 
 
 def parallel_trials(run: RunSettings) -> int:
@@ -56,3 +58,19 @@ def preparing_device(run: RunSettings) -> str:
         f"run.gpus must be 0 on a machine without a CUDA device, but got {run.gpus:g}: set "
         "run.gpus=0, or run the search on a machine that has one"
     )
+
+
+def preparing_cores() -> int:
+    """Return the number of this machine's cores that decode images before the first trial."""
+    return min(os.cpu_count() or 1, _MOST_DECODING)
+
+
+def decoding_processes(data: DataSettings, *, cores: int) -> int:
+    """Return the number of processes, or threads, that decode images.
+
+    Args:
+        data: the `data` section of a study file.
+        cores: the number of cores for the work that needs the images. A process that has decoded
+            images ahead waits, so these cores are not used twice for long.
+    """
+    return min(cores, _MOST_DECODING) if data.workers is None else data.workers

@@ -106,7 +106,31 @@ class DataSettings(Section):
     in_memory: Bytes = Field(
         2 * 10**9,
         validate_default=False,
-        description="data sets up to this size are kept in memory",
+        description="data sets up to this size are kept in memory, as resized pixels; of larger "
+        "ones validation and test, if these two do not exceed it. All other images are decoded "
+        "whenever they are used",
+    )
+    shards: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="where images are decoded whenever they are used, store them once more, in a "
+        "few large files, with large photos at a reduced size. auto: if half of the images are "
+        "photos of at least twice shard_side, or if run.cache is a URL; always; never",
+    )
+    shard_side: int | None = Field(
+        None,
+        ge=8,
+        le=4096,
+        description="shorter side of the reduced photos in pixels; null: 1.5 times image_size. "
+        "Photos of less than twice this side keep their own bytes, and so do all validation and "
+        "test images",
+    )
+    workers: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="processes that decode images ahead, for each trial and for the teacher, and "
+        "threads of the preparation; null: as many as the cores of a trial (run.cpus), and all "
+        "cores before the first trial, but at most 16; 0: none",
     )
 
     @model_validator(mode="before")
@@ -141,6 +165,11 @@ class DataSettings(Section):
             )
         only_tables = {"images": self.images, "columns": self.columns}
         check_table(self.source, groups=self.groups, only_tables=only_tables)
+        if self.shard_side is not None and self.shard_side < self.image_size:
+            raise ValueError(
+                f"shard_side must be at least image_size, {self.image_size}, but is "
+                f"{self.shard_side}: raise it, or leave it out"
+            )
         return self
 
 

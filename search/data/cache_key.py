@@ -29,7 +29,7 @@ def cache_key(settings: DataSettings, seed: int, *, versions: Mapping[str, int])
         DataError: a table can't be read.
     """
     key = hashlib.sha256()
-    typed = settings.model_dump(mode="json", exclude={"augment"})
+    typed = settings.model_dump(mode="json", exclude={"augment", "workers"})
     key.update(json.dumps([FORMAT, versions, seed, typed, sorted(SUFFIXES)]).encode())
     if isinstance(settings.class_names, str):
         key.update(_all_stamps(Path(settings.class_names), settings))

@@ -1,7 +1,7 @@
 """The interface of a data set: three parts, and their description."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from search.data.decoders import Decoders
+from search.data.stored_part import StoredPart
 from search.data.views.augmentation import Augmentation
 from search.data.views.view import View
 
@@ -154,13 +156,37 @@ class Part(Protocol):
             drop_last: whether to omit a last batch that is smaller.
         """
 
+    def read(
+        self,
+        batches: Iterable[Tensor],
+        *,
+        view: View | None = None,
+        device: torch.device | str = "cpu",
+        image_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield these batches.
+
+        Args:
+            batches: the indices of the images of each batch, [batch], int64, on the CPU; some
+                batches may be taken ahead.
+            view: as in `batches`.
+            device: likewise.
+            image_size: likewise.
+        """
+
 
 @dataclass(frozen=True)
 class Dataset:
     """A prepared data set, opened from its folder.
 
-    `unlabelled` contains images without a known label, which belong to no part; None if there
-    are none.
+    Attributes:
+        info: the description.
+        training, validation, test: the parts.
+        folder: the folder.
+        unlabelled: images without a known label, which belong to no part; None if there are none.
+        stored: how each part is stored, by its name.
+        decoders: the processes that decode images; None if this process decodes, or no image has
+            to be decoded.
     """
 
     info: DataInfo
@@ -169,6 +195,13 @@ class Dataset:
     test: Part
     folder: Path
     unlabelled: Part | None = None
+    stored: Mapping[str, StoredPart] = field(default_factory=dict)
+    decoders: Decoders | None = None
+
+    def end_decoding(self) -> None:
+        """Let the processes that decode images end; the next image that needs one starts them."""
+        if self.decoders is not None:
+            self.decoders.end()
 
 
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

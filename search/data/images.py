@@ -5,21 +5,27 @@ errors that name the image, and the crops of views.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from math import ceil, floor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from search.data import preprocess
-from search.data.views.crops import Box, Crop
+from search.data.views.crop import Crop
 from search.errors import DataError
 
 # Bump it when the decoding, the crop or the resizing of an image changes.
 VERSION = 3
 Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # left, top, right and bottom
+_JPEG = b"\xff\xd8\xff"
+# In an image's `info`: the size of which its own size is a half, a quarter or an eighth.
+_FULL_SIZE = "full size"
 
 
 def load_image(path: Path, size: int, channels: int) -> Pixels:
@@ -36,14 +42,55 @@ def load_image(path: Path, size: int, channels: int) -> Pixels:
     return square(decode(path, channels, name=str(path)), size)
 
 
-def decode(file: Path | BinaryIO, channels: int, *, name: str) -> Image.Image:
+def decode(
+    file: Path | BinaryIO, channels: int, *, name: str, least: int | None = None
+) -> Image.Image:
     """Return the first frame of an image file, upright, in mode L (1 channel) or RGB (3).
+
+    Args:
+        file: the file.
+        channels: 1 or 3.
+        name: the image's name, for the message.
+        least: the length of the shorter side that suffices, in pixels. A larger JPEG is decoded at
+            a half, a quarter or an eighth of its size. None: at its own size.
 
     Raises:
         DataError: the file is not an image, is damaged, or has too many pixels.
     """
     with must_be_sound(name):
-        return preprocess.read(file, channels)
+        return preprocess.read(file, channels) if least is None else _smaller(file, channels, least)
+
+
+def size_of(path: Path, *, name: str) -> tuple[int, int]:
+    """Return the width and height of an image file, without decoding it.
+
+    Raises:
+        DataError: the file is not an image, or is damaged.
+    """
+    with must_be_sound(name), path.open("rb") as stream, _opened(stream) as image:
+        return image.size
+
+
+def _smaller(file: Path | BinaryIO, channels: int, least: int) -> Image.Image:
+    with ExitStack() as stack:
+        stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        image = stack.enter_context(_opened(stream))
+        full = image.size
+        if isinstance(image, JpegImageFile) and (times := min(full) // least) > 1:
+            # Pillow takes the largest of 8, 4 and 2 that is not above `times`.
+            image.draft(None, (image.width // times, image.height // times))
+        reduced = image.size
+        found = preprocess.upright(image, channels)
+    found.info[_FULL_SIZE] = full if found.size == reduced else full[::-1]
+    return found
+
+
+def _opened(stream: BinaryIO) -> Image.Image:
+    """Open an image without decoding it; preparation has refused those with too many pixels."""
+    is_jpeg = stream.read(len(_JPEG)) == _JPEG
+    stream.seek(0)
+    # `Image.open` refuses a JPEG by its size before it can be decoded at a part of its size.
+    return JpegImageFile(stream) if is_jpeg else Image.open(stream, formats=preprocess.FORMATS)
 
 
 @contextmanager
@@ -68,9 +115,14 @@ def square(image: Image.Image, size: int, crop: Crop | None = None) -> Pixels:
     """
     if crop is None:
         return preprocess.square(image, size)
-    image, box = _with_reflected_edges(image, crop.box(image.width, image.height))
-    left, top, across, along = box
-    pixels = preprocess.square(image, size, (left, top, left + across, top + along))
+    full = image.info.get(_FULL_SIZE, image.size)
+    left, top, across, along = crop.box(*full)
+    x, y = image.width / full[0], image.height / full[1]  # below 1 after a decoding at a part
+    edges = left * x, top * y, (left + across) * x, (top + along) * y
+    outer = floor(edges[0]), floor(edges[1]), ceil(edges[2]), ceil(edges[3])
+    image, (left, top) = _with_reflected_edges(image, outer)
+    box = edges[0] - left, edges[1] - top, edges[2] - left, edges[3] - top
+    pixels = preprocess.square(image, size, box)
     return np.ascontiguousarray(pixels[:, :, ::-1]) if crop.flip else pixels
 
 
@@ -79,16 +131,50 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _with_reflected_edges(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
-    """Return an image that contains the whole box, and the box in that image."""
-    left, top, across, along = box
-    right, bottom = left + across, top + along
-    if min(left, top) >= 0 and right <= image.width and bottom <= image.height:
-        return image, box
+def _with_reflected_edges(image: Image.Image, box: Box) -> tuple[Image.Image, tuple[int, int]]:
+    """Return an image that contains the whole box, and the place of its left upper corner.
+
+    Args:
+        image: the image.
+        box: left, top, right and bottom; these need not be in the image.
+    """
+    left, top, right, bottom = box
+    inner = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
+    if inner == box:
+        return image, (0, 0)
+    outside = max(inner[0] - left, right - inner[2]), max(inner[1] - top, bottom - inner[3])
+    if outside[0] < image.width and outside[1] < inner[3] - inner[1]:
+        return _mirrored(image, box, inner), (left, top)
     rows = _reflected(np.arange(top, bottom), image.height)
     columns = _reflected(np.arange(left, right), image.width)
     pixels = np.asarray(image)[rows[:, None], columns]
-    return Image.fromarray(pixels), (0, 0, across, along)
+    return Image.fromarray(pixels), (left, top)
+
+
+def _mirrored(image: Image.Image, box: Box, inner: Box) -> Image.Image:
+    """Return a box of an image, of which less is beyond the image than within it.
+
+    Pillow copies and turns whole strips, ten times faster than NumPy gathers pixels.
+    """
+    left, top, right, bottom = box
+    found = Image.new(image.mode, (right - left, bottom - top))
+    first, last = inner[1] - top, inner[3] - top  # rows
+    found.paste(image.crop(inner), (inner[0] - left, first))
+    aside, over = Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM
+    if left < 0:
+        strip = image.crop((1, inner[1], 1 - left, inner[3]))
+        found.paste(strip.transpose(aside), (0, first))
+    if right > image.width:
+        strip = image.crop((2 * image.width - 1 - right, inner[1], image.width - 1, inner[3]))
+        found.paste(strip.transpose(aside), (image.width - left, first))
+    # The strips above and below contain those at the sides.
+    if first:
+        strip = found.crop((0, first + 1, found.width, 2 * first + 1))
+        found.paste(strip.transpose(over), (0, 0))
+    if beyond := found.height - last:
+        strip = found.crop((0, last - 1 - beyond, found.width, last - 1))
+        found.paste(strip.transpose(over), (0, last))
+    return found
 
 
 def _reflected(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Joining of unlabelled images to the training images, for students that use no labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from search.data.dataset import Batch, Dataset, Labels, Part
+from search.data.parts import divide
 from search.data.views.view import View
 
 
@@ -46,28 +47,50 @@ class JoinedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; an image has the same view as in its own part."""
-        order = torch.arange(len(self)) if order is None else order.cpu()
-        for indices in torch.split(order, batch_size) if len(order) else ():
-            if len(indices) < batch_size and drop_last:
-                return
-            in_second = indices >= len(self.first)
-            indices_by_part = (
-                (self.first, indices[~in_second]),
-                (self.second, indices[in_second] - len(self.first)),
-            )
+        """Yield batches, see `Part.batches`."""
+        divided = divide(order, len(self), batch_size, drop_last=drop_last)
+        return self.read(divided, view=view, device=device, image_size=image_size)
+
+    def read(
+        self,
+        batches: Iterable[Tensor],
+        *,
+        view: View | None = None,
+        device: torch.device | str = "cpu",
+        image_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield batches, see `Part.read`; an image has the same view as in its own part."""
+        whole = list(batches)
+        limit = len(self.first)
+        by_part = (
+            (self.first, [indices[indices < limit] for indices in whole]),
+            (self.second, [indices[indices >= limit] - limit for indices in whole]),
+        )
+        streams = [
+            part.read(filter(len, own), view=view, device=device, image_size=image_size)
+            for part, own in by_part
+        ]
+        for place, indices in enumerate(whole):
             halves = [
-                batch
-                for part, own in indices_by_part
-                if len(own)
-                for batch in part.batches(
-                    len(own), order=own, view=view, device=device, image_size=image_size
-                )
+                next(stream)
+                for stream, (_, own) in zip(streams, by_part, strict=True)
+                if len(own[place])
             ]
-            # `halves` starts with the images of the first part; this restores the requested order.
-            place = torch.argsort(torch.argsort(in_second.int(), stable=True)).to(device)
-            yield Batch(
-                indices,
-                torch.cat([half.images for half in halves])[place],
-                torch.cat([half.labels for half in halves])[place],
-            )
+            yield _merged(indices, indices >= limit, halves)
+
+
+def _merged(indices: Tensor, in_second: Tensor, halves: Sequence[Batch]) -> Batch:
+    """Return one batch in the requested order.
+
+    Args:
+        indices: the indices of its images, [batch].
+        in_second: whether each image is in the second part, [batch].
+        halves: its images of the first part and of the second part, without empty ones.
+    """
+    device = halves[0].images.device
+    place = torch.argsort(torch.argsort(in_second.int(), stable=True)).to(device)
+    return Batch(
+        indices,
+        torch.cat([half.images for half in halves])[place],
+        torch.cat([half.labels for half in halves])[place],
+    )

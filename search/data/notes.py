@@ -1,10 +1,21 @@
 """What a person is told about a prepared data set: its use, and what may be wrong with it."""
 
+from collections.abc import Mapping
+
 from search.data.chirality import chiral_names
 from search.data.dataset import DataInfo
 from search.data.image_kinds import advice, in_words
+from search.data.stored_part import Placement, StoredPart
+from search.objectives.units import format_bytes
 
 _MOST_NAMES = 5
+_COUNTS = ("reduced", "images")
+_PLACES = {
+    Placement.PIXELS: "pixels in memory",
+    Placement.ORIGINALS: "decoded from their own files whenever they are used",
+    Placement.COPIES: "decoded from shards whenever they are used",
+    Placement.REDUCED: "decoded from shards whenever they are used",
+}
 
 
 def notes(info: DataInfo) -> tuple[str, ...]:
@@ -25,6 +36,25 @@ def notes(info: DataInfo) -> tuple[str, ...]:
         names = ", ".join(repr(name) for name in info.corrupt[:_MOST_NAMES])
         facts.append(f"skipped {len(info.corrupt)} damaged images, the first: {names}")
     return (*facts, *(f"warning: {text}" for text in warnings(info)))
+
+
+def storage_text(stored: Mapping[str, StoredPart]) -> str:
+    """Describe where the images of each part are, and their size on disk.
+
+    Args:
+        stored: how each part is stored, by its name.
+    """
+    texts = []
+    for placement, text in _PLACES.items():
+        own = {part: one for part, one in stored.items() if one.placement is placement}
+        if not own:
+            continue
+        size = sum(one.bytes for one in own.values())
+        disk = f" ({format_bytes(size)} of disk)" if size else ""
+        reduced, images = (sum(getattr(one, key) for one in own.values()) for key in _COUNTS)
+        share = f", {reduced:,} of {images:,} at a reduced size" if reduced else ""
+        texts.append(f"{' and '.join(own)}: {text}{share}{disk}")
+    return "; ".join(texts)
 
 
 def unused_text(info: DataInfo) -> str:

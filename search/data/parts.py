@@ -1,23 +1,25 @@
 """The two kinds of parts: with pixels in memory, and with images that are decoded on demand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data
 
 from search.data.dataset import Batch, Labels
-from search.data.images import Pixels, square
+from search.data.decoders import Decoders
+from search.data.images import Pixels
 from search.data.pictures import Pictures
-from search.data.views.crops import Crop, crops_of
+from search.data.reading import Reading, read_ahead
+from search.data.views.crops import crops_of
 from search.data.views.rendering import finished, resize_batch, view_of
 from search.data.views.view import View
 
 # Bump it when batches contain other images or labels, also of joined parts, or when their
 # normalisation changes.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +47,26 @@ class MemoryPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; views are computed on the device."""
-        for indices in _divided(_order(order, len(self)), batch_size, drop_last=drop_last):
+        divided = divide(order, len(self), batch_size, drop_last=drop_last)
+        return self.read(divided, view=view, device=device, image_size=image_size)
+
+    def read(
+        self,
+        batches: Iterable[Tensor],
+        *,
+        view: View | None = None,
+        device: torch.device | str = "cpu",
+        image_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield batches, see `Part.read`; views are computed on the device."""
+        for indices in batches:
             # Indexing with an array copies, since torch can't use read-only memory.
-            images = torch.from_numpy(self.pixels[indices.numpy()]).to(device)
+            images = _on(device, torch.from_numpy(self.pixels[indices.numpy()]))
             if view is not None:
                 images = view_of(images, indices, view, size=image_size)
             elif image_size is not None:
                 images = resize_batch(images, image_size)
-            yield _batch(self.labels, indices, images)
+            yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +74,18 @@ class StreamedPart:
     """A part that is too large for memory: each image is decoded when its batch is read.
 
     Attributes:
+        name: the part's name in the folder of the prepared data set.
         pictures: the images.
         labels: [images].
         size: the side in pixels to which images are cropped and resized.
-        workers: the number of processes that decode; with 0, this process decodes.
+        decoders: the processes that decode; None: this process decodes.
     """
 
+    name: str
     pictures: Pictures
     labels: Labels
     size: int
-    workers: int = 0
+    decoders: Decoders | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,53 +100,60 @@ class StreamedPart:
         image_size: int | None = None,
         drop_last: bool = False,
     ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`; each crop of an image is resized once."""
-        order = _order(order, len(self))
-        crops = None if view is None else crops_of(order, view, size=self.size)
-        size = image_size or self.size
-        loader = data.DataLoader(
-            _Decoded(pictures=self.pictures, indices=order, crops=crops, size=size),
-            batch_size=batch_size,
-            drop_last=drop_last,
-            num_workers=self.workers,
-            # Its own generator: reading images must not change the state of torch's generator.
-            generator=torch.Generator(),
+        """Yield batches, see `Part.batches`."""
+        divided = divide(order, len(self), batch_size, drop_last=drop_last)
+        return self.read(divided, view=view, device=device, image_size=image_size)
+
+    def read(
+        self,
+        batches: Iterable[Tensor],
+        *,
+        view: View | None = None,
+        device: torch.device | str = "cpu",
+        image_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield batches, see `Part.read`; each crop of an image is resized once."""
+        reading = Reading(
+            part=self.name,
+            pictures=self.pictures,
+            size=image_size or self.size,
+            crops=None if view is None else partial(crops_of, view=view, size=self.size),
+            pinned=_is_cuda(device),
         )
-        for indices, images in loader:
-            images = images.to(device)
+        for indices, images in read_ahead(reading, batches, self.decoders):
+            images = _on(device, images)
             if view is not None:
                 images = finished(images, indices, view)
-            yield _batch(self.labels, indices, images)
+            yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Decoded(data.Dataset[tuple[int, Tensor]]):
-    """Images by their place in the order, with the crops of a view."""
+def divide(
+    order: Tensor | None, images: int, batch_size: int, *, drop_last: bool
+) -> Iterator[Tensor]:
+    """Yield the indices of the images of each batch, [batch], int64, on the CPU.
 
-    pictures: Pictures
-    indices: Tensor
-    crops: list[Crop] | None
-    size: int
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> tuple[int, Tensor]:
-        index = int(self.indices[place])
-        crop = None if self.crops is None else self.crops[place]
-        return index, torch.from_numpy(square(self.pictures.open(index), self.size, crop).copy())
-
-
-def _order(order: Tensor | None, images: int) -> Tensor:
-    return torch.arange(images) if order is None else order.to("cpu", torch.int64)
-
-
-def _divided(order: Tensor, batch_size: int, *, drop_last: bool) -> Iterator[Tensor]:
+    Args:
+        order: the indices of all images to read, [n], int64; None: all, ascending.
+        images: the number of images of the part.
+        batch_size: the number of images in a batch; the last batch may be smaller.
+        drop_last: whether to omit a last batch that is smaller.
+    """
+    order = torch.arange(images) if order is None else order.to("cpu", torch.int64)
     for indices in torch.split(order, batch_size) if len(order) else ():
         if len(indices) == batch_size or not drop_last:
             yield indices
 
 
-def _batch(labels: Labels, indices: Tensor, images: Tensor) -> Batch:
-    chosen = torch.from_numpy(np.asarray(labels[indices.numpy()]))
-    return Batch(indices, images, chosen.to(images.device))
+def _labels(labels: Labels, indices: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(labels[indices.numpy()]))
+
+
+def _is_cuda(device: torch.device | str) -> bool:
+    return torch.device(device).type == "cuda"
+
+
+def _on(device: torch.device | str, values: Tensor) -> Tensor:
+    """Return the values on the device; a GPU copies them while this process goes on."""
+    if _is_cuda(device) and not values.is_pinned():
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from search.data.images import decode, printable
+from search.data.images import decode, printable, size_of
 from search.errors import DataError
 
 
@@ -31,6 +31,7 @@ class Pictures(ABC):
     """
 
     parallel: ClassVar[bool] = True  # whether several threads may decode
+    complete: ClassVar[bool] = False  # whether `items` are the pixels
 
     items: NDArray[Any]
     channels: int
@@ -48,12 +49,33 @@ class Pictures(ABC):
         """Return an image's name for messages."""
 
     @abstractmethod
-    def open(self, index: int) -> Image.Image:
-        """Open one image, at its own size, in mode L (1 channel) or RGB (3).
+    def open(self, index: int, *, least: int | None = None) -> Image.Image:
+        """Open one image in mode L (1 channel) or RGB (3).
+
+        Args:
+            index: the image's index.
+            least: the length of the shorter side that suffices, in pixels. A larger JPEG may be
+                decoded at a half, a quarter or an eighth of its size. None: at its own size.
 
         Raises:
             DataError: the image is damaged.
         """
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return an image's width and height, before its EXIF orientation is applied.
+
+        Raises:
+            DataError: the image is damaged.
+        """
+        return self.open(index).size
+
+    def content(self, index: int) -> bytes | None:
+        """Return the bytes of an image's file; None if it has no file of its own.
+
+        Raises:
+            DataError: the file is missing.
+        """
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +97,16 @@ class FilePictures(Pictures):
     def name(self, index: int) -> str:
         return printable(os.fsdecode(bytes(self.items[index])))
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int, *, least: int | None = None) -> Image.Image:
+        return decode(self._path(index), self.channels, name=self.name(index), least=least)
+
+    def size(self, index: int) -> tuple[int, int]:
+        return size_of(self._path(index), name=self.name(index))
+
+    def content(self, index: int) -> bytes:
+        return self._path(index).read_bytes()
+
+    def _path(self, index: int) -> Path:
         root = Path(self.origin["root"])
         path = root / os.fsdecode(bytes(self.items[index]))
         # Checked again here: a link may have changed since the folder was listed.
@@ -86,12 +117,14 @@ class FilePictures(Pictures):
             )
         if not path.is_file():
             raise DataError(f"an image must be a file, but {str(path)!r} is not; restore it")
-        return decode(path, self.channels, name=self.name(index))
+        return path
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayPictures(Pictures):
     """Images in one array: `items` are uint8, [images, height, width, channels]."""
+
+    complete: ClassVar[bool] = True
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], name: str) -> Self:
@@ -101,6 +134,6 @@ class ArrayPictures(Pictures):
     def name(self, index: int) -> str:
         return f"image {index} of {self.origin['name']}"
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int, *, least: int | None = None) -> Image.Image:
         pixels = self.items[index]
         return Image.fromarray(pixels[:, :, 0] if self.channels == 1 else pixels)

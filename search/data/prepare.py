@@ -2,30 +2,36 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from search.config.resources import decoding_processes, preparing_cores
 from search.config.study import DataSettings
 from search.data import images
 from search.data.augmented import augmentation_of
 from search.data.cache_key import cache_key
 from search.data.class_names import Given, readable_names
 from search.data.dataset import Dataset
+from search.data.notes import storage_text
+from search.data.part_writer import OriginalWriter, PartWriter, PixelWriter, ShardedWriter
+from search.data.pictures import Pictures
+from search.data.placement import placements, shard_side
 from search.data.prepared import (
     PARTS,
     UNLABELLED,
     PartContent,
     open_dataset,
-    write_info,
-    write_part,
+    write_description,
 )
-from search.data.scan import Progress, Scan, scan
+from search.data.scan import Progress, Reports, Scan, scan
 from search.data.sources.folder import unlabelled
 from search.data.sources.registry import READERS
 from search.data.sources.source import Pool, Source
 from search.data.split import SplitOff, limit, split_off
+from search.data.stored_part import Placement
 from search.data.summary import Findings, summarize
 from search.errors import ArtifactError, DataError, DiskError, FolderStoreError
 from search.files.filestore import FolderStore
@@ -35,7 +41,7 @@ __all__ = ["open_dataset", "prepare"]
 
 Pools = Mapping[str, Pool]
 
-# Bump it when the reading, the split or the summary of the same files changes.
+# Bump it when the reading, the split, the summary or the shards of the same files change.
 VERSION = 2
 
 
@@ -50,8 +56,9 @@ def prepare(
     """Return a data set with its three parts, from the cache or newly prepared.
 
     The preparation decodes every image once, to find damaged images and the mean of the pixels. It
-    stores the pixels if they have at most `settings.in_memory` bytes. Otherwise the images are
-    decoded again whenever they are used.
+    stores the pixels if they have at most `settings.in_memory` bytes. Otherwise it stores the
+    pixels of validation and test images if these have at most so many bytes. All other images are
+    decoded again whenever they are used, from shards or from their own files.
 
     Args:
         settings: the `data` section of a study file.
@@ -72,8 +79,8 @@ def prepare(
     with folder_store.making(key, progress):
         if found := _prepared(folder_store, key, settings, progress):
             return found
-        _prepare(folder_store, key, settings, seed, progress, step)
-    return open_dataset(folder_store.folder / key)
+        _prepare(folder_store, key, settings, seed, Reports(progress=progress, step=step))
+    return _opened(folder_store.folder / key, settings)
 
 
 def prepared_key(settings: DataSettings, seed: int) -> str:
@@ -90,13 +97,13 @@ def _prepare(
     key: str,
     settings: DataSettings,
     seed: int,
-    progress: Progress,
-    step: Step,
+    reports: Reports,
 ) -> None:
-    source = _read(settings, progress)
+    source = _read(settings, reports.progress)
     try:
         with folder_store.writing(key) as temporary:
-            _write(temporary, source, settings, seed, progress, step)
+            travels = folder_store.is_remote
+            _write(temporary, source, settings, seed, reports, travels=travels)
     except DiskError:
         raise
     except OSError as error:
@@ -112,14 +119,17 @@ def _prepared(
     """Open the data set that an earlier run prepared; None if it is missing or damaged."""
     try:
         folder = folder_store.fetched(key)
-        if not folder.exists():
-            return None
-        return open_dataset(folder, augmentation=augmentation_of(settings))
+        return _opened(folder, settings) if folder.exists() else None
     except FolderStoreError:
         raise
     except (ArtifactError, DataError) as error:
         progress(f"{error}: preparing it again")
     return None
+
+
+def _opened(folder: Path, settings: DataSettings) -> Dataset:
+    workers = decoding_processes(settings, cores=preparing_cores())
+    return open_dataset(folder, augmentation=augmentation_of(settings), workers=workers)
 
 
 def _read(settings: DataSettings, progress: Progress) -> Source:
@@ -149,8 +159,9 @@ def _write(
     source: Source,
     settings: DataSettings,
     seed: int,
-    progress: Progress,
-    step: Step,
+    reports: Reports,
+    *,
+    travels: bool,
 ) -> None:
     pools = dict(_divided(source, settings, seed))
     unused = Counter(source.unused)
@@ -160,17 +171,14 @@ def _write(
         unused.update(others)
     scans: dict[str, Scan] = {}
     contents: dict[str, PartContent] = {}
-    keep = _bytes(pools, settings.image_size) <= settings.in_memory
-    progress("pixels are kept in memory" if keep else "images are decoded whenever they are used")
-    for part, pool in pools.items():
-        scans[part], contents[part] = _scanned(
-            part, pool, settings, keep=keep, progress=progress, step=step
-        )
-        write_part(folder, part, contents[part])
+    for part, placement in placements(pools, settings, travels=travels).items():
+        writer = _writer(folder, part, pools[part].pictures, placement, settings)
+        scans[part], contents[part] = _scanned(writer, pools[part], settings, reports)
     _check_damage(scans, settings)
     _check_classes_left(contents["training"], source.classes)
     found = Findings.of(pools, unused)
-    write_info(folder, summarize(settings, source, scans, contents, found), contents)
+    write_description(folder, summarize(settings, source, scans, contents, found), contents)
+    reports.progress(storage_text({part: content.stored for part, content in contents.items()}))
 
 
 def _divided(source: Source, settings: DataSettings, seed: int) -> Pools:
@@ -213,19 +221,27 @@ def _split(pool: Pool, wish: SplitOff, seed: int, classes: tuple[str, ...]) -> t
     return pool.take(rest), pool.take(chosen)
 
 
-def _bytes(pools: Pools, size: int) -> int:
-    """Return the bytes of all pixels after resizing."""
-    return sum(len(pool.labels) * pool.pictures.channels for pool in pools.values()) * size**2
+def _writer(
+    folder: Path, part: str, pictures: Pictures, placement: Placement, settings: DataSettings
+) -> PartWriter:
+    if placement is Placement.PIXELS:
+        return PixelWriter(folder, part, pictures, size=settings.image_size)
+    if placement is Placement.ORIGINALS:
+        return OriginalWriter(folder, part, pictures)
+    side = shard_side(settings) if placement is Placement.REDUCED else None
+    return ShardedWriter(folder, part, pictures, side=side)
 
 
 def _scanned(
-    part: str, pool: Pool, settings: DataSettings, *, keep: bool, progress: Progress, step: Step
+    writer: PartWriter, pool: Pool, settings: DataSettings, reports: Reports
 ) -> tuple[Scan, PartContent]:
-    size = settings.image_size
-    found = scan(pool.pictures, size, keep=keep, progress=progress, what=part, step=step)
-    sound = pool.take(np.flatnonzero(found.sound))
-    content = PartContent(labels=sound.labels, pixels=found.pixels, pictures=sound.pictures)
-    return found, content
+    threads = decoding_processes(settings, cores=preparing_cores())
+    with closing(writer):
+        found = scan(writer, settings.image_size, threads=threads, reports=reports)
+        sound = pool.take(np.flatnonzero(found.sound))
+        pictures = writer.finish(sound.pictures)
+    stored = writer.stored(len(sound.labels))
+    return found, PartContent(labels=sound.labels, pictures=pictures, stored=stored)
 
 
 def _check_damage(scans: Mapping[str, Scan], settings: DataSettings) -> None:

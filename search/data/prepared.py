@@ -1,12 +1,12 @@
-"""A prepared data set on disk: memory-mapped arrays, and info.json.
+"""A prepared data set on disk: memory-mapped arrays, shards, and info.json.
 
-The folder contains the labels of each part, and either its pixels or the locations of its pictures.
-The folder is written atomically and never changed.
+The folder contains the labels of each part, and either its pixels or the locations of its pictures,
+which may be shards in the same folder. The folder is written atomically and never changed.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +14,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.dataset import NO_LABEL, DataInfo, Dataset, Labels, Part
-from search.data.images import Pixels
+from search.data.decoders import Decoders
+from search.data.part_writer import PIXELS_FILE
 from search.data.parts import MemoryPart, StreamedPart
 from search.data.pictures import Pictures
-from search.data.sources.registry import KINDS
+from search.data.stored_part import Placement, StoredPart
+from search.data.stored_pictures import INFO, open_pictures, write_pictures
 from search.data.views.augmentation import Augmentation
 from search.errors import DataError
 from search.files.arrays import mapped
 from search.files.reading import read_json
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("training", "validation", "test")
 UNLABELLED = "unlabelled"
-
-_INFO = "info.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartContent:
-    """The content of a part. If `pixels` is None, `pictures` locates its images."""
+    """The content of a part, whose pixels or shards are already written.
+
+    Attributes:
+        labels: the labels, [images].
+        pictures: locates the images, if they are no pixels.
+        stored: how the images are stored.
+    """
 
     labels: Labels
-    pixels: Pixels | None
     pictures: Pictures
+    stored: StoredPart
 
 
-def write_part(folder: Path, part: str, content: PartContent) -> None:
-    """Write one part's arrays."""
-    _save(folder / f"{part}_labels.npy", content.labels)
-    if content.pixels is not None:
-        _save(folder / f"{part}_pixels.npy", content.pixels)
-    else:
-        _save(folder / f"{part}_items.npy", content.pictures.items)
+def write_description(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
+    """Write the labels and pictures of each part, and info.json, which describes the whole.
 
-
-def write_info(folder: Path, info: DataInfo, parts: Mapping[str, PartContent]) -> None:
-    """Write info.json, the description of the whole data set."""
-    kinds = {kind: name for name, kind in KINDS.items()}
-    origins = {
-        part: {"kind": kinds[type(content.pictures)], "origin": dict(content.pictures.origin)}
-        for part, content in parts.items()
-        if content.pixels is None
+    Args:
+        folder: the folder.
+        info: the description of the data set.
+        parts: the parts by their names.
+    """
+    pictures = {}
+    for part, content in parts.items():
+        np.save(folder / f"{part}_labels.npy", content.labels, allow_pickle=False)
+        if content.stored.placement is not Placement.PIXELS:
+            pictures[part] = write_pictures(folder, part, content.pictures)
+    stored = {part: asdict(content.stored) for part, content in parts.items()}
+    description = {
+        "format": FORMAT,
+        "info": info.to_json(),
+        "pictures": pictures,
+        "stored": stored,
     }
-    text = json.dumps({"format": FORMAT, "info": info.to_json(), "pictures": origins}, indent=1)
-    (folder / _INFO).write_text(text, encoding="utf-8")
+    (folder / INFO).write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
 def open_dataset(
@@ -69,33 +77,45 @@ def open_dataset(
         folder: a folder that `prepare` has written.
         augmentation: the augmentation of the training images; None is the one for which they were
             prepared first.
-        workers: the number of processes that decode images, if the pixels are not in memory.
+        workers: the number of processes that decode images; with 0, this process decodes. They are
+            started when an image must be decoded.
 
     Raises:
         DataError: the folder is missing, is damaged, or has another version.
     """
     try:
-        content = read_json(folder / _INFO)
+        content = read_json(folder / INFO)
         if content["format"] != FORMAT:
             raise ValueError(f"its format must be {FORMAT}, but is {content['format']}")
         info = DataInfo.from_json(content["info"])
         info = replace(info, augmentation=augmentation or info.augmentation)
-        training, validation, test = (
-            _part(folder, part, info, content["pictures"], workers) for part in PARTS
-        )
-        unlabelled = None
-        if info.unlabelled:
-            unlabelled = _part(folder, UNLABELLED, info, content["pictures"], workers)
+        decoders = Decoders(folder, workers) if workers and content["pictures"] else None
+        names = (*PARTS, UNLABELLED) if info.unlabelled else PARTS
+        parts = {part: _part(folder, part, info, content["pictures"], decoders) for part in names}
+        stored = {part: _stored(content["stored"][part]) for part in names}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"a prepared data set must be undamaged, but {str(folder)!r} is not ({error}); delete "
             "the folder, and retort will prepare it again"
         ) from error
-    return Dataset(info, training, validation, test, folder, unlabelled)
+    return Dataset(
+        info,
+        training=parts["training"],
+        validation=parts["validation"],
+        test=parts["test"],
+        folder=folder,
+        unlabelled=parts.get(UNLABELLED),
+        stored=stored,
+        decoders=decoders,
+    )
 
 
 def _part(
-    folder: Path, part: str, info: DataInfo, pictures: Mapping[str, Any], workers: int
+    folder: Path,
+    part: str,
+    info: DataInfo,
+    pictures: Mapping[str, Any],
+    decoders: Decoders | None,
 ) -> Part:
     images = info.unlabelled if part == UNLABELLED else getattr(info.sizes, part)
     labels = _load(folder / f"{part}_labels.npy", (images,), np.int64)
@@ -104,12 +124,18 @@ def _part(
         raise ValueError(f"{part} labels must be from {low} to {high}, but are not")
     if part not in pictures:
         shape = (images, info.channels, info.image_size, info.image_size)
-        pixels = _load(folder / f"{part}_pixels.npy", shape, np.uint8)
+        pixels = _load(folder / PIXELS_FILE.format(part=part), shape, np.uint8)
         return MemoryPart(pixels=pixels, labels=labels)
-    items = _load(folder / f"{part}_items.npy", (images,), None)
-    kind = KINDS[pictures[part]["kind"]]
-    found = kind(items=items, channels=info.channels, origin=pictures[part]["origin"])
-    return StreamedPart(pictures=found, labels=labels, size=info.image_size, workers=workers)
+    found = open_pictures(folder, part, pictures[part])
+    if len(found) != images:
+        raise ValueError(f"{part} must have {images} images, but has {len(found)}")
+    return StreamedPart(
+        name=part, pictures=found, labels=labels, size=info.image_size, decoders=decoders
+    )
+
+
+def _stored(values: Mapping[str, Any]) -> StoredPart:
+    return StoredPart(**{**values, "placement": Placement(values["placement"])})
 
 
 def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> NDArray[Any]:
@@ -120,7 +146,3 @@ def _load(path: Path, shape: tuple[int, ...], kind: type[np.generic] | None) -> 
             f"{path.name} has an unexpected type or shape, {array.dtype} {list(array.shape)}"
         )
     return array
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    np.save(path, np.ascontiguousarray(array), allow_pickle=False)

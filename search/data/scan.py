@@ -1,25 +1,25 @@
 """Decoding of every image of a part, to find damaged images and the moments of the pixels."""
 
 import hashlib
-import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.data.images import Pixels, square
-from search.data.pictures import Pictures
+from search.data.part_writer import PartWriter
 from search.errors import DataError
 from search.progress import Step, no_step
 
 Progress = Callable[[str], None]
 
 _CHUNK = 64
-_MOST_THREADS = 16
+_CHUNK_BYTES = 8 * 2**20
+_CHUNKS_AHEAD = 2
 _SECONDS_BETWEEN_REPORTS = 5.0
 
 
@@ -34,7 +34,6 @@ class Scan:
         squares: the sum of the squares of these values, [channels], int64.
         damaged: the names of the damaged images.
         reasons: the error message of each damaged image.
-        pixels: the undamaged images, [undamaged, channels, size, size]; None if not requested.
     """
 
     sound: NDArray[np.bool_]
@@ -43,97 +42,116 @@ class Scan:
     squares: NDArray[np.int64]
     damaged: tuple[str, ...]
     reasons: tuple[str, ...]
-    pixels: Pixels | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """Where a scan reports its progress.
+
+    Attributes:
+        progress: called every few seconds with the number of decoded images.
+        step: called often with this number.
+    """
+
+    progress: Progress
+    step: Step = no_step
+
+    def __call__(self, done: int, images: int, what: str, *, in_full: bool) -> None:
+        """Report that `done` of the part's images are decoded."""
+        self.step(f"preparing {what} images: {done:,} of {images:,}")
+        if in_full:
+            self.progress(f"decoded {done} of {images} {what} images")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """The results for up to 64 successive images."""
+    """The results for some successive images; `contents` are what is stored of them."""
 
+    images: int
     digests: list[bytes]
     sums: NDArray[np.int64]
     squares: NDArray[np.int64]
     reasons: dict[int, str]
+    contents: list[memoryview]
 
 
-def scan(
-    pictures: Pictures,
-    size: int,
-    *,
-    keep: bool,
-    progress: Progress,
-    what: str,
-    step: Step = no_step,
-) -> Scan:
-    """Decode all images, in several threads if their kind supports that.
+def scan(writer: PartWriter, size: int, *, threads: int, reports: Reports) -> Scan:
+    """Decode all images of a part, and give them to its writer.
+
+    Only a few images are in memory at a time.
 
     Args:
-        pictures: the images.
+        writer: the writer of the part; its images are decoded.
         size: the side in pixels to which images are cropped and resized.
-        keep: whether to return the pixels.
-        progress: called every few seconds with the number of decoded images.
-        what: the part's name, for these messages.
-        step: called often with the number of decoded images.
+        threads: the number of threads, if the kind of the images supports several.
+        reports: receives the progress.
     """
-    shape = (len(pictures), pictures.channels, size, size)
-    pixels = np.empty(shape, dtype=np.uint8) if keep else None
-    chunks = list(_scanned(pictures, size, pixels, progress, what, step))
-    reasons = {index: text for chunk in chunks for index, text in chunk.reasons.items()}
+    pictures = writer.pictures
+    found: list[_Chunk] = []
+    done, reported_at = 0, time.monotonic()
+    for chunk in _scanned(writer, size, threads if pictures.parallel else 1):
+        writer.append(chunk.contents)
+        chunk.contents.clear()
+        found.append(chunk)
+        done += chunk.images
+        in_full = time.monotonic() - reported_at > _SECONDS_BETWEEN_REPORTS
+        reported_at = time.monotonic() if in_full else reported_at
+        reports(done, len(pictures), writer.part, in_full=in_full)
+    reasons = {index: text for chunk in found for index, text in chunk.reasons.items()}
     sound = np.ones(len(pictures), dtype=bool)
     sound[list(reasons)] = False
     zero = np.zeros(pictures.channels, dtype=np.int64)
     return Scan(
         sound=sound,
-        digests=[digest for chunk in chunks for digest in chunk.digests],
-        sums=sum((chunk.sums for chunk in chunks), zero),
-        squares=sum((chunk.squares for chunk in chunks), zero),
+        digests=[digest for chunk in found for digest in chunk.digests],
+        sums=sum((chunk.sums for chunk in found), zero),
+        squares=sum((chunk.squares for chunk in found), zero),
         damaged=tuple(pictures.name(index) for index in reasons),
         reasons=tuple(reasons.values()),
-        pixels=pixels if pixels is None or sound.all() else pixels[sound],
     )
 
 
-def _scanned(
-    pictures: Pictures,
-    size: int,
-    pixels: Pixels | None,
-    progress: Progress,
-    what: str,
-    step: Step,
-) -> Iterator[_Chunk]:
+def _scanned(writer: PartWriter, size: int, threads: int) -> Iterator[_Chunk]:
     """Yield chunks in order. Threads are useful, since Pillow releases the GIL while it decodes."""
-    threads = min(os.cpu_count() or 1, _MOST_THREADS) if pictures.parallel else 1
-    starts = range(0, len(pictures), _CHUNK)
-    reported_at, images = time.monotonic(), len(pictures)
-    pool = ThreadPoolExecutor(threads)
+    images = len(writer.pictures)
+    chunk = max(1, min(_CHUNK, _CHUNK_BYTES // (writer.pictures.channels * size**2)))
+    waiting: deque[Future[_Chunk]] = deque()
+    pool = ThreadPoolExecutor(max(1, threads))
     try:
-        chunks = pool.map(lambda start: _scan_chunk(pictures, size, pixels, start), starts)
-        for done, chunk in zip(count(_CHUNK, _CHUNK), chunks, strict=False):
-            step(f"preparing {what} images: {min(done, images):,} of {images:,}")
-            if time.monotonic() - reported_at > _SECONDS_BETWEEN_REPORTS:
-                reported_at = time.monotonic()
-                progress(f"decoded {min(done, images)} of {images} {what} images")
-            yield chunk
+        for start in range(0, images, chunk):
+            indices = range(start, min(start + chunk, images))
+            waiting.append(pool.submit(_scan_chunk, writer, size, indices))
+            if len(waiting) > _CHUNKS_AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         # After Ctrl-C, the chunks that wait must not be decoded first.
         pool.shutdown(cancel_futures=True)
 
 
-def _scan_chunk(pictures: Pictures, size: int, pixels: Pixels | None, start: int) -> _Chunk:
-    indices = range(start, min(start + _CHUNK, len(pictures)))
-    images, reasons = [], {}
+def _scan_chunk(writer: PartWriter, size: int, indices: Sequence[int]) -> _Chunk:
+    pixels, contents, reasons = [], [], {}
     for index in indices:
         try:
-            image = square(pictures.open(index), size)
+            image = writer.pictures.open(index)
+            resized = square(image, size)
+            content = writer.content(index, image, resized)
         except DataError as error:
             reasons[index] = str(error)
             continue
-        images.append(image)
-        if pixels is not None:
-            pixels[index] = image
-    digests = [hashlib.sha256(image.data).digest() for image in images]
-    sums, squares = _moments(images, pictures.channels)
-    return _Chunk(digests=digests, sums=sums, squares=squares, reasons=reasons)
+        pixels.append(resized)
+        contents.append(content)
+    digests = [hashlib.sha256(image.data).digest() for image in pixels]
+    sums, squares = _moments(pixels, writer.pictures.channels)
+    return _Chunk(
+        images=len(indices),
+        digests=digests,
+        sums=sums,
+        squares=squares,
+        reasons=reasons,
+        contents=contents,
+    )
 
 
 def _moments(images: list[Pixels], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from search.errors import BadInput
 from search.export.record import ExportRecord
 from search.files.filestore import FolderStore
 
+_RESOURCES = ("in_memory", "shards", "shard_side", "workers")
 DEFAULT_CACHE = Path(RunSettings.model_fields["cache"].default)
 RECORDED = Path("recorded")
 """The value of `--data` that means: the data that the student's own folder names."""
@@ -75,11 +76,12 @@ def _moved(given: Path | None, data: DataSettings) -> DataSettings:
     Raises:
         BadInput: more of the folder must be trusted than its author may ask for.
     """
-    # The folder must not choose paths or the use of memory. Unlabelled images are never tested on.
+    # The folder must not choose paths, or the use of memory, disk and processes. Unlabelled images
+    # are never tested on.
     safe = {
         "unlabelled": None,
         "follow_links": False,
-        "in_memory": DataSettings.model_fields["in_memory"].default,
+        **{key: DataSettings.model_fields[key].default for key in _RESOURCES},
     }
     if data.source == "digits":
         if given is not None:

@@ -66,6 +66,51 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         return {name: _array(archive, name, entry) for name, entry in wanted.items()}
 
 
+class ArrayWriter:
+    """Writer of an .npy file whose first length is not known before its end.
+
+    The values go straight to the file. Writing through a memory map would need no memory either,
+    but would kill the process where the disk is full.
+
+    Args:
+        path: the file.
+        shape: the shape of one item.
+        dtype: the type of the values.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        self._file = path.open("wb")
+        self._shape = shape
+        self._dtype = np.dtype(dtype)
+        self._items = 0
+        self._write_head()
+        self._head_bytes = self._file.tell()
+
+    def append(self, item: memoryview) -> None:
+        """Append one item; its bytes are in the order of the file."""
+        self._file.write(item)
+        self._items += 1
+
+    def finish(self) -> None:
+        """Write the number of items, and close the file."""
+        self._file.seek(0)
+        self._write_head()
+        assert self._file.tell() == self._head_bytes  # NumPy leaves room for 21 digits
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, which is damaged unless it was finished."""
+        self._file.close()
+
+    def _write_head(self) -> None:
+        shape = (self._items, *self._shape)
+        head = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(self._file, head)
+
+
 def mapped(path: Path) -> NDArray[Any]:
     """Map the array of an .npy file into memory; only for files that retort wrote.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from search.config.resources import preparing_device, training_device
+from search.config.resources import decoding_processes, preparing_device, training_device
 from search.config.student_spec import StudentRequirements
 from search.config.study import RunSettings, Study
 from search.config.target_settings import TargetSettings
@@ -181,6 +181,7 @@ def _spec(
         stages=cache / "stages",
         stages_bytes=study.run.stages,
         allow_code=allow_code,
+        workers=decoding_processes(study.data, cores=study.run.cpus),
     )
 
 

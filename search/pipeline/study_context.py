@@ -95,6 +95,7 @@ class StudyContextSpec:
             them, or the teachers run in each step.
         teachers: the folder of the teachers' networks, within `cache`; None if no method of the
             study needs them.
+        workers: the number of processes that decode images for a trial; 0: the trial's own process.
         is_refit: whether the training images include the validation images.
     """
 
@@ -112,6 +113,7 @@ class StudyContextSpec:
     allow_code: bool
     targets: str | None = None
     teachers: str | None = None
+    workers: int = 0
     is_refit: bool = False
 
     @property
@@ -136,7 +138,7 @@ class StudyContextSpec:
     def open_prepared(self) -> Dataset:
         """Open the prepared images in their three parts."""
         folder = self.cache.fetched(self.dataset)
-        return open_dataset(folder, augmentation=self.views.augmentation)
+        return open_dataset(folder, augmentation=self.views.augmentation, workers=self.workers)
 
     def open_targets(self) -> Targets | None:
         """Return the teachers' logits, which are mapped into memory as they are used."""

@@ -62,6 +62,8 @@ def run_trial(
         outcome = yield from clock.timed(stages)
     except Exception as error:  # noqa: BLE001  the trial's boundary: the search continues
         outcome = recorder.attach_to(failed_outcome(error))
+    finally:
+        context.dataset.end_decoding()
     return without_validation(outcome) if context.is_refit else outcome
 
 

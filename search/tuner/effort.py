@@ -19,6 +19,7 @@ from search.objectives.limits import PARAMETERS, SIZE
 from search.records import Cost
 from search.teachers.logits_file import bytes_of_view
 from search.training.distiller import Distiller
+from search.tuner.loading_time import LoadingTime
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.axes.student import Student
 from spaces.axes.training import Training
@@ -38,11 +39,17 @@ class TrialTimer:
         requirements: the requirements on the students.
         dataset: the training data of the students.
         teachers: the teachers' networks, for methods that need their features.
+        loading: the time to load an image in a trial.
     """
 
     def __init__(
-        self, requirements: StudentRequirements, dataset: Dataset, teachers: tuple[nn.Module, ...]
+        self,
+        requirements: StudentRequirements,
+        dataset: Dataset,
+        teachers: tuple[nn.Module, ...],
+        loading: LoadingTime,
     ) -> None:
+        self._loading = loading
         self._requirements = requirements
         self._dataset = dataset
         self._teachers = teachers
@@ -51,7 +58,9 @@ class TrialTimer:
     def seconds(self, recipe: Recipe, branches: Sequence[Recipe]) -> float:
         """Predict the seconds of the recipe's trial, with all branches."""
         steps = _steps(recipe, branches, self._dataset)
-        return self._step(recipe) * steps + (1 + len(branches)) * _OVERHEAD_S
+        images = steps * recipe.training.batch_size
+        training_s = self._loading.with_steps(self._step(recipe) * steps, images=images)
+        return training_s + (1 + len(branches)) * _OVERHEAD_S
 
     def _step(self, recipe: Recipe) -> float:
         key = recipe.student, recipe.training.batch_size, recipe.distillation.name
@@ -73,6 +82,7 @@ def teacher_seconds(
     network: nn.Module,
     requirements: StudentRequirements,
     dataset: Dataset,
+    loading: LoadingTime,
 ) -> tuple[float, float]:
     """Predict the seconds to train the teacher, and to answer for one view of all images.
 
@@ -81,14 +91,17 @@ def teacher_seconds(
         network: the teacher's network, on the CPU.
         requirements: the shape of the images, and their classes.
         dataset: the images.
+        loading: the time to load an image before the first trial.
     """
     batch_size = settings.train.batch_size if settings.train else 64
     distiller = Distiller(network, Labels(), (), requirements.example())
     step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
     steps = len(dataset.training) / batch_size
     images = len(for_learning(dataset, by_labels=False).training)
-    training = settings.train.epochs * steps * step if settings.train else 0.0
-    return training, images / batch_size * step / 3  # a step is about three forward passes
+    epochs = settings.train.epochs if settings.train else 0
+    training_s = loading.with_steps(epochs * steps * step, images=epochs * len(dataset.training))
+    # A step is about three forward passes.
+    return training_s, loading.with_steps(images / batch_size * step / 3, images=images)
 
 
 def search_seconds(study: Study, trials: Sequence[float]) -> float:

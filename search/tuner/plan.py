@@ -6,6 +6,7 @@ compresses and measures their untrained students, and times a few training steps
 
 import math
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from search.cost_model.cost_table import CostTable
 from search.cost_model.feasibility import Feasibility
 from search.cost_model.refusals import cause_of, contradictions
 from search.data.dataset import Dataset
-from search.data.notes import warnings
+from search.data.notes import storage_text, warnings
 from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
@@ -50,6 +51,7 @@ from search.tuner.effort import (
     torch_threads,
 )
 from search.tuner.finalists import to_the_end
+from search.tuner.loading_time import LoadingTime
 from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
 
@@ -95,6 +97,10 @@ class StudyPlan:
         groups: the number of groups of images that a split keeps together; 0 if none are set.
         augmentation: how training images are changed.
         unused: the number of files and folders of the data that are not used, by kind.
+        storage: where the images of each part are, and their size on disk.
+        prepared_s: seconds to prepare the data, which the search does not repeat.
+        image_s: seconds of one core to load one training image in a trial.
+        decoding: the number of processes that decode images for a trial; 0: none.
         warnings: what may be wrong with the data.
         budget: the limits of the budget, by stored name of the cost.
         recipes: the number of recipes in the space; infinity where a range is continuous.
@@ -119,6 +125,10 @@ class StudyPlan:
     groups: int
     augmentation: str
     unused: Mapping[str, int]
+    storage: str
+    prepared_s: float
+    image_s: float
+    decoding: int
     warnings: tuple[str, ...]
     budget: Mapping[str, float]
     recipes: float
@@ -169,12 +179,18 @@ def plan_study(
         BadInput: the study can't be run.
     """
     check_study(study)
+    start = time.perf_counter()
     cache, artifacts = FolderStore.of(study.run.cache), FolderStore.of(study.run.artifacts)
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=progress)
+    prepared_s = time.perf_counter() - start
+    loading = LoadingTime.measured(dataset, study)
+    in_trials = loading.in_trials(study)
     requirements = requirements_of(study, dataset.info)
     teachers = _teachers(study, dataset, progress, allow_code=allow_code)
     with torch_threads(study.run.cpus):
-        draws = tuple(_draws(study, requirements, dataset, teachers, progress))
+        networks = tuple(network for _, network in teachers)
+        timer = TrialTimer(requirements, dataset, networks, in_trials)
+        draws = tuple(_draws(study, requirements, timer, progress))
     # `check_study` has made sure that the space has recipes without a contradiction.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
@@ -185,7 +201,7 @@ def plan_study(
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     trials_s = search_seconds(study, [d.seconds for d in draws if d.seconds is not None])
-    training_s, view_s = _teacher_seconds(study, teachers, requirements, dataset)
+    training_s, view_s = _teacher_seconds(study, teachers, requirements, dataset, loading)
     finals_s = finals_seconds(study, [d.final_s for d in draws if d.final_s is not None])
     views = views_within(study, view_s=view_s, search_s=trials_s) if view_s else None
     most_views = _most_views(study, views, view_s=view_s, finals_s=finals_s)
@@ -199,6 +215,10 @@ def plan_study(
         groups=dataset.info.groups,
         augmentation=f"{dataset.info.augmentation} (data.augment)",
         unused=dict(dataset.info.unused),
+        storage=storage_text(dataset.stored),
+        prepared_s=prepared_s,
+        image_s=in_trials.image_s,
+        decoding=in_trials.processes,
         warnings=(*warnings(dataset.info), *filter(None, [balance.warning(study.goal), repeated])),
         budget=study.budget.limits(),
         recipes=study.search_space().count(),
@@ -255,11 +275,16 @@ def _most_views(study: Study, views: int | None, *, view_s: float, finals_s: flo
 
 
 def _teacher_seconds(
-    study: Study, teachers: _Teachers, requirements: StudentRequirements, dataset: Dataset
+    study: Study,
+    teachers: _Teachers,
+    requirements: StudentRequirements,
+    dataset: Dataset,
+    loading: LoadingTime,
 ) -> tuple[float, float]:
     """Predict the seconds to train all teachers, and to answer for a view, if methods need it."""
     both = [
-        teacher_seconds(settings, network, requirements, dataset) for settings, network in teachers
+        teacher_seconds(settings, network, requirements, dataset, loading)
+        for settings, network in teachers
     ]
     training = sum(training for training, _ in both)
     if Needs.LOGITS not in needs_of(study):
@@ -270,11 +295,9 @@ def _teacher_seconds(
 def _draws(
     study: Study,
     requirements: StudentRequirements,
-    dataset: Dataset,
-    teachers: _Teachers,
+    timer: TrialTimer,
     progress: Callable[[str], None],
 ) -> Iterable[DrawnRecipe]:
-    timer = TrialTimer(requirements, dataset, tuple(network for _, network in teachers))
     sampler = Sampler(study.search_space(), name="random", seed=study.seed)
     # A target that is a node of the cluster can't measure now: a plan does not connect to Ray.
     feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)

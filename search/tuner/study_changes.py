@@ -27,12 +27,14 @@ _FREE = (
     "data.images",
     "data.class_names",
     "data.unlabelled",
+    "data.workers",
     "space",
 )
 _PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, all keys of final, all "
-    "keys of run except artifacts, and space if it still contains the recipe of every trial"
+    "search.trials, max_time, sampler, stopping, branches and warm_start, data.workers, all keys "
+    "of final, all keys of run except artifacts, and space if it still contains the recipe of every "
+    "trial"
 )
 
 

@@ -17,6 +17,7 @@ from search.pipeline.view_numbers import auto_views, stated_views
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.teacher import Teacher
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
+from search.tuner.loading_time import LoadingTime
 from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
 
@@ -129,7 +130,8 @@ def _predicted_seconds(study: Study, dataset: Dataset) -> float:
 
 def _seconds_of(study: Study, dataset: Dataset, recipes: Sequence[Recipe]) -> Iterator[float]:
     """Predict the seconds of each recipe's trial from single training steps."""
-    timer = TrialTimer(requirements_of(study, dataset.info), dataset, ())
+    loading = LoadingTime.measured(dataset, study).in_trials(study)
+    timer = TrialTimer(requirements_of(study, dataset.info), dataset, (), loading)
     with torch_threads(study.run.cpus):
         for recipe in recipes:
             with suppress(ValueError, RuntimeError):  # a student that can't be built

@@ -104,7 +104,7 @@ def _batches(_: Path) -> Numbers:
     labels = np.arange(6)
     held = MemoryPart(pixels=pixels(6), labels=labels)
     pictures = ArrayPictures.of(pixels(6).transpose(0, 2, 3, 1), "noise")
-    streamed = StreamedPart(pictures=pictures, labels=labels + 6, size=SIZE)
+    streamed = StreamedPart(name="training", pictures=pictures, labels=labels + 6, size=SIZE)
     order = torch.tensor([7, 2, 11, 0, 5, 9])
     found: Numbers = {}
     for name, part in (

@@ -1,9 +1,8 @@
-"""The registry of sources by their names in a study file, and of the kinds of pictures."""
+"""The registry of sources by their names in a study file."""
 
 from collections.abc import Callable, Iterator, Mapping
 
 from search.config.study import DataSettings
-from search.data.pictures import ArrayPictures, FilePictures, Pictures
 from search.data.sources import cifar, digits, folder, idx, npz, table, timm_readers
 from search.data.sources.source import Source
 
@@ -24,13 +23,6 @@ NAMED_FILES: Mapping[str, Callable[[DataSettings], Iterator[str]]] = {"table": t
 """For a source whose files may lie anywhere: its files; those of the others are at `data.path`."""
 
 _UNMIRRORED = frozenset({"digits", "mnist", "kmnist", "qmnist"})
-
-KINDS: Mapping[str, type[Pictures]] = {
-    "array": ArrayPictures,
-    "files": FilePictures,
-    "timm": timm_readers.TimmPictures,
-}
-"""The kinds of pictures by their names in info.json."""
 
 
 def has_mirror_images(settings: DataSettings) -> bool:

@@ -3,55 +3,21 @@
 import importlib
 import importlib.util
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from search.config.study import DataSettings
 from search.data.dataset import Labels
-from search.data.images import decode, must_be_sound
-from search.data.pictures import Pictures
-from search.data.preprocess import read as read_image
-from search.data.preprocess import upright
 from search.data.sources.source import Pool, Source, numbered_classes
+from search.data.timm_pictures import TimmPictures, open_split
 from search.errors import DataError
 
 # Streams can't be read by index, but a view depends on the image's index.
 _STREAMS = ("tfds", "wds", "hfids")
 _TRAINING = ("train", "training")
 _HELD_OUT = (("val", "valid", "validation", "eval", "evaluation"), ("test",))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimmPictures(Pictures):
-    """Images of a timm reader; `items` are their indices in it, [images], int64."""
-
-    parallel: ClassVar[bool] = False  # readers of archives share one file handle
-
-    @cached_property
-    def _images(self) -> Any:
-        images = open_split(**self.origin)
-        if hasattr(images, "loader"):  # torchvision's own converts every image by `convert("RGB")`
-            images.loader = partial(read_image, channels=self.channels)
-        return images
-
-    def name(self, index: int) -> str:
-        return f"image {self.items[index]} of {self.origin['name']}, {self.origin['split']}"
-
-    def open(self, index: int) -> Image.Image:
-        place = int(self.items[index])
-        if not hasattr(self._images, "reader"):  # torchvision's data sets return decoded images
-            with must_be_sound(self.name(index)):
-                return upright(self._images[place][0], self.channels)
-        # Not `self._images[place]`: for a damaged image, it silently returns the next one.
-        with must_be_sound(self.name(index)):
-            file, *_ = self._images.reader[place]
-        with file:
-            return decode(file, self.channels, name=self.name(index))
 
 
 def read(settings: DataSettings) -> Source:
@@ -79,25 +45,6 @@ def read(settings: DataSettings) -> Source:
                 f"make them the same in {name!r}"
             )
     return Source(classes=classes, training=pools[0], held_out=tuple(pools[1:]))
-
-
-def open_split(*, name: str, root: str, split: str) -> Any:
-    """Open one split as timm's data set object.
-
-    Raises:
-        DataError: timm can't open it.
-    """
-    from timm.data.dataset_factory import create_dataset  # slow to import
-
-    try:
-        return create_dataset(name=name, root=root or None, split=split, download=False)
-    except (OSError, ValueError, RuntimeError, AssertionError, LookupError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}".strip()
-        raise DataError(
-            f"timm must find the data set, but {name!r} (split {split!r}, path {root!r}) could "
-            f"not be opened ({reason[:300]}); check data.name and data.path, and, if this machine "
-            "has no network, download it elsewhere and set data.path to its folder"
-        ) from error
 
 
 def _check_readable(name: str) -> None:

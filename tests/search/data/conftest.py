@@ -54,7 +54,7 @@ def prepared(tmp_path: Path) -> Callable[..., Dataset]:
     """Prepares what the given settings say, into a cache of this test's own."""
 
     def _prepare(*, seed: int = 0, progress=lambda _: None, **settings: object) -> Dataset:
-        settings = {"image_size": 8, **settings}
+        settings = {"image_size": 8, "workers": 0, **settings}
         cache = FolderStore.of(tmp_path / "cache")
         return prepare(DataSettings(**settings), seed=seed, cache=cache, progress=progress)
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.data.decoding import decoded
 from search.data.images import decode, load_image, square
+from search.data.pictures import FilePictures
 from search.data.preprocess import ORIENTATION, upright
-from search.data.views.crops import Crop
+from search.data.views.crop import Crop
 from search.errors import DataError
 from tests.messages import naming
 
@@ -292,6 +294,21 @@ def test_a_moved_crop_sees_the_image_and_beyond_it_its_reflection():
     assert np.array_equal(far, pixels[:, [6, 7, 6, 5]])
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    ("down", "right"), [(0.2, -0.3), (-0.4, 0.4), (0.3, 0.0), (0.0, -0.3), (0.7, 0.3), (-0.6, 0.9)]
+)
+def test_edges_are_reflected_by_their_pixels(mode, down, right):
+    shape = (20, 14) if mode == "L" else (20, 14, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    crop = replace(CENTRE, down=down, right=right)
+    left, top, across, along = crop.box(14, 20)
+    wide = np.pad(pixels, [(20, 20), (14, 14), *[(0, 0)] * (len(shape) - 2)], mode="reflect")
+    expected = wide[20 + top : 20 + top + along, 14 + left : 14 + left + across]
+    found = square(Image.fromarray(pixels), 14, crop)
+    assert np.array_equal(found, expected.reshape(14, 14, -1).transpose(2, 0, 1))
+
+
 @pytest.mark.parametrize(
     "crop",
     [
@@ -304,3 +321,33 @@ def test_any_crop_of_any_image_has_its_colour(crop):
     for size in ((13, 9), (1, 50), (1, 1)):
         assert (square(Image.new("L", size, 50), 8, crop) == 50).all()
         assert (square(Image.new("RGB", size, (50, 50, 50)), 8, crop) == 50).all()
+
+
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size_where_that_suffices(tmp_path):
+    path = saved(tmp_path, Image.linear_gradient("L").resize((640, 480)), "a.jpg", quality=95)
+    sizes = {least: decode(path, 3, name="a", least=least).size for least in (480, 241, 240, 100)}
+    assert sizes == {480: (640, 480), 241: (640, 480), 240: (320, 240), 100: (160, 120)}
+
+
+def test_a_reduced_jpeg_is_turned_as_its_orientation_says(tmp_path):
+    image = Image.linear_gradient("L").resize((640, 480))
+    image.getexif()[ORIENTATION] = 6
+    path = saved(tmp_path, image, "a.jpg", exif=image.getexif())
+    assert decode(path, 3, name="a", least=240).size == (240, 320)
+
+
+def test_other_kinds_are_decoded_at_their_own_size(tmp_path):
+    path = saved(tmp_path, Image.linear_gradient("L"), "a.png")
+    assert decode(path, 3, name="a", least=10).size == (256, 256)
+
+
+def test_a_view_of_a_large_jpeg_is_nearly_that_of_the_whole_image(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    photo = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+    path = saved(tmp_path, photo, "a.jpg", quality=95)
+    pictures = FilePictures.under(tmp_path, [path.name])
+    crop = replace(CORNER, area=0.6, left=0.4)
+    whole = square(pictures.open(0), 64, crop).astype(int)
+    assert pictures.open(0, least=2 * 64).size == (320, 240)
+    assert np.abs(decoded(pictures, 0, 64, crop) - whole).mean() < 2
+    assert np.array_equal(decoded(pictures, 0, 64, None), square(pictures.open(0), 64))
