@@ -49,6 +49,7 @@ from search.records import Scalar
 from search.training.trainer import TrainingPlan, train
 from search.training.validation import Validation
 from search.tuner.effort import TrialTimer
+from search.tuner.loading_time import LoadingTime
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning
 from spaces.quantization.float32 import Float32
@@ -199,9 +200,12 @@ def expected_seconds(runs: Sequence[Run]) -> dict[str, float]:
     timers: dict[tuple[str, ...], TrialTimer] = {}
     for run in runs:
         study, dataset, _ = run.data()
-        timer = timers.setdefault(
-            run.study_keys, TrialTimer(requirements_of(study, dataset.info), dataset, ())
-        )
+        if run.study_keys not in timers:
+            loading = LoadingTime.measured(dataset, study).in_trials(study)
+            timers[run.study_keys] = TrialTimer(
+                requirements_of(study, dataset.info), dataset, (), loading
+            )
+        timer = timers[run.study_keys]
         found[run.student] = found.get(run.student, 0.0) + timer.seconds(run.recipe, [])
     return found
 

@@ -33,8 +33,8 @@ _FREE = (
 _PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
     "search.trials, max_time, sampler, stopping, branches and warm_start, data.workers, all keys "
-    "of final, all keys of run except artifacts, and space if it still contains the recipe of every "
-    "trial"
+    "of final, all keys of run except artifacts, and space if it still contains the recipe of "
+    "every trial"
 )
 
 
