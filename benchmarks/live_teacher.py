@@ -26,7 +26,7 @@ def live_teacher(study: Study, dataset: Dataset) -> nn.Module:
         allow_code=False,
         progress=lambda text: None,
     )
-    return prepare_teacher(study.teachers, room).network
+    return prepare_teacher(study.stated_teachers, room).network
 
 
 def live_targets(teacher: nn.Module, dataset: Dataset, *, clean: bool = False) -> Targets:

@@ -17,7 +17,7 @@ from search.records import TrialKind, TrialRecord
 from search.storage.leases import Heartbeat
 from search.storage.retrying_writer import RetryingWriter
 from search.storage.storage import Store
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from search.tuner.finalists import Finalist, choose_finalists, left_to_train, refit_finalist
 from search.tuner.finals import FinalTuner
 from search.tuner.view_count import count_final_views

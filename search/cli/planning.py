@@ -13,7 +13,8 @@ from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.objectives.goal import Goal
 from search.objectives.units import format_bytes, format_duration
-from search.tuner.plan import DrawnRecipe, StudyPlan
+from search.tuner.drawn_recipes import DrawnRecipe
+from search.tuner.plan import StudyPlan
 
 _MOST_REFUSALS = 10
 
@@ -38,6 +39,7 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         "loading": _loading(plan),
         "recipes": recipes,
         "students": f"{len(plan.students)}: {', '.join(plan.students)}",
+        "teacher": "\n".join(plan.teacher),
         "budget": str(study.budget),
         "fit the budget": f"{fits} of {len(plan.draws)} random recipes "
         f"({fits / len(plan.draws):.0%}); the search never trains the others",

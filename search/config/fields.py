@@ -45,18 +45,29 @@ NATURAL, SORTED = "natural", "sorted"
 
 
 def class_order(given: object) -> object:
-    """Return the order of a teacher's classes: natural, sorted, a file's path, or the names."""
+    """Return the order of a teacher's classes.
+
+    It is natural, sorted, a file's path, the names, or the output of each class.
+    """
     if isinstance(given, str):
         return given if given in (NATURAL, SORTED) else expanded(given)
     if isinstance(given, list) and given and all(isinstance(name, str) for name in given):
         return given
+    if isinstance(given, dict) and given and _are_outputs(given):
+        return given
     raise ValueError(
-        f"must be {NATURAL}, {SORTED}, a file with one class name a line, or a list of class names "
-        f"(numbers in quotes), but got {given!r}"
+        f"must be {NATURAL}, {SORTED}, a file with one class name a line, a list of class names "
+        f"(numbers in quotes), or the number of the output of each class, but got {given!r}"
     )
 
 
-ClassOrder = Annotated[str | list[str], BeforeValidator(class_order)]
+def _are_outputs(given: dict[object, object]) -> bool:
+    return all(
+        isinstance(name, str) and type(place) is int and place >= 0 for name, place in given.items()
+    )
+
+
+ClassOrder = Annotated[str | list[str] | dict[str, int], BeforeValidator(class_order)]
 
 
 def is_group_rule(rule: str) -> str:

@@ -15,6 +15,7 @@ from search.config.yaml_document import Place, YamlDocument, dotted, read_docume
 from search.errors import StudyFileError
 from search.files.paths import expanded
 from search.storage.store_url import safe_url
+from spaces.axes.student import NO_WEIGHTS, TEACHERS_WEIGHTS
 
 _MOST_BYTES = 10**6
 _OVERRIDE = re.compile(r"([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(.*)", re.DOTALL)
@@ -139,13 +140,40 @@ def _anchored(document: YamlDocument, folder: Path) -> YamlDocument:
     assert isinstance(document.values, dict)
     values: dict[str, object] = dict(document.values)
     teacher = values.get("teacher")
+    if "space" in values:
+        values["space"] = _space_with_paths(values["space"], folder)
     if "data" in values:
         values["data"] = _with_paths(values["data"], _DATA_PATHS, folder)
     if isinstance(teacher, list):
-        values["teacher"] = [_with_paths(one, _TEACHER_PATHS, folder) for one in teacher]
+        values["teacher"] = [_teacher_with_paths(one, folder) for one in teacher]
     elif teacher is not None:
-        values["teacher"] = _with_paths(teacher, _TEACHER_PATHS, folder)
+        values["teacher"] = _teacher_with_paths(teacher, folder)
     return YamlDocument(values, document.origins)
+
+
+def _space_with_paths(space: object, folder: Path) -> object:
+    """Return the space with the files of students' weights resolved from the folder."""
+    student = space.get("student") if isinstance(space, dict) else None
+    timm = student.get("timm") if isinstance(student, dict) else None
+    if not (isinstance(space, dict) and isinstance(student, dict) and isinstance(timm, dict)):
+        return space
+    if "weights" not in timm:
+        return space
+    given, no_files = timm["weights"], (NO_WEIGHTS, TEACHERS_WEIGHTS)
+    listed = given if isinstance(given, list) else [given]
+    paths = [
+        _beside(folder, one) if isinstance(one, str) and one not in no_files else one
+        for one in listed
+    ]
+    weights = paths if isinstance(given, list) else paths[0]
+    return space | {"student": student | {"timm": timm | {"weights": weights}}}
+
+
+def _teacher_with_paths(section: object, folder: Path) -> object:
+    found = _with_paths(section, _TEACHER_PATHS, folder)
+    if isinstance(found, dict) and "assistant" in found:
+        return found | {"assistant": _teacher_with_paths(found["assistant"], folder)}
+    return found
 
 
 def _with_paths(section: object, keys: Sequence[str], folder: Path) -> object:

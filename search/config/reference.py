@@ -21,7 +21,7 @@ _QUANTITIES: Mapping[Callable[..., Any], str] = {
     parse_bytes: "bytes, such as 2MB",
     parse_room: "bytes, such as 2GB, or 0",
     parse_seconds: "time, such as 2h",
-    class_order: "natural, sorted, a path, or a list of names",
+    class_order: "natural, sorted, a path, a list of names, or the output of each class",
     class_names: "a path, a list of names, or a mapping to names",
     **{limit.parse: limit.takes for limit in limits().values()},
 }
@@ -78,13 +78,19 @@ def _table(part: str, settings: Iterable[DocumentedKey]) -> str:
     return "\n".join([*head, *rows, ""])
 
 
-def _settings(section: type[BaseModel], above: str = "") -> Iterator[DocumentedKey]:
+def _settings(
+    section: type[BaseModel], above: str = "", around: tuple[type[BaseModel], ...] = ()
+) -> Iterator[DocumentedKey]:
+    around = (*around, section)
     for name, field in section.model_fields.items():
         key = f"{above}{name}"
         leaves = [*_leaves(field.annotation), *field.metadata]
-        yield DocumentedKey(key, _takes(leaves), _default(field, leaves), field.description or "")
-        if below := _section(leaves):
-            yield from _settings(below, f"{key}.")
+        below = _section(leaves)
+        # A section within one of the same kind has the same keys.
+        takes = "the keys of a teacher" if below in around else _takes(leaves)
+        yield DocumentedKey(key, takes, _default(field, leaves), field.description or "")
+        if below and below not in around:
+            yield from _settings(below, f"{key}.", around)
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
@@ -124,8 +130,10 @@ def _takes(leaves: Sequence[Any]) -> str:
             )
     if _section(leaves):
         return "the keys below, or a list of them" if list in leaves else "the keys below"
-    if any(get_origin(leaf) is dict for leaf in leaves):
+    if dict[str, Any] in leaves:
         return "methods by axis; `retort methods` lists them"
+    if any(get_origin(leaf) is dict for leaf in leaves):
+        return "a method with its parameters"
     kind = next((text for one, text in _KINDS if one in leaves), "text")
     values = f"{kind}{_bounds(leaves)}"
     return f"list; each: {values}" if list in leaves else values

@@ -23,6 +23,7 @@ from search.config.fields import (
 from search.config.final_settings import FinalSettings
 from search.config.table_settings import ClassNames, TableColumns, check_table
 from search.config.target_settings import TargetSettings
+from search.config.teacher_members import TeacherMember, teaching_members
 from search.config.teacher_settings import TeacherSettings
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
@@ -330,9 +331,19 @@ class Study(Section):
         return self
 
     @property
-    def teachers(self) -> tuple[TeacherSettings, ...]:
-        """The teachers; several make an ensemble."""
+    def stated_teachers(self) -> tuple[TeacherSettings, ...]:
+        """The teachers as the file states them; several make an ensemble."""
         return tuple(self.teacher) if isinstance(self.teacher, list) else (self.teacher,)
+
+    @property
+    def teacher_members(self) -> tuple[TeacherMember, ...]:
+        """The networks that teach the students: copies, generations and assistants written out."""
+        return teaching_members(self.stated_teachers)
+
+    @property
+    def teachers(self) -> tuple[TeacherSettings, ...]:
+        """The settings of each network that teaches the students; several make an ensemble."""
+        return tuple(member.settings for member in self.teacher_members)
 
     @property
     def goal(self) -> Goal:

@@ -5,16 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from search.config.fields import AnyPath, ClassOrder, Factory, Section
-
-
-class TeacherTraining(Section):
-    """The training of the teacher here, on this data."""
-
-    epochs: int = Field(20, ge=1, description="the most passes over the training images")
-    learning_rate: float = Field(3e-3, gt=0, description="the highest learning rate, after warm-up")
-    batch_size: int = Field(128, ge=1, description="images in a batch")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay, as in AdamW")
-    patience: int = Field(5, ge=1, description="stop after this many epochs without improvement")
+from search.config.teacher_training import Schedule, TeacherTraining
 
 
 class TeacherSettings(Section):
@@ -40,22 +31,36 @@ class TeacherSettings(Section):
     train: TeacherTraining | None = Field(
         None, description="train the teacher on these data, starting from its weights if it has any"
     )
+    copies: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="train the teacher so many times with other seeds, as an ensemble",
+    )
+    assistant: "TeacherSettings | None" = Field(
+        None,
+        description="a smaller teacher with train, which learns from this one by distillation and "
+        "then teaches the students in its place",
+    )
     classes: ClassOrder | None = Field(
         None,
         description="the class of each output of a teacher that was trained elsewhere: natural "
-        "(as timm orders folders), sorted (as torchvision does), a list of names, or a file with "
-        "one name a line, relative to the study file's folder; null: as the weights' own "
-        "configuration states, or else the data's order",
+        "(as timm orders folders), sorted (as torchvision does), a list of names, a file with "
+        "one name a line, relative to the study file's folder, or the number of the output of each "
+        "class, such as {tench: 0, church: 497}; null: as the weights' own configuration states, "
+        "or else the data's order",
     )
     image_size: int | None = Field(
         None,
         ge=8,
         le=1024,
         description="height and width of the teacher's input, in pixels; null: as timm's weights "
-        "need, or else data.image_size",
+        "need, or data.image_size for a teacher that is trained here or has other weights",
     )
     mean: list[float] | None = Field(
-        None, description="mean that normalises the teacher's input, per channel"
+        None,
+        description="mean that normalises the teacher's input, per channel; null: that of timm's "
+        "weights, or else the data's",
     )
     std: list[Annotated[float, Field(gt=0)]] | None = Field(
         None, description="standard deviation that belongs to mean, per channel"
@@ -101,9 +106,33 @@ class TeacherSettings(Section):
             raise ValueError(
                 "an exported teacher is used unchanged: leave out train, image_size, mean and std"
             )
-        if self.train and (self.mean or self.image_size or self.classes):
+        return self
+
+    @model_validator(mode="after")
+    def _trains_what_it_needs(self) -> Self:
+        if self.train is None and self.copies > 1:
             raise ValueError(
-                "a teacher that is trained here takes the data's images and classes: leave out "
-                "image_size, mean, std and classes"
+                "copies differ by the seed of their training, so they need train: set train: {}, "
+                "or leave copies out"
+            )
+        if self.train and self.classes and self.model and not self.has_weights:
+            raise ValueError(
+                "classes names the outputs of given weights, but a model that is trained from "
+                "random weights has the data's classes: leave classes out"
+            )
+        if self.assistant and self.assistant.train is None:
+            raise ValueError(
+                "an assistant learns from the teacher here, so it needs train: set "
+                "assistant.train: {}"
             )
         return self
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether timm's weights or a checkpoint are given."""
+        return bool(self.pretrained or self.checkpoint)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The schedule of the training; None without a training."""
+        return self.train.schedule(from_weights=self.has_weights) if self.train else None

@@ -68,7 +68,7 @@ class Feasibility:
 
     def verdict(self, recipe: Recipe) -> CostVerdict | None:
         """Decide without measuring whether the recipe may be trained; None if undecided."""
-        if reason := recipe.conflict():
+        if reason := recipe.conflict() or self._requirements.conflict(recipe.student):
             return CostVerdict(admitted=False, cost=None, reason=reason, basis=Basis.CONFLICT)
         shape = shape_of(recipe)
         return self._known(recipe, shape) or self._inferred(recipe, shape)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from search.config.resources import parallel_trials, preparing_device
 from search.config.study import Study
+from search.config.teacher_members import all_settings
 from search.errors import BadInput, TeacherError
 from search.files.filestore import FolderStore
 from search.targets.agent_client import describe_agent
@@ -43,7 +44,7 @@ def check_study(study: Study) -> None:
     _check_space(study)
     _check_final_epochs(study)
     _check_weights(study)
-    for teacher in study.teachers:
+    for teacher in all_settings(study.stated_teachers):
         for key, path in (
             ("checkpoint", teacher.checkpoint),
             ("exported", teacher.exported),
@@ -71,7 +72,9 @@ def _check_space(study: Study) -> None:
     from search.cost_model.refusals import contradictions
 
     wrong = _unknown("space.student.timm.model", student_models(study))
-    wrong += _unknown("teacher.model", [t.model for t in study.teachers if t.model])
+    wrong += _unknown(
+        "teacher.model", [t.model for t in all_settings(study.stated_teachers) if t.model]
+    )
     wrong += _unserved(study)
     if wrong:
         raise BadInput("\n".join(wrong))
@@ -111,7 +114,7 @@ def _check_weights(study: Study) -> None:
     Raises:
         BadInput: has a line for each model whose weights are missing.
     """
-    models = [teacher.model for teacher in study.teachers if teacher.pretrained]
+    models = [one.model for one in all_settings(study.stated_teachers) if one.pretrained]
     opened = study.search_space().distributions().get("student.timm.pretrained")
     if study.run.ray == "local" and opened is not None and opened.contains(True):
         models += student_models(study)

@@ -8,7 +8,7 @@ from search.pipeline.refit import REFIT_DATA, refit_dataset
 from search.pipeline.setup import with_logits
 from search.pipeline.study_context import StudyContextSpec
 from search.progress import Callback, Step
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 
 
 def final_context(

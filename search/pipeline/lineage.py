@@ -19,6 +19,7 @@ from search.versions import (
 )
 from spaces import counting
 from spaces.axes.distillation import Needs
+from spaces.axes.student import Student
 from spaces.pruning.structured import channels
 from spaces.quantization.ptq.int8 import largest_int8_weight
 from spaces.recipe import Recipe
@@ -40,6 +41,7 @@ class Lineage:
         views: the augmented views of the images that students see.
         teacher: digest of the teacher.
         device: the device on which students are trained.
+        weights: the digest of each pair of given weights and timm model.
         metric: the name of the metric that scores the stage. The score decides whether a further
             part of a recovery training is kept.
     """
@@ -49,6 +51,7 @@ class Lineage:
     teacher: str
     device: str
     metric: str
+    weights: tuple[tuple[str, str, str], ...] = ()
 
     def training_key(self, recipe: Recipe, seed: int) -> str:
         """Return the key of the recipe's student after its training."""
@@ -77,6 +80,13 @@ class Lineage:
         params = {
             key: value for key, value in recipe.to_params().items() if key.partition(".")[0] in axes
         }
+        del inputs["weights"]
+        if recipe.student.given_weights is not None:
+            # Their digest, not their path: the file may move, or change.
+            inputs["weights"] = self._weights_digest(recipe.student)
+            params = {
+                key: value for key, value in params.items() if value != recipe.student.given_weights
+            }
         versions = Versions(
             libraries=TRAINING_LIBRARIES if axes == _TRAINED else PRUNING_LIBRARIES,
             methods={axis: one for axis, one in recipe.versions().items() if axis in axes},
@@ -96,6 +106,10 @@ class Lineage:
         if "quantization" in axes:
             shares.append(recipe.quantization.tuning_share)
         return self.views.key(math.ceil(recipe.training.epochs * max(shares)))
+
+    def _weights_digest(self, student: Student) -> str | None:
+        pairs = {(weights, model): digest for weights, model, digest in self.weights}
+        return pairs.get((str(student.given_weights), str(student.timm_model)))
 
 
 def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions:

@@ -26,6 +26,7 @@ from search.files.filestore import FolderStore
 from search.objectives.counting import count_cost
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, needs_of
+from search.pipeline.given_weights import GivenWeights, fitting_weights, prepare_weights
 from search.pipeline.lineage import Lineage
 from search.pipeline.study_context import StudyContextSpec
 from search.pipeline.view_numbers import repetition_warning, stated_views
@@ -38,9 +39,10 @@ from search.targets.registry import runtime
 from search.targets.this_machine import load_here
 from search.targets.timing import time_cost
 from search.teachers.logits_cache import soft_targets
+from search.teachers.prepared import Teacher
 from search.teachers.saved_teacher import check_members_features, save_teacher
 from search.teachers.setting import TeacherContext
-from search.teachers.teacher import Teacher, prepare_teacher
+from search.teachers.teacher import prepare_teacher
 from spaces.axes.distillation import Needs
 from spaces.processor import multiplies_int8_exactly
 from spaces.pruning.none import NoPruning
@@ -87,11 +89,12 @@ def prepare_context(
     _note_data(dataset, study, callback)
     step("preparing the teacher")
     context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
-    teacher = prepare_teacher(study.teachers, context)
+    teacher = prepare_teacher(study.stated_teachers, context)
     views = views_of(study, dataset, count_views(study, teacher, dataset))
     if warning := repetition_warning(study, views.count):
         callback.note(f"warning: {warning}")
     spec = _spec(study, dataset, teacher, views, claim=claim, allow_code=allow_code)
+    spec = _with_weights(spec, prepare_weights(study, teacher, context))
     spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
     step("measuring the teacher")
     record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
@@ -111,7 +114,7 @@ def with_logits(
     step("preparing the teacher")
     prepared = spec.open_prepared()
     context = _teacher_context(study, prepared, here, callback, allow_code=allow_code, step=step)
-    teacher = prepare_teacher(study.teachers, context)
+    teacher = prepare_teacher(study.stated_teachers, context)
     views = replace(spec.views, count=count_views(teacher))
     progress, cache = callback.log, spec.cache
     targets = soft_targets(teacher, dataset, views, cache=cache, progress=progress, step=step)
@@ -185,6 +188,11 @@ def _spec(
     )
 
 
+def _with_weights(spec: StudyContextSpec, given: tuple[GivenWeights, ...]) -> StudyContextSpec:
+    digests = tuple((one.weights, one.model, one.digest) for one in given)
+    return replace(spec, weights=given, lineage=replace(spec.lineage, weights=digests))
+
+
 def _with_teacher_outputs(
     spec: StudyContextSpec,
     study: Study,
@@ -244,6 +252,9 @@ def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
         budget=study.budget,
         target=study.budget.target,
         metadata_bytes=metadata_bytes(info, study.budget.target.runtime),
+        mean=info.mean,
+        std=info.std,
+        weights=fitting_weights(study, info),
     )
 
 

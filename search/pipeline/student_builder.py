@@ -58,16 +58,23 @@ class StudentBuilder:
     seed: int
 
     def train(self, recipe: Recipe, recorder: TrialRecorder) -> Building:
-        """Train the recipe's student, or read the trained student from the cache."""
+        """Train the recipe's student, or read the trained student from the cache.
+
+        A student that starts with the teacher's weights is only measured.
+        """
         key = self.context.lineage.training_key(recipe, self.seed)
         if stage := self.context.stages.read(key):
             return (yield from self._reuse(stage, recipe, recorder))
         before = recorder.branch()
         torch.manual_seed(self.seed)
-        network = self.context.requirements.build(recipe.student)
-        plan = self._plan(TRAINING, recipe, epochs=recipe.training.epochs)
-        yield from self._train(network, plan, recorder, key=key)
-        recorder.end_stage(TRAINING, network, score=recorder.epochs[-1].score)
+        student = recipe.student
+        network = self.context.requirements.build(student, weights=self.context.weights(student))
+        if student.starts_trained:
+            recorder.end_stage(TRAINING, network)
+        else:
+            plan = self._plan(TRAINING, recipe, epochs=recipe.training.epochs)
+            yield from self._train(network, plan, recorder, key=key)
+            recorder.end_stage(TRAINING, network, score=recorder.epochs[-1].score)
         self.context.stages.write(key, recorder.since(before, network, cuts=()))
         return BuiltStudent(network, ())
 

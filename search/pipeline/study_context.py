@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from search.config.student_spec import StudentRequirements
 from search.data.dataset import Dataset
@@ -18,6 +18,7 @@ from search.evaluation.predictions_file import PREDICTIONS, TEACHER, read_predic
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
 from search.objectives.metrics import metric_of
+from search.pipeline.given_weights import GivenWeights, read_weights
 from search.pipeline.refit import refit_dataset
 from search.pipeline.stage_cache import StageCache
 from search.records import Scalar
@@ -26,6 +27,7 @@ from search.teachers.logits_cache import open_soft_targets
 from search.teachers.saved_teacher import open_teachers
 from search.training.trainer import Targets
 from search.training.validation import Validation
+from spaces.axes.student import Student
 
 if TYPE_CHECKING:
     from search.pipeline.lineage import Lineage  # it imports modules that import this one
@@ -52,6 +54,7 @@ class StudyContext:
         stages: the cache of computed stages.
         is_refit: whether the training images include the validation images, so that no quality on
             these is recorded.
+        weights: returns the given weights of a student; None if it has none.
     """
 
     requirements: StudentRequirements
@@ -67,6 +70,7 @@ class StudyContext:
     lineage: Lineage
     stages: StageCache
     is_refit: bool = False
+    weights: Callable[[Student], Mapping[str, Tensor] | None] = lambda student: None
 
     @property
     def validation(self) -> Validation:
@@ -97,6 +101,7 @@ class StudyContextSpec:
             study needs them.
         workers: the number of processes that decode images for a trial; 0: the trial's own process.
         is_refit: whether the training images include the validation images.
+        weights: the weights with which students start, besides random and timm's ones.
     """
 
     study: str
@@ -115,6 +120,7 @@ class StudyContextSpec:
     teachers: str | None = None
     workers: int = 0
     is_refit: bool = False
+    weights: tuple[GivenWeights, ...] = ()
 
     @property
     def artifacts(self) -> FolderStore:
@@ -168,7 +174,15 @@ def open_context(spec: StudyContextSpec) -> StudyContext:
         lineage=spec.lineage,
         stages=spec.stage_cache(),
         is_refit=spec.is_refit,
+        weights=partial(_weights, spec),
     )
+
+
+def _weights(spec: StudyContextSpec, student: Student) -> Mapping[str, Tensor] | None:
+    for given in spec.weights:
+        if given.belongs_to(student):
+            return read_weights(spec.cache.fetched(given.folder))
+    return None
 
 
 def _teachers(spec: StudyContextSpec) -> tuple[nn.Module, ...]:

@@ -121,7 +121,7 @@ def _refusal(
     recipe: Recipe, requirements: StudentRequirements, predicted_cost: Cost | None = None
 ) -> Outcome | None:
     """Return an outcome INFEASIBLE; None if the recipe is valid and within the budget."""
-    if reason := recipe.conflict():
+    if reason := recipe.conflict() or requirements.conflict(recipe.student):
         return Outcome(state=TrialState.INFEASIBLE, reason=reason)
     try:
         cost = predicted_cost or least_cost(dry_run(recipe, requirements), recipe)

@@ -62,6 +62,17 @@ class AdaptedTeacher(nn.Module):
         """Return the network's feature maps of the students' images, as timm's networks do."""
         return intermediates(self.network, self._adapted(images), indices)
 
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of the parameters that timm's optimizers must not decay."""
+        named: set[str] = getattr(self.network, "no_weight_decay", set)()
+        return {f"network.{name}" for name in named}
+
+    def statistics(self, info: DataInfo) -> tuple[list[float], list[float]]:
+        """Return the mean and the standard deviation by which the network's input is normalised."""
+        std = np.array(info.std) / self.scale.cpu().double().flatten().numpy()
+        mean = np.array(info.mean) - self.offset.cpu().double().flatten().numpy() * std
+        return mean.tolist(), std.tolist()
+
     def _adapted(self, images: Tensor) -> Tensor:
         if images.shape[2:] != self.size:
             # [image_size, given_size] × [given_size, given_size] × [given_size, image_size]

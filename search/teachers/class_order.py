@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
 from search.config.fields import NATURAL, SORTED
@@ -45,8 +46,15 @@ def known_orders(classes: Names, class_ids: Names) -> Mapping[str, Names]:
     return {name: tuple(shown[one] for one in order) for name, order in orders.items()}
 
 
-def stated_names(settings: TeacherSettings, info: DataInfo) -> Names | None:
+def stated_names(
+    settings: TeacherSettings, info: DataInfo, *, outputs: int | None = None
+) -> Names | None:
     """Return the class of each output that the key `classes` states; None without this key.
+
+    Args:
+        settings: the teacher's settings.
+        info: the description of the data.
+        outputs: the number of the network's outputs; None if it is unknown.
 
     Raises:
         TeacherError: a class of the data is missing, a name occurs twice, or the file of the names
@@ -56,8 +64,12 @@ def stated_names(settings: TeacherSettings, info: DataInfo) -> Names | None:
         return None
     if settings.classes in (NATURAL, SORTED):
         return known_orders(info.classes, info.class_ids)[settings.classes]
-    file = classes_file(settings)
-    names = _spelled(_read(file) if file else tuple(settings.classes), info)
+    if isinstance(settings.classes, dict):
+        given = _by_output(settings.classes, outputs)
+    else:
+        file = classes_file(settings)
+        given = _read(file) if file else tuple(settings.classes)
+    names = _spelled(given, info)
     if fault := _fault(names, info):
         raise TeacherError(
             f"teacher.classes must name the class of each output of the teacher, and every class "
@@ -86,7 +98,7 @@ def names_of_weights(
     Returns:
         The names; None if there are none, or if they are not names of the data's classes.
     """
-    for found in _own_names(settings, network):
+    for found in _own_names(settings, network) or (_names_of_imagenet(outputs),):
         names = _spelled(found, info)
         if not _fault(names, info) and outputs in (None, len(names)):
             return names
@@ -112,6 +124,26 @@ def _natural_key(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if odd % 2 else (0, part) for odd, part in enumerate(parts)]
 
 
+def _by_output(places: Mapping[str, int], outputs: int | None) -> Names:
+    """Return a name for each output; those that belong to no class of the data have made-up names.
+
+    Raises:
+        TeacherError: two classes have the same output, or there is no such output.
+    """
+    most = max(places.values())
+    if len(set(places.values())) < len(places):
+        raise TeacherError(
+            f"teacher.classes must give each class an output of its own, but got {dict(places)}"
+        )
+    if outputs is not None and most >= outputs:
+        raise TeacherError(
+            f"teacher.classes must give the outputs of the classes from 0 to {outputs - 1}, but "
+            f"names the output {most}"
+        )
+    names = {place: name for name, place in places.items()}
+    return tuple(names.get(place, f"output {place}") for place in range(outputs or most + 1))
+
+
 def _read(file: Path) -> Names:
     try:
         lines = read_limited(file, _MOST_BYTES).decode("utf-8-sig").splitlines()
@@ -135,6 +167,19 @@ def _own_names(settings: TeacherSettings, network: nn.Module) -> tuple[Names, ..
         # timm writes it beside the weights of a folder that it saves for the hub.
         names = _names_in(settings.checkpoint.with_name("config.json"))
     return (names,) if names else ()
+
+
+def _names_of_imagenet(outputs: int | None) -> Names:
+    """Return the WordNet identifiers of ImageNet's classes, if there are as many outputs.
+
+    Only data whose folders have these names, such as n01440764, use them: no others contain every
+    class of the data.
+    """
+    subset = infer_imagenet_subset({"num_classes": outputs})
+    if subset is None:
+        return ()
+    names: list[str] = ImageNetInfo(subset).label_names()  # type: ignore[no-untyped-call]
+    return tuple(names)
 
 
 def _names_in(config: Path) -> Names | None:

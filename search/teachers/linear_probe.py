@@ -14,6 +14,9 @@ from search.errors import TeacherError
 from search.teachers.adapters import AdaptedTeacher, OrderedTeacher
 from search.teachers.setting import TeacherContext
 
+# Bump it when the same images lead to another classifier.
+VERSION = 1
+
 _MAX_IMAGES = 20_000
 _BATCH = 256
 _DECAY = 1e-3
@@ -44,6 +47,8 @@ def with_classes(network: nn.Module, classes: int) -> nn.Module:
     classifier, name = _classifier(network), classifier_name(network)
     if classifier is not None and name and classifier.out_features != classes:
         network.set_submodule(name, nn.Linear(classifier.in_features, classes))
+    elif classifier is None and getattr(network, "num_classes", classes) != classes:
+        network.reset_classifier(classes)  # type: ignore[operator]  # timm's, such as a convolution
     return network
 
 

@@ -22,7 +22,7 @@ from search.progress import Step, no_step
 from search.teachers import adapters
 from search.teachers.adapters import own_size
 from search.teachers.logits_file import ViewLogits
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from search.versions import TRAINING_LIBRARIES, Versions, image_stages
 
 _BATCH = 256

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -17,12 +18,12 @@ from search.errors import TeacherError
 from search.evaluation.artifact import load_network, write_weights
 from search.files.atomic import damaged_files
 from search.files.filestore import FolderStore
-from search.teachers.adapters import OrderedTeacher, adapt
+from search.teachers.adapters import AdaptedTeacher, OrderedTeacher, adapt
 from search.teachers.class_order import in_data_order, stated_names
 from search.teachers.factory import factory_digest, from_factory
 from search.teachers.linear_probe import with_classes
+from search.teachers.prepared import Teacher
 from search.teachers.sources import preprocessing, timm_network
-from search.teachers.teacher import Teacher
 from spaces.features import features_of
 
 _DESCRIPTION = "teacher.json"
@@ -37,7 +38,7 @@ def save_teacher(
             "digest": teacher.digest,
             "data": info.to_json(),
             "members": [
-                _with_names(settings, network).model_dump(mode="json")
+                _as_saved(settings, network, info).model_dump(mode="json")
                 for settings, network in zip(members, teacher.members, strict=True)
             ],
             "code": [factory_digest(settings.factory) for settings in members],
@@ -110,16 +111,15 @@ def architecture(
     Raises:
         TeacherError: the network can't be built, or a factory's code is not allowed to run.
     """
-    names = stated_names(settings, info) or info.classes
+    # A teacher that is trained here has the data's classes, whatever its weights had.
+    names = (None if settings.train else stated_names(settings, info)) or info.classes
     if settings.exported:
         network = load_network(settings.exported)
     elif settings.factory:
         network = from_factory(settings.factory, info, allow_code=allow_code)
     else:
         network = timm_network(settings, info, classes=len(names), blank=True)
-    if settings.train:
-        return network
-    if fit_classes:
+    if fit_classes or settings.train:
         network = with_classes(network, len(names))
     network = adapt(network, info, *preprocessing(settings, network, info))
     return in_data_order(network, names, info)
@@ -137,10 +137,15 @@ def check_features(network: nn.Module, info: DataInfo, *, device: str = "cpu") -
         ) from error
 
 
-def _with_names(settings: TeacherSettings, network: nn.Module) -> TeacherSettings:
-    """Return the settings with the class of each output: a file or a folder states it only here."""
+def _as_saved(settings: TeacherSettings, network: nn.Module, info: DataInfo) -> TeacherSettings:
+    """Return the settings with what only files state: the class of each output, mean and std."""
     names = list(network.names) if isinstance(network, OrderedTeacher) else None
-    return settings.model_copy(update={"classes": names})
+    found: dict[str, Any] = {"classes": names, "copies": 1, "assistant": None}
+    inner = network.network if isinstance(network, OrderedTeacher) else network
+    if settings.checkpoint and isinstance(inner, AdaptedTeacher):
+        mean, std = inner.statistics(info)
+        found |= {"mean": mean, "std": std}
+    return settings.model_copy(update=found)
 
 
 def _check_code(settings: TeacherSettings, digest: str) -> None:

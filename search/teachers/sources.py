@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import timm
 from safetensors import SafetensorError
@@ -15,8 +16,8 @@ from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
 from search.evaluation.artifact import read_provenance
-from search.files.reading import check_archive
-from search.teachers.linear_probe import classifier_name, with_classes
+from search.files.reading import DamagedFile, check_archive, read_json
+from search.teachers.linear_probe import outputs_of
 from search.training.checkpoint import UNLOADABLE
 from spaces.students.timm_model import Timm
 
@@ -32,10 +33,13 @@ WEIGHTS_ADVICE = (
 
 
 def from_timm(settings: TeacherSettings, info: DataInfo) -> nn.Module:
-    network = timm_network(settings, info, classes=_classes(settings, info))
+    """Return the teacher's network with its given weights, and with the classes of these.
+
+    A teacher that has no weights has random ones, and the data's classes.
+    """
     if settings.checkpoint:
-        _load_checkpoint(network, settings.checkpoint, strict=settings.train is None)
-    return network
+        return _from_checkpoint(settings, settings.checkpoint, info)
+    return timm_network(settings, info, classes=_classes(settings, info))
 
 
 def timm_network(
@@ -43,12 +47,10 @@ def timm_network(
 ) -> nn.Module:
     """Build the teacher's network before any checkpoint; `blank` also omits pretrained weights."""
     assert settings.model is not None
+    size = _image_size(settings, info)
     try:
         return Timm(model=settings.model, pretrained=settings.pretrained).build(
-            classes=classes,
-            channels=info.channels,
-            image_size=_image_size(settings, info),
-            blank=blank,
+            classes=classes, channels=info.channels, image_size=size, blank=blank
         )
     except OSError as error:
         raise TeacherError(
@@ -59,11 +61,9 @@ def timm_network(
 
 
 def _classes(settings: TeacherSettings, info: DataInfo) -> int:
-    """Return the number of outputs to build; untrained use of pretrained weights fixes it."""
-    if settings.pretrained and not settings.train:
-        cfg = timm.get_pretrained_cfg(settings.model or "")
-        return cfg.num_classes if cfg else len(info.classes)
-    return len(info.classes)
+    """Return the number of outputs to build: that of pretrained weights, or of the data."""
+    cfg = timm.get_pretrained_cfg(settings.model or "") if settings.pretrained else None
+    return cfg.num_classes if cfg else len(info.classes)
 
 
 def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
@@ -73,19 +73,20 @@ def _image_size(settings: TeacherSettings, info: DataInfo) -> int:
     return settings.image_size or info.image_size
 
 
-def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
-    """Load the checkpoint's weights; unless `strict`, skip tensors whose shapes differ."""
+def _from_checkpoint(settings: TeacherSettings, path: Path, info: DataInfo) -> nn.Module:
+    """Return the network with all of the checkpoint's weights, and with its number of classes."""
     try:
         check_archive(path)
-        weights = _without_prefix(load_state_dict(str(path), weights_only=True), network)
-        if strict:
-            _set_outputs(network, weights)
-        else:
-            shapes = {key: value.shape for key, value in network.state_dict().items()}
-            weights = {key: w for key, w in weights.items() if shapes.get(key) == w.shape}
-            if not weights:
-                raise ValueError("no tensor has the name and the shape of a tensor of the teacher")
-        network.load_state_dict(weights, strict=strict)
+        loaded = load_state_dict(str(path), weights_only=True)
+        network = timm_network(settings, info, classes=len(info.classes), blank=True)
+        weights = _without_prefix(loaded, network)
+        _check_names(weights, network)
+        return Timm(model=settings.model or "").build_from(
+            weights,
+            classes=_outputs_in(weights, network),
+            channels=info.channels,
+            image_size=_image_size(settings, info),
+        )
     except FileNotFoundError:
         raise TeacherError(
             f"teacher.checkpoint must be a file, but {path} does not exist"
@@ -102,6 +103,20 @@ def _load_checkpoint(network: nn.Module, path: Path, *, strict: bool) -> None:
         raise TeacherError(
             f"{path} must contain weights of the teacher's network, but can't be loaded: {reason}"
         ) from error
+
+
+def _check_names(weights: Mapping[str, Tensor], network: nn.Module) -> None:
+    """Raise ValueError unless the weights have a tensor of the network."""
+    if not weights.keys() & network.state_dict().keys():
+        raise ValueError("no tensor has the name of a tensor of the teacher's network")
+
+
+def _outputs_in(weights: Mapping[str, Tensor], network: nn.Module) -> int:
+    """Return the number of classes of the weights; 0 if they have no classifier."""
+    name = network.pretrained_cfg.get("classifier")  # type: ignore[union-attr, operator]
+    name = name[0] if isinstance(name, tuple | list) else name
+    weight = weights.get(f"{name}.weight")
+    return 0 if weight is None else len(weight)
 
 
 def _without_prefix(weights: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
@@ -134,22 +149,23 @@ def _prefix_ends(name: str) -> Iterator[int]:
         yield end
 
 
-def _set_outputs(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Set the network's number of outputs to that of the weights; it is checked later."""
-    weight = weights.get(f"{classifier_name(network)}.weight")
-    if weight is not None and weight.ndim == 2:
-        with_classes(network, len(weight))
-
-
 def preprocessing(
     settings: TeacherSettings, network: nn.Module, info: DataInfo
 ) -> tuple[int, tuple[Sequence[float], Sequence[float]]]:
-    """Return the image size and the (mean, std) that a teacher without further training expects."""
+    """Return the image size and the (mean, std) that a teacher expects.
+
+    Args:
+        settings: the teacher's settings.
+        network: its network, still with the classes of its weights.
+        info: the description of the data.
+    """
     if settings.exported:
         data = read_provenance(settings.exported).data
         return data.image_size, (data.mean, data.std)
-    known = getattr(network, "pretrained_cfg", None) if settings.pretrained else None
-    size = settings.image_size or (known["input_size"][-1] if known else info.image_size)
+    known = _configuration(settings, network, info)
+    size = settings.image_size or info.image_size
+    if known and settings.pretrained and not (settings.train or settings.image_size):
+        size = int(known["input_size"][-1])
     if settings.mean and settings.std:
         return size, (settings.mean, settings.std)
     if known and info.channels == len(known["mean"]):
@@ -159,3 +175,39 @@ def preprocessing(
         # ones.
         return size, ([fmean(known["mean"])], [fmean(known["std"])])
     return size, (info.mean, info.std)
+
+
+def _configuration(
+    settings: TeacherSettings, network: nn.Module, info: DataInfo
+) -> Mapping[str, Any] | None:
+    """Return timm's configuration of the weights; None if it is unknown.
+
+    A checkpoint may have one in a `config.json` beside it. Without one, a checkpoint with as many
+    classes as timm's own weights, and with other classes than the data, is a copy of these.
+    """
+    known: Mapping[str, Any] | None = getattr(network, "pretrained_cfg", None)
+    if settings.pretrained:
+        return known
+    if settings.checkpoint:
+        if beside := _configuration_beside(settings.checkpoint):
+            return beside
+        cfg = timm.get_pretrained_cfg(settings.model or "")
+        outputs = outputs_of(network)
+        if cfg is not None and outputs == cfg.num_classes != len(info.classes):
+            return known
+    return None
+
+
+def _configuration_beside(checkpoint: Path) -> Mapping[str, Any] | None:
+    """Return the configuration that timm writes beside the weights of a folder for the hub."""
+    try:
+        found = read_json(checkpoint.with_name("config.json"))
+    except (OSError, DamagedFile):
+        return None
+    inner = found.get("pretrained_cfg") if isinstance(found, dict) else None
+    if not isinstance(inner, dict):
+        return None
+    numbers = [inner.get(key) for key in ("mean", "std")]
+    lists = [one for one in numbers if isinstance(one, list) and one]
+    are_numbers = all(isinstance(value, int | float) for one in lists for value in one)
+    return inner if len(lists) == 2 and are_numbers else None

@@ -1,8 +1,7 @@
 """A student in distillation: the student, the projectors that are trained with it, its teachers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -71,18 +70,6 @@ class Distiller(nn.Module):
         """Return the names of the parameters that timm's optimizers must not decay."""
         named: set[str] = getattr(self.student, "no_weight_decay", set)()
         return {f"student.{name}" for name in named}
-
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:  # noqa: FBT001, FBT002
-        """Return the number of the layer of each parameter, as timm's optimizers ask for it.
-
-        The projectors belong to the last layer. A student that does not divide its parameters into
-        layers, as timm's do, is one layer.
-        """
-        layers: dict[str, int] = {}
-        if matcher := getattr(self.student, "group_matcher", None):
-            layers = group_parameters(self.student, matcher(coarse=coarse), reverse=True)
-        last = max(layers.values(), default=0)
-        return lambda name: layers.get(name.removeprefix("student."), last)
 
     def _pair_features(self, distillation: FeatureDistillation, example: Tensor) -> None:
         if not self._teachers:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from search.data.dataset import Batch, Dataset, normalize
 from search.data.joined import for_learning
@@ -56,6 +57,8 @@ class TrainingPlan:
         constraint: is called after each step to restore a constraint on the weights; None: none.
         label_loss: the loss on the labels; None: as the training method chooses it, with weights
             from the sizes of the classes.
+        freeze_statistics: whether batch normalisations use their present mean and variance, and do
+            not change them.
     """
 
     stage: str
@@ -72,6 +75,7 @@ class TrainingPlan:
     penalty: Callable[[], Tensor] | None = None
     constraint: Callable[[], None] | None = None
     label_loss: LabelLoss | None = None
+    freeze_statistics: bool = False
 
 
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
@@ -251,6 +255,8 @@ def _epoch(
     """Train for one epoch; return the mean loss, in nats."""
     distiller, fit = run.distiller, run.fit
     distiller.train()
+    if plan.freeze_statistics:
+        _freeze_statistics(distiller)
     view = plan.views.in_epoch(epoch)
     # Batch normalisation fails with a batch of one image, so the last, smaller batch is dropped.
     # The next epoch drops other images, because it has another order.
@@ -287,6 +293,13 @@ def _epoch(
             "training.standard.learning_rate",
         )
     return mean
+
+
+def _freeze_statistics(network: nn.Module) -> None:
+    """Set batch normalisations to evaluation mode; their scales and biases are still trained."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def _is_finite(network: nn.Module) -> bool:

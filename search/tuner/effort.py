@@ -12,7 +12,7 @@ from torch import nn
 from search.config.resources import parallel_trials
 from search.config.student_spec import StudentRequirements
 from search.config.study import Study
-from search.config.teacher_settings import TeacherSettings
+from search.config.teacher_members import TeacherMember
 from search.data.dataset import Dataset
 from search.data.joined import for_learning
 from search.objectives.limits import PARAMETERS, SIZE
@@ -78,30 +78,38 @@ class TrialTimer:
 
 
 def teacher_seconds(
-    settings: TeacherSettings,
-    network: nn.Module,
+    study: Study,
+    members: Sequence[tuple[TeacherMember, nn.Module]],
     requirements: StudentRequirements,
     dataset: Dataset,
     loading: LoadingTime,
 ) -> tuple[float, float]:
-    """Predict the seconds to train the teacher, and to answer for one view of all images.
+    """Predict the seconds to train the teachers, and to answer for one view of all images.
 
     Args:
-        settings: the teacher's settings; without `train`, the training takes no time.
-        network: the teacher's network, on the CPU.
+        study: the study, with its methods.
+        members: the teachers, and those from which they learn, with their networks on the CPU.
         requirements: the shape of the images, and their classes.
         dataset: the images.
         loading: the time to load an image before the first trial.
     """
-    batch_size = settings.train.batch_size if settings.train else 64
-    distiller = Distiller(network, Labels(), (), requirements.example())
-    step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
-    steps = len(dataset.training) / batch_size
+    labelled = len(dataset.training)
     images = len(for_learning(dataset, by_labels=False).training)
-    epochs = settings.train.epochs if settings.train else 0
-    training_s = loading.with_steps(epochs * steps * step, images=epochs * len(dataset.training))
-    # A step is about three forward passes.
-    return training_s, loading.with_steps(images / batch_size * step / 3, images=images)
+    teaching = {member.label for member in study.teacher_members}
+    total, view_s = 0.0, {}
+    for member, network in members:
+        schedule = member.settings.schedule
+        batch_size = schedule.batch_size if schedule else 64
+        distiller = Distiller(network, Labels(), (), requirements.example())
+        step = _step_seconds(distiller, requirements, Standard(batch_size=batch_size), Labels())
+        # A step is about three forward passes.
+        view_s[member.label] = loading.with_steps(images / batch_size * step / 3, images=images)
+        if schedule is None:
+            continue
+        seen = schedule.epochs * labelled
+        total += loading.with_steps(seen / batch_size * step, images=seen)
+        total += schedule.epochs * sum(view_s.get(other.label, 0.0) for other in member.taught_by)
+    return total, sum(view_s[label] for label in teaching if label in view_s)
 
 
 def search_seconds(study: Study, trials: Sequence[float]) -> float:
@@ -182,12 +190,13 @@ def torch_threads(count: int) -> Iterator[None]:
 def _steps(recipe: Recipe, branches: Sequence[Recipe], dataset: Dataset) -> int:
     """Count the training steps of a whole trial, including pruning and quantization."""
     epochs = recipe.training.epochs
+    trained = 0 if recipe.student.starts_trained else epochs
     prunings = {recipe.pruning, *(branch.pruning for branch in branches)}
     pruning = sum(round(epochs * pruning.training_share) for pruning in prunings)
     tuning = round(epochs * recipe.quantization.tuning_share)
     learned = for_learning(dataset, by_labels=recipe.distillation.uses_labels).training
     steps_per_epoch = max(1, len(learned) // recipe.training.batch_size)
-    return (epochs + pruning + tuning) * steps_per_epoch
+    return (trained + pruning + tuning) * steps_per_epoch
 
 
 def _step_seconds(

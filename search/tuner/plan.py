@@ -8,21 +8,14 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
-
-from torch import nn
+from typing import Any
 
 from search.config.final_settings import EPOCHS_FACTOR
-from search.config.student_spec import StudentRequirements
 from search.config.study import Study
-from search.config.teacher_settings import TeacherSettings
-from search.cost_model.cost_table import CostTable
-from search.cost_model.feasibility import Feasibility
-from search.cost_model.refusals import cause_of, contradictions
-from search.data.dataset import Dataset
+from search.cost_model.refusals import contradictions
 from search.data.notes import storage_text, warnings
 from search.data.prepare import prepare
 from search.errors import BadInput
@@ -36,11 +29,7 @@ from search.pipeline.view_numbers import (
     repetition_warning,
     views_within,
 )
-from search.records import Cost
-from search.samplers.optuna_adapter import Sampler
-from search.teachers.outputs import check_outputs
-from search.teachers.saved_teacher import architecture, check_features
-from search.tuner.branching import branches_of
+from search.tuner.drawn_recipes import DrawnRecipe, draw_recipes
 from search.tuner.effort import (
     TrialTimer,
     disk_bytes,
@@ -50,38 +39,10 @@ from search.tuner.effort import (
     teacher_seconds,
     torch_threads,
 )
-from search.tuner.finalists import to_the_end
 from search.tuner.loading_time import LoadingTime
+from search.tuner.planned_teachers import planned_teachers, teacher_texts, teaching_networks
 from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
-
-_Teachers: TypeAlias = tuple[tuple[TeacherSettings, nn.Module], ...]
-
-_DRAWS = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class DrawnRecipe:
-    """A recipe drawn at random, with its predicted or measured cost.
-
-    Attributes:
-        params: the recipe's flat parameters.
-        cost: the predicted or measured cost of its student; None where it is unknown.
-        refusal: why the recipe may not be trained; None if it may.
-        seconds: the predicted duration of its trial, with all branches; None if refused.
-        final_s: the predicted duration of its training as a finalist; None if refused, or if the
-            study has no finalists.
-        branches: the maximum number of branches of its trial.
-        cause: the refusal without the recipe's own values, to count recipes by cause.
-    """
-
-    params: dict[str, Any]
-    cost: Cost | None
-    refusal: str | None
-    seconds: float | None
-    final_s: float | None = None
-    branches: int = 0
-    cause: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +69,7 @@ class StudyPlan:
         draws: recipes drawn at random.
         contradictions: the share of all recipes that contradict themselves, by reason.
         views: the number of augmented views with cached logits of the teacher; None without any.
+        teacher: how each teacher is trained or used, a line for each.
         teacher_s: seconds to train the teacher, if the study asks for that, and for its logits.
         trials_s: seconds for all trials and their branches, with parallel trials as configured.
         finals: the number of finalists with all their seeds, and a refit, if the study asks for it.
@@ -135,6 +97,7 @@ class StudyPlan:
     students: tuple[str, ...]
     draws: tuple[DrawnRecipe, ...]
     contradictions: Mapping[str, float]
+    teacher: tuple[str, ...]
     views: int | None
     teacher_s: float
     trials_s: float
@@ -186,11 +149,11 @@ def plan_study(
     loading = LoadingTime.measured(dataset, study)
     in_trials = loading.in_trials(study)
     requirements = requirements_of(study, dataset.info)
-    teachers = _teachers(study, dataset, progress, allow_code=allow_code)
+    teachers = planned_teachers(study, dataset, progress, allow_code=allow_code)
     with torch_threads(study.run.cpus):
-        networks = tuple(network for _, network in teachers)
+        networks = teaching_networks(study, teachers)
         timer = TrialTimer(requirements, dataset, networks, in_trials)
-        draws = tuple(_draws(study, requirements, timer, progress))
+        draws = tuple(draw_recipes(study, requirements, timer, progress))
     # `check_study` has made sure that the space has recipes without a contradiction.
     sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
     if sound and all(draw.cost is None for draw in sound):
@@ -201,7 +164,8 @@ def plan_study(
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
     made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
     trials_s = search_seconds(study, [d.seconds for d in draws if d.seconds is not None])
-    training_s, view_s = _teacher_seconds(study, teachers, requirements, dataset, loading)
+    training_s, view_s = teacher_seconds(study, teachers, requirements, dataset, loading)
+    view_s = view_s if Needs.LOGITS in needs_of(study) else 0.0
     finals_s = finals_seconds(study, [d.final_s for d in draws if d.final_s is not None])
     views = views_within(study, view_s=view_s, search_s=trials_s) if view_s else None
     most_views = _most_views(study, views, view_s=view_s, finals_s=finals_s)
@@ -226,6 +190,7 @@ def plan_study(
         draws=draws,
         contradictions=contradictions(study),
         views=views,
+        teacher=tuple(teacher_texts(study)),
         teacher_s=training_s + most_views * view_s,
         trials_s=trials_s,
         finals=final_count(study),
@@ -236,99 +201,12 @@ def plan_study(
     )
 
 
-def _teachers(
-    study: Study, dataset: Dataset, progress: Callable[[str], None], *, allow_code: bool
-) -> _Teachers:
-    """Return the teachers' networks without trained weights, which do not change their duration.
-
-    Raises:
-        TeacherError: a method needs the features of a teacher that does not provide them, or a
-            factory's code fails.
-    """
-    found, needed = [], needs_of(study)
-    features_alone = Needs.FEATURES in needed and Needs.LOGITS not in needed
-    for settings in study.teachers:
-        if settings.factory and not allow_code:
-            progress(
-                f"a plan runs {settings.factory} only with --allow-code: without it, the estimate "
-                "lacks this teacher's time"
-            )
-            continue
-        may_fit = features_alone or not settings.factory
-        network = architecture(
-            settings, dataset.info, allow_code=allow_code, fit_classes=may_fit
-        ).eval()
-        if settings.factory:
-            check_outputs(network, dataset.info, factory=settings.factory)
-        if Needs.FEATURES in needed:
-            check_features(network, dataset.info)
-        found.append((settings, network))
-    return tuple(found)
-
-
 def _most_views(study: Study, views: int | None, *, view_s: float, finals_s: float) -> int:
     """Return the number of views of the finalists, or of the search if it has more."""
     if views is None or study.final is None or study.search.views != "auto":
         return views or 0
     epochs = study.final.epochs or EPOCHS_FACTOR * most_epochs(study)
     return max(views, auto_views(study, epochs=epochs, view_s=view_s, training_s=finals_s))
-
-
-def _teacher_seconds(
-    study: Study,
-    teachers: _Teachers,
-    requirements: StudentRequirements,
-    dataset: Dataset,
-    loading: LoadingTime,
-) -> tuple[float, float]:
-    """Predict the seconds to train all teachers, and to answer for a view, if methods need it."""
-    both = [
-        teacher_seconds(settings, network, requirements, dataset, loading)
-        for settings, network in teachers
-    ]
-    training = sum(training for training, _ in both)
-    if Needs.LOGITS not in needs_of(study):
-        return training, 0.0
-    return training, sum(view for _, view in both)
-
-
-def _draws(
-    study: Study,
-    requirements: StudentRequirements,
-    timer: TrialTimer,
-    progress: Callable[[str], None],
-) -> Iterable[DrawnRecipe]:
-    sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    # A target that is a node of the cluster can't measure now: a plan does not connect to Ray.
-    feasibility = Feasibility(requirements, CostTable(), timed=requirements.target.resource is None)
-    for number in range(_DRAWS):
-        if (recipe := sampler.ask()) is None:
-            return
-        progress(f"recipe {number + 1} of {_DRAWS}: {recipe.student}")
-        verdict = feasibility.judge(recipe)
-        branches = _branches(recipe, study) if verdict.admitted else ()
-        yield DrawnRecipe(
-            params=recipe.to_params(),
-            cost=verdict.cost,
-            refusal=verdict.reason or None,
-            cause=None if verdict.admitted else cause_of(verdict, requirements),
-            seconds=timer.seconds(recipe, branches) if verdict.admitted else None,
-            final_s=_final_seconds(recipe, study, timer) if verdict.admitted else None,
-            branches=len(branches),
-        )
-
-
-def _final_seconds(recipe: Recipe, study: Study, timer: TrialTimer) -> float | None:
-    """Predict the seconds of the recipe as a finalist; None if the study has no finalists."""
-    if study.final is None:
-        return None
-    return timer.seconds(to_the_end(recipe, study.final.epochs), ())
-
-
-def _branches(recipe: Recipe, study: Study) -> Sequence[Recipe]:
-    """Return all possible branches of the recipe's trial."""
-    prunings = study.search.branches
-    return branches_of(recipe, study.search_space(), prunings=prunings) if prunings else ()
 
 
 def _existing(path: Path) -> Path:

@@ -15,7 +15,7 @@ from search.pipeline.checks import needs_of
 from search.pipeline.setup import requirements_of
 from search.pipeline.view_numbers import auto_views, stated_views
 from search.samplers.optuna_adapter import Sampler
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
 from search.tuner.loading_time import LoadingTime
 from spaces.axes.distillation import Needs

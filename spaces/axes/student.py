@@ -10,7 +10,12 @@ from spaces.method import Method
 from spaces.shrinks import NOTHING, Shrinks
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor, nn
+
+NO_WEIGHTS, TEACHERS_WEIGHTS = "none", "teacher"
+"""The values of a student's weights that name no file."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,38 @@ class Student(Method, ABC):
     @property
     def is_pretrained(self) -> bool:
         """Whether the network starts with trained weights, so that its training is fine-tuning."""
+        return self.given_weights is not None
+
+    @property
+    def given_weights(self) -> str | None:
+        """The weights that the study supplies: `teacher`, or a file's path; None: none."""
+        return None
+
+    def build_from(
+        self, weights: Mapping[str, Tensor], *, classes: int, channels: int, image_size: int
+    ) -> nn.Module:
+        """Return the network with the weights that `given_weights` names.
+
+        Args:
+            weights: a state dict of the network.
+            classes: number of outputs, and of the classes of the weights.
+            channels: number of image channels, 1 or 3.
+            image_size: height and width, in pixels.
+
+        Raises:
+            ValueError, RuntimeError: the weights are not those of the network.
+        """
+        raise NotImplementedError(f"{self.name} takes no given weights")
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the weights predict the data's classes already, so that no training is needed."""
         return False
+
+    @property
+    def normalization(self) -> tuple[Sequence[float], Sequence[float]] | None:
+        """The mean and standard deviation that the network's own weights expect; None: any."""
+        return None
 
     @abstractmethod
     def build(

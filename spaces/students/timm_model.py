@@ -1,15 +1,15 @@
 """Any timm image classifier. https://github.com/huggingface/pytorch-image-models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from spaces.axes.student import Student
+from spaces.axes.student import NO_WEIGHTS, TEACHERS_WEIGHTS, Student
 from spaces.method import AnyName, OneOf, param
 from spaces.students.stem import keep_resolution
 from spaces.students.wanted import named_models, near_model
@@ -25,17 +25,24 @@ _SMALL, _HALF = "small", "half"
 
 @dataclass(frozen=True)
 class Timm(Student):
-    """A timm model by its name, with timm's pretrained weights or with random weights.
+    """A timm model by its name, with random weights, timm's pretrained weights, or given ones.
 
     `stem` is `original`, or `small` for images of up to about 64 pixels: the first convolution has
     the stride 1, and no pooling follows it. A small stem multiplies the MACs by 4 to 16. `half`
     keeps the pooling that follows in some networks, such as ResNets; it multiplies them by about 3.
+
+    `weights` is `none`, a file with the model's weights (relative to the study file's folder), or
+    `teacher`. Then the student is the teacher itself, which must be the same timm model: it is not
+    trained before it is pruned or quantized, and `training.epochs` is the length of which a
+    recovery has its share.
     """
 
     name: ClassVar[str] = "timm"
+    costless: ClassVar[frozenset[str]] = frozenset({"weights"})
     model: str = param("test_resnet", AnyName("timm model"))
     pretrained: bool = param(False, OneOf((False, True)))
     stem: str = param("original", OneOf(("original", _SMALL, _HALF)))
+    weights: str = param(NO_WEIGHTS, AnyName("file of weights, or none, or teacher"))
 
     @classmethod
     def written_out(cls, params: Mapping[str, object]) -> Mapping[str, object]:
@@ -59,9 +66,28 @@ class Timm(Student):
 
     @property
     def is_pretrained(self) -> bool:
-        return self.pretrained
+        return self.pretrained or self.given_weights is not None
+
+    @property
+    def given_weights(self) -> str | None:
+        return None if self.weights == NO_WEIGHTS else self.weights
+
+    @property
+    def starts_trained(self) -> bool:
+        return self.weights == TEACHERS_WEIGHTS
+
+    @property
+    def normalization(self) -> tuple[Sequence[float], Sequence[float]] | None:
+        cfg = timm.get_pretrained_cfg(self.model) if self.pretrained else None
+        return (cfg.mean, cfg.std) if cfg else None
 
     def conflict(self, recipe: "Recipe") -> str | None:
+        if self.pretrained and self.given_weights:
+            return (
+                f"pretrained: true and weights: {self.weights} exclude each other: set one of them"
+            )
+        if self.starts_trained and self.stem != "original":
+            return "weights: teacher needs the teacher's own stem: set stem: original"
         if self.pretrained and not timm.is_model_pretrained(self.model):
             return (
                 f"pretrained: true needs weights from timm, but timm has none for {self.model}: "
@@ -73,21 +99,49 @@ class Timm(Student):
         self, *, classes: int, channels: int, image_size: int, blank: bool = False
     ) -> nn.Module:
         check_model_name(self.model)
-        # Only networks with a fixed input size, such as ViTs, have this argument.
-        cfg = timm.get_pretrained_cfg(self.model)
-        has_fixed_size = cfg is not None and cfg.fixed_input_size
-        size: dict[str, Any] = {"img_size": image_size} if has_fixed_size else {}
         loads = self.pretrained and not blank
         try:
             with reading_weights(self.model) if loads else nullcontext():
                 network = timm.create_model(
-                    self.model, pretrained=loads, num_classes=classes, in_chans=channels, **size
+                    self.model,
+                    pretrained=loads,
+                    num_classes=classes,
+                    in_chans=channels,
+                    **self._size(image_size),
                 )
         except UNFIT as error:
             raise ValueError(
                 f"{self.model} must support images of {image_size} pixels, but fails: {error}. "
                 "Choose another model or image_size"
             ) from error
+        return self._with_stem(network, channels, image_size)
+
+    def build_from(
+        self, weights: Mapping[str, Tensor], *, classes: int, channels: int, image_size: int
+    ) -> nn.Module:
+        """Return the network with these weights; all of them must fit.
+
+        timm adapts the first layer to other channels, and position embeddings to another size.
+        """
+        check_model_name(self.model)
+        network = timm.create_model(
+            self.model,
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": dict(weights), "num_classes": classes},
+            num_classes=classes,
+            in_chans=channels,
+            **self._size(image_size),
+        )
+        # timm keeps the configuration with the network, and with it the tensors.
+        del network.pretrained_cfg["state_dict"]  # type: ignore[operator, union-attr]
+        return self._with_stem(network, channels, image_size)
+
+    def _size(self, image_size: int) -> dict[str, Any]:
+        # Only networks with a fixed input size, such as ViTs, have this argument.
+        cfg = timm.get_pretrained_cfg(self.model)
+        return {"img_size": image_size} if cfg is not None and cfg.fixed_input_size else {}
+
+    def _with_stem(self, network: nn.Module, channels: int, image_size: int) -> nn.Module:
         if self.stem != "original":
             self._adapt_stem(network, torch.zeros(1, channels, image_size, image_size))
         return network

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from timm.models import group_parameters
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from torch import nn
@@ -13,6 +12,7 @@ from spaces.axes.label_loss import UNWEIGHTED
 from spaces.axes.student import Student
 from spaces.axes.training import BALANCED, OptimizationSteps, Training
 from spaces.method import FloatRange, IntRange, OneOf, param
+from spaces.training.layer_decay import decayed_groups
 
 if TYPE_CHECKING:
     from spaces.recipe import Recipe
@@ -101,12 +101,16 @@ class Standard(Training):
         # Only torch's optimizers can update all weights in one call; timm implements the others.
         fused: dict[str, Any] = {"fused": True} if self.optimizer in ("adamw", _SGD) else {}
         rate = self._rate(is_pretrained=False)
+        parameters: Any = model
+        if self.layer_decay < 1:
+            parameters = decayed_groups(
+                model, weight_decay=self.weight_decay, layer_decay=self.layer_decay
+            )
         optimizer = create_optimizer_v2(
-            model,
+            parameters,
             opt=self.optimizer,
             lr=rate,
             weight_decay=self.weight_decay,
-            layer_decay=self.layer_decay if self.layer_decay < 1 and _has_layers(model) else None,
             **fused,
         )
         # A shorter training, such as a recovery, has the same share of warm-up epochs.
@@ -135,12 +139,3 @@ class Standard(Training):
         growth = self.batch_size / _BATCH_SIZE
         rate = _RATES[self.optimizer] * (growth if self.optimizer == _SGD else math.sqrt(growth))
         return min(max(rate * (_FINE_TUNING if is_pretrained else 1), _RANGE.low), _RANGE.high)
-
-
-def _has_layers(model: nn.Module) -> bool:
-    """Return whether the network names more than one layer, as timm's do."""
-    matcher: Any = getattr(model, "group_matcher", None)
-    if matcher is None:
-        return False
-    layers: dict[str, int] = group_parameters(model, matcher(coarse=False), reverse=True)
-    return max(layers.values()) > 0

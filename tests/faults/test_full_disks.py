@@ -28,7 +28,7 @@ from search.run import resume_study, run_study
 from search.storage.integrity import check_store
 from search.storage.storage import Store
 from search.teachers.logits_cache import soft_targets
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from tests.faults.conftest import check_invariants
 from tests.faults.disks import Disk, small_disk
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of

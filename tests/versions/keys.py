@@ -8,14 +8,14 @@ from torch import nn
 
 import search.versions
 from search.config.study import DataSettings
-from search.config.teacher_settings import TeacherTraining
+from search.config.teacher_training import TeacherTraining
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import shape_of
 from search.data.prepare import prepared_key
 from search.pipeline.lineage import Lineage
-from search.teachers.finetune import finetuned_key
+from search.teachers.finetune import TeacherTask, finetuned_key
 from search.teachers.logits_cache import logits_key
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from spaces.distillation.fitnets import FitNets
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.pruning.depth import Depth
@@ -58,7 +58,11 @@ def all_keys() -> dict[str, str]:
         "cost cut in depth": _cost(recipe(pruning=Depth())),
         "cost in int8": _cost(recipe(quantization=Int8Static())),
         "teacher": finetuned_key(
-            network, TeacherTraining(), teacher_context(Path("cache"), progress=print)
+            network,
+            TeacherTask(
+                training=TeacherTraining(), schedule=TeacherTraining().schedule(from_weights=False)
+            ),
+            teacher_context(Path("cache"), progress=print),
         ),
         "logits": logits_key(Teacher("teacher", network, "teacher", "cpu"), dataset(), VIEWS),
         "data": prepared_key(DataSettings(source="digits"), 0),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.config.study import DataSettings
-from search.config.teacher_settings import TeacherTraining
+from search.config.teacher_training import TeacherTraining
 from search.data.dataset import NO_LABEL, normalize
 from search.data.images import decode, square
 from search.data.joined import JoinedPart
@@ -29,9 +29,9 @@ from search.data.views.rendering import finished, resize_batch, view_of
 from search.data.views.view import View
 from search.files.filestore import FolderStore
 from search.teachers.adapters import AdaptedTeacher, Ensemble
-from search.teachers.finetune import trained
+from search.teachers.finetune import TeacherTask, trained
 from search.teachers.logits_cache import soft_targets
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from search.training.balancing import epoch_order, label_loss_of
 from search.training.distiller import Distiller
 from search.training.drop_path import drop_path
@@ -251,7 +251,13 @@ def _finetuned(folder: Path) -> Numbers:
     said: list[str] = []
     room = teacher_context(folder, progress=said.append)
     training = TeacherTraining(epochs=3, batch_size=8, learning_rate=1e-3, patience=2)
-    return {"logits": outputs(trained(network(SMOOTH), training, room))}
+    found: Numbers = {}
+    for name, from_weights in (("logits", False), ("fine-tuned", True)):
+        task = TeacherTask(
+            training=training, schedule=training.schedule(from_weights=from_weights), probes=True
+        )
+        found[name] = outputs(trained(network(SMOOTH), task, room))
+    return found
 
 
 def _logits(folder: Path) -> Numbers:

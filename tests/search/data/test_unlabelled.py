@@ -22,7 +22,7 @@ from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import TrialState
 from search.teachers.logits_cache import soft_targets
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from spaces.distillation.label_free import LabelFree
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard

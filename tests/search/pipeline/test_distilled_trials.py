@@ -13,7 +13,7 @@ from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.records import Outcome, TrialState
 from search.teachers.logits_cache import soft_targets
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from spaces import registry
 from spaces.axes.distillation import Distillation, Needs
 from spaces.pruning.magnitude import Magnitude

@@ -32,9 +32,10 @@ from search.teachers.class_order import (
     stated_names,
 )
 from search.teachers.logits_cache import logits_key, soft_targets
+from search.teachers.prepared import Teacher
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
-from search.teachers.teacher import Teacher, prepare_teacher
+from search.teachers.teacher import prepare_teacher
 from tests.messages import naming
 
 ORDER = ["1", "2", "0"]

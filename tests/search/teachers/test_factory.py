@@ -12,9 +12,10 @@ from search.errors import TeacherError
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
 from search.teachers.factory import factory_digest, from_factory
+from search.teachers.prepared import Teacher
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
-from search.teachers.teacher import Teacher, prepare_teacher
+from search.teachers.teacher import prepare_teacher
 from tests.messages import naming
 
 NETS = """

@@ -23,9 +23,10 @@ from search.pipeline.trial import finish, run_trial
 from search.progress import SilentCallback
 from search.records import TrialState
 from search.teachers.linear_probe import probed, with_classes
+from search.teachers.prepared import Teacher
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
-from search.teachers.teacher import Teacher, prepare_teacher
+from search.teachers.teacher import prepare_teacher
 from search.training.validation import predictions_of
 from spaces.distillation.attention import Attention
 from spaces.features import features_of, maps_alone

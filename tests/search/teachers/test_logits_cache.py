@@ -13,8 +13,8 @@ from search.files.atomic import damaged_files
 from search.files.filestore import FolderStore
 from search.teachers.adapters import Ensemble, OrderedTeacher, adapt
 from search.teachers.logits_cache import CachedLogits, soft_targets
+from search.teachers.prepared import Teacher
 from search.teachers.setting import network_digest
-from search.teachers.teacher import Teacher
 
 
 class _Counted(nn.Module):

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from search.config.study import DataSettings
-from search.config.teacher_settings import TeacherSettings, TeacherTraining
+from search.config.teacher_settings import TeacherSettings
+from search.config.teacher_training import TeacherTraining
 from search.data.dataset import Dataset, normalize
 from search.data.prepare import prepare
 from search.files.filestore import FolderStore

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from search.config.teacher_settings import TeacherSettings, TeacherTraining
+from search.config.teacher_settings import TeacherSettings
+from search.config.teacher_training import TeacherTraining
 from search.data.dataset import Dataset
 from search.errors import TeacherError
 from search.teachers.sources import from_timm, preprocessing

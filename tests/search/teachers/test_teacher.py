@@ -23,8 +23,9 @@ from search.files.atomic import written_whole
 from search.files.filestore import FolderStore
 from search.objectives.metric import Metric
 from search.objectives.metrics import ACCURACY
+from search.teachers.prepared import Teacher
 from search.teachers.setting import TeacherContext
-from search.teachers.teacher import Teacher, prepare_teacher
+from search.teachers.teacher import prepare_teacher
 from search.training.validation import predictions_of
 from spaces.pruning.magnitude import Magnitude
 from tests.messages import naming
@@ -210,7 +211,7 @@ def test_pretrained_weights_come_from_the_hubs_cache_without_a_network(
     # The classes are new and the colours summed to grey; the rest hardly moves at this rate.
     for name, given in network.named_parameters():
         if name not in ("fc.weight", "fc.bias", "conv1.0.weight"):
-            assert torch.allclose(found[name], given, atol=2e-3), name
+            assert torch.allclose(found[f"network.{name}"], given, atol=2e-3), name
     assert naming("epoch", "1 of 1").search(said)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from search.config.study import Study
 from search.data.dataset import Dataset
 from search.pipeline.view_numbers import LEAST_VIEWS, repetition_warning, stated_views, views_within
-from search.teachers.teacher import Teacher
+from search.teachers.prepared import Teacher
 from search.tuner import view_count
 from search.tuner.view_count import count_views
 from tests.messages import naming
