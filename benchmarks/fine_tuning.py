@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset, normalize
 from search.data.prepare import prepare

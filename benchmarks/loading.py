@@ -44,7 +44,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from benchmarks.process_time import Spent, spent_by
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Dataset, normalize
 from search.data.prepare import prepare
 from search.data.prepared import open_dataset

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from torch import nn
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Dataset
 from search.data.joined import JoinedPart
 from search.data.prepare import prepare

@@ -14,8 +14,8 @@ import torch
 from timm.models import _registry as timm_registry
 from torch import nn
 
+from search.config.data_settings import DataSettings
 from search.config.student_spec import StudentRequirements
-from search.config.study import DataSettings
 from search.config.target_settings import TargetSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare

@@ -4,7 +4,8 @@ import os
 
 import torch
 
-from search.config.study import DataSettings, RunSettings
+from search.config.data_settings import DataSettings
+from search.config.study import RunSettings
 from search.errors import BadInput
 
 _MOST_DECODING = 16

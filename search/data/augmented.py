@@ -1,6 +1,6 @@
 """The augmentation of a data set, as its settings state it."""
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.sources.registry import has_mirror_images
 from search.data.views.augmentation import Augmentation
 

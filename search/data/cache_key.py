@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.image_kinds import SUFFIXES
 from search.data.prepared import FORMAT
 from search.data.sources.registry import NAMED_FILES

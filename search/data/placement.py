@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.pictures import Pictures
 from search.data.shards import MARGIN, is_large
 from search.data.sources.source import Pool

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from search.config.data_settings import DataSettings
 from search.config.resources import decoding_processes, preparing_cores
-from search.config.study import DataSettings
 from search.data import images
 from search.data.augmented import augmentation_of
 from search.data.cache_key import cache_key

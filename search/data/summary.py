@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.augmented import augmentation_of
 from search.data.dataset import DataInfo, PartSizes
 from search.data.prepared import PARTS, UNLABELLED, PartContent

@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from search.config.data_settings import DataSettings
 from search.config.fields import GROUP_WAYS
 from search.config.loader import load_study
-from search.config.study import DataSettings, RunSettings
+from search.config.study import RunSettings
 from search.data.dataset import Dataset, Part
 from search.data.notes import notes
 from search.data.prepare import prepare

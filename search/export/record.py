@@ -20,7 +20,7 @@ from typing import Any, Self, get_args
 
 from pydantic import TypeAdapter
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.config.target_settings import TargetSettings
 from search.data.dataset import DataInfo
 from search.errors import ArtifactError, BadInput, shortened

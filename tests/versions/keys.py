@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 import search.versions
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.config.teacher_training import TeacherTraining
 from search.cost_model.cost_setting import setting_of
 from search.cost_model.cost_table import shape_of

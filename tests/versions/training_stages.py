@@ -14,7 +14,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.config.teacher_training import TeacherTraining
 from search.data.dataset import NO_LABEL, normalize
 from search.data.images import decode, square

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.safe_pickle import read_pickle
 from search.data.sources.source import Pool, Source, numbered_classes

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes
 

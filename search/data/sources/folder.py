@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import NO_LABEL
 from search.data.groups import groups_of, numbered, suggested_groups
 from search.data.image_files import FoundFiles, LinkRules, find_images

@@ -13,7 +13,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source
 from search.errors import DataError

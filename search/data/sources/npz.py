@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Labels
 from search.data.pictures import ArrayPictures
 from search.data.sources.source import Pool, Source, numbered_classes

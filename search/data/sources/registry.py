@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.sources import cifar, digits, folder, idx, npz, table, timm_readers
 from search.data.sources.source import Source
 

@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.groups import groups_of, numbered, suggested_groups
 from search.data.images import printable
 from search.data.pictures import FilePictures

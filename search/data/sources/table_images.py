@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.image_kinds import SUFFIXES
 from search.data.images import printable
 from search.data.sources.table_file import Table

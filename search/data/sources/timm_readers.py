@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Labels
 from search.data.sources.source import Pool, Source, numbered_classes
 from search.data.timm_pictures import TimmPictures, open_split

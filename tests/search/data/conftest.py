@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.files.filestore import FolderStore

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from search.config.data_settings import DataSettings
 from search.config.loader import load_study
-from search.config.study import DataSettings
 from search.data.class_names import readable_names
 from search.data.dataset import DataInfo, Dataset
 from search.data.notes import notes

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from search.config.data_settings import DataSettings
 from search.config.fields import GROUP_WAYS
-from search.config.study import DataSettings
 from search.data.dataset import Dataset
 from search.data.groups import groups_of, numbered, suggested_groups
 from search.data.notes import warnings

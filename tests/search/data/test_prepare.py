@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.prepare import open_dataset, prepare
 from search.data.views.augmentation import Augmentation
 from search.data.views.rendering import view_of

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data import shards
 from search.data.dataset import Dataset, Part
 from search.data.notes import storage_text

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.dataset import Dataset
 from search.data.notes import notes, warnings
 from search.data.prepare import prepared_key

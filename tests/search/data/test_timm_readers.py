@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data.images import load_image
 from search.data.preprocess import ORIENTATION
 from search.data.sources.registry import has_mirror_images

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from search.config.study import DataSettings, Study
+from search.config.data_settings import DataSettings
+from search.config.study import Study
 from search.data.dataset import NO_LABEL, Dataset, normalize
 from search.data.joined import for_learning
 from search.data.prepare import prepare

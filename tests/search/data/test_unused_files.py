@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data import preprocess
 from search.data.dataset import DataInfo, Dataset
 from search.data.image_files import LinkRules, find_images

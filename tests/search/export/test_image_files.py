@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.data import preprocess
 from search.data.dataset import Dataset, normalize
 from search.data.images import load_image

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.errors import ArtifactError, BadInput, TargetError
 from search.evaluation.artifact import RECIPE, read_provenance
 from search.evaluation.measure import quality

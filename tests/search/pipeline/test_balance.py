@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from search.cli.planning import print_plan
-from search.config.study import DataSettings, Study
+from search.config.data_settings import DataSettings
+from search.config.study import Study
 from search.data.dataset import Dataset
 from search.data.prepare import prepare
 from search.files.filestore import FolderStore

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from search.config.study import DataSettings
+from search.config.data_settings import DataSettings
 from search.config.teacher_settings import TeacherSettings
 from search.config.teacher_training import TeacherTraining
 from search.data.dataset import Dataset, normalize
