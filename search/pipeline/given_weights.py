@@ -31,11 +31,10 @@ from search.teachers.teacher import starting_network
 from search.versions import TRAINING_LIBRARIES, Versions
 from spaces.axes.student import Student
 from spaces.distributions import OneOf
+from spaces.students import normalization
 from spaces.students.normalization import fold_normalization
 from spaces.students.timm_model import Timm
 
-# Bump it when the same file or teacher gives other weights.
-VERSION = 1
 _FOLDER = "student_weights"
 _WEIGHTS = "model.safetensors"
 
@@ -95,8 +94,8 @@ def prepare_weights(
         versions = Versions(
             libraries=TRAINING_LIBRARIES,
             stages={
-                "weights": VERSION,
                 "adapt": adapters.VERSION,
+                "fold": normalization.VERSION,
                 "probe": linear_probe.VERSION,
             },
         )

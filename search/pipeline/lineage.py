@@ -23,6 +23,7 @@ from spaces.axes.student import Student
 from spaces.pruning.structured import channels
 from spaces.quantization.ptq.int8 import largest_int8_weight
 from spaces.recipe import Recipe
+from spaces.students import normalization
 
 _TRAINED = ("student", "training", "distillation")
 _PRUNED = (*_TRAINED, "pruning")
@@ -121,6 +122,8 @@ def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions
         "count": counting.VERSION,
         "score": metric_of(metric).version,
     }
+    if recipe.student.normalization is not None:
+        stages["fold"] = normalization.VERSION
     if "pruning" in axes:
         stages |= {"prune": pruning_steps.VERSION, "cut": channels.VERSION}
     if "quantization" in axes:

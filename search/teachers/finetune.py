@@ -15,6 +15,7 @@ from search.teachers.linear_probe import probed
 from search.teachers.logits_cache import soft_targets
 from search.teachers.prepared import Teacher
 from search.teachers.setting import TeacherContext, network_digest
+from search.training import ensemble
 from search.training.trainer import Targets, TrainingPlan, train
 from search.training.validation import Validation
 from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, training_stages
@@ -23,7 +24,7 @@ from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
 # Bump it when the training plan of teachers changes, or the choice of the best epoch.
-VERSION = 2
+VERSION = 3
 _WEIGHTS = "model.safetensors"
 
 # These keys decide which trainings there are, not what one of them computes.
@@ -106,8 +107,13 @@ def _teacher_stages(method: Distillation) -> StageVersions:
     """Return the versions of the stages that supply another teacher's outputs."""
     if method.needs is Needs.NOTHING:
         return {}
-    stages = {"adapt": adapters.VERSION}
-    return stages | ({"logits": logits_cache.VERSION} if method.needs is Needs.LOGITS else {})
+    if method.needs is Needs.FEATURES:
+        return {"adapt": adapters.VERSION}
+    return {
+        "adapt": adapters.VERSION,
+        "logits": logits_cache.VERSION,
+        "ensemble": ensemble.VERSION,
+    }
 
 
 def _fit(network: nn.Module, task: TeacherTask, context: TeacherContext) -> None:

@@ -17,6 +17,9 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+# Bump it when a network with a folded normalisation has other weights.
+VERSION = 1
+
 Statistics = tuple[Sequence[float], Sequence[float]]
 """The mean and the standard deviation of each channel."""
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -23,6 +24,7 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_qat import Int8Qat
 from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
+from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 from tests.versions.problem import VIEWS, dataset, recipe, requirements, teacher_context
 
@@ -41,11 +43,16 @@ def all_keys() -> dict[str, str]:
         "with class weights": recipe(training=Standard(class_weights="inverse")),
         "with balanced sampling": recipe(training=Standard(sampling="balanced")),
         "with drop path": recipe(training=Standard(drop_path=0.2)),
+        "pretrained": recipe(student=Timm(pretrained=True)),
         "on logits": recipe(distillation=SoftTargets()),
         "on features": recipe(distillation=FitNets()),
     }
     network = nn.Linear(2, 2, bias=False)
     nn.init.ones_(network.weight)
+    teacher = Teacher("teacher", network, "teacher", "cpu")
+    training = TeacherTraining()
+    task = TeacherTask(training=training, schedule=training.schedule(from_weights=False))
+    room = teacher_context(Path("cache"), progress=print)
     return {
         **{name: LINEAGE.training_key(one, 0) for name, one in trained.items()},
         "pruned": LINEAGE.pruning_key(recipe(pruning=Magnitude()), 0),
@@ -57,14 +64,10 @@ def all_keys() -> dict[str, str]:
         "cost cut evenly": _cost(recipe(pruning=Magnitude())),
         "cost cut in depth": _cost(recipe(pruning=Depth())),
         "cost in int8": _cost(recipe(quantization=Int8Static())),
-        "teacher": finetuned_key(
-            network,
-            TeacherTask(
-                training=TeacherTraining(), schedule=TeacherTraining().schedule(from_weights=False)
-            ),
-            teacher_context(Path("cache"), progress=print),
-        ),
-        "logits": logits_key(Teacher("teacher", network, "teacher", "cpu"), dataset(), VIEWS),
+        "teacher": finetuned_key(network, task, room),
+        "teacher by a probe": finetuned_key(network, replace(task, probes=True), room),
+        "taught teacher": finetuned_key(network, replace(task, taught_by=teacher), room),
+        "logits": logits_key(teacher, dataset(), VIEWS),
         "data": prepared_key(DataSettings(source="digits"), 0),
     }
 

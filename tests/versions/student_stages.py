@@ -33,6 +33,7 @@ from spaces.quantization.float32 import Float32
 from spaces.quantization.int4_weights import Int4Weights
 from spaces.quantization.int8_static import Int8Static
 from spaces.quantization.weight_compression.packed import unpacked
+from spaces.students.normalization import fold_normalization
 from spaces.students.timm_model import Timm
 from tests.versions.problem import (
     SHAPE,
@@ -52,6 +53,15 @@ from tests.versions.problem import (
 def _built(_: Path) -> Numbers:
     torch.manual_seed(0)
     return {"logits": outputs(requirements().build(Timm()))}
+
+
+def _folded(_: Path) -> Numbers:
+    found: Numbers = {}
+    for model in ("test_resnet", "test_vit"):
+        one = network(model)
+        fold_normalization(one, [0.7], [0.2], torch.zeros(1, *SHAPE))
+        found[model] = outputs(one)
+    return found
 
 
 def _made(folder: Path, *, stage: str) -> Numbers:
@@ -204,6 +214,7 @@ def _cut(_: Path) -> Numbers:
 
 STAGES: Mapping[str, Callable[[Path], Numbers]] = {
     "search.config.student_spec.VERSION": _built,
+    "spaces.students.normalization.VERSION": _folded,
     "search.pipeline.student_builder.TRAINING_VERSION": partial(_made, stage="train"),
     "search.pipeline.pruning_steps.VERSION": _pruned,
     "search.pipeline.student_builder.TUNING_VERSION": partial(_made, stage="tune"),

@@ -41,19 +41,20 @@ ROOT = Path(__file__).parents[2]
 
 ON_LABELS = {
     "trained", "with mixup", "with cutmix", "with erasing", "with ema", "with bce",
-    "with class weights", "with balanced sampling", "with drop path",
+    "with class weights", "with balanced sampling", "with drop path", "pretrained",
 }  # fmt: skip
 ON_FEATURES = {"on features", "pruned on features"}
 PRUNED = {"pruned", "pruned on features", "tuned"}
 STUDENTS = ON_LABELS | ON_FEATURES | PRUNED | {"on logits"}
+TEACHERS = {"teacher", "teacher by a probe", "taught teacher"}
 COSTS = {"cost", "cost cut evenly", "cost cut in depth", "cost in int8"}
 
 # What follows from a method; from the others nothing that has a key here.
 FROM_METHODS: Mapping[type[Method], set[str]] = {
     Timm: STUDENTS | COSTS,
-    Standard: STUDENTS | {"teacher"},
-    Labels: ON_LABELS | {"pruned", "tuned", "teacher"},
-    SoftTargets: {"on logits"},
+    Standard: STUDENTS | TEACHERS,
+    Labels: ON_LABELS | {"pruned", "tuned", "teacher", "teacher by a probe"},
+    SoftTargets: {"on logits", "taught teacher"},
     FitNets: ON_FEATURES,
     NoPruning: {"tuned"},
     # Of a student that is cut evenly the cost is any such method's.
@@ -65,21 +66,22 @@ FROM_METHODS: Mapping[type[Method], set[str]] = {
 }
 FROM_STAGES: Mapping[str, set[str]] = {
     "search.config.student_spec.VERSION": STUDENTS | COSTS,
-    "search.data.images.VERSION": STUDENTS | {"teacher", "logits", "data"},
-    "search.data.views.rendering.VERSION": STUDENTS | {"teacher", "logits"},
-    "search.data.parts.VERSION": STUDENTS | {"teacher", "logits"},
+    "search.data.images.VERSION": STUDENTS | TEACHERS | {"logits", "data"},
+    "search.data.views.rendering.VERSION": STUDENTS | TEACHERS | {"logits"},
+    "search.data.parts.VERSION": STUDENTS | TEACHERS | {"logits"},
     "search.data.prepare.VERSION": {"data"},  # of whose name the others are made
-    "search.training.trainer.VERSION": STUDENTS | {"teacher"},
-    "search.training.distiller.VERSION": STUDENTS | {"teacher"},
+    "search.training.trainer.VERSION": STUDENTS | TEACHERS,
+    "search.training.distiller.VERSION": STUDENTS | TEACHERS,
     "search.training.balancing.VERSION": {"with class weights", "with balanced sampling"},
     "search.training.drop_path.VERSION": {"with drop path"},
     "search.training.ema.VERSION": {"with ema"},
-    "search.training.ensemble.VERSION": {"on logits"},
+    "search.training.ensemble.VERSION": {"on logits", "taught teacher"},
     "search.training.erasing.VERSION": {"with erasing"},
     "search.training.mixup.VERSION": {"with mixup", "with cutmix"},
-    "search.teachers.adapters.VERSION": ON_FEATURES | {"on logits", "logits"},
-    "search.teachers.finetune.VERSION": {"teacher"},
-    "search.teachers.logits_cache.VERSION": {"on logits", "logits"},
+    "search.teachers.adapters.VERSION": ON_FEATURES | {"on logits", "logits", "taught teacher"},
+    "search.teachers.finetune.VERSION": TEACHERS,
+    "search.teachers.linear_probe.VERSION": {"teacher by a probe"},
+    "search.teachers.logits_cache.VERSION": {"on logits", "logits", "taught teacher"},
     "search.pipeline.student_builder.TRAINING_VERSION": STUDENTS,
     "search.pipeline.pruning_steps.VERSION": PRUNED,
     "search.pipeline.student_builder.TUNING_VERSION": {"tuned"},
@@ -87,12 +89,13 @@ FROM_STAGES: Mapping[str, set[str]] = {
     "search.targets.onnx_export.VERSION": COSTS,
     "search.cost_model.dry_run.VERSION": COSTS,
     "spaces.axes.label_loss.VERSION": {"with bce", "with class weights"},
+    "spaces.students.normalization.VERSION": {"pretrained"},
     "spaces.counting.VERSION": STUDENTS | COSTS,
     "spaces.pruning.structured.channels.VERSION": PRUNED | COSTS,
 }
 FROM_LIBRARIES: Mapping[str, set[str]] = {
-    "torch": STUDENTS | COSTS | {"teacher", "logits"},
-    "timm": STUDENTS | COSTS | {"teacher", "logits"},
+    "torch": STUDENTS | COSTS | TEACHERS | {"logits"},
+    "timm": STUDENTS | COSTS | TEACHERS | {"logits"},
     "torch-pruning": PRUNED | COSTS,
     "onnx": COSTS,
 }
@@ -138,7 +141,7 @@ def test_a_stages_version_changes_what_follows_from_it(
 
 @pytest.mark.parametrize(
     ("entry", "changed"),
-    [(ACCURACY, STUDENTS | {"teacher"}), (SIZE, COSTS), (BALANCED_ACCURACY, set())],
+    [(ACCURACY, STUDENTS | TEACHERS), (SIZE, COSTS), (BALANCED_ACCURACY, set())],
     ids=lambda entry: getattr(entry, "name", ""),
 )
 def test_the_version_of_a_metric_or_limit_changes_what_follows_from_it(

@@ -30,6 +30,7 @@ from search.data.views.view import View
 from search.files.filestore import FolderStore
 from search.teachers.adapters import AdaptedTeacher, Ensemble
 from search.teachers.finetune import TeacherTask, trained
+from search.teachers.linear_probe import probed
 from search.teachers.logits_cache import soft_targets
 from search.teachers.prepared import Teacher
 from search.training.balancing import epoch_order, label_loss_of
@@ -260,6 +261,11 @@ def _finetuned(folder: Path) -> Numbers:
     return found
 
 
+def _probed(folder: Path) -> Numbers:
+    found = network(SMOOTH, classes=5)
+    return {"logits": outputs(probed(found, teacher_context(folder, progress=print)))}
+
+
 def _logits(folder: Path) -> Numbers:
     both = Ensemble([network(), network(seed=1)])
     teacher = Teacher("two", both, "two", "cpu")
@@ -287,6 +293,7 @@ STAGES: Mapping[str, Callable[[Path], Numbers]] = {
     "search.training.mixup.VERSION": _mixed,
     "search.teachers.adapters.VERSION": _adapted,
     "search.teachers.finetune.VERSION": _finetuned,
+    "search.teachers.linear_probe.VERSION": _probed,
     "search.teachers.logits_cache.VERSION": _logits,
 }
 """By the constant that states the stage's version; each is given an empty folder."""
