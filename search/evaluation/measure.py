@@ -16,15 +16,23 @@ _CALIBRATION_IMAGES = 512
 
 
 def predictions(served: ServedModel, part: Part, dataset: Dataset) -> Predictions:
-    """Return the served model's predictions for the images of `part`."""
-    batches = normalized_batches(part, dataset)
+    """Return the served model's predictions for the images of `part`, at the size that it takes."""
+    batches = normalized_batches(part, dataset, image_size=served.image_shape[1])
     logits = np.concatenate([served.predict(images) for images in batches])
     return Predictions.of_logits(logits, part.labels)
 
 
-def normalized_batches(part: Part, dataset: Dataset) -> Iterator[np.ndarray]:
-    """Yield unaugmented, normalised images, [batch, channels, size, size], float32."""
-    for batch in part.batches(_BATCH):
+def normalized_batches(
+    part: Part, dataset: Dataset, *, image_size: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield unaugmented, normalised images, [batch, channels, size, size], float32.
+
+    Args:
+        part: the images.
+        dataset: the data set of the part.
+        image_size: the size; None is that of the data set.
+    """
+    for batch in part.batches(_BATCH, image_size=image_size):
         yield normalize(batch.images, dataset.info.mean, dataset.info.std).numpy()
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from search.config.study import Study
 from search.pipeline.refit import REFIT_DATA, refit_dataset
-from search.pipeline.setup import with_logits
 from search.pipeline.study_context import StudyContextSpec
+from search.pipeline.teacher_outputs import with_logits
 from search.progress import Callback, Step
 from search.teachers.prepared import Teacher
 

@@ -5,9 +5,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-
-import torch
 
 from search.config.resources import decoding_processes, preparing_device, training_device
 from search.config.student_spec import StudentRequirements
@@ -17,36 +14,29 @@ from search.data.dataset import DataInfo, Dataset
 from search.data.notes import notes
 from search.data.prepare import prepare
 from search.data.views.view import Views
-from search.errors import TargetError
-from search.evaluation.measure import predictions, quality
-from search.evaluation.onnx_metadata import described, metadata_bytes
-from search.evaluation.predictions_file import PREDICTIONS, TEACHER, write_predictions
-from search.files.disk import scratch
+from search.evaluation.onnx_metadata import metadata_bytes
 from search.files.filestore import FolderStore
-from search.objectives.counting import count_cost
 from search.pipeline.balance import ClassBalance
-from search.pipeline.checks import check_study, needs_of
+from search.pipeline.checks import check_study
 from search.pipeline.given_weights import GivenWeights, fitting_weights, prepare_weights
 from search.pipeline.lineage import Lineage
+from search.pipeline.measured_teacher import measure_teacher
 from search.pipeline.study_context import StudyContextSpec
+from search.pipeline.teacher_outputs import (
+    free_gpu,
+    name_in,
+    teacher_context,
+    with_teacher_outputs,
+)
 from search.pipeline.view_numbers import repetition_warning, stated_views
 from search.progress import Callback, Step, no_step
 from search.records import Scalar, TeacherRecord
 from search.storage.artifact_owner import Claim
 from search.targets.agent_client import describe_agent
-from search.targets.float_student import FloatStudent
 from search.targets.registry import runtime
-from search.targets.this_machine import load_here
-from search.targets.timing import time_cost
-from search.teachers.logits_cache import soft_targets
 from search.teachers.prepared import Teacher
-from search.teachers.saved_teacher import check_members_features, save_teacher
-from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
-from spaces.axes.distillation import Needs
 from spaces.processor import multiplies_int8_exactly
-from spaces.pruning.none import NoPruning
-from spaces.quantization.float32 import Float32
 
 # Returns the number of views with cached logits; None if the teacher runs in each step.
 CountViews = Callable[[Study, Teacher, Dataset], int | None]
@@ -88,39 +78,18 @@ def prepare_context(
     dataset = prepare(study.data, seed=study.seed, cache=cache, progress=callback.log, step=step)
     _note_data(dataset, study, callback)
     step("preparing the teacher")
-    context = _teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
+    context = teacher_context(study, dataset, here, callback, allow_code=allow_code, step=step)
     teacher = prepare_teacher(study.stated_teachers, context)
     views = views_of(study, dataset, count_views(study, teacher, dataset))
     if warning := repetition_warning(study, views.count):
         callback.note(f"warning: {warning}")
     spec = _spec(study, dataset, teacher, views, claim=claim, allow_code=allow_code)
     spec = _with_weights(spec, prepare_weights(study, teacher, context))
-    spec = _with_teacher_outputs(spec, study, teacher, dataset, context)
+    spec = with_teacher_outputs(spec, study, teacher, dataset, context)
     step("measuring the teacher")
-    record = _measure_teacher(teacher, dataset, claim, study.budget.target, callback)
-    _free_gpu(teacher, here)
+    record = measure_teacher(teacher, dataset, claim, study.budget.target, callback)
+    free_gpu(teacher, here)
     return spec, record
-
-
-def with_logits(
-    spec: StudyContextSpec, study: Study, dataset: Dataset, callback: Callback, *,
-    count_views: Callable[[Teacher], int], allow_code: bool, step: Step,
-) -> StudyContextSpec:  # fmt: skip
-    """Return the spec with the teachers' logits for other training images, or for more views.
-
-    The teachers are loaded again; those that the study trained are in the cache.
-    """
-    here = preparing_device(study.run)
-    step("preparing the teacher")
-    prepared = spec.open_prepared()
-    context = _teacher_context(study, prepared, here, callback, allow_code=allow_code, step=step)
-    teacher = prepare_teacher(study.stated_teachers, context)
-    views = replace(spec.views, count=count_views(teacher))
-    progress, cache = callback.log, spec.cache
-    targets = soft_targets(teacher, dataset, views, cache=cache, progress=progress, step=step)
-    _free_gpu(teacher, here)
-    lineage = replace(spec.lineage, views=views)
-    return replace(spec, views=views, lineage=lineage, targets=targets.key)
 
 
 def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:
@@ -129,29 +98,6 @@ def _note_data(dataset: Dataset, study: Study, callback: Callback) -> None:
         callback.note(line)
     if warning := ClassBalance.of(dataset).warning(study.goal):
         callback.note(f"warning: {warning}")
-
-
-def _teacher_context(
-    study: Study,
-    dataset: Dataset,
-    device: str,
-    callback: Callback,
-    *,
-    allow_code: bool,
-    step: Step,
-) -> TeacherContext:
-    needed = needs_of(study)
-    return TeacherContext(
-        dataset=dataset,
-        cache=FolderStore.of(study.run.cache),
-        seed=study.seed,
-        device=device,
-        metric=study.goal.metric,
-        allow_code=allow_code,
-        progress=callback.log,
-        step=step,
-        features_alone=Needs.FEATURES in needed and Needs.LOGITS not in needed,
-    )
 
 
 def _spec(
@@ -169,7 +115,7 @@ def _spec(
         study=study.study,
         requirements=requirements_of(study, dataset.info),
         cache=cache,
-        dataset=_name_in(cache, dataset.folder),
+        dataset=name_in(cache, dataset.folder),
         views=views,
         device=device,
         claim=claim,
@@ -193,39 +139,6 @@ def _with_weights(spec: StudyContextSpec, given: tuple[GivenWeights, ...]) -> St
     return replace(spec, weights=given, lineage=replace(spec.lineage, weights=digests))
 
 
-def _with_teacher_outputs(
-    spec: StudyContextSpec,
-    study: Study,
-    teacher: Teacher,
-    dataset: Dataset,
-    context: TeacherContext,
-) -> StudyContextSpec:
-    """Cache the teachers' logits and networks that methods of the study need."""
-    needed, cache = needs_of(study), spec.cache
-    is_live = Needs.LOGITS in needed and spec.views.count is None
-    if Needs.LOGITS in needed and not is_live:
-        targets = soft_targets(
-            teacher,
-            dataset,
-            spec.views,
-            cache=cache,
-            progress=context.progress,
-            step=context.step,
-        )
-        spec = replace(spec, targets=targets.key)
-    if Needs.FEATURES in needed:
-        check_members_features(teacher, dataset.info)
-    if Needs.FEATURES in needed or is_live:
-        folder = save_teacher(teacher, study.teachers, dataset.info, cache=cache)
-        spec = replace(spec, teachers=_name_in(cache, folder))
-    return spec
-
-
-def _name_in(cache: FolderStore, folder: Path) -> str:
-    """Return the path relative to the cache: other machines may have another cache path."""
-    return folder.relative_to(cache.folder).as_posix()
-
-
 def _device_here(run: RunSettings, callback: Callback) -> str:
     """Return the device on which this process runs the teacher; log it if trials use another."""
     here = preparing_device(run)
@@ -234,13 +147,6 @@ def _device_here(run: RunSettings, callback: Callback) -> str:
             "this machine has no GPU: the teacher runs on its processor, the trials on the cluster"
         )
     return here
-
-
-def _free_gpu(teacher: Teacher, device: str) -> None:
-    """Move the teacher to the CPU, so that the trials can use the GPU's memory."""
-    if device == "cuda":
-        teacher.network.cpu()
-        torch.cuda.empty_cache()
 
 
 def requirements_of(study: Study, info: DataInfo) -> StudentRequirements:
@@ -284,35 +190,6 @@ def _warn_of_other_products(target: TargetSettings, callback: Callback) -> None:
             f"{machine.processor}, does not. Search on a machine with such a processor, or leave "
             "int8 out"
         )
-
-
-def _measure_teacher(
-    teacher: Teacher, dataset: Dataset, claim: Claim, target: TargetSettings, callback: Callback
-) -> TeacherRecord:
-    """Export the teacher to the artifacts folder, with its predictions, and measure the file."""
-    info = dataset.info
-    shape = (info.channels, info.image_size, info.image_size)
-    serving = runtime(target.runtime)
-    with claim.writing(TEACHER) as folder, scratch() as workspace:
-        served = folder / serving.file
-        float_student = FloatStudent(
-            teacher.network, workspace / "floats", shape, pruning=NoPruning()
-        )
-        serving.make(float_student, served, quantization=Float32(), calibration=())
-        serving.annotate(served, described(info))
-        found = predictions(load_here(served, target), dataset.validation, dataset)
-        write_predictions(folder / PREDICTIONS, {"validation": found})
-        cost = count_cost(teacher.network, served, shape)
-        try:
-            cost = time_cost(cost, served, target)
-        except TargetError as error:  # a target that can run the students may be too small for it
-            callback.log(f"the teacher's latency was not measured: {error}")
-    return TeacherRecord(
-        name=teacher.name,
-        digest=teacher.digest,
-        quality=quality(found, teacher=found.classes),
-        cost=cost,
-    )
 
 
 def _origin(study: Study, dataset: Dataset, teacher: Teacher) -> tuple[tuple[str, Scalar], ...]:

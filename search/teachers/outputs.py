@@ -8,6 +8,7 @@ from search.data.dataset import DataInfo
 from search.errors import TeacherError
 from search.objectives.metrics import ACCURACY
 from search.objectives.predictions import Predictions
+from search.teachers.adapters import own_size
 from search.teachers.factory import own_code
 from search.teachers.setting import TeacherContext
 from search.training.validation import predictions_of
@@ -65,7 +66,10 @@ def told_accuracy(network: nn.Module, name: str, context: TeacherContext) -> Pre
     uses the accuracy, whatever metric the study maximises.
     """
     validation = context.dataset.validation
-    found = predictions_of(network, validation, context.dataset, device=context.device)
+    size = own_size(network)
+    found = predictions_of(
+        network, validation, context.dataset, device=context.device, image_size=size
+    )
     guess = Predictions(
         labels=validation.labels,
         classes=np.full_like(validation.labels, np.bincount(validation.labels).argmax()),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from search.data.dataset import DataInfo
-from search.teachers.adapters import Ensemble
+from search.teachers.adapters import Ensemble, own_size
 from search.teachers.setting import network_digest
 from spaces.counting import count_parameters
 
@@ -40,6 +40,12 @@ class Teacher:
         if isinstance(self.network, Ensemble):
             return tuple(self.network.members)
         return (self.network,)
+
+    @property
+    def image_size(self) -> int | None:
+        """The side of the images that all members take without resizing; None if they differ."""
+        sizes = {own_size(member) for member in self.members}
+        return sizes.pop() if len(sizes) == 1 else None
 
 
 def teacher_digest(network: nn.Module, info: DataInfo, *, code: Sequence[str], device: str) -> str:

@@ -46,12 +46,25 @@ class Validation:
 
 @torch.inference_mode()
 def predictions_of(
-    network: nn.Module, part: Part, dataset: Dataset, *, device: str = "cpu"
+    network: nn.Module,
+    part: Part,
+    dataset: Dataset,
+    *,
+    device: str = "cpu",
+    image_size: int | None = None,
 ) -> Predictions:
-    """Predict the unaugmented images of `part`; set the network to evaluation mode."""
+    """Predict the unaugmented images of `part`; set the network to evaluation mode.
+
+    Args:
+        network: returns logits.
+        part: the images.
+        dataset: the data set of the part.
+        device: the device of the network.
+        image_size: the size of the images; None is that of the data set.
+    """
     network.eval()
     classes, confidence = [], []
-    for batch in part.batches(_BATCH, device=device):
+    for batch in part.batches(_BATCH, device=device, image_size=image_size):
         logits = network(normalize(batch.images, dataset.info.mean, dataset.info.std)).float()
         classes.append(logits.argmax(dim=1).cpu())
         confidence.append(logits.softmax(dim=1).amax(dim=1).cpu())

@@ -100,7 +100,7 @@ def test_every_setting_has_a_meaning_and_some_must_be_given() -> None:
         ("search.max_time", ["2h"], "null"),
         ("search.warm_start", ["list"], "[]"),
         ("teacher", ["list"], None),
-        ("teacher.train.epochs", [1], "20"),
+        ("teacher.train.epochs", [1], "null"),
         ("teacher.std", ["list", 0], "null"),
     ],
 )

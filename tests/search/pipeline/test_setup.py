@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from search.config.study import Study
 from search.pipeline.setup import prepare_context
+from search.targets.this_machine import load_here
 from tests.messages import naming
 from tests.recorder import TrialRecorder
 
@@ -93,3 +96,28 @@ def test_of_two_studies_that_share_a_cache_one_prepares_and_the_other_waits(
     for work in (stripes_file, "epoch", "view"):
         assert sum(bool(naming(work).search(text)) for text in said) == 1
     assert any(str(tmp_path / "cache") in text for text in said)
+
+
+def test_a_teacher_of_another_resolution_is_measured_at_its_own(
+    stripes_file: Path, schooled: nn.Module, tmp_path: Path
+) -> None:
+    save_file(schooled.state_dict(), tmp_path / "teacher.safetensors")
+    study = Study.model_validate(
+        {
+            "study": "large",
+            "data": {"source": "npz", "path": stripes_file, "image_size": 32},
+            "teacher": {
+                "model": "test_resnet",
+                "checkpoint": tmp_path / "teacher.safetensors",
+                "image_size": 48,
+            },
+            "space": {"student": {"timm": {"model": ["test_resnet"]}}},
+            "run": {"cache": tmp_path / "cache", "artifacts": tmp_path / "artifacts"},
+        }
+    )
+    recorder = TrialRecorder()
+    spec, teacher = prepare_context(study, recorder)
+    served = load_here(spec.artifacts.folder / "teacher" / "model.onnx", study.budget.target)
+    assert served.image_shape == (1, 48, 48)
+    told = f"{teacher.quality['accuracy'].value:.2%}"
+    assert any(naming("teacher", told).search(line) for line in recorder.said)
