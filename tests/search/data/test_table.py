@@ -345,7 +345,7 @@ def test_the_key_follows_the_table_and_the_images_that_it_names(
     keys.append(prepared_key(settings, 0))
     os.utime(table, (1, 1))
     keys.append(prepared_key(settings, 0))
-    keys.append(prepared_key(settings.model_copy(update={"columns": None, "flip": True}), 0))
+    keys.append(prepared_key(settings.model_copy(update={"image_size": 64}), 0))
     assert len(set(keys)) == len(keys)
 
 
