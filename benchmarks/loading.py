@@ -18,7 +18,6 @@ processes that decode. It says more than time does where other programs use the 
 """
 
 import argparse
-import io
 import json
 import os
 import subprocess
@@ -36,13 +35,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import timm
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils import data
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from benchmarks.photos import CLASSES, write_photos
 from benchmarks.process_time import Spent, spent_by
 from search.config.data_settings import DataSettings
 from search.data.dataset import Dataset, normalize
@@ -59,8 +58,7 @@ from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
 
 KINDS: Mapping[str, tuple[int, int]] = {"500×375": (500, 375), "1600×1200": (1600, 1200)}
-CLASSES = ("one", "two")
-BATCH, MOTIFS, SCALES = 32, 6, (4, 16, 64, 256)
+BATCH = 32
 CHANGES = Augmentation(shift=0.1, flip=True)
 VIEW = View(number=0, seed=0, augmentation=CHANGES)
 HELD, STREAMED = 10**12, 1
@@ -97,37 +95,6 @@ def main() -> None:
 
 def _head(*columns: str) -> str:
     return f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
-
-
-def write_photos(folder: Path, images: int, shape: tuple[int, int]) -> Path:
-    """Write JPEGs of these pixels, of two classes; some have the same content."""
-    motifs = [_motif(number, shape) for number in range(MOTIFS)]
-    for number in range(images):
-        path = folder / "train" / CLASSES[number % 2] / f"{number:06d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(motifs[number % MOTIFS])
-    for name in CLASSES:
-        for part in ("val", "test"):
-            path = folder / part / name / "0.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(motifs[0])
-    return folder
-
-
-def _motif(seed: int, shape: tuple[int, int]) -> bytes:
-    """Return a JPEG of noise of several scales, like the spectrum of a photo."""
-    generator = np.random.default_rng(seed)
-    pixels = np.zeros((shape[1], shape[0], 3))
-    for scale in SCALES:
-        coarse = [length * scale // 1024 + 2 for length in (shape[1], shape[0])]
-        noise = generator.integers(0, 256, (*coarse, 3), dtype=np.uint8)
-        grey = noise.mean(axis=2, keepdims=True) + 0.3 * (noise - noise.mean(axis=2, keepdims=True))
-        layer = Image.fromarray(grey.astype(np.uint8)).resize(shape, Image.Resampling.BICUBIC)
-        pixels += np.asarray(layer).astype(float) / len(SCALES)
-    pixels = (pixels - pixels.mean()) * 2 + 127 + generator.normal(0, 4, pixels.shape)
-    file = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def _reading(kind: str, photos: Path, cache: Path, options: argparse.Namespace) -> Iterator[str]:
