@@ -331,7 +331,7 @@ def _loss(
         members = None if members is None else mixture.logits(members)
     # bfloat16, not float16: the range of float16 is too small without scaled gradients.
     with torch.autocast(plan.device, torch.bfloat16, enabled=plan.device == "cuda"):
-        if plan.targets is None and plan.distillation.needs is Needs.LOGITS:
+        if plan.targets is None and plan.teachers and plan.distillation.needs is Needs.LOGITS:
             members = _live_logits(plan.teachers, images)
         logits, maps = distiller(images)
     predicted = DistillationBatch(

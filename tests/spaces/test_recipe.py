@@ -37,10 +37,11 @@ def test_a_recipe_survives_json() -> None:
 def test_flat_parameters_hold_every_default() -> None:
     params = Recipe.from_params(CHOICES).to_params()
     methods = (Standard, Magnitude, Int8Static)
-    assert params.keys() == CHOICES.keys().union(*(flat_keys(one) for one in methods)) | {
+    assert params.keys() == set(CHOICES).union(*(flat_keys(one) for one in methods)) | {
         "student.timm.model",
         "student.timm.pretrained",
         "student.timm.stem",
+        "student.timm.weights",
         "distillation.soft_targets.temperature",
         "distillation.soft_targets.weight",
         "distillation.soft_targets.standardize",

@@ -319,7 +319,7 @@ def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(pat
         text = STUDY.replace("train: {epochs: 2}", f"checkpoint: w.pth\n  classes: {wrong}")
         assert naming("teacher.classes", "natural", "sorted").search(complaint(path, text))
     text = STUDY.replace("train: {epochs: 2}", "train: {epochs: 2}\n  classes: natural")
-    assert naming("image_size", "classes").search(complaint(path, text))
+    assert naming("teacher", "classes").search(complaint(path, text))
 
 
 def test_paths_of_the_run_are_relative_to_the_current_folder(path: Path) -> None:

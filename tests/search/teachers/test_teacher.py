@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -471,13 +471,19 @@ def test_a_teacher_that_knows_the_data_is_not_warned_of(room: _Room, checkpoint:
     assert naming("test_resnet", "100.00%").search(told)
 
 
-def test_fault_24_images_that_the_teacher_cannot_take_are_refused(
-    room: _Room, tmp_path: Path
+def test_fault_24_a_teacher_of_coloured_images_takes_grey_ones_as_colours_that_are_equal(
+    room: _Room, checkpoint: Path, tmp_path: Path
 ) -> None:
-    network = timm.create_model("test_resnet", num_classes=3, in_chans=3)
-    save_file(network.state_dict(), tmp_path / "colour.safetensors")
-    with pytest.raises(TeacherError, match=naming(tmp_path / "colour.safetensors")):
-        room.prepare(_settings(tmp_path / "colour.safetensors"))
+    grey = timm.create_model("test_resnet", num_classes=3, in_chans=1)
+    weights = load_file(checkpoint)
+    grey.load_state_dict(weights)
+    first = next(key for key, weight in weights.items() if weight.ndim == 4)
+    colours = weights[first].repeat(1, 3, 1, 1) / 3
+    save_file(weights | {first: colours}, tmp_path / "colour.safetensors")
+    teacher = room.prepare(_settings(tmp_path / "colour.safetensors"))
+    example = torch.randn(2, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(teacher.network(example), grey.eval()(example), atol=1e-4)
 
 
 def test_predictions_do_not_depend_on_the_batch(room: _Room, checkpoint: Path) -> None:

@@ -1,0 +1,1 @@
+"""Yardsticks: whole searches on public data, compared with what others published."""
