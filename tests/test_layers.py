@@ -144,3 +144,13 @@ def test_no_file_of_the_dashboard_hides_another_module() -> None:
     taken = {*PACKAGES, "tests", "streamlit", "pandas", "plotly", "numpy", *sys.stdlib_module_names}
     names = {path.stem for path in (ROOT / "dashboard").iterdir()} - {"__init__", "__pycache__"}
     assert names & taken == set()
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """So that a name in a message or a search means one thing."""
+    where: dict[str, list[str]] = {}
+    for path in (path for package in PACKAGES for path in files(package)):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}

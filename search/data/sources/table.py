@@ -19,7 +19,7 @@ from search.data.sources.table_columns import (
     image_values,
     likely_group_column,
 )
-from search.data.sources.table_file import Table, read_table, shown_names
+from search.data.sources.table_file import TableFile, read_table, shown_names
 from search.data.sources.table_images import images_folder, joined, locate
 from search.errors import DataError
 
@@ -88,14 +88,14 @@ def named_files(settings: DataSettings) -> Iterator[str]:
     yield from (joined(root, value) for value in image_values(table, columns.image))
 
 
-def _opened(settings: DataSettings) -> tuple[Table, ChosenColumns]:
+def _opened(settings: DataSettings) -> tuple[TableFile, ChosenColumns]:
     assert settings.path is not None
     table = read_table(settings.path.expanduser())
     return table, choose_columns(table, settings.columns, groups=settings.groups)
 
 
 def _rows(
-    table: Table, columns: ChosenColumns, settings: DataSettings
+    table: TableFile, columns: ChosenColumns, settings: DataSettings
 ) -> tuple[list[_Row], Counter[str]]:
     """Return the rows with a label and a file, one for each file; count the others."""
     labels = [normalize("NFC", label) for label in table.column(columns.label)]
@@ -125,7 +125,7 @@ def _rows(
     return list(rows.values()), +unused
 
 
-def _parts(table: Table, column: str | None, labels: Sequence[str]) -> list[str]:
+def _parts(table: TableFile, column: str | None, labels: Sequence[str]) -> list[str]:
     """Return the part of each row; without a column, all rows are training images."""
     if column is None:
         return [_IN_ORDER[0]] * len(table)
@@ -142,7 +142,7 @@ def _parts(table: Table, column: str | None, labels: Sequence[str]) -> list[str]
     return parts
 
 
-def _check_same(table: Table, first: _Row, second: _Row) -> None:
+def _check_same(table: TableFile, first: _Row, second: _Row) -> None:
     """Check that two rows of one image say the same of it."""
     for what in ("label", "part", "group"):
         one, other = getattr(first, what), getattr(second, what)
@@ -161,7 +161,7 @@ def _in_order(labels: set[str]) -> list[str]:
     return sorted(labels)
 
 
-def _by_part(table: Table, rows: Sequence[_Row], labels: Sequence[str]) -> list[list[_Row]]:
+def _by_part(table: TableFile, rows: Sequence[_Row], labels: Sequence[str]) -> list[list[_Row]]:
     """Return the rows of each part that the table has, in the order of labels and names."""
     numbers = {label: number for number, label in enumerate(labels)}
     found: dict[str, list[_Row]] = {part: [] for part in _IN_ORDER}

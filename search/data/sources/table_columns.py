@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from search.config.table_settings import TableColumns
 from search.data.image_kinds import SUFFIXES
-from search.data.sources.table_file import Table, shown_names
+from search.data.sources.table_file import TableFile, shown_names
 from search.errors import DataError
 from spaces.names import suggestion
 
@@ -58,7 +58,7 @@ class ChosenColumns:
 
 
 def choose_columns(
-    table: Table, given: TableColumns | None, *, groups: str | None
+    table: TableFile, given: TableColumns | None, *, groups: str | None
 ) -> ChosenColumns:
     """Return the columns that are set, or else those with usual names.
 
@@ -81,7 +81,7 @@ def choose_columns(
     )
 
 
-def image_values(table: Table, pattern: str) -> list[str]:
+def image_values(table: TableFile, pattern: str) -> list[str]:
     """Return the path of each row's image, as the table and the pattern name it.
 
     Raises:
@@ -99,14 +99,14 @@ def image_values(table: Table, pattern: str) -> list[str]:
     return [text % values for values in zip(*(columns[name] for name in names), strict=True)]
 
 
-def likely_group_column(table: Table, chosen: ChosenColumns) -> str:
+def likely_group_column(table: TableFile, chosen: ChosenColumns) -> str:
     """Return a column that may hold groups, by its name; empty if there is none."""
     used = {chosen.label, chosen.part, *_FIELD.findall(chosen.image)}
     free = [name for name in table.names if name not in used]
     return next((name for name in free if _LIKELY_GROUPS.fullmatch(_plain(name))), "")
 
 
-def _image(table: Table, given: str | None) -> str:
+def _image(table: TableFile, given: str | None) -> str:
     if given is None or given in table.names or not (fields := _FIELD.findall(given)):
         return f"{{{_required(table, 'image', given)}}}"
     for name in fields:
@@ -114,7 +114,7 @@ def _image(table: Table, given: str | None) -> str:
     return given
 
 
-def _required(table: Table, use: str, given: str | None) -> str:
+def _required(table: TableFile, use: str, given: str | None) -> str:
     found = _column(table, use, given)
     if found is not None:
         return found
@@ -127,7 +127,7 @@ def _required(table: Table, use: str, given: str | None) -> str:
     )
 
 
-def _column(table: Table, use: str, given: str | None) -> str | None:
+def _column(table: TableFile, use: str, given: str | None) -> str | None:
     """Return the column that is set, or the one with a usual name; None if there is none."""
     if given is not None:
         if given == "":
@@ -146,7 +146,7 @@ def _column(table: Table, use: str, given: str | None) -> str | None:
     return None
 
 
-def _check_known(table: Table, use: str, name: str) -> None:
+def _check_known(table: TableFile, use: str, name: str) -> None:
     if table.names.count(name) == 1:
         return
     if name in table.names:

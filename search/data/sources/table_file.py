@@ -20,7 +20,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table(ABC):
+class TableFile(ABC):
     """A table of text.
 
     Attributes:
@@ -54,7 +54,7 @@ class Table(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTable(Table):
+class TextTable(TableFile):
     """A table of a text file: the cells of each row, and the line on which the row begins."""
 
     unit: ClassVar[str] = "line"
@@ -74,7 +74,7 @@ class TextTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetTable(Table):
+class ParquetTable(TableFile):
     """A table of a Parquet file, whose columns are read when they are needed."""
 
     unit: ClassVar[str] = "row"
@@ -102,7 +102,7 @@ class ParquetTable(Table):
         return index + 1
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> TableFile:
     """Read a table; its suffix says how.
 
     Raises:

@@ -11,7 +11,7 @@ from pathlib import Path
 from search.config.data_settings import DataSettings
 from search.data.image_kinds import SUFFIXES
 from search.data.images import printable
-from search.data.sources.table_file import Table
+from search.data.sources.table_file import TableFile
 from search.errors import DataError
 
 _COMMON = ("", ".jpg", ".jpeg", ".png")
@@ -49,7 +49,7 @@ def images_folder(settings: DataSettings) -> Path:
 
 
 def locate(
-    table: Table, values: Mapping[int, str], pattern: str, settings: DataSettings
+    table: TableFile, values: Mapping[int, str], pattern: str, settings: DataSettings
 ) -> LocatedImages:
     """Find the image files of rows.
 
@@ -134,7 +134,7 @@ def _real_file(path: str, real_folder: Callable[[str], str]) -> _File | None:
     return _File(path, real) if stat.S_ISREG(mode) else None
 
 
-def _rows(table: Table, values: Mapping[int, str], indices: Sequence[int]) -> str:
+def _rows(table: TableFile, values: Mapping[int, str], indices: Sequence[int]) -> str:
     shown = [f"{table.place(index)}: {printable(values[index])!r}" for index in indices]
     more = len(shown) - _MOST_SHOWN
     return "\n  ".join(shown[:_MOST_SHOWN]) + (f"\n  and {more} more" if more > 0 else "")

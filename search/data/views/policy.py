@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from search.data.views.augmentation import Augmentation
-from search.data.views.draws import Draws, Purpose
+from search.data.views.draws import Draw, Draws
 
 _STRENGTHS = 31  # from 0 to 30
 
@@ -92,7 +92,7 @@ def drawn_operations(draws: Draws, augmentation: Augmentation) -> Sequence[Opera
         return ()
     is_trivial = augmentation.policy == "trivial"
     return [
-        _drawn(draws, Purpose.OPERATION + 3 * place, None if is_trivial else augmentation.magnitude)
+        _drawn(draws, Draw.OPERATION + 3 * place, None if is_trivial else augmentation.magnitude)
         for place in range(1 if is_trivial else augmentation.operations)
     ]
 

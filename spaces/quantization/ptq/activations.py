@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
-from spaces.quantization.ptq.graph import Graph, part_that_makes
+from spaces.quantization.ptq.graph import OnnxGraph, part_that_makes
 
 # The values of a whole network take much memory, so few images are computed at once.
 CHUNK_IMAGES = 32
@@ -43,7 +43,7 @@ class Activations:
 
     def __init__(self, model: ModelProto, names: Sequence[str]) -> None:
         self._names = list(dict.fromkeys(names))
-        self._input = Graph(model).input
+        self._input = OnnxGraph(model).input
         computed = [name for name in self._names if name != self._input]
         self._session = _session(part_that_makes(model, computed)) if computed else None
 

@@ -7,7 +7,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from spaces.quantization.ptq.activations import Activations
-from spaces.quantization.ptq.graph import Graph, attributes, layers_with_own_weights
+from spaces.quantization.ptq.graph import OnnxGraph, attributes, layers_with_own_weights
 from spaces.quantization.weight_compression.weights import Layer
 
 # The paper repeats until the scales do not change any more.
@@ -58,7 +58,7 @@ def equalized(model: ModelProto, images: np.ndarray) -> ModelProto:
 
     Source: Nagel et al. 2019, arXiv:1906.04721, section 4.1.
     """
-    graph = Graph.copy_of(model)
+    graph = OnnxGraph.copy_of(model)
     pairs = list(pairs_of(graph))
     peaks = _peaks(model, [pair.clip for pair in pairs if pair.clip], images)
     usable = [pair for pair in pairs if pair.clip is None or pair.clip in peaks]
@@ -71,7 +71,7 @@ def equalized(model: ModelProto, images: np.ndarray) -> ModelProto:
     return graph.model
 
 
-def pairs_of(graph: Graph) -> Iterator[Pair]:
+def pairs_of(graph: OnnxGraph) -> Iterator[Pair]:
     """Yield the pairs of layers between which channels can be scaled, in the model's order."""
     layers = {layer.node.output[0]: layer for layer in layers_with_own_weights(graph.model)}
     by_input = {layer.name: layer for layer in layers.values()}
@@ -82,12 +82,12 @@ def pairs_of(graph: Graph) -> Iterator[Pair]:
             yield pair
 
 
-def _has_constant_bias(graph: Graph, node: NodeProto) -> bool:
+def _has_constant_bias(graph: OnnxGraph, node: NodeProto) -> bool:
     """Return whether the layer has no bias, or a constant for each channel."""
     return len(node.input) < 3 or len(getattr(graph.constants.get(node.input[2]), "dims", ())) == 1
 
 
-def _followed(graph: Graph, first: Layer, layers: dict[str, Layer]) -> Pair | None:
+def _followed(graph: OnnxGraph, first: Layer, layers: dict[str, Layer]) -> Pair | None:
     """Return the pair that begins with `first`; None if no layer may follow."""
     value, clip, ceiling = str(first.node.output[0]), None, np.inf
     # A matrix product reads the channels of a map only after its places are averaged.
@@ -106,7 +106,7 @@ def _followed(graph: Graph, first: Layer, layers: dict[str, Layer]) -> Pair | No
     return None
 
 
-def _clip_bound(graph: Graph, node: NodeProto) -> float | None:
+def _clip_bound(graph: OnnxGraph, node: NodeProto) -> float | None:
     """Return the upper bound of a clip whose lower bound is 0; None for any other clip."""
     if len(node.input) != 3 or not all(name in graph.constants for name in node.input[1:]):
         return None
@@ -126,12 +126,12 @@ def _peaks(model: ModelProto, clips: list[str], images: np.ndarray) -> dict[str,
     return peaks
 
 
-def _own_constants(graph: Graph, pair: Pair) -> None:
+def _own_constants(graph: OnnxGraph, pair: Pair) -> None:
     if len(pair.first.node.input) > 2:
         graph.own_constant(pair.first.node, 2)
 
 
-def _equalize(graph: Graph, pair: Pair, peaks: dict[str, np.ndarray]) -> float:
+def _equalize(graph: OnnxGraph, pair: Pair, peaks: dict[str, np.ndarray]) -> float:
     """Scale the channels between two layers; return the largest change, as |log s|."""
     making, reading = graph.constant(pair.first.name), graph.constant(pair.second.name)
     rows = np.moveaxis(making, pair.first.channels, 0)
@@ -151,7 +151,7 @@ def _equalize(graph: Graph, pair: Pair, peaks: dict[str, np.ndarray]) -> float:
     return float(np.abs(np.log(scale)).max())
 
 
-def _divide(graph: Graph, pair: Pair, scale: np.ndarray) -> None:
+def _divide(graph: OnnxGraph, pair: Pair, scale: np.ndarray) -> None:
     """Divide the channels by their scales in the first layer, multiply them in the second."""
     making, reading = graph.constant(pair.first.name), graph.constant(pair.second.name)
     rows = np.moveaxis(making, pair.first.channels, 0)

@@ -12,7 +12,7 @@ from spaces.quantization.weight_compression.weights import Layer, weighted_layer
 
 
 @dataclass
-class Graph:
+class OnnxGraph:
     """A model with its constants, and with the makers and readers of its values by name.
 
     Attributes:
@@ -37,7 +37,7 @@ class Graph:
                 self.readers.setdefault(value, []).append(node)
 
     @classmethod
-    def copy_of(cls, model: ModelProto) -> "Graph":
+    def copy_of(cls, model: ModelProto) -> "OnnxGraph":
         """Return the graph of a copy of `model`."""
         copied = ModelProto()
         copied.CopyFrom(model)

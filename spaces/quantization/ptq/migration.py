@@ -6,7 +6,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto
 
 from spaces.quantization.ptq.activations import Activations
-from spaces.quantization.ptq.graph import Graph, layers_with_own_weights
+from spaces.quantization.ptq.graph import OnnxGraph, layers_with_own_weights
 from spaces.quantization.weight_compression.weights import Layer
 
 # It prevents a division by zero for a channel that is always zero.
@@ -34,7 +34,7 @@ def migrated(model: ModelProto, images: np.ndarray, *, strength: float) -> Model
 
     Source: Xiao et al. 2022 (SmoothQuant), arXiv:2211.10438, section 4, equation 4.
     """
-    graph = Graph.copy_of(model)
+    graph = OnnxGraph.copy_of(model)
     found = list(_normalisations(graph))
     peaks = _peaks(model, [str(node.output[0]) for node, _ in found], images)
     for node, readers in found:
@@ -50,7 +50,7 @@ def migrated(model: ModelProto, images: np.ndarray, *, strength: float) -> Model
     return graph.model
 
 
-def _normalisations(graph: Graph) -> Iterator[tuple[NodeProto, list[Layer]]]:
+def _normalisations(graph: OnnxGraph) -> Iterator[tuple[NodeProto, list[Layer]]]:
     """Yield each layer normalisation that can be scaled, with the layers that read it."""
     layers = {layer.name: layer for layer in layers_with_own_weights(graph.model)}
     outputs = {str(value.name) for value in graph.model.graph.output}
@@ -69,7 +69,7 @@ def _normalisations(graph: Graph) -> Iterator[tuple[NodeProto, list[Layer]]]:
             yield node, products
 
 
-def _scales_last_axis(graph: Graph, node: NodeProto) -> bool:
+def _scales_last_axis(graph: OnnxGraph, node: NodeProto) -> bool:
     """Return whether the normalisation's scale and shift are constants of the last axis."""
     return all(
         name in graph.constants and len(graph.constants[name].dims) == 1 for name in node.input[1:]

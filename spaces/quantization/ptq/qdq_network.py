@@ -6,7 +6,7 @@ from onnx import ModelProto, NodeProto, helper
 from torch import Tensor
 
 from spaces.quantization.ptq.columns import ProductLayer
-from spaces.quantization.ptq.graph import Graph, layers_with_own_weights
+from spaces.quantization.ptq.graph import OnnxGraph, layers_with_own_weights
 from spaces.quantization.ptq.quantized_network import QuantizedLayer, QuantizedNetwork
 from spaces.quantization.weight_compression.weights import Layer
 
@@ -25,7 +25,7 @@ class QdqNetwork(QuantizedNetwork):
     def __init__(self, source: ModelProto, quantized: ModelProto, *, largest: int) -> None:
         super().__init__(source)
         self.model = quantized
-        self._graph = Graph(quantized)
+        self._graph = OnnxGraph(quantized)
         self._largest = largest
         nodes = {node.name: node for node in quantized.graph.node}
         self.layers = [

@@ -9,7 +9,7 @@ from onnx import ModelProto, NodeProto
 from torch import Tensor
 
 from spaces.quantization.ptq.columns import ProductLayer
-from spaces.quantization.ptq.graph import Graph
+from spaces.quantization.ptq.graph import OnnxGraph
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class QuantizedNetwork(ABC):
     layers: Sequence[QuantizedLayer]
 
     def __init__(self, source: ModelProto) -> None:
-        self._source = Graph(source)
+        self._source = OnnxGraph(source)
 
     def float_weights(self, layer: QuantizedLayer) -> np.ndarray:
         """Return the layer's weights in the float network."""

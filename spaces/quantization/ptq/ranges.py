@@ -10,7 +10,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto
 
 from spaces.quantization.ptq.activations import Activations
-from spaces.quantization.ptq.graph import Graph
+from spaces.quantization.ptq.graph import OnnxGraph
 
 Range = tuple[float, float]
 
@@ -84,7 +84,7 @@ def _errors(
 
 def _float_values(model: ModelProto, operators: Collection[str] | None) -> list[str]:
     """Return the names of the float values that these operators read and make."""
-    graph = Graph(model)
+    graph = OnnxGraph(model)
     known = chain(model.graph.value_info, model.graph.input, model.graph.output)
     floats = {
         value.name for value in known if value.type.tensor_type.elem_type == TensorProto.FLOAT

@@ -7,7 +7,7 @@ from onnx import ModelProto
 from torch import Tensor
 
 from spaces.quantization.ptq.columns import ProductLayer
-from spaces.quantization.ptq.graph import Graph, layers_with_own_weights
+from spaces.quantization.ptq.graph import OnnxGraph, layers_with_own_weights
 from spaces.quantization.ptq.quantized_network import QuantizedLayer, QuantizedNetwork
 from spaces.quantization.weight_compression.codes import Coder
 from spaces.quantization.weight_compression.weights import codes_of_layers, packed_codes
@@ -24,7 +24,7 @@ class CodedNetwork(QuantizedNetwork):
 
     def __init__(self, source: ModelProto, coder: Coder, *, ends: bool) -> None:
         super().__init__(source)
-        self._graph = Graph.copy_of(source)
+        self._graph = OnnxGraph.copy_of(source)
         self.model = self._graph.model
         self._codes = {
             layer.name: (layer, codes) for layer, codes in codes_of_layers(source, coder, ends=ends)

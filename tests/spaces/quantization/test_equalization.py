@@ -5,7 +5,7 @@ import pytest
 from onnx import ModelProto
 
 from spaces.quantization.ptq.equalization import equalized, pairs_of
-from spaces.quantization.ptq.graph import Graph
+from spaces.quantization.ptq.graph import OnnxGraph
 from tests.spaces.quantization.ptq_models import constant, model_of, node, normal, run
 
 NONE = np.zeros(0, np.float32)
@@ -35,7 +35,7 @@ def _pair(between: str, **more: np.ndarray) -> ModelProto:
 
 
 def _pairs(model: ModelProto) -> list[tuple[str, str]]:
-    return [(pair.first.name, pair.second.name) for pair in pairs_of(Graph(model))]
+    return [(pair.first.name, pair.second.name) for pair in pairs_of(OnnxGraph(model))]
 
 
 def test_a_case_worked_by_hand() -> None:
