@@ -12,7 +12,7 @@ from torch.nn import functional
 from torchvision.transforms.v2 import functional as torchvision
 
 from search.data.views.augmentation import Augmentation
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 from search.data.views.policy import Kind, Operation
 
 _WHITE = 255
@@ -28,9 +28,9 @@ def jittered(images: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor
         augmentation: the largest relative change.
     """
     low, high = 1 - augmentation.color, 1 + augmentation.color
-    images = with_brightness(images, draws.uniform(Draw.BRIGHTNESS, low, high))
-    images = with_contrast(images, draws.uniform(Draw.CONTRAST, low, high))
-    return with_saturation(images, draws.uniform(Draw.SATURATION, low, high))
+    images = with_brightness(images, draws.uniform(Decision.BRIGHTNESS, low, high))
+    images = with_contrast(images, draws.uniform(Decision.CONTRAST, low, high))
+    return with_saturation(images, draws.uniform(Decision.SATURATION, low, high))
 
 
 def recolored(images: Tensor, operations: Sequence[Operation]) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from search.data.views.augmentation import Augmentation
 from search.data.views.crop import Crop
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 from search.data.views.view import View
 
 
@@ -22,7 +22,7 @@ def crops_of(indices: Tensor, view: View, *, size: int) -> list[Crop]:
     areas, ratios, tops, lefts = _drawn_crops(draws, augmentation)
     moves = [
         drawn_shift(draws, purpose, size, augmentation.shift) / size
-        for purpose in (Draw.DOWN, Draw.RIGHT)
+        for purpose in (Decision.DOWN, Decision.RIGHT)
     ]
     columns = [values.tolist() for values in (areas, ratios, tops, lefts, *moves)]
     flips = drawn_flips(draws, augmentation).tolist()
@@ -46,7 +46,7 @@ def crop_matrices(draws: Draws, augmentation: Augmentation, *, size: int) -> Ten
     across, along = (areas * ratios).sqrt().clamp_max(1), (areas / ratios).sqrt().clamp_max(1)
     right, down = (
         drawn_shift(draws, purpose, size, augmentation.shift) / size
-        for purpose in (Draw.RIGHT, Draw.DOWN)
+        for purpose in (Decision.RIGHT, Decision.DOWN)
     )
     matrices = torch.zeros(len(areas), 3, 3, device=areas.device)
     matrices[:, 0, 0] = torch.where(drawn_flips(draws, augmentation), -across, across)
@@ -58,24 +58,24 @@ def crop_matrices(draws: Draws, augmentation: Augmentation, *, size: int) -> Ten
     return matrices
 
 
-def drawn_shift(draws: Draws, purpose: Draw, size: int, shift: float) -> Tensor:
-    """Draw shifts of whole pixels, [batch], int64; the largest is `shift` × `size`, rounded."""
+def drawn_shift(draws: Draws, purpose: Decision, size: int, shift: float) -> Tensor:
+    """Decision shifts of whole pixels, [batch], int64; the largest is `shift` × `size`, rounded."""
     furthest = min(int(shift * size + 0.5), size - 1)
     return draws.choices(purpose, 2 * furthest + 1) - furthest
 
 
 def drawn_flips(draws: Draws, augmentation: Augmentation) -> Tensor:
-    """Draw whether each image is mirrored, [batch]."""
-    flips = draws.coins(Draw.FLIP)
+    """Decision whether each image is mirrored, [batch]."""
+    flips = draws.coins(Decision.FLIP)
     return flips if augmentation.flip else torch.zeros_like(flips)
 
 
 def _drawn_crops(draws: Draws, augmentation: Augmentation) -> tuple[Tensor, ...]:
-    """Draw area, ratio, top and left of each crop, as in Szegedy et al. 2015, arXiv:1409.4842."""
+    """Decision area, ratio, top and left of each crop, as in Szegedy et al. 2015, arXiv:1409.4842."""
     (narrow, wide) = (torch.tensor(value).log().item() for value in augmentation.ratio)
     return (
-        draws.uniform(Draw.AREA, *augmentation.scale),
-        draws.uniform(Draw.RATIO, narrow, wide).exp(),
-        draws.uniform(Draw.TOP),
-        draws.uniform(Draw.LEFT),
+        draws.uniform(Decision.AREA, *augmentation.scale),
+        draws.uniform(Decision.RATIO, narrow, wide).exp(),
+        draws.uniform(Decision.TOP),
+        draws.uniform(Decision.LEFT),
     )

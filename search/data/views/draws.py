@@ -10,7 +10,7 @@ _WORD = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9
 
 
-class Draw(IntEnum):
+class Decision(IntEnum):
     """What a random number decides. A number is for ever: it decides which views are cached."""
 
     DOWN = 1

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 
 # The area as a share of the image, and the ratio of height to width, as in timm.
 _AREA = (0.02, 1 / 3)
@@ -25,11 +25,13 @@ def with_erased_rectangle(images: Tensor, draws: Draws, *, probability: float) -
         probability: 0 to 1.
     """
     height, width = images.shape[2:]
-    areas = draws.uniform(Draw.ERASED_AREA, *_AREA)
-    ratios = draws.uniform(Draw.ERASED_RATIO, *map(math.log, _RATIO)).exp()
-    rows = _inside((areas * ratios).sqrt().clamp_max(1), draws.uniform(Draw.ERASED_TOP), height)
-    columns = _inside((areas / ratios).sqrt().clamp_max(1), draws.uniform(Draw.ERASED_LEFT), width)
-    erases = draws.uniform(Draw.ERASES) < probability
+    areas = draws.uniform(Decision.ERASED_AREA, *_AREA)
+    ratios = draws.uniform(Decision.ERASED_RATIO, *map(math.log, _RATIO)).exp()
+    rows = _inside((areas * ratios).sqrt().clamp_max(1), draws.uniform(Decision.ERASED_TOP), height)
+    columns = _inside(
+        (areas / ratios).sqrt().clamp_max(1), draws.uniform(Decision.ERASED_LEFT), width
+    )
+    erases = draws.uniform(Decision.ERASES) < probability
     erased = rows[:, None, :, None] & columns[:, None, None, :] & erases[:, None, None, None]
     return torch.where(erased, images.mean(dim=(2, 3), keepdim=True), images)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from search.data.views.augmentation import Augmentation
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 from search.data.views.policy import Kind, Operation
 
 
@@ -24,7 +24,7 @@ def turn_matrices(
     if not augmentation.rotation and not operations:
         return None
     largest = augmentation.rotation
-    found = _rotations(draws.uniform(Draw.ROTATION, -largest, largest))
+    found = _rotations(draws.uniform(Decision.ROTATION, -largest, largest))
     for operation in operations:
         found = found @ _matrices_of(operation)
     return found

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from search.data.views.augmentation import Augmentation
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 
 _STRENGTHS = 31  # from 0 to 30
 
@@ -87,18 +87,20 @@ class Operation:
 
 
 def drawn_operations(draws: Draws, augmentation: Augmentation) -> Sequence[Operation]:
-    """Draw the operations of a policy, in their order."""
+    """Decision the operations of a policy, in their order."""
     if augmentation.policy == "none":
         return ()
     is_trivial = augmentation.policy == "trivial"
     return [
-        _drawn(draws, Draw.OPERATION + 3 * place, None if is_trivial else augmentation.magnitude)
+        _drawn(
+            draws, Decision.OPERATION + 3 * place, None if is_trivial else augmentation.magnitude
+        )
         for place in range(1 if is_trivial else augmentation.operations)
     ]
 
 
 def _drawn(draws: Draws, purpose: int, magnitude: int | None) -> Operation:
-    """Draw an operation; its magnitude too, from 0 to 30, if that is None."""
+    """Decision an operation; its magnitude too, from 0 to 30, if that is None."""
     kinds = draws.choices(purpose, len(Kind))
     largest = torch.zeros(len(Kind), device=kinds.device)
     for kind, value in (_TRIVIAL if magnitude is None else _RAND).items():

@@ -11,7 +11,7 @@ from torch.nn import functional
 from search.data.views.augmentation import Augmentation
 from search.data.views.color import jittered, recolored
 from search.data.views.crops import crop_matrices, drawn_flips, drawn_shift
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 from search.data.views.erasing import with_erased_rectangle
 from search.data.views.geometry import turn_matrices, warped
 from search.data.views.policy import drawn_operations
@@ -98,8 +98,8 @@ def _of_type(images: Tensor, wanted: torch.dtype) -> Tensor:
 def _shifted(images: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
     """Return the images shifted by whole pixels with reflected edges, and perhaps mirrored."""
     height, width = images.shape[2:]
-    rows = _window(drawn_shift(draws, Draw.DOWN, height, augmentation.shift), height)
-    columns = _window(drawn_shift(draws, Draw.RIGHT, width, augmentation.shift), width)
+    rows = _window(drawn_shift(draws, Decision.DOWN, height, augmentation.shift), height)
+    columns = _window(drawn_shift(draws, Decision.RIGHT, width, augmentation.shift), width)
     flips = drawn_flips(draws, augmentation)
     return _gathered(images, rows, torch.where(flips[:, None], columns.flip(1), columns))
 

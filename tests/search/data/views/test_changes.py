@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as torchvision
 from search.data.views import color
 from search.data.views.augmentation import LEVELS, Augmentation
 from search.data.views.crops import crops_of
-from search.data.views.draws import Draw, Draws
+from search.data.views.draws import Decision, Draws
 from search.data.views.erasing import with_erased_rectangle
 from search.data.views.geometry import turn_matrices, warped
 from search.data.views.policy import Kind, Operation, drawn_operations
@@ -200,7 +200,7 @@ def test_rand_augment_draws_operations_of_one_magnitude():
 
 
 def test_draws_are_uniform_and_below_their_upper_end():
-    values = DRAWS.uniform(Draw.AREA, 2.0, 4.0)
+    values = DRAWS.uniform(Decision.AREA, 2.0, 4.0)
     assert values.min() >= 2
     assert values.max() < 4
     assert values.mean() == pytest.approx(3, abs=0.03)
@@ -208,7 +208,7 @@ def test_draws_are_uniform_and_below_their_upper_end():
 
 
 def test_draws_for_other_purposes_are_independent():
-    both = torch.stack([DRAWS.uniform(purpose) for purpose in Draw])
+    both = torch.stack([DRAWS.uniform(purpose) for purpose in Decision])
     apart = torch.corrcoef(both) - torch.eye(len(both))
     assert apart.abs().max() < 0.07
 
