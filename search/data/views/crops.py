@@ -59,19 +59,19 @@ def crop_matrices(draws: Draws, augmentation: Augmentation, *, size: int) -> Ten
 
 
 def drawn_shift(draws: Draws, purpose: Decision, size: int, shift: float) -> Tensor:
-    """Decision shifts of whole pixels, [batch], int64; the largest is `shift` × `size`, rounded."""
+    """Draw shifts of whole pixels, [batch], int64; the largest is `shift` × `size`, rounded."""
     furthest = min(int(shift * size + 0.5), size - 1)
     return draws.choices(purpose, 2 * furthest + 1) - furthest
 
 
 def drawn_flips(draws: Draws, augmentation: Augmentation) -> Tensor:
-    """Decision whether each image is mirrored, [batch]."""
+    """Draw whether each image is mirrored, [batch]."""
     flips = draws.coins(Decision.FLIP)
     return flips if augmentation.flip else torch.zeros_like(flips)
 
 
 def _drawn_crops(draws: Draws, augmentation: Augmentation) -> tuple[Tensor, ...]:
-    """Decision area, ratio, top and left of each crop, as in Szegedy et al. 2015, arXiv:1409.4842."""
+    """Draw area, ratio, top and left of each crop, as in Szegedy et al. 2015, arXiv:1409.4842."""
     (narrow, wide) = (torch.tensor(value).log().item() for value in augmentation.ratio)
     return (
         draws.uniform(Decision.AREA, *augmentation.scale),

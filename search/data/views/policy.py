@@ -87,7 +87,7 @@ class Operation:
 
 
 def drawn_operations(draws: Draws, augmentation: Augmentation) -> Sequence[Operation]:
-    """Decision the operations of a policy, in their order."""
+    """Draw the operations of a policy, in their order."""
     if augmentation.policy == "none":
         return ()
     is_trivial = augmentation.policy == "trivial"
@@ -100,7 +100,7 @@ def drawn_operations(draws: Draws, augmentation: Augmentation) -> Sequence[Opera
 
 
 def _drawn(draws: Draws, purpose: int, magnitude: int | None) -> Operation:
-    """Decision an operation; its magnitude too, from 0 to 30, if that is None."""
+    """Draw an operation; its magnitude too, from 0 to 30, if that is None."""
     kinds = draws.choices(purpose, len(Kind))
     largest = torch.zeros(len(Kind), device=kinds.device)
     for kind, value in (_TRIVIAL if magnitude is None else _RAND).items():
