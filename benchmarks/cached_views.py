@@ -33,7 +33,8 @@ from search.config.loader import load_study
 from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import StudyContext, open_context
 from search.progress import SilentCallback
-from search.training.trainer import TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import TrainingPlan
 from spaces.distillation.labels import Labels
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.students.timm_model import Timm

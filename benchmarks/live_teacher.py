@@ -12,7 +12,7 @@ from search.files.filestore import FolderStore
 from search.pipeline.study_context import StudyContextSpec
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher
-from search.training.trainer import Targets
+from search.training.training_plan import Targets
 
 
 def live_teacher(study: Study, dataset: Dataset) -> nn.Module:

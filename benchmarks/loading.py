@@ -52,7 +52,8 @@ from search.data.views.view import View, Views
 from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
 from search.objectives.units import format_bytes
-from search.training.trainer import TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard

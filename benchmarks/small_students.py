@@ -27,7 +27,8 @@ from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
 from search.targets.onnx_export import export_onnx
 from search.training.checkpoint import Checkpoint
-from search.training.trainer import TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.students.timm_model import Timm

@@ -46,7 +46,8 @@ from search.files.filestore import FolderStore
 from search.objectives.metrics import ACCURACY
 from search.pipeline.setup import requirements_of, views_of
 from search.records import Scalar
-from search.training.trainer import TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
 from search.tuner.effort import TrialTimer
 from search.tuner.loading_time import LoadingTime

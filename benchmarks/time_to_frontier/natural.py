@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from search.data.dataset import Dataset, normalize
 from search.data.parts import MemoryPart
 from search.records import EpochRecord
-from search.training.trainer import TrainingPlan
+from search.training.training_plan import TrainingPlan
 from spaces.axes.distillation import DistillationBatch, Needs
 
 

@@ -17,7 +17,8 @@ from search.pipeline.stage_cache import Stage
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import TRAINING, EpochRecord
-from search.training.trainer import TrainingPlan, sample_losses, train
+from search.training.trainer import sample_losses, train
+from search.training.training_plan import TrainingPlan
 from spaces.axes.distillation import Needs
 from spaces.axes.pruning import Cut, TrainingPhase
 from spaces.distillation.labels import Labels

@@ -25,7 +25,7 @@ from search.records import Scalar
 from search.storage.artifact_owner import Claim
 from search.teachers.logits_cache import open_soft_targets
 from search.teachers.saved_teacher import open_teachers
-from search.training.trainer import Targets
+from search.training.training_plan import Targets
 from search.training.validation import Validation
 from spaces.axes.student import Student
 

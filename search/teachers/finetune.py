@@ -16,7 +16,8 @@ from search.teachers.logits_cache import soft_targets
 from search.teachers.prepared import Teacher
 from search.teachers.setting import TeacherContext, network_digest
 from search.training import ensemble
-from search.training.trainer import Targets, TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import Targets, TrainingPlan
 from search.training.validation import Validation
 from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, training_stages
 from spaces.axes.distillation import Distillation, Needs

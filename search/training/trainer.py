@@ -1,9 +1,8 @@
 """Training of a network: steps, epochs, and the learning curve."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,71 +10,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from search.data.dataset import Batch, Dataset, normalize
 from search.data.joined import for_learning
-from search.data.views.view import View, Views
+from search.data.views.view import View
 from search.errors import TrialError
 from search.records import EpochRecord
 from search.training.balancing import epoch_order, label_loss_of
-from search.training.checkpoint import Checkpoint
 from search.training.distiller import Distiller
 from search.training.drop_path import drop_path
 from search.training.ema import MovingAverage
 from search.training.ensemble import ensemble_logits
 from search.training.erasing import erased
 from search.training.mixup import draw_mixture
-from search.training.validation import Validation
-from spaces.axes.distillation import Distillation, DistillationBatch, Needs
+from search.training.training_plan import TrainingPlan
+from search.training.training_run import TrainingRun, restored, save_checkpoint
+from spaces.axes.distillation import DistillationBatch, Needs
 from spaces.axes.label_loss import LabelLoss
-from spaces.axes.training import OptimizationSteps, Training
 
 # Bump it when the same plan leads to other weights, or to another curve.
 VERSION = 1
-
-# Returns the logits of all teachers, [teachers, batch, classes], for a view and image indices
-# [batch].
-Targets = Callable[[View, Tensor], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """The plan of a network's training.
-
-    Attributes:
-        stage: the name of the stage in the learning curve.
-        training: the training method: optimizer, schedule, batch size and augmentation.
-        distillation: the distillation method, which computes the loss.
-        epochs: the number of passes over the training images.
-        validation: scores the network after each epoch.
-        views: the augmented view of each epoch.
-        targets: the teachers' logits for these views; None if the loss needs no logits, or the
-            teachers run in each step.
-        teachers: the teachers' networks, for a loss that needs their features, and for teachers
-            that run in each step.
-        seed: the seed of the order of images, and of dropout.
-        device: the device on which the network is trained.
-        checkpoint: the checkpoint of the training; None writes no checkpoint.
-        penalty: returns a scalar in nats that is added to the loss of each step; None adds nothing.
-        constraint: is called after each step to restore a constraint on the weights; None: none.
-        label_loss: the loss on the labels; None: as the training method chooses it, with weights
-            from the sizes of the classes.
-        freeze_statistics: whether batch normalisations use their present mean and variance, and do
-            not change them.
-    """
-
-    stage: str
-    training: Training
-    distillation: Distillation
-    epochs: int
-    validation: Validation
-    views: Views
-    targets: Targets | None
-    seed: int
-    device: str = "cpu"
-    checkpoint: Checkpoint | None = None
-    teachers: tuple[nn.Module, ...] = ()
-    penalty: Callable[[], Tensor] | None = None
-    constraint: Callable[[], None] | None = None
-    label_loss: LabelLoss | None = None
-    freeze_statistics: bool = False
 
 
 def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
@@ -103,45 +54,9 @@ def train(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[
         network.to(memory_format=torch.contiguous_format)
 
 
-@dataclass(frozen=True)
-class _TrainingRun:
-    """The state that changes during a training."""
-
-    distiller: Distiller
-    fit: OptimizationSteps
-    average: MovingAverage | None
-
-    def swap_average(self) -> None:
-        """Exchange the network's weights with their moving average, if there is one."""
-        if self.average is not None:
-            self.average.swap()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the whole state, for a checkpoint between two epochs."""
-        state = {
-            "pupil": self.distiller.state_dict(),
-            "optimizer": self.fit.optimizer.state_dict(),
-            "scheduler": self.fit.scheduler.state_dict(),
-        }
-        return state if self.average is None else state | {"average": self.average.state_dict()}
-
-    def fits(self, state: Mapping[str, Any]) -> bool:
-        """Return whether the state is from a distiller with the same tensor shapes."""
-        own = {name: value.shape for name, value in self.distiller.state_dict().items()}
-        return own == {name: value.shape for name, value in state["pupil"].items()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state from `state_dict`."""
-        self.distiller.load_state_dict(state["pupil"])
-        self.fit.optimizer.load_state_dict(state["optimizer"])
-        self.fit.scheduler.load_state_dict(state["scheduler"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-
-
 def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator[EpochRecord]:
     run = _training_run(network, dataset, plan)
-    curve = _restore(run, plan)
+    curve = restored(run, plan)
     yield from curve
     for epoch in range(len(curve), plan.epochs):
         if epoch:
@@ -157,7 +72,7 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
             learning_rate=max(group["lr"] for group in run.fit.optimizer.param_groups),
         )
         curve.append(point)
-        _save_checkpoint(run, plan, curve)
+        save_checkpoint(run, plan, curve)
         yield point
 
 
@@ -180,41 +95,16 @@ def _distiller(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Dist
     return Distiller(network, plan.distillation, plan.teachers, example)
 
 
-def _training_run(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> _TrainingRun:
+def _training_run(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> TrainingRun:
     distiller = _distiller(network, dataset, plan)
     steps = len(dataset.training) // _batch_size(dataset, plan)
     fit = plan.training.fit(distiller, epochs=plan.epochs, steps_per_epoch=steps)
     decay = plan.training.ema
-    return _TrainingRun(distiller, fit, MovingAverage(network, decay=decay) if decay else None)
+    return TrainingRun(distiller, fit, MovingAverage(network, decay=decay) if decay else None)
 
 
 def _batch_size(dataset: Dataset, plan: TrainingPlan) -> int:
     return min(plan.training.batch_size, len(dataset.training))
-
-
-def _restore(run: _TrainingRun, plan: TrainingPlan) -> list[EpochRecord]:
-    """Restore the checkpoint's state; return its epochs, or none without a usable checkpoint."""
-    if plan.checkpoint is None or (state := plan.checkpoint.load()) is None:
-        return []
-    if not run.fits(state):
-        return []  # the network of the checkpoint has other shapes
-    run.load_state_dict(state)
-    torch.set_rng_state(state["chance"])
-    if plan.device == "cuda":
-        torch.cuda.set_rng_state(state["cuda_chance"])
-    return [EpochRecord(**point) for point in state["curve"]]
-
-
-def _save_checkpoint(run: _TrainingRun, plan: TrainingPlan, curve: Sequence[EpochRecord]) -> None:
-    if plan.checkpoint is None or not plan.checkpoint.is_due or len(curve) == plan.epochs:
-        return
-    state = run.state_dict() | {
-        "chance": torch.get_rng_state(),
-        "curve": [asdict(point) for point in curve],
-    }
-    if plan.device == "cuda":
-        state["cuda_chance"] = torch.cuda.get_rng_state()
-    plan.checkpoint.save(state)
 
 
 def sample_losses(
@@ -250,7 +140,7 @@ def _memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def _epoch(
-    run: _TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
+    run: TrainingRun, dataset: Dataset, plan: TrainingPlan, *, epoch: int, order: Tensor
 ) -> float:
     """Train for one epoch; return the mean loss, in nats."""
     distiller, fit = run.distiller, run.fit

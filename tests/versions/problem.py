@@ -23,7 +23,7 @@ from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.teachers.setting import TeacherContext
-from search.training.trainer import TrainingPlan
+from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
 from spaces.distillation.labels import Labels
 from spaces.pruning.none import NoPruning

@@ -14,7 +14,8 @@ from search.errors import TrialError
 from search.objectives.metrics import ACCURACY, AGREEMENT
 from search.records import EpochRecord
 from search.training.checkpoint import Checkpoint
-from search.training.trainer import TrainingPlan, train
+from search.training.trainer import train
+from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation, predictions_of
 from spaces.axes.distillation import Distillation, DistillationBatch, Needs
 from spaces.distillation.fitnets import FitNets
