@@ -21,13 +21,28 @@ _MOST_REFUSALS = 10
 
 def print_plan(plan: StudyPlan, study: Study) -> None:
     """Print the plan for a person."""
+    out.print(f"[bold]{escape(plan.study)}[/]")
+    facts = Table.grid(padding=(0, 2))
+    for name, text in _rows(plan, study).items():
+        facts.add_row(f"  {name}", escape(text))
+    out.print(facts, highlight=False)
+    for warning in plan.warnings:
+        text = f"  warning: {warning}"
+        out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
+    out.print()
+    out.print(_students(plan.draws, study.goal))
+    _print_shares("recipes whose methods conflict", plan.contradictions)
+    _print_shares("recipes that the search would reject", plan.causes)
+    _print_refusals(plan.draws)
+
+
+def _rows(plan: StudyPlan, study: Study) -> dict[str, str]:
+    """Return the facts of the plan by their names."""
     training, validation, test = plan.images
     fits = len(plan.fitting)
-    recipes = "unlimited (a range is continuous)" if plan.recipes == float("inf") else (
-        f"{plan.recipes:,.0f}"
-    )  # fmt: skip
-    out.print(f"[bold]{escape(plan.study)}[/]")
-    rows = {
+    is_endless = plan.recipes == float("inf")
+    recipes = "unlimited (a range is continuous)" if is_endless else f"{plan.recipes:,.0f}"
+    return {
         "images": f"{training:,} training, {validation:,} validation, {test:,} test, "
         f"{plan.classes} classes",
         **({"read": "\n".join(plan.read)} if plan.read else {}),
@@ -50,18 +65,6 @@ def print_plan(plan: StudyPlan, study: Study) -> None:
         **_finals_row(plan, study),
         "disk": f"up to {format_bytes(plan.disk_bytes)} of {format_bytes(plan.free_bytes)} free",
     }
-    facts = Table.grid(padding=(0, 2))
-    for name, text in rows.items():
-        facts.add_row(f"  {name}", escape(text))
-    out.print(facts, highlight=False)
-    for warning in plan.warnings:
-        text = f"  warning: {warning}"
-        out.print(escape(text), style="yellow", highlight=False, soft_wrap=True)
-    out.print()
-    out.print(_students(plan.draws, study.goal))
-    _print_shares("recipes whose methods conflict", plan.contradictions)
-    _print_shares("recipes that the search would reject", plan.causes)
-    _print_refusals(plan.draws)
 
 
 def _views(count: int) -> str:

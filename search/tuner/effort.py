@@ -38,8 +38,9 @@ class TrialTimer:
     Args:
         requirements: the requirements on the students.
         dataset: the training data of the students.
-        teachers: the teachers' networks, for methods that need their features.
+        teachers: the teachers' networks, for methods that need them in each step.
         loading: the time to load an image in a trial.
+        is_live: whether the teachers' logits are computed in each step.
     """
 
     def __init__(
@@ -48,8 +49,11 @@ class TrialTimer:
         dataset: Dataset,
         teachers: tuple[nn.Module, ...],
         loading: LoadingTime,
+        *,
+        is_live: bool = False,
     ) -> None:
         self._loading = loading
+        self._is_live = is_live
         self._requirements = requirements
         self._dataset = dataset
         self._teachers = teachers
@@ -71,8 +75,13 @@ class TrialTimer:
             absent = recipe.distillation.needs is Needs.FEATURES and not self._teachers
             method = Labels() if absent else recipe.distillation
             distiller = Distiller(student, method, self._teachers, self._requirements.example())
+            asks = self._is_live and recipe.distillation.needs is Needs.LOGITS
             self._step_seconds[key] = _step_seconds(
-                distiller, self._requirements, recipe.training, method
+                distiller,
+                self._requirements,
+                recipe.training,
+                method,
+                live=self._teachers if asks else (),
             )
         return self._step_seconds[key]
 
@@ -204,8 +213,18 @@ def _step_seconds(
     requirements: StudentRequirements,
     training: Training,
     distillation: Distillation,
+    *,
+    live: Sequence[nn.Module] = (),
 ) -> float:
-    """Return the median seconds of a training step on the CPU."""
+    """Return the median seconds of a training step on the CPU.
+
+    Args:
+        distiller: the student.
+        requirements: the requirements on it.
+        training: the training method.
+        distillation: the distillation method.
+        live: the teachers that compute their logits in each step.
+    """
     batch = training.batch_size
     images = torch.randn(batch, *requirements.image_shape)
     labels = torch.randint(requirements.classes, (batch,))
@@ -215,6 +234,8 @@ def _step_seconds(
     for _ in range(_TIMED_STEPS + 1):
         start = time.perf_counter()
         fit.optimizer.zero_grad()
+        with torch.no_grad():
+            members = torch.stack([one(images) for one in live]) if live else members
         logits, maps = distiller(images)
         predicted = DistillationBatch(
             logits, labels, teacher=members[0], members=members, maps=maps

@@ -8,12 +8,11 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.cost_model.refusals import contradictions
 from search.data.notes import storage_text, warnings
@@ -21,27 +20,21 @@ from search.data.prepare import prepare
 from search.errors import BadInput
 from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
-from search.pipeline.checks import check_study, needs_of, student_models
+from search.pipeline.checks import check_study, student_models
 from search.pipeline.setup import requirements_of
-from search.pipeline.view_numbers import (
-    auto_views,
-    most_epochs,
-    repetition_warning,
-    views_within,
-)
+from search.pipeline.view_numbers import repetition_warning
+from search.records import Cost
 from search.tuner.drawn_recipes import DrawnRecipe, draw_recipes
 from search.tuner.effort import (
     TrialTimer,
     disk_bytes,
     final_count,
-    finals_seconds,
-    search_seconds,
     teacher_seconds,
     torch_threads,
 )
 from search.tuner.loading_time import LoadingTime
 from search.tuner.planned_teachers import planned_teachers, teacher_texts, teaching_networks
-from spaces.axes.distillation import Needs
+from search.tuner.planned_times import PlannedTimes
 from spaces.recipe import Recipe
 
 
@@ -152,24 +145,15 @@ def plan_study(
     teachers = planned_teachers(study, dataset, progress, allow_code=allow_code)
     with torch_threads(study.run.cpus):
         networks = teaching_networks(study, teachers)
-        timer = TrialTimer(requirements, dataset, networks, in_trials)
-        draws = tuple(draw_recipes(study, requirements, timer, progress))
-    # `check_study` has made sure that the space has recipes without a contradiction.
-    sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
-    if sound and all(draw.cost is None for draw in sound):
-        raise BadInput(
-            f"space must contain a student that can be built, but none of {len(sound)} drawn "
-            f"recipes can be built. The reason for the first: {sound[0].refusal}"
+        timer = TrialTimer(
+            requirements, dataset, networks, in_trials, is_live=study.search.views == "live"
         )
-    sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
-    made = [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
-    trials_s = search_seconds(study, [d.seconds for d in draws if d.seconds is not None])
+        draws = tuple(draw_recipes(study, requirements, timer, progress))
+    _check_some_can_be_built(draws)
     training_s, view_s = teacher_seconds(study, teachers, requirements, dataset, loading)
-    view_s = view_s if Needs.LOGITS in needs_of(study) else 0.0
-    finals_s = finals_seconds(study, [d.final_s for d in draws if d.final_s is not None])
-    views = views_within(study, view_s=view_s, search_s=trials_s) if view_s else None
-    most_views = _most_views(study, views, view_s=view_s, finals_s=finals_s)
-    repeated = repetition_warning(study, views)
+    times = PlannedTimes.of(study, draws, training_s=training_s, view_s=view_s)
+    sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
+    doubts = (balance.warning(study.goal), repetition_warning(study, times.views))
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
@@ -183,30 +167,38 @@ def plan_study(
         prepared_s=prepared_s,
         image_s=in_trials.image_s,
         decoding=in_trials.processes,
-        warnings=(*warnings(dataset.info), *filter(None, [balance.warning(study.goal), repeated])),
+        warnings=(*warnings(dataset.info), *filter(None, doubts)),
         budget=study.budget.limits(),
         recipes=study.search_space().count(),
         students=student_models(study),
         draws=draws,
         contradictions=contradictions(study),
-        views=views,
+        views=times.views,
         teacher=tuple(teacher_texts(study)),
-        teacher_s=training_s + most_views * view_s,
-        trials_s=trials_s,
+        teacher_s=times.teacher_s,
+        trials_s=times.trials_s,
         finals=final_count(study),
-        finals_s=finals_s,
+        finals_s=times.finals_s,
         with_gpus=study.run.gpus > 0,
-        disk_bytes=disk_bytes(study, made, dataset, views=most_views),
+        disk_bytes=disk_bytes(study, _made(draws), dataset, views=times.most_views),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
 
 
-def _most_views(study: Study, views: int | None, *, view_s: float, finals_s: float) -> int:
-    """Return the number of views of the finalists, or of the search if it has more."""
-    if views is None or study.final is None or study.search.views != "auto":
-        return views or 0
-    epochs = study.final.epochs or EPOCHS_FACTOR * most_epochs(study)
-    return max(views, auto_views(study, epochs=epochs, view_s=view_s, training_s=finals_s))
+def _check_some_can_be_built(draws: Sequence[DrawnRecipe]) -> None:
+    """Raise BadInput if no drawn recipe has a student that can be built."""
+    # `check_study` has made sure that the space has recipes without a contradiction.
+    sound = [draw for draw in draws if not Recipe.from_params(draw.params).conflict()]
+    if sound and all(draw.cost is None for draw in sound):
+        raise BadInput(
+            f"space must contain a student that can be built, but none of {len(sound)} drawn "
+            f"recipes can be built. The reason for the first: {sound[0].refusal}"
+        )
+
+
+def _made(draws: Sequence[DrawnRecipe]) -> list[tuple[int, Cost]]:
+    """Return the number of students of each trial, and the cost of one of them."""
+    return [(1 + draw.branches, draw.cost) for draw in draws if draw.refusal is None and draw.cost]
 
 
 def _existing(path: Path) -> Path:

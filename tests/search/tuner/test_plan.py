@@ -209,3 +209,18 @@ def test_a_plan_counts_finalists_their_time_and_their_disk_space(
         update={"final": FinalSettings.model_validate({"max_time": "1ms"})}
     )
     assert plan_study(limited, progress=print).finals_s < found.finals_s
+
+
+def test_a_teacher_in_each_step_is_counted_in_the_time_of_trials(
+    teacher: dict[str, object], stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, teacher, "soft_targets")
+    live = study.model_copy(update={"search": study.search.model_copy(update={"views": "live"})})
+    with _batches_of_the_teacher() as shown:
+        plan = plan_study(live, progress=print)
+    assert plan.views is None
+    # Steps of 16 images, besides the passes that time the teacher itself.
+    in_steps = shown.count(16)
+    with _batches_of_the_teacher() as shown:
+        assert plan_study(study, progress=print).views == 2
+    assert in_steps > shown.count(16)
