@@ -62,7 +62,10 @@ class Arm:
 ARMS = (
     Arm("defaults", "defaults"),
     Arm("freeze_statistics", "false", {"freeze_statistics": False}),
-    *(Arm("learning_rate", f"{rate:g}", {"learning_rate": rate}) for rate in (3e-5, 3e-4, 1e-3)),
+    *(
+        Arm("learning_rate", f"{rate:g}", {"learning_rate": rate})
+        for rate in (3e-5, 3e-4, 5e-4, 1e-3)
+    ),
     *(Arm("layer_decay", f"{decay:g}", {"layer_decay": decay}) for decay in (1.0, 0.65)),
     Arm("classifier", "new, by a probe", teacher={"classifier": "new"}),
     Arm("classifier", "new, random", {"probe": False}, {"classifier": "new"}),
