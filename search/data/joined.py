@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.data.batched import Batched
 from search.data.dataset import Batch, Dataset, Labels, Part
-from search.data.parts import divide
 from search.data.views.view import View
 
 
@@ -24,7 +24,7 @@ def for_learning(dataset: Dataset, *, by_labels: bool) -> Dataset:
 
 
 @dataclass(frozen=True)
-class JoinedPart:
+class JoinedPart(Batched):
     """Two parts as one: the indices of the second follow the indices of the first."""
 
     first: Part
@@ -36,20 +36,6 @@ class JoinedPart:
 
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        view: View | None = None,
-        device: torch.device | str = "cpu",
-        image_size: int | None = None,
-        drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`."""
-        divided = divide(order, len(self), batch_size, drop_last=drop_last)
-        return self.read(divided, view=view, device=device, image_size=image_size)
 
     def read(
         self,

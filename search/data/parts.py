@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.data.batched import Batched
 from search.data.dataset import Batch, Labels
 from search.data.decoders import Decoders
 from search.data.images import Pixels
@@ -23,7 +24,7 @@ VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryPart:
+class MemoryPart(Batched):
     """A part whose pixels are an array, usually a memory map that processes share.
 
     Attributes:
@@ -36,19 +37,6 @@ class MemoryPart:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        view: View | None = None,
-        device: torch.device | str = "cpu",
-        image_size: int | None = None,
-        drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        divided = divide(order, len(self), batch_size, drop_last=drop_last)
-        return self.read(divided, view=view, device=device, image_size=image_size)
 
     def read(
         self,
@@ -70,7 +58,7 @@ class MemoryPart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamedPart:
+class StreamedPart(Batched):
     """A part that is too large for memory: each image is decoded when its batch is read.
 
     Attributes:
@@ -89,20 +77,6 @@ class StreamedPart:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        view: View | None = None,
-        device: torch.device | str = "cpu",
-        image_size: int | None = None,
-        drop_last: bool = False,
-    ) -> Iterator[Batch]:
-        """Yield batches, see `Part.batches`."""
-        divided = divide(order, len(self), batch_size, drop_last=drop_last)
-        return self.read(divided, view=view, device=device, image_size=image_size)
 
     def read(
         self,
@@ -125,23 +99,6 @@ class StreamedPart:
             if view is not None:
                 images = finished(images, indices, view)
             yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
-
-
-def divide(
-    order: Tensor | None, images: int, batch_size: int, *, drop_last: bool
-) -> Iterator[Tensor]:
-    """Yield the indices of the images of each batch, [batch], int64, on the CPU.
-
-    Args:
-        order: the indices of all images to read, [n], int64; None: all, ascending.
-        images: the number of images of the part.
-        batch_size: the number of images in a batch; the last batch may be smaller.
-        drop_last: whether to omit a last batch that is smaller.
-    """
-    order = torch.arange(images) if order is None else order.to("cpu", torch.int64)
-    for indices in torch.split(order, batch_size) if len(order) else ():
-        if len(indices) == batch_size or not drop_last:
-            yield indices
 
 
 def _labels(labels: Labels, indices: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset, normalize
 from search.errors import TeacherError
 from search.files.filestore import FolderStore
-from search.objectives.metrics import ACCURACY
 from search.teachers.adapters import AdaptedTeacher
 from search.teachers.class_order import natural_order
 from search.teachers.saved_teacher import open_teachers, save_teacher
@@ -25,24 +24,6 @@ from tests.messages import naming
 
 # Training that changes no weight: what is left is the start.
 STILL = {"epochs": 1, "learning_rate": 1e-5, "weight_decay": 0.0}
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def room(stripes: Dataset, tmp_path: Path, said: list[str]) -> TeacherContext:
-    return TeacherContext(
-        dataset=stripes,
-        cache=FolderStore.of(tmp_path / "cache"),
-        seed=0,
-        device="cpu",
-        metric=ACCURACY,
-        allow_code=False,
-        progress=said.append,
-    )
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import torch
 from search.config.teacher_members import all_members, teaching_members
 from search.config.teacher_settings import TeacherSettings
 from search.data.dataset import Dataset, normalize
-from search.files.filestore import FolderStore
-from search.objectives.metrics import ACCURACY
 from search.teachers.prepared import Teacher
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
@@ -17,24 +15,6 @@ from search.teachers.teacher import prepare_teacher
 from tests.messages import naming
 
 TRAIN = {"epochs": 2, "batch_size": 16, "learning_rate": 0.01}
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def room(stripes: Dataset, tmp_path: Path, said: list[str]) -> TeacherContext:
-    return TeacherContext(
-        dataset=stripes,
-        cache=FolderStore.of(tmp_path / "cache"),
-        seed=0,
-        device="cpu",
-        metric=ACCURACY,
-        allow_code=False,
-        progress=said.append,
-    )
 
 
 def _settings(**more: object) -> TeacherSettings:
