@@ -38,8 +38,11 @@ def test_its_method_in_one_file_is_a_method() -> None:
 
 
 def test_its_teacher_of_your_own_teaches(tmp_path: Path) -> None:
-    for file, language in (("nets.py", "python"), ("study.yaml", "yaml")):
-        (tmp_path / file).write_text(code_block("docs/teachers.md", language))
+    for file, language, holding in (
+        ("nets.py", "python", "def teacher"),
+        ("study.yaml", "yaml", "own-teacher"),
+    ):
+        (tmp_path / file).write_text(code_block("docs/teachers.md", language, holding))
     places = [f"run.{key}={tmp_path / key}" for key in ("cache", "artifacts")]
     training = "teacher={factory: nets.py:network, train: {epochs: 3}}".replace(
         "nets.py", str(tmp_path / "nets.py")

@@ -1,6 +1,6 @@
 """The teacher section of a study file."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,11 @@ class TeacherSettings(Section):
     """One teacher, which exactly one of `model`, `exported` and `factory` names."""
 
     model: str | None = Field(None, description="name of a timm model")
+    stem: Literal["original", "half", "small"] = Field(
+        "original",
+        description="how the model begins: as timm builds it, or, for images of up to about 64 "
+        "pixels, small (no reduction in the stem) or half (the stem's pooling alone)",
+    )
     pretrained: bool = Field(False, description="load timm's pretrained weights of the model")
     checkpoint: AnyPath | None = Field(
         None,
@@ -88,6 +93,11 @@ class TeacherSettings(Section):
             raise ValueError(
                 "pretrained and checkpoint need a model: set model, or leave them out; a factory's "
                 "function loads its weights itself"
+            )
+        if self.model is None and self.stem != "original":
+            raise ValueError(
+                "stem changes how a timm model begins, so it needs a model: set model, or leave "
+                "stem out"
             )
         if self.pretrained and self.checkpoint:
             raise ValueError("pretrained and checkpoint exclude each other: leave one out")

@@ -132,7 +132,7 @@ def _misfit(study: Study, weights: str, model: str, info: DataInfo) -> str | Non
     if Timm(weights=weights).starts_trained:
         if model in _teachers_models(study.teachers):
             return None
-        return f"{model} is not the timm model of the teacher"
+        return f"no teacher is the timm model {model} with timm's own stem"
     try:
         from_timm(_as_teacher(weights, model), info)
     except TeacherError as error:
@@ -141,7 +141,8 @@ def _misfit(study: Study, weights: str, model: str, info: DataInfo) -> str | Non
 
 
 def _teachers_models(teachers: Sequence[TeacherSettings]) -> list[str | None]:
-    return [settings.model for settings in teachers]
+    """Return each teacher's model; None for one that is not as timm builds it."""
+    return [settings.model if settings.stem == "original" else None for settings in teachers]
 
 
 def _as_teacher(weights: str, model: str) -> TeacherSettings:

@@ -49,7 +49,7 @@ def timm_network(
     assert settings.model is not None
     size = _image_size(settings, info)
     try:
-        return Timm(model=settings.model, pretrained=settings.pretrained).build(
+        return _timm(settings).build(
             classes=classes, channels=info.channels, image_size=size, blank=blank
         )
     except OSError as error:
@@ -58,6 +58,10 @@ def timm_network(
         ) from error
     except (ValueError, RuntimeError) as error:
         raise TeacherError(f"teacher.model {error}") from error
+
+
+def _timm(settings: TeacherSettings) -> Timm:
+    return Timm(model=settings.model or "", pretrained=settings.pretrained, stem=settings.stem)
 
 
 def _classes(settings: TeacherSettings, info: DataInfo) -> int:
@@ -81,7 +85,7 @@ def _from_checkpoint(settings: TeacherSettings, path: Path, info: DataInfo) -> n
         network = timm_network(settings, info, classes=len(info.classes), blank=True)
         weights = _without_prefix(loaded, network)
         _check_names(weights, network)
-        return Timm(model=settings.model or "").build_from(
+        return _timm(settings).build_from(
             weights,
             classes=_outputs_in(weights, network),
             channels=info.channels,

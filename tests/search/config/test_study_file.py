@@ -303,6 +303,11 @@ def test_a_checkpoint_alone_is_refused_with_what_is_missing(path: Path) -> None:
     assert naming("teacher", "checkpoint", "model", "factory").search(complaint(path, alone))
 
 
+def test_a_stem_belongs_to_a_timm_model(path: Path) -> None:
+    text = STUDY.replace("  model: resnet18\n", "  factory: nets.py:make\n  stem: small\n")
+    assert naming("teacher", "stem", "model").search(complaint(path, text))
+
+
 def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(path: Path) -> None:
     def classes(given: str) -> object:
         teacher = f"checkpoint: w.pth\n  classes: {given}"

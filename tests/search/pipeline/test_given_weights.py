@@ -141,6 +141,15 @@ def test_weights_that_fit_no_model_are_refused(
             requirements_of(study([weights]), stripes.info)
 
 
+def test_a_teacher_with_a_stem_for_small_images_is_not_copied(
+    study: Callable[..., Study], stripes
+) -> None:
+    stated = study(["teacher"])
+    teacher = stated.teachers[0].model_copy(update={"stem": "small"})
+    with pytest.raises(BadInput, match=naming("space.student.timm.weights", "stem")):
+        requirements_of(stated.model_copy(update={"teacher": teacher}), stripes.info)
+
+
 def test_a_stage_is_kept_by_the_content_of_the_file(
     study: Callable[..., Study], recipe: Callable[..., Recipe], file: Path, tmp_path: Path
 ) -> None:

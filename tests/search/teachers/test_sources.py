@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from search.config.teacher_settings import TeacherSettings
@@ -45,6 +46,31 @@ def test_prefixes_of_training_frameworks_are_dropped(
     settings = TeacherSettings(model="test_resnet", checkpoint=path, train=train)  # type: ignore[arg-type]
     found = from_timm(settings, stripes.info).state_dict()
     assert all(torch.equal(found[key], value) for key, value in schooled.state_dict().items())
+
+
+@pytest.mark.parametrize(("stem", "reduced_by"), [("original", 4), ("half", 2), ("small", 1)])
+def test_a_stem_for_small_images_keeps_the_weights_and_the_resolution(
+    stem: str, reduced_by: int, schooled: nn.Module, stripes: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "teacher.safetensors"
+    save_file(schooled.state_dict(), path)
+    settings = TeacherSettings.model_validate(
+        {"model": "test_resnet", "stem": stem, "checkpoint": path}
+    )
+    network, size = from_timm(settings, stripes.info), stripes.info.image_size
+    images = torch.zeros(1, stripes.info.channels, size, size)
+    stage = network.get_submodule("layer1")
+    stage.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[2]))
+    sizes: list[int] = []
+    network.eval()(images)
+    assert sizes == [size // reduced_by]
+    assert torch.equal(network.get_parameter("fc.weight"), schooled.get_parameter("fc.weight"))
+
+
+def test_a_model_that_can_have_no_such_stem_is_refused(stripes: Dataset) -> None:
+    settings = TeacherSettings.model_validate({"model": "test_vit", "stem": "small", "train": {}})
+    with pytest.raises(TeacherError, match=naming("teacher", "test_vit", "stem: original")):
+        from_timm(settings, stripes.info)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module._orig_mod.module."])
