@@ -5,11 +5,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from search.analysis.finals import of_kind
 from search.analysis.pareto import best
 from search.config.final_settings import FinalSettings
 from search.config.study import Study
 from search.pipeline.final_context import final_context, refit_context
 from search.pipeline.study_context import StudyContextSpec
+from search.pipeline.view_numbers import repetition_warning
 from search.progress import Callback
 from search.ray_backend.signals import ending_when_asked
 from search.ray_backend.trials import run_finals
@@ -20,7 +22,8 @@ from search.storage.storage import Store
 from search.teachers.prepared import Teacher
 from search.tuner.finalists import Finalist, choose_finalists, left_to_train, refit_finalist
 from search.tuner.finals import FinalTuner
-from search.tuner.view_count import count_final_views
+from search.tuner.learners import recipe_of
+from search.tuner.view_count import count_final_views, most_taught_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,7 @@ class FinalRound:
         count = partial(self._count_views, finalists, spec)
         spec = self._context(partial(final_context, count_views=count), spec)
         self.store.record_views(name, final_views=spec.views.count)
+        self._warn_of_repetitions(finalists, spec)
         text = "1 finalist" if len(finalists) == 1 else f"{len(finalists)} finalists"
         self._train(finalists, spec, f"training {text}")
         if left_to_train(finalists, self.store.trials(name)):
@@ -82,17 +86,28 @@ class FinalRound:
     def _count_views(
         self, finalists: Sequence[Finalist], spec: StudyContextSpec, teacher: Teacher
     ) -> int:
-        """Return the number of views of the finalists; that of an earlier run, if there was one."""
-        known = self.store.study(self.study.study).final_views
-        if known is not None:
-            return known
+        """Return the number of views of the finalists.
+
+        That of an earlier run stays, unless its finalists had fewer epochs: another number would
+        change what students see of which an earlier run trained a part.
+        """
+        name, recipes = self.study.study, [finalist.recipe for finalist in finalists]
+        earlier, known = self.store.study(name).final_views, spec.views.count
+        assert known is not None
+        if earlier is not None:
+            made = map(recipe_of, of_kind(self.store.trials(name), TrialKind.FINAL))
+            if most_taught_epochs(recipes) <= most_taught_epochs(made):
+                return earlier
+            known = max(earlier, known)
         return count_final_views(
-            self.study,
-            [finalist.recipe for finalist in finalists],
-            teacher,
-            spec.open_prepared(),
-            log=self.callback.log,
+            self.study, recipes, teacher, spec.open_prepared(), known=known, log=self.callback.log
         )
+
+    def _warn_of_repetitions(self, finalists: Sequence[Finalist], spec: StudyContextSpec) -> None:
+        epochs = most_taught_epochs(finalist.recipe for finalist in finalists)
+        warning = repetition_warning(self.study, spec.views.count, epochs=epochs, whose="finalists")
+        if warning:
+            self.callback.note(f"warning: {warning}")
 
     def _refit(self, student: TrialRecord, spec: StudyContextSpec) -> None:
         refit = (refit_finalist(student),)

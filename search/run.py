@@ -112,7 +112,7 @@ def _prepare_resume(
     """
     read_back_journal(store, study.study, claim.artifacts, log)
     trials = store.trials(study.study)
-    study = with_earlier_defaults(study, [trial.params for trial in trials])
+    study = with_earlier_defaults(study, trials)
     for change in check_changes(record, study, trials, has_begun=has_begun(record, store)):
         log(f"changed: {change}")
     store.interrupt_running(study.study)

@@ -10,11 +10,8 @@ already holds those of earlier runs. `--report` prints them as a table.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.yardsticks.rows import RESULTS, append_new, rows_of, table
 from search.cli.display import watching

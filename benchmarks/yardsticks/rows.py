@@ -4,13 +4,13 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from search.cli.tables import recipe_text
 from search.config.study import Study
 from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.objectives.metrics import ACCURACY
 from search.records import Cost, Quality, TrialRecord
 from search.storage.storage import Store
 from spaces.recipe import Recipe
+from spaces.search_space import SearchSpace
 
 RESULTS = Path(__file__).with_name("results.csv")
 COLUMNS = (
@@ -32,12 +32,14 @@ def rows_of(data: str, study: Study, store: Store) -> Iterator[Row]:
     """
     teacher = store.study(study.study).teacher
     if teacher is not None and teacher.test:
-        epochs = study.teachers[0].train.epochs if study.teachers[0].train else 0
+        schedule = study.teachers[0].schedule
+        epochs = schedule.epochs if schedule else 0
         identity = (data, teacher.name, "teacher", study.seed, epochs)
         yield _row(identity, teacher.test, teacher.cost, seconds=None)
+    space = study.search_space()
     for trial in store.trials(study.study, whole=True):
         if trial.test and trial.outcome and trial.outcome.cost:
-            identity = (data, recipe_text(trial.params), trial.kind, trial.seed, _epochs(trial))
+            identity = (data, _text(trial, space), trial.kind, trial.seed, _epochs(trial))
             seconds = trial.outcome.duration_s * study.run.cpus
             yield _row(identity, trial.test, trial.outcome.cost, seconds=seconds)
 
@@ -83,6 +85,23 @@ def _row(identity: Sequence[object], test: Quality, cost: Cost, *, seconds: floa
         "" if seconds is None else f"{seconds:.0f}",
     )
     return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def _text(trial: TrialRecord, space: SearchSpace) -> str:
+    """Return each method of the recipe, with those of its parameters that the study searches."""
+    distributions = space.distributions()
+    words = []
+    for axis in space.axes:
+        method = str(trial.params[axis])
+        prefix = f"{axis}.{method}."
+        searched = [
+            f"{key.removeprefix(prefix)} {value:.3g}" if isinstance(value, float)
+            else f"{key.removeprefix(prefix)} {value}"
+            for key, value in trial.params.items()
+            if key.startswith(prefix) and distributions[key].count() > 1
+        ]  # fmt: skip
+        words.append(f"{method} ({', '.join(searched)})" if searched else method)
+    return ", ".join(words)
 
 
 def _epochs(trial: TrialRecord) -> int:

@@ -19,7 +19,7 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
     _check_can_be_repeated(study, trial)
     config: dict[str, Any] = dict(study.config)
     ending = f"-trial-{trial.number}"
-    once = {
+    once: dict[str, Any] = {
         "trials": 1,
         "branches": 0,
         "stopping": False,
@@ -27,6 +27,9 @@ def study_of_trial(study: StudyRecord, trial: TrialRecord) -> dict[str, Any]:
         "max_time": None,
         "warm_start": [],  # the study may run with a store that lacks these studies
     }
+    views = study.final_views if trial.kind is TrialKind.FINAL else study.views
+    if views is not None:
+        once["views"] = views  # `auto` would count views for the time of one trial
     run = config.get("run", {})
     if _MASKED in str(run.get("storage", "")):
         # The stored URL lacks its password: the person sets it in RETORT_STORE or in the file.

@@ -198,6 +198,16 @@ class Dataset:
     stored: Mapping[str, StoredPart] = field(default_factory=dict)
     decoders: Decoders | None = None
 
+    @property
+    def key(self) -> str:
+        """What a training follows from: the content, and how it is stored.
+
+        The same view of the same image differs where it is cropped from resized pixels, from a
+        reduced photo, or from the original file.
+        """
+        stored = (f"{part}: {one.placement} {one.bytes}" for part, one in self.stored.items())
+        return ", ".join([self.info.digest, *sorted(stored)])
+
     def end_decoding(self) -> None:
         """Let the processes that decode images end; the next image that needs one starts them."""
         if self.decoders is not None:

@@ -26,6 +26,7 @@ Box = tuple[int, int, int, int]  # left, top, right and bottom
 _JPEG = b"\xff\xd8\xff"
 # In an image's `info`: the size of which its own size is a half, a quarter or an eighth.
 _FULL_SIZE = "full size"
+_ON_THEIR_SIDES = (5, 6, 7, 8)  # EXIF's orientations with width and height swapped
 
 
 def load_image(path: Path, size: int, channels: int) -> Pixels:
@@ -76,12 +77,14 @@ def _smaller(file: Path | BinaryIO, channels: int, least: int) -> Image.Image:
         stream = stack.enter_context(file.open("rb")) if isinstance(file, Path) else file
         image = stack.enter_context(_opened(stream))
         full = image.size
-        if isinstance(image, JpegImageFile) and (times := min(full) // least) > 1:
+        if not isinstance(image, JpegImageFile):
+            return preprocess.upright(image, channels)
+        if (times := min(full) // least) > 1:
             # Pillow takes the largest of 8, 4 and 2 that is not above `times`.
             image.draft(None, (image.width // times, image.height // times))
-        reduced = image.size
-        found = preprocess.upright(image, channels)
-    found.info[_FULL_SIZE] = full if found.size == reduced else full[::-1]
+        full = full[::-1] if preprocess.orientation(image) in _ON_THEIR_SIDES else full
+        found = preprocess.upright(image, channels)  # halves a huge one once more
+    found.info[_FULL_SIZE] = full
     return found
 
 

@@ -124,7 +124,7 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
     if image.width * image.height > MOST_PIXELS:
         image.draft(None, (image.width // 2, image.height // 2))  # only a JPEG changes
     image.load()
-    turn = _TURNS.get(_orientation(image))  # after `load`, which turns a TIFF by itself
+    turn = _TURNS.get(orientation(image))  # after `load`, which turns a TIFF by itself
     if image.mode == "F":
         raise ValueError("its values must have a known range, but are floats")
     if image.mode.startswith("I"):
@@ -185,7 +185,7 @@ def _opened(file: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
         yield image
 
 
-def _orientation(image: Image.Image) -> Any:
+def orientation(image: Image.Image) -> Any:
     """Return the EXIF orientation; 1, which is upright, if there is none or EXIF is damaged."""
     try:
         return image.getexif().get(ORIENTATION, 1)

@@ -23,6 +23,7 @@ from search.evaluation.artifact import write_weights
 from search.files.atomic import file_digest
 from search.teachers import adapters, linear_probe
 from search.teachers.adapters import AdaptedTeacher, OrderedTeacher
+from search.teachers.class_order import CONFIGURATION
 from search.teachers.new_classes import keep_rows
 from search.teachers.prepared import Teacher
 from search.teachers.setting import TeacherContext
@@ -90,7 +91,7 @@ def prepare_weights(
     found = []
     for weights, model in fitting_weights(study, info):
         is_teacher = Timm(weights=weights).starts_trained
-        origin = teacher.digest if is_teacher else file_digest(Path(weights))
+        origin = teacher.digest if is_teacher else _file_digests(Path(weights))
         versions = Versions(
             libraries=TRAINING_LIBRARIES,
             stages={
@@ -99,7 +100,8 @@ def prepare_weights(
                 "probe": linear_probe.VERSION,
             },
         )
-        digest = versions.key(origin, model, info.digest, context.seed)[:24]
+        known = origin, model, context.dataset.key, info.classes, context.seed
+        digest = versions.key(*known)[:24]
         folder_store = context.cache / _FOLDER
         with folder_store.making(digest, context.progress):
             if folder_store.kept(digest) is None:
@@ -115,6 +117,12 @@ def prepare_weights(
             GivenWeights(weights=weights, model=model, folder=f"{_FOLDER}/{digest}", digest=digest)
         )
     return tuple(found)
+
+
+def _file_digests(weights: Path) -> Sequence[str]:
+    """Return the hashes of the file and of the configuration beside it, if there is one."""
+    beside = weights.with_name(CONFIGURATION)
+    return [file_digest(file) for file in (weights, beside) if file.is_file()]
 
 
 def read_weights(folder: Path) -> Mapping[str, Tensor]:
@@ -158,8 +166,8 @@ def _of_teacher(study: Study, teacher: Teacher, model: str) -> nn.Module:
 def _of_file(path: Path, model: str, context: TeacherContext) -> nn.Module:
     """Return the network with the file's weights, with a classifier for the data's classes."""
     torch.manual_seed(context.seed)
-    network, is_new = starting_network(_as_teacher(str(path), model), context)
-    return linear_probe.probed(network, context).cpu() if is_new else network
+    network, needs_probe = starting_network(_as_teacher(str(path), model), context)
+    return linear_probe.probed(network, context).cpu() if needs_probe else network
 
 
 def _for_students(network: nn.Module, info: DataInfo, context: TeacherContext) -> nn.Module:

@@ -8,8 +8,7 @@ from search.config import student_spec
 from search.data.views.view import Views
 from search.objectives.metrics import metric_of
 from search.pipeline import pruning_steps, student_builder
-from search.teachers import adapters, logits_cache
-from search.training import ensemble
+from search.teachers.logits_cache import teaching_stages
 from search.versions import (
     PRUNING_LIBRARIES,
     TRAINING_LIBRARIES,
@@ -115,7 +114,7 @@ class Lineage:
 
 def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions:
     """Return the versions of the stages of the recipe's student, up to the last of `axes`."""
-    stages = training_stages(recipe.training) | _teacher_stages(recipe.distillation.needs)
+    stages = training_stages(recipe.training) | teaching_stages(recipe.distillation.needs)
     stages |= {
         "build": student_spec.VERSION,
         "plan": student_builder.TRAINING_VERSION,
@@ -129,16 +128,3 @@ def _stages(recipe: Recipe, axes: tuple[str, ...], metric: str) -> StageVersions
     if "quantization" in axes:
         stages["tune"] = student_builder.TUNING_VERSION
     return stages
-
-
-def _teacher_stages(needs: Needs) -> StageVersions:
-    """Return the versions of the stages that supply the teacher's outputs to a student."""
-    if needs is Needs.NOTHING:
-        return {}
-    if needs is Needs.FEATURES:
-        return {"adapt": adapters.VERSION}
-    return {
-        "adapt": adapters.VERSION,
-        "logits": logits_cache.VERSION,
-        "ensemble": ensemble.VERSION,
-    }

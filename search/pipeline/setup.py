@@ -121,7 +121,7 @@ def _spec(
         claim=claim,
         origin=_origin(study, dataset, teacher),
         lineage=Lineage(
-            data=f"{dataset.info.digest}/{dataset.folder.name}",
+            data=dataset.key,
             views=views,
             teacher=teacher.digest,
             device=device,

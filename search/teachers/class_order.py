@@ -20,6 +20,9 @@ from search.teachers.adapters import OrderedTeacher
 
 Names = tuple[str, ...]
 
+CONFIGURATION = "config.json"
+"""The file that timm writes beside the weights of a folder that it saves for the hub."""
+
 _MOST_BYTES = 2**24
 _MOST_SHOWN = 5
 
@@ -164,8 +167,7 @@ def _own_names(settings: TeacherSettings, network: nn.Module) -> tuple[Names, ..
     if settings.pretrained:
         names = _listed((getattr(network, "pretrained_cfg", None) or {}).get("label_names"))
     elif settings.checkpoint:
-        # timm writes it beside the weights of a folder that it saves for the hub.
-        names = _names_in(settings.checkpoint.with_name("config.json"))
+        names = _names_in(settings.checkpoint.with_name(CONFIGURATION))
     return (names,) if names else ()
 
 

@@ -10,16 +10,15 @@ from search.data.views.view import Views
 from search.errors import TeacherError, TrialError
 from search.evaluation.artifact import write_weights
 from search.records import EpochRecord
-from search.teachers import adapters, linear_probe, logits_cache
+from search.teachers import linear_probe
 from search.teachers.linear_probe import probed
-from search.teachers.logits_cache import soft_targets
+from search.teachers.logits_cache import soft_targets, teaching_stages
 from search.teachers.prepared import Teacher
 from search.teachers.setting import TeacherContext, network_digest
-from search.training import ensemble
 from search.training.trainer import train
 from search.training.training_plan import Targets, TrainingPlan
 from search.training.validation import Validation
-from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, training_stages
+from search.versions import TRAINING_LIBRARIES, Versions, training_stages
 from spaces.axes.distillation import Distillation, Needs
 from spaces.distillation.labels import Labels
 from spaces.training.standard import Standard
@@ -83,14 +82,14 @@ def trained(network: nn.Module, task: TeacherTask, context: TeacherContext) -> n
 
 def finetuned_key(network: nn.Module, task: TeacherTask, context: TeacherContext) -> str:
     """Return the folder name of the trained network in the cache: a hash of all its inputs."""
-    info, method = context.dataset.info, task.distillation
+    method = task.distillation
     training = _standard(task)
     versions = Versions(
         libraries=TRAINING_LIBRARIES,
         methods={one.axis: one.version for one in (training, method)},
         stages=training_stages(training)
         | {"finetune": VERSION, "score": context.metric.version}
-        | _teacher_stages(method)
+        | teaching_stages(method.needs)
         | ({"probe": linear_probe.VERSION} if task.probes else {}),
     )
     views = _views(task, context)
@@ -100,21 +99,9 @@ def finetuned_key(network: nn.Module, task: TeacherTask, context: TeacherContext
     if task.taught_by is None:
         del settings["distillation"]
     # The metric decides which epoch's weights are used.
-    inputs = (settings, info.digest, views.key(), network_digest(network), task.code, digest)
+    data = context.dataset.key
+    inputs = (settings, data, views.key(), network_digest(network), task.code, digest)
     return versions.key(*inputs, context.metric.name)[:24]
-
-
-def _teacher_stages(method: Distillation) -> StageVersions:
-    """Return the versions of the stages that supply another teacher's outputs."""
-    if method.needs is Needs.NOTHING:
-        return {}
-    if method.needs is Needs.FEATURES:
-        return {"adapt": adapters.VERSION}
-    return {
-        "adapt": adapters.VERSION,
-        "logits": logits_cache.VERSION,
-        "ensemble": ensemble.VERSION,
-    }
 
 
 def _fit(network: nn.Module, task: TeacherTask, context: TeacherContext) -> None:

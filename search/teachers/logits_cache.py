@@ -23,7 +23,9 @@ from search.teachers import adapters
 from search.teachers.adapters import own_size
 from search.teachers.logits_file import ViewLogits
 from search.teachers.prepared import Teacher
-from search.versions import TRAINING_LIBRARIES, Versions, image_stages
+from search.training import ensemble
+from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, image_stages
+from spaces.axes.distillation import Needs
 
 _BATCH = 256
 # Bump it when the content of the files changes, or its order.
@@ -100,8 +102,20 @@ def logits_key(teacher: Teacher, dataset: Dataset, views: Views) -> str:
         libraries=TRAINING_LIBRARIES,
         stages=image_stages() | {"adapt": adapters.VERSION, "logits": VERSION},
     )
-    # The folder name too: for a streamed data set, the same view crops images differently.
-    return versions.key(teacher.digest, dataset.info.digest, dataset.folder.name, views.key())[:24]
+    return versions.key(teacher.digest, dataset.key, views.key())[:24]
+
+
+def teaching_stages(needs: Needs) -> StageVersions:
+    """Return the versions of the stages that supply the teacher's outputs to a student."""
+    if needs is Needs.NOTHING:
+        return {}
+    if needs is Needs.FEATURES:
+        return {"adapt": adapters.VERSION}
+    return {
+        "adapt": adapters.VERSION,
+        "logits": VERSION,
+        "ensemble": ensemble.VERSION,
+    }
 
 
 def _name(key: str, view: View) -> str:

@@ -1,12 +1,15 @@
 """The file of a teacher's logits for one view of every training image.
 
-With many classes, the file has each image's largest logits, their classes, and the mass of all
-other classes together. At a temperature of 1, the predictions for the kept classes are then exact.
+With many classes, the file has each image's largest logits and their classes. Of all other classes
+together it has the mass, and the mean and the standard deviation of their logits. At a temperature
+of 1, the predictions for the kept classes are then exact. At other temperatures, and for methods
+that standardise logits, the other classes have the spread that they had.
 """
 
 import math
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,9 @@ KEPT_CLASSES = 64
 """The number of classes whose logits are kept where there are more than twice as many."""
 
 _LOGITS, _CLASSES, _REST = "logits.npy", "classes.npy", "rest.npy"
+_REST_NUMBERS = 3  # the logarithm of the mass, the mean, the standard deviation
+# Steps through the classes from one image to the next; a prime, so that few class counts share it.
+_STRIDE = 61
 _LARGEST = float(np.finfo(np.float16).max)
 _BLOCK = 1 << 20  # bytes
 
@@ -31,8 +37,8 @@ class ViewLogits:
     Attributes:
         logits: [teachers, images, kept classes], float16.
         kept: the class of each logit, [teachers, images, kept classes]; None if all are kept.
-        rest: the logarithm of the sum of the exponentials of the other logits, [teachers, images],
-            float16; None if all are kept.
+        rest: of the other logits, the logarithm of the sum of the exponentials, the mean and the
+            standard deviation, [teachers, images, 3], float16; None if all are kept.
         classes: the number of classes.
     """
 
@@ -53,7 +59,7 @@ class ViewLogits:
         return cls(
             _created(folder / _LOGITS, shape, np.float16),
             _created(folder / _CLASSES, shape, np.int32) if some else None,
-            _created(folder / _REST, shape[:2], np.float16) if some else None,
+            _created(folder / _REST, (*shape[:2], _REST_NUMBERS), np.float16) if some else None,
             classes,
         )
 
@@ -75,23 +81,34 @@ class ViewLogits:
             return
         largest = outputs.topk(KEPT_CLASSES, dim=-1)
         others = outputs.scatter(-1, largest.indices, -math.inf)
+        count = self.classes - KEPT_CLASSES
+        mean = (outputs.sum(dim=-1) - largest.values.sum(dim=-1)) / count
+        squares = (others - mean[..., None]).nan_to_num(posinf=0.0, neginf=0.0) ** 2
+        deviation = (squares.sum(dim=-1) / count).sqrt()
         self.logits[:, indices] = _halved(largest.values)
         self.kept[:, indices] = largest.indices.numpy()
-        self.rest[:, indices] = _halved(others.logsumexp(dim=-1))
+        self.rest[:, indices] = _halved(
+            torch.stack([others.logsumexp(dim=-1), mean, deviation], dim=-1)
+        )
 
     def of(self, indices: Tensor) -> Tensor:
         """Return the images' logits, [teachers, batch, classes], float32.
 
-        Classes that are not kept share the mass of the rest equally.
+        Classes that are not kept have the mass of the rest, and logits that spread as those of a
+        normal distribution. Which of them has which logit differs from image to image.
         """
         chosen = indices.numpy()
         logits = torch.from_numpy(self.logits[:, chosen].astype(np.float32))
         if self.kept is None or self.rest is None:
             return logits
         rest = torch.from_numpy(self.rest[:, chosen].astype(np.float32))
-        each = rest - math.log(self.classes - logits.shape[-1])
         places = torch.from_numpy(self.kept[:, chosen].astype(np.int64))
-        return each[..., None].repeat(1, 1, self.classes).scatter(-1, places, logits)
+        mass, mean, deviation = rest.unbind(dim=-1)
+        order = (torch.arange(self.classes) + _STRIDE * indices[:, None]) % self.classes
+        others = mean[..., None] + deviation[..., None] * _spread(self.classes)[order]
+        others = torch.minimum(others, logits.amin(dim=-1, keepdim=True))
+        drawn = others.scatter(-1, places, -math.inf).logsumexp(dim=-1)
+        return (others + (mass - drawn)[..., None]).scatter(-1, places, logits)
 
     def flush(self) -> None:
         """Write all changes to the disk."""
@@ -104,7 +121,16 @@ def bytes_of_view(*, teachers: int, images: int, classes: int) -> int:
     """Return the bytes of a view's files, but for their headers."""
     if classes <= 2 * KEPT_CLASSES:
         return teachers * images * classes * 2
-    return teachers * images * (KEPT_CLASSES * (2 + 4) + 2)
+    return teachers * images * (KEPT_CLASSES * (2 + 4) + _REST_NUMBERS * 2)
+
+
+@cache
+def _spread(count: int) -> Tensor:
+    """Return quantiles of the standard normal distribution in a shuffled order, [count]."""
+    shares = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    quantiles: Tensor = torch.special.ndtri(shares)
+    return quantiles[shuffled].float()
 
 
 def _halved(values: Tensor) -> NDArray[np.float16]:

@@ -20,7 +20,9 @@ from search.teachers.linear_probe import classifier_name, outputs_of, with_class
 def fit_classes(
     network: nn.Module, names: Names | None, info: DataInfo, *, progress: Callable[[str], None]
 ) -> bool:
-    """Give the network the data's classes, in place; return whether its classifier is new.
+    """Give the network the data's classes, in place; return whether a probe must fit them.
+
+    That is so if the classifier is new and linear.
 
     Args:
         network: a network with the classes of its weights.
@@ -47,11 +49,13 @@ def fit_classes(
         )
         return False
     with_classes(network, classes)
+    is_linear = classifier_name(network) is not None
     progress(
         f"the teacher's classifier is new, for the data's {classes} classes: its weights have "
         f"{outputs}. All other weights are used"
+        + ("" if is_linear else ". It is not linear, so no probe fits it before the fine-tuning")
     )
-    return True
+    return is_linear
 
 
 def _outputs(network: nn.Module) -> int | None:

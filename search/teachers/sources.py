@@ -17,6 +17,7 @@ from search.data.dataset import DataInfo
 from search.errors import TeacherError, shortened
 from search.evaluation.artifact import read_provenance
 from search.files.reading import DamagedFile, check_archive, read_json
+from search.teachers.class_order import CONFIGURATION
 from search.teachers.linear_probe import outputs_of
 from search.training.checkpoint import UNLOADABLE
 from spaces.students.timm_model import Timm
@@ -205,7 +206,7 @@ def _configuration(
 def _configuration_beside(checkpoint: Path) -> Mapping[str, Any] | None:
     """Return the configuration that timm writes beside the weights of a folder for the hub."""
     try:
-        found = read_json(checkpoint.with_name("config.json"))
+        found = read_json(checkpoint.with_name(CONFIGURATION))
     except (OSError, DamagedFile):
         return None
     inner = found.get("pretrained_cfg") if isinstance(found, dict) else None

@@ -91,13 +91,13 @@ def _checked(
 def _member(member: TeacherMember, context: TeacherContext, taught_by: Teacher | None) -> nn.Module:
     settings, info = member.settings, context.dataset.info
     if settings.train and settings.schedule:
-        network, is_new = starting_network(settings, context)
+        network, needs_probe = starting_network(settings, context)
         task = TeacherTask(
             training=settings.train,
             schedule=settings.schedule,
             role=member.role,
             code=factory_digest(settings.factory),
-            probes=is_new and settings.train.probe and settings.schedule.fine_tunes,
+            probes=needs_probe and settings.train.probe and settings.schedule.fine_tunes,
             taught_by=taught_by,
         )
         return trained(network, task, context)
@@ -119,7 +119,7 @@ def _member(member: TeacherMember, context: TeacherContext, taught_by: Teacher |
 
 
 def starting_network(settings: TeacherSettings, context: TeacherContext) -> tuple[nn.Module, bool]:
-    """Return the network with which a training starts, and whether its classifier is new.
+    """Return the network with which a training starts, and whether a probe must fit its classifier.
 
     It has the data's classes, takes the students' images, and normalises them as its weights need.
     """
@@ -127,8 +127,8 @@ def starting_network(settings: TeacherSettings, context: TeacherContext) -> tupl
     network = _with_given_weights(settings, context)
     expected = preprocessing(settings, network, info)  # while it has the classes of its weights
     names = _class_names(settings, network, context)
-    is_new = fit_classes(network, names, info, progress=context.progress)
-    return adapt(network, info, *expected), is_new
+    needs_probe = fit_classes(network, names, info, progress=context.progress)
+    return adapt(network, info, *expected), needs_probe
 
 
 def _with_given_weights(settings: TeacherSettings, context: TeacherContext) -> nn.Module:

@@ -8,7 +8,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from search.files.filestore import FolderStore
 from search.pipeline.balance import ClassBalance
 from search.pipeline.checks import check_study, student_models
 from search.pipeline.setup import requirements_of
-from search.pipeline.view_numbers import repetition_warning
+from search.pipeline.view_numbers import final_epochs, repetition_warning
 from search.records import Cost
 from search.tuner.drawn_recipes import DrawnRecipe, draw_recipes
 from search.tuner.effort import (
@@ -153,7 +153,7 @@ def plan_study(
     training_s, view_s = teacher_seconds(study, teachers, requirements, dataset, loading)
     times = PlannedTimes.of(study, draws, training_s=training_s, view_s=view_s)
     sizes, balance = dataset.info.sizes, ClassBalance.of(dataset)
-    doubts = (balance.warning(study.goal), repetition_warning(study, times.views))
+    doubts = (balance.warning(study.goal), *_repetitions(study, times))
     return StudyPlan(
         study=study.study,
         images=(sizes.training, sizes.validation, sizes.test),
@@ -183,6 +183,13 @@ def plan_study(
         disk_bytes=disk_bytes(study, _made(draws), dataset, views=times.most_views),
         free_bytes=shutil.disk_usage(_existing(artifacts.folder)).free,
     )
+
+
+def _repetitions(study: Study, times: PlannedTimes) -> Iterator[str | None]:
+    """Yield a warning each if students or finalists see the same views many times."""
+    yield repetition_warning(study, times.views)
+    views = times.views and times.most_views
+    yield repetition_warning(study, views, epochs=final_epochs(study), whose="finalists")
 
 
 def _check_some_can_be_built(draws: Sequence[DrawnRecipe]) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search.config.final_settings import EPOCHS_FACTOR
 from search.config.study import Study
 from search.pipeline.checks import needs_of
-from search.pipeline.view_numbers import auto_views, most_epochs, views_within
+from search.pipeline.view_numbers import final_epochs, final_views, views_within
 from search.tuner.drawn_recipes import DrawnRecipe
 from search.tuner.effort import finals_seconds, search_seconds
 from spaces.axes.distillation import Needs
@@ -60,5 +59,4 @@ def _most_views(study: Study, views: int | None, *, view_s: float, finals_s: flo
     """Return the number of views of the finalists, or of the search if it has more."""
     if views is None or study.final is None or study.search.views != "auto" or not view_s:
         return views or 0
-    epochs = study.final.epochs or EPOCHS_FACTOR * most_epochs(study)
-    return max(views, auto_views(study, epochs=epochs, view_s=view_s, training_s=finals_s))
+    return final_views(study, views, epochs=final_epochs(study), view_s=view_s, finals_s=finals_s)

@@ -10,7 +10,7 @@ from search.errors import BadInput
 from search.files.filestore import FolderStore
 from search.records import StudyRecord, TeacherRecord, TrialKind, TrialRecord, TrialState
 from search.targets.timing import processor_of
-from spaces.distributions import Distribution, Scalar
+from search.tuner.earlier_defaults import was_allowed
 
 # These keys, and the keys below them, may change. Paths may change because hashes compare the
 # files. Names of classes are only shown.
@@ -130,18 +130,10 @@ def _outside_space(study: Study, trials: Sequence[TrialRecord]) -> list[str]:
     distributions = study.search_space().distributions()
     for trial in of_kind(trials, TrialKind.SEARCH):
         for key, value in trial.params.items():
-            if key not in distributions or not _contains(distributions[key], key, value):
+            if key not in distributions or not was_allowed(distributions[key], key, value):
                 now = f"contains {distributions[key]}" if key in distributions else "lacks this key"
                 return [f"space: trial {trial.number} has {key} = {value}, but the space now {now}"]
     return []
-
-
-def _contains(distribution: Distribution, key: str, value: Scalar) -> bool:
-    """Return whether the distribution contains the value, or the double of a batch size."""
-    values = [value]
-    if key.endswith(".batch_size") and isinstance(value, int):
-        values += [2 * value, 2 * value + 1]
-    return any(distribution.contains(one) for one in values)
 
 
 def _check_folder_and_target(

@@ -1,7 +1,7 @@
 """The number of augmented views that the teacher's time allows, measured before the search."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from statistics import median
 
@@ -13,7 +13,7 @@ from search.data.dataset import Dataset, normalize
 from search.data.joined import for_learning
 from search.pipeline.checks import needs_of
 from search.pipeline.setup import requirements_of
-from search.pipeline.view_numbers import auto_views, stated_views
+from search.pipeline.view_numbers import auto_views, final_views, stated_views
 from search.samplers.optuna_adapter import Sampler
 from search.teachers.prepared import Teacher
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
@@ -51,9 +51,7 @@ def count_views(
         return stated
     if known is not None:
         return known
-    return _within_the_share(
-        study, teacher, dataset, epochs=stated, predict=_predicted_seconds, log=log
-    )
+    return _within_the_share(study, teacher, dataset, epochs=stated, log=log)
 
 
 def count_final_views(
@@ -62,6 +60,7 @@ def count_final_views(
     teacher: Teacher,
     dataset: Dataset,
     *,
+    known: int,
     log: Callable[[str], None],
 ) -> int:
     """Return the number of views of the finalists of a study with `views: auto`.
@@ -71,38 +70,56 @@ def count_final_views(
         finalists: the recipe of each finalist and seed, with its final number of epochs.
         teacher: the teacher, on the device on which it answers.
         dataset: the images.
+        known: the number of views of the search.
         log: receives a line with the reason, if there are fewer views than epochs.
     """
+    epochs = most_taught_epochs(finalists)
+    if epochs <= known:
+        return known
+    view_s = _seconds_per_view(teacher, dataset)
+    if view_s * (epochs - known) <= _NEGLIGIBLE_S:
+        return epochs
+    finals_s = sum(_seconds_of(study, dataset, finalists)) / parallel_trials(study.run)
+    count = final_views(study, known, epochs=epochs, view_s=view_s, finals_s=finals_s)
+    _tell(study, count, epochs=epochs, view_s=view_s, training_s=finals_s, log=log)
+    return count
 
-    def predict(study: Study, dataset: Dataset) -> float:
-        return sum(_seconds_of(study, dataset, finalists)) / parallel_trials(study.run)
 
-    epochs = max(recipe.training.epochs for recipe in finalists)
-    return _within_the_share(study, teacher, dataset, epochs=epochs, predict=predict, log=log)
+def most_taught_epochs(recipes: Iterable[Recipe]) -> int:
+    """Return the largest number of epochs of a recipe that learns from the teacher's logits."""
+    taught = [one for one in recipes if one.distillation.needs is Needs.LOGITS]
+    return max((one.training.epochs for one in taught), default=0)
 
 
 def _within_the_share(
-    study: Study,
-    teacher: Teacher,
-    dataset: Dataset,
-    *,
-    epochs: int,
-    predict: Callable[[Study, Dataset], float],
-    log: Callable[[str], None],
+    study: Study, teacher: Teacher, dataset: Dataset, *, epochs: int, log: Callable[[str], None]
 ) -> int:
-    """Return the number of views that the teacher's share of the predicted time allows."""
+    """Return the number of views that the teacher's share of the search's time allows."""
     view_s = _seconds_per_view(teacher, dataset)
     if view_s * epochs <= _NEGLIGIBLE_S:
         return epochs
-    training_s = predict(study, dataset)
+    training_s = _predicted_seconds(study, dataset)
     count = auto_views(study, epochs=epochs, view_s=view_s, training_s=training_s)
+    _tell(study, count, epochs=epochs, view_s=view_s, training_s=training_s, log=log)
+    return count
+
+
+def _tell(
+    study: Study,
+    count: int,
+    *,
+    epochs: int,
+    view_s: float,
+    training_s: float,
+    log: Callable[[str], None],
+) -> None:
+    """Log the reason if there are fewer views than epochs."""
     if count != epochs:
         log(
             f"{count} augmented views for up to {epochs} epochs: the teacher takes {view_s:.1f} s "
             f"for each, and training about {training_s:.0f} s (search.teacher_share: "
             f"{study.search.teacher_share:g})"
         )
-    return count
 
 
 @torch.inference_mode()

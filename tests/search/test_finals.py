@@ -131,7 +131,8 @@ def test_finalists_are_trained_to_the_end_and_the_best_is_refitted(
     assert shipped(best, trials, study.budget) == refit
     # The teacher of the refit is that of the search, trained on the training part alone.
     assert len([path for path in (tmp_path / "cache/teachers").iterdir() if path.is_dir()]) == 1
-    assert len([path for path in (tmp_path / "cache/soft_targets").iterdir() if path.is_dir()]) == 2
+    views = [path for path in (tmp_path / "cache/soft_targets").iterdir() if path.is_dir()]
+    assert len(views) == 2 * 2  # of the search, and once more with the validation images
 
     # A refit is measured on test images alone.
     assert refit.state is TrialState.COMPLETE
@@ -186,6 +187,29 @@ def test_a_resumed_study_keeps_its_finals_and_trains_those_it_lacks(
             "final.max_time is used up, and 2 of the trainings" in line for line in limited.said
         )
         assert store.study("stripes").state is StudyState.FINISHED
+
+
+@pytest.mark.slow
+def test_longer_finalists_see_more_views_and_the_search_keeps_its_own(
+    stripes_file: Path, tmp_path: Path
+) -> None:
+    study = _study(tmp_path, stripes_file, students=1, epochs=5)
+    search = study.search.model_copy(update={"views": "auto", "trials": 1, "branches": 0})
+    study = study.model_copy(update={"search": search})
+
+    def views() -> tuple[int | None, int | None]:
+        record = store.study("stripes")
+        return record.views, record.final_views
+
+    with one_after_another(), Store.open(study.run.storage) as store:
+        run_study(study, store, _Notes())
+        assert views() == (1, 5)
+        space = store.study("stripes").config["space"]
+        resume_study(_with_final(study, epochs=7), store, _Notes())
+        assert views() == (1, 7)
+        resume_study(_with_final(study, epochs=3), store, _Notes())
+        assert views() == (1, 7)
+        assert store.study("stripes").config["space"] == space
 
 
 @pytest.mark.slow

@@ -99,6 +99,15 @@ def test_it_has_no_finalists(tmp_path: Path) -> None:
     assert load_study(_written(study, final, tmp_path)).final is None
 
 
+@pytest.mark.parametrize(("kind", "views"), [(TrialKind.SEARCH, 6), (TrialKind.FINAL, 40)])
+def test_the_student_sees_as_many_views_as_it_saw(
+    kind: TrialKind, views: int, tmp_path: Path
+) -> None:
+    study = replace(_study(tmp_path, "search.views=auto"), views=6, final_views=40)
+    trial = replace(_trial(), kind=kind, seed=study.config["seed"])
+    assert load_study(_written(study, trial, tmp_path)).search.views == views
+
+
 def test_what_no_study_file_can_repeat_is_refused(tmp_path: Path) -> None:
     study = _study(tmp_path, f"seed={_trial().seed}")
     refit = replace(_trial(), kind=TrialKind.REFIT, repeats=9)

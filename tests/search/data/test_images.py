@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from search.data import preprocess
 from search.data.decoding import decoded
 from search.data.images import decode, load_image, square
 from search.data.pictures import FilePictures
@@ -334,6 +335,18 @@ def test_a_reduced_jpeg_is_turned_as_its_orientation_says(tmp_path):
     image.getexif()[ORIENTATION] = 6
     path = saved(tmp_path, image, "a.jpg", exif=image.getexif())
     assert decode(path, 3, name="a", least=240).size == (240, 320)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_view_of_a_huge_jpeg_is_at_its_place(tmp_path, monkeypatch, orientation):
+    path, exif = tmp_path / "a.jpg", Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(np.zeros((40, 80, 3), np.uint8)).save(path, exif=exif)
+    monkeypatch.setattr(preprocess, "MOST_PIXELS", 40 * 80 - 1)
+    found = decode(path, 3, name="a", least=30)
+    assert found.size == ((40, 20) if orientation == 1 else (20, 40))
+    # The crop is found in the whole image, which is as broad, or as high, as before.
+    assert found.info["full size"] == ((80, 40) if orientation == 1 else (40, 80))
 
 
 def test_other_kinds_are_decoded_at_their_own_size(tmp_path):

@@ -12,7 +12,10 @@ from search.data.dataset import Dataset
 from search.pipeline.view_numbers import LEAST_VIEWS, repetition_warning, stated_views, views_within
 from search.teachers.prepared import Teacher
 from search.tuner import view_count
-from search.tuner.view_count import count_views
+from search.tuner.view_count import count_final_views, count_views
+from spaces.recipe import Recipe
+from spaces.search_space import SearchSpace
+from spaces.training.standard import Standard
 from tests.messages import naming
 
 
@@ -94,3 +97,40 @@ def test_many_epochs_of_each_view_are_warned_of(stripes_file: Path) -> None:
     assert repetition_warning(study, 100) is None
     assert repetition_warning(study, None) is None
     assert repetition_warning(_study(stripes_file, epochs=300, methods=["labels"]), 4) is None
+
+
+def test_finalists_see_all_views_of_the_search_and_more_as_their_time_allows(
+    stripes: Dataset, stripes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_count, "_NEGLIGIBLE_S", 0.0)
+    study, told = _study(stripes_file, teacher_share=1e-6), list[str]()
+
+    def count(epochs: int, method: str) -> int:
+        recipe = Recipe.from_params(
+            {
+                "student": "timm", "training": "standard", "training.standard.epochs": epochs,
+                "distillation": method, "pruning": "none", "quantization": "float32",
+            }
+        )  # fmt: skip
+        return count_final_views(study, [recipe], SLOW, stripes, known=12, log=told.append)
+
+    assert count(12, "soft_targets") == 12
+    assert count(60, "labels") == 12
+    assert not told
+    assert count(60, "soft_targets") == 12 + LEAST_VIEWS
+    assert naming(12 + LEAST_VIEWS, 60, "search.teacher_share").search(told[0])
+
+
+def test_finalists_that_repeat_their_views_are_warned_of(stripes_file: Path) -> None:
+    study = _study(stripes_file, epochs=8)
+    assert repetition_warning(study, 4) is None
+    told = repetition_warning(study, 4, epochs=40, whose="finalists")
+    assert naming("finalists", 4, "10 epochs").search(told or "")
+
+
+def test_a_training_without_a_parameter_for_epochs_has_its_own_number(
+    stripes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SearchSpace({**_study(stripes_file).search_space().axes, "training": {"standard": {}}})
+    monkeypatch.setattr(Study, "search_space", lambda study: space)
+    assert stated_views(_study(stripes_file)) == Standard().epochs
