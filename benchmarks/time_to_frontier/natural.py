@@ -76,7 +76,7 @@ def _loader(dataset: Dataset, batch_size: int) -> DataLoader[tuple[Tensor, int]]
     info = dataset.info
     augmentation = info.augmentation
     assert not augmentation.crops, "only shifts and mirror images are written by hand here"
-    assert not augmentation.recolors
+    assert not augmentation.changes_crops
     shift = round(augmentation.shift * info.image_size)
     augment = v2.Compose(
         [

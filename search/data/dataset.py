@@ -185,8 +185,8 @@ class Dataset:
         folder: the folder.
         unlabelled: images without a known label, which belong to no part; None if there are none.
         stored: how each part is stored, by its name.
-        decoders: the processes that decode images; None if this process decodes, or no image has
-            to be decoded.
+        decoders: the processes that decode images; None if this process decodes, or the data set
+            has no image files.
     """
 
     info: DataInfo

@@ -1,7 +1,7 @@
 """The two kinds of parts: with pixels in memory, and with images that are decoded on demand."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,39 +22,8 @@ from search.data.views.view import View
 # normalisation changes.
 VERSION = 3
 
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryPart(Batched):
-    """A part whose pixels are an array, usually a memory map that processes share.
-
-    Attributes:
-        pixels: [images, channels, size, size], uint8.
-        labels: [images].
-    """
-
-    pixels: Pixels
-    labels: Labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def read(
-        self,
-        batches: Iterable[Tensor],
-        *,
-        view: View | None = None,
-        device: torch.device | str = "cpu",
-        image_size: int | None = None,
-    ) -> Iterator[Batch]:
-        """Yield batches, see `Part.read`; views are computed on the device."""
-        for indices in batches:
-            # Indexing with an array copies, since torch can't use read-only memory.
-            images = _on(device, torch.from_numpy(self.pixels[indices.numpy()]))
-            if view is not None:
-                images = view_of(images, indices, view, size=image_size)
-            elif image_size is not None:
-                images = resize_batch(images, image_size)
-            yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
+# The squares of which a teacher sees crops have at most so many times the side of its images.
+_MOST_TIMES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +67,56 @@ class StreamedPart(Batched):
             images = _on(device, images)
             if view is not None:
                 images = finished(images, indices, view)
+            yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPart(Batched):
+    """A part whose pixels are an array, usually a memory map that processes share.
+
+    Attributes:
+        pixels: [images, channels, size, size], uint8.
+        labels: [images].
+        originals: the images of which these are the pixels, for teachers of a larger resolution;
+            None if they are not kept apart.
+    """
+
+    pixels: Pixels
+    labels: Labels
+    originals: StreamedPart | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(
+        self,
+        batches: Iterable[Tensor],
+        *,
+        view: View | None = None,
+        device: torch.device | str = "cpu",
+        image_size: int | None = None,
+    ) -> Iterator[Batch]:
+        """Yield batches, see `Part.read`; views are computed on the device.
+
+        Images that are larger than the pixels are decoded from their originals.
+        """
+        side = self.pixels.shape[-1]
+        size = image_size or side
+        squares = self._held(batches, device)
+        if self.originals is not None and size > side:
+            enough = size if view is None else view.augmentation.least_side(size)
+            enough = min(enough, _MOST_TIMES * size)
+            squares = self.originals.read(batches, device=device, image_size=enough)
+        for batch in squares:
+            images = batch.images
+            if view is not None:
+                images = view_of(images, batch.indices, view, size=size, students=side)
+            yield replace(batch, images=resize_batch(images, size))
+
+    def _held(self, batches: Iterable[Tensor], device: torch.device | str) -> Iterator[Batch]:
+        for indices in batches:
+            # Indexing with an array copies, since torch can't use read-only memory.
+            images = _on(device, torch.from_numpy(self.pixels[indices.numpy()]))
             yield Batch(indices, images, _on(device, _labels(self.labels, indices)))
 
 

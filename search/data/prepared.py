@@ -1,7 +1,8 @@
 """A prepared data set on disk: memory-mapped arrays, shards, and info.json.
 
-The folder contains the labels of each part, and either its pixels or the locations of its pictures,
-which may be shards in the same folder. The folder is written atomically and never changed.
+The folder contains the labels of each part, its pixels if they are held in memory, and the
+locations of its pictures, which may be shards in the same folder. Pixels of arrays have no
+pictures. The folder is written atomically and never changed.
 """
 
 import json
@@ -36,7 +37,7 @@ class PartContent:
 
     Attributes:
         labels: the labels, [images].
-        pictures: locates the images, if they are no pixels.
+        pictures: locates the images.
         stored: how the images are stored.
     """
 
@@ -56,7 +57,8 @@ def write_description(folder: Path, info: DataInfo, parts: Mapping[str, PartCont
     pictures = {}
     for part, content in parts.items():
         np.save(folder / f"{part}_labels.npy", content.labels, allow_pickle=False)
-        if content.stored.placement is not Placement.PIXELS:
+        is_held = content.stored.placement is Placement.PIXELS
+        if not (is_held and content.pictures.complete):
             pictures[part] = write_pictures(folder, part, content.pictures)
     stored = {part: asdict(content.stored) for part, content in parts.items()}
     description = {
@@ -91,8 +93,11 @@ def open_dataset(
         info = replace(info, augmentation=augmentation or info.augmentation)
         decoders = Decoders(folder, workers) if workers and content["pictures"] else None
         names = (*PARTS, UNLABELLED) if info.unlabelled else PARTS
-        parts = {part: _part(folder, part, info, content["pictures"], decoders) for part in names}
         stored = {part: _stored(content["stored"][part]) for part in names}
+        parts = {
+            part: _part(folder, part, info, stored[part], content["pictures"], decoders)
+            for part in names
+        }
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"a prepared data set must be undamaged, but {str(folder)!r} is not ({error}); delete "
@@ -114,6 +119,7 @@ def _part(
     folder: Path,
     part: str,
     info: DataInfo,
+    stored: StoredPart,
     pictures: Mapping[str, Any],
     decoders: Decoders | None,
 ) -> Part:
@@ -122,16 +128,21 @@ def _part(
     low, high = (NO_LABEL, NO_LABEL) if part == UNLABELLED else (0, len(info.classes) - 1)
     if images and not low <= labels.min() <= labels.max() <= high:
         raise ValueError(f"{part} labels must be from {low} to {high}, but are not")
-    if part not in pictures:
+    streamed = None
+    if part in pictures:
+        found = open_pictures(folder, part, pictures[part])
+        if len(found) != images:
+            raise ValueError(f"{part} must have {images} images, but has {len(found)}")
+        streamed = StreamedPart(
+            name=part, pictures=found, labels=labels, size=info.image_size, decoders=decoders
+        )
+    if stored.placement is Placement.PIXELS:
         shape = (images, info.channels, info.image_size, info.image_size)
         pixels = _load(folder / PIXELS_FILE.format(part=part), shape, np.uint8)
-        return MemoryPart(pixels=pixels, labels=labels)
-    found = open_pictures(folder, part, pictures[part])
-    if len(found) != images:
-        raise ValueError(f"{part} must have {images} images, but has {len(found)}")
-    return StreamedPart(
-        name=part, pictures=found, labels=labels, size=info.image_size, decoders=decoders
-    )
+        return MemoryPart(pixels=pixels, labels=labels, originals=streamed)
+    if streamed is None:
+        raise ValueError(f"{part} must have pixels or pictures, but has neither")
+    return streamed
 
 
 def _stored(values: Mapping[str, Any]) -> StoredPart:

@@ -11,6 +11,7 @@ from search.errors import TeacherError, TrialError
 from search.evaluation.artifact import write_weights
 from search.records import EpochRecord
 from search.teachers import linear_probe
+from search.teachers.adapters import own_size
 from search.teachers.linear_probe import probed
 from search.teachers.logits_cache import soft_targets, teaching_stages
 from search.teachers.prepared import Teacher
@@ -110,7 +111,8 @@ def _fit(network: nn.Module, task: TeacherTask, context: TeacherContext) -> None
     The network keeps the weights of the epoch with the best score, the latest of several. For given
     weights, the start counts as an epoch.
     """
-    plan, metric, epochs = training_plan(task, context), context.metric, task.schedule.epochs
+    plan = training_plan(task, context, image_size=own_size(network))
+    metric, epochs = context.metric, task.schedule.epochs
     if task.probes:
         context.step(f"fitting the classifier of the {task.role}")
         probed(network, context)
@@ -148,7 +150,9 @@ def _start(
         return None
     metric = context.metric
     network.to(context.device)
-    score = plan.validation.score(network, context.dataset, device=context.device)
+    score = plan.validation.score(
+        network, context.dataset, device=context.device, image_size=plan.image_size
+    )
     context.progress(
         f"{task.role}: {task.schedule}; validation {metric.label} before it {metric.format(score)}"
     )
@@ -160,8 +164,17 @@ def _tell_epoch(epoch: int, task: TeacherTask, context: TeacherContext) -> None:
     context.step(f"training the {task.role}: epoch {min(epoch, epochs)} of {epochs}")
 
 
-def training_plan(task: TeacherTask, context: TeacherContext) -> TrainingPlan:
-    """Return the plan of the training."""
+def training_plan(
+    task: TeacherTask, context: TeacherContext, *, image_size: int | None = None
+) -> TrainingPlan:
+    """Return the plan of the training.
+
+    Args:
+        task: the training.
+        context: the data, the cache and the device.
+        image_size: the side of the teacher's images, in pixels; None: that of the data set. A
+            teacher that compares its features with another's sees the images of the data set.
+    """
     method = task.distillation
     views = _views(task, context)
     features = task.taught_by is not None and method.needs is Needs.FEATURES
@@ -177,6 +190,7 @@ def training_plan(task: TeacherTask, context: TeacherContext) -> TrainingPlan:
         seed=context.seed,
         device=context.device,
         freeze_statistics=task.schedule.freeze_statistics,
+        image_size=None if features else image_size,
     )
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from search.data.dataset import normalize
 from search.errors import TeacherError
-from search.teachers.adapters import AdaptedTeacher, OrderedTeacher
+from search.teachers.adapters import AdaptedTeacher, OrderedTeacher, own_size
 from search.teachers.setting import TeacherContext
 
 # Bump it when the same images lead to another classifier.
@@ -109,7 +109,8 @@ def _classifier_inputs(
     labels: list[Tensor] = []
     hook = classifier.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     try:
-        for batch in training.batches(_BATCH, order=order, device=context.device):
+        size = own_size(network)
+        for batch in training.batches(_BATCH, order=order, device=context.device, image_size=size):
             network(normalize(batch.images, info.mean, info.std))
             labels.append(batch.labels)
     finally:

@@ -68,7 +68,9 @@ def _curve(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Iterator
             stage=plan.stage,
             epoch=epoch,
             loss=loss,
-            score=plan.validation.score(network, dataset, device=plan.device),
+            score=plan.validation.score(
+                network, dataset, device=plan.device, image_size=plan.image_size
+            ),
             learning_rate=max(group["lr"] for group in run.fit.optimizer.param_groups),
         )
         curve.append(point)
@@ -120,9 +122,7 @@ def sample_losses(
     batch_size, view = _batch_size(dataset, plan), plan.views.in_epoch(0)
     order = _order(dataset, plan, epoch=0)[: batches * batch_size]
     try:
-        for batch in dataset.training.batches(
-            batch_size, order=order, view=view, device=plan.device, drop_last=True
-        ):
+        for batch in _batches(dataset, plan, view=view, order=order):
             yield _loss(distiller.eval(), batch, dataset, plan, view=view, progress=1.0)
     finally:
         network.cpu()
@@ -151,9 +151,7 @@ def _epoch(
     # Batch normalisation fails with a batch of one image, so the last, smaller batch is dropped.
     # The next epoch drops other images, because it has another order.
     batch_size = _batch_size(dataset, plan)
-    batches = dataset.training.batches(
-        batch_size, order=order, view=view, device=plan.device, drop_last=True
-    )
+    batches = _batches(dataset, plan, view=view, order=order)
     losses = []
     steps = len(dataset.training) // batch_size
     for step, batch in enumerate(batches, start=epoch * steps + 1):
@@ -183,6 +181,17 @@ def _epoch(
             "training.standard.learning_rate",
         )
     return mean
+
+
+def _batches(dataset: Dataset, plan: TrainingPlan, *, view: View, order: Tensor) -> Iterator[Batch]:
+    return dataset.training.batches(
+        _batch_size(dataset, plan),
+        order=order,
+        view=view,
+        device=plan.device,
+        image_size=plan.image_size,
+        drop_last=True,
+    )
 
 
 def _freeze_statistics(network: nn.Module) -> None:

@@ -39,6 +39,8 @@ class TrainingPlan:
         constraint: is called after each step to restore a constraint on the weights; None: none.
         label_loss: the loss on the labels; None: as the training method chooses it, with weights
             from the sizes of the classes.
+        image_size: the side of the images, in pixels, for a teacher that has its own; None: that of
+            the data set.
         freeze_statistics: whether batch normalisations use their present mean and variance, and do
             not change them.
     """
@@ -57,4 +59,5 @@ class TrainingPlan:
     penalty: Callable[[], Tensor] | None = None
     constraint: Callable[[], None] | None = None
     label_loss: LabelLoss | None = None
+    image_size: int | None = None
     freeze_statistics: bool = False

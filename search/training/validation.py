@@ -34,9 +34,18 @@ class Validation:
         """
         return cls(metric, dataset.validation.labels)
 
-    def score(self, network: nn.Module, dataset: Dataset, *, device: str = "cpu") -> float:
-        """Return the metric's value for the network, in the metric's unit."""
-        found = predictions_of(network, dataset.validation, dataset, device=device)
+    def score(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        *,
+        device: str = "cpu",
+        image_size: int | None = None,
+    ) -> float:
+        """Return the metric's value for the network, in the metric's unit; see `predictions_of`."""
+        found = predictions_of(
+            network, dataset.validation, dataset, device=device, image_size=image_size
+        )
         return self.metric.compute(found, self.teacher)
 
     def is_better(self, score: float, than: float) -> bool:

@@ -11,6 +11,7 @@ from search.config.resources import decoding_processes, preparing_cores
 from search.config.study import Study
 from search.data.dataset import Dataset
 from search.data.prepared import open_dataset
+from search.data.stored_part import Placement
 from search.data.views.view import View
 
 _BATCH = 16
@@ -45,7 +46,7 @@ class LoadingTime:
             start = time.perf_counter()
         return cls(
             image_s=median(durations[1:]) / _BATCH,  # the first batch also opens files
-            processes=dataset.decoders.count if dataset.decoders else 0,
+            processes=dataset.decoders.count if _decodes(dataset) and dataset.decoders else 0,
             cores=preparing_cores(),
             on_gpu=study.run.gpus > 0,
         )
@@ -70,3 +71,8 @@ class LoadingTime:
             return max(steps_s, loading_s / self.processes)
         # The steps use all cores, so the processes that decode share these with them.
         return steps_s + loading_s / min(self.processes, self.cores)
+
+
+def _decodes(dataset: Dataset) -> bool:
+    """Return whether students' images are decoded when they are read."""
+    return dataset.stored["training"].placement is not Placement.PIXELS

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import ceil, sqrt
 from typing import Any, Self
 
 POLICIES = ("none", "trivial", "rand")
@@ -70,9 +71,14 @@ class Augmentation:
         return (self.scale, self.ratio) != (_FULL, _FULL)
 
     @property
-    def recolors(self) -> bool:
-        """Whether views change more than the places of pixels, or turn them."""
+    def changes_crops(self) -> bool:
+        """Whether views change more than crops of files do: colours, or turned pixels."""
         return bool(self.rotation or self.color or self.erasing or self.policy != "none")
+
+    def least_side(self, size: int) -> int:
+        """Return the side, in pixels, of a square whose smallest crop has sides of `size`."""
+        (small, _), (narrow, wide) = self.scale, self.ratio
+        return ceil(size / sqrt(small * min(narrow, 1 / wide)))
 
     def key(self) -> Mapping[str, Any]:
         """Return what the pixels of a view depend on, for cache keys."""

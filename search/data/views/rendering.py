@@ -21,7 +21,14 @@ from search.data.views.view import View
 VERSION = 2
 
 
-def view_of(images: Tensor, indices: Tensor, view: View, *, size: int | None = None) -> Tensor:
+def view_of(
+    images: Tensor,
+    indices: Tensor,
+    view: View,
+    *,
+    size: int | None = None,
+    students: int | None = None,
+) -> Tensor:
     """Return a view of square images.
 
     Args:
@@ -30,18 +37,21 @@ def view_of(images: Tensor, indices: Tensor, view: View, *, size: int | None = N
         indices: each image's index in its part, [batch], int64, 0 to 2³²-1.
         view: the view to compute.
         size: the side of the view, in pixels; None is the side of the images.
+        students: the side of the students' images, in pixels, of which shifts are whole ones; None
+            is the side of the images.
 
     Returns:
         [batch, channels, size, size], on the device and of the type of `images`.
     """
     side, augmentation = images.shape[-1], view.augmentation
+    students = students or side
     draws = Draws.of(indices.to(images.device), number=view.number, seed=view.seed)
     operations = drawn_operations(draws, augmentation)
     turns = turn_matrices(draws, augmentation, operations)
-    if turns is None and not augmentation.crops:
+    if turns is None and not augmentation.crops and students == side:
         moved = _shifted(images, draws, augmentation)
     else:
-        matrices = crop_matrices(draws, augmentation, size=side)
+        matrices = crop_matrices(draws, augmentation, size=students)
         matrices = matrices if turns is None else matrices @ turns
         # A smaller view is resized at the end, since `warped` does not antialias.
         moved = warped(images, matrices, max(side, size or side))
@@ -58,7 +68,7 @@ def finished(crops: Tensor, indices: Tensor, view: View) -> Tensor:
         view: the view.
     """
     augmentation = view.augmentation
-    if not augmentation.recolors:
+    if not augmentation.changes_crops:
         return crops
     draws = Draws.of(indices.to(crops.device), number=view.number, seed=view.seed)
     turns = turn_matrices(draws, augmentation, drawn_operations(draws, augmentation))
