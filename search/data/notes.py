@@ -12,6 +12,7 @@ _MOST_NAMES = 5
 _COUNTS = ("reduced", "images")
 _PLACES = {
     Placement.PIXELS: "pixels in memory",
+    Placement.ARRAY: "resized from an array whenever they are used",
     Placement.ORIGINALS: "decoded from their own files whenever they are used",
     Placement.COPIES: "decoded from shards whenever they are used",
     Placement.REDUCED: "decoded from shards whenever they are used",

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,8 @@ class PartWriter(ABC):
     """
 
     placement: Placement
+    most_at_once: ClassVar[int] = 64
+    """The number of images that a thread decodes before they are appended."""
 
     def __init__(self, folder: Path, part: str, pictures: Pictures) -> None:
         self.folder = folder
@@ -92,10 +95,13 @@ class PixelWriter(PartWriter):
         return StoredPart(placement=self.placement, bytes=size, images=images)
 
 
-class OriginalWriter(PartWriter):
-    """Writer of the locations of images that stay in their own files."""
+class ItemWriter(PartWriter):
+    """Writer of nothing but the items of pictures: the locations of files, or a whole array."""
 
-    placement = Placement.ORIGINALS
+    def __init__(self, folder: Path, part: str, pictures: Pictures) -> None:
+        super().__init__(folder, part, pictures)
+        self.placement = Placement.ARRAY if pictures.complete else Placement.ORIGINALS
+        self._bytes = 0
 
     def content(self, index: int, image: Image.Image, pixels: Pixels) -> memoryview:
         return memoryview(b"")
@@ -104,17 +110,20 @@ class OriginalWriter(PartWriter):
         pass
 
     def finish(self, sound: Pictures) -> Pictures:
+        self._bytes = sound.items.nbytes if sound.complete else 0
         return sound
 
     def close(self) -> None:
         pass
 
     def stored(self, images: int) -> StoredPart:
-        return StoredPart(placement=self.placement, bytes=0, images=images)
+        return StoredPart(placement=self.placement, bytes=self._bytes, images=images)
 
 
 class ShardedWriter(PartWriter):
     """Writer of shards; with a side, large photos are reduced to it."""
+
+    most_at_once = 4  # whole files, which may have megabytes each
 
     def __init__(self, folder: Path, part: str, pictures: Pictures, *, side: int | None) -> None:
         super().__init__(folder, part, pictures)

@@ -49,7 +49,9 @@ def shard_side(settings: DataSettings) -> int:
 def _streamed(
     pictures: Pictures, settings: DataSettings, *, travels: bool, exact: bool
 ) -> Placement:
-    if settings.shards == "never" or pictures.complete:
+    if pictures.complete:
+        return Placement.ARRAY
+    if settings.shards == "never":
         return Placement.ORIGINALS
     if not exact and (settings.shards == "always" or _are_large(pictures, shard_side(settings))):
         return Placement.REDUCED

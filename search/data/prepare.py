@@ -16,7 +16,7 @@ from search.data.cache_key import cache_key
 from search.data.class_names import Given, readable_names
 from search.data.dataset import Dataset
 from search.data.notes import storage_text
-from search.data.part_writer import OriginalWriter, PartWriter, PixelWriter, ShardedWriter
+from search.data.part_writer import ItemWriter, PartWriter, PixelWriter, ShardedWriter
 from search.data.pictures import Pictures
 from search.data.placement import placements, shard_side
 from search.data.prepared import (
@@ -226,8 +226,8 @@ def _writer(
 ) -> PartWriter:
     if placement is Placement.PIXELS:
         return PixelWriter(folder, part, pictures, size=settings.image_size)
-    if placement is Placement.ORIGINALS:
-        return OriginalWriter(folder, part, pictures)
+    if placement in (Placement.ARRAY, Placement.ORIGINALS):
+        return ItemWriter(folder, part, pictures)
     side = shard_side(settings) if placement is Placement.REDUCED else None
     return ShardedWriter(folder, part, pictures, side=side)
 

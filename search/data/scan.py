@@ -17,7 +17,6 @@ from search.progress import Step, no_step
 
 Progress = Callable[[str], None]
 
-_CHUNK = 64
 _CHUNK_BYTES = 8 * 2**20
 _CHUNKS_AHEAD = 2
 _SECONDS_BETWEEN_REPORTS = 5.0
@@ -114,7 +113,7 @@ def scan(writer: PartWriter, size: int, *, threads: int, reports: Reports) -> Sc
 def _scanned(writer: PartWriter, size: int, threads: int) -> Iterator[_Chunk]:
     """Yield chunks in order. Threads are useful, since Pillow releases the GIL while it decodes."""
     images = len(writer.pictures)
-    chunk = max(1, min(_CHUNK, _CHUNK_BYTES // (writer.pictures.channels * size**2)))
+    chunk = max(1, min(writer.most_at_once, _CHUNK_BYTES // (writer.pictures.channels * size**2)))
     waiting: deque[Future[_Chunk]] = deque()
     pool = ThreadPoolExecutor(max(1, threads))
     try:

@@ -7,11 +7,13 @@ from enum import StrEnum
 class Placement(StrEnum):
     """Where the images of a part are.
 
-    PIXELS: resized, in a memory map. ORIGINALS: in the files of the data set. COPIES: in shards,
-    with their own bytes. REDUCED: in shards, and large photos at a reduced size.
+    PIXELS: resized, in a memory map. ARRAY: in an array of their own size, a memory map too.
+    ORIGINALS: in the files of the data set. COPIES: in shards, with their own bytes. REDUCED: in
+    shards, and large photos at a reduced size.
     """
 
     PIXELS = "pixels"
+    ARRAY = "array"
     ORIGINALS = "originals"
     COPIES = "copies"
     REDUCED = "reduced"

@@ -28,6 +28,8 @@ from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 METHODS = registry.methods("quantization")
 SMALLER = [name for name, method in METHODS.items() if method.shrinks.size]
 INTEGER = [name for name in METHODS if name.startswith("int8")]

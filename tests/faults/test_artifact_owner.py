@@ -25,6 +25,8 @@ from tests.faults.conftest import trials_of
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.measured import cost, quality
 
+pytestmark = pytest.mark.slow
+
 COST = cost(size_bytes=1, parameters=1, macs=1, latency_ms=1.0)
 ENDED = Outcome(state=TrialState.COMPLETE, cost=COST, quality=quality(accuracy=0.5, agreement=0.5))
 

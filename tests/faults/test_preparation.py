@@ -20,6 +20,8 @@ from search.storage.storage import Store
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 BEAT_S = 0.02
 SOFT = {"student": {"timm": {"model": "test_resnet"}}, "distillation": ["soft_targets"]}
 SOFT["training"] = {"standard": {"epochs": 1, "batch_size": 16, "warmup_epochs": 0}}

@@ -31,6 +31,8 @@ from tests.faults.conftest import check_invariants
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
 from tests.postgresql import PostgresqlServer
 
+pytestmark = pytest.mark.slow
+
 STORES = Path(__file__).parent / "stores"
 EARLIER = [f"{number:04d}" for number in range(1, int(SCHEMA))]
 ENDED = Outcome(
@@ -142,7 +144,6 @@ def _forget_holder(folder: Path) -> None:
         connection.commit()
 
 
-@pytest.mark.slow
 @pytest.mark.postgres
 def test_fault_06_a_database_that_comes_back_costs_a_wait_and_one_that_does_not_costs_no_result(
     own_postgresql: PostgresqlServer, stripes_file: Path, tmp_path: Path

@@ -9,6 +9,8 @@ from spaces.pruning.structured.cuts import replay_cuts
 from spaces.students.timm_model import Timm
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 
 # One for each way in which timm's networks begin.

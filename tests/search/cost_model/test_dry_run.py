@@ -17,6 +17,8 @@ from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 NewRecipe = Callable[..., Recipe]
 
 

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from search.data.dataset import Dataset
 from search.data.images import load_image
+from search.data.notes import storage_text
+from search.data.stored_part import Placement
 from search.data.views.augmentation import Augmentation
 from search.data.views.rendering import resize_batch
 from search.data.views.view import View
+from tests.messages import naming
 
 SMALL, LARGE = 16, 48
 
@@ -73,6 +76,17 @@ def test_where_an_array_is_all_there_is_its_pixels_are_enlarged(
     np.savez(tmp_path / "a.npz", images=images, labels=np.arange(40) % 2)
     held = prepared(source="npz", path=tmp_path / "a.npz", image_size=SMALL)
     assert torch.equal(_seen(held, LARGE), resize_batch(_seen(held, None), LARGE))
+
+
+def test_an_array_that_is_not_resized_before_takes_its_own_room(
+    tmp_path: Path, prepared: Callable[..., Dataset]
+) -> None:
+    images = np.zeros((40, LARGE, LARGE), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(40) % 2)
+    streamed = prepared(source="npz", path=tmp_path / "a.npz", image_size=SMALL, in_memory="1B")
+    assert {one.placement for one in streamed.stored.values()} == {Placement.ARRAY}
+    assert sum(one.bytes for one in streamed.stored.values()) == images.nbytes
+    assert naming("array", "92.2 KB").search(storage_text(streamed.stored))
 
 
 def _detail(images: Tensor) -> float:

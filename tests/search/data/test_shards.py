@@ -184,7 +184,7 @@ def test_a_truncated_shard_is_refused_and_made_again(prepared: Prepared, large: 
 
 def test_arrays_have_no_shards(prepared: Prepared) -> None:
     data = prepared(source="digits", in_memory="1B", shards="always")
-    assert set(_placements(data).values()) == {"originals"}
+    assert set(_placements(data).values()) == {"array"}
 
 
 def test_a_side_below_the_images_is_refused() -> None:

@@ -30,6 +30,8 @@ from spaces.quantization.ternary import Ternary
 from tests.messages import naming
 from tests.search.export.conftest import Tested
 
+pytestmark = pytest.mark.slow
+
 Compare = Callable[..., dict[str, EvaluationResult]]
 
 

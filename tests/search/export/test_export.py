@@ -35,6 +35,8 @@ from tests.messages import naming
 from tests.search.conftest import FinishedTrials
 from tests.search.export.conftest import Tested
 
+pytestmark = pytest.mark.slow
+
 
 @torch.no_grad()
 def _logits(network: nn.Module) -> torch.Tensor:

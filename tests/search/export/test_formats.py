@@ -29,6 +29,8 @@ from spaces.quantization.ternary import Ternary
 from tests.messages import naming
 from tests.search.conftest import FinishedTrials
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def images(context: StudyContext) -> np.ndarray:

@@ -22,6 +22,8 @@ from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.int8_static import Int8Static
 from tests.search.export.conftest import Tested
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[3] / "README.md"
 # None of these may be imported.
 ALONE = """\

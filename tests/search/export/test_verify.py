@@ -40,6 +40,8 @@ from spaces.students.timm_model import Timm
 from tests.messages import naming
 from tests.search.export.conftest import Tested
 
+pytestmark = pytest.mark.slow
+
 Checked = Callable[..., dict[str, Check]]
 COUNTED = ("size", "parameters", "MACs")
 

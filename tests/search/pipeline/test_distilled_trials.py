@@ -19,6 +19,8 @@ from spaces.axes.distillation import Distillation, Needs
 from spaces.pruning.magnitude import Magnitude
 from spaces.training.standard import Standard
 
+pytestmark = pytest.mark.slow
+
 CHANCE = 1 / 3
 METHODS = [
     pytest.param(method(), id=name) for name, method in registry.methods(Distillation.axis).items()

@@ -35,6 +35,8 @@ from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 NewRecipe = Callable[..., Recipe]
 
 FORMATS = [name for name in registry.methods("quantization") if name != "float32"]

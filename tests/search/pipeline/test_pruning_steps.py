@@ -29,6 +29,8 @@ from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 from tests.conftest import CLASSES, SIZE
 
+pytestmark = pytest.mark.slow
+
 NewRecipe = Callable[..., Recipe]
 
 

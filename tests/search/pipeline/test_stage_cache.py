@@ -31,6 +31,8 @@ from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.training.standard import Standard
 
+pytestmark = pytest.mark.slow
+
 NewRecipe = Callable[..., Recipe]
 
 VIEWS = Views(seed=0, augmentation=Augmentation(), count=4)

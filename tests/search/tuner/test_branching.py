@@ -20,6 +20,8 @@ from spaces.search_space import SearchSpace
 from spaces.training.standard import Standard
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 NewRecipe = Callable[..., Recipe]
 
 

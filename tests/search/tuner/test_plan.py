@@ -17,6 +17,8 @@ from search.errors import TeacherError
 from search.tuner.plan import plan_study
 from tests.messages import naming
 
+pytestmark = pytest.mark.slow
+
 TEACHER_SIZE = 48  # the students' is 32
 
 
