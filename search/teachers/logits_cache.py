@@ -27,7 +27,9 @@ from search.training import ensemble
 from search.versions import TRAINING_LIBRARIES, StageVersions, Versions, image_stages
 from spaces.axes.distillation import Needs
 
-_BATCH = 256
+BATCH = 256
+"""The number of images for which the teacher answers at a time."""
+
 # Bump it when the content of the files changes, or its order.
 VERSION = 2
 
@@ -134,7 +136,7 @@ def _computed(
             classes=len(dataset.info.classes),
         )
         done = 0
-        for indices, outputs in _outputs(teacher, dataset, view):
+        for indices, outputs in answers(teacher, dataset, view):
             logits.write(indices.numpy(), outputs)
             done += len(indices)
             yield done
@@ -142,14 +144,24 @@ def _computed(
 
 
 @torch.inference_mode()
-def _outputs(teacher: Teacher, dataset: Dataset, view: View) -> Iterator[tuple[Tensor, Tensor]]:
+def answers(
+    teacher: Teacher, dataset: Dataset, view: View, *, order: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the indices of each batch, and the logits [teachers, batch, classes], on the CPU.
 
     Each member receives the view at its own resolution.
+
+    Args:
+        teacher: the teacher.
+        dataset: the images are those of its training part.
+        view: the view of these images.
+        order: the indices of the images, [n], int64; None: all, ascending.
     """
     sizes = [own_size(member) or dataset.info.image_size for member in teacher.members]
     streams = {
-        size: dataset.training.batches(_BATCH, view=view, device=teacher.device, image_size=size)
+        size: dataset.training.batches(
+            BATCH, order=order, view=view, device=teacher.device, image_size=size
+        )
         for size in dict.fromkeys(sizes)
     }
     for batches in zip(*streams.values(), strict=True):

@@ -3,27 +3,29 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from statistics import median
 
 import torch
 
 from search.config.resources import parallel_trials
 from search.config.study import Study
-from search.data.dataset import Dataset, normalize
+from search.data.dataset import Dataset
 from search.data.joined import for_learning
+from search.data.views.view import View
 from search.pipeline.checks import needs_of
 from search.pipeline.setup import requirements_of
 from search.pipeline.view_numbers import auto_views, final_views, stated_views
-from search.samplers.optuna_adapter import Sampler
+from search.teachers.logits_cache import BATCH, answers
 from search.teachers.prepared import Teacher
+from search.tuner.drawn_recipes import draw_recipes
 from search.tuner.effort import TrialTimer, search_seconds, torch_threads
 from search.tuner.loading_time import LoadingTime
 from spaces.axes.distillation import Needs
 from spaces.recipe import Recipe
 
 _TIMED_BATCHES = 3
-_BATCH = 256
-_DRAWS = 6
+_TIMED_RECIPES = 6
 # If all views take fewer seconds than this, the search's time need not be predicted.
 _NEGLIGIBLE_S = 20.0
 
@@ -76,7 +78,7 @@ def count_final_views(
     epochs = most_taught_epochs(finalists)
     if epochs <= known:
         return known
-    view_s = _seconds_per_view(teacher, dataset)
+    view_s = _seconds_per_view(study, teacher, dataset)
     if view_s * (epochs - known) <= _NEGLIGIBLE_S:
         return epochs
     finals_s = sum(_seconds_of(study, dataset, finalists)) / parallel_trials(study.run)
@@ -95,7 +97,7 @@ def _within_the_share(
     study: Study, teacher: Teacher, dataset: Dataset, *, epochs: int, log: Callable[[str], None]
 ) -> int:
     """Return the number of views that the teacher's share of the search's time allows."""
-    view_s = _seconds_per_view(teacher, dataset)
+    view_s = _seconds_per_view(study, teacher, dataset)
     if view_s * epochs <= _NEGLIGIBLE_S:
         return epochs
     training_s = _predicted_seconds(study, dataset)
@@ -122,34 +124,37 @@ def _tell(
         )
 
 
-@torch.inference_mode()
-def _seconds_per_view(teacher: Teacher, dataset: Dataset) -> float:
-    """Return the seconds in which the teacher answers for all training images once."""
-    learned = for_learning(dataset, by_labels=False).training
-    order = torch.arange((1 + _TIMED_BATCHES) * _BATCH) % len(learned)
+def _seconds_per_view(study: Study, teacher: Teacher, dataset: Dataset) -> float:
+    """Return the seconds in which the teacher answers for a view of all training images."""
+    learned = for_learning(dataset, by_labels=False)
+    order = torch.arange((1 + _TIMED_BATCHES) * BATCH) % len(learned.training)
+    view = View(number=0, seed=study.seed, augmentation=dataset.info.augmentation)
     durations = []
     start = time.perf_counter()
-    for batch in learned.batches(_BATCH, order=order, device=teacher.device):
-        images = normalize(batch.images, dataset.info.mean, dataset.info.std)
-        for member in teacher.members:
-            member(images).cpu()
-        durations.append((time.perf_counter() - start) / len(batch.indices))
+    for indices, _ in answers(teacher, learned, view, order=order):
+        durations.append((time.perf_counter() - start) / len(indices))
         start = time.perf_counter()
-    return len(learned) * median(durations[1:])
+    return len(learned.training) * median(durations[1:])
 
 
 def _predicted_seconds(study: Study, dataset: Dataset) -> float:
-    """Predict the seconds of the search from some random recipes."""
-    sampler = Sampler(study.search_space(), name="random", seed=study.seed)
-    recipes = [recipe for _ in range(_DRAWS) if (recipe := sampler.ask()) is not None]
-    return search_seconds(study, list(_seconds_of(study, dataset, recipes)))
+    """Predict the seconds of the search from some random recipes that it may train."""
+    timer, requirements = _timer(study, dataset), requirements_of(study, dataset.info)
+    with torch_threads(study.run.cpus):
+        draws = draw_recipes(study, requirements, timer, lambda line: None)
+        admitted = (draw.seconds for draw in draws if draw.seconds is not None)
+        return search_seconds(study, [*islice(admitted, _TIMED_RECIPES)])
 
 
 def _seconds_of(study: Study, dataset: Dataset, recipes: Sequence[Recipe]) -> Iterator[float]:
     """Predict the seconds of each recipe's trial from single training steps."""
-    loading = LoadingTime.measured(dataset, study).in_trials(study)
-    timer = TrialTimer(requirements_of(study, dataset.info), dataset, (), loading)
+    timer = _timer(study, dataset)
     with torch_threads(study.run.cpus):
         for recipe in recipes:
             with suppress(ValueError, RuntimeError):  # a student that can't be built
                 yield timer.seconds(recipe, ())
+
+
+def _timer(study: Study, dataset: Dataset) -> TrialTimer:
+    loading = LoadingTime.measured(dataset, study).in_trials(study)
+    return TrialTimer(requirements_of(study, dataset.info), dataset, (), loading)
