@@ -5,22 +5,35 @@ r"""What each part of the training brings: augmentation, views, the teacher's pi
 
 DATA is the folder of Fashion-MNIST's four files. In each group, one thing differs from the base: a
 test_resnet, trained by soft targets of a teacher, with the level `standard` and a new view in each
-epoch. Accuracy is that of the exported float32 file on the validation images; the test images stay
-closed. Lines are appended to the CSV as they arrive; an arm with a seed that it holds is not
-trained again. benchmarks.distillation compares the methods of distillation.
+epoch. The teacher is trained once, so it is the same in all arms. Where the teacher's pixels
+differ, students have images of 20×20 pixels, and the teacher those of 28×28.
+
+Accuracy is that of the exported float32 file on the validation images; the test images stay closed.
+Lines are appended to the CSV as they arrive; an arm with a seed that it holds is not trained again.
+benchmarks.distillation compares the methods of distillation.
 """
 
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.arms import Arm, parser, run
+from benchmarks.arms import Arm, parser, run, study_of
+from search.data.prepare import prepare
 from search.data.views.augmentation import LEVELS
+from search.evaluation.artifact import write_weights
+from search.files.filestore import FolderStore
+from search.pipeline.teacher_outputs import teacher_context
+from search.progress import SilentCallback
 from search.records import Scalar
+from search.teachers.adapters import AdaptedTeacher
+from search.teachers.teacher import prepare_teacher
 
 _BASE_LEVEL = "standard"
 _FEW_VIEWS = (1, 4)
 _TEACHER = "test_resnet"
+_SIDE, _SMALL_SIDE = 28, 20
+_PIXELS = {"those of the student, enlarged": "2GB", "crops of the original": "1B"}
 # The epochs of a trial of a search, and of a finalist, as shares of the base's.
 _SHORT, _LONG = 1 / 4, 2.0
 
@@ -63,6 +76,9 @@ def settings(epochs: int) -> Iterator[Setting]:
         for length in lengths
     )
     yield Setting(longer, ())
+    for name, in_memory in _PIXELS.items():
+        keys = (f"data.image_size={_SMALL_SIDE}", f"data.in_memory={in_memory}")
+        yield Setting((_arm("the teacher's pixels", name),), keys)
 
 
 _MIXING: dict[str, Scalar] = {"training.standard.mixup": 0.2, "training.standard.cutmix": 1.0}
@@ -79,15 +95,35 @@ def main() -> None:
     own.add_argument("--teacher", default=_TEACHER)
     own.add_argument("--teacher-epochs", type=int, default=30)
     options = own.parse_args()
+    teacher = _trained_once(options)
     for setting in settings(options.epochs):
-        run(setting.arms, options, _base(options), study_keys=(*_keys(options), *setting.keys))
+        keys = (*_keys(options), f"teacher={teacher}", *setting.keys)
+        run(setting.arms, options, _base(options), study_keys=keys)
+
+
+def _trained_once(options: argparse.Namespace) -> str:
+    """Train the teacher, unless the cache has it; return the settings by which studies load it."""
+    file: Path = options.cache / "ablation_teacher.safetensors"
+    if not file.exists():
+        training = f"{{epochs: {options.teacher_epochs}, patience: {options.teacher_epochs}}}"
+        teacher = f"{{model: {options.teacher}, stem: {options.stem}, train: {training}}}"
+        study = study_of(options, (*_keys(options), f"teacher={teacher}"))
+        callback, cache = SilentCallback(), FolderStore.of(study.run.cache)
+        dataset = prepare(study.data, seed=study.seed, cache=cache)
+        context = teacher_context(
+            study, dataset, "cpu", callback, allow_code=False, step=callback.on_step
+        )
+        (network,) = prepare_teacher(study.stated_teachers, context).members
+        assert isinstance(network, AdaptedTeacher)
+        write_weights(file, network.network)
+    size = f"checkpoint: {file.absolute()}, image_size: {_SIDE}"
+    return f"{{model: {options.teacher}, stem: {options.stem}, {size}}}"
 
 
 def _keys(options: argparse.Namespace) -> tuple[str, ...]:
     return (
-        f"teacher.model={options.teacher}",
-        f"teacher.train.epochs={options.teacher_epochs}",
         f"space.training.standard.epochs={round(_LONG * options.epochs)}",
+        f"data.image_size={_SIDE}",
         f"data.augment={_BASE_LEVEL}",
         "search.views=auto",
         "search.teacher_share=10",

@@ -9,7 +9,7 @@ import argparse
 import csv
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -20,6 +20,7 @@ from search.objectives.metrics import ACCURACY, AGREEMENT
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from search.config.loader import load_study
+from search.config.study import Study
 from search.pipeline.setup import prepare_context
 from search.pipeline.study_context import open_context
 from search.pipeline.trial import finish, run_trial
@@ -62,7 +63,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def run(
-    arms: Iterable[Arm],
+    arms: Sequence[Arm],
     options: argparse.Namespace,
     base: Mapping[str, Scalar],
     *,
@@ -76,25 +77,37 @@ def run(
         base: the flat parameters of the recipe that each arm changes.
         study_keys: further keys of the study, such as `search.views=8`.
     """
-    study = load_study(
+    done = {(line["group"], line["arm"], line["seed"]) for line in read(options.out)}
+    missing = [
+        (seed, number, arm)
+        for seed in range(options.seeds)  # every arm once before any twice
+        for number, arm in enumerate(arms)
+        if options.only in arm.group and (arm.group, arm.name, str(seed)) not in done
+    ]
+    if missing:
+        spec, _ = prepare_context(study_of(options, study_keys), SilentCallback())
+        context = open_context(spec)
+    for seed, number, arm in missing:
+        recipe = Recipe.from_params({**base, **arm.params})
+        outcome = finish(run_trial(recipe, context, number=number, seed=seed))
+        _append(options.out, arm, seed, outcome)
+        print(f"{arm.group}: {arm.name}, seed {seed}: {_told(outcome)}", flush=True)
+    print("\n".join(table(read(options.out))))
+
+
+def study_of(options: argparse.Namespace, keys: Sequence[str]) -> Study:
+    """Return the study in whose context arms are trained.
+
+    Args:
+        options: the options of `parser`.
+        keys: further keys of the study, such as `search.views=8`.
+    """
+    return load_study(
         STUDY,
         [f"data.path={options.data}", f"data.train_images={options.images}",
          f"run.cache={options.cache}", f"run.artifacts={options.cache / 'artifacts'}",
-         "space.distillation=[labels, soft_targets, fitnets]", "budget={}", *study_keys],
+         "space.distillation=[labels, soft_targets, fitnets]", "budget={}", *keys],
     )  # fmt: skip
-    spec, _ = prepare_context(study, SilentCallback())
-    context = open_context(spec)
-    done = {(line["group"], line["arm"], line["seed"]) for line in read(options.out)}
-    chosen = [arm for arm in arms if options.only in arm.group]
-    for seed in range(options.seeds):  # every arm once before any twice
-        for number, arm in enumerate(chosen):
-            if (arm.group, arm.name, str(seed)) in done:
-                continue
-            recipe = Recipe.from_params({**base, **arm.params})
-            outcome = finish(run_trial(recipe, context, number=number, seed=seed))
-            _append(options.out, arm, seed, outcome)
-            print(f"{arm.group}: {arm.name}, seed {seed}: {_told(outcome)}", flush=True)
-    print("\n".join(table(read(options.out))))
 
 
 def read(file: Path) -> list[dict[str, str]]:

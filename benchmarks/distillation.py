@@ -76,7 +76,7 @@ def main() -> None:
         f"teacher.train.epochs={options.teacher_epochs}",
         f"search.views={options.views}",
     )
-    run(arms(options.epochs), options, base_of(options), study_keys=keys)
+    run([*arms(options.epochs)], options, base_of(options), study_keys=keys)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def main() -> None:
         "training": "standard", "training.standard.epochs": options.epochs,
         "distillation": "labels", "pruning": "none", "quantization": "float32",
     }  # fmt: skip
-    run(arms(options.epochs), options, base)
+    run([*arms(options.epochs)], options, base)
 
 
 if __name__ == "__main__":

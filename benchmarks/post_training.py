@@ -189,7 +189,7 @@ def _convert(how: Conversion, source: Path, served: Path, dataset: Dataset) -> N
         how.convert(source, served, calibration=batches)
         return
     images = served.with_name("images.npy")
-    np.save(images, next(batches))
+    np.save(images, np.concatenate([*batches]))
     python, script, *flags = how
     command = [python, script, str(source), str(served), str(images), *flags]
     subprocess.run(command, check=True)  # noqa: S603  the interpreter that the user named

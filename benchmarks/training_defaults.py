@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_defaults DATA --out training.csv --cache FOLDER
 
-DATA is the folder of Fashion-MNIST's four files. The base is the method `standard` at its defaults,
-under labels alone and under soft targets; docs/training.md shows what came of it.
+DATA is the folder of Fashion-MNIST's four files. The base is the method `standard` at its defaults
+and the learning rate 0.01, under labels alone and under soft targets.
 """
 
 from collections.abc import Iterator
@@ -42,9 +42,10 @@ def main() -> None:
     base: dict[str, Scalar] = {
         "student": "timm", "student.timm.model": options.student,
         "training": "standard", "training.standard.epochs": options.epochs,
+        "training.standard.learning_rate": 0.01,  # `auto` would change it with the batch size
         "pruning": "none", "quantization": "float32",
     }  # fmt: skip
-    run(arms(), options, base)
+    run([*arms()], options, base)
 
 
 if __name__ == "__main__":

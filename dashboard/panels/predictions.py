@@ -15,7 +15,7 @@ from search.errors import RetortError
 from search.evaluation.predictions_file import TEACHER, kept_predictions
 from search.files.filestore import FolderStore
 from search.objectives.predictions import Predictions
-from search.records import StudyRecord, TrialRecord
+from search.records import StudyRecord, TrialKind, TrialRecord
 
 _PART = "validation"
 _MOST_SHOWN = 18
@@ -37,6 +37,12 @@ def show_predictions(study: StudyRecord, trial: TrialRecord) -> None:
             return
         artifacts = FolderStore.of(study.artifacts)
         student = kept_predictions(artifacts, folder.name).get(_PART)
+        if trial.kind is TrialKind.REFIT:
+            st.caption(
+                "A refit was trained on the validation images too, so it has no predictions of "
+                f"them. Those of trial {trial.repeats}, which it refits, are its nearest."
+            )
+            return
         if student is None:
             st.caption(
                 "The predictions are not on this machine, or an older retort made the student and "

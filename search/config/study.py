@@ -96,7 +96,7 @@ class SearchSettings(Section):
     teacher_share: Annotated[float, Field(gt=0, le=10)] = Field(
         0.1,
         description="with views: auto, the teacher's answers may take this share of the search's "
-        "predicted time",
+        "predicted time, but for the first four views",
     )
 
     @model_validator(mode="after")

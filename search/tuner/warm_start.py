@@ -91,7 +91,7 @@ def _why_different(
     for place in _SHARED:
         theirs, ours = _at(other, place), _at(mine, place)
         if theirs != ours:
-            return f"its {place} is {theirs}, but this study's is {ours}"
+            return _first_difference(place, theirs, ours)
     if record.teacher is None or record.teacher.digest != teacher.digest:
         return "it has another teacher"
     return None
@@ -106,6 +106,15 @@ def _why_not_comparable(study: Study, trials: Sequence[TrialRecord]) -> str | No
         if here and there and there != here:
             return f"its latencies were measured on {there}, but this study's target is {here}"
     return None
+
+
+def _first_difference(place: str, theirs: object, ours: object) -> str:
+    """Describe the first key, at or below `place`, whose values differ."""
+    if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
+        for key in dict.fromkeys([*theirs, *ours]):
+            if theirs.get(key) != ours.get(key):
+                return _first_difference(f"{place}.{key}", theirs.get(key), ours.get(key))
+    return f"its {place} is {theirs}, but this study's is {ours}"
 
 
 def _at(values: Mapping[str, object], place: str) -> object:

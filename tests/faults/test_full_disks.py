@@ -200,7 +200,8 @@ def test_fault_08_artifacts_that_can_only_be_read_are_refused_before_data_are_pr
 def test_fault_08_soft_targets_without_room_are_an_error_and_no_crash(
     stripes: Dataset, tmp_path: Path
 ) -> None:
-    teacher = Teacher("none", torch.nn.Identity(), "none", "cpu")
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32 * 32, 3))
+    teacher = Teacher("none", network, "none", "cpu")
     views = Views(seed=0, augmentation=Augmentation(), count=100)
     with small_disk(tmp_path / "disk", "size=64k") as disk:
         with pytest.raises(DiskError, match=rf"{disk.path}/soft_targets can't be written"):

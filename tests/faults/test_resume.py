@@ -272,7 +272,7 @@ def test_a_warm_start_teaches_a_like_studys_trials(stripes_file: Path, tmp_path:
         ({"data": {"image_size": 16}}, "it has other data"),
         ({"data": {"flip": True}}, r"its data\.augment\.flip is False, .* True"),
         ({"search": {"views": 2}}, r"its search\.views is 1, .* 2"),
-        ({"budget": {"target": {"threads": 2}}}, r"its budget\.target is"),
+        ({"budget": {"target": {"threads": 2}}}, r"its budget\.target\.threads is 1, .* 2"),
     ],
     ids=["teacher", "data", "flip", "views", "target"],
 )

@@ -41,8 +41,6 @@ def adapt_rounding(
     by a stretched sigmoid is minimised as in the paper; then single weights are flipped as long as
     this reduces the error.
 
-    A student of half a million weights takes about half a minute on one thread.
-
     Args:
         network: the quantized network.
         source: the float32 model.

@@ -26,7 +26,7 @@ def least_error_ranges(
     """Return for each value the range whose 256 levels have the least squared error.
 
     A smaller range clips the largest values, but rounds the others more finely. The function takes
-    two passes over the images and about 10 milliseconds for each value.
+    two passes over the images.
 
     Args:
         model: a float32 model with inferred shapes.
