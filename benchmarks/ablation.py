@@ -93,6 +93,7 @@ def main() -> None:
     own.set_defaults(student="test_resnet")
     own.add_argument("--stem", choices=("original", "half", "small"), default="original")
     own.add_argument("--teacher", default=_TEACHER)
+    own.add_argument("--teacher-stem", choices=("original", "half", "small"), default="half")
     own.add_argument("--teacher-epochs", type=int, default=30)
     options = own.parse_args()
     teacher = _trained_once(options)
@@ -106,7 +107,7 @@ def _trained_once(options: argparse.Namespace) -> str:
     file: Path = options.cache / "ablation_teacher.safetensors"
     if not file.exists():
         training = f"{{epochs: {options.teacher_epochs}, patience: {options.teacher_epochs}}}"
-        teacher = f"{{model: {options.teacher}, stem: {options.stem}, train: {training}}}"
+        teacher = f"{{model: {options.teacher}, stem: {options.teacher_stem}, train: {training}}}"
         study = study_of(options, (*_keys(options), f"teacher={teacher}"))
         callback, cache = SilentCallback(), FolderStore.of(study.run.cache)
         dataset = prepare(study.data, seed=study.seed, cache=cache)
@@ -117,7 +118,7 @@ def _trained_once(options: argparse.Namespace) -> str:
         assert isinstance(network, AdaptedTeacher)
         write_weights(file, network.network)
     size = f"checkpoint: {file.absolute()}, image_size: {_SIDE}"
-    return f"{{model: {options.teacher}, stem: {options.stem}, {size}}}"
+    return f"{{model: {options.teacher}, stem: {options.teacher_stem}, {size}}}"
 
 
 def _keys(options: argparse.Namespace) -> tuple[str, ...]:
