@@ -115,8 +115,7 @@ def _trained_once(options: argparse.Namespace) -> str:
             study, dataset, "cpu", callback, allow_code=False, step=callback.on_step
         )
         (network,) = prepare_teacher(study.stated_teachers, context).members
-        assert isinstance(network, AdaptedTeacher)
-        write_weights(file, network.network)
+        write_weights(file, network.network if isinstance(network, AdaptedTeacher) else network)
     size = f"checkpoint: {file.absolute()}, image_size: {_SIDE}"
     return f"{{model: {options.teacher}, stem: {options.teacher_stem}, {size}}}"
 
