@@ -19,7 +19,7 @@ QUICK = (
     "search.branches=0",
     "space.student.timm.model=[test_resnet, test_efficientnet]",
     "space.training.standard.epochs=1", "space.training.standard.warmup_epochs=0", "budget={}",
-    "run.parallel=1", "run.cache=cache",
+    "final.students=1", "final.epochs=2", "run.parallel=1", "run.cache=cache",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_a_run_ends_with_students_that_the_other_commands_find(
     assert "\x1b" not in run.stdout
     assert re.search(r"\b1/\d+\.\d\b", run.stdout)  # the student as a share of its teacher
     (study,) = json.loads(retort_process("status", "--json").stdout)
-    assert (study["state"], study["trials"]) == ("finished", {"complete": 2})
+    assert (study["state"], study["trials"]) == ("finished", {"complete": 3})  # a finalist too
     best = json.loads(retort_process("best", "--json").stdout)
     assert best["trial"] == study["best_trial"]
     assert best["test_accuracy"] is not None
