@@ -75,7 +75,7 @@ def settings(epochs: int) -> Iterator[Setting]:
         _arm("epochs", f"{length} epochs", **{"training.standard.epochs": length})
         for length in lengths
     )
-    yield Setting(longer, ())
+    yield Setting(longer, (f"space.training.standard.epochs={lengths[-1]}",))
     for name, in_memory in _PIXELS.items():
         keys = (f"data.image_size={_SMALL_SIDE}", f"data.in_memory={in_memory}")
         yield Setting((_arm("the teacher's pixels", name),), keys)
@@ -122,7 +122,7 @@ def _trained_once(options: argparse.Namespace) -> str:
 
 def _keys(options: argparse.Namespace) -> tuple[str, ...]:
     return (
-        f"space.training.standard.epochs={round(_LONG * options.epochs)}",
+        f"space.training.standard.epochs={options.epochs}",  # as many views are prepared
         f"data.image_size={_SIDE}",
         f"data.augment={_BASE_LEVEL}",
         "search.views=auto",
