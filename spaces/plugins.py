@@ -14,16 +14,28 @@ class PluginError(ValueError):
     """An error in an installed plugin."""
 
 
+_added: list[ModuleType] = []
+
+
+def add(module: ModuleType) -> None:
+    """Add a module that no entry point names; call it before any method is looked up."""
+    if module not in _added:
+        _added.append(module)
+        plugin_modules.cache_clear()
+
+
 @cache
 def plugin_modules() -> tuple[ModuleType, ...]:
     """Return the modules that the entry points name, sorted by the entry points' names.
+
+    Those that were added follow.
 
     Raises:
         PluginError: an entry point can't be imported, or is not a module. The message names its
             distribution.
     """
     found = sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
-    return tuple(dict.fromkeys(map(_imported, found)))
+    return tuple(dict.fromkeys([*map(_imported, found), *_added]))
 
 
 def _imported(entry: EntryPoint) -> ModuleType:

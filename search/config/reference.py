@@ -25,7 +25,8 @@ _QUANTITIES: Mapping[Callable[..., Any], str] = {
     class_names: "a path, a list of names, or a mapping to names",
     **{limit.parse: limit.takes for limit in limits().values()},
 }
-_KINDS = ((bool, "true or false"), (Path, "path"), (int, "whole number"), (float, "number"))
+_NUMBERS = ((int, "whole number"), (float, "number"))
+_KINDS = ((bool, "true or false"), (Path, "path"), *_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,9 @@ def _takes(leaves: Sequence[Any]) -> str:
     for leaf in leaves:
         if get_origin(leaf) is Literal:
             words = ", ".join(get_args(leaf))
-            return (
-                f"one of {words}, or a whole number{_bounds(leaves)}"
-                if int in leaves
-                else (f"one of {words}")
-            )
+            number = next((text for kind, text in _NUMBERS if kind in leaves), None)
+            also = f", or a {number}{_bounds(leaves)}" if number else ""
+            return f"one of {words}{also}"
     if _section(leaves):
         return "the keys below, or a list of them" if list in leaves else "the keys below"
     if dict[str, Any] in leaves:

@@ -22,11 +22,19 @@ from search.config.target_settings import TargetSettings
 from search.config.teacher_members import TeacherMember, teaching_members
 from search.config.teacher_settings import TeacherSettings
 from search.objectives.budget import Budget
-from search.objectives.goal import DEFAULT_MINIMIZED, DEFAULT_OBJECTIVE, MOST_MINIMIZED, Goal
+from search.objectives.goal import (
+    BEST_WEIGHT,
+    DEFAULT_MINIMIZED,
+    DEFAULT_OBJECTIVE,
+    MOST_MINIMIZED,
+    Goal,
+)
 from search.objectives.limits import limit_of
 from search.objectives.metrics import metric_of
 from search.objectives.units import Room, Seconds
 from spaces.search_space import SearchSpace
+
+_WEIGHTS = {"best": BEST_WEIGHT, "frontier": 0.0}
 
 
 class BudgetSettings(Budget):
@@ -58,6 +66,12 @@ class SearchSettings(Section):
         list(DEFAULT_MINIMIZED),
         description="the costs to minimise; with the objective they define the frontier; "
         "`retort limits` lists all costs",
+    )
+    goal: Annotated[float, Field(ge=0, le=1)] | Literal["best", "frontier"] | None = Field(
+        None,
+        description="what the sampler gp looks for: best, the best student within the budget; "
+        "frontier, good students of all costs within it; or a weight between 0 (frontier) and 1 "
+        "(the best student alone), best being 0.5; null: best where the budget has a limit",
     )
     sampler: Literal["gp", "tpe", "nsga2", "optuna-gp", "random"] = Field(
         "gp", description="the sampler that proposes recipes; gp knows the cost of a recipe"
@@ -203,7 +217,14 @@ class Study(Section):
     @property
     def goal(self) -> Goal:
         """The objectives of the search."""
-        return Goal.of(self.search.objective, self.search.minimize)
+        return Goal.of(self.search.objective, self.search.minimize, weight=self._weight)
+
+    @property
+    def _weight(self) -> float:
+        wanted = self.search.goal
+        if wanted is None:
+            wanted = "best" if self.budget.limits() else "frontier"
+        return _WEIGHTS[wanted] if isinstance(wanted, str) else wanted
 
     def search_space(self) -> SearchSpace:
         """Return the methods and ranges to search."""

@@ -16,6 +16,9 @@ DEFAULT_MINIMIZED = (SIZE.name, LATENCY.name)
 MOST_MINIMIZED = MOST_OBJECTIVES - 1
 """The maximum number of costs that a study may minimise; the metric is a further objective."""
 
+BEST_WEIGHT = 0.5
+"""The weight of `search.goal: best`: it finds the best student, and the frontier beside it."""
+
 # On the scale of utilities: one point of a share. Less would not change what a reader thinks.
 _NOTICEABLE = 0.01
 
@@ -27,18 +30,22 @@ class Goal:
     Attributes:
         metric: the metric; its utility, from 0 to 1, is maximised.
         costs: the costs that are minimised, one to four, in the order of the study file.
+        weight: how much the best student within the budget counts against the frontier below the
+            budget, from 0 (the frontier alone) to 1 (the best student alone).
     """
 
     metric: Metric
     costs: tuple[Limit, ...]
+    weight: float = 0.0
 
     @classmethod
-    def of(cls, objective: str, minimized: Sequence[str]) -> "Goal":
+    def of(cls, objective: str, minimized: Sequence[str], *, weight: float = 0.0) -> "Goal":
         """Return the goal with a metric and costs of these names.
 
         Args:
             objective: the name of the metric.
             minimized: the names of the limits whose costs are minimised.
+            weight: see `Goal`.
 
         Raises:
             ValueError: a name is unknown, or the number of costs is not allowed.
@@ -48,7 +55,8 @@ class Goal:
                 f"minimize must name 1 to {MOST_MINIMIZED} costs, each once, "
                 f"but got {list(minimized)}"
             )
-        return cls(metric=metric_of(objective), costs=tuple(map(limit_of, minimized)))
+        costs = tuple(map(limit_of, minimized))
+        return cls(metric=metric_of(objective), costs=costs, weight=weight)
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:

@@ -75,6 +75,37 @@ def expected_improvements(
     return growth / float(np.prod(front.worst_costs))
 
 
+def weighted_improvements(
+    utilities: np.ndarray, costs: np.ndarray, front: ParetoFront, *, weight: float
+) -> np.ndarray:
+    """Return the expected improvement for a person whose budget is not quite certain.
+
+    With the probability `weight`, the person wants the best student within the worst costs; else,
+    the best within smaller costs, evenly spread below the worst ones. The first is the expected
+    improvement of the best utility, the second that of the hypervolume.
+
+    Args:
+        utilities: as for `expected_improvements`.
+        costs: as for `expected_improvements`.
+        front: the points to compare with.
+        weight: from 0 (the frontier) to 1 (the best student).
+
+    Returns:
+        [recipes], in utility, at least 0.
+
+    Source: Jones, Schonlau and Welch 1998, Efficient Global Optimization of Expensive Black-Box
+    Functions (the expected improvement); Zitzler, Brockhoff and Thiele 2007, The Hypervolume
+    Indicator Revisited (weights on the space of the hypervolume).
+    """
+    inside = (front.costs <= front.worst_costs).all(axis=1)
+    best = front.utilities[inside].max(initial=front.least_utility)
+    gains = np.maximum(utilities - best, 0.0).mean(axis=1)
+    gains[(costs > front.worst_costs).any(axis=1)] = 0.0
+    volume = expected_improvements(utilities, costs, front) if weight < 1 else 0.0
+    found: np.ndarray = weight * gains + (1 - weight) * volume
+    return found
+
+
 def _sampled_improvements(
     utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:

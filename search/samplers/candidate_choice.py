@@ -8,7 +8,7 @@ import numpy as np
 from search.objectives.budget import Budget
 from search.objectives.dominance import non_dominated
 from search.objectives.goal import DEFAULT_GOAL, Goal
-from search.samplers.acquisition import ParetoFront, expected_improvements, leads
+from search.samplers.acquisition import ParetoFront, leads, weighted_improvements
 from search.samplers.candidates import Candidate, Candidates, Predict
 from search.samplers.cost_space import CostSpace
 from search.samplers.features import Features, squared_differences
@@ -63,6 +63,7 @@ class CandidateChooser:
             if isinstance(distribution, FloatRange | IntRange)
             and key.partition(".")[0] in _COSTLESS
         }
+        self._weight = goal.weight
         self._predict = predict
         self._costs = CostSpace(goal, budget, predict)
         self._rows: dict[Recipe, np.ndarray] = {}
@@ -106,7 +107,7 @@ class CandidateChooser:
         chosen: list[int] = []
         least = 0.0
         for _ in range(count):
-            scores = expected_improvements(quantiles, costs, front)
+            scores = self._improvements(quantiles, costs, front)
             scores[np.isin(group_of, group_of[chosen]) | (scores < enough)] = 0.0
             least = least or _LEAST_SHARE * float(scores.max())
             best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
@@ -137,7 +138,7 @@ class CandidateChooser:
         front = self._front(believing, [own, *others], before)
         quantiles = believing.quantiles(self._candidate_rows([own]))
         cost = self._costs.of_candidates([own], front.worst_costs)
-        return float(expected_improvements(quantiles, cost, front)[0])
+        return float(self._improvements(quantiles, cost, front)[0])
 
     def _unlike_tried(self, pool: Sequence[Candidate], history: History) -> Sequence[Candidate]:
         """Return the candidates that differ clearly from all tried recipes.
@@ -219,7 +220,12 @@ class CandidateChooser:
         # Without any expected improvement, the candidate that is nearest to the frontier comes
         # first.
         lead = leads(quantiles[:, -1], costs, front)
-        return expected_improvements(quantiles, costs, front) + 1e-9 * lead
+        return self._improvements(quantiles, costs, front) + 1e-9 * lead
+
+    def _improvements(
+        self, utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
+    ) -> np.ndarray:
+        return weighted_improvements(utilities, costs, front, weight=self._weight)
 
     def _surrogate(self, history: History) -> Surrogate:
         """Fit a surrogate to the newest trials; finished trials come before stopped ones."""

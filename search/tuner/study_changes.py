@@ -18,6 +18,7 @@ _FREE = (
     "run",
     "final",
     "search.branches",
+    "search.goal",
     "search.max_time",
     "search.sampler",
     "search.stopping",
@@ -32,9 +33,9 @@ _FREE = (
 )
 _PATHS = ("checkpoint", "exported", ".classes")
 _FREE_TEXT = (
-    "search.trials, max_time, sampler, stopping, branches and warm_start, data.workers, all keys "
-    "of final, all keys of run except artifacts, and space if it still contains the recipe of "
-    "every trial"
+    "search.trials, max_time, goal, sampler, stopping, branches and warm_start, data.workers, all "
+    "keys of final, all keys of run except artifacts, and space if it still contains the recipe "
+    "of every trial"
 )
 
 

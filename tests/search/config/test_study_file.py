@@ -12,6 +12,7 @@ from search.config.loader import dump_study, load_study, study_from_dict
 from search.config.presets import preset_text
 from search.config.study import Study
 from search.errors import StudyFileError
+from search.objectives.goal import BEST_WEIGHT
 from spaces import registry
 from tests.messages import naming
 
@@ -306,6 +307,24 @@ def test_a_checkpoint_alone_is_refused_with_what_is_missing(path: Path) -> None:
 def test_a_stem_belongs_to_a_timm_model(path: Path) -> None:
     text = STUDY.replace("  model: resnet18\n", "  factory: nets.py:make\n  stem: small\n")
     assert naming("teacher", "stem", "model").search(complaint(path, text))
+
+
+@pytest.mark.parametrize(
+    ("goal", "budget", "weight"),
+    [
+        ("null", "{size: 1MB}", BEST_WEIGHT),
+        ("null", "{}", 0.0),
+        ("best", "{}", BEST_WEIGHT),
+        ("frontier", "{size: 1MB}", 0.0),
+        ("0.9", "{}", 0.9),
+    ],
+)
+def test_a_budget_asks_for_the_best_student_within_it(
+    path: Path, goal: str, budget: str, weight: float
+) -> None:
+    path.write_text(STUDY)
+    study = load_study(path, [f"search.goal={goal}", f"budget={budget}"])
+    assert study.goal.weight == weight
 
 
 def test_classes_of_a_teacher_are_an_order_a_list_or_a_file_beside_the_study(path: Path) -> None:
