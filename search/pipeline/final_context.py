@@ -20,7 +20,7 @@ def final_context(
     allow_code: bool,
     step: Step,
 ) -> StudyContextSpec:
-    """Return the context of the finalists, which see more views than the trials of the search.
+    """Return the context of the finalists, which see all views of the search, and perhaps more.
 
     Args:
         spec: the context of the search.

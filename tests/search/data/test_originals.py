@@ -89,6 +89,18 @@ def test_an_array_that_is_not_resized_before_takes_its_own_room(
     assert naming("array", "92.2 KB").search(storage_text(streamed.stored))
 
 
+def test_what_is_trained_follows_from_how_images_are_stored_and_not_from_names(
+    files: Path, prepared: Callable[..., Dataset]
+) -> None:
+    held = prepared(source="folder", path=files, image_size=SMALL)
+    streamed = prepared(source="folder", path=files, image_size=SMALL, in_memory="1B")
+    named = prepared(source="folder", path=files, image_size=SMALL, class_names={"class0": "ant"})
+    assert held.info.digest == streamed.info.digest
+    assert held.key != streamed.key
+    assert held.folder != named.folder
+    assert held.key == named.key
+
+
 def _detail(images: Tensor) -> float:
     """Return the mean difference of neighbouring pixels."""
     return (images.float().diff(dim=3)).abs().mean().item()

@@ -1,5 +1,6 @@
 """Students that start from a file's weights, or from the teacher's own."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,13 @@ def test_a_stage_is_kept_by_the_content_of_the_file(
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(file.read_bytes())
     assert key(moved) == first
+    # What timm writes beside weights says how their images were normalised.
+    beside = tmp_path / "hub" / "weights.safetensors"
+    beside.parent.mkdir()
+    beside.write_bytes(file.read_bytes())
+    config = {"pretrained_cfg": {"mean": [0.4], "std": [0.2]}}
+    beside.with_name("config.json").write_text(json.dumps(config))
+    assert key(beside) != first
     weights = timm.create_model("test_resnet", num_classes=3, in_chans=1).state_dict()
     save_file(weights, file)
     assert key(file) != first

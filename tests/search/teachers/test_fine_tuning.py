@@ -17,6 +17,7 @@ from search.errors import TeacherError
 from search.files.filestore import FolderStore
 from search.teachers.adapters import AdaptedTeacher
 from search.teachers.class_order import natural_order
+from search.teachers.new_classes import fit_classes
 from search.teachers.saved_teacher import open_teachers, save_teacher
 from search.teachers.setting import TeacherContext
 from search.teachers.teacher import prepare_teacher, starting_network
@@ -347,3 +348,25 @@ def refused() -> Callable[..., None]:
             TeacherSettings(**given)  # type: ignore[arg-type]
 
     return check
+
+
+class _Convolutional(nn.Module):
+    """A network whose classifier is a convolution, as timm builds some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset_classifier(7)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def reset_classifier(self, classes: int) -> None:
+        self.num_classes = classes
+        self.head = nn.Conv2d(4, classes, 1)
+
+
+def test_a_classifier_that_is_not_linear_is_new_and_no_probe_fits_it(stripes: Dataset) -> None:
+    network, told = _Convolutional(), list[str]()
+    assert not fit_classes(network, None, stripes.info, progress=told.append)
+    assert network.head.out_channels == len(stripes.info.classes)
+    assert naming("new", 7, "not linear").search(told[0])
