@@ -18,7 +18,7 @@ from statistics import fmean, median
 import numpy as np
 
 from benchmarks.recorded_problem import read_lines
-from search.samplers.curve_extrapolation import predicted_ending
+from search.samplers.curve_extrapolation import EndingLine
 from search.samplers.logit_scale import to_logits
 
 _COUNTS = (5, 15, 40)
@@ -37,7 +37,7 @@ def errors(points: Sequence[Point], count: int) -> tuple[float, float, float]:
     for _ in range(_DRAWS):
         drawn = rng.choice(len(points), count + 1, replace=False)
         (reached, last), *ended = (points[place] for place in drawn)
-        ending = predicted_ending(reached, ended)
+        ending = EndingLine.through(ended).ending(reached)
         lines.append(last - ending.logit)
         gains.append(last - reached - median(end - at for at, end in ended))
         above.append(last > ending.optimistic_logit)

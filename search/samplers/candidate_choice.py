@@ -12,8 +12,9 @@ from search.samplers.acquisition import ParetoFront, leads, weighted_improvement
 from search.samplers.candidates import Candidate, Candidates, Predict
 from search.samplers.cost_space import CostSpace
 from search.samplers.features import Features, squared_differences
-from search.samplers.history import FinishedTrial, History, ending_of
-from search.samplers.logit_scale import from_logits
+from search.samplers.history import FinishedTrial, History
+from search.samplers.recipe_rows import RecipeRows
+from search.samplers.study_surrogate import StudySurrogate
 from search.samplers.surrogate import Surrogate
 from spaces.axes.distillation import Distillation
 from spaces.axes.training import Training
@@ -25,8 +26,8 @@ _START = 5
 _CANDIDATES = 300
 # The number of best candidates that are mutated, and the number of all their mutants.
 _REFINED, _REFINEMENTS = 6, 60
-# The maximum number of observations for the surrogate, and of earlier recipes to differ from.
-_OBSERVATIONS, _REMEMBERED = 300, 600
+# The maximum number of earlier recipes to differ from.
+_REMEMBERED = 600
 # Recipes with the same methods count as equal if each number differs by less than this share of
 # its range.
 _NEAR = 0.03
@@ -39,7 +40,7 @@ _LEAST_UTILITY_SHARE = 0.5
 
 
 class CandidateChooser:
-    """Chooser of candidates; it fits a surrogate to the trials so far.
+    """Chooser of candidates, by a surrogate that is fitted to the trials so far.
 
     Args:
         distributions: the distributions of the flat parameters.
@@ -66,15 +67,15 @@ class CandidateChooser:
         self._weight = goal.weight
         self._predict = predict
         self._costs = CostSpace(goal, budget, predict)
-        self._rows: dict[Recipe, np.ndarray] = {}
+        self._rows = RecipeRows(self._features, predict)
+        self._surrogate = StudySurrogate(self._rows)
 
     def choose(self, candidates: Candidates, history: History) -> Candidate:
         """Choose the next recipe; choose a tried recipe only if there is no other."""
         parents = _parents(history.finished)
         found = candidates.pool(parents, _CANDIDATES)
         pool = self._unlike_tried(candidates.admitted(found, _CANDIDATES), history)
-        trained = len(history.finished) + len(history.stopped)
-        if not history.finished or trained + len(history.pending) < _START:
+        if not history.finished or len(history.ended) + len(history.pending) < _START:
             return self._most_different(pool, candidates, history)
         return self._most_promising(pool, candidates, history)
 
@@ -96,12 +97,12 @@ class CandidateChooser:
         if not history.finished:
             # Without known costs, this is the last group, which has the strongest pruning.
             return list(groups[group_of[::-1][self._cheapest_first(pool[::-1])[0]]])
-        fitted, itself = self._surrogate(history), _with_cost(own, self._predict)
+        fitted, itself = self._surrogate.after(history.ended), _with_cost(own, self._predict)
         own_improvement = self._expected_improvement(itself, pool, fitted, history)
         enough = own_improvement * _epochs_beside(own, pool)
         surrogate = self._believing(fitted, history)
         front = self._front(surrogate, [itself, *pool], history)
-        rows = self._candidate_rows(pool)
+        rows = self._rows.of_candidates(pool)
         quantiles, expected = surrogate.quantiles(rows), surrogate.expected(rows)
         costs = self._costs.of_candidates(pool, front.worst_costs)
         chosen: list[int] = []
@@ -136,7 +137,7 @@ class CandidateChooser:
         )
         believing = self._believing(surrogate, before)
         front = self._front(believing, [own, *others], before)
-        quantiles = believing.quantiles(self._candidate_rows([own]))
+        quantiles = believing.quantiles(self._rows.of_candidates([own]))
         cost = self._costs.of_candidates([own], front.worst_costs)
         return float(self._improvements(quantiles, cost, front)[0])
 
@@ -149,8 +150,8 @@ class CandidateChooser:
         new = [one for one in pool if one.recipe not in tried]
         if not new or not tried:
             return new or pool
-        rows = self._candidate_rows(new)[:, 2:]
-        before = self._known_rows(history.tried[-_REMEMBERED:])[:, 2:]
+        rows = self._rows.of_candidates(new)[:, 2:]
+        before = self._rows.of(history.tried[-_REMEMBERED:])[:, 2:]
         squared = squared_differences(rows, before, self._features.categorical[2:])
         alike = (squared.max(axis=2, initial=0.0) < _NEAR**2).any(axis=1)
         return [one for one, is_alike in zip(new, alike, strict=True) if not is_alike] or new
@@ -163,14 +164,13 @@ class CandidateChooser:
         The first candidate of a study is the cheapest: it extends the frontier the most, whatever
         its utility.
         """
-        before = [one.recipe for one in history.finished]
-        before += [*(one.recipe for one in history.stopped), *history.pending]
+        before = [*(one.recipe for one in history.ended), *history.pending]
         if not before:
             return self._cheapest(pool, candidates, history)
         columns = self._features.shape_columns
         squared = squared_differences(
-            self._candidate_rows(pool)[:, columns],
-            self._known_rows(before)[:, columns],
+            self._rows.of_candidates(pool)[:, columns],
+            self._rows.of(before)[:, columns],
             self._features.categorical[columns],
         )
         return pool[int(squared.sum(axis=2).min(axis=1).argmax())]
@@ -203,7 +203,7 @@ class CandidateChooser:
     def _most_promising(
         self, pool: Sequence[Candidate], candidates: Candidates, history: History
     ) -> Candidate:
-        surrogate = self._believing(self._surrogate(history), history)
+        surrogate = self._believing(self._surrogate.after(history.ended), history)
         front = self._front(surrogate, pool, history)
         scores = self._scores(pool, surrogate, front)
         best = [pool[i] for i in np.argsort(-scores, kind="stable")[:_REFINED]]
@@ -215,7 +215,7 @@ class CandidateChooser:
     def _scores(
         self, pool: Sequence[Candidate], surrogate: Surrogate, front: ParetoFront
     ) -> np.ndarray:
-        quantiles = surrogate.quantiles(self._candidate_rows(pool))
+        quantiles = surrogate.quantiles(self._rows.of_candidates(pool))
         costs = self._costs.of_candidates(pool, front.worst_costs)
         # Without any expected improvement, the candidate that is nearest to the frontier comes
         # first.
@@ -227,27 +227,10 @@ class CandidateChooser:
     ) -> np.ndarray:
         return weighted_improvements(utilities, costs, front, weight=self._weight)
 
-    def _surrogate(self, history: History) -> Surrogate:
-        """Fit a surrogate to the newest trials; finished trials come before stopped ones."""
-        finished = history.finished[-_OBSERVATIONS:]
-        stopped = history.stopped[max(0, len(history.stopped) + len(finished) - _OBSERVATIONS) :]
-        endings = [ending_of(one, finished) for one in stopped]
-        return Surrogate(
-            self._known_rows([one.recipe for one in stopped] + [one.recipe for one in finished]),
-            np.concatenate(
-                [
-                    from_logits(np.array([one.logit for one in endings])),
-                    [one.utility for one in finished],
-                ]
-            ),
-            np.array([one.variance for one in endings] + [0.0] * len(finished)),
-            self._features.categorical,
-        )
-
     def _believing(self, surrogate: Surrogate, history: History) -> Surrogate:
         """Return the surrogate as if running trials had reached their expected utilities."""
         running = _running(history)
-        return surrogate.believing(self._known_rows(running)) if running else surrogate
+        return surrogate.believing(self._rows.of(running)) if running else surrogate
 
     def _front(
         self, surrogate: Surrogate, pool: Sequence[Candidate], history: History
@@ -259,7 +242,7 @@ class CandidateChooser:
         costs = [self._costs.of_finished(one) for one in reached]
         worst = self._costs.worst(costs, pool)
         if running := _running(history):
-            utilities += list(surrogate.expected(self._known_rows(running)))
+            utilities += list(surrogate.expected(self._rows.of(running)))
             costs += [self._costs.of_recipe(recipe, worst) for recipe in running]
         return ParetoFront(
             np.array(utilities),
@@ -267,20 +250,6 @@ class CandidateChooser:
             _LEAST_UTILITY_SHARE * max([*utilities, *known], default=0.0),
             worst,
         )
-
-    def _candidate_rows(self, pool: Sequence[Candidate]) -> np.ndarray:
-        return np.stack([self._features.row(one.params, one.cost) for one in pool])
-
-    def _known_rows(self, recipes: Sequence[Recipe]) -> np.ndarray:
-        """Return the features of tried recipes; cache them as soon as their costs are known."""
-        for recipe in recipes:
-            if recipe not in self._rows and (cost := self._predict(recipe)):
-                self._rows[recipe] = self._features.row(recipe.to_params(), cost)
-        return np.stack([self._known_row(recipe) for recipe in recipes])
-
-    def _known_row(self, recipe: Recipe) -> np.ndarray:
-        row = self._rows.get(recipe)
-        return self._features.row(recipe.to_params(), None) if row is None else row
 
 
 def _running(history: History) -> list[Recipe]:

@@ -29,30 +29,57 @@ class Ending:
         return NormalDist(self.logit, sqrt(self.variance)).inv_cdf(_OPTIMISTIC_QUANTILE)
 
 
-def predicted_ending(reached: float, ended: Sequence[tuple[float, float]]) -> Ending:
-    """Predict the final utility of a training, after compression.
+@dataclass(frozen=True)
+class EndingLine:
+    """A linear regression over ended trainings, from their logits at one point to the final ones.
 
-    The prediction is a linear regression over other trainings: from their logits at the same point
-    to their final logits. Early utilities contain much noise: a training that is far behind after
-    the first epoch ends only a little behind. A line models this; one constant gain for all
-    trainings would not.
+    Early utilities contain much noise: a training that is far behind after the first epoch ends
+    only a little behind. A line models this; one constant gain for all trainings would not.
 
-    Args:
-        reached: the logit of the training's utility at some point.
-        ended: for each of at least one other training, the logit of its utility at the same point
-            and the logit of its final utility.
+    Attributes:
+        middle: the mean logit at the point.
+        level: the mean final logit.
+        slope: the slope of the line through both.
+        noise: the variance of final logits around the line.
+        spread: the sum of squares of the logits at the point, around their mean, with the prior's.
+        count: the number of trainings.
 
     Source: linear regression with a normal prior on its slope, Bishop 2006, Pattern Recognition
     and Machine Learning, section 3.3.
     """
-    worth = (_DEVIATION / _SLOPE_DEVIATION) ** 2
-    middle = fmean(at for at, _ in ended)
-    level = fmean(last for _, last in ended)
-    spread = sum((at - middle) ** 2 for at, _ in ended) + worth
-    shared = sum((at - middle) * (last - level) for at, last in ended) + worth * _SLOPE
-    slope = shared / spread
-    misses = sum((last - level - slope * (at - middle)) ** 2 for at, last in ended)
-    count = len(ended)
-    noise = (misses + _DEVIATION_WORTH * _DEVIATION**2) / (count + _DEVIATION_WORTH)
-    away = reached - middle
-    return Ending(level + slope * away, noise * (1 + 1 / count + away**2 / spread))
+
+    middle: float
+    level: float
+    slope: float
+    noise: float
+    spread: float
+    count: int
+
+    @classmethod
+    def through(cls, ended: Sequence[tuple[float, float]]) -> "EndingLine":
+        """Return the line through ended trainings.
+
+        Args:
+            ended: for each of at least one training, the logit of its utility at the point and the
+                logit of its final utility.
+        """
+        worth = (_DEVIATION / _SLOPE_DEVIATION) ** 2
+        middle = fmean(at for at, _ in ended)
+        level = fmean(last for _, last in ended)
+        spread = sum((at - middle) ** 2 for at, _ in ended) + worth
+        shared = sum((at - middle) * (last - level) for at, last in ended) + worth * _SLOPE
+        slope = shared / spread
+        misses = sum((last - level - slope * (at - middle)) ** 2 for at, last in ended)
+        count = len(ended)
+        noise = (misses + _DEVIATION_WORTH * _DEVIATION**2) / (count + _DEVIATION_WORTH)
+        return cls(middle, level, slope, noise, spread, count)
+
+    def ending(self, reached: float) -> Ending:
+        """Predict the final utility, after compression, of a training with this logit at the point.
+
+        Args:
+            reached: the logit of the training's utility.
+        """
+        away = reached - self.middle
+        variance = self.noise * (1 + 1 / self.count + away**2 / self.spread)
+        return Ending(self.level + self.slope * away, variance)

@@ -1,16 +1,13 @@
 """The results of the trials so far, as the sampler `gp` uses them."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import datetime
+from functools import cache, cached_property
 
-import numpy as np
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from search.samplers.curve_extrapolation import ENOUGH, Ending, predicted_ending
-from search.samplers.logit_scale import to_logits
 from spaces.axes.order import AXES
 from spaces.distributions import Scalar
 from spaces.recipe import Recipe
@@ -20,10 +17,6 @@ CURVE = "curve"
 
 # The user attribute that marks a trial of another study; this study may try the recipe too.
 ELSEWHERE = "elsewhere"
-
-# The gain after an early stop while too few finished curves exist: in logits, for each unit of the
-# natural logarithm of training time, and its standard deviation.
-_GAIN, _GAIN_DEVIATION = 0.4, 0.4
 
 Curve = Sequence[tuple[float, float]]
 
@@ -60,23 +53,30 @@ class StoppedTrial:
     share: float
 
 
+EndedTrial = FinishedTrial | StoppedTrial
+
+
 @dataclass(frozen=True)
 class History:
     """All proposed recipes, grouped by their results.
 
     Attributes:
-        finished: trials with a final utility.
-        stopped: trials that were stopped early.
+        ended: trials with a final utility, and trials that were stopped early, in the order in
+            which they ended.
         pending: recipes of running trials.
         under_way: further recipes that are being made, such as branches.
         tried: all recipes of this study, whatever their result; none is proposed again.
     """
 
-    finished: tuple[FinishedTrial, ...]
-    stopped: tuple[StoppedTrial, ...]
+    ended: tuple[EndedTrial, ...]
     pending: tuple[Recipe, ...]
     under_way: tuple[Recipe, ...]
     tried: tuple[Recipe, ...]
+
+    @cached_property
+    def finished(self) -> tuple[FinishedTrial, ...]:
+        """Trials with a final utility, in the order in which they ended."""
+        return tuple(one for one in self.ended if isinstance(one, FinishedTrial))
 
 
 def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
@@ -86,8 +86,7 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         trials: all trials of an Optuna study.
         under_way: recipes that are being made but are not yet trials.
     """
-    finished: list[FinishedTrial] = []
-    stopped: list[StoppedTrial] = []
+    ended: list[tuple[datetime, EndedTrial]] = []
     pending: list[Recipe] = []
     tried: list[Recipe] = []
     for trial in trials:
@@ -97,28 +96,18 @@ def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()
         if not trial.user_attrs.get(ELSEWHERE):
             tried.append(recipe)
         curve: Curve = trial.user_attrs.get(CURVE, ())
-        if trial.state is OptunaState.COMPLETE:
-            finished.append(_finished(trial, recipe, curve))
-        elif trial.state is OptunaState.RUNNING:
+        if trial.state is OptunaState.RUNNING:
             pending.append(recipe)
+            continue
+        assert trial.datetime_complete is not None
+        if trial.state is OptunaState.COMPLETE:
+            ended.append((trial.datetime_complete, _finished(trial, recipe, curve)))
         elif curve:
             share, utility = curve[-1]
-            stopped.append(StoppedTrial(recipe, utility, share))
+            ended.append((trial.datetime_complete, StoppedTrial(recipe, utility, share)))
+    in_order = tuple(one for _, one in sorted(ended, key=lambda each: each[0]))
     others = tuple(under_way)
-    return History(tuple(finished), tuple(stopped), tuple(pending), others, (*tried, *others))
-
-
-def ending_of(stopped: StoppedTrial, finished: Sequence[FinishedTrial]) -> Ending:
-    """Predict the utility that a stopped trial would have reached, after compression.
-
-    The prediction uses the utilities of finished trials at the same share of their epochs.
-    """
-    (reached,) = to_logits(np.array([stopped.utility])).tolist()
-    ended = [(_at(stopped.share, one.curve), one.utility) for one in finished if one.curve]
-    if len(ended) >= ENOUGH:
-        return predicted_ending(reached, to_logits(np.array(ended)).tolist())
-    log_remaining = -math.log(min(max(stopped.share, 0.01), 1.0))
-    return Ending(reached + _GAIN * log_remaining, 0.05 + (_GAIN_DEVIATION * log_remaining) ** 2)
+    return History(in_order, tuple(pending), others, (*tried, *others))
 
 
 def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:
@@ -147,8 +136,3 @@ def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial
         curve=curve,
         elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
     )
-
-
-def _at(share: float, curve: Curve) -> float:
-    """Return the utility of the curve's point that is nearest to the share."""
-    return min(curve, key=lambda point: abs(point[0] - share))[1]

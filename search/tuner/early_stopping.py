@@ -17,7 +17,7 @@ import numpy as np
 from search.objectives.goal import Goal
 from search.objectives.limit import Limit
 from search.records import Cost, Outcome, TrialState
-from search.samplers.curve_extrapolation import ENOUGH, predicted_ending
+from search.samplers.curve_extrapolation import ENOUGH, EndingLine
 from search.samplers.logit_scale import from_logits, to_logits
 
 # Shares of the training after which trials are compared.
@@ -138,7 +138,8 @@ class EarlyStopping:
         if len(ended) < ENOUGH:
             return None
         reached, *points = to_logits(np.array([(utility, utility), *ended])).tolist()
-        return float(from_logits(np.array(predicted_ending(reached[0], points).optimistic_logit)))
+        ending = EndingLine.through(points).ending(reached[0])
+        return float(from_logits(np.array(ending.optimistic_logit)))
 
     def _beats(self, other: _EndedStudent, optimistic: float, cost: Cost) -> bool:
         """Return whether `other` costs no more, and is significantly better.

@@ -14,9 +14,9 @@ from search.objectives.budget import Budget
 from search.objectives.dominance import hypervolume
 from search.records import Cost
 from search.samplers.candidates import Candidates, CostSource, Mutation
+from search.samplers.endings import Endings
 from search.samplers.gp_sampler import CostAwareSampler
-from search.samplers.history import CURVE, StoppedTrial, ending_of, read_history
-from search.samplers.surrogate import RecipeKernel, Surrogate, _log_prior
+from search.samplers.history import CURVE, StoppedTrial, read_history
 from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
@@ -467,9 +467,10 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
         _with_curve(study, [0.5, 0.6, 0.7, 0.8], final=0.75)
     _with_curve(study, [0.4, 0.5], final=None)
     history = read_history(study.trials)
-    (stopped,) = history.stopped
+    *_, stopped = history.ended
+    assert isinstance(stopped, StoppedTrial)
     assert (stopped.utility, stopped.share) == (0.5, 0.5)
-    ending = ending_of(stopped, history.finished)
+    ending = Endings(history.finished).of(stopped)
     gain = math.log(0.75 / 0.25) - math.log(0.6 / 0.4)
     assert ending.logit == pytest.approx(0.0 + gain)
     assert ending.variance > 0
@@ -477,7 +478,7 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
 
 def test_before_any_trial_finished_an_earlier_stop_is_the_less_certain() -> None:
     _, recipe = _asked(_study())
-    early, late = (ending_of(StoppedTrial(recipe, 0.5, share), []) for share in (0.1, 0.9))
+    early, late = (Endings([]).of(StoppedTrial(recipe, 0.5, share)) for share in (0.1, 0.9))
     assert early.logit > late.logit > 0
     assert early.variance > late.variance
 
@@ -487,55 +488,3 @@ def test_stopped_trials_alone_lead_to_a_proposal() -> None:
     for _ in range(10):
         _with_curve(study, [0.4, 0.5], final=None)
     assert BUDGET.admits(_cost(_asked(study)[1]))
-
-
-def test_an_uncertain_observation_moves_the_expectation_by_less() -> None:
-    rows = np.array([[0.0], [1.0], [5.0]])
-    accuracies = np.array([0.6, 0.6, 0.9])
-    codes = np.array([False])
-    sure, unsure = (
-        Surrogate(rows, accuracies, np.array([0.0, 0.0, variance]), codes).quantiles(rows)[2, 8]
-        for variance in (0.0, 4.0)
-    )
-    assert sure == pytest.approx(0.9, abs=0.05)
-    assert unsure < sure - 0.05
-
-
-def test_what_is_believed_of_running_trials_is_no_longer_uncertain() -> None:
-    rows = np.array([[0.0], [1.0], [2.0]])
-    zeros, codes = np.zeros(3), np.array([False])
-    surrogate = Surrogate(rows, np.array([0.5, 0.7, 0.6]), zeros, codes)
-    place = np.array([[9.0]])
-    before = np.ptp(surrogate.quantiles(place))
-    (believed,) = surrogate.expected(place)
-    after = surrogate.believing(place).quantiles(place)
-    assert after.mean() == pytest.approx(believed, abs=0.01)
-    assert np.ptp(after) < before / 3
-    assert np.ptp(surrogate.quantiles(place)) == before
-
-
-def test_the_kernels_gradient_is_that_of_finite_differences() -> None:
-    rng = np.random.default_rng(0)
-    rows = np.column_stack([rng.random((6, 2)), rng.integers(0, 3, 6)])
-    kernel = RecipeKernel(np.array([0.5, 1.0, 2.0]), np.array([False, False, True]))
-    values, gradient = kernel(rows, eval_gradient=True)
-    for i in range(3):
-        moved = kernel.clone_with_theta(kernel.theta + 1e-6 * np.eye(3)[i])
-        numerical = (moved(rows) - values) / 1e-6
-        np.testing.assert_allclose(gradient[:, :, i], numerical, atol=1e-5)
-
-
-@pytest.mark.parametrize(("columns", "expected"), [(10, 4.113), (40, 2 * 4.113), (90, 3 * 4.113)])
-def test_length_scales_are_expected_to_grow_with_the_root_of_the_columns(
-    columns: int, expected: float
-) -> None:
-    # exp(√2) = 4.113: the paper's median exp(√2) · √columns, divided by √10.
-    means, deviations = _log_prior(columns)
-    assert len(means) == len(deviations) == columns + 2
-    assert np.exp(means[1:-1]) == pytest.approx(expected, rel=1e-3)
-
-
-def test_codes_are_equal_or_not_and_never_near() -> None:
-    kernel = RecipeKernel(np.array([1.0]), np.array([True]))
-    values = kernel(np.array([[0.0], [1.0], [7.0]]))
-    assert values[0, 1] == values[0, 2] < values[0, 0] == 1

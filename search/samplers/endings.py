@@ -1,0 +1,48 @@
+"""The predicted endings of trials that were stopped early."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.samplers.curve_extrapolation import ENOUGH, Ending, EndingLine
+from search.samplers.history import Curve, FinishedTrial, StoppedTrial
+from search.samplers.logit_scale import to_logits
+
+# The gain after an early stop while too few finished curves exist: in logits, for each unit of the
+# natural logarithm of training time, and its standard deviation.
+_GAIN, _GAIN_DEVIATION = 0.4, 0.4
+
+
+class Endings:
+    """Predicts the utilities that stopped trials would have reached, after compression.
+
+    The predictions use the utilities of finished trials at the same share of their epochs.
+
+    Args:
+        finished: the finished trials.
+    """
+
+    def __init__(self, finished: Sequence[FinishedTrial]) -> None:
+        self._finished = [one for one in finished if one.curve]
+        self._lines: dict[float, EndingLine] = {}
+
+    def of(self, stopped: StoppedTrial) -> Ending:
+        """Return the predicted ending of the trial."""
+        (reached,) = to_logits(np.array([stopped.utility])).tolist()
+        if len(self._finished) >= ENOUGH:
+            return self._line(stopped.share).ending(reached)
+        log_remaining = -math.log(min(max(stopped.share, 0.01), 1.0))
+        variance = 0.05 + (_GAIN_DEVIATION * log_remaining) ** 2
+        return Ending(reached + _GAIN * log_remaining, variance)
+
+    def _line(self, share: float) -> EndingLine:
+        if share not in self._lines:
+            ended = [(_at(share, one.curve), one.utility) for one in self._finished]
+            self._lines[share] = EndingLine.through(to_logits(np.array(ended)).tolist())
+        return self._lines[share]
+
+
+def _at(share: float, curve: Curve) -> float:
+    """Return the utility of the curve's point that is nearest to the share."""
+    return min(curve, key=lambda point: abs(point[0] - share))[1]

@@ -1,0 +1,91 @@
+"""The fit of the surrogate's hyperparameters: length scales and noise."""
+
+import math
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from search.samplers.features import squared_differences
+from search.samplers.gaussian_process import Observations, Prior
+from search.samplers.kernel import RecipeKernel, matern
+
+# Hyperparameters are fitted to at most this many observations, drawn at random.
+_MOST_FITTED = 500
+# The bounds of the fit, in standard deviations of the prior.
+_REACH = 3.0
+
+
+def fit(observations: Observations, categorical: np.ndarray) -> Prior:
+    """Return the most probable hyperparameters, given standardised observations.
+
+    Each length scale has a log-normal prior with the location √2 + ½ log columns and the scale √3,
+    the noise one with the location -4 and the scale 1, and the variance of the process is 1, as in
+    the source. With few observations of many columns, the likelihood alone would not determine the
+    hyperparameters.
+
+    Args:
+        observations: targets with a mean of about 0 and a variance of about 1; at least one.
+        categorical: which columns hold codes, [columns].
+
+    Source: Hvarfner, Hellsten and Nardi 2024, Vanilla Bayesian Optimization Performs Great in High
+    Dimensions, arXiv:2402.02229.
+    """
+    columns = len(categorical)
+    location = np.array([math.sqrt(2) + 0.5 * math.log(columns)] * columns + [-4.0])
+    scale = np.array([math.sqrt(3)] * columns + [1.0])
+    mode = location - scale**2
+    some = _some(observations)
+    squared = squared_differences(some.rows, some.rows, categorical)
+    squared = np.ascontiguousarray(squared.transpose(2, 0, 1)).reshape(columns, -1)
+
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = _negative_log_likelihood(logs, squared, some)
+        away = (logs - location) / scale
+        return value + float(0.5 * away @ away + logs.sum()), gradient + away / scale + 1
+
+    found = minimize(
+        loss,
+        mode,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=list(zip(mode - _REACH * scale, mode + 2 * _REACH * scale, strict=True)),
+    ).x
+    return Prior(RecipeKernel(np.exp(found[:-1]), categorical), math.exp(found[-1]))
+
+
+def _some(observations: Observations) -> Observations:
+    """Return all observations, or as many of them as the fit uses."""
+    if len(observations) <= _MOST_FITTED:
+        return observations
+    draw = np.random.default_rng(len(observations))
+    some = draw.choice(len(observations), _MOST_FITTED, replace=False)
+    return Observations(
+        observations.rows[some], observations.targets[some], observations.variances[some]
+    )
+
+
+def _negative_log_likelihood(
+    logs: np.ndarray, squared: np.ndarray, observations: Observations
+) -> tuple[float, np.ndarray]:
+    """Return the negative log likelihood without its constant, and its gradient.
+
+    Args:
+        logs: the logarithms of the length scales and of the noise, [columns + 1].
+        squared: squared differences of the rows, [columns, rows · rows].
+        observations: the observations.
+
+    Source: Rasmussen and Williams 2006, Gaussian Processes for Machine Learning, section 5.4.1.
+    """
+    count = len(observations)
+    inverse_squares = np.exp(-2 * logs[:-1])
+    covariance, slope = matern((inverse_squares @ squared).reshape(count, count))
+    noise = math.exp(logs[-1])
+    covariance[np.diag_indices(count)] += noise + observations.variances
+    factor = cho_factor(covariance, lower=True)
+    precision = cho_solve(factor, np.eye(count))
+    weights = precision @ observations.targets
+    value = 0.5 * observations.targets @ weights + np.log(np.diag(factor[0])).sum()
+    outer = 0.5 * (precision - np.outer(weights, weights))
+    gradient = inverse_squares * (squared @ (outer * slope).ravel())
+    return float(value), np.append(gradient, noise * np.trace(outer))

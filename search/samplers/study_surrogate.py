@@ -1,0 +1,78 @@
+"""The surrogate of a study, which learns from each trial and is fitted again as they grow."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.samplers.endings import Endings
+from search.samplers.history import EndedTrial, FinishedTrial
+from search.samplers.logit_scale import from_logits
+from search.samplers.recipe_rows import RecipeRows
+from search.samplers.surrogate import Surrogate
+
+# The hyperparameters are fitted again after this share of further trials, but at most this many.
+_GROWTH_SHARE, _MOST_GROWTH = 1 / 20, 64
+
+
+class StudySurrogate:
+    """The surrogate after the trials so far.
+
+    Its hyperparameters are fitted to the first trials that ended, up to the last milestone, so that
+    they depend on the trials alone and not on when they were asked for.
+
+    Args:
+        rows: the features of recipes.
+    """
+
+    def __init__(self, rows: RecipeRows) -> None:
+        self._rows = rows
+        self._fitted: Surrogate | None = None
+        self._fitted_to = 0
+
+    def after(self, ended: Sequence[EndedTrial]) -> Surrogate:
+        """Return the surrogate that has learned from all of the trials.
+
+        Args:
+            ended: the trials in the order in which they ended; at least one. Those of an earlier
+                call come first.
+        """
+        count = last_milestone(len(ended))
+        if self._fitted is None or count != self._fitted_to:
+            observed = self._observations(ended[:count], ended[:count])
+            self._fitted = Surrogate(*observed, self._rows.categorical)
+            self._fitted_to = count
+        if count == len(ended):
+            return self._fitted
+        return self._fitted.learning(*self._observations(ended[count:], ended))
+
+    def _observations(
+        self, trials: Sequence[EndedTrial], ended: Sequence[EndedTrial]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return rows, utilities and variances of the trials.
+
+        The utility of a stopped trial is predicted from those of `ended` that finished.
+        """
+        endings = Endings([one for one in ended if isinstance(one, FinishedTrial)])
+        utilities, variances = [], []
+        for one in trials:
+            if isinstance(one, FinishedTrial):
+                utilities.append(one.utility)
+                variances.append(0.0)
+            else:
+                ending = endings.of(one)
+                utilities.append(float(from_logits(np.array(ending.logit))))
+                variances.append(ending.variance)
+        rows = self._rows.of([one.recipe for one in trials])
+        return rows, np.array(utilities), np.array(variances)
+
+
+def last_milestone(count: int) -> int:
+    """Return the last number of trials, up to `count`, at which the hyperparameters are fitted."""
+    milestone = min(count, 1)
+    while (following := milestone + _growth(milestone)) <= count:
+        milestone = following
+    return milestone
+
+
+def _growth(milestone: int) -> int:
+    return min(max(int(milestone * _GROWTH_SHARE), 1), _MOST_GROWTH)

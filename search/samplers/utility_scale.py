@@ -1,0 +1,60 @@
+"""The scale of the surrogate's targets: utilities, so that good ones are the best told apart."""
+
+import math
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from search.samplers.logit_scale import from_logits, to_logits
+
+# The prior standard deviation of recipes' logits, and the number of observations that it counts as:
+# the first observations come from few trainings, and are too similar.
+_SPREAD, _SPREAD_WORTH = 0.3, 3
+
+
+class UtilityScale:
+    """The map between utilities and standardised targets, which increases everywhere.
+
+    Utilities from the median on are only converted to logits. Those below it, trainings that
+    learned little among them, are moved near the median by their ranks: as far as the lower half of
+    a normal distribution with the spread of the upper half. So the surrogate need not explain how
+    bad the bad ones are. Utilities outside of the observed range are mapped as the nearest one if
+    they are below it, and by their logits if they are above.
+
+    Args:
+        utilities: the observed utilities, shares from 0 to 1, [observations]; at least one.
+
+    Source: the half-rank warping of Song et al. 2024, The Vizier Gaussian Process Bandit Algorithm,
+    arXiv:2408.11527, section 3.2.
+    """
+
+    def __init__(self, utilities: np.ndarray) -> None:
+        logits = to_logits(utilities)
+        self._median = float(np.median(logits))
+        spread = math.sqrt(np.mean((logits[logits >= self._median] - self._median) ** 2))
+        shares = (rankdata(logits) - 0.5) / len(logits)
+        is_low = logits < self._median
+        warped = self._median + spread * norm.ppf(np.minimum(shares, 0.5))
+        self._logits, places = np.unique(logits[is_low], return_index=True)
+        self._warped = warped[is_low][places]
+        targets = self._warp(logits)
+        self._mean = float(targets.mean())
+        squares = len(logits) * float(targets.var()) + _SPREAD_WORTH * _SPREAD**2
+        self.deviation = math.sqrt(squares / (len(logits) + _SPREAD_WORTH))
+
+    def standard(self, utilities: np.ndarray) -> np.ndarray:
+        """Return the standardised target of each utility, any shape."""
+        return (self._warp(to_logits(utilities)) - self._mean) / self.deviation
+
+    def utilities(self, standard: np.ndarray) -> np.ndarray:
+        """Return the utility of each standardised target, any shape."""
+        warped = standard * self.deviation + self._mean
+        return from_logits(self._between(warped, self._warped, self._logits))
+
+    def _warp(self, logits: np.ndarray) -> np.ndarray:
+        return self._between(logits, self._logits, self._warped)
+
+    def _between(self, values: np.ndarray, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Interpolate values below the median; return the others as they are."""
+        knots = np.append(given, self._median), np.append(wanted, self._median)
+        return np.where(values < self._median, np.interp(values, *knots), values)
