@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from spaces.distributions import AnyName, Distribution, FloatRange, IntRange, OneOf, Scalar
@@ -56,7 +58,7 @@ class Method:
     @classmethod
     def distributions(cls) -> Mapping[str, Distribution]:
         """Return each parameter's distribution, in the order of the fields."""
-        return {field.name: field.metadata["distribution"] for field in dataclasses.fields(cls)}
+        return _distributions(cls)  # type: ignore[arg-type]  # mypy takes no class as hashable
 
     @classmethod
     def summary(cls) -> str:
@@ -74,7 +76,7 @@ class Method:
 
     def params(self) -> dict[str, Scalar]:
         """Return the parameters' values, by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: getattr(self, name) for name in self.distributions()}
 
     def with_costless_defaults(self) -> Self:
         """Return this method with the defaults of its costless parameters."""
@@ -84,6 +86,12 @@ class Method:
     def conflict(self, recipe: Recipe) -> str | None:
         """Return the reason why `recipe` can't contain this method; None if it can."""
         return None
+
+
+@cache
+def _distributions(method: type[Method]) -> Mapping[str, Distribution]:
+    found = {field.name: field.metadata["distribution"] for field in dataclasses.fields(method)}
+    return MappingProxyType(found)
 
 
 __all__ = ["AnyName", "FloatRange", "IntRange", "Method", "OneOf", "param"]

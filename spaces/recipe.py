@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
+from types import MappingProxyType
 from typing import Self
 
 from spaces import registry
@@ -53,8 +55,8 @@ class Recipe:
         params: dict[str, Scalar] = {}
         for method in self.methods():
             params[method.axis] = method.name
-            for key, value in method.params().items():
-                params[f"{method.axis}.{method.name}.{key}"] = value
+            for flat, key in flat_keys(type(method)).items():
+                params[flat] = getattr(method, key)
         return params
 
     def methods(self) -> tuple[Method, ...]:
@@ -77,9 +79,15 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.to_params(), sort_keys=True).encode()).hexdigest()
 
 
-def flat_keys(method: type[Method]) -> dict[str, str]:
+def flat_keys(method: type[Method]) -> Mapping[str, str]:
     """Return the name of each parameter in the method, by its flat key."""
-    return {f"{method.axis}.{method.name}.{key}": key for key in method.distributions()}
+    return _flat_keys(method)  # type: ignore[arg-type]  # mypy takes no class as hashable
+
+
+@cache
+def _flat_keys(method: type[Method]) -> Mapping[str, str]:
+    keys = {f"{method.axis}.{method.name}.{key}": key for key in method.distributions()}
+    return MappingProxyType(keys)
 
 
 def _chosen_method(axis: str, params: Mapping[str, Scalar]) -> Method:

@@ -106,6 +106,23 @@ def weighted_improvements(
     return found
 
 
+def scores(
+    utilities: np.ndarray, costs: np.ndarray, front: ParetoFront, *, weight: float
+) -> np.ndarray:
+    """Return the scores of candidates, [candidates]: their expected improvements of the front.
+
+    Without any expected improvement, the candidate that is nearest to the front comes first.
+
+    Args:
+        utilities: equally likely utilities of each candidate, ascending, [candidates, draws].
+        costs: their coordinates, [candidates, costs].
+        front: the front.
+        weight: the weight of the best student, as in `Goal.weight`.
+    """
+    lead = leads(utilities[:, -1], costs, front)
+    return weighted_improvements(utilities, costs, front, weight=weight) + 1e-9 * lead
+
+
 def _sampled_improvements(
     utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
 ) -> np.ndarray:

@@ -27,22 +27,27 @@ class CostSpace:
         self._limits = budget.limits()
         self._predict = predict
 
-    def worst(self, reached: Sequence[tuple[float, ...]], pool: Sequence[Candidate]) -> np.ndarray:
+    @property
+    def count(self) -> int:
+        """The number of costs."""
+        return len(self._goal.costs)
+
+    def worst(self, highest: Sequence[float], pool: Sequence[Candidate]) -> np.ndarray:
         """Return the worst corner, [costs]: the budget's limits.
 
         For a cost without a limit, the corner is 1% above the highest known cost.
 
         Args:
-            reached: coordinates of finished students.
+            highest: the highest coordinates of finished students; empty if none has finished.
             pool: candidates; those without known costs are ignored.
         """
         known = [one.cost for one in pool if one.cost]
         corner = []
         for axis, limit in enumerate(self._goal.costs):
             values = [cost[limit.cost] for cost in known if limit.cost in cost]
-            values += [point[axis] for point in reached]
-            highest = max(filter(math.isfinite, values), default=0.0) or 1.0
-            corner.append(self._limits.get(limit.cost, 1.01 * highest))
+            values += highest[axis : axis + 1]
+            known_highest = max(filter(math.isfinite, values), default=0.0) or 1.0
+            corner.append(self._limits.get(limit.cost, 1.01 * known_highest))
         return np.array(corner, dtype=float)
 
     def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:

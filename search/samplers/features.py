@@ -16,6 +16,11 @@ from spaces.distributions import Distribution, FloatRange, IntRange, OneOf, Scal
 _ABSENT = 0.5
 # Options that are numbers and span more than this factor are compared on a log scale.
 _WIDE = 8.0
+# Recipes with the same methods count as alike if each number differs by less than this share of its
+# range.
+_NEAR = 0.03
+# The columns of the counts: parameters and MACs.
+_COUNTS = 2
 
 
 class FeatureColumn(Protocol):
@@ -116,6 +121,20 @@ def squared_differences(
     np.multiply(differences, differences, out=differences)
     differences[:, :, categorical] = differences[:, :, categorical] > 0
     return differences
+
+
+def are_alike(rows: np.ndarray, others: np.ndarray, categorical: np.ndarray) -> np.ndarray:
+    """Return whether each row is almost one of the others, whatever their costs, [rows].
+
+    Args:
+        rows: [n, columns].
+        others: [m, columns].
+        categorical: which columns hold codes, [columns].
+    """
+    own = slice(_COUNTS, None)
+    squared = squared_differences(rows[:, own], others[:, own], categorical[own])
+    alike: np.ndarray = (squared.max(axis=2, initial=0.0) < _NEAR**2).any(axis=1)
+    return alike
 
 
 def _columns(key: str, distribution: Distribution) -> list[FeatureColumn]:

@@ -11,7 +11,7 @@ from search.samplers.gaussian_process import Observations, Prior
 from search.samplers.kernel import RecipeKernel, matern
 
 # Hyperparameters are fitted to at most this many observations, drawn at random.
-_MOST_FITTED = 500
+_MOST_FITTED = 300
 # The bounds of the fit, in standard deviations of the prior.
 _REACH = 3.0
 

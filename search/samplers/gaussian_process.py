@@ -1,5 +1,6 @@
 """A Gaussian process of zero mean, with a known extra variance of each observation."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ class GaussianProcess:
     """
 
     def __init__(self, prior: Prior, observations: Observations) -> None:
-        self._prior = prior
+        self.prior = prior
         if len(observations) <= MOST_INDUCING:
             self._condition(observations)
         else:
@@ -76,40 +77,49 @@ class GaussianProcess:
 
     def _condition(self, observations: Observations) -> None:
         self._rows = observations.rows
-        covariance = self._prior.kernel(self._rows, self._rows)
-        covariance[np.diag_indices_from(covariance)] += self._prior.noise + observations.variances
-        self._precision = cho_solve(cho_factor(covariance, lower=True), np.eye(len(covariance)))
+        covariance = self.prior.kernel(self._rows, self._rows)
+        factor = cho_factor(_with_noise(covariance, self.prior, observations), lower=True)
+        self._precision = cho_solve(factor, np.eye(len(covariance)))
         self._weights = self._precision @ observations.targets
 
     def _condition_by_inducing(self, observations: Observations) -> None:
-        chosen, root = pivoted_cholesky(self._prior.kernel, observations.rows, MOST_INDUCING)
+        chosen, root = pivoted_cholesky(self.prior.kernel, observations.rows, MOST_INDUCING)
         self._rows = observations.rows[chosen]
-        scaled = root.T / (self._prior.noise + observations.variances)
+        scaled = root.T / (self.prior.noise + observations.variances)
         inverse = solve_triangular(root[chosen], np.eye(len(chosen)), lower=True)
         inner = cho_factor(np.eye(len(chosen)) + scaled @ root, lower=True)
         self._precision = inverse.T @ (inverse - cho_solve(inner, inverse))
         self._weights = inverse.T @ cho_solve(inner, scaled @ observations.targets)
 
-    @property
-    def noise(self) -> float:
-        return self._prior.noise
+    def shared(self, rows: np.ndarray) -> np.ndarray:
+        """Return the prior covariance of the inducing rows and these rows, [inducing, rows]."""
+        return self.prior.kernel(self._rows, rows)
+
+    def explained(self, shared: np.ndarray) -> np.ndarray:
+        """Return `shared`, multiplied by what the observations explain, [inducing, rows]."""
+        product: np.ndarray = self._precision @ shared
+        return product
+
+    def mean(self, shared: np.ndarray) -> np.ndarray:
+        """Return the mean of the noiseless value at each row, [rows]."""
+        found: np.ndarray = self._weights @ shared
+        return found
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
-        shared = self._prior.kernel(rows, self._rows)
-        explained = np.einsum("ij,ij->i", shared @ self._precision, shared)
-        return shared @ self._weights, np.maximum(1 - explained, _LEAST_VARIANCE)
+        shared = self.shared(rows)
+        explained = np.einsum("ij,ij->j", shared, self.explained(shared))
+        return self.mean(shared), np.maximum(1 - explained, _LEAST_VARIANCE)
 
-    def covariance(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Return the covariance of the noiseless values, [rows, others]."""
-        kernel = self._prior.kernel
-        explained = kernel(rows, self._rows) @ self._precision @ kernel(self._rows, others)
-        left: np.ndarray = kernel(rows, others) - explained
+    def covariance(self, rows: np.ndarray) -> np.ndarray:
+        """Return the covariance of the noiseless values at the rows, [rows, rows]."""
+        shared = self.shared(rows)
+        left: np.ndarray = self.prior.kernel(rows, rows) - shared.T @ self.explained(shared)
         return left
 
 
 class ConditionedProcess:
-    """Gaussian process that is conditioned on a few further observations, without a new fit.
+    """Gaussian process that is conditioned on further observations, without a new fit.
 
     Args:
         base: the process without them.
@@ -117,23 +127,63 @@ class ConditionedProcess:
     """
 
     def __init__(self, base: GaussianProcess, observations: Observations) -> None:
+        self.prior = base.prior
         self._base = base
-        self._observations = observations
-        covariance = base.covariance(observations.rows, observations.rows)
-        covariance[np.diag_indices_from(covariance)] += base.noise + observations.variances
-        self._root = np.linalg.cholesky(covariance)
-        residuals = observations.targets - base.predict(observations.rows)[0]
-        self._weights = cho_solve((self._root, True), residuals)
+        self._rows = observations.rows
+        shared = base.shared(self._rows)
+        self._explained = base.explained(shared)
+        self._residuals = observations.targets - base.mean(shared)
+        covariance = self._covariance(self._rows, shared)
+        self._root = np.linalg.cholesky(_with_noise(covariance, base.prior, observations))
+
+    def and_on(self, observations: Observations) -> "ConditionedProcess":
+        """Return the process that is conditioned on these observations too.
+
+        Compared with a new process, this takes a time that is quadratic and not cubic in the number
+        of the earlier observations.
+        """
+        base, rows = self._base, observations.rows
+        shared = base.shared(rows)
+        lower = solve_triangular(self._root, self._covariance(rows, shared), lower=True)
+        added = ConditionedProcess(base, observations)
+        left = base.prior.kernel(rows, rows) - shared.T @ added._explained - lower.T @ lower
+        root = np.linalg.cholesky(_with_noise(left, base.prior, observations))
+        other = copy(self)
+        other._rows = np.concatenate([self._rows, rows])
+        other._explained = np.concatenate([self._explained, added._explained], axis=1)
+        other._residuals = np.concatenate([self._residuals, added._residuals])
+        other._root = np.block([[self._root, np.zeros_like(lower)], [lower.T, root]])
+        return other
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
         means, variances = self._base.predict(rows)
-        shared = self._base.covariance(self._observations.rows, rows)
-        explained = (solve_triangular(self._root, shared, lower=True) ** 2).sum(axis=0)
-        return (
-            means + shared.T @ self._weights,
-            np.maximum(variances - explained, _LEAST_VARIANCE),
+        covariance = self._covariance(rows, self._base.shared(rows))
+        solved = solve_triangular(
+            self._root, np.column_stack([covariance, self._residuals]), lower=True
         )
+        explained, weights = solved[:, :-1], solved[:, -1]
+        return (
+            means + weights @ explained,
+            np.maximum(variances - (explained**2).sum(axis=0), _LEAST_VARIANCE),
+        )
+
+    def covariance(self, rows: np.ndarray) -> np.ndarray:
+        """Return the covariance of the noiseless values at the rows, [rows, rows]."""
+        known = self._covariance(rows, self._base.shared(rows))
+        explained = solve_triangular(self._root, known, lower=True)
+        left: np.ndarray = self._base.covariance(rows) - explained.T @ explained
+        return left
+
+    def _covariance(self, rows: np.ndarray, shared: np.ndarray) -> np.ndarray:
+        """Return the base's covariance of the further observations and these rows."""
+        left: np.ndarray = self._base.prior.kernel(self._rows, rows) - self._explained.T @ shared
+        return left
+
+
+def _with_noise(covariance: np.ndarray, prior: Prior, observations: Observations) -> np.ndarray:
+    """Return the covariance of the observations, given that of their noiseless values."""
+    return covariance + np.diag(prior.noise + observations.variances)
 
 
 def pivoted_cholesky(

@@ -17,9 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from search.objectives.budget import Budget
 from search.objectives.goal import DEFAULT_GOAL, Goal
+from search.samplers.branch_choice import BranchChooser
 from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
-from search.samplers.history import read_history
+from search.samplers.features import Features
+from search.samplers.history import History, HistoryReader
+from search.samplers.outlook import StudyOutlook
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
@@ -60,9 +63,11 @@ class CostAwareSampler(BaseSampler):
         self._seed = seed
         self._under_way = under_way
         self._independent = RandomSampler(seed=seed)
-        self._chooser = CandidateChooser(
-            space.distributions(), predict=costs.predict, budget=budget, goal=goal
-        )
+        distributions = space.distributions()
+        outlook = StudyOutlook(Features(distributions), costs.predict, budget, goal)
+        self._reader = HistoryReader()
+        self._chooser = CandidateChooser(distributions, outlook, goal.weight)
+        self._branches = BranchChooser(outlook, costs.predict, goal.weight)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -77,10 +82,8 @@ class CostAwareSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the parameters of one whole recipe; empty if every recipe has been tried."""
-        others = study.get_trials(deepcopy=False)
-        before = (other for other in others if other.number != trial.number)
-        history = read_history(before, self._under_way())
-        if len(set(history.tried)) >= self._space.count():
+        history = self._history(study)
+        if len(history.tried) >= self._space.count():
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)
@@ -100,9 +103,12 @@ class CostAwareSampler(BaseSampler):
                 the groups with the strongest pruning come last.
             count: the maximum number of chosen groups.
         """
-        history = read_history(study.get_trials(deepcopy=False), self._under_way())
+        history = self._history(study)
         with threadpool_limits(1):
-            return self._chooser.promising(own, groups, count, history)
+            return self._branches.promising(own, groups, count, history)
+
+    def _history(self, study: Study) -> History:
+        return self._reader.read(study.get_trials(deepcopy=False), self._under_way())
 
     def sample_independent(
         self,

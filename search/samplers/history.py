@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache
 
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
@@ -65,49 +65,53 @@ class History:
             which they ended.
         pending: recipes of running trials.
         under_way: further recipes that are being made, such as branches.
-        tried: all recipes of this study, whatever their result; none is proposed again.
+        tried: all recipes of this study, whatever their result, but for those under way; none is
+            proposed again. They are in the order of their numbers.
     """
 
-    ended: tuple[EndedTrial, ...]
+    ended: Sequence[EndedTrial]
     pending: tuple[Recipe, ...]
     under_way: tuple[Recipe, ...]
-    tried: tuple[Recipe, ...]
+    tried: dict[Recipe, None]
 
-    @cached_property
-    def finished(self) -> tuple[FinishedTrial, ...]:
-        """Trials with a final utility, in the order in which they ended."""
-        return tuple(one for one in self.ended if isinstance(one, FinishedTrial))
+    @property
+    def running(self) -> tuple[Recipe, ...]:
+        """All recipes without a result."""
+        return (*self.pending, *self.under_way)
 
 
-def read_history(trials: Iterable[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
-    """Convert Optuna's trials to a history; skip trials without a whole recipe.
+class HistoryReader:
+    """Reader of Optuna's trials, which reads each ended trial once."""
 
-    Args:
-        trials: all trials of an Optuna study.
-        under_way: recipes that are being made but are not yet trials.
-    """
-    ended: list[tuple[datetime, EndedTrial]] = []
-    pending: list[Recipe] = []
-    tried: list[Recipe] = []
-    for trial in trials:
-        recipe = _recipe(trial.params)
-        if recipe is None:
-            continue
-        if not trial.user_attrs.get(ELSEWHERE):
-            tried.append(recipe)
-        curve: Curve = trial.user_attrs.get(CURVE, ())
-        if trial.state is OptunaState.RUNNING:
-            pending.append(recipe)
-            continue
-        assert trial.datetime_complete is not None
-        if trial.state is OptunaState.COMPLETE:
-            ended.append((trial.datetime_complete, _finished(trial, recipe, curve)))
-        elif curve:
-            share, utility = curve[-1]
-            ended.append((trial.datetime_complete, StoppedTrial(recipe, utility, share)))
-    in_order = tuple(one for _, one in sorted(ended, key=lambda each: each[0]))
-    others = tuple(under_way)
-    return History(in_order, tuple(pending), others, (*tried, *others))
+    def __init__(self) -> None:
+        self._ended: list[EndedTrial] = []
+        self._tried: dict[Recipe, None] = {}
+        self._open: list[int] = []
+        self._read = 0
+
+    def read(self, trials: Sequence[FrozenTrial], under_way: Iterable[Recipe] = ()) -> History:
+        """Return the history so far; trials without a whole recipe are left out.
+
+        Args:
+            trials: all trials of an Optuna study, in the order of their numbers.
+            under_way: recipes that are being made but are not yet trials.
+        """
+        pending: list[Recipe] = []
+        ended: list[tuple[datetime, EndedTrial]] = []
+        still_open: list[int] = []
+        for number in (*self._open, *range(self._read, len(trials))):
+            trial = trials[number]
+            recipe = _recipe(trial.params)
+            if recipe and not trial.user_attrs.get(ELSEWHERE):
+                self._tried.setdefault(recipe)
+            if trial.datetime_complete is None:
+                still_open.append(number)
+                pending += [recipe] if recipe else []
+            elif recipe and (result := _result(trial, recipe)):
+                ended.append((trial.datetime_complete, result))
+        self._open, self._read = still_open, len(trials)
+        self._ended += [result for _, result in sorted(ended, key=lambda each: each[0])]
+        return History(self._ended, tuple(pending), tuple(under_way), self._tried)
 
 
 def _recipe(params: Mapping[str, Scalar]) -> Recipe | None:
@@ -125,14 +129,21 @@ def _known_recipe(items: frozenset[tuple[str, Scalar]]) -> Recipe | None:
         return None
 
 
-def _finished(trial: FrozenTrial, recipe: Recipe, curve: Curve) -> FinishedTrial:
-    utility, *costs = trial.values
-    return FinishedTrial(
-        params=trial.params,
-        recipe=recipe,
-        utility=utility,
-        costs=tuple(costs),
-        feasible=all(excess <= 0 for excess in trial.constraints.values()),
-        curve=curve,
-        elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
-    )
+def _result(trial: FrozenTrial, recipe: Recipe) -> EndedTrial | None:
+    """Return the result of an ended trial; None if it tells nothing about its utility."""
+    curve: Curve = trial.user_attrs.get(CURVE, ())
+    if trial.state is OptunaState.COMPLETE:
+        utility, *costs = trial.values
+        return FinishedTrial(
+            params=trial.params,
+            recipe=recipe,
+            utility=utility,
+            costs=tuple(costs),
+            feasible=all(excess <= 0 for excess in trial.constraints.values()),
+            curve=curve,
+            elsewhere=bool(trial.user_attrs.get(ELSEWHERE)),
+        )
+    if not curve:
+        return None
+    share, reached = curve[-1]
+    return StoppedTrial(recipe, reached, share)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.samplers.candidates import Candidate, Predict
-from search.samplers.features import Features
+from search.samplers.features import Features, are_alike
 from spaces.recipe import Recipe
 
 
@@ -27,6 +27,11 @@ class RecipeRows:
         """Which columns hold codes, [columns]."""
         return self._features.categorical
 
+    @property
+    def shape_columns(self) -> np.ndarray:
+        """Which columns describe shape and cost, [columns]."""
+        return self._features.shape_columns
+
     def of(self, recipes: Sequence[Recipe]) -> np.ndarray:
         """Return the features of tried recipes, [recipes, columns]."""
         return np.stack([self._row(recipe) for recipe in recipes])
@@ -34,6 +39,10 @@ class RecipeRows:
     def of_candidates(self, pool: Sequence[Candidate]) -> np.ndarray:
         """Return the features of candidates, [candidates, columns]."""
         return np.stack([self._features.row(one.params, one.cost) for one in pool])
+
+    def are_alike(self, pool: Sequence[Candidate], recipes: Sequence[Recipe]) -> np.ndarray:
+        """Return whether each candidate is almost one of the tried recipes, [candidates]."""
+        return are_alike(self.of_candidates(pool), self.of(recipes), self.categorical)
 
     def _row(self, recipe: Recipe) -> np.ndarray:
         known = self._known.get(recipe)

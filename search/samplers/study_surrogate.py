@@ -11,7 +11,7 @@ from search.samplers.recipe_rows import RecipeRows
 from search.samplers.surrogate import Surrogate
 
 # The hyperparameters are fitted again after this share of further trials, but at most this many.
-_GROWTH_SHARE, _MOST_GROWTH = 1 / 20, 64
+_GROWTH_SHARE, _MOST_GROWTH = 1 / 10, 100
 
 
 class StudySurrogate:

@@ -32,9 +32,9 @@ class Surrogate:
     ) -> None:
         self._scale = UtilityScale(utilities)
         fitted_to = self._observations(rows, utilities, variances)
-        self._fitted = GaussianProcess(fit(fitted_to, categorical), fitted_to)
-        self._later: Observations | None = None
-        self._process: GaussianProcess | ConditionedProcess = self._fitted
+        self._process: GaussianProcess | ConditionedProcess = GaussianProcess(
+            fit(fitted_to, categorical), fitted_to
+        )
 
     def learning(
         self, rows: np.ndarray, utilities: np.ndarray, variances: np.ndarray
@@ -63,6 +63,12 @@ class Surrogate:
         means, variances = self._process.predict(rows)
         return self._scale.utilities(means[:, None] + np.sqrt(variances)[:, None] * _QUANTILES)
 
+    def joint(self, rows: np.ndarray) -> "JointPrediction":
+        """Return the prediction for all rows together."""
+        means, _ = self._process.predict(rows)
+        covariance = self._process.covariance(rows)
+        return JointPrediction(self._scale, means, covariance, self._process.prior.noise)
+
     def _observations(
         self, rows: np.ndarray, utilities: np.ndarray, variances: np.ndarray
     ) -> Observations:
@@ -71,6 +77,40 @@ class Surrogate:
 
     def _with(self, observations: Observations) -> "Surrogate":
         other = copy(self)
-        other._later = observations if self._later is None else self._later + observations
-        other._process = ConditionedProcess(self._fitted, other._later)
+        other._process = (
+            self._process.and_on(observations)
+            if isinstance(self._process, ConditionedProcess)
+            else ConditionedProcess(self._process, observations)
+        )
         return other
+
+
+class JointPrediction:
+    """The predicted utilities at some rows, of which some are believed as the others are chosen.
+
+    Args:
+        scale: the scale of the targets.
+        means: the expected targets, [rows].
+        covariance: the covariance of the noiseless targets, [rows, rows].
+        noise: the variance of an observation around the noiseless target.
+    """
+
+    def __init__(
+        self, scale: UtilityScale, means: np.ndarray, covariance: np.ndarray, noise: float
+    ) -> None:
+        self._scale = scale
+        self._means = means
+        self._covariance = covariance
+        self._noise = noise
+
+    def quantiles(self) -> np.ndarray:
+        """Return equally likely utilities at each row, ascending, [rows, 16]."""
+        deviations = np.sqrt(np.maximum(np.diag(self._covariance), 0.0))
+        return self._scale.utilities(self._means[:, None] + deviations[:, None] * _QUANTILES)
+
+    def believe(self, place: int) -> None:
+        """Treat the expected utility at a row as observed, as `Surrogate.believing` does."""
+        shared = self._covariance[place]
+        self._covariance = self._covariance - np.outer(shared, shared) / (
+            shared[place] + self._noise
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from search.analysis.finals import of_kind
 from search.cost_model.gate import CostGate
@@ -48,7 +49,7 @@ class Learners:
     pins: FrontierPins | None = None
 
     def recall(self, trials: Sequence[TrialRecord]) -> EarlierRuns:
-        """Learn from all trials of the search in the store, in the order of their numbers.
+        """Learn from all trials of the search in the store, in the order in which they ended.
 
         The sampler proposes none of these recipes again. Finalists and refits are no part of the
         search.
@@ -61,12 +62,16 @@ class Learners:
         """
         trained = 0
         interrupted: list[Trial] = []
+        ended: list[tuple[datetime, TrialRecord, Recipe]] = []
         for record in of_kind(trials, TrialKind.SEARCH):
             recipe = recipe_of(record)
             self.sampler.expect(recipe)
             if record.state in _UNFINISHED:
                 interrupted.append(Trial(number=record.number, recipe=recipe, seed=record.seed))
-                continue
+            else:
+                assert record.finished_at is not None
+                ended.append((record.finished_at, record, recipe))
+        for _, record, recipe in sorted(ended, key=lambda each: each[0]):
             self._learn_stored(record, recipe)
             trained += record.parent is None and record.state is not TrialState.INFEASIBLE
         self._pin_frontier()

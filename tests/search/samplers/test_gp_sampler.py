@@ -16,7 +16,7 @@ from search.records import Cost
 from search.samplers.candidates import Candidates, CostSource, Mutation
 from search.samplers.endings import Endings
 from search.samplers.gp_sampler import CostAwareSampler
-from search.samplers.history import CURVE, StoppedTrial, read_history
+from search.samplers.history import CURVE, FinishedTrial, HistoryReader, StoppedTrial
 from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
@@ -466,11 +466,11 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
     for _ in range(3):
         _with_curve(study, [0.5, 0.6, 0.7, 0.8], final=0.75)
     _with_curve(study, [0.4, 0.5], final=None)
-    history = read_history(study.trials)
-    *_, stopped = history.ended
+    *ended, stopped = HistoryReader().read(study.trials).ended
     assert isinstance(stopped, StoppedTrial)
+    finished = [one for one in ended if isinstance(one, FinishedTrial)]
     assert (stopped.utility, stopped.share) == (0.5, 0.5)
-    ending = Endings(history.finished).of(stopped)
+    ending = Endings(finished).of(stopped)
     gain = math.log(0.75 / 0.25) - math.log(0.6 / 0.4)
     assert ending.logit == pytest.approx(0.0 + gain)
     assert ending.variance > 0

@@ -6,7 +6,7 @@ from optuna.trial import TrialState as OptunaState
 
 from search.records import EpochRecord, FailureRecord, Outcome, TrialState
 from search.samplers.candidates import CostSource
-from search.samplers.history import CURVE, read_history
+from search.samplers.history import CURVE, FinishedTrial, HistoryReader
 from search.samplers.optuna_adapter import Sampler
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
@@ -191,8 +191,8 @@ def test_students_of_another_study_may_be_made_in_this_one(name: str) -> None:
     sampler = Sampler(space, name=name, seed=0, costs=COSTS)
     for recipe in recipes:
         sampler.tell(recipe, _complete(recipe), elsewhere=True)
-    history = read_history(sampler._study.trials)
-    assert [one.elsewhere for one in history.finished] == [True] * 8
-    assert history.tried == ()
+    history = HistoryReader().read(sampler._study.trials)
+    assert [isinstance(one, FinishedTrial) and one.elsewhere for one in history.ended] == [True] * 8
+    assert not history.tried
     assert len(set(_proposed(sampler, 8))) == 8
     assert sampler.ask() is None

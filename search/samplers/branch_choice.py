@@ -1,0 +1,87 @@
+"""The choice of the branches of a student: those with the largest expected improvement."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from search.samplers.acquisition import ParetoFront, weighted_improvements
+from search.samplers.candidates import Candidate, Predict
+from search.samplers.history import History
+from search.samplers.outlook import StudyOutlook
+from spaces.recipe import Recipe
+
+# A branch is not made if its expected improvement is below this share of the best branch's.
+_LEAST_SHARE = 0.05
+
+
+class BranchChooser:
+    """Chooser of branches.
+
+    Args:
+        outlook: the outlook of the study.
+        predict: predicts a recipe's cost.
+        weight: the weight of the best student, as in `Goal.weight`.
+    """
+
+    def __init__(self, outlook: StudyOutlook, predict: Predict, weight: float) -> None:
+        self._study = outlook
+        self._predict = predict
+        self._weight = weight
+
+    def promising(
+        self, own: Recipe, groups: Sequence[tuple[Recipe, ...]], count: int, history: History
+    ) -> list[Recipe]:
+        """Return recipes of at most `count` groups, in order of the expected improvement.
+
+        A chosen group is assumed to reach its expected utility, so that the next group is chosen
+        for its additional improvement. Groups with almost no expected improvement are left out. So
+        are groups with less expected improvement per epoch than `own`, whose training they share: a
+        new trial would improve the frontier more in the same time. Before any trial has finished,
+        only the cheapest group is returned, because it extends the frontier the most.
+        """
+        pool = [self._with_cost(recipe) for group in groups for recipe in group]
+        if not pool:
+            return []
+        group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        if not self._study.leaders(history):
+            # Without known costs, this is the last group, which has the strongest pruning.
+            return list(groups[group_of[::-1][self._study.cheapest_first(pool[::-1])[0]]])
+        itself = self._with_cost(own)
+        worst = self._study.worst([itself, *pool])
+        costs = self._study.costs.of_candidates([itself, *pool], worst)
+        rows = self._study.rows.of_candidates([itself, *pool])
+        outlook = self._study.now(history, without=own)
+        before = outlook.surrogate.quantiles(rows[:1])
+        improvement = float(self._improvements(before, costs[:1], outlook.front(worst))[0])
+        enough = improvement * _epochs_beside(own, pool)
+        if own in history.running:
+            outlook = self._study.believing(outlook, {own})
+        is_new = np.array([one.recipe not in outlook.running for one in pool])
+        rows, costs = rows[1:], costs[1:]
+        quantiles, expected = outlook.surrogate.quantiles(rows), outlook.surrogate.expected(rows)
+        chosen: list[int] = []
+        least = 0.0
+        for _ in range(count):
+            scores = self._improvements(quantiles, costs, outlook.front(worst))
+            scores[np.isin(group_of, group_of[chosen]) | (scores < enough) | ~is_new] = 0.0
+            least = least or _LEAST_SHARE * float(scores.max())
+            best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
+            if not len(best):
+                break
+            chosen += [int(place) for place in best[np.argsort(-scores[best])]]
+            outlook = outlook.and_students(expected[best], costs[best])
+        return [pool[place].recipe for place in chosen]
+
+    def _improvements(
+        self, utilities: np.ndarray, costs: np.ndarray, front: ParetoFront
+    ) -> np.ndarray:
+        return weighted_improvements(utilities, costs, front, weight=self._weight)
+
+    def _with_cost(self, recipe: Recipe) -> Candidate:
+        return Candidate(recipe.to_params(), recipe, self._predict(recipe))
+
+
+def _epochs_beside(own: Recipe, branches: Sequence[Candidate]) -> np.ndarray:
+    """Return the epochs that each branch adds to the trial, as shares of `own`'s epochs."""
+    whole = 1 + own.pruning.training_share + own.quantization.tuning_share
+    return np.array([one.recipe.pruning.training_share / whole for one in branches])
