@@ -1,22 +1,49 @@
 """The subcommands of `retort`."""
 
 from importlib.metadata import version as version_of
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from search.cli import (
-    browsing,
-    doctor,
-    evaluating,
-    exporting,
-    listing,
-    overview,
-    predicting,
-    searching,
-    store,
-)
+from search.cli.lazy_commands import LazyCommand, LazyGroup
 from search.cli.terminal import say
+
+# The module of each command, in the order of the help.
+_MODULES = {
+    "demo": "searching",
+    "init": "searching",
+    "methods": "listing",
+    "metrics": "listing",
+    "limits": "listing",
+    "settings": "listing",
+    "plan": "searching",
+    "run": "searching",
+    "resume": "searching",
+    "stop": "searching",
+    "status": "overview",
+    "trials": "browsing",
+    "show": "browsing",
+    "best": "browsing",
+    "export": "exporting",
+    "verify": "evaluating",
+    "predict": "predicting",
+    "evaluate": "evaluating",
+    "profile": "evaluating",
+    "agent": "evaluating",
+    "report": "exporting",
+    "dashboard": "exporting",
+    "doctor": "doctor",
+    "db": "store",
+}
+
+
+class _Commands(LazyGroup):
+    """All subcommands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, module in _MODULES.items():
+            self.add_command(LazyCommand(name, module))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer's signature
@@ -27,6 +54,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer's signature
 
 app = typer.Typer(
     name="retort",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,32 +73,3 @@ def options(
     ] = False,
 ) -> None:
     """Searches for the smallest, fastest student that still knows what its teacher knows."""
-
-
-for command in (
-    searching.demo,
-    searching.init,
-    listing.methods,
-    listing.metrics,
-    listing.limits,
-    listing.settings,
-    searching.plan,
-    searching.run,
-    searching.resume,
-    searching.stop,
-    overview.status,
-    browsing.trials,
-    browsing.show,
-    browsing.best,
-    exporting.export,
-    evaluating.verify,
-    predicting.predict,
-    evaluating.evaluate,
-    evaluating.profile,
-    evaluating.agent,
-    exporting.report,
-    exporting.dashboard,
-    doctor.doctor,
-):
-    app.command()(command)
-app.add_typer(store.app, name="db")

@@ -1,4 +1,4 @@
-"""Commands that maintain the store: db check, db upgrade, db backup."""
+"""Check, upgrade or back up the store."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,9 @@ from search.cli.terminal import say, write_json
 from search.storage.integrity import check_store, students_aside
 from search.storage.storage import Store
 
-app = typer.Typer(help="Check, upgrade or back up the store.", no_args_is_help=True)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.command()

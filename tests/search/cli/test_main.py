@@ -182,8 +182,8 @@ def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", [["--help"], ["status"], ["run", "study.yaml"]])
-def test_a_plugin_that_does_not_import_is_named_by_every_command(
+@pytest.mark.parametrize("command", [["status"], ["run", "study.yaml"]])
+def test_a_plugin_that_does_not_import_is_named_by_what_needs_it(
     command: list[str], home: Path
 ) -> None:
     site = home / "site"
@@ -199,3 +199,20 @@ def test_a_plugin_that_does_not_import_is_named_by_every_command(
     assert done.returncode == 1
     assert naming("broken", "a_library_that_is_not_there").search(done.stderr)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["--help"], ["status"], ["trials"], ["limits"]])
+def test_a_command_that_only_reads_imports_no_library_that_trains(
+    command: list[str], home: Path, add_study: AddStudy
+) -> None:
+    add_study(COMPLETE)
+    heavy = {"torch", "ray", "timm", "optuna", "onnx", "onnxruntime", "matplotlib", "pandas"}
+    listing = f"import atexit, sys; atexit.register(lambda: print({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{listing}\n{MAIN}", *command],
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
