@@ -1,13 +1,13 @@
 """Measures the processor time of the sampler `gp` as a study grows.
 
-    python -m benchmarks.proposals [--trials 1000 10000] [--workers 512] [--repeats 20]
+    python -m benchmarks.proposals [--trials 1000 10000] [--workers 512] [--repeats 70]
 
 The recipes are those of the made-up problem of benchmarks.samplers; each trained student has two
 prunings as branches. With so many trials known, the Markdown table shows the seconds
 
     at resume: to learn all trials at once, up to the first proposal;
     a proposal: for a proposal with its branches, after a trial has ended; the mean;
-    all workers: for proposals with their branches for so many free workers, without a new result.
+    512 workers: for proposals with their branches for so many free workers, without a new result.
 """
 
 import argparse

@@ -1,13 +1,14 @@
 """The choice of the branches of a student: those with the largest expected improvement."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from search.samplers.acquisition import ParetoFront, weighted_improvements
 from search.samplers.candidates import Candidate, Predict
 from search.samplers.history import History
-from search.samplers.outlook import StudyOutlook
+from search.samplers.knowledge import Knowledge
 from spaces.recipe import Recipe
 
 # A branch is not made if its expected improvement is below this share of the best branch's.
@@ -18,13 +19,13 @@ class BranchChooser:
     """Chooser of branches.
 
     Args:
-        outlook: the outlook of the study.
+        knowledge: what is known of the study.
         predict: predicts a recipe's cost.
         weight: the weight of the best student, as in `Goal.weight`.
     """
 
-    def __init__(self, outlook: StudyOutlook, predict: Predict, weight: float) -> None:
-        self._study = outlook
+    def __init__(self, knowledge: Knowledge, predict: Predict, weight: float) -> None:
+        self._knowledge = knowledge
         self._predict = predict
         self._weight = weight
 
@@ -43,33 +44,36 @@ class BranchChooser:
         if not pool:
             return []
         group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        if not self._study.leaders(history):
+        if not self._knowledge.leaders(history):
             # Without known costs, this is the last group, which has the strongest pruning.
-            return list(groups[group_of[::-1][self._study.cheapest_first(pool[::-1])[0]]])
+            return list(groups[group_of[::-1][self._knowledge.cheapest_first(pool[::-1])[0]]])
         itself = self._with_cost(own)
-        worst = self._study.worst([itself, *pool])
-        costs = self._study.costs.of_candidates([itself, *pool], worst)
-        rows = self._study.rows.of_candidates([itself, *pool])
-        outlook = self._study.now(history, without=own)
-        before = outlook.surrogate.quantiles(rows[:1])
-        improvement = float(self._improvements(before, costs[:1], outlook.front(worst))[0])
+        worst = self._knowledge.worst([itself, *pool])
+        costs = self._knowledge.points([itself, *pool], worst)
+        rows = self._knowledge.rows.of_candidates([itself, *pool])
+        outlook = self._knowledge.outlook(history)
+        before, front = outlook.learned.quantiles(rows[:1]), outlook.front(worst, without=own)
+        improvement = float(self._improvements(before, costs[:1], front)[0])
         enough = improvement * _epochs_beside(own, pool)
-        if own in history.running:
-            outlook = self._study.believing(outlook, {own})
         is_new = np.array([one.recipe not in outlook.running for one in pool])
         rows, costs = rows[1:], costs[1:]
         quantiles, expected = outlook.surrogate.quantiles(rows), outlook.surrogate.expected(rows)
+        front = outlook.front(worst)
         chosen: list[int] = []
         least = 0.0
         for _ in range(count):
-            scores = self._improvements(quantiles, costs, outlook.front(worst))
+            scores = self._improvements(quantiles, costs, front)
             scores[np.isin(group_of, group_of[chosen]) | (scores < enough) | ~is_new] = 0.0
             least = least or _LEAST_SHARE * float(scores.max())
             best = np.flatnonzero((group_of == group_of[scores.argmax()]) & (scores > least))
             if not len(best):
                 break
             chosen += [int(place) for place in best[np.argsort(-scores[best])]]
-            outlook = outlook.and_students(expected[best], costs[best])
+            front = replace(
+                front,
+                utilities=np.append(front.utilities, expected[best]),
+                costs=np.concatenate([front.costs, costs[best]]),
+            )
         return [pool[place].recipe for place in chosen]
 
     def _improvements(

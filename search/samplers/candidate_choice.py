@@ -1,7 +1,7 @@
 """The choice of a candidate: first the most different one, later the best expected improvement."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from search.samplers.acquisition import scores
 from search.samplers.candidates import Candidate, Candidates
 from search.samplers.features import squared_differences
 from search.samplers.history import FinishedTrial, History
-from search.samplers.outlook import Outlook, StudyOutlook
+from search.samplers.knowledge import Knowledge, Outlook
 from search.samplers.proposal_batch import ProposalBatch
 from spaces.axes.distillation import Distillation
 from spaces.axes.training import Training
@@ -32,12 +32,12 @@ class CandidateChooser:
 
     Args:
         distributions: the distributions of the flat parameters.
-        study: the outlook of the study.
+        knowledge: what is known of the study.
         weight: the weight of the best student, as in `Goal.weight`.
     """
 
     def __init__(
-        self, distributions: Mapping[str, Distribution], study: StudyOutlook, weight: float
+        self, distributions: Mapping[str, Distribution], knowledge: Knowledge, weight: float
     ) -> None:
         self._middles = {
             key: distribution.at(0.5)
@@ -45,17 +45,17 @@ class CandidateChooser:
             if isinstance(distribution, FloatRange | IntRange)
             and key.partition(".")[0] in _COSTLESS
         }
-        self._study = study
+        self._knowledge = knowledge
         self._weight = weight
         self._batch: ProposalBatch | None = None
 
     def choose(self, candidates: Candidates, history: History) -> Candidate:
         """Choose the next recipe; choose a tried recipe only if there is no other."""
-        leaders = self._study.leaders(history)
+        leaders = self._knowledge.leaders(history)
         if not leaders or len(history.ended) + len(history.pending) < _START:
             pool = self._pool(leaders, candidates, history)
             return self._most_different(pool, candidates, history)
-        outlook = self._study.now(history)
+        outlook = self._knowledge.outlook(history)
         following = self._batch.next(history, outlook) if self._batch else None
         return following or self._most_promising(leaders, candidates, history, outlook)
 
@@ -74,10 +74,10 @@ class CandidateChooser:
         new = [
             one for one in pool if one.recipe not in history.tried and one.recipe not in under_way
         ]
-        newest = [*islice(reversed(history.tried), _REMEMBERED), *history.under_way][:_REMEMBERED]
+        newest = [*islice(chain(history.under_way, reversed(history.tried)), _REMEMBERED)]
         if not new or not newest:
             return new or pool
-        alike = self._study.rows.are_alike(new, newest)
+        alike = self._knowledge.rows.are_alike(new, newest)
         return [one for one, is_alike in zip(new, alike, strict=True) if not is_alike] or new
 
     def _most_different(
@@ -91,7 +91,7 @@ class CandidateChooser:
         before = [*(one.recipe for one in history.ended), *history.pending]
         if not before:
             return self._cheapest(pool, candidates, history)
-        rows = self._study.rows
+        rows = self._knowledge.rows
         columns = rows.shape_columns
         squared = squared_differences(
             rows.of_candidates(pool)[:, columns],
@@ -108,14 +108,14 @@ class CandidateChooser:
         The cheapest candidate has the largest box between its costs and the worst costs. Parameters
         that change no cost are set to the middle of their ranges.
         """
-        best = [pool[i] for i in self._study.cheapest_first(pool)[:_REFINED]]
+        best = [pool[i] for i in self._knowledge.cheapest_first(pool)[:_REFINED]]
         mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
         nearby = [*best, *self._unlike_tried(candidates.fitting(mutants), history)]
-        found = nearby[int(self._study.cheapest_first(nearby)[0])]
+        found = nearby[int(self._knowledge.cheapest_first(nearby)[0])]
         params = {key: self._middles.get(key, value) for key, value in found.params.items()}
         centered = Candidate(params, Recipe.from_params(params), found.cost)
-        is_unusable = centered.recipe in history.tried or centered.recipe.conflict()
-        return found if is_unusable else centered
+        is_known = centered.recipe in history.tried or centered.recipe in history.under_way
+        return found if is_known or centered.recipe.conflict() else centered
 
     def _most_promising(
         self,
@@ -126,23 +126,23 @@ class CandidateChooser:
     ) -> Candidate:
         """Return the candidate of a new pool with the highest score; keep the pool for the next."""
         pool = self._pool(leaders, candidates, history)
-        worst = self._study.worst(pool)
+        worst = self._knowledge.worst(pool)
         found = self._scores(pool, outlook, worst)
         best = [pool[i] for i in np.argsort(-found, kind="stable")[:_REFINED]]
         mutants = candidates.mutants([one.params for one in best], _REFINEMENTS)
         around = [*best, *self._unlike_tried(candidates.fitting(mutants), history)]
         chosen: Candidate = around[int(self._scores(around, outlook, worst).argmax())]
         self._batch = ProposalBatch(
-            self._study,
+            self._knowledge,
             [*{one.recipe: one for one in (*pool, *around)}.values()],
-            chosen,
-            outlook.surrogate,
+            chosen.recipe,
+            outlook,
             ended=len(history.ended),
             weight=self._weight,
         )
         return chosen
 
     def _scores(self, pool: Sequence[Candidate], outlook: Outlook, worst: np.ndarray) -> np.ndarray:
-        quantiles = outlook.surrogate.quantiles(self._study.rows.of_candidates(pool))
-        costs = self._study.costs.of_candidates(pool, worst)
-        return scores(quantiles, costs, outlook.front(worst), weight=self._weight)
+        quantiles = outlook.surrogate.quantiles(self._knowledge.rows.of_candidates(pool))
+        points = self._knowledge.points(pool, worst)
+        return scores(quantiles, points, outlook.front(worst), weight=self._weight)

@@ -32,31 +32,31 @@ class CostSpace:
         """The number of costs."""
         return len(self._goal.costs)
 
-    def worst(self, highest: Sequence[float], pool: Sequence[Candidate]) -> np.ndarray:
+    def worst(self, highest: np.ndarray, pool: Sequence[Candidate]) -> np.ndarray:
         """Return the worst corner, [costs]: the budget's limits.
 
         For a cost without a limit, the corner is 1% above the highest known cost.
 
         Args:
-            highest: the highest coordinates of finished students; empty if none has finished.
+            highest: the highest coordinates of finished students, [costs].
             pool: candidates; those without known costs are ignored.
         """
-        known = [one.cost for one in pool if one.cost]
-        corner = []
-        for axis, limit in enumerate(self._goal.costs):
-            values = [cost[limit.cost] for cost in known if limit.cost in cost]
-            values += highest[axis : axis + 1]
-            known_highest = max(filter(math.isfinite, values), default=0.0) or 1.0
-            corner.append(self._limits.get(limit.cost, 1.01 * known_highest))
-        return np.array(corner, dtype=float)
+        known = self.of_candidates(pool)
+        found = np.where(np.isfinite(known), known, 0.0).max(axis=0, initial=0.0)
+        free = 1.01 * np.maximum(found, highest)
+        limits = [self._limits.get(limit.cost, np.nan) for limit in self._goal.costs]
+        corner = np.where(np.isnan(limits), np.where(free > 0, free, 1.01), limits)
+        return corner.astype(float)
 
-    def of_candidates(self, pool: Sequence[Candidate], worst: np.ndarray) -> np.ndarray:
-        """Return the coordinates of the candidates, [candidates, costs]."""
-        return np.array([self._point(one.cost, worst) for one in pool])
+    def of_candidates(self, pool: Sequence[Candidate]) -> np.ndarray:
+        """Return the coordinates of the candidates, [candidates, costs]; NaN if unknown."""
+        points = [self._point(one.cost) for one in pool]
+        return np.array(points, dtype=float).reshape(-1, self.count)
 
-    def of_recipe(self, recipe: Recipe, worst: np.ndarray) -> tuple[float, ...]:
-        """Return the coordinates of the recipe, from its predicted cost."""
-        return self._point(self._predict(recipe), worst)
+    def of_recipes(self, recipes: Sequence[Recipe]) -> np.ndarray:
+        """Return the coordinates of the recipes, [recipes, costs], from their predicted costs."""
+        points = [self._point(self._predict(one)) for one in recipes]
+        return np.array(points, dtype=float).reshape(-1, self.count)
 
     def of_finished(self, finished: FinishedTrial) -> tuple[float, ...]:
         """Return the coordinates of a finished trial, from predicted costs as for candidates.
@@ -69,11 +69,11 @@ class CostSpace:
             return self._goal.costs_of(predicted)
         return finished.costs
 
-    def _point(self, cost: Cost | None, worst: np.ndarray) -> tuple[float, ...]:
-        """Return the coordinates of a cost; an unknown value counts as half of the worst."""
+    def _point(self, cost: Cost | None) -> tuple[float, ...]:
         known = cost or {}
-        halves = (worst / 2).tolist()
-        return tuple(
-            float(known.get(limit.cost, half))
-            for limit, half in zip(self._goal.costs, halves, strict=True)
-        )
+        return tuple(float(known.get(limit.cost, math.nan)) for limit in self._goal.costs)
+
+
+def with_halves(points: np.ndarray, worst: np.ndarray) -> np.ndarray:
+    """Return the coordinates, [points, costs], with half of the worst for unknown ones."""
+    return np.where(np.isnan(points), worst / 2, points)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from statistics import NormalDist, fmean
+from statistics import NormalDist
+
+import numpy as np
 
 # The number of ended trainings that a prediction needs.
 ENOUGH = 3
@@ -56,21 +58,19 @@ class EndingLine:
     count: int
 
     @classmethod
-    def through(cls, ended: Sequence[tuple[float, float]]) -> "EndingLine":
+    def through(cls, ended: Sequence[Sequence[float]]) -> "EndingLine":
         """Return the line through ended trainings.
 
         Args:
             ended: for each of at least one training, the logit of its utility at the point and the
                 logit of its final utility.
         """
+        at, last = np.array(ended).T
         worth = (_DEVIATION / _SLOPE_DEVIATION) ** 2
-        middle = fmean(at for at, _ in ended)
-        level = fmean(last for _, last in ended)
-        spread = sum((at - middle) ** 2 for at, _ in ended) + worth
-        shared = sum((at - middle) * (last - level) for at, last in ended) + worth * _SLOPE
-        slope = shared / spread
-        misses = sum((last - level - slope * (at - middle)) ** 2 for at, last in ended)
-        count = len(ended)
+        middle, level, count = float(at.mean()), float(last.mean()), len(at)
+        spread = float(((at - middle) ** 2).sum()) + worth
+        slope = (float((at - middle) @ (last - level)) + worth * _SLOPE) / spread
+        misses = float(((last - level - slope * (at - middle)) ** 2).sum())
         noise = (misses + _DEVIATION_WORTH * _DEVIATION**2) / (count + _DEVIATION_WORTH)
         return cls(middle, level, slope, noise, spread, count)
 

@@ -1,7 +1,7 @@
 """The predicted endings of trials that were stopped early."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,29 +18,32 @@ class Endings:
     """Predicts the utilities that stopped trials would have reached, after compression.
 
     The predictions use the utilities of finished trials at the same share of their epochs.
-
-    Args:
-        finished: the finished trials.
     """
 
-    def __init__(self, finished: Sequence[FinishedTrial]) -> None:
-        self._finished = [one for one in finished if one.curve]
-        self._lines: dict[float, EndingLine] = {}
+    def __init__(self) -> None:
+        self._finished: list[FinishedTrial] = []
+        # By share: the logits at the share and at the end, of the first finished trials.
+        self._ended: dict[float, list[Sequence[float]]] = {}
+
+    def add(self, finished: Iterable[FinishedTrial]) -> None:
+        """Learn from trials that have finished since the last call."""
+        self._finished += [one for one in finished if one.curve]
 
     def of(self, stopped: StoppedTrial) -> Ending:
         """Return the predicted ending of the trial."""
         (reached,) = to_logits(np.array([stopped.utility])).tolist()
         if len(self._finished) >= ENOUGH:
-            return self._line(stopped.share).ending(reached)
+            return EndingLine.through(self._at_share(stopped.share)).ending(reached)
         log_remaining = -math.log(min(max(stopped.share, 0.01), 1.0))
         variance = 0.05 + (_GAIN_DEVIATION * log_remaining) ** 2
         return Ending(reached + _GAIN * log_remaining, variance)
 
-    def _line(self, share: float) -> EndingLine:
-        if share not in self._lines:
-            ended = [(_at(share, one.curve), one.utility) for one in self._finished]
-            self._lines[share] = EndingLine.through(to_logits(np.array(ended)).tolist())
-        return self._lines[share]
+    def _at_share(self, share: float) -> Sequence[Sequence[float]]:
+        known = self._ended.setdefault(share, [])
+        if new := self._finished[len(known) :]:
+            ended = np.array([(_at(share, one.curve), one.utility) for one in new])
+            known += to_logits(ended).tolist()
+        return known
 
 
 def _at(share: float, curve: Curve) -> float:

@@ -12,8 +12,9 @@ from search.samplers.kernel import RecipeKernel, matern
 
 # Hyperparameters are fitted to at most this many observations, drawn at random.
 _MOST_FITTED = 300
-# The bounds of the fit, in standard deviations of the prior.
-_REACH = 3.0
+# The fit stays between the mode of the prior less the first number of scales, and the mode plus the
+# second one.
+_REACH = 3.0, 6.0
 
 
 def fit(observations: Observations, categorical: np.ndarray) -> Prior:
@@ -49,7 +50,7 @@ def fit(observations: Observations, categorical: np.ndarray) -> Prior:
         mode,
         jac=True,
         method="L-BFGS-B",
-        bounds=list(zip(mode - _REACH * scale, mode + 2 * _REACH * scale, strict=True)),
+        bounds=list(zip(mode - _REACH[0] * scale, mode + _REACH[1] * scale, strict=True)),
     ).x
     return Prior(RecipeKernel(np.exp(found[:-1]), categorical), math.exp(found[-1]))
 

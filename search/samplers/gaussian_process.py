@@ -31,13 +31,6 @@ class Observations:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, other: "Observations") -> "Observations":
-        return Observations(
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.targets, other.targets]),
-            np.concatenate([self.variances, other.variances]),
-        )
-
 
 @dataclass(frozen=True)
 class Prior:
@@ -107,15 +100,18 @@ class GaussianProcess:
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
-        shared = self.shared(rows)
+        return self.predict_from(self.shared(rows))
+
+    def predict_from(self, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Do the same, given the prior covariance of the inducing rows and the rows."""
         explained = np.einsum("ij,ij->j", shared, self.explained(shared))
         return self.mean(shared), np.maximum(1 - explained, _LEAST_VARIANCE)
 
-    def covariance(self, rows: np.ndarray) -> np.ndarray:
-        """Return the covariance of the noiseless values at the rows, [rows, rows]."""
+    def predict_together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means, [rows], and covariance, [rows, rows], of the noiseless values."""
         shared = self.shared(rows)
-        left: np.ndarray = self.prior.kernel(rows, rows) - shared.T @ self.explained(shared)
-        return left
+        covariance = self.prior.kernel(rows, rows) - shared.T @ self.explained(shared)
+        return self.mean(shared), covariance
 
 
 class ConditionedProcess:
@@ -144,36 +140,42 @@ class ConditionedProcess:
         """
         base, rows = self._base, observations.rows
         shared = base.shared(rows)
+        explained = base.explained(shared)
         lower = solve_triangular(self._root, self._covariance(rows, shared), lower=True)
-        added = ConditionedProcess(base, observations)
-        left = base.prior.kernel(rows, rows) - shared.T @ added._explained - lower.T @ lower
+        left = base.prior.kernel(rows, rows) - shared.T @ explained - lower.T @ lower
         root = np.linalg.cholesky(_with_noise(left, base.prior, observations))
+        residuals = observations.targets - base.mean(shared)
         other = copy(self)
         other._rows = np.concatenate([self._rows, rows])
-        other._explained = np.concatenate([self._explained, added._explained], axis=1)
-        other._residuals = np.concatenate([self._residuals, added._residuals])
+        other._explained = np.concatenate([self._explained, explained], axis=1)
+        other._residuals = np.concatenate([self._residuals, residuals])
         other._root = np.block([[self._root, np.zeros_like(lower)], [lower.T, root]])
         return other
 
     def predict(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the noiseless value at each row, each [rows]."""
-        means, variances = self._base.predict(rows)
-        covariance = self._covariance(rows, self._base.shared(rows))
-        solved = solve_triangular(
-            self._root, np.column_stack([covariance, self._residuals]), lower=True
-        )
-        explained, weights = solved[:, :-1], solved[:, -1]
-        return (
-            means + weights @ explained,
-            np.maximum(variances - (explained**2).sum(axis=0), _LEAST_VARIANCE),
-        )
+        shared = self._base.shared(rows)
+        means, variances = self._base.predict_from(shared)
+        more, explained = self._learned(rows, shared)
+        left = variances - (explained**2).sum(axis=0)
+        return means + more, np.maximum(left, _LEAST_VARIANCE)
 
-    def covariance(self, rows: np.ndarray) -> np.ndarray:
-        """Return the covariance of the noiseless values at the rows, [rows, rows]."""
-        known = self._covariance(rows, self._base.shared(rows))
-        explained = solve_triangular(self._root, known, lower=True)
-        left: np.ndarray = self._base.covariance(rows) - explained.T @ explained
-        return left
+    def predict_together(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means, [rows], and covariance, [rows, rows], of the noiseless values."""
+        means, covariance = self._base.predict_together(rows)
+        more, explained = self._learned(rows, self._base.shared(rows))
+        return means + more, covariance - explained.T @ explained
+
+    def _learned(self, rows: np.ndarray, shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the further observations add to the means, and a root of what they explain.
+
+        Returns:
+            [rows] and [observations, rows].
+        """
+        covariance = self._covariance(rows, shared)
+        columns = np.column_stack([covariance, self._residuals])
+        solved = solve_triangular(self._root, columns, lower=True)
+        return solved[:, -1] @ solved[:, :-1], solved[:, :-1]
 
     def _covariance(self, rows: np.ndarray, shared: np.ndarray) -> np.ndarray:
         """Return the base's covariance of the further observations and these rows."""

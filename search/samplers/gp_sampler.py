@@ -22,7 +22,7 @@ from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
 from search.samplers.features import Features
 from search.samplers.history import History, HistoryReader
-from search.samplers.outlook import StudyOutlook
+from search.samplers.knowledge import Knowledge
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 
@@ -35,8 +35,9 @@ class CostAwareSampler(BaseSampler):
     may have its learning curve as the user attribute `history.CURVE`. Running trials, and recipes
     under way, are assumed to reach their expected utility, so that parallel proposals differ.
 
-    A proposal depends only on the seed, the trial's number, the trials before it and the recipes
-    under way. After a resume with the same trials, the proposals are therefore the same.
+    A proposal depends only on the seed, the trial's number, the trials before it in the order of
+    their ends, the recipes under way, and the proposals since the last trial ended. After a resume
+    with the same trials, none of them running, the proposals are therefore the same.
 
     Args:
         space: the search space; a trial's `suggest` calls return the values of one whole recipe.
@@ -64,10 +65,10 @@ class CostAwareSampler(BaseSampler):
         self._under_way = under_way
         self._independent = RandomSampler(seed=seed)
         distributions = space.distributions()
-        outlook = StudyOutlook(Features(distributions), costs.predict, budget, goal)
+        knowledge = Knowledge(Features(distributions), costs.predict, budget, goal)
         self._reader = HistoryReader()
-        self._chooser = CandidateChooser(distributions, outlook, goal.weight)
-        self._branches = BranchChooser(outlook, costs.predict, goal.weight)
+        self._chooser = CandidateChooser(distributions, knowledge, goal.weight)
+        self._branches = BranchChooser(knowledge, costs.predict, goal.weight)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -83,7 +84,7 @@ class CostAwareSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return the parameters of one whole recipe; empty if every recipe has been tried."""
         history = self._history(study)
-        if len(history.tried) >= self._space.count():
+        if len({*history.tried, *history.under_way}) >= self._space.count():
             return {}
         rng = np.random.default_rng([self._seed, trial.number])
         candidates = Candidates(self._space, self._costs, self._budget, rng)

@@ -58,7 +58,7 @@ EndedTrial = FinishedTrial | StoppedTrial
 
 @dataclass(frozen=True)
 class History:
-    """All proposed recipes, grouped by their results.
+    """All proposed recipes, grouped by their results, until the reader reads again.
 
     Attributes:
         ended: trials with a final utility, and trials that were stopped early, in the order in

@@ -7,10 +7,10 @@ import numpy as np
 
 from search.samplers.acquisition import scores
 from search.samplers.candidates import Candidate
-from search.samplers.features import are_alike
 from search.samplers.history import History
-from search.samplers.outlook import Outlook, StudyOutlook
-from search.samplers.surrogate import JointPrediction, Surrogate
+from search.samplers.knowledge import Knowledge, Outlook
+from search.samplers.surrogate import JointPrediction
+from spaces.recipe import Recipe
 
 # The number of proposals from one pool.
 _MOST = 16
@@ -22,69 +22,72 @@ class ProposalBatch:
     Each choice is assumed to reach its expected utility before the next one.
 
     Args:
-        study: the outlook of the study.
-        pool: the candidates.
-        first: the candidate of the pool that is chosen already.
-        surrogate: the surrogate before this choice.
+        knowledge: what is known of the study.
+        pool: the candidates; their recipes differ.
+        first: the recipe of the pool that is chosen already.
+        outlook: the outlook before this choice.
         ended: the number of trials that had ended.
         weight: the weight of the best student, as in `Goal.weight`.
     """
 
     def __init__(
         self,
-        study: StudyOutlook,
+        knowledge: Knowledge,
         pool: Sequence[Candidate],
-        first: Candidate,
-        surrogate: Surrogate,
+        first: Recipe,
+        outlook: Outlook,
         *,
         ended: int,
         weight: float,
     ) -> None:
-        self._study = study
+        self._knowledge = knowledge
         self._pool = pool
-        self._first = pool.index(first)
-        self._surrogate = surrogate
+        self._chosen = [first]
+        self._before = outlook
+        self._seen = frozenset(outlook.running)
         self._ended = ended
         self._weight = weight
-        self._chosen = 1
+        self._is_left = np.ones(len(pool), bool)
 
     @cached_property
     def _rows(self) -> np.ndarray:
-        return self._study.rows.of_candidates(self._pool)
+        return self._knowledge.rows.of_candidates(self._pool)
 
     @cached_property
     def _joint(self) -> JointPrediction:
-        joint = self._surrogate.joint(self._rows)
-        joint.believe(self._first)
+        joint = self._before.surrogate.joint(self._rows)
+        joint.believe([one.recipe for one in self._pool].index(self._chosen[0]))
         return joint
 
-    @cached_property
-    def _is_left(self) -> np.ndarray:
-        return ~self._alike(self._first)
-
     def next(self, history: History, outlook: Outlook) -> Candidate | None:
-        """Return the next choice; None if the pool is used up, or a trial has ended.
+        """Return the next choice; None if a new pool is needed.
+
+        That is so if the pool is used up, if a trial has ended, if an earlier choice does not run,
+        for example because it broke the budget, or if a cost is unknown, which a proposal with a
+        new pool may measure.
 
         Args:
             history: the history so far, with the recipes that were chosen before.
             outlook: the present outlook.
         """
-        if len(history.ended) != self._ended or self._chosen == _MOST:
+        is_old = len(history.ended) != self._ended or len(self._chosen) == _MOST
+        is_doubtful = any(one.cost is None for one in self._pool)
+        if is_old or is_doubtful or not outlook.running.keys() >= {*self._chosen}:
             return None
-        worst = self._study.worst(self._pool)
-        costs = self._study.costs.of_candidates(self._pool, worst)
-        found = scores(self._joint.quantiles(), costs, outlook.front(worst), weight=self._weight)
+        self._drop_like(frozenset(outlook.running))
+        worst = self._knowledge.worst(self._pool)
+        points = self._knowledge.points(self._pool, worst)
+        found = scores(self._joint.quantiles(), points, outlook.front(worst), weight=self._weight)
         for place in map(int, np.argsort(-found, kind="stable")):
             one = self._pool[place]
-            is_new = one.recipe not in history.tried and one.recipe not in outlook.running
-            if self._is_left[place] and is_new:
+            if self._is_left[place] and one.recipe not in history.tried:
                 self._joint.believe(place)
-                self._is_left &= ~self._alike(place)
-                self._chosen += 1
+                self._chosen.append(one.recipe)
                 return one
         return None
 
-    def _alike(self, place: int) -> np.ndarray:
-        """Return which candidates are almost the one at the place, [candidates]."""
-        one = self._rows[place : place + 1]
-        return are_alike(self._rows, one, self._study.rows.categorical)
+    def _drop_like(self, running: frozenset[Recipe]) -> None:
+        """Drop the candidates that are almost a recipe that runs since the last call."""
+        if new := running - self._seen:
+            self._is_left &= ~self._knowledge.rows.are_alike(self._pool, [*new])
+            self._seen = running

@@ -17,8 +17,8 @@ _GROWTH_SHARE, _MOST_GROWTH = 1 / 10, 100
 class StudySurrogate:
     """The surrogate after the trials so far.
 
-    Its hyperparameters are fitted to the first trials that ended, up to the last milestone, so that
-    they depend on the trials alone and not on when they were asked for.
+    Its hyperparameters are fitted to the first trials that ended, up to the last milestone. They
+    therefore depend on the trials and their order, and not on when they were asked for.
 
     Args:
         rows: the features of recipes.
@@ -26,8 +26,11 @@ class StudySurrogate:
 
     def __init__(self, rows: RecipeRows) -> None:
         self._rows = rows
+        self._endings = Endings()
+        self._known = 0
         self._fitted: Surrogate | None = None
         self._fitted_to = 0
+        self._learned: Surrogate | None = None
 
     def after(self, ended: Sequence[EndedTrial]) -> Surrogate:
         """Return the surrogate that has learned from all of the trials.
@@ -38,28 +41,31 @@ class StudySurrogate:
         """
         count = last_milestone(len(ended))
         if self._fitted is None or count != self._fitted_to:
-            observed = self._observations(ended[:count], ended[:count])
-            self._fitted = Surrogate(*observed, self._rows.categorical)
+            self._learn_curves(ended[:count])
+            observed = self._observations(ended[:count])
+            self._learned = self._fitted = Surrogate(*observed, self._rows.categorical)
             self._fitted_to = count
-        if count == len(ended):
-            return self._fitted
-        return self._fitted.learning(*self._observations(ended[count:], ended))
+        if self._learned is None or self._known != len(ended):
+            self._learn_curves(ended)
+            self._learned = self._fitted.learning(*self._observations(ended[count:]))
+        return self._learned
+
+    def _learn_curves(self, ended: Sequence[EndedTrial]) -> None:
+        new = ended[self._known :]
+        self._endings.add(one for one in new if isinstance(one, FinishedTrial))
+        self._known = len(ended)
 
     def _observations(
-        self, trials: Sequence[EndedTrial], ended: Sequence[EndedTrial]
+        self, trials: Sequence[EndedTrial]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rows, utilities and variances of the trials.
-
-        The utility of a stopped trial is predicted from those of `ended` that finished.
-        """
-        endings = Endings([one for one in ended if isinstance(one, FinishedTrial)])
+        """Return rows, utilities and variances; those of stopped trials are predicted."""
         utilities, variances = [], []
         for one in trials:
             if isinstance(one, FinishedTrial):
                 utilities.append(one.utility)
                 variances.append(0.0)
             else:
-                ending = endings.of(one)
+                ending = self._endings.of(one)
                 utilities.append(float(from_logits(np.array(ending.logit))))
                 variances.append(ending.variance)
         rows = self._rows.of([one.recipe for one in trials])

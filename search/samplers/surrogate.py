@@ -65,15 +65,14 @@ class Surrogate:
 
     def joint(self, rows: np.ndarray) -> "JointPrediction":
         """Return the prediction for all rows together."""
-        means, _ = self._process.predict(rows)
-        covariance = self._process.covariance(rows)
+        means, covariance = self._process.predict_together(rows)
         return JointPrediction(self._scale, means, covariance, self._process.prior.noise)
 
     def _observations(
         self, rows: np.ndarray, utilities: np.ndarray, variances: np.ndarray
     ) -> Observations:
         standard = self._scale.standard(utilities)
-        return Observations(rows, standard, variances / self._scale.deviation**2)
+        return Observations(rows, standard, self._scale.variances(utilities, variances))
 
     def _with(self, observations: Observations) -> "Surrogate":
         other = copy(self)

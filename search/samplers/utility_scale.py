@@ -8,12 +8,12 @@ from scipy.stats import norm, rankdata
 from search.samplers.logit_scale import from_logits, to_logits
 
 # The prior standard deviation of recipes' logits, and the number of observations that it counts as:
-# the first observations come from few trainings, and are too similar.
+# the first observations come from few trainings, and are too similar. Good ones may even be equal.
 _SPREAD, _SPREAD_WORTH = 0.3, 3
 
 
 class UtilityScale:
-    """The map between utilities and standardised targets, which increases everywhere.
+    """The map between utilities and standardised targets.
 
     Utilities from the median on are only converted to logits. Those below it, trainings that
     learned little among them, are moved near the median by their ranks: as far as the lower half of
@@ -31,7 +31,7 @@ class UtilityScale:
     def __init__(self, utilities: np.ndarray) -> None:
         logits = to_logits(utilities)
         self._median = float(np.median(logits))
-        spread = math.sqrt(np.mean((logits[logits >= self._median] - self._median) ** 2))
+        spread = _deviation(logits[logits >= self._median] - self._median)
         shares = (rankdata(logits) - 0.5) / len(logits)
         is_low = logits < self._median
         warped = self._median + spread * norm.ppf(np.minimum(shares, 0.5))
@@ -39,16 +39,27 @@ class UtilityScale:
         self._warped = warped[is_low][places]
         targets = self._warp(logits)
         self._mean = float(targets.mean())
-        squares = len(logits) * float(targets.var()) + _SPREAD_WORTH * _SPREAD**2
-        self.deviation = math.sqrt(squares / (len(logits) + _SPREAD_WORTH))
+        self._deviation = _deviation(targets - self._mean)
 
     def standard(self, utilities: np.ndarray) -> np.ndarray:
         """Return the standardised target of each utility, any shape."""
-        return (self._warp(to_logits(utilities)) - self._mean) / self.deviation
+        return (self._warp(to_logits(utilities)) - self._mean) / self._deviation
+
+    def variances(self, utilities: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """Return the variance of each standardised target, [utilities].
+
+        Args:
+            utilities: [utilities].
+            variances: the variances of their logits, [utilities].
+        """
+        logits, deviations = to_logits(utilities), np.sqrt(variances)
+        edges = self._warp(logits + deviations) - self._warp(logits - deviations)
+        found: np.ndarray = (edges / 2 / self._deviation) ** 2
+        return found
 
     def utilities(self, standard: np.ndarray) -> np.ndarray:
         """Return the utility of each standardised target, any shape."""
-        warped = standard * self.deviation + self._mean
+        warped = standard * self._deviation + self._mean
         return from_logits(self._between(warped, self._warped, self._logits))
 
     def _warp(self, logits: np.ndarray) -> np.ndarray:
@@ -58,3 +69,9 @@ class UtilityScale:
         """Interpolate values below the median; return the others as they are."""
         knots = np.append(given, self._median), np.append(wanted, self._median)
         return np.where(values < self._median, np.interp(values, *knots), values)
+
+
+def _deviation(distances: np.ndarray) -> float:
+    """Return the root of the mean squared distance, with the prior's."""
+    squares = float(distances @ distances) + _SPREAD_WORTH * _SPREAD**2
+    return math.sqrt(squares / (len(distances) + _SPREAD_WORTH))

@@ -1,5 +1,6 @@
 """The corner up to which costs count."""
 
+import numpy as np
 import pytest
 
 from search.objectives.budget import Budget
@@ -11,7 +12,7 @@ GOAL = stored_goal({})
 
 def _corner(*costs: float, **limits: object) -> list[float]:
     space = CostSpace(GOAL, Budget.model_validate(limits), lambda recipe: None)
-    return space.worst(costs, []).tolist()
+    return space.worst(np.array(costs or (0.0, 0.0)), []).tolist()
 
 
 def test_a_limited_cost_counts_up_to_its_bound_and_a_free_one_a_little_beyond_the_highest() -> None:

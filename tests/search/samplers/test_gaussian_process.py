@@ -63,6 +63,7 @@ def test_a_prediction_is_the_normal_distribution_given_the_observations() -> Non
     np.testing.assert_allclose(means, solved.T @ known.targets)
     left = kernel(rows, rows) - kernel(rows, known.rows) @ solved
     np.testing.assert_allclose(variances, np.diag(left))
+    np.testing.assert_allclose(process.predict_together(rows)[1], left, atol=1e-12)
 
 
 def test_what_is_learned_later_counts_as_if_it_had_been_known() -> None:
@@ -71,9 +72,13 @@ def test_what_is_learned_later_counts_as_if_it_had_been_known() -> None:
     later = ConditionedProcess(early, _part(known, slice(20, None)))
     stepwise = ConditionedProcess(early, _part(known, slice(20, 24)))
     stepwise = stepwise.and_on(_part(known, slice(24, None)))
-    wanted = GaussianProcess(PRIOR, known).predict(rows)
-    for found in (later.predict(rows), stepwise.predict(rows)):
-        np.testing.assert_allclose(found, wanted)
+    whole = GaussianProcess(PRIOR, known)
+    for process in (later, stepwise):
+        np.testing.assert_allclose(process.predict(rows), whole.predict(rows))
+        for found, wanted in zip(
+            process.predict_together(rows), whole.predict_together(rows), strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
 @pytest.mark.parametrize(("inducing", "tolerance"), [(99, 1e-3), (60, 0.03)])
@@ -94,9 +99,7 @@ def test_every_observation_counts_beyond_the_inducing_rows(
     kernel = RecipeKernel(np.array([1.0]), np.array([False]))
     rows = 100.0 * np.arange(15)[:, None]
     once = Observations(rows, np.zeros(15), np.zeros(15))
-    often = once
-    for _ in range(9):
-        often += once
+    often = Observations(np.tile(rows, (10, 1)), np.zeros(150), np.zeros(150))
     monkeypatch.setattr(gaussian_process, "MOST_INDUCING", 20)
     before, after = (
         GaussianProcess(Prior(kernel, noise=0.01), one).predict(rows)[1] for one in (once, often)

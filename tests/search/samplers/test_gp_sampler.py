@@ -12,11 +12,12 @@ from optuna.trial import TrialState as OptunaState
 
 from search.objectives.budget import Budget
 from search.objectives.dominance import hypervolume
-from search.records import Cost
+from search.records import Cost, Outcome, TrialState
 from search.samplers.candidates import Candidates, CostSource, Mutation
 from search.samplers.endings import Endings
 from search.samplers.gp_sampler import CostAwareSampler
 from search.samplers.history import CURVE, FinishedTrial, HistoryReader, StoppedTrial
+from search.samplers.optuna_adapter import Sampler
 from spaces.distributions import Scalar
 from spaces.pruning.magnitude import Magnitude
 from spaces.quantization.float32 import Float32
@@ -24,6 +25,7 @@ from spaces.quantization.int8_static import Int8Static
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 from tests import measured
+from tests.measured import quality
 
 SIZES = {"test_resnet": 400, "test_vit": 260, "resnet18": 11_000, "lcnet_035": 380}
 SPACE = SearchSpace.from_config(
@@ -156,6 +158,58 @@ def test_proposals_that_run_at_the_same_time_differ_in_more_than_a_trifle(finish
     methods = {tuple(v for v in one.to_params().values() if isinstance(v, str)) for one in recipes}
     assert len(methods) >= 2
     assert len(set(recipes)) == 4
+
+
+def test_many_proposals_without_a_new_result_are_no_copies_of_one_another() -> None:
+    study = _study()
+    assert len(list(_recipes(study, 12))) == 12
+    recipes = [_asked(study)[1].to_params() for _ in range(20)]
+    assert [
+        (a, b) for i, a in enumerate(recipes) for b in recipes[:i] if _distance(a, b) < 0.03
+    ] == []
+
+
+def test_after_a_refusal_costs_are_predicted_anew() -> None:
+    """A student that turned out to be too large is not proposed again with another pruning."""
+    built: set[object] = set()
+    refused: list[object] = []
+
+    def predict(recipe: Recipe) -> Cost:
+        cost = _cost(recipe)
+        return cost if recipe.student in built else {**cost, "size_bytes": 1000}
+
+    def gate(recipe: Recipe) -> Outcome | None:
+        built.add(recipe.student)
+        if violations := {k: v for k, v in BUDGET.violations(_cost(recipe)).items() if v > 0}:
+            refused.append(recipe.student)
+            return Outcome(state=TrialState.INFEASIBLE, cost=_cost(recipe), violations=violations)
+        return None
+
+    sampler = Sampler(SPACE, name="gp", seed=0, costs=CostSource(predict), budget=BUDGET, gate=gate)
+    for _ in range(10):
+        recipe = sampler.ask()
+        assert recipe
+        found = quality(accuracy=_accuracy(recipe))
+        outcome = Outcome(state=TrialState.COMPLETE, cost=_cost(recipe), quality=found)
+        sampler.tell(recipe, outcome)
+    assert refused
+    assert len(refused) == len(set(refused))
+
+
+def test_trials_are_read_in_the_order_in_which_they_ended() -> None:
+    study, reader = _study(), HistoryReader()
+    asked = [_asked(study) for _ in range(4)]
+    assert reader.read(study.trials).ended == []
+    for number in (2, 0):
+        _tell(study, *asked[number])
+    assert len(reader.read(study.trials).ended) == 2
+    for number in (3, 1):
+        _tell(study, *asked[number])
+    history = reader.read(study.trials)
+    expected = [asked[number][1] for number in (2, 0, 3, 1)]
+    assert [one.recipe for one in history.ended] == expected
+    assert [one.recipe for one in HistoryReader().read(study.trials).ended] == expected
+    assert list(history.tried) == [recipe for _, recipe in asked]
 
 
 def test_no_proposal_breaks_the_budget_where_any_recipe_fits() -> None:
@@ -324,7 +378,7 @@ def test_of_first_branches_whose_costs_are_not_known_the_last_are_made() -> None
 
 
 def test_branches_that_promise_less_for_an_epoch_than_their_trial_are_not_made() -> None:
-    study = _study()
+    study = _study(1)
     assert len(list(_recipes(study, 12))) == 12
     _, ahead = _asked(study)
     sampler = study.sampler
@@ -420,9 +474,13 @@ def test_branches_that_are_being_made_promise_nothing_new() -> None:
     held: list[Recipe] = []
     sampler = _sampler_beside(held, seed=3)
     study = _study_of(sampler)
-    known = [one for one in _recipes(study, 12) if BUDGET.admits(_cost(one))]
-    own = max(known, key=_accuracy)
-    groups = _groups(own, (0.15, 0.45, 0.75))
+    ratios = (0.15, 0.45, 0.75)
+    small = [
+        one
+        for one in _recipes(study, 12)
+        if all(BUDGET.admits(_cost(int8)) for _, int8 in _groups(one, ratios))
+    ]
+    groups = _groups(own := max(small, key=_accuracy), ratios)
     first = sampler.promising(study, own, groups, 1)
     assert first
     held += next(group for group in groups if first[0] in group)
@@ -468,9 +526,10 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
     _with_curve(study, [0.4, 0.5], final=None)
     *ended, stopped = HistoryReader().read(study.trials).ended
     assert isinstance(stopped, StoppedTrial)
-    finished = [one for one in ended if isinstance(one, FinishedTrial)]
+    endings = Endings()
+    endings.add(one for one in ended if isinstance(one, FinishedTrial))
     assert (stopped.utility, stopped.share) == (0.5, 0.5)
-    ending = Endings(finished).of(stopped)
+    ending = endings.of(stopped)
     gain = math.log(0.75 / 0.25) - math.log(0.6 / 0.4)
     assert ending.logit == pytest.approx(0.0 + gain)
     assert ending.variance > 0
@@ -478,7 +537,7 @@ def test_a_stopped_trial_counts_with_what_others_gained_since_the_same_epoch() -
 
 def test_before_any_trial_finished_an_earlier_stop_is_the_less_certain() -> None:
     _, recipe = _asked(_study())
-    early, late = (Endings([]).of(StoppedTrial(recipe, 0.5, share)) for share in (0.1, 0.9))
+    early, late = (Endings().of(StoppedTrial(recipe, 0.5, share)) for share in (0.1, 0.9))
     assert early.logit > late.logit > 0
     assert early.variance > late.variance
 
