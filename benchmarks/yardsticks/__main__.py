@@ -6,13 +6,15 @@ NAME is one of the study files in this folder (fashion_mnist, gtsrb). DATA is th
 data. FOLDER keeps the store, the students and the cache: the same command goes on where an
 interrupted run stopped. The official test part is the study's test part, which no decision of the
 search uses; it is opened once, at the end. The results are then appended to results.csv, which
-already holds those of earlier runs. `--report` prints them as a table.
+already holds those of earlier runs, and the curves of the finalists to curves.csv. `--report`
+prints the results as a table, `--picture FILE` draws the curves; both run nothing.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from benchmarks.yardsticks.curves import CURVES, append_curves, curves_of, draw
 from benchmarks.yardsticks.rows import RESULTS, append_new, rows_of, table
 from search.cli.display import watching
 from search.config.loader import load_study
@@ -32,14 +34,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps all that the run makes")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the CSV of the results")
     parser.add_argument("--report", action="store_true", help="print the table, and run nothing")
+    parser.add_argument("--picture", type=Path, help="draw the curves, and run nothing")
     options = parser.parse_intermixed_args()
-    if not options.report:
+    if options.picture:
+        draw(CURVES, options.name, options.picture)
+    elif not options.report:
         if options.data is None or options.folder is None:
             parser.error("a run needs DATA and --folder")
         study = _study(options)
         with Store.open(study.run.storage) as store:
             _run(study, store)
             added = append_new(options.out, rows_of(options.name, study, store))
+            append_curves(CURVES, curves_of(options.name, study, store))
         sys.stdout.write(f"{added} rows added to {options.out}\n")
     sys.stdout.write("\n".join(table(options.out, options.name)) + "\n")
 

@@ -39,18 +39,31 @@ def rows_of(data: str, study: Study, store: Store) -> Iterator[Row]:
     space = study.search_space()
     for trial in store.trials(study.study, whole=True):
         if trial.test and trial.outcome and trial.outcome.cost:
-            identity = (data, _text(trial, space), trial.kind, trial.seed, _epochs(trial))
+            identity = (data, student_text(trial, space), trial.kind, trial.seed, _epochs(trial))
             seconds = trial.outcome.duration_s * study.run.cpus
             yield _row(identity, trial.test, trial.outcome.cost, seconds=seconds)
 
 
-def append_new(file: Path, rows: Iterator[Row]) -> int:
-    """Append the rows that the CSV lacks; return their number."""
-    known = {tuple(row[key] for key in _IDENTITY) for row in read(file)}
-    new = [row for row in rows if tuple(row[key] for key in _IDENTITY) not in known]
+def append_new(
+    file: Path,
+    rows: Iterator[Row],
+    *,
+    columns: Sequence[str] = COLUMNS,
+    identity: Sequence[str] = _IDENTITY,
+) -> int:
+    """Append the rows that the CSV lacks; return their number.
+
+    Args:
+        file: the CSV; it is made if there is none.
+        rows: the rows.
+        columns: the columns.
+        identity: the columns by which rows are the same.
+    """
+    known = {tuple(row[key] for key in identity) for row in read(file)}
+    new = [row for row in rows if tuple(row[key] for key in identity) not in known]
     is_empty = not file.exists()
     with file.open("a", newline="") as lines:
-        writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(lines, columns, lineterminator="\n")
         if is_empty:
             writer.writeheader()
         writer.writerows(new)
@@ -87,7 +100,7 @@ def _row(identity: Sequence[object], test: Quality, cost: Cost, *, seconds: floa
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
-def _text(trial: TrialRecord, space: SearchSpace) -> str:
+def student_text(trial: TrialRecord, space: SearchSpace) -> str:
     """Return each method of the recipe, with those of its parameters that the study searches."""
     distributions = space.distributions()
     words = []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.yardsticks import rows
+from benchmarks.yardsticks import curves, rows
 from search.config.loader import load_study
 from search.config.study import Study
 
@@ -43,3 +43,17 @@ def test_the_table_has_the_most_accurate_first(tmp_path: Path) -> None:
     rows.append_new(file, iter([_row("a", 0.9), _row("b", 0.95), other]))
     _, _, *lines = rows.table(file, "gtsrb")
     assert [line.split(" | ")[0] for line in lines] == ["| b", "| a"]
+
+
+def test_the_curves_of_a_yardstick_are_drawn(tmp_path: Path) -> None:
+    file, picture = tmp_path / "curves.csv", tmp_path / "curves.png"
+    lines = [
+        dict(
+            zip(curves.COLUMNS, ("gtsrb", "a", "0", "distil", str(epoch), "1", "0.9"), strict=True)
+        )
+        for epoch in range(1, 9)
+    ]
+    assert curves.append_curves(file, iter(lines)) == 8
+    assert curves.append_curves(file, iter(lines)) == 0
+    curves.draw(file, "gtsrb", picture)
+    assert picture.stat().st_size > 10_000
