@@ -54,9 +54,9 @@ def draw(file: Path, data: str, picture: Path) -> None:
     axes.set_xlabel("epoch, those after pruning included")
     axes.set_ylabel("accuracy on validation images")
     axes.set_ylim(bottom=_lower_end([*by_student.values()]))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower left", fontsize=8, frameon=False)
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=110)
 
