@@ -24,7 +24,7 @@ from spaces.recipe import Recipe
 _LEAST_UTILITY_SHARE = 0.5
 
 # The methods that branches share with the trial that trains them.
-Training = tuple[Method, Method, Method]
+TrainingKey = tuple[Method, Method, Method]
 # A student's utility, and its coordinates, [costs]; NaN for unknown ones.
 Expected = tuple[float, np.ndarray]
 
@@ -45,7 +45,7 @@ class Outlook:
     learned: Surrogate
     surrogate: Surrogate
     running: Mapping[Recipe, Expected]
-    trainings: frozenset[Training]
+    trainings: frozenset[TrainingKey]
     reached: tuple[np.ndarray, np.ndarray]
     best_utility: float
 
@@ -155,5 +155,5 @@ class Knowledge:
         )
 
 
-def _training(recipe: Recipe) -> Training:
+def _training(recipe: Recipe) -> TrainingKey:
     return recipe.student, recipe.training, recipe.distillation
