@@ -1,7 +1,9 @@
 """Stores as the dashboard may meet them, and the app run over one of them."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,54 @@ from search.storage.storage import Store
 
 APP = Path(__file__).parents[2] / "dashboard/app.py"
 
+Fill = Callable[[Store], object]
 MakeStore = Callable[..., str]
 RunApp = Callable[..., AppTest]
 
 
-@pytest.fixture
-def make_store(tmp_path: Path) -> MakeStore:
-    """Gives the URL of a new store, filled by the functions it is given."""
+@pytest.fixture(scope="session")
+def _filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives a database file that the functions filled; the same functions fill it only once."""
+    known: dict[Hashable, Path] = {}
 
-    def make(*fill: Callable[[Store], object]) -> str:
-        url = f"sqlite:///{tmp_path / 'retort.db'}"
-        with Store.open(url) as store:
-            for step in fill:
-                step(store)
-        return url
+    def filled(*fill: Fill) -> Path:
+        key = tuple(map(_call_of, fill))
+        if key not in known:
+            known[key] = tmp_path_factory.mktemp("filled") / "retort.db"
+            _fill(_url(known[key]), fill)
+        return known[key]
+
+    return filled
+
+
+def _call_of(step: Fill) -> Hashable:
+    """What is equal for two functions that do the same: the function, and what it is given."""
+    if isinstance(step, partial):
+        return step.func, step.args, repr(sorted(step.keywords.items()))
+    return step
+
+
+def _url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _fill(url: str, fill: Sequence[Fill]) -> None:
+    with Store.open(url) as store:
+        for step in fill:
+            step(store)
+
+
+@pytest.fixture
+def make_store(_filled: Callable[..., Path], tmp_path: Path) -> MakeStore:
+    """Gives the URL of the test's own store, filled by the functions it is given."""
+
+    def make(*fill: Fill) -> str:
+        path = tmp_path / "retort.db"
+        if path.exists():
+            _fill(_url(path), fill)
+        else:
+            shutil.copyfile(_filled(*fill), path)
+        return _url(path)
 
     return make
 
