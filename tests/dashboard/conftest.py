@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from search.storage.storage import Store
@@ -82,6 +83,15 @@ def plots(app: AppTest) -> list[dict[str, Any]]:
         json.loads(json.loads(element.proto.json)["figure"])
         for element in app.get("bidi_component")
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _components_found_once() -> Iterator[None]:
+    """Let Streamlit look once for components among the installed packages, not in each run."""
+    with pytest.MonkeyPatch.context() as patch:
+        once = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", once)
+        yield
 
 
 @pytest.fixture
