@@ -20,7 +20,7 @@ from search.targets.onnx_runtime import SERVED
 from tests.search import conftest as of_search
 from tests.search.conftest import FinishedTrials
 
-finished = of_search.finished
+finished, run_once = of_search.finished, of_search.run_once
 
 
 class _Payload:
