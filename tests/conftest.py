@@ -3,6 +3,7 @@
 SQLite files, and one PostgreSQL server a session where its binaries are.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -30,6 +31,7 @@ from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.storage.storage import Store
+from search.targets import latency
 from search.training.trainer import train
 from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
@@ -48,6 +50,16 @@ SIZE = 32
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rounds_of_users() -> Iterator[tuple[float, float]]:
+    """Seconds of a latency's warm-up and round; in tests, both end after five runs."""
+    lasting = latency._WARM_UP_S, latency._ROUND_S
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latency, "_WARM_UP_S", 0.0)
+        patch.setattr(latency, "_ROUND_S", 0.0)
+        yield lasting
 
 
 @pytest.fixture
@@ -178,9 +190,19 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return create()
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables and nothing in them, to be copied: migrations take a while."""
+    path = tmp_path_factory.mktemp("empty") / "retort.db"
+    with Store.open(f"sqlite:///{path}"):
+        return path
+
+
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+def store(store_url: str, empty_database: Path) -> Iterator[Store]:
     """An open store with one study, `digits`."""
+    if store_url.startswith("sqlite:///"):
+        shutil.copyfile(empty_database, store_url.removeprefix("sqlite:///"))
     with Store.open(store_url) as store:
         store.create_study("digits", config={"seed": 1}, artifacts="artifacts")
         yield store

@@ -22,14 +22,15 @@ RunApp = Callable[..., AppTest]
 
 
 @pytest.fixture(scope="session")
-def _filled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def _filled(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Callable[..., Path]:
     """Gives a database file that the functions filled; the same functions fill it only once."""
     known: dict[Hashable, Path] = {}
 
     def filled(*fill: Fill) -> Path:
         key = tuple(map(_call_of, fill))
         if key not in known:
-            known[key] = tmp_path_factory.mktemp("filled") / "retort.db"
+            copy = tmp_path_factory.mktemp("filled") / "retort.db"
+            known[key] = shutil.copyfile(empty_database, copy)
             _fill(_url(known[key]), fill)
         return known[key]
 

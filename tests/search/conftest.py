@@ -50,10 +50,13 @@ def finished(
     recipe: Callable[..., Recipe],
     run_once: RunTrial,
     stripes_file: Path,
+    empty_database: Path,
     tmp_path: Path,
 ) -> Iterator[FinishedTrials]:
     """Stores a trial of the study `stripes` in `retort.db`; the study and the trial of it."""
-    with Store.open(f"sqlite:///{tmp_path / 'retort.db'}") as store:
+    with Store.open(
+        f"sqlite:///{shutil.copyfile(empty_database, tmp_path / 'retort.db')}"
+    ) as store:
         data = {"source": "npz", "path": str(stripes_file), "image_size": SIZE, "flip": False}
         config = {"study": "stripes", "seed": 0, "data": data}
         store.create_study("stripes", config=config, artifacts=str(context.artifacts))

@@ -1,6 +1,7 @@
 """The command, and stores filled through their own interface."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def add_study(home: Path) -> AddStudy:
+def add_study(home: Path, empty_database: Path) -> AddStudy:
     """Adds a study with these outcomes, a trial each, to `retort.db` in the current folder."""
 
     def add(
@@ -42,7 +43,9 @@ def add_study(home: Path) -> AddStudy:
         search: Mapping[str, object] = MappingProxyType({}),
         budget: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        with Store.open("sqlite:///retort.db") as store:
+        if not (home / "retort.db").exists():
+            shutil.copyfile(empty_database, home / "retort.db")
+        with Store.open(f"sqlite:///{home / 'retort.db'}") as store:
             config = {"study": name, "budget": {"size": size, **budget}, "search": dict(search)}
             store.create_study(name, config=config, artifacts=str(home / "artifacts"))
             store.record_teacher(name, TEACHER)

@@ -17,6 +17,13 @@ SLOW: Run = (0.013, 0.0)
 WARM_UP = [QUIET] * 5
 
 
+@pytest.fixture(autouse=True)
+def _whole_rounds(rounds_of_users: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    warm_up_s, round_s = rounds_of_users
+    monkeypatch.setattr("search.targets.latency._WARM_UP_S", warm_up_s)
+    monkeypatch.setattr("search.targets.latency._ROUND_S", round_s)
+
+
 class _Machine:
     """A machine whose clocks move by the given runs, and a model that runs on it."""
 
