@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from search.config.resources import parallel_trials, preparing_device
 from search.config.study import Study
 from search.config.teacher_members import all_settings
+from search.cost_model.refusals import contradictions
 from search.errors import BadInput, TeacherError
 from search.files.filestore import FolderStore
 from search.targets.agent_client import describe_agent
@@ -68,9 +69,6 @@ def check_study(study: Study) -> None:
 
 
 def _check_space(study: Study) -> None:
-    # This import loads Optuna, which a trial's process does not need.
-    from search.cost_model.refusals import contradictions
-
     wrong = _unknown("space.student.timm.model", student_models(study))
     wrong += _unknown(
         "teacher.model", [t.model for t in all_settings(study.stated_teachers) if t.model]
