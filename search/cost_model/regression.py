@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import RidgeCV
 
 from search.cost_model.shape_law import ShapeCounts
 from search.objectives.limits import LATENCY, MACS, PARAMETERS
@@ -91,6 +90,8 @@ class LatencyModel:
         if len(timed) < _TIMED_AT_LEAST:
             self._known = set()
             return
+        from sklearn.linear_model import RidgeCV  # slow to import
+
         rows = np.stack(
             [self._row(shape, cost[MACS.cost], cost[PARAMETERS.cost]) for shape, cost in timed]
         )

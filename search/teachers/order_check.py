@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest
 
 from search.errors import TeacherError
 from search.objectives.metrics import ACCURACY
@@ -101,6 +99,8 @@ def _fitted(confusion: Columns) -> Columns:
     The recall, not the accuracy: otherwise a teacher that says the same of all images would be
     given the order in which this is the commonest class.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     recalls = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     _, outputs = linear_sum_assignment(recalls + _TIE * np.eye(len(confusion)), maximize=True)
     fitted: Columns = outputs.astype(np.int64)
@@ -146,6 +146,8 @@ def _swaps(confusion: Columns) -> list[tuple[int, int]]:
 
 def _is_significant(gained: int, lost: int) -> bool:
     """Return whether so many more gained than lost are unlikely to be chance (a sign test)."""
+    from scipy.stats import binomtest  # slow to import
+
     if gained <= lost:
         return False
     test = binomtest(gained, gained + lost, alternative="greater")
