@@ -31,7 +31,6 @@ from search.pipeline.stage_cache import StageCache
 from search.pipeline.study_context import StudyContext
 from search.storage.artifact_owner import Claim
 from search.storage.storage import Store
-from search.targets import latency
 from search.training.trainer import train
 from search.training.training_plan import TrainingPlan
 from search.training.validation import Validation
@@ -42,6 +41,7 @@ from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
 from tests.postgresql import PostgresqlServer
+from tests.short_rounds import short_rounds
 
 CLASSES = 3
 SIZE = 32
@@ -55,10 +55,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def rounds_of_users() -> Iterator[tuple[float, float]]:
     """Seconds of a latency's warm-up and round; in tests, both end after five runs."""
-    lasting = latency._WARM_UP_S, latency._ROUND_S
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latency, "_WARM_UP_S", 0.0)
-        patch.setattr(latency, "_ROUND_S", 0.0)
+    with short_rounds() as lasting:
         yield lasting
 
 

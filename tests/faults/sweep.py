@@ -36,6 +36,7 @@ from search.run import resume_study, run_study
 from search.storage.integrity import check_store
 from search.storage.storage import Store
 from tests.faults.without_ray import TrialRecorder, one_after_another, study_of
+from tests.short_rounds import short_rounds
 
 _EVENTS = {"os.rename": "rename", "os.remove": "remove", "os.mkdir": "mkdir"}
 _WRITING = os.O_WRONLY | os.O_RDWR
@@ -287,7 +288,8 @@ def main() -> None:
     tempfile.tempdir = str(options.folder)
     folder = options.folder.resolve()
     room = Room(folder, _stripes(folder), options.at_url)
-    found = sweep(room, every=options.every, first=options.first)
+    with short_rounds():
+        found = sweep(room, every=options.every, first=options.first)
     broken = [one for one in found if one.problems]
     print(json.dumps({"tries": len(found), "broken": len(broken)}))  # noqa: T201
     sys.exit(bool(broken))
