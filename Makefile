@@ -13,6 +13,8 @@ READY := .venv/.ready
 
 # Numerical libraries would otherwise start a thread a core in each of several test processes.
 test test-slow: export OMP_NUM_THREADS = 1
+# Hundreds of tests start a process of ours, which would else compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 QUICK := not slow and not browser and not gpu
 SLOW := (slow or browser) and not gpu
@@ -24,7 +26,7 @@ demo: $(READY)
 	$(BIN)/retort demo
 
 test: $(READY) lint types
-	$(BIN)/pytest -m "$(QUICK) and not ray" -n auto
+	$(BIN)/pytest -m "$(QUICK) and not ray" -n auto --dist worksteal
 	$(BIN)/pytest -m "$(QUICK) and ray"
 
 # What `make test` leaves out. Takes many minutes; the browser tests need a Chromium. A file's tests
