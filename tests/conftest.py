@@ -149,7 +149,7 @@ def task_in(folder: Path, stripes: Dataset, views: Views) -> StudyContext:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe() -> Callable[..., Recipe]:
     """Gives a recipe of one quick epoch on labels, with the choices that are named instead."""
     plain = Recipe(

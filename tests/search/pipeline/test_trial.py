@@ -7,6 +7,8 @@ import onnx
 import pytest
 import torch
 
+from search.data.dataset import Dataset
+from search.data.views.view import Views
 from search.evaluation.artifact import check_whole, load_network, read_provenance
 from search.evaluation.measure import predictions
 from search.files.atomic import CHECKSUMS, file_digest
@@ -29,6 +31,7 @@ from spaces.recipe import Recipe
 from spaces.shrinks import SIZE_ONLY
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
+from tests.conftest import task_in
 from tests.messages import naming
 
 NewRecipe = Callable[..., Recipe]
@@ -43,7 +46,7 @@ def _within(context: StudyContext, **limits: object) -> StudyContext:
     return replace(context, requirements=replace(context.requirements, budget=budget))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def compressed(recipe: NewRecipe) -> Recipe:
     return recipe(
         training=Standard(epochs=2, batch_size=16, warmup_epochs=1),
@@ -52,15 +55,25 @@ def compressed(recipe: NewRecipe) -> Recipe:
     )
 
 
+@pytest.fixture(scope="module")
+def shipped(
+    compressed: Recipe, stripes: Dataset, views: Views, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[StudyContext, Outcome]:
+    """A whole trial of seed 5, for tests that only look at what came of it."""
+    context = task_in(tmp_path_factory.mktemp("shipped"), stripes, views)
+    outcome = _run(compressed, context, seed=5)
+    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    return context, outcome
+
+
 def _left(context: StudyContext) -> list[str]:
     return context.artifacts.names()
 
 
 def test_what_is_measured_is_the_file_that_is_shipped(
-    context: StudyContext, compressed: Recipe
+    shipped: tuple[StudyContext, Outcome],
 ) -> None:
-    outcome = _run(compressed, context)
-    assert outcome.state is TrialState.COMPLETE, outcome.failure
+    context, outcome = shipped
     assert outcome.quality
     assert outcome.cost
     assert outcome.artifact
@@ -76,9 +89,9 @@ def test_what_is_measured_is_the_file_that_is_shipped(
 
 
 def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
-    context: StudyContext, compressed: Recipe
+    shipped: tuple[StudyContext, Outcome], compressed: Recipe
 ) -> None:
-    outcome = _run(compressed, context, seed=5)
+    context, outcome = shipped
     assert outcome.artifact
     assert outcome.cost
     folder = context.artifacts.folder / outcome.artifact.path
@@ -94,9 +107,9 @@ def test_the_artifact_rebuilds_the_student_and_tells_where_it_comes_from(
 
 
 def test_every_stage_is_noted_in_the_order_of_compression(
-    context: StudyContext, compressed: Recipe
+    shipped: tuple[StudyContext, Outcome],
 ) -> None:
-    outcome = _run(compressed, context)
+    _, outcome = shipped
     names = [stage.name for stage in outcome.stages]
     assert names == ["admit", "distil", "prune", "recover", "quantize", "measure"]
     sizes = {stage.name: stage.cost.get("parameters") for stage in outcome.stages}
@@ -104,9 +117,9 @@ def test_every_stage_is_noted_in_the_order_of_compression(
 
 
 def test_each_stage_tells_what_the_students_file_took_after_it(
-    context: StudyContext, compressed: Recipe
+    shipped: tuple[StudyContext, Outcome],
 ) -> None:
-    outcome = _run(compressed, context)
+    _, outcome = shipped
     assert outcome.cost
     stages = {stage.name: stage for stage in outcome.stages}
     sizes = [stages[name].cost["size_bytes"] for name in ("distil", "prune", "quantize")]

@@ -76,8 +76,14 @@ class _Stage:
 NewStage = Callable[..., _Stage]
 
 
+@pytest.fixture(scope="module")
+def costs() -> CostTable:
+    """What untrained students were found to cost, by the first test that met them."""
+    return CostTable()
+
+
 @pytest.fixture
-def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
+def stage(context: StudyContext, store: Store, costs: CostTable, tmp_path: Path) -> NewStage:
     """Gives a tuner of a study named `digits`, with the search's settings that are named."""
 
     def make(
@@ -95,7 +101,7 @@ def stage(context: StudyContext, store: Store, tmp_path: Path) -> NewStage:
         )
         notebook = _Notebook()
         requirements = replace(context.requirements, budget=Budget())
-        feasibility = Feasibility(requirements, CostTable(), timed=False)
+        feasibility = Feasibility(requirements, costs, timed=False)
         writer = RetryingWriter(
             store, "digits", Claim(FolderStore.of(tmp_path / "digits"), hold="")
         )
