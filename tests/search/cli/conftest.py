@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from search.cli.app import app
+from search.cli.main import main
 from search.records import Outcome, Scalar, StudyState
 from search.storage.storage import Store
 from tests.search.cli.made_outcomes import PARAMS, TEACHER
@@ -119,5 +120,25 @@ def retort_process() -> RetortProcess:
     def call(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", MAIN, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload]
+
+    return call
+
+
+@pytest.fixture
+def retort_main(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> RetortProcess:
+    """Runs a command to its exit code and its messages, in this process, that need not start."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr("sys.argv", ["retort", *arguments])
+        for name in ("sys.stdout", "sys.stderr"):  # `main` puts others in their place for good
+            monkeypatch.setattr(name, None)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(
+            arguments, int(ended.value.code or 0), told.out, told.err
+        )
 
     return call

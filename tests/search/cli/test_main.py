@@ -173,10 +173,10 @@ def test_the_store_can_be_named_by_the_environment(
 
 
 def test_a_folder_that_cannot_be_written_is_told_without_a_traceback(
-    retort_process: RetortProcess, home: Path
+    retort_main: RetortProcess, home: Path
 ) -> None:
     (home / "file").write_text("")
-    result = retort_process("init", "file/below")
+    result = retort_main("init", "file/below")
     assert result.returncode == 1
     assert "file/below" in result.stderr
     assert "Traceback" not in result.stderr

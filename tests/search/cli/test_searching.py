@@ -245,9 +245,9 @@ def test_fault_25_a_student_that_cannot_take_the_images_is_refused_at_plan(
 
 
 def test_fault_20_what_is_refused_leaves_no_store_behind(
-    retort_process: RetortProcess, write_study: WriteStudy, home: Path
+    retort_main: RetortProcess, write_study: WriteStudy, home: Path
 ) -> None:
-    result = retort_process("run", str(write_study()), "teacher.model=tset_resnet")
+    result = retort_main("run", str(write_study()), "teacher.model=tset_resnet")
     assert result.returncode == 2
     assert naming("teacher.model", "'test_resnet'").search(result.stderr)
     assert [path.name for path in home.iterdir()] == ["study.yaml"]
