@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.recorded_problem import read_lines
 from search.samplers.curve_extrapolation import EndingLine
-from search.samplers.logit_scale import to_logits
+from search.surrogate.logit_scale import to_logits
 
 _COUNTS = (5, 15, 40)
 _DRAWS = 1000

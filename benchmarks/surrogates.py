@@ -34,10 +34,10 @@ from benchmarks.problem import Problem
 from benchmarks.synthetic_problem import synthetic_problem
 from search.objectives.metrics import ACCURACY
 from search.samplers.candidates import Draw
-from search.samplers.features import Features
-from search.samplers.logit_scale import from_logits, to_logits
-from search.samplers.surrogate import Surrogate
-from search.samplers.utility_scale import UtilityScale
+from search.surrogate.features import Features
+from search.surrogate.logit_scale import from_logits, to_logits
+from search.surrogate.surrogate import Surrogate
+from search.surrogate.utility_scale import UtilityScale
 from spaces.recipe import Recipe
 
 _OTHERS, _BEST_SHARE = 600, 0.3

@@ -17,7 +17,7 @@ from benchmarks.problem import Problem, Training
 from search.objectives.budget import Budget
 from search.objectives.limits import LATENCY, MACS, PARAMETERS, SIZE
 from search.records import Cost
-from search.samplers.features import family
+from search.surrogate.features import family
 from spaces.distillation.soft_targets import SoftTargets
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace

@@ -7,10 +7,10 @@ import numpy as np
 
 from search.samplers.acquisition import scores
 from search.samplers.candidates import Candidate, Candidates
-from search.samplers.features import squared_differences
 from search.samplers.history import FinishedTrial, History
 from search.samplers.knowledge import Knowledge, Outlook
 from search.samplers.proposal_batch import ProposalBatch
+from search.surrogate.features import squared_differences
 from spaces.axes.distillation import Distillation
 from spaces.axes.training import Training
 from spaces.distributions import Distribution, FloatRange, IntRange

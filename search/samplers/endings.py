@@ -7,7 +7,7 @@ import numpy as np
 
 from search.samplers.curve_extrapolation import ENOUGH, Ending, EndingLine
 from search.samplers.history import Curve, FinishedTrial, StoppedTrial
-from search.samplers.logit_scale import to_logits
+from search.surrogate.logit_scale import to_logits
 
 # The gain after an early stop while too few finished curves exist: in logits, for each unit of the
 # natural logarithm of training time, and its standard deviation.

@@ -20,9 +20,9 @@ from search.objectives.goal import DEFAULT_GOAL, Goal
 from search.samplers.branch_choice import BranchChooser
 from search.samplers.candidate_choice import CandidateChooser
 from search.samplers.candidates import Candidates, CostSource
-from search.samplers.features import Features
 from search.samplers.history import History, HistoryReader
 from search.samplers.knowledge import Knowledge
+from search.surrogate.features import Features
 from spaces.recipe import Recipe
 from spaces.search_space import SearchSpace
 

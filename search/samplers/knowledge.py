@@ -11,12 +11,12 @@ from search.objectives.goal import Goal
 from search.samplers.acquisition import ParetoFront
 from search.samplers.candidates import Candidate, Predict
 from search.samplers.cost_space import CostSpace, with_halves
-from search.samplers.features import Features
 from search.samplers.history import FinishedTrial, History
 from search.samplers.reached import ReachedStudents
 from search.samplers.recipe_rows import RecipeRows
 from search.samplers.study_surrogate import StudySurrogate
-from search.samplers.surrogate import Surrogate
+from search.surrogate.features import Features
+from search.surrogate.surrogate import Surrogate
 from spaces.method import Method
 from spaces.recipe import Recipe
 

@@ -9,7 +9,7 @@ from search.samplers.acquisition import scores
 from search.samplers.candidates import Candidate
 from search.samplers.history import History
 from search.samplers.knowledge import Knowledge, Outlook
-from search.samplers.surrogate import JointPrediction
+from search.surrogate.surrogate import JointPrediction
 from spaces.recipe import Recipe
 
 # The number of proposals from one pool.

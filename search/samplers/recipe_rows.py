@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.samplers.candidates import Candidate, Predict
-from search.samplers.features import Features, are_alike
+from search.surrogate.features import Features, are_alike
 from spaces.recipe import Recipe
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from search.samplers.endings import Endings
 from search.samplers.history import EndedTrial, FinishedTrial
-from search.samplers.logit_scale import from_logits
 from search.samplers.recipe_rows import RecipeRows
-from search.samplers.surrogate import Surrogate
+from search.surrogate.logit_scale import from_logits
+from search.surrogate.surrogate import Surrogate
 
 # The hyperparameters are fitted again after this share of further trials, but at most this many.
 _GROWTH_SHARE, _MOST_GROWTH = 1 / 10, 100

@@ -18,7 +18,7 @@ from search.objectives.goal import Goal
 from search.objectives.limit import Limit
 from search.records import Cost, Outcome, TrialState
 from search.samplers.curve_extrapolation import ENOUGH, EndingLine
-from search.samplers.logit_scale import from_logits, to_logits
+from search.surrogate.logit_scale import from_logits, to_logits
 
 # Shares of the training after which trials are compared.
 _RUNGS = (0.25, 0.5, 0.75)

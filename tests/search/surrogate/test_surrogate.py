@@ -8,13 +8,13 @@ import pytest
 from search.objectives.budget import Budget
 from search.objectives.goal import stored_goal
 from search.samplers.cost_space import CostSpace
-from search.samplers.features import Features
 from search.samplers.history import EndedTrial, FinishedTrial, StoppedTrial
 from search.samplers.reached import ReachedStudents
 from search.samplers.recipe_rows import RecipeRows
 from search.samplers.study_surrogate import StudySurrogate, last_milestone
-from search.samplers.surrogate import Surrogate
-from search.samplers.utility_scale import UtilityScale
+from search.surrogate.features import Features
+from search.surrogate.surrogate import Surrogate
+from search.surrogate.utility_scale import UtilityScale
 from spaces.distributions import FloatRange, Scalar
 from spaces.recipe import Recipe
 from tests import measured

@@ -5,9 +5,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from search.samplers.fitting import fit
-from search.samplers.gaussian_process import ConditionedProcess, GaussianProcess, Observations
-from search.samplers.utility_scale import UtilityScale
+from search.surrogate.fitting import fit
+from search.surrogate.gaussian_process import ConditionedProcess, GaussianProcess, Observations
+from search.surrogate.utility_scale import UtilityScale
 
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 16) for i in range(16)])
 

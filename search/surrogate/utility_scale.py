@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from search.samplers.logit_scale import from_logits, to_logits
+from search.surrogate.logit_scale import from_logits, to_logits
 
 # The prior standard deviation of recipes' logits, and the number of observations that it counts as:
 # the first observations come from few trainings, and are too similar. Good ones may even be equal.

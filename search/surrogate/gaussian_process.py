@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-from search.samplers.kernel import RecipeKernel
+from search.surrogate.kernel import RecipeKernel
 
 # With more observations, the process is approximated by this many inducing rows.
 MOST_INDUCING = 1000

@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from search.samplers import gaussian_process
-from search.samplers.features import squared_differences
-from search.samplers.fitting import _negative_log_likelihood, fit
-from search.samplers.gaussian_process import (
+from search.surrogate import gaussian_process
+from search.surrogate.features import squared_differences
+from search.surrogate.fitting import _negative_log_likelihood, fit
+from search.surrogate.gaussian_process import (
     ConditionedProcess,
     GaussianProcess,
     Observations,
     Prior,
     pivoted_cholesky,
 )
-from search.samplers.kernel import RecipeKernel, matern
+from search.surrogate.kernel import RecipeKernel, matern
 
 CODES = np.array([False, False, True])
 PRIOR = Prior(RecipeKernel(np.array([0.5, 1.0, 2.0]), CODES), noise=0.01)

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
-from search.samplers.features import squared_differences
-from search.samplers.gaussian_process import Observations, Prior
-from search.samplers.kernel import RecipeKernel, matern
+from search.surrogate.features import squared_differences
+from search.surrogate.gaussian_process import Observations, Prior
+from search.surrogate.kernel import RecipeKernel, matern
 
 # Hyperparameters are fitted to at most this many observations, drawn at random.
 _MOST_FITTED = 300

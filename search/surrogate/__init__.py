@@ -1,0 +1,1 @@
+"""A Gaussian process that predicts the utility of recipes."""
