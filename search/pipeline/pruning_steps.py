@@ -3,31 +3,21 @@
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 
-from torch import Tensor, nn
+from torch import nn
 
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord
-from search.training.validation import Validation
 from spaces.axes.pruning import Cut, PruningSteps, TrainingPhase
 
 # Trains the network of a phase. Arguments: the phase, its epochs, the number of earlier trainings.
 TrainPhase: TypeAlias = Callable[[TrainingPhase, int, int], Iterator[EpochRecord]]
 
 # Bump it when the trainings of a pruning change, or the losses that a pruning receives.
-VERSION = 1
-
-# Shorter legs gain less than one whole schedule, so a leg has at least this many epochs.
-_LEG_EPOCHS = 3
-_LEGS_AT_MOST = 4
+VERSION = 2
 
 
 def carry_out(
-    steps: PruningSteps,
-    *,
-    epochs: int,
-    recorder: TrialRecorder,
-    validation: Validation,
-    train: TrainPhase,
+    steps: PruningSteps, *, epochs: int, recorder: TrialRecorder, train: TrainPhase
 ) -> Generator[EpochRecord, None, tuple[nn.Module, list[Cut]]]:
     """Run the steps of a pruning, and train its network in each of its phases.
 
@@ -35,13 +25,12 @@ def carry_out(
         steps: the steps of a pruning.
         epochs: the epochs of the recipe's training; each phase asks for a share of them.
         recorder: records a stage for each cut and each phase.
-        validation: compares the scores of two networks.
         train: trains the network of a phase.
 
     Returns:
         A generator of the learning curve's points that returns the pruned network and its cuts.
     """
-    share, trainings_before = 0.0, 0
+    share, trainings = 0.0, 0
     while True:
         try:
             phase = next(steps)
@@ -52,47 +41,31 @@ def carry_out(
             recorder.end_stage("prune", phase.network)
         # The running sum is rounded, not each phase, so that the phases add up to all epochs.
         before, share = round(epochs * share), share + phase.share
-        lengths = leg_lengths(round(epochs * share) - before, is_last=phase.is_last)
-        legs, score = yield from _train_legs(phase, lengths, train, trainings_before, validation)
-        trainings_before += legs
-        if lengths:
-            recorder.end_stage(phase.stage, phase.network, score=score)
-
-
-def leg_lengths(epochs: int, *, is_last: bool) -> list[int]:
-    """Return the epochs of each leg of a phase; only the last phase has several legs."""
-    legs = max(1, min(_LEGS_AT_MOST, epochs // _LEG_EPOCHS)) if is_last else 1
-    lengths = [epochs * (leg + 1) // legs - epochs * leg // legs for leg in range(legs)]
-    return [length for length in lengths if length]
-
-
-def _train_legs(
-    phase: TrainingPhase,
-    lengths: list[int],
-    train: TrainPhase,
-    trainings_before: int,
-    validation: Validation,
-) -> Generator[EpochRecord, None, tuple[int, float | None]]:
-    """Train one leg after another until a leg does not improve the score.
-
-    While the learning rate is high, the score is too low to compare. Each leg therefore has a
-    whole learning-rate schedule, and the scores at the ends of the legs are compared. The weights
-    from before a leg without improvement are restored.
-
-    Returns:
-        A generator of the learning curve's points that returns the number of legs that ran, and
-        the best score; None without any leg.
-    """
-    weights: dict[str, Tensor] = {}
-    best: float | None = None
-    for leg, length in enumerate(lengths):
-        scores = []
-        for point in train(phase, length, trainings_before + leg):
-            scores.append(point.score)
+        length = round(epochs * share) - before
+        if not length:
+            continue
+        score: float | None = None
+        for point in train(phase, length, trainings):
+            score = point.score
             yield point
-        if best is not None and not validation.is_better(scores[-1], best):
-            phase.network.load_state_dict(weights)
-            return leg + 1, best
-        best = scores[-1]
-        weights = {name: value.clone() for name, value in phase.network.state_dict().items()}
-    return len(lengths), best
+        trainings += 1
+        recorder.end_stage(phase.stage, phase.network, score=score)
+
+
+def skipped_epochs(phase: TrainingPhase, *, length: int, epochs: int) -> int:
+    """Return the epochs by which a phase's learning-rate schedule is longer than the phase.
+
+    After a cut, the schedule begins half-way between a new one and the training's last epochs. A
+    whole schedule, with its highest rate, destroys more than a short recovery restores; the rates
+    of the last epochs are too low after a large cut. benchmarks/recovery.py compares them.
+
+    Args:
+        phase: the phase.
+        length: its epochs.
+        epochs: the epochs of the recipe's training.
+
+    Source: after the learning-rate rewinding of Renda, Frankle and Carbin 2020, Comparing Rewinding
+    and Fine-tuning in Neural Network Pruning, arXiv:2003.02389; Le and Hua 2021, Network Pruning
+    That Matters: A Case Study on Retraining Variants, arXiv:2105.03193, on high rates.
+    """
+    return max(0, epochs - length) // 2 if phase.has_cut else 0

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from search.pipeline.pruning_steps import carry_out
+from search.pipeline.pruning_steps import carry_out, skipped_epochs
 from search.pipeline.stage_cache import Stage
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial_recorder import TrialRecorder
@@ -28,7 +28,7 @@ from spaces.shrinks import NOTHING
 
 # Bump one when the training plan of its stage changes. pruning_steps.VERSION covers `prune`.
 TRAINING_VERSION = 1
-TUNING_VERSION = 1
+TUNING_VERSION = 2
 
 # Batches of training images on which some prunings measure the importance of each weight.
 _IMPORTANCE_BATCHES = 8
@@ -92,13 +92,13 @@ class StudentBuilder:
             steps,
             epochs=recipe.training.epochs,
             recorder=recorder,
-            validation=self.context.validation,
             train=lambda phase, epochs, place: self._train_phase(
                 phase,
                 self._plan(phase.stage, recipe, epochs=epochs),
                 recorder,
                 key=key,
                 place=place,
+                training_epochs=recipe.training.epochs,
             ),
         )
         if pruning.shrinks != NOTHING:
@@ -106,7 +106,10 @@ class StudentBuilder:
         return BuiltStudent(pruned, cuts)
 
     def tune(self, pruned: BuiltStudent, recipe: Recipe, recorder: TrialRecorder) -> Building:
-        """Train the student further with fake quantization, if its number format asks for it."""
+        """Train the student further with fake quantization, if its number format asks for it.
+
+        It has the learning rates of the training's last epochs.
+        """
         if not recipe.quantization.tuning_share:
             return pruned
         key = self.context.lineage.tuning_key(recipe, self.seed)
@@ -116,7 +119,11 @@ class StudentBuilder:
         network = copy.deepcopy(pruned.network)
         epochs = max(1, round(recipe.training.epochs * recipe.quantization.tuning_share))
         with recipe.quantization.rounded(network, self.context.requirements.example()):
-            plan = self._plan("tune", recipe, epochs=epochs)
+            # Rounding changes weights little, so the high rates of a whole schedule do harm.
+            plan = replace(
+                self._plan("tune", recipe, epochs=epochs),
+                skipped_epochs=recipe.training.epochs - epochs,
+            )
             yield from self._train(network, plan, recorder, key=key)
         # The score is measured with fake quantization, because the served file is quantized.
         recorder.end_stage("tune", network, score=recorder.epochs[-1].score)
@@ -147,10 +154,12 @@ class StudentBuilder:
         *,
         key: str,
         place: int,
+        training_epochs: int,
     ) -> Iterator[EpochRecord]:
         """Train the phase's network in place, with the phase's penalty and constraint."""
         plan = replace(
             plan,
+            skipped_epochs=skipped_epochs(phase, length=plan.epochs, epochs=training_epochs),
             checkpoint=self.context.stages.checkpoint(key, place),
             seed=self.seed + place,
             penalty=phase.penalty,

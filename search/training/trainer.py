@@ -100,7 +100,10 @@ def _distiller(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> Dist
 def _training_run(network: nn.Module, dataset: Dataset, plan: TrainingPlan) -> TrainingRun:
     distiller = _distiller(network, dataset, plan)
     steps = len(dataset.training) // _batch_size(dataset, plan)
-    fit = plan.training.fit(distiller, epochs=plan.epochs, steps_per_epoch=steps)
+    epochs = plan.skipped_epochs + plan.epochs
+    fit = plan.training.fit(distiller, epochs=epochs, steps_per_epoch=steps)
+    if plan.skipped_epochs:
+        fit.scheduler.step_update(plan.skipped_epochs * steps)
     decay = plan.training.ema
     return TrainingRun(distiller, fit, MovingAverage(network, decay=decay) if decay else None)
 
@@ -154,8 +157,9 @@ def _epoch(
     batches = _batches(dataset, plan, view=view, order=order)
     losses = []
     steps = len(dataset.training) // batch_size
+    skipped = plan.skipped_epochs * steps
     for step, batch in enumerate(batches, start=epoch * steps + 1):
-        progress = step / (plan.epochs * steps)
+        progress = (skipped + step) / (skipped + plan.epochs * steps)
         loss = _loss(distiller, batch, dataset, plan, view=view, progress=progress)
         if plan.penalty is not None:
             loss = loss + plan.penalty()
@@ -166,7 +170,7 @@ def _epoch(
         fit.optimizer.step()
         if plan.constraint is not None:
             plan.constraint()
-        fit.scheduler.step_update(step)
+        fit.scheduler.step_update(skipped + step)
         if run.average is not None:
             run.average.update(step)
         losses.append(loss.detach())

@@ -26,6 +26,8 @@ class TrainingPlan:
         training: the training method: optimizer, schedule, batch size and augmentation.
         distillation: the distillation method, which computes the loss.
         epochs: the number of passes over the training images.
+        skipped_epochs: the epochs by which the learning-rate schedule is longer. This training has
+            the rates after them, as if it were the last part of a longer training.
         validation: scores the network after each epoch.
         views: the augmented view of each epoch.
         targets: the teachers' logits for these views; None if the loss needs no logits, or the
@@ -53,6 +55,7 @@ class TrainingPlan:
     views: Views
     targets: Targets | None
     seed: int
+    skipped_epochs: int = 0
     device: str = "cpu"
     checkpoint: Checkpoint | None = None
     teachers: tuple[nn.Module, ...] = ()

@@ -40,9 +40,8 @@ class TrainingPhase:
         stage: the name of the phase in the record of the training curves.
         share: number of epochs, as a share of the training's epochs; 0 if the phase evaluates the
             network without training it.
-        has_cut: whether the method pruned the network since the previous phase.
-        is_last: whether this phase follows the last pruning step. The trainer may then stop the
-            phase early if the network no longer improves.
+        has_cut: whether the method pruned the network since the previous phase. The phase then has
+            lower learning rates than a whole schedule.
         penalty: returns a term to add to the loss of each step, a scalar in nats. None adds
             nothing.
         constraint: restores the weights that must not change; called after each step. None does
@@ -53,7 +52,6 @@ class TrainingPhase:
     stage: str
     share: float
     has_cut: bool = False
-    is_last: bool = False
     penalty: Callable[[], Tensor] | None = None
     constraint: Callable[[], None] | None = None
 
@@ -63,11 +61,10 @@ class TrainingPhase:
         network: nn.Module,
         share: float,
         *,
-        is_last: bool = True,
         constraint: Callable[[], None] | None = None,
     ) -> Self:
         """Return the phase of training after a pruning step."""
-        return cls(network, "recover", share, has_cut=True, is_last=is_last, constraint=constraint)
+        return cls(network, "recover", share, has_cut=True, constraint=constraint)
 
 
 @dataclass(frozen=True)

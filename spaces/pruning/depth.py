@@ -29,7 +29,7 @@ class Depth(Pruning):
         ratio: share of these blocks to remove.
         order: rule for the choice of the blocks: blocks at even distances (`position`), or blocks
             whose removal gives the lowest loss on training images (`effect`).
-        recovery: largest number of epochs of training after the pruning, as a share of the
+        recovery: number of epochs of training after the pruning, as a share of the
             training's epochs.
 
     Source: Elkerdawy et al. 2020, arXiv:2011.02952; Veit et al. 2016, arXiv:1605.06431.

@@ -25,7 +25,7 @@ class SparseMagnitude(Pruning):
 
     Attributes:
         ratio: share of the weights of convolutions and linear layers to set to zero.
-        recovery: largest number of epochs of training with these zeros, as a share of the
+        recovery: number of epochs of training with these zeros, as a share of the
             training's epochs.
         scope: weights to compare: those of the same `layer`, or all weights (`global`).
         rounds: number of pruning steps; an equal part of the recovery follows each step (Zhu &
@@ -69,7 +69,6 @@ class SparseMagnitude(Pruning):
             yield TrainingPhase.recovery(
                 network,
                 self.recovery / self.rounds,
-                is_last=number == self.rounds,
                 constraint=keep,
             )
         return network, []

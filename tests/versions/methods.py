@@ -218,7 +218,7 @@ def _pruning(pruning: Pruning) -> Numbers:
         if phase.penalty:
             penalties.append(phase.penalty().item())
         phases.append(phase)
-    asked = [[one.stage, round(one.share, 6), one.has_cut, one.is_last] for one in phases]
+    asked = [[one.stage, round(one.share, 6), one.has_cut] for one in phases]
     return {
         "phases": [zlib.crc32(json.dumps(asked).encode())],
         "penalties": penalties,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search.cost_model.dry_run import dry_run
-from search.pipeline.pruning_steps import carry_out, leg_lengths
+from search.pipeline.pruning_steps import carry_out, skipped_epochs
 from search.pipeline.student_builder import BuiltStudent, StudentBuilder
 from search.pipeline.trial_recorder import TrialRecorder
 from search.records import EpochRecord
@@ -37,7 +37,6 @@ from spaces.students.normalization import fold_normalization
 from spaces.students.timm_model import Timm
 from tests.versions.problem import (
     SHAPE,
-    SIZE,
     SMOOTH,
     Numbers,
     context,
@@ -92,34 +91,25 @@ def _made(folder: Path, *, stage: str) -> Numbers:
 
 
 def _pruned(folder: Path) -> Numbers:
-    """A student's pruning; and into which trainings others are divided, and when they end."""
-    lengths = [leg_lengths(epochs, is_last=last) for epochs in (0, 2, 7, 30) for last in (0, 1)]
-    taught: list[tuple[str, int, int]] = []
-    gains = iter([0.5, 0.6, 0.7, 0.6, 0.9])
+    """A student's pruning; and the length and the schedule of each of its trainings."""
+    taught: list[tuple[str, int, int, int]] = []
 
     def teach(phase: TrainingPhase, epochs: int, place: int) -> Iterator[EpochRecord]:
-        taught.append((phase.stage, epochs, place))
-        nn.init.constant_(phase.network.weight, place)
-        yield EpochRecord(
-            stage=phase.stage, epoch=0, loss=1.0, score=next(gains), learning_rate=0.1
-        )
+        skipped = skipped_epochs(phase, length=epochs, epochs=20)
+        taught.append((phase.stage, epochs, place, skipped))
+        yield EpochRecord(stage=phase.stage, epoch=0, loss=1.0, score=0.5, learning_rate=0.1)
 
     def steps(layer: nn.Module) -> PruningSteps:
         yield TrainingPhase(layer, "sparsify", 0.25)
         yield TrainingPhase.recovery(layer, 0.75)
         return layer, []
 
-    layer = nn.Linear(SIZE, 1)
-    given = context(folder)
-    recorder, validation = TrialRecorder(given), given.validation
-    for _ in carry_out(
-        steps(layer), epochs=20, recorder=recorder, validation=validation, train=teach
-    ):
+    layer = network()
+    recorder = TrialRecorder(context(folder))
+    for _ in carry_out(steps(layer), epochs=20, recorder=recorder, train=teach):
         pass
     return _made(folder, stage="prune") | {
-        "lengths": [length for one in lengths for length in one],
         "taught": [zlib.crc32(json.dumps(taught).encode())],
-        "kept": [layer.weight[0, 0].item()],
     }
 
 

@@ -27,7 +27,7 @@ class ChannelPruning(Pruning):
 
     Attributes:
         ratio: share of the channels to prune.
-        recovery: largest number of epochs of training after the pruning, as a share of the
+        recovery: number of epochs of training after the pruning, as a share of the
             training's epochs.
         scope: channels to compare: those of the same `layer`, of all layers (`global`), or of all
             layers with the same structure (`isomorphic`; Fang et al. 2024, arXiv:2407.04616).
@@ -90,10 +90,9 @@ class ChannelPruning(Pruning):
         network = copy.deepcopy(model)
         yield from self.preparation(network, example)
         cutter = Cutter(network, example, importance=self.importance(), plan=self._plan())
-        for number in range(self.rounds):
+        for _ in range(self.rounds):
             cutter.step(self.weighed(network, losses))
-            is_last = number == self.rounds - 1
-            yield TrainingPhase.recovery(network, self.recovery / self.rounds, is_last=is_last)
+            yield TrainingPhase.recovery(network, self.recovery / self.rounds)
         if not cutter.cuts:
             raise ValueError(
                 f"{self.name} must find channels to prune, but found none for ratio "

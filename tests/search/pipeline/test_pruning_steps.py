@@ -1,18 +1,16 @@
 """The training that a pruning asks for: its length, and its end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from torch import nn
 
 from search.cost_model.dry_run import dry_run
 from search.evaluation.artifact import load_network
 from search.objectives.counting import count_operations
-from search.objectives.metrics import ACCURACY
-from search.pipeline.pruning_steps import carry_out, leg_lengths
+from search.pipeline.pruning_steps import carry_out
 from search.pipeline.study_context import StudyContext
 from search.pipeline.trial import finish, run_trial
 from search.pipeline.trial_recorder import TrialRecorder
@@ -24,6 +22,7 @@ from spaces.pruning.group_lasso import GroupLasso
 from spaces.pruning.magnitude import Magnitude
 from spaces.pruning.none import NoPruning
 from spaces.pruning.taylor import Taylor
+from spaces.quantization.int8_qat import Int8Qat
 from spaces.recipe import Recipe
 from spaces.students.timm_model import Timm
 from spaces.training.standard import Standard
@@ -35,25 +34,17 @@ NewRecipe = Callable[..., Recipe]
 
 
 class _Teacher:
-    """Its k-th training sets every weight to k, and ends at the k-th score."""
+    """Records the epochs of each training."""
 
-    def __init__(self, *scores: float) -> None:
-        self._scores = scores
+    def __init__(self) -> None:
         self.lengths: list[int] = []
 
     def __call__(self, phase: TrainingPhase, epochs: int, place: int) -> Iterator[EpochRecord]:
         assert place == len(self.lengths)
         self.lengths.append(epochs)
-        with torch.no_grad():
-            for parameter in phase.network.parameters():
-                parameter.fill_(place)
         for epoch in range(epochs):
             yield EpochRecord(
-                stage=phase.stage,
-                epoch=epoch,
-                loss=0.0,
-                score=self._scores[place],
-                learning_rate=0.0,
+                stage=phase.stage, epoch=epoch, loss=0.0, score=0.5, learning_rate=0.0
             )
 
 
@@ -62,81 +53,24 @@ def _network() -> nn.Module:
 
 
 def _asking(network: nn.Module, *shares: float) -> PruningSteps:
-    for place, share in enumerate(shares):
-        yield TrainingPhase.recovery(network, share, is_last=place == len(shares) - 1)
+    for share in shares:
+        yield TrainingPhase.recovery(network, share)
     return network, []
-
-
-def _carried_out(
-    steps: PruningSteps, context: StudyContext, teacher: _Teacher, *, epochs: int
-) -> nn.Module:
-    progress = carry_out(
-        steps,
-        epochs=epochs,
-        recorder=TrialRecorder(context),
-        validation=context.validation,
-        train=teacher,
-    )
-    while True:
-        try:
-            next(progress)
-        except StopIteration as end:
-            network: nn.Module = end.value[0]
-            return network
-
-
-def _weights(network: nn.Module) -> set[float]:
-    return {value for p in network.parameters() for value in p.detach().flatten().tolist()}
-
-
-@pytest.mark.parametrize(
-    ("epochs", "lengths"),
-    [(0, []), (1, [1]), (5, [5]), (6, [3, 3]), (11, [3, 4, 4]), (30, [7, 8, 7, 8])],
-)
-def test_only_long_last_trainings_are_divided(epochs: int, lengths: Sequence[int]) -> None:
-    assert leg_lengths(epochs, is_last=True) == lengths
-    assert leg_lengths(epochs, is_last=False) == ([epochs] if epochs else [])
-
-
-def test_recovery_goes_on_while_its_legs_gain(context: StudyContext) -> None:
-    teacher = _Teacher(0.5, 0.6, 0.7)
-    network = _carried_out(_asking(_network(), 0.9), context, teacher, epochs=10)
-    assert teacher.lengths == [3, 3, 3]
-    assert _weights(network) == {2.0}
-
-
-def test_recovery_ends_with_the_leg_that_gained_nothing_which_is_undone(
-    context: StudyContext,
-) -> None:
-    teacher = _Teacher(0.5, 0.6, 0.6, 0.9)
-    network = _carried_out(_asking(_network(), 1.2), context, teacher, epochs=10)
-    assert teacher.lengths == [3, 3, 3]
-    assert _weights(network) == {1.0}
-
-
-def test_a_leg_gains_by_the_metrics_direction(context: StudyContext) -> None:
-    teacher = _Teacher(0.5, 0.4, 0.3)
-    fewer = replace(ACCURACY, best=0.0, worst=1.0)
-    network = _carried_out(
-        _asking(_network(), 0.9), replace(context, metric=fewer), teacher, epochs=10
-    )
-    assert teacher.lengths == [3, 3, 3]
-    assert _weights(network) == {2.0}
 
 
 def test_shares_are_rounded_over_all_exercises(context: StudyContext) -> None:
     # Four times a tenth and a half of ten epochs: six, and not eight or four.
-    teacher = _Teacher(0.5, 0.5, 0.5, 0.5)
-    _carried_out(_asking(_network(), 0.15, 0.15, 0.15, 0.15), context, teacher, epochs=10)
+    teacher = _Teacher()
+    steps = _asking(_network(), 0.15, 0.15, 0.15, 0.15)
+    for _ in carry_out(steps, epochs=10, recorder=TrialRecorder(context), train=teacher):
+        pass
     assert sum(teacher.lengths) == 6
 
 
 def test_an_exercise_of_no_epochs_is_only_noted(context: StudyContext) -> None:
     recorder = TrialRecorder(context)
-    steps, validation = _asking(_network(), 0.0), context.validation
-    for _ in carry_out(
-        steps, epochs=10, recorder=recorder, validation=validation, train=_Teacher()
-    ):
+    steps = _asking(_network(), 0.0)
+    for _ in carry_out(steps, epochs=10, recorder=recorder, train=_Teacher()):
         pass
     assert [stage.name for stage in recorder.stages] == ["prune"]
 
@@ -189,6 +123,47 @@ def test_rounds_train_in_between(context: StudyContext, recipe: NewRecipe) -> No
     assert sizes[0] > sizes[1]
     recovery = [point.epoch for point in outcome.epochs if point.stage == "recover"]
     assert recovery == [0, 1]
+
+
+def test_a_recovery_begins_half_way_to_the_trainings_last_epochs(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    training = Standard(epochs=4, batch_size=16, warmup_epochs=0, schedule="linear")
+    outcome = _run(recipe(training=training, pruning=Magnitude(recovery=0.5)), context)
+    rates = {
+        stage: [point.learning_rate for point in outcome.epochs if point.stage == stage]
+        for stage in ("distil", "recover")
+    }
+    highest = training.prepared_for(Timm(model="test_resnet")).learning_rate
+    # After the epochs of a line of four, and of the last two of a line of three.
+    assert rates["distil"] == pytest.approx([highest * left / 4 for left in (3, 2, 1, 0)])
+    assert rates["recover"] == pytest.approx([highest * left / 3 for left in (1, 0)])
+
+
+def test_a_tuning_has_the_learning_rates_of_the_trainings_last_epochs(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    training = Standard(epochs=4, batch_size=16, warmup_epochs=1)
+    outcome = _run(recipe(training=training, quantization=Int8Qat(tuning=0.5)), context)
+    rates = {
+        stage: [point.learning_rate for point in outcome.epochs if point.stage == stage]
+        for stage in ("distil", "tune")
+    }
+    assert rates["tune"] == pytest.approx(rates["distil"][2:])
+
+
+def test_a_sparsification_before_the_cut_has_a_whole_schedule(
+    context: StudyContext, recipe: NewRecipe
+) -> None:
+    training = Standard(epochs=4, batch_size=16, warmup_epochs=0)
+    pruning = GroupLasso(sparsify=0.5, recovery=0.25)
+    outcome = _run(recipe(training=training, pruning=pruning), context)
+    rates = {
+        stage: [point.learning_rate for point in outcome.epochs if point.stage == stage]
+        for stage in ("distil", "sparsify", "recover")
+    }
+    assert rates["sparsify"][0] > rates["distil"][2]
+    assert rates["recover"][0] < rates["sparsify"][0]
 
 
 def test_a_penalty_holds_while_its_exercise_lasts(context: StudyContext, recipe: NewRecipe) -> None:
